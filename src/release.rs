@@ -1,0 +1,157 @@
+//! What is released: one [`Manifest`] a host, one [`Release`] over all hosts.
+//!
+//! Both are identified by the digest of their canonical JSON. Neither holds a time, an author or a commit, so the
+//! same configuration has the same id wherever and whenever it is evaluated.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use batou_environments::Step;
+use batou_store::{ArtifactId, Digest, Name, directory_name};
+use serde::{Deserialize, Serialize};
+
+const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
+const RELEASE_CONTEXT: &str = "batou 2026-11 release v1";
+const STEP_CONTEXT: &str = "batou 2026-11 step v1";
+
+/// The version of the manifest's format that this program writes, and the newest that it reads.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// Everything one host is to have: its components, in the order in which they are activated there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of this format.
+    pub format: u32,
+    /// The project's name.
+    pub project: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The host's name in the environment.
+    pub host: String,
+    /// The host's components, providers before requirers.
+    pub components: Vec<Component>,
+}
+
+/// One component of a host's [`Manifest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// The component's name, and that of its link in a generation.
+    pub name: Name,
+    /// What `current/<name>` shows.
+    pub artifact: ArtifactId,
+    /// The components, over all hosts, that are to be activated before this one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub after: BTreeSet<Instance>,
+    /// What is run on the host once the files are in place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+}
+
+/// A component on a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// The host's name in the environment.
+    pub host: String,
+    /// The component's name.
+    pub component: String,
+}
+
+impl std::fmt::Display for Instance {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}/{}", self.host, self.component)
+    }
+}
+
+impl Manifest {
+    /// The canonical bytes, as stored in `generations/N/manifest.json`.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a manifest is plain data")
+    }
+
+    /// Reads a manifest, from a host or a file; a newer format is an error that says so.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
+        if format > MANIFEST_FORMAT {
+            return Err(ManifestError::Newer { format });
+        }
+        serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
+    }
+
+    /// The id: the digest of the canonical bytes.
+    pub fn digest(&self) -> Digest {
+        manifest_digest(&self.encode())
+    }
+
+    /// The artifacts that the host must hold, without duplicates.
+    pub fn artifacts(&self) -> Vec<ArtifactId> {
+        let ids: BTreeSet<_> = self.components.iter().map(|component| component.artifact).collect();
+        ids.into_iter().collect()
+    }
+
+    /// The symlinks of a generation: each component's name and the artifact's folder in the store.
+    pub fn links(&self) -> Vec<(Name, String)> {
+        let link = |component: &Component| {
+            (component.name.clone(), directory_name(&component.artifact, &component.name))
+        };
+        self.components.iter().map(link).collect()
+    }
+
+    /// The component of that name.
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name.as_str() == name)
+    }
+}
+
+/// The id of a manifest in its stored form.
+pub fn manifest_digest(bytes: &[u8]) -> Digest {
+    Digest::derive(MANIFEST_CONTEXT, bytes)
+}
+
+/// What a step depends on: it is run again when this differs from what the host last converged to.
+pub fn step_fingerprint(step: &Step) -> Digest {
+    Digest::derive(STEP_CONTEXT, &serde_json::to_vec(step).expect("a step is plain data"))
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is not a manifest.
+    #[error("not a manifest")]
+    Malformed(#[source] serde_json::Error),
+    /// It was written by a newer batou.
+    #[error(
+        "the manifest has format {format}, and this batou knows formats up to {MANIFEST_FORMAT}: use a newer one"
+    )]
+    Newer {
+        /// The format found.
+        format: u32,
+    },
+}
+
+/// A fleet release: which manifest each host has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The project's name.
+    pub project: String,
+    /// The environment's name.
+    pub environment: String,
+    /// Each host's manifest.
+    pub hosts: BTreeMap<String, Digest>,
+}
+
+impl Release {
+    /// The id, the same wherever the same configuration is built.
+    pub fn id(&self) -> Digest {
+        Digest::derive(RELEASE_CONTEXT, &serde_json::to_vec(self).expect("a release is plain data"))
+    }
+}
+
+/// Why a host's files are as they are: for each component and file, what it was rendered from, each with a short
+/// digest of the value. Kept beside the manifest, not in it: a cause that changed nothing makes no new generation.
+pub type Causes = BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>;

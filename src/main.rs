@@ -1,1 +1,24 @@
-fn main() {}
+//! The program: reads the command line, runs the command, reports what failed, and ends with the exit status.
+
+use std::process::ExitCode;
+
+use batou::cli::Cli;
+use batou::command;
+use batou::context::Context;
+use batou::ui::{self, Ui};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return ui::usage(&usage),
+    };
+    let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
+    match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::report(&context.ui, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

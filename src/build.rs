@@ -1,0 +1,143 @@
+//! From what was rendered to what is released: each component becomes an artifact in the controller's store, each
+//! host a manifest, all hosts together a release.
+//!
+//! Digests are computed in memory first, so that a component that is already in the store costs one look at the
+//! store and no write; an unchanged build writes nothing at all. Sources that are not templates are hashed and
+//! stored as streams, so that memory does not grow with their size.
+
+mod layout;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use batou_environments::{Diagnostics, Evaluation, Rendered};
+use batou_store::{Lease, ObjectId, Store, directory_name};
+use rayon::prelude::*;
+
+use crate::error::CommandError;
+use crate::release::{Causes, Component, Instance, MANIFEST_FORMAT, Manifest, Release};
+use crate::ui::Progress;
+use layout::Layout;
+
+/// A built environment. What was added to the store is protected from collection while this lives.
+pub struct Built {
+    /// The fleet release.
+    pub release: Release,
+    /// What each host gets, by its name in the environment; ignored hosts are not in it.
+    pub hosts: BTreeMap<String, HostRelease>,
+    /// How many artifacts the store did not have.
+    pub stored: usize,
+    #[allow(dead_code)] // held, not read: dropping it ends the protection
+    lease: Option<Lease>,
+}
+
+/// What one host gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRelease {
+    /// Its components.
+    pub manifest: Manifest,
+    /// Why its files are as they are.
+    pub causes: Causes,
+}
+
+/// Builds what was rendered into the store.
+pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Result<Built, CommandError> {
+    let places: BTreeMap<&str, &str> = evaluation
+        .hosts
+        .iter()
+        .filter(|host| !host.ignored)
+        .map(|host| (host.name.as_str(), host.target_directory.as_str()))
+        .collect();
+    let rendered: Vec<_> =
+        evaluation.components.iter().filter(|rendered| places.contains_key(rendered.host.as_str())).collect();
+    let layouts = lay_out(&rendered, progress)?;
+    let (stored, lease) = store_missing(&layouts, store, progress)?;
+    let components = components(evaluation, &places, &rendered, &layouts)?;
+    let mut hosts: BTreeMap<_, _> =
+        places.keys().map(|host| ((*host).to_owned(), empty(evaluation, host))).collect();
+    for (rendered, component) in rendered.iter().zip(components) {
+        let host = hosts.get_mut(&rendered.host).expect("only components of these hosts are built");
+        host.causes.insert(rendered.component.clone(), rendered.causes.clone());
+        host.manifest.components.push(component);
+    }
+    let release = Release {
+        project: evaluation.project.clone(),
+        environment: evaluation.settings.name.clone(),
+        hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
+    };
+    Ok(Built { release, hosts, stored, lease })
+}
+
+fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        project: evaluation.project.clone(),
+        environment: evaluation.settings.name.clone(),
+        host: host.to_owned(),
+        components: Vec::new(),
+    };
+    HostRelease { manifest, causes: Causes::new() }
+}
+
+fn lay_out<'r>(rendered: &[&'r Rendered], progress: &Progress) -> Result<Vec<Layout<'r>>, CommandError> {
+    progress.start("hashing", rendered.len() as u64, 0);
+    let layouts = rendered.par_iter().map(|rendered| {
+        let layout = Layout::of(rendered);
+        progress.add(1, 0);
+        layout
+    });
+    layouts.collect()
+}
+
+/// Stores what is absent. The lease is taken before a second look, so that no collection comes between that look
+/// and the use of what it found.
+fn store_missing(
+    layouts: &[Layout<'_>],
+    store: &Store,
+    progress: &Progress,
+) -> Result<(usize, Option<Lease>), CommandError> {
+    if absent(layouts, store)?.is_empty() {
+        return Ok((0, None));
+    }
+    let wanted: BTreeSet<_> = layouts.iter().map(|layout| ObjectId::Artifact(layout.id)).collect();
+    let lease = store.lease(&wanted.into_iter().collect::<Vec<_>>())?;
+    let absent = absent(layouts, store)?;
+    progress.start("building", absent.len() as u64, 0);
+    absent.par_iter().try_for_each(|layout| {
+        let stored = layout.store(store);
+        progress.add(1, 0);
+        stored
+    })?;
+    Ok((absent.len(), Some(lease)))
+}
+
+/// The layouts whose artifact the store lacks, each artifact once.
+fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l Layout<'r>>, CommandError> {
+    let once: BTreeMap<_, _> = layouts.iter().map(|layout| (layout.id, layout)).collect();
+    let looked_for: Vec<_> = once
+        .into_par_iter()
+        .map(|(id, layout)| Ok(if store.contains(&ObjectId::Artifact(id))? { None } else { Some(layout) }))
+        .collect::<Result<_, batou_store::Error>>()?;
+    Ok(looked_for.into_iter().flatten().collect())
+}
+
+fn components(
+    evaluation: &Evaluation,
+    places: &BTreeMap<&str, &str>,
+    rendered: &[&Rendered],
+    layouts: &[Layout<'_>],
+) -> Result<Vec<Component>, CommandError> {
+    let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
+    let component = |(rendered, layout): (&&Rendered, &Layout<'_>)| {
+        let name = layout.artifact.name.clone();
+        let target = places[rendered.host.as_str()];
+        let path = format!("{target}/store/artifacts/{}", directory_name(&layout.id, &name));
+        let steps = evaluation.steps(&rendered.host, &rendered.component, &path)?;
+        let after = rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
+        let after =
+            after.map(|(host, name)| Instance { host: host.clone(), component: name.clone() }).collect();
+        Ok(Component { name, artifact: layout.id, after, steps })
+    };
+    let components: Vec<Result<_, Diagnostics>> =
+        rendered.par_iter().zip(layouts.par_iter()).map(component).collect();
+    components.into_iter().collect::<Result<_, _>>().map_err(CommandError::from)
+}

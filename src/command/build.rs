@@ -1,0 +1,132 @@
+//! `batou build`: renders environments into the local store and links the results.
+
+use std::collections::BTreeSet;
+
+use batou_environments::Evaluation;
+use serde::Serialize;
+
+use crate::build::{Built, build};
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::outlink::OutLinks;
+use crate::records::Record;
+use crate::resolver::SystemDns;
+use crate::ui::{DIM, plural, visible_name};
+
+/// Build environments into the local store and link the results below result/.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The result is the same wherever the same project is built. What is already in the store is not built again.
+
+Examples:
+  batou build                             all environments
+  batou build prod --component nginx      that component on all its hosts
+  batou build dev && cat result/dev/localhost/hello/greeting.txt")]
+pub struct Args {
+    /// The environments [default: all]
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// Only this host's components [may be repeated]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Only this component, on every host that has it [may be repeated]
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Vec<String>,
+}
+
+impl Args {
+    fn is_partial(&self) -> bool {
+        !self.host.is_empty() || !self.component.is_empty()
+    }
+}
+
+/// Builds and shows what was built.
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
+    let dns = SystemDns::default();
+    for name in context.environments(&args.environments)? {
+        let mut evaluation = context.evaluate(&name, &dns)?;
+        select(&mut evaluation, args)?;
+        let built = build(&evaluation, context.store()?, &context.ui.progress())?;
+        link(context, &name, &built, args)?;
+        if !args.is_partial() {
+            context.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
+        }
+        show(context, &name, &built, args)?;
+    }
+    Ok(())
+}
+
+/// Leaves only what was asked for in the evaluation.
+fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> {
+    let hosts: BTreeSet<_> = evaluation.hosts.iter().map(|host| host.name.as_str()).collect();
+    let components: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
+    known("host", &args.host, &hosts)?;
+    known("component", &args.component, &components)?;
+    let wanted = |list: &[String], name: &String| list.is_empty() || list.contains(name);
+    evaluation.hosts.retain(|host| wanted(&args.host, &host.name));
+    evaluation
+        .components
+        .retain(|one| wanted(&args.host, &one.host) && wanted(&args.component, &one.component));
+    Ok(())
+}
+
+fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
+    let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };
+    let nearest = known.iter().max_by(|one, other| {
+        strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown))
+    });
+    let error = CommandError::input(format!("there is no {what} {}", visible_name(unknown)));
+    Err(match nearest {
+        Some(nearest) => error.hint(format!("the nearest name is {}", visible_name(nearest))),
+        None => error,
+    })
+}
+
+fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
+    let links = OutLinks::of(context.store()?, &context.project()?.root, environment);
+    let mut kept = Vec::new();
+    for (host, content) in &built.hosts {
+        for component in &content.manifest.components {
+            links.link(host, &component.name, &component.artifact)?;
+            kept.push((host.clone(), component.name.to_string()));
+        }
+    }
+    if args.is_partial() { Ok(()) } else { links.remove_others(&kept) }
+}
+
+#[derive(Serialize)]
+struct BuiltArtifact<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    environment: &'a str,
+    host: &'a str,
+    component: &'a str,
+    artifact: String,
+    path: String,
+}
+
+fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
+    let ui = &context.ui;
+    let store = context.store()?;
+    let all = || built.hosts.iter().flat_map(|(host, content)| content.manifest.components.iter().map(move |c| (host, c)));
+    let width = all().map(|(host, one)| visible_name(host).len() + one.name.as_str().len() + 1).max().unwrap_or(0);
+    ui.section(&visible_name(environment));
+    for (host, component) in all() {
+        let path = store.artifact_path(&component.artifact, &component.name).display().to_string();
+        let subject = format!("{}/{}", visible_name(host), component.name);
+        ui.line(&format!("  {subject:width$}  {}  {DIM}{}{DIM:#}", component.artifact.short(), visible_name(&path)));
+        ui.json(&BuiltArtifact {
+            kind: "artifact",
+            environment,
+            host,
+            component: component.name.as_str(),
+            artifact: component.artifact.to_string(),
+            path,
+        });
+    }
+    let id = built.release.id();
+    if !args.is_partial() {
+        ui.line(&format!("  release {}, {} built", id.short(), plural(built.stored, "artifact")));
+    }
+    Ok(())
+}

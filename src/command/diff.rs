@@ -1,0 +1,94 @@
+//! `batou diff`: two environments or built releases against each other.
+
+use std::collections::BTreeSet;
+
+use batou_store::Store;
+
+use crate::build::{HostRelease, build};
+use crate::cli::Diff;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::plan::{HostPlan, Transfer, compare, render};
+use crate::records::{HostRecord, Record};
+use crate::release::{Causes, MANIFEST_FORMAT, Manifest};
+use crate::resolver::SystemDns;
+use crate::ui::visible_name;
+
+/// Show what differs between two environments or built releases.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+A release is named by the beginning of its id, as `batou store ls` and `batou history` list them.
+
+Examples:
+  batou diff staging prod
+  batou diff 3f9a01c2 prod         what changed since that release was built
+  batou diff 3f9a01c2 88e1 --diff short")]
+pub struct Args {
+    /// The old side: an environment, or a built release
+    #[arg(value_name = "A")]
+    pub old: String,
+    /// The new side: an environment, or a built release
+    #[arg(value_name = "B")]
+    pub new: String,
+    /// How much to show
+    #[arg(long, value_enum, default_value_t)]
+    pub diff: Diff,
+}
+
+/// Compares host by host.
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
+    let old = side(context, &args.old)?;
+    let new = side(context, &args.new)?;
+    let store = context.store()?;
+    let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
+    let plans = hosts.into_iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()?;
+    render(&plans, args.diff, &context.ui);
+    Ok(())
+}
+
+pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError> {
+    let environments = context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
+    if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
+        let evaluation = context.evaluate(name, &SystemDns::default())?;
+        let built = build(&evaluation, context.store()?, &context.ui.progress())?;
+        return Ok(Record::of(&built, evaluation.settings.keep));
+    }
+    context.records()?.find(name)?.ok_or_else(|| {
+        let error = CommandError::input(format!("{} is neither an environment nor a built release", visible_name(name)));
+        match environments {
+            Ok(names) => error.hint(format!("the project's environments are: {}", names.join(", "))),
+            Err(_) => error.hint("outside a project only built releases can be named: see `batou store ls`"),
+        }
+    })
+}
+
+fn difference(store: &Store, host: &str, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
+    let (before, after) = (old.hosts.get(host), new.hosts.get(host));
+    let nothing = HostRelease { manifest: empty(new, host), causes: Causes::new() };
+    let target = after.map_or((&nothing.manifest, &nothing.causes), |HostRecord { manifest, causes }| (manifest, causes));
+    let components = compare(store, before.map(|record| (&record.manifest, &record.causes)), target)?;
+    let notes = match (before, after) {
+        (None, _) => vec!["the host is new".to_owned()],
+        (_, None) => vec!["the host is no longer there".to_owned()],
+        _ => Vec::new(),
+    };
+    Ok(HostPlan {
+        host: host.to_owned(),
+        from: before.map(|record| record.manifest.digest()),
+        to: target.0.digest(),
+        missing: Transfer::default(),
+        settled: components.is_empty(),
+        components,
+        notes,
+    })
+}
+
+fn empty(release: &Record, host: &str) -> Manifest {
+    Manifest {
+        format: MANIFEST_FORMAT,
+        project: release.release.project.clone(),
+        environment: release.release.environment.clone(),
+        host: host.to_owned(),
+        components: Vec::new(),
+    }
+}

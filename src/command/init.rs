@@ -1,0 +1,105 @@
+//! `batou init`: a new project that works at once.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::context::{Context, PROJECT_FILE};
+use crate::error::CommandError;
+use crate::ui::visible_name;
+
+/// The files of a new project: their paths and their content, in which `@NAME@` is the project's name.
+const FILES: [(&str, &str); 5] = [
+    (".gitignore", include_str!("../template/gitignore")),
+    ("components/hello/component.toml", include_str!("../template/components/hello/component.toml")),
+    ("components/hello/greeting.txt", include_str!("../template/components/hello/greeting.txt")),
+    ("environments/dev/environment.toml", include_str!("../template/environments/dev/environment.toml")),
+    // The last one: a folder with it is a project.
+    (PROJECT_FILE, include_str!("../template/batou.toml")),
+];
+
+/// Make a new project that works at once.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  batou init shop
+  cd shop && batou switch dev")]
+pub struct Args {
+    /// The new project's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// The project's name [default: the folder's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    project: &'a str,
+    directory: String,
+}
+
+/// Makes the project and says what to do next.
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
+    let directory = std::path::absolute(&args.directory).map_err(|error| unusable(&args.directory, error))?;
+    let name = project_name(&directory, args.name.as_deref())?;
+    refuse_existing(&directory)?;
+    for (path, content) in FILES {
+        write_new(&directory.join(path), &content.replace("@NAME@", &name))?;
+    }
+    let shown = directory.display().to_string();
+    context.ui.json(&Made { kind: "project", project: &name, directory: shown.clone() });
+    context.ui.line(&format!("Made the project {name} in {}. Next:\n", visible_name(&shown)));
+    if args.directory != Path::new(".") {
+        context.ui.line(&format!("  cd {}", visible_name(&args.directory.display().to_string())));
+    }
+    context.ui.line("  batou check          find mistakes");
+    context.ui.line("  batou switch dev     release it on this machine, below work/dev");
+    context.ui.line("  cat work/dev/current/hello/greeting.txt");
+    Ok(())
+}
+
+/// A name that is fit for paths on hosts: what was asked for as it is, or else made from the folder's.
+fn project_name(directory: &Path, asked: Option<&str>) -> Result<String, CommandError> {
+    let fits = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
+    };
+    if let Some(name) = asked {
+        if fits(name) {
+            return Ok(name.to_owned());
+        }
+        return Err(CommandError::usage(format!("{} cannot be a project's name", visible_name(name)))
+            .hint("it begins with a lower-case letter; letters, digits, - and _ may follow"));
+    }
+    let folder = directory.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if fits(&folder) {
+        return Ok(folder);
+    }
+    Err(CommandError::usage(format!("{} cannot be a project's name", visible_name(&folder)))
+        .hint("give one with --name"))
+}
+
+fn refuse_existing(directory: &Path) -> Result<(), CommandError> {
+    let existing = FILES.iter().map(|(path, _)| directory.join(path)).find(|path| fs::symlink_metadata(path).is_ok());
+    match existing {
+        Some(path) => Err(CommandError::input(format!("{} already exists", path.display()))
+            .hint("a new project is made in an empty or new folder")),
+        None => Ok(()),
+    }
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), CommandError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(|error| unusable(parent, error))?;
+    let file = OpenOptions::new().write(true).create_new(true).open(path);
+    file.and_then(|mut file| file.write_all(content.as_bytes())).map_err(|error| unusable(path, error))
+}
+
+fn unusable(path: &Path, error: io::Error) -> CommandError {
+    CommandError::failed(format!("{} cannot be written", path.display())).because(error)
+}

@@ -1,0 +1,126 @@
+//! `batou store ls` and `cat`.
+
+use std::path::Path;
+
+use batou_store::{ArtifactId, Node, RelPath, Store};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::records::Record;
+use crate::ui::{DIM, bytes, plural, visible_name};
+
+#[derive(Serialize)]
+struct ReleaseLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    release: String,
+    project: &'a str,
+    environment: &'a str,
+    when: &'a str,
+    hosts: usize,
+}
+
+#[derive(Serialize)]
+struct ArtifactLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    component: &'a str,
+    artifact: String,
+}
+
+#[derive(Serialize)]
+struct FileLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    path: &'a str,
+    #[serde(flatten)]
+    node: &'a Node,
+}
+
+/// Lists the recorded releases, newest last in each environment.
+pub(super) fn releases(context: &Context) -> Result<(), CommandError> {
+    let records = context.records()?;
+    for (project, environment) in records.environments()? {
+        context.ui.section(&format!("{}/{}", visible_name(&project), visible_name(&environment)));
+        for record in records.list(&project, &environment)? {
+            let hosts = record.hosts.len();
+            let (id, when) = (record.id.short(), visible_name(&record.when));
+            context.ui.line(&format!("  {id}  {when}  {}", plural(hosts, "host")));
+            let release = record.id.to_string();
+            let (project, environment, when) = (&*project, &*environment, &*record.when);
+            context.ui.json(&ReleaseLine { kind: "release", release, project, environment, when, hosts });
+        }
+    }
+    Ok(())
+}
+
+/// Lists the artifacts of a release, or the files of an artifact.
+pub(super) fn content(context: &Context, id: &str) -> Result<(), CommandError> {
+    if let Some(record) = context.records()?.find(id)? {
+        artifacts(context, &record);
+        return Ok(());
+    }
+    let store = context.store()?;
+    let artifact = store.artifact(&find(store, id)?)?;
+    for (path, node) in store.files(&artifact.tree)? {
+        let shown = visible_name(path.as_str());
+        context.ui.line(&match &node {
+            Node::File { size, mode, .. } => format!("{:04o} {:>10}  {shown}", mode.bits(), bytes(*size)),
+            Node::Directory { .. } => format!("{:15}  {shown}/", "folder"),
+            Node::Symlink { target } => format!("{:15}  {shown} -> {}", "symlink", visible_name(target)),
+        });
+        context.ui.json(&FileLine { kind: "file", path: path.as_str(), node: &node });
+    }
+    Ok(())
+}
+
+fn artifacts(context: &Context, record: &Record) {
+    for (host, content) in &record.hosts {
+        for component in &content.manifest.components {
+            let (id, name) = (component.artifact.short(), &component.name);
+            context.ui.line(&format!("{id}  {}{DIM}/{DIM:#}{}", visible_name(host), visible_name(name.as_str())));
+            let (component, artifact) = (component.name.as_str(), component.artifact.to_string());
+            context.ui.json(&ArtifactLine { kind: "artifact", host, component, artifact });
+        }
+    }
+}
+
+/// Prints a file of an artifact as it is.
+pub(super) fn cat(context: &Context, artifact: &str, path: &str) -> Result<(), CommandError> {
+    let store = context.store()?;
+    let id = find(store, artifact)?;
+    let absent = || CommandError::input(format!("{} has no file {}", id.short(), visible_name(path)));
+    let wanted = RelPath::new(path).map_err(|error| absent().because(error))?;
+    let files = store.files(&store.artifact(&id)?.tree)?;
+    let Some(Node::File { digest, .. }) = files.get(&wanted) else {
+        return Err(absent().hint(format!("`batou store ls {}` lists its files", id.short())));
+    };
+    let printed = context.ui.raw(&mut store.blob(digest)?);
+    printed.map_err(|error| CommandError::failed(format!("{} could not be printed", visible_name(path))).because(error))
+}
+
+/// The artifact whose id begins so, or whose path it is.
+fn find(store: &Store, wanted: &str) -> Result<ArtifactId, CommandError> {
+    let last = Path::new(wanted).file_name().map(|name| name.to_string_lossy().into_owned());
+    let prefix = last.as_deref().unwrap_or(wanted).split('-').next().unwrap_or(wanted);
+    let unknown = || {
+        CommandError::input(format!("{} is no artifact of this store", visible_name(wanted)))
+            .hint("`batou store ls` lists the releases, `batou store ls RELEASE` their artifacts")
+    };
+    if prefix.len() < 4 {
+        return Err(unknown());
+    }
+    let found: Vec<_> = store.find_artifacts(prefix)?;
+    match found[..] {
+        [] => Err(unknown()),
+        [one] => Ok(one),
+        _ => Err(CommandError::input(format!(
+            "{} is the beginning of {} ids",
+            visible_name(wanted),
+            found.len()
+        ))
+        .hint("give more of its digits")),
+    }
+}

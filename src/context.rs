@@ -1,0 +1,121 @@
+//! What every command starts from: the output, the project, the controller's store.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use batou_environments::{Dns, Evaluation, Options, Project};
+use batou_store::{Durability, Store};
+
+use crate::cli::Global;
+use crate::error::CommandError;
+use crate::login;
+use crate::records::Records;
+use crate::ui::Ui;
+
+/// The file that makes a folder a project.
+pub const PROJECT_FILE: &str = "batou.toml";
+
+/// What every command starts from. The project and the store are opened when they are first asked for.
+pub struct Context {
+    /// The output.
+    pub ui: Ui,
+    directory: Option<PathBuf>,
+    project: OnceLock<Project>,
+    store: OnceLock<Store>,
+}
+
+impl Context {
+    /// From the global options.
+    pub fn new(global: &Global, ui: Ui) -> Self {
+        Self { ui, directory: global.project.clone(), project: OnceLock::new(), store: OnceLock::new() }
+    }
+
+    /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.
+    pub fn project(&self) -> Result<&Project, CommandError> {
+        if let Some(project) = self.project.get() {
+            return Ok(project);
+        }
+        let directory = match &self.directory {
+            Some(directory) => absolute(directory)?,
+            None => nearest(&absolute(Path::new("."))?)?,
+        };
+        let project = batou_environments::project(&directory)?;
+        Ok(self.project.get_or_init(|| project))
+    }
+
+    /// The controller's store, created when absent.
+    pub fn store(&self) -> Result<&Store, CommandError> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&store_root()?, Durability::Cache)?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The records of what was built into the controller's store.
+    pub fn records(&self) -> Result<Records, CommandError> {
+        Ok(Records::of(self.store()?))
+    }
+
+    /// Evaluates an environment and shows its warnings.
+    pub fn evaluate(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
+        let login = login::current();
+        let options = Options { dns, user: login.user, user_home: login.home };
+        let evaluation = batou_environments::evaluate(self.project()?, environment, &options)?;
+        for warning in &evaluation.warnings {
+            crate::ui::diagnostic(&self.ui, warning);
+        }
+        Ok(evaluation)
+    }
+
+    /// The environments that were named, or all where none was.
+    pub fn environments(&self, named: &[String]) -> Result<Vec<String>, CommandError> {
+        if named.is_empty() {
+            return Ok(batou_environments::environment_names(self.project()?)?);
+        }
+        Ok(named.to_vec())
+    }
+}
+
+/// Where the controller's store is: `$BATOU_STORE`, else below the user's cache.
+pub fn store_root() -> Result<PathBuf, CommandError> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    if let Some(root) = set("BATOU_STORE") {
+        return absolute(&root);
+    }
+    if let Some(cache) = cache() {
+        return Ok(cache.join("batou/store"));
+    }
+    let home = set("HOME").unwrap_or_else(|| PathBuf::from(login::current().home));
+    absolute(&home.join(".cache/batou/store"))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    let plain = std::path::absolute(path);
+    plain.map_err(|error| CommandError::failed(format!("{} cannot be found", path.display())).because(error))
+}
+
+fn nearest(from: &Path) -> Result<PathBuf, CommandError> {
+    let found = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file());
+    found.map(Path::to_owned).ok_or_else(|| {
+        CommandError::input(format!("no {PROJECT_FILE} in {} or above it", from.display()))
+            .hint("go to a project's folder, name one with --project DIR, or make one with `batou init DIR`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_nearest_project_is_found_upwards() {
+        let root = tempfile::tempdir().unwrap();
+        let below = root.path().join("components/web");
+        std::fs::create_dir_all(&below).unwrap();
+        assert_eq!(nearest(&below).unwrap_err().exit_code(), 2);
+        std::fs::write(root.path().join(PROJECT_FILE), "").unwrap();
+        assert_eq!(nearest(&below).unwrap(), root.path());
+    }
+}

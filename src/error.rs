@@ -1,0 +1,176 @@
+//! The one error type of the command line: what failed, why, what to do about it, and the exit status.
+
+use std::error::Error;
+use std::fmt;
+
+use batou_environments::Diagnostics;
+
+/// What the exit status says about the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line was wrong; nothing was done. Exit status 2.
+    Usage,
+    /// What the user wrote is wrong; nothing was done. Exit status 2.
+    Input,
+    /// It failed, and nothing changed or everything was rolled back. Exit status 1.
+    Failed,
+    /// Hosts are left in differing states. Exit status 3.
+    Diverged,
+}
+
+/// Why a command did not succeed. Its message names the subject; its sources say why.
+#[derive(Debug)]
+pub struct CommandError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    what: What,
+    hints: Vec<String>,
+}
+
+#[derive(Debug)]
+enum What {
+    Text { message: String, source: Option<Box<dyn Error + Send + Sync>> },
+    Error(Box<dyn Error + Send + Sync>),
+    Diagnostics(Diagnostics),
+}
+
+impl CommandError {
+    /// The command line was wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::text(Kind::Usage, message.into())
+    }
+
+    /// What the user wrote is wrong.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::text(Kind::Input, message.into())
+    }
+
+    /// It failed.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::text(Kind::Failed, message.into())
+    }
+
+    /// Hosts are left in differing states.
+    pub fn diverged(message: impl Into<String>) -> Self {
+        Self::text(Kind::Diverged, message.into())
+    }
+
+    /// An error that already names its subject.
+    pub fn from_error(kind: Kind, error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(Inner { kind, what: What::Error(Box::new(error)), hints: Vec::new() }))
+    }
+
+    fn text(kind: Kind, message: String) -> Self {
+        Self(Box::new(Inner { kind, what: What::Text { message, source: None }, hints: Vec::new() }))
+    }
+
+    /// The same, with the error that caused it. Only for errors made from a message, which have no other source.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        if let What::Text { source, .. } = &mut self.0.what {
+            *source = Some(cause.into());
+        }
+        self
+    }
+
+    /// The same, with advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints.push(hint.into());
+        self
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The process's exit status.
+    pub fn exit_code(&self) -> u8 {
+        match self.0.kind {
+            Kind::Failed => 1,
+            Kind::Usage | Kind::Input => 2,
+            Kind::Diverged => 3,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hints(&self) -> &[String] {
+        &self.0.hints
+    }
+
+    /// The mistakes in the project's files, where that is what it is.
+    pub fn diagnostics(&self) -> Option<&Diagnostics> {
+        match &self.0.what {
+            What::Diagnostics(diagnostics) => Some(diagnostics),
+            _ => None,
+        }
+    }
+
+    /// The messages of the sources, outermost first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut source = self.source();
+        while let Some(error) = source {
+            causes.push(error.to_string());
+            source = error.source();
+        }
+        causes
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.what {
+            What::Text { message, .. } => out.write_str(message),
+            What::Error(error) => error.fmt(out),
+            What::Diagnostics(diagnostics) => diagnostics.fmt(out),
+        }
+    }
+}
+
+impl Error for CommandError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.what {
+            What::Text { source, .. } => source.as_ref().map(|source| &**source as _),
+            What::Error(error) => error.source(),
+            What::Diagnostics(_) => None,
+        }
+    }
+}
+
+impl From<Diagnostics> for CommandError {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self(Box::new(Inner { kind: Kind::Input, what: What::Diagnostics(diagnostics), hints: Vec::new() }))
+    }
+}
+
+impl From<batou_store::Error> for CommandError {
+    fn from(error: batou_store::Error) -> Self {
+        Self::from_error(Kind::Failed, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_exit_status() {
+        let of = |error: CommandError| error.exit_code();
+        assert_eq!(of(CommandError::failed("x")), 1);
+        assert_eq!(of(CommandError::usage("x")), 2);
+        assert_eq!(of(CommandError::input("x")), 2);
+        assert_eq!(of(CommandError::diverged("x")), 3);
+    }
+
+    #[test]
+    fn causes_are_outermost_first() {
+        let inner = CommandError::failed("the disk is full").because(std::io::Error::other("quota"));
+        let error = CommandError::failed("web01 cannot be staged").because(inner);
+        assert_eq!(error.to_string(), "web01 cannot be staged");
+        assert_eq!(error.causes(), ["the disk is full", "quota"]);
+    }
+}

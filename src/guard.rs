@@ -1,0 +1,112 @@
+//! What keeps a release from happening by mistake: the project's git repository must be in the state that others can
+//! get, and the name of a protected environment has to be typed.
+
+mod git;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use batou_environments::{ConnectMethod, Settings};
+
+use crate::error::CommandError;
+use crate::ui::{Ui, plural, visible, visible_name};
+use git::{Absent, Repository};
+
+/// How many changed files an error names.
+const NAMED: usize = 5;
+
+/// Refuses a release over ssh from another branch than the environment's, and one of changes that are not committed or,
+/// where there is an upstream, not pushed. `dirty` allows all of it.
+pub fn check_repository(project: &Path, settings: &Settings, dirty: bool, ui: &Ui) -> Result<(), CommandError> {
+    if dirty || settings.connect_method == ConnectMethod::Local {
+        return Ok(());
+    }
+    let repository = match Repository::open(project)? {
+        Ok(repository) => repository,
+        Err(absent) => {
+            let why = match absent {
+                Absent::Program => "git is not installed, so that",
+                Absent::Repository => "the project's folder is in no git repository, so that",
+            };
+            ui.notice(&format!("{why} nobody can tell later what exactly was released"));
+            return Ok(());
+        }
+    };
+    check_branch(&repository, settings)?;
+    check_changes(&repository)?;
+    check_pushed(&repository)
+}
+
+fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), CommandError> {
+    let Some(wanted) = &settings.branch else { return Ok(()) };
+    let branch = repository.branch()?;
+    if branch.as_ref() == Some(wanted) {
+        return Ok(());
+    }
+    let here = branch.map_or_else(|| "no branch".to_owned(), |branch| format!("branch {}", visible_name(&branch)));
+    let wanted = visible_name(wanted);
+    Err(CommandError::input(format!(
+        "{} is released from branch {wanted}, and {here} is checked out",
+        visible_name(&settings.name)
+    ))
+    .hint(format!("switch to {wanted}, or release anyway with --dirty")))
+}
+
+fn check_changes(repository: &Repository<'_>) -> Result<(), CommandError> {
+    let changes = repository.changes()?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut named: Vec<_> = changes.iter().take(NAMED).map(|path| visible_name(path)).collect();
+    if changes.len() > NAMED {
+        named.push(format!("and {} more", changes.len() - NAMED));
+    }
+    Err(CommandError::input(format!(
+        "the project has {} that {} not committed: {}",
+        plural(changes.len(), "change"),
+        if changes.len() == 1 { "is" } else { "are" },
+        named.join(", ")
+    ))
+    .hint("commit them, or release anyway with --dirty"))
+}
+
+fn check_pushed(repository: &Repository<'_>) -> Result<(), CommandError> {
+    match repository.unpushed()? {
+        None | Some(0) => Ok(()),
+        Some(count) => Err(CommandError::input(format!(
+            "the project has {} that {} not pushed",
+            plural(count, "commit"),
+            if count == 1 { "is" } else { "are" }
+        ))
+        .hint("push, or release anyway with --dirty")),
+    }
+}
+
+/// Asks for the name of a protected environment.
+pub fn confirm(settings: &Settings, yes: bool, ui: &Ui) -> Result<(), CommandError> {
+    if !settings.protected || yes {
+        return Ok(());
+    }
+    let name = visible_name(&settings.name);
+    if !io::stdin().is_terminal() {
+        return Err(CommandError::input(format!("{name} is protected, and nobody can be asked here"))
+            .hint("confirm it with --yes"));
+    }
+    ui.warn(&format!("{name} is protected"));
+    let mut prompt = io::stderr().lock();
+    let asked = write!(prompt, "Type its name to go on: ").and_then(|()| prompt.flush());
+    drop(prompt);
+    let unreadable = |error| CommandError::failed("the answer cannot be read").because(error);
+    asked.map_err(unreadable)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unreadable)?;
+    answered(settings, &answer)
+}
+
+fn answered(settings: &Settings, answer: &str) -> Result<(), CommandError> {
+    if answer.trim() == settings.name {
+        return Ok(());
+    }
+    let (name, answer) = (visible_name(&settings.name), visible(answer.trim()));
+    Err(CommandError::failed(format!("nothing was done: {answer:?} is not {name:?}")))
+}

@@ -1,0 +1,114 @@
+//! The project's git repository, through the `git` program. Only what lies below the project's folder counts.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::error::CommandError;
+use crate::ui::visible;
+
+/// Folders that batou itself makes in a project.
+const OURS: [&str; 2] = ["result", "work"];
+
+/// A git repository that the project lies in.
+pub(super) struct Repository<'p> {
+    project: &'p Path,
+}
+
+/// Why there is none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// There is no `git` on this machine.
+    Program,
+    /// The project lies in none.
+    Repository,
+}
+
+impl<'p> Repository<'p> {
+    /// The repository around the project's folder.
+    pub(super) fn open(project: &'p Path) -> Result<Result<Self, Absent>, CommandError> {
+        let repository = Self { project };
+        let answer = match repository.run(&["rev-parse", "--is-inside-work-tree"]) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(Absent::Program)),
+            other => other.map_err(|error| repository.failed().because(error))?,
+        };
+        if answer.status.success() {
+            let inside = answer.stdout.trim_ascii() == b"true";
+            return Ok(if inside { Ok(repository) } else { Err(Absent::Repository) });
+        }
+        if String::from_utf8_lossy(&answer.stderr).contains("not a git repository") {
+            return Ok(Err(Absent::Repository));
+        }
+        Err(repository.refused(&answer))
+    }
+
+    /// The branch that is checked out; none with a detached HEAD.
+    pub(super) fn branch(&self) -> Result<Option<String>, CommandError> {
+        let answer = self.answer(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+        match answer.status.code() {
+            Some(0) => Ok(Some(String::from_utf8_lossy(answer.stdout.trim_ascii()).into_owned())),
+            Some(1) => Ok(None),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    /// The paths that are changed, staged, or neither tracked nor ignored, relative to the repository.
+    pub(super) fn changes(&self) -> Result<Vec<String>, CommandError> {
+        let mut arguments =
+            vec!["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--", "."];
+        let excluded = OURS.map(|folder| format!(":(exclude,top){}{folder}", self.prefix().unwrap_or_default()));
+        arguments.extend(excluded.iter().map(String::as_str));
+        let answer = self.answer(&arguments)?;
+        if !answer.status.success() {
+            return Err(self.refused(&answer));
+        }
+        let entries = answer.stdout.split(|byte| *byte == 0).filter_map(|entry| entry.get(3..));
+        Ok(entries.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
+    /// How many commits that touch the project are not in the upstream branch; none without an upstream.
+    pub(super) fn unpushed(&self) -> Result<Option<usize>, CommandError> {
+        let upstream = self.answer(&["rev-parse", "--quiet", "--verify", "@{upstream}"])?;
+        if !upstream.status.success() {
+            return Ok(None);
+        }
+        let answer = self.answer(&["rev-list", "--count", "@{upstream}..HEAD", "--", "."])?;
+        let count = String::from_utf8_lossy(answer.stdout.trim_ascii()).parse().ok();
+        count.map(Some).ok_or_else(|| self.refused(&answer))
+    }
+
+    /// The project's folder in the repository, with a slash at its end.
+    fn prefix(&self) -> Option<String> {
+        let answer = self.run(&["rev-parse", "--show-prefix"]).ok()?;
+        Some(String::from_utf8(answer.stdout).ok()?.trim_end_matches('\n').to_owned())
+    }
+
+    fn answer(&self, arguments: &[&str]) -> Result<Output, CommandError> {
+        self.run(arguments).map_err(|error| self.failed().because(error))
+    }
+
+    /// Runs git so that neither its caller's environment (inside a hook it names another repository) nor the
+    /// repository's configuration changes what is looked at, and without writing to the index.
+    fn run(&self, arguments: &[&str]) -> io::Result<Output> {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.project).args(["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GIT_") {
+                git.env_remove(name);
+            }
+        }
+        git.env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
+        git.args(arguments).stdin(Stdio::null()).output()
+    }
+
+    fn failed(&self) -> CommandError {
+        CommandError::failed(format!("{}: git cannot be run", self.project.display()))
+    }
+
+    fn refused(&self, answer: &Output) -> CommandError {
+        let said = visible(String::from_utf8_lossy(&answer.stderr).trim());
+        CommandError::failed(format!("{}: git does not tell the state of the repository", self.project.display()))
+            .because(said)
+            .hint("release without this check with --dirty")
+    }
+}

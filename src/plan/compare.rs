@@ -1,0 +1,212 @@
+//! Two manifests against each other, through the objects of the controller's store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
+use similar::TextDiff;
+
+use super::{Change, ComponentPlan, ContentPlan, FilePlan};
+use crate::error::CommandError;
+use crate::release::{Causes, Component, Manifest, step_fingerprint};
+
+/// The largest file whose text is compared, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
+/// Lines around a change.
+const CONTEXT: usize = 3;
+
+type Files = BTreeMap<RelPath, Node>;
+type Reasons = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What changes on a host from `old`, which may be nothing, to `new`, whose objects are in the store.
+pub fn compare(
+    store: &Store,
+    old: Option<(&Manifest, &Causes)>,
+    new: (&Manifest, &Causes),
+) -> Result<Vec<ComponentPlan>, CommandError> {
+    let (manifest, causes) = new;
+    let none = Reasons::new();
+    let mut plans = Vec::new();
+    for component in &manifest.components {
+        let name = component.name.as_str();
+        let reasons = causes.get(name).unwrap_or(&none);
+        let before = old.and_then(|(old, causes)| {
+            Some(Side { component: old.component(name)?, reasons: causes.get(name).unwrap_or(&none) })
+        });
+        plans.extend(component_plan(store, before, &Side { component, reasons })?);
+    }
+    let gone = old.iter().flat_map(|(old, _)| &old.components);
+    for component in gone.filter(|component| manifest.component(component.name.as_str()).is_none()) {
+        plans.push(removed(store, component)?);
+    }
+    Ok(plans)
+}
+
+/// A component and why its files are as they are.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    component: &'a Component,
+    reasons: &'a Reasons,
+}
+
+fn component_plan(
+    store: &Store,
+    old: Option<Side<'_>>,
+    new: &Side<'_>,
+) -> Result<Option<ComponentPlan>, CommandError> {
+    let Some(old) = old else { return added(store, new.component).map(Some) };
+    let steps = steps(Some(old.component), new.component);
+    let mut plan = ComponentPlan {
+        component: new.component.name.to_string(),
+        change: Change::Changed,
+        files: Vec::new(),
+        steps,
+        incomparable: false,
+    };
+    if old.component.artifact != new.component.artifact {
+        let after = files(store, &new.component.artifact)?;
+        if let Some(before) = known_files(store, &old.component.artifact)? {
+            let changes = Changes { store, old: &before, new: &after, causes: (old.reasons, new.reasons) };
+            plan.files = changes.all()?;
+        } else {
+            plan.incomparable = true;
+            plan.files = listed(&after, Change::Changed);
+        }
+    } else if plan.steps.is_empty() && old.component.steps == new.component.steps {
+        return Ok(None);
+    }
+    Ok(Some(plan))
+}
+
+fn added(store: &Store, component: &Component) -> Result<ComponentPlan, CommandError> {
+    Ok(ComponentPlan {
+        component: component.name.to_string(),
+        change: Change::Added,
+        files: listed(&files(store, &component.artifact)?, Change::Added),
+        steps: steps(None, component),
+        incomparable: false,
+    })
+}
+
+fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, CommandError> {
+    let known = known_files(store, &component.artifact)?;
+    Ok(ComponentPlan {
+        component: component.name.to_string(),
+        change: Change::Removed,
+        incomparable: known.is_none(),
+        files: listed(&known.unwrap_or_default(), Change::Removed),
+        steps: Vec::new(),
+    })
+}
+
+/// The names of the steps that the new component has and the old one had not, in order.
+fn steps(old: Option<&Component>, new: &Component) -> Vec<String> {
+    let known: BTreeSet<_> = old.iter().flat_map(|old| &old.steps).map(step_fingerprint).collect();
+    let run = new.steps.iter().filter(|step| !known.contains(&step_fingerprint(step)));
+    run.map(|step| step.name.clone()).collect()
+}
+
+fn files(store: &Store, artifact: &ArtifactId) -> Result<Files, CommandError> {
+    Ok(store.files(&store.artifact(artifact)?.tree)?)
+}
+
+fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<Files>, CommandError> {
+    let known = store.contains(&ObjectId::Artifact(*artifact))?;
+    known.then(|| files(store, artifact)).transpose()
+}
+
+/// All files without their content: of a component that comes or goes whole, the names say enough.
+fn listed(files: &Files, change: Change) -> Vec<FilePlan> {
+    let file = |(path, node): (&RelPath, &Node)| FilePlan {
+        path: path.to_string(),
+        change,
+        content: sizes(if change == Change::Removed { (Some(node), None) } else { (None, Some(node)) }),
+        mode: None,
+        causes: Vec::new(),
+    };
+    files.iter().map(file).collect()
+}
+
+/// Two sets of files against each other.
+struct Changes<'a> {
+    store: &'a Store,
+    old: &'a Files,
+    new: &'a Files,
+    causes: (&'a Reasons, &'a Reasons),
+}
+
+impl Changes<'_> {
+    fn all(&self) -> Result<Vec<FilePlan>, CommandError> {
+        let paths: BTreeSet<_> = self.old.keys().chain(self.new.keys()).collect();
+        let differing = paths.into_iter().filter(|path| self.old.get(path) != self.new.get(path));
+        differing.map(|path| self.one(path)).collect()
+    }
+
+    fn one(&self, path: &RelPath) -> Result<FilePlan, CommandError> {
+        let nodes = (self.old.get(path), self.new.get(path));
+        let change = match nodes {
+            (None, _) => Change::Added,
+            (_, None) => Change::Removed,
+            _ => Change::Changed,
+        };
+        let mode = match nodes {
+            (Some(Node::File { mode: old, .. }), Some(Node::File { mode: new, .. })) if old != new => {
+                Some((*old, *new))
+            }
+            _ => None,
+        };
+        let content = self.content(nodes)?;
+        Ok(FilePlan { path: path.to_string(), change, content, mode, causes: self.causes(path.as_str()) })
+    }
+
+    fn content(&self, nodes: (Option<&Node>, Option<&Node>)) -> Result<ContentPlan, CommandError> {
+        if let (Some(Node::File { digest: old, .. }), Some(Node::File { digest: new, .. })) = nodes
+            && old == new
+        {
+            return Ok(ContentPlan::Same);
+        }
+        let (Some(old), Some(new)) = (self.text(nodes.0)?, self.text(nodes.1)?) else { return Ok(sizes(nodes)) };
+        let diff = TextDiff::from_lines(&old, &new);
+        Ok(ContentPlan::Diff(diff.unified_diff().context_radius(CONTEXT).to_string()))
+    }
+
+    /// The text of a file; that of no file is empty; none where there is no text to show.
+    fn text(&self, node: Option<&Node>) -> Result<Option<String>, CommandError> {
+        match node {
+            None => Ok(Some(String::new())),
+            Some(Node::File { digest, size, mode }) if *size <= MAX_TEXT => {
+                let blob = ObjectId::Blob { digest: *digest, size: *size, mode: *mode };
+                if self.store.contains(&blob)? { self.decoded(digest) } else { Ok(None) }
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn decoded(&self, digest: &Digest) -> Result<Option<String>, CommandError> {
+        let text = String::from_utf8(self.store.read_blob(digest, MAX_TEXT)?).ok();
+        Ok(text.filter(|text| !text.contains('\0')))
+    }
+
+    /// What the new file was rendered from and the old one was not, or with another value.
+    fn causes(&self, path: &str) -> Vec<String> {
+        let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
+        let differs = |(cause, value): &(&String, &String)| old.and_then(|old| old.get(*cause)) != Some(value);
+        new.into_iter().flatten().filter(differs).map(|(cause, _)| cause.clone()).collect()
+    }
+}
+
+fn sizes((old, new): (Option<&Node>, Option<&Node>)) -> ContentPlan {
+    let size = |node: Option<&Node>| match node {
+        Some(Node::File { size, .. }) => Some(*size),
+        _ => None,
+    };
+    let is_file = |node: Option<&Node>| matches!(node, None | Some(Node::File { .. }));
+    if is_file(old) && is_file(new) {
+        return ContentPlan::Sizes(size(old), size(new));
+    }
+    let kind = |node: &Node| match node {
+        Node::File { size, .. } => format!("file of {}", crate::ui::bytes(*size)),
+        Node::Directory { .. } => "empty folder".to_owned(),
+        Node::Symlink { target } => format!("symlink to {target}"),
+    };
+    ContentPlan::Kinds(old.map(kind), new.map(kind))
+}

@@ -1,0 +1,100 @@
+//! What a switch would change: the types of a plan, how it is made from two manifests, and how it is shown.
+
+mod compare;
+mod render;
+
+use batou_store::{Digest, Mode};
+use serde::Serialize;
+
+pub use compare::compare;
+pub use render::render;
+
+/// What a switch would change on one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostPlan {
+    /// The host's name in the environment.
+    pub host: String,
+    /// The manifest that is in force, if one is.
+    pub from: Option<Digest>,
+    /// The manifest that would be.
+    pub to: Digest,
+    /// What would be sent.
+    pub missing: Transfer,
+    /// The components that change, in the order of the manifest; removed ones last.
+    pub components: Vec<ComponentPlan>,
+    /// The host already has all of it, and nothing is left to be run.
+    pub settled: bool,
+    /// What else there is to know about the host, each a sentence.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What would be sent to a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Transfer {
+    /// How many objects.
+    pub objects: u64,
+    /// How many bytes, before compression.
+    pub bytes: u64,
+}
+
+/// How something changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It becomes different.
+    Changed,
+    /// It goes.
+    Removed,
+}
+
+/// What would change in a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ComponentPlan {
+    /// Its name.
+    pub component: String,
+    /// What happens to it.
+    pub change: Change,
+    /// The files, folders without content and symlinks that change, sorted by path.
+    pub files: Vec<FilePlan>,
+    /// The steps that would run: those that are new or changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomparable: bool,
+}
+
+/// What would change at a path of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FilePlan {
+    /// The path below the component's folder.
+    pub path: String,
+    /// What happens there.
+    pub change: Change,
+    /// How it changes.
+    #[serde(flatten)]
+    pub content: ContentPlan,
+    /// The permission bits before and after, where both are files and they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<(Mode, Mode)>,
+    /// What it was rendered from that changed: "attribute web.sleep".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+}
+
+/// How the content at a path changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContentPlan {
+    /// Text: the unified diff with 3 lines of context, without a header.
+    Diff(String),
+    /// Not text, or too large, or not in this store: the sizes in bytes, where there is a file before and after.
+    Sizes(Option<u64>, Option<u64>),
+    /// What is there before and after, in words, where one of them is not a file ("symlink to x", "folder").
+    Kinds(Option<String>, Option<String>),
+    /// The same bytes; only the mode differs.
+    Same,
+}

@@ -1,0 +1,295 @@
+//! Plans as text. Hosts on which the same changes are shown once, so that a release to hundreds of hosts can be read.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::{Change, ComponentPlan, ContentPlan, FilePlan, HostPlan, Transfer};
+use crate::cli::Diff;
+use crate::ui::{ADDED, CHANGED, DIM, HEADING, REMOVED, Ui, bytes, plural, visible, visible_name};
+
+/// Of a component that comes or goes whole, how many files are named.
+const LISTED: usize = 10;
+/// From how many consecutive names a range is made.
+const RANGE: usize = 4;
+
+/// Shows what would change on all hosts: as text, or with `--json` one object a host.
+pub fn render(plans: &[HostPlan], detail: Diff, ui: &Ui) {
+    if ui.is_json() {
+        for plan in plans {
+            ui.json(&Line { kind: "plan", plan });
+        }
+        return;
+    }
+    for line in text(plans, detail, ui.verbosity() > 0) {
+        ui.line(&line);
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    plan: &'a HostPlan,
+}
+
+/// The lines for people.
+fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (idle, busy): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.settled && plan.notes.is_empty());
+    for group in grouped(&busy) {
+        lines.push(heading(&group));
+        let first = group[0];
+        lines.extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
+        for component in &first.components {
+            component_lines(component, detail, everything, &mut lines);
+        }
+        lines.push(String::new());
+    }
+    if !idle.is_empty() {
+        let names: Vec<_> = idle.iter().map(|plan| plan.host.as_str()).collect();
+        lines.push(format!("{HEADING}{}:{HEADING:#} nothing to do", hosts(&names)));
+    } else if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// Plans that say the same, in the order of their first host.
+fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
+    let mut groups: Vec<Vec<&HostPlan>> = Vec::new();
+    // Comparing all with all would be slow for hundreds of hosts with long diffs: only those whose digests agree.
+    let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+    for plan in plans {
+        let key = format!("{} {} {}", plan.settled, plan.from.is_some(), plan.components.len());
+        let candidates = known.entry(key).or_default();
+        let alike = candidates.iter().copied().find(|&group| same(groups[group][0], plan));
+        if let Some(group) = alike {
+            groups[group].push(plan);
+        } else {
+            candidates.push(groups.len());
+            groups.push(vec![plan]);
+        }
+    }
+    groups
+}
+
+fn same(one: &HostPlan, other: &HostPlan) -> bool {
+    one.components == other.components && one.notes == other.notes
+}
+
+fn heading(group: &[&HostPlan]) -> String {
+    let names: Vec<_> = group.iter().map(|plan| plan.host.as_str()).collect();
+    let first = group[0];
+    let what = match (first.settled, first.components.len()) {
+        (true, _) => "nothing to do".to_owned(),
+        (false, 0) => "a release to finish".to_owned(),
+        (false, changed) if first.from.is_none() => format!("first release, {}", plural(changed, "component")),
+        (false, changed) => format!("{} to change", plural(changed, "component")),
+    };
+    format!("{HEADING}{}:{HEADING:#} {what}{}", hosts(&names), transfer(group))
+}
+
+fn transfer(group: &[&HostPlan]) -> String {
+    let total = group.iter().fold(Transfer::default(), |total, plan| Transfer {
+        objects: total.objects.saturating_add(plan.missing.objects),
+        bytes: total.bytes.saturating_add(plan.missing.bytes),
+    });
+    if total.objects == 0 {
+        return String::new();
+    }
+    let all = if group.len() > 1 { " in all" } else { "" };
+    let objects = plural(usize::try_from(total.objects).unwrap_or(usize::MAX), "object").to_string();
+    format!(", {objects} ({}) to send{all}", bytes(total.bytes))
+}
+
+fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, lines: &mut Vec<String>) {
+    let whole = component.change != Change::Changed;
+    let count = if whole { format!(" ({})", plural(component.files.len(), "file")) } else { String::new() };
+    lines.push(format!("  {} {}{count}", sign(component.change), visible_name(&component.component)));
+    if component.incomparable {
+        lines.push(format!("      {DIM}what it replaces is not in this store{DIM:#}"));
+    }
+    if detail != Diff::None {
+        let shown = if whole && !everything { LISTED } else { usize::MAX };
+        for file in component.files.iter().take(shown) {
+            file_lines(file, whole, detail, lines);
+        }
+        if component.files.len() > shown {
+            lines.push(format!("      {DIM}and {} more (-v names them){DIM:#}", component.files.len() - shown));
+        }
+    }
+    for step in &component.steps {
+        lines.push(format!("      runs step {}", visible_name(step)));
+    }
+}
+
+fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String>) {
+    let mut line = format!("      {} {}", sign(file.change), visible_name(&file.path));
+    if let Some((old, new)) = file.mode {
+        line.push_str(&format!(", mode {:04o} -> {:04o}", old.bits(), new.bits()));
+    }
+    match &file.content {
+        ContentPlan::Sizes(Some(old), Some(new)) => {
+            line.push_str(&format!(", {} -> {}", bytes(*old), bytes(*new)));
+        }
+        ContentPlan::Sizes(Some(one), None) | ContentPlan::Sizes(None, Some(one)) if !whole => {
+            line.push_str(&format!(", {}", bytes(*one)));
+        }
+        ContentPlan::Kinds(old, new) => line.push_str(&kinds(old.as_deref(), new.as_deref())),
+        _ => {}
+    }
+    if !file.causes.is_empty() {
+        let causes: Vec<_> = file.causes.iter().map(|cause| visible_name(cause)).collect();
+        line.push_str(&format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")));
+    }
+    lines.push(line);
+    if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
+        lines.extend(diff.lines().map(diff_line));
+    }
+}
+
+fn kinds(old: Option<&str>, new: Option<&str>) -> String {
+    match (old, new) {
+        (Some(old), Some(new)) => format!(", {} -> {}", visible_name(old), visible_name(new)),
+        (Some(one), None) | (None, Some(one)) => format!(", {}", visible_name(one)),
+        (None, None) => String::new(),
+    }
+}
+
+fn diff_line(line: &str) -> String {
+    let style = match line.as_bytes().first() {
+        Some(b'+') => ADDED,
+        Some(b'-') => REMOVED,
+        Some(b'@') => DIM,
+        _ => anstyle::Style::new(),
+    };
+    format!("        {style}{}{style:#}", visible(line))
+}
+
+fn sign(change: Change) -> String {
+    let (style, sign) = match change {
+        Change::Added => (ADDED, '+'),
+        Change::Changed => (CHANGED, '~'),
+        Change::Removed => (REMOVED, '-'),
+    };
+    format!("{style}{sign}{style:#}")
+}
+
+/// Names of hosts in a line; long runs as the pattern that stands for them: `web{01..12}, db01`.
+pub fn hosts(names: &[&str]) -> String {
+    let mut shown = Vec::new();
+    let mut rest = names;
+    while let Some(first) = rest.first() {
+        let run = run_length(rest);
+        if run >= RANGE {
+            let (stem, from) = numbered(first).expect("a run has numbered names");
+            let (_, to) = numbered(rest[run - 1]).expect("a run has numbered names");
+            shown.push(format!("{}{{{from}..{to}}}", visible_name(stem)));
+            rest = &rest[run..];
+        } else {
+            shown.push(visible_name(first));
+            rest = &rest[1..];
+        }
+    }
+    shown.join(", ")
+}
+
+/// How many names from the first one on count up by one, with numbers of the same width.
+fn run_length(names: &[&str]) -> usize {
+    let follows = |pair: &[&str]| {
+        let (Some((stem, number)), Some((next_stem, next))) = (numbered(pair[0]), numbered(pair[1])) else {
+            return false;
+        };
+        let value = |digits: &str| digits.parse::<u64>().ok();
+        stem == next_stem
+            && number.len() == next.len()
+            && value(number).and_then(|value| value.checked_add(1)) == value(next)
+            && value(next).is_some()
+    };
+    1 + names.windows(2).take_while(|pair| follows(pair)).count()
+}
+
+/// A name and the digits at its end, if there are some.
+fn numbered(name: &str) -> Option<(&str, &str)> {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    (digits > 0).then(|| name.split_at(name.len() - digits))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use batou_store::{Digest, Mode};
+
+    use super::*;
+
+    fn file(path: &str, change: Change, content: ContentPlan) -> FilePlan {
+        FilePlan { path: path.to_owned(), change, content, mode: None, causes: Vec::new() }
+    }
+
+    fn host(name: &str) -> HostPlan {
+        let mut script = file("tick.sh", Change::Changed, ContentPlan::Diff("@@ -1 +1 @@\n-1\n+2\x1b\n".to_owned()));
+        script.causes = vec!["attribute tick.sleep".to_owned()];
+        script.mode = Some((Mode::PLAIN, Mode::EXECUTABLE));
+        let tick = ComponentPlan {
+            component: "tick".to_owned(),
+            change: Change::Changed,
+            files: vec![script, file("logo", Change::Changed, ContentPlan::Sizes(Some(10), Some(2048)))],
+            steps: vec!["touch".to_owned()],
+            incomparable: false,
+        };
+        let old = ComponentPlan {
+            component: "old".to_owned(),
+            change: Change::Removed,
+            files: vec![file("a", Change::Removed, ContentPlan::Sizes(Some(1), None))],
+            steps: Vec::new(),
+            incomparable: false,
+        };
+        HostPlan {
+            host: name.to_owned(),
+            from: Some(Digest::of(b"from")),
+            to: Digest::of(name.as_bytes()),
+            missing: Transfer { objects: 2, bytes: 1024 },
+            components: vec![tick, old],
+            settled: false,
+            notes: Vec::new(),
+        }
+    }
+
+    fn plain(plans: &[HostPlan], detail: Diff) -> String {
+        let lines = text(plans, detail, false).join("\n");
+        String::from_utf8(anstream::adapter::strip_bytes(lines.as_bytes()).into_vec()).unwrap()
+    }
+
+    #[test]
+    fn hosts_with_the_same_changes_are_shown_once() {
+        let mut settled = host("db01");
+        settled.components.clear();
+        settled.settled = true;
+        let plans = [host("web01"), settled, host("web02")];
+        insta::assert_snapshot!(plain(&plans, Diff::Full), @r"");
+    }
+
+    #[test]
+    fn less_detail_is_less() {
+        insta::assert_snapshot!(plain(&[host("web01")], Diff::Short), @r"");
+        insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"");
+    }
+
+    #[test]
+    fn runs_of_names_are_ranges() {
+        assert_eq!(hosts(&["a", "web09", "web10", "web11", "web12", "x1"]), "a, web{09..12}, x1");
+        assert_eq!(hosts(&["web1", "web2", "web3"]), "web1, web2, web3");
+        assert_eq!(hosts(&["web8", "web9", "web10", "web11"]), "web8, web9, web10, web11");
+        assert_eq!(hosts(&["99999999999999999999", "x"]), "99999999999999999999, x");
+    }
+
+    #[test]
+    fn json_has_one_object_a_host() {
+        let line = serde_json::to_value(Line { kind: "plan", plan: &host("web01") }).unwrap();
+        assert_eq!(line["type"], "plan");
+        assert_eq!(line["components"][0]["files"][0]["diff"], "@@ -1 +1 @@\n-1\n+2\x1b\n");
+        assert_eq!(line["components"][0]["files"][1]["sizes"][1], 2048);
+    }
+}

@@ -1,0 +1,259 @@
+//! What was built into the controller's store, so that it can be named, compared, exported and kept.
+//!
+//! A record is the file `releases/<project>/<environment>/<number>-<release id>.json` in the store, written whole.
+//! The last `keep` of each environment are roots of the store's collection, which removes the older ones.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use batou_store::{ArtifactId, Digest, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::build::{Built, HostRelease};
+use crate::error::CommandError;
+use crate::release::{Causes, Manifest, Release};
+
+/// The version of a record's format that this program writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// The fewest digits by which a release is named.
+const SHORTEST: usize = 4;
+
+/// The records of one store.
+pub struct Records {
+    directory: PathBuf,
+}
+
+/// One built release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    format: u32,
+    /// The release's id.
+    pub id: Digest,
+    /// When it was first recorded, RFC 3339 UTC.
+    pub when: String,
+    /// How many records of its environment are kept.
+    pub keep: u32,
+    /// The release.
+    pub release: Release,
+    /// Each host's manifest and causes.
+    pub hosts: std::collections::BTreeMap<String, HostRecord>,
+}
+
+/// What a record holds of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostRecord {
+    /// Its components.
+    pub manifest: Manifest,
+    /// Why its files are as they are.
+    pub causes: Causes,
+}
+
+impl Record {
+    /// The record of what was just built.
+    pub fn of(built: &Built, keep: u32) -> Self {
+        let host = |(name, host): (&String, &HostRelease)| {
+            let record = HostRecord { manifest: host.manifest.clone(), causes: host.causes.clone() };
+            (name.clone(), record)
+        };
+        Self {
+            format: FORMAT,
+            id: built.release.id(),
+            when: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            keep,
+            release: built.release.clone(),
+            hosts: built.hosts.iter().map(host).collect(),
+        }
+    }
+
+    /// Reads a record; one whose parts contradict each other is refused.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
+        if format > FORMAT {
+            return Err(RecordError::Newer { format });
+        }
+        let record: Self = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
+        let digests = record.hosts.iter().map(|(name, host)| (name, host.manifest.digest()));
+        let consistent = record.id == record.release.id()
+            && digests.eq(record.release.hosts.iter().map(|(name, digest)| (name, *digest)));
+        if consistent { Ok(record) } else { Err(RecordError::Inconsistent) }
+    }
+
+    /// The bytes that [`Record::decode`] reads.
+    ///
+    /// # Panics
+    /// Never: a record is plain data.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record is plain data")
+    }
+
+    /// The artifacts of all hosts, each once.
+    pub fn artifacts(&self) -> Vec<ArtifactId> {
+        let all = self.hosts.values().flat_map(|host| host.manifest.artifacts());
+        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// Why a file is not a usable record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is no record.
+    #[error("not the record of a release")]
+    Malformed(#[source] serde_json::Error),
+    /// It was written by a newer batou.
+    #[error("the record has format {format}, and this batou knows formats up to {FORMAT}: use a newer one")]
+    Newer {
+        /// The format found.
+        format: u32,
+    },
+    /// The ids in it are not those of its content.
+    #[error("the record is damaged: its ids are not those of its content")]
+    Inconsistent,
+}
+
+/// A record's place in its environment's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    number: u64,
+    id: Digest,
+    path: PathBuf,
+}
+
+impl Records {
+    /// Those of a store.
+    pub fn of(store: &Store) -> Self {
+        Self { directory: store.root().join("releases") }
+    }
+
+    /// Makes a release the newest of its environment. If it already is, nothing is written. Whether it was written.
+    pub fn save(&self, record: &Record) -> Result<bool, CommandError> {
+        let folder = self.folder(&record.release.project, &record.release.environment);
+        let places = places(&folder)?;
+        if places.last().is_some_and(|newest| newest.id == record.id) {
+            return Ok(false);
+        }
+        let number = places.last().map_or(1, |newest| newest.number + 1);
+        fs::create_dir_all(&folder).map_err(|error| unusable(&folder, error))?;
+        let path = folder.join(format!("{number:08}-{}.json", record.id));
+        batou_store::fs::atomic_write(&path, &record.encode(), false)?;
+        for same in places.iter().filter(|place| place.id == record.id) {
+            remove(&same.path)?;
+        }
+        Ok(true)
+    }
+
+    /// The records of an environment, oldest first.
+    pub fn list(&self, project: &str, environment: &str) -> Result<Vec<Record>, CommandError> {
+        let places = places(&self.folder(project, environment))?;
+        places.iter().map(|place| read(&place.path)).collect()
+    }
+
+    /// The newest record of an environment.
+    pub fn newest(&self, project: &str, environment: &str) -> Result<Option<Record>, CommandError> {
+        places(&self.folder(project, environment))?.last().map(|place| read(&place.path)).transpose()
+    }
+
+    /// The projects and environments that have records, sorted.
+    pub fn environments(&self) -> Result<Vec<(String, String)>, CommandError> {
+        let mut environments = Vec::new();
+        for project in names(&self.directory)? {
+            for environment in names(&self.directory.join(&project))? {
+                environments.push((project.clone(), environment));
+            }
+        }
+        Ok(environments)
+    }
+
+    /// The record whose release's id begins so: the newest one, should a release be recorded twice.
+    pub fn find(&self, prefix: &str) -> Result<Option<Record>, CommandError> {
+        if prefix.len() < SHORTEST || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Ok(None);
+        }
+        let mut found: Vec<Place> = Vec::new();
+        for (project, environment) in self.environments()? {
+            let places = places(&self.folder(&project, &environment))?;
+            found.extend(places.into_iter().filter(|place| place.id.to_string().starts_with(prefix)));
+        }
+        found.dedup_by_key(|place| place.id);
+        match &found[..] {
+            [] => Ok(None),
+            [one] => read(&one.path).map(Some),
+            several => Err(ambiguous(prefix, several)),
+        }
+    }
+
+    /// Drops the records beyond each environment's `keep`; the artifacts of those that stay are what the store keeps.
+    pub fn prune(&self) -> Result<Vec<ArtifactId>, CommandError> {
+        let mut roots = std::collections::BTreeSet::new();
+        for (project, environment) in self.environments()? {
+            let places = places(&self.folder(&project, &environment))?;
+            let Some(newest) = places.last() else { continue };
+            let keep = read(&newest.path)?.keep.max(1) as usize;
+            let (dropped, kept) = places.split_at(places.len().saturating_sub(keep));
+            for place in kept {
+                roots.extend(read(&place.path)?.artifacts());
+            }
+            for place in dropped {
+                remove(&place.path)?;
+            }
+        }
+        Ok(roots.into_iter().collect())
+    }
+
+    fn folder(&self, project: &str, environment: &str) -> PathBuf {
+        self.directory.join(project).join(environment)
+    }
+}
+
+/// The records in a folder, by number. Other files are none of ours and left alone.
+fn places(folder: &Path) -> Result<Vec<Place>, CommandError> {
+    let place = |name: String| {
+        let (number, id) = name.strip_suffix(".json")?.split_once('-')?;
+        Some(Place { number: number.parse().ok()?, id: id.parse().ok()?, path: folder.join(&name) })
+    };
+    let mut places: Vec<_> = names(folder)?.into_iter().filter_map(place).collect();
+    places.sort_by_key(|place| place.number);
+    Ok(places)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, CommandError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|error| unusable(folder, error))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| unusable(folder, error))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read(path: &Path) -> Result<Record, CommandError> {
+    let bytes = fs::read(path).map_err(|error| unusable(path, error))?;
+    Record::decode(&bytes).map_err(|error| unusable(path, error))
+}
+
+fn remove(path: &Path) -> Result<(), CommandError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+    CommandError::failed(format!("{} cannot be used", path.display())).because(error)
+}
+
+fn ambiguous(prefix: &str, found: &[Place]) -> CommandError {
+    let ids: Vec<_> = found.iter().map(|place| place.id.short()).collect();
+    CommandError::input(format!("{prefix} is the beginning of several releases: {}", ids.join(", ")))
+        .hint("give more of its digits")
+}

@@ -1,0 +1,100 @@
+//! A plan in a file, so that exactly what was reviewed can be released later, or elsewhere.
+//!
+//! The file carries a digest over its content: one that was damaged or edited is refused. That is no signature, and
+//! whoever can write the file can replace all of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use batou_store::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::error::CommandError;
+use crate::release::{Causes, Manifest, Release};
+
+const FORMAT: u32 = 1;
+const CONTEXT: &str = "batou 2026-11 saved plan v1";
+
+/// What a switch is to do, and from which state of the hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPlan {
+    /// The version of this format.
+    pub format: u32,
+    /// The fleet release; its project and environment are the plan's.
+    pub release: Release,
+    /// What each host that takes part is to get.
+    pub hosts: BTreeMap<String, SavedHost>,
+}
+
+/// What one host is to get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedHost {
+    /// The manifest that was in force when the plan was made, if one was.
+    pub expected: Option<Digest>,
+    /// The newest sequence in the host's journal at that time.
+    pub sequence: u64,
+    /// What it is to have.
+    pub manifest: Manifest,
+    /// Why its files are as they are.
+    pub causes: Causes,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    digest: Digest,
+    /// The plan's JSON as a string, so that its bytes are exactly those that were hashed.
+    plan: String,
+}
+
+impl SavedPlan {
+    /// A plan of this version of the format.
+    pub fn new(release: Release, hosts: BTreeMap<String, SavedHost>) -> Self {
+        Self { format: FORMAT, release, hosts }
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Panics
+    /// Never: a plan is plain data.
+    pub fn write(&self, path: &Path) -> Result<(), CommandError> {
+        let plan = serde_json::to_string(self).expect("a plan is plain data");
+        let sealed = Sealed { digest: Digest::derive(CONTEXT, plan.as_bytes()), plan };
+        let bytes = serde_json::to_vec(&sealed).expect("a plan is plain data");
+        Ok(batou_store::fs::atomic_write(path, &bytes, false)?)
+    }
+
+    /// Reads a file, and refuses one that is not as it was written.
+    pub fn read(path: &Path) -> Result<Self, CommandError> {
+        let refused = |reason: &str| CommandError::input(format!("{} {reason}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| refused("cannot be read").because(error))?;
+        let sealed: Sealed =
+            serde_json::from_slice(&bytes).map_err(|error| refused("is no saved plan").because(error))?;
+        if Digest::derive(CONTEXT, sealed.plan.as_bytes()) != sealed.digest {
+            return Err(refused("is damaged or was edited").hint("make the plan anew with `batou plan ENV -o FILE`"));
+        }
+        Self::decode(&sealed.plan).map_err(|problem| refused(&problem))
+    }
+
+    fn decode(plan: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let malformed = |error: serde_json::Error| format!("is no saved plan: {error}");
+        let Format { format } = serde_json::from_str(plan).map_err(malformed)?;
+        if format > FORMAT {
+            return Err(format!("has format {format}, and this batou knows formats up to {FORMAT}: use a newer one"));
+        }
+        let plan: Self = serde_json::from_str(plan).map_err(malformed)?;
+        let agrees = |(name, host): (&String, &SavedHost)| {
+            plan.release.hosts.get(name) == Some(&host.manifest.digest()) && host.manifest.host == *name
+        };
+        if plan.hosts.iter().all(agrees) {
+            Ok(plan)
+        } else {
+            Err("contradicts itself: a host's manifest is not the release's".to_owned())
+        }
+    }
+}

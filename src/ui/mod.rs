@@ -1,0 +1,227 @@
+//! All output: results on standard output, notices, warnings, errors and progress on standard error.
+//!
+//! With `--json` everything, errors included, is one JSON object a line on standard output, so that a program reads
+//! one stream. Whatever a host or a user wrote passes through [`visible`] before it reaches a terminal. A failed
+//! write does not interrupt the work (a release must not stop because somebody closed the pager): it is remembered
+//! and returned by [`Ui::finish`].
+
+mod progress;
+mod report;
+mod text;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use anstream::stream::{AsLockedWrite, RawStream};
+use anstream::{AutoStream, ColorChoice, StripStream};
+use anstyle::{AnsiColor, Style};
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+use crate::error::CommandError;
+
+pub use progress::Progress;
+pub use report::{diagnostic, report, usage};
+pub use text::{Plural, bytes, plural, visible, visible_name};
+
+/// The colour of headings.
+pub const HEADING: Style = Style::new().bold();
+/// The colour of what is added.
+pub const ADDED: Style = AnsiColor::Green.on_default();
+/// The colour of what is removed.
+pub const REMOVED: Style = AnsiColor::Red.on_default();
+/// The colour of what is changed.
+pub const CHANGED: Style = AnsiColor::Yellow.on_default();
+/// The colour of what matters less.
+pub const DIM: Style = Style::new().dimmed();
+/// The colour of errors.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// The colour of warnings.
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// How output is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// JSON instead of text.
+    pub json: bool,
+    /// Only results, warnings and errors.
+    pub quiet: bool,
+    /// How much more detail.
+    pub verbose: u8,
+}
+
+/// Where output goes, and in which form. Shared by all threads.
+pub struct Ui {
+    wanted: Wanted,
+    out: Mutex<Box<dyn Write + Send>>,
+    err: Mutex<Box<dyn Write + Send>>,
+    failed: Mutex<Option<io::Error>>,
+    bars: Option<MultiProgress>,
+    unicode: bool,
+    colour: bool,
+}
+
+impl Ui {
+    /// Output to the process's own standard streams.
+    pub fn new(wanted: &Wanted) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let bars = (terminal && !wanted.json && !wanted.quiet).then(MultiProgress::new);
+        let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        Self {
+            wanted: *wanted,
+            out: Mutex::new(stream(AutoStream::choice(&io::stdout()), io::stdout())),
+            err: Mutex::new(stream(AutoStream::choice(&io::stderr()), io::stderr())),
+            failed: Mutex::new(None),
+            bars,
+            unicode: terminal,
+            colour,
+        }
+    }
+
+    /// Output to two writers, plain and without progress.
+    pub fn to_writers(wanted: &Wanted, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        Self {
+            wanted: *wanted,
+            out: Mutex::new(Box::new(StripStream::new(out))),
+            err: Mutex::new(Box::new(StripStream::new(err))),
+            failed: Mutex::new(None),
+            bars: None,
+            unicode: false,
+            colour: false,
+        }
+    }
+
+    /// Whether output is JSON.
+    pub fn is_json(&self) -> bool {
+        self.wanted.json
+    }
+
+    /// How much more detail is wanted: 0, 1, 2…
+    pub fn verbosity(&self) -> u8 {
+        self.wanted.verbose
+    }
+
+    /// A result, for people.
+    pub fn line(&self, text: &str) {
+        if !self.wanted.json {
+            self.write(&self.out, text);
+        }
+    }
+
+    /// The heading of results that follow, for people.
+    pub fn section(&self, title: &str) {
+        self.line(&format!("{HEADING}{title}{HEADING:#}"));
+    }
+
+    /// What is being done, for people who wait; not with `--quiet`, and not a part of the result.
+    pub fn status(&self, text: &str) {
+        if !self.wanted.quiet && !self.wanted.json {
+            self.write(&self.err, text);
+        }
+    }
+
+    /// A detail that is shown with `--verbose` only.
+    pub fn detail(&self, text: &str) {
+        if self.wanted.verbose > 0 {
+            self.status(&format!("{DIM}{text}{DIM:#}"));
+        }
+    }
+
+    /// Something worth knowing that is no fault.
+    pub fn notice(&self, text: &str) {
+        if self.wanted.json {
+            self.json(&Message { kind: "notice", message: text });
+        } else {
+            self.status(&format!("{HEADING}note:{HEADING:#} {text}"));
+        }
+    }
+
+    /// Something that may be a fault.
+    pub fn warn(&self, text: &str) {
+        if self.wanted.json {
+            self.json(&Message { kind: "warning", message: text });
+        } else {
+            self.write(&self.err, &format!("{WARNING}warning:{WARNING:#} {text}"));
+        }
+    }
+
+    /// A result as one line of JSON; nothing without `--json`.
+    ///
+    /// # Panics
+    /// If `value` cannot be represented in JSON, which plain data always can.
+    pub fn json(&self, value: &impl Serialize) {
+        if self.wanted.json {
+            let line = serde_json::to_string(value).expect("what is printed is plain data");
+            self.write(&self.out, &line);
+        }
+    }
+
+    /// A result's own bytes, such as a file's content, as they are.
+    pub fn raw(&self, from: &mut dyn io::Read) -> io::Result<()> {
+        let copied = io::copy(from, &mut io::stdout().lock());
+        match copied {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// A bar for work that may take long.
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.bars.clone())
+    }
+
+    /// Reports that output could not be written, unless its reader had just gone away.
+    pub fn finish(&self) -> Result<(), CommandError> {
+        for stream in [&self.out, &self.err] {
+            let flushed = stream.lock().unwrap_or_else(PoisonError::into_inner).flush();
+            self.remember(flushed);
+        }
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CommandError::failed("the output could not be written").because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An error for people, already laid out.
+    fn error_text(&self, text: &str) {
+        self.write(&self.err, text);
+    }
+
+    fn write(&self, stream: &Mutex<Box<dyn Write + Send>>, text: &str) {
+        let write = || {
+            let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+            stream.write_all(format!("{text}\n").as_bytes())
+        };
+        let written = match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        };
+        self.remember(written);
+    }
+
+    fn remember(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert(error);
+        }
+    }
+}
+
+fn stream<S>(choice: ColorChoice, raw: S) -> Box<dyn Write + Send>
+where
+    S: RawStream + AsLockedWrite + Send + 'static,
+{
+    match choice {
+        ColorChoice::Never => Box::new(StripStream::new(raw)),
+        _ => Box::new(raw),
+    }
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
+}

@@ -1,0 +1,107 @@
+//! Bars for work that takes longer than half a second, on a terminal only.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use batou_store::{Monitor, Phase};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// One bar, which shows one phase of work after the other. Shared by all threads; dropping it removes it.
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    current: Mutex<Option<Bar>>,
+}
+
+struct Bar {
+    bar: ProgressBar,
+    since: Instant,
+    shown: bool,
+    in_bytes: bool,
+}
+
+impl Progress {
+    /// A bar among others; invisible without them.
+    pub(super) fn new(bars: Option<MultiProgress>) -> Self {
+        Self { bars, current: Mutex::new(None) }
+    }
+
+    /// One that never shows anything.
+    pub fn silent() -> Self {
+        Self::new(None)
+    }
+
+    /// Begins a phase of so many objects and bytes (0: unknown, or not to be counted in bytes), in place of the
+    /// one before.
+    pub fn start(&self, what: &str, objects: u64, bytes: u64) {
+        if self.bars.is_none() {
+            return;
+        }
+        let length = if bytes > 0 { bytes } else { objects };
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+        bar.set_style(style(bytes > 0, length));
+        bar.set_message(what.to_owned());
+        let next = Bar { bar, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
+        self.replace(Some(next));
+    }
+
+    /// Counts work done.
+    pub fn add(&self, objects: u64, bytes: u64) {
+        let Some(bars) = &self.bars else { return };
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bar) = current.as_mut() else { return };
+        if !bar.shown && bar.since.elapsed() >= PATIENCE {
+            bar.shown = true;
+            bar.bar = bars.add(bar.bar.clone());
+        }
+        bar.bar.inc(if bar.in_bytes { bytes } else { objects });
+    }
+
+    /// Removes the bar.
+    pub fn end(&self) {
+        self.replace(None);
+    }
+
+    fn replace(&self, next: Option<Bar>) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *current, next) {
+            before.bar.finish_and_clear();
+            if let Some(bars) = &self.bars {
+                bars.remove(&before.bar);
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Monitor for Progress {
+    fn begin(&self, what: Phase, objects: u64, bytes: u64) {
+        let what = match what {
+            Phase::Hashing => "hashing",
+            Phase::Storing => "storing",
+            Phase::Copying => "copying",
+            Phase::Verifying => "verifying",
+            Phase::Sweeping => "sweeping",
+        };
+        self.start(what, objects, bytes);
+    }
+
+    fn advance(&self, objects: u64, bytes: u64) {
+        self.add(objects, bytes);
+    }
+}
+
+fn style(in_bytes: bool, length: u64) -> ProgressStyle {
+    let template = match (length, in_bytes) {
+        (0, _) => "{msg} {spinner} {human_pos}",
+        (_, true) => "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+        (_, false) => "{msg} [{bar:30}] {human_pos}/{human_len} {eta}",
+    };
+    ProgressStyle::with_template(template).expect("the template is ours").progress_chars("=> ")
+}

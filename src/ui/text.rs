@@ -1,0 +1,105 @@
+//! Texts for people: foreign text made harmless, sizes, numbers of things.
+
+use std::fmt::Write as _;
+
+/// Text that somebody else wrote, with its control characters shown (`^[` for escape) instead of obeyed. Newlines
+/// and tabs are kept.
+pub fn visible(text: &str) -> String {
+    shown(text, |character| matches!(character, '\n' | '\t'))
+}
+
+/// Like [`visible`] for a name, which stays on its line.
+pub fn visible_name(text: &str) -> String {
+    shown(text, |_| false)
+}
+
+fn shown(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            _ if keep(character) => shown.push(character),
+            '\x7f' => shown.push_str("^?"),
+            '\0'..='\x1f' => {
+                shown.push('^');
+                shown.push(char::from(character as u8 + 0x40));
+            }
+            '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => {
+                let _ = write!(shown, "<U+{:04X}>", u32::from(character));
+            }
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// A number of bytes in the largest unit that keeps it at 1 or more.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut unit = 0;
+    let mut divisor = 1u64;
+    while unit + 1 < UNITS.len() && count / divisor >= 1024 {
+        divisor *= 1024;
+        unit += 1;
+    }
+    if unit == 0 {
+        return format!("{count} B");
+    }
+    let tenths = u128::from(count) * 10 / u128::from(divisor);
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// A number and its noun: "1 file", "3 files".
+pub fn plural(count: usize, noun: &str) -> Plural<'_> {
+    Plural { count, noun }
+}
+
+/// See [`plural`].
+#[derive(Clone, Copy, Debug)]
+pub struct Plural<'a> {
+    count: usize,
+    noun: &'a str,
+}
+
+impl std::fmt::Display for Plural<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {}{}", self.count, self.noun, if self.count == 1 { "" } else { "s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown() {
+        assert_eq!(visible("\x1b[31mred\x07\r\n\tend\x7f"), "^[[31mred^G^M\n\tend^?");
+        assert_eq!(visible_name("a\nb\tc"), "a^Jb^Ic");
+        assert_eq!(visible("\u{9b}31m \u{202e}gpj"), "<U+009B>31m <U+202E>gpj");
+        assert_eq!(visible("übergröße"), "übergröße");
+    }
+
+    #[test]
+    fn sizes_are_rounded_down() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1024), "1.0 KiB");
+        assert_eq!(bytes(1536 * 1024), "1.5 MiB");
+        assert_eq!(bytes(u64::MAX), "16777215.9 TiB");
+    }
+
+    #[test]
+    fn nouns_agree() {
+        assert_eq!(plural(1, "host").to_string(), "1 host");
+        assert_eq!(plural(0, "host").to_string(), "0 hosts");
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_character_survives(text in any::<String>()) {
+            prop_assert!(!visible_name(&text).chars().any(char::is_control));
+            prop_assert!(visible(&text).chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+        }
+    }
+}

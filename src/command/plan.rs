@@ -12,9 +12,10 @@ use crate::deployment::{Deployment, failed};
 use crate::error::CommandError;
 use crate::fleet::transaction::HostOrder;
 use crate::fleet::{Member, sort};
-use crate::plan::{HostPlan, SavedPlan, compare, render};
-use crate::protocol::State;
+use crate::plan::{HostPlan, Transfer, compare, render};
+use crate::protocol::{State, Target};
 use crate::release::Manifest;
+use crate::saved_plan::{SavedHost, SavedPlan};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
@@ -23,13 +24,11 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
         return show(context, settings, &hosts, &args.leave_out, args.diff);
     };
     super::block_on(async {
-        let mut planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
+        let planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
         render(&planned.hosts, args.diff, &context.ui);
-        let expected = planned.states.iter();
-        let expected = expected.map(|(host, state)| (host.clone(), state.current.as_ref().map(|current| current.manifest)));
-        SavedPlan::new(planned.built, expected.collect()).write(file)?;
+        planned.save().write(file)?;
         context.ui.status(&format!("saved; `batou switch {} --plan {}` does it", args.environment, file.display()));
-        planned.deployment.fleet.leave_out(planned.states.into_keys());
+        planned.deployment.fleet.abandon();
         Ok(())
     })
 }
@@ -67,7 +66,8 @@ impl<'c> Planned<'c> {
         let mut deployment = Deployment::new(context, settings, hosts, leave_out)?;
         deployment.fleet.call();
         let built = deployment.build()?;
-        deployment.want(&built);
+        let orders = super::switch::orders(&built);
+        deployment.want(&orders, built.release.id());
         let states = deployment.states(leave_out).await?;
         deployment.name_retirable(&states, hosts);
         let current = deployment.current_manifests(&states).await?;
@@ -83,13 +83,47 @@ impl<'c> Planned<'c> {
                 host: host.clone(),
                 from: old.map(|order| order.digest),
                 to: new.manifest.digest(),
-                missing: missing.get(host).copied().unwrap_or_default(),
+                missing: missing.get(host).map(transfer).unwrap_or_default(),
                 components: compare(store, host, old_pair, (&new.manifest, &new.causes))?,
                 settled: state.settled,
+                notes: notes(state),
             });
         }
         Ok(Planned { deployment, built, states, hosts: plans })
     }
+}
+
+impl Planned<'_> {
+    /// The plan as a file holds it: for the hosts that could be asked.
+    fn save(&self) -> SavedPlan {
+        let saved = |(host, state): (&String, &State)| {
+            let wanted = self.built.hosts.get(host)?;
+            let saved = SavedHost {
+                expected: state.current.as_ref().map(|current| current.manifest),
+                sequence: state.newest_sequence,
+                manifest: wanted.manifest.clone(),
+                causes: wanted.causes.clone(),
+            };
+            Some((host.clone(), saved))
+        };
+        SavedPlan::new(self.built.release.clone(), self.states.iter().filter_map(saved).collect())
+    }
+}
+
+fn transfer(copied: &Copied) -> Transfer {
+    Transfer { objects: copied.objects, bytes: copied.bytes }
+}
+
+/// What else there is to know before a host is switched.
+fn notes(state: &State) -> Vec<String> {
+    let mut notes = Vec::new();
+    if state.unfinished {
+        notes.push("a release is under way there, or was interrupted: it is taken back first".to_owned());
+    }
+    if state.target != Target::Ready {
+        notes.push("the target directory is created through sudo".to_owned());
+    }
+    notes
 }
 
 impl Deployment<'_> {

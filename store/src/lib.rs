@@ -1,1 +1,48 @@
-//! t
+//! A content-addressed store of files, trees and artifacts, with generations.
+//!
+//! Everything is named by the digest of what it is ([`Digest`]). A [`Tree`] gives names to files and other
+//! trees, an [`Artifact`] is a tree with a name and the artifacts it needs. The [`Store`] holds them below one
+//! folder, with a checkout of each artifact; a [`Batch`] brings objects in, [`copy()`] moves them between two
+//! stores, and [`Generations`] says which of them are in force. `store/README.md` describes the files on disk.
+//!
+//! The crate is synchronous, prints nothing, and never reads the process environment.
+
+pub mod fs;
+
+mod artifact;
+mod batch;
+mod checkout;
+mod closure;
+mod commit;
+mod copy;
+mod digest;
+mod durable;
+mod error;
+mod generation;
+mod layout;
+mod lock;
+mod mode;
+mod monitor;
+mod name;
+mod object;
+mod pipe;
+mod read;
+mod stats;
+mod store;
+mod tree;
+
+pub use artifact::{Artifact, ArtifactId, directory_name};
+pub use batch::Batch;
+pub use closure::Closure;
+pub use copy::{Copied, Depot, copy, lacking};
+pub use digest::{Digest, DigestError, FileHasher};
+pub use error::Error;
+pub use generation::Generations;
+pub use lock::Lock;
+pub use mode::{Mode, ModeError};
+pub use monitor::{Monitor, Phase, Silent};
+pub use name::{Name, NameError, RelPath};
+pub use object::ObjectId;
+pub use read::ObjectReader;
+pub use store::{Durability, Store};
+pub use tree::{Node, Tree, TreeError};

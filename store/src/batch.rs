@@ -1,0 +1,258 @@
+//! Objects on their way into the store.
+//!
+//! Everything is written below `tmp/` first and hashed while it is written. Nothing is visible before
+//! [`Batch::commit`], and a batch that is dropped, or whose process dies, leaves nothing but temporary files.
+//! As long as it lives a batch shares the store's lock, so that gc cannot take away what it found present.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self as std_fs, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::digest::FileHasher;
+use crate::lock::Guard;
+use crate::read::{mismatch, stream};
+use crate::stats::Stat;
+use crate::{Artifact, ArtifactId, Digest, Error, Mode, Node, ObjectId, Store, Tree, commit, fs};
+
+/// Content up to this size is held in memory, so that nothing is written if it is present already.
+const SMALL: usize = 256 << 10;
+
+/// Objects that become visible together. Usable from several threads.
+#[derive(Debug)]
+pub struct Batch<'s> {
+    store: &'s Store,
+    folder: PathBuf,
+    made: Mutex<bool>,
+    count: AtomicU64,
+    pending: Mutex<Pending>,
+    _lock: Guard,
+}
+
+/// What a batch has written and not yet published.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) blobs: HashMap<(Digest, Mode), StagedBlob>,
+    pub(crate) trees: HashMap<Digest, Arc<Tree>>,
+    /// Temporary files of the trees, children first.
+    pub(crate) tree_files: Vec<(Digest, PathBuf)>,
+    /// The artifacts, references first.
+    pub(crate) artifacts: Vec<(ArtifactId, Artifact)>,
+    known: HashSet<ArtifactId>,
+}
+
+/// A blob in its temporary file.
+#[derive(Debug)]
+pub(crate) struct StagedBlob {
+    pub(crate) path: PathBuf,
+    pub(crate) stat: Stat,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.tree_files.is_empty() && self.artifacts.is_empty()
+    }
+
+    fn has(&self, object: &ObjectId) -> bool {
+        match object {
+            ObjectId::Blob { digest, size, mode } => {
+                self.blobs.get(&(*digest, *mode)).is_some_and(|blob| blob.stat.size == *size)
+            }
+            ObjectId::Tree(digest) => self.trees.contains_key(digest),
+            ObjectId::Artifact(id) => self.known.contains(id),
+        }
+    }
+}
+
+impl Store {
+    /// Begins a batch. Waits while gc is at work.
+    pub fn batch(&self) -> Result<Batch<'_>, Error> {
+        Ok(Batch {
+            store: self,
+            folder: self.layout.folder("tmp").join(fs::unique("batch-")),
+            made: Mutex::new(false),
+            count: AtomicU64::new(0),
+            pending: Mutex::default(),
+            _lock: Guard::shared(&self.layout.folder("lock"))?,
+        })
+    }
+}
+
+impl Batch<'_> {
+    /// Adds a file with this content.
+    pub fn bytes(&self, bytes: &[u8], mode: Mode) -> Result<Node, Error> {
+        self.small(Digest::of(bytes), bytes, mode)
+    }
+
+    fn small(&self, digest: Digest, bytes: &[u8], mode: Mode) -> Result<Node, Error> {
+        let size = bytes.len() as u64;
+        if !self.has(&ObjectId::Blob { digest, size, mode })? {
+            let path = self.temporary()?;
+            let mut file = fs::create_new(&path, mode.bits())?;
+            file.write_all(bytes).map_err(Error::io("write", &path))?;
+            self.keep(digest, mode, path, &file)?;
+        }
+        Ok(Node::File { digest, size, mode })
+    }
+
+    /// Adds a file from a reader, which is read to its end. With `expected` the content must have that
+    /// digest, else nothing is added and the error is [`Error::Mismatch`].
+    pub fn blob(&self, expected: Option<&Digest>, mode: Mode, from: &mut dyn Read) -> Result<Node, Error> {
+        let subject = || expected.map_or("a file's content".to_owned(), |digest| format!("blob {digest}"));
+        let mut start = Vec::new();
+        from.take(SMALL as u64).read_to_end(&mut start).map_err(stream("read", subject()))?;
+        if start.len() == SMALL {
+            return self.large(expected, mode, &start, from);
+        }
+        let digest = Digest::of(&start);
+        check(expected, digest)?;
+        self.small(digest, &start, mode)
+    }
+
+    fn large(
+        &self,
+        expected: Option<&Digest>,
+        mode: Mode,
+        start: &[u8],
+        rest: &mut dyn Read,
+    ) -> Result<Node, Error> {
+        let path = self.temporary()?;
+        let mut file = fs::create_new(&path, mode.bits())?;
+        let mut hasher = FileHasher::new();
+        let mut size = 0;
+        let mut buffer = start.to_vec();
+        while !buffer.is_empty() {
+            hasher.update(&buffer);
+            file.write_all(&buffer).map_err(Error::io("write", &path))?;
+            size += buffer.len() as u64;
+            buffer.clear();
+            let more = rest.take(SMALL as u64).read_to_end(&mut buffer);
+            more.map_err(stream("read", "a file's content"))?;
+        }
+        let digest = hasher.finish();
+        if let Err(error) = check(expected, digest) {
+            fs::remove_file(&path)?;
+            return Err(error);
+        }
+        if self.has(&ObjectId::Blob { digest, size, mode })? {
+            fs::remove_file(&path)?;
+        } else {
+            self.keep(digest, mode, path, &file)?;
+        }
+        Ok(Node::File { digest, size, mode })
+    }
+
+    /// Gives a finished temporary file its mode and remembers it.
+    fn keep(&self, digest: Digest, mode: Mode, path: PathBuf, file: &File) -> Result<(), Error> {
+        let mut metadata = file.metadata().map_err(Error::io("examine", &path))?;
+        if !Stat::of(&metadata).has_mode(mode) {
+            let permissions = std_fs::Permissions::from_mode(mode.bits());
+            file.set_permissions(permissions).map_err(Error::io("set the mode of", &path))?;
+            metadata = file.metadata().map_err(Error::io("examine", &path))?;
+        }
+        let staged = StagedBlob { path, stat: Stat::of(&metadata) };
+        if let Some(twice) = self.pending().blobs.insert((digest, mode), staged) {
+            fs::remove_file(&twice.path)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a tree. What it holds must be in the store or in this batch.
+    pub fn tree(&self, tree: &Tree) -> Result<Digest, Error> {
+        let encoding = tree.encode();
+        let digest = Tree::digest_of(&encoding);
+        let object = ObjectId::Tree(digest);
+        if self.has(&object)? {
+            return Ok(digest);
+        }
+        for child in ObjectId::below_tree(tree) {
+            self.require(object, child)?;
+        }
+        let path = self.temporary()?;
+        fs::write_new(&path, &encoding, 0o444, false)?;
+        let mut pending = self.pending();
+        if pending.trees.insert(digest, Arc::new(tree.clone())).is_none() {
+            pending.tree_files.push((digest, path));
+        }
+        Ok(digest)
+    }
+
+    /// Adds an artifact, which `commit` checks out. Its tree and what it refers to must be in the store or
+    /// in this batch.
+    pub fn artifact(&self, artifact: &Artifact) -> Result<ArtifactId, Error> {
+        let id = artifact.id();
+        let object = ObjectId::Artifact(id);
+        let subject = || format!("artifact {}", artifact.name);
+        artifact.check().map_err(|source| Error::Encoding { subject: subject(), source })?;
+        if self.has(&object)? {
+            return Ok(id);
+        }
+        for child in ObjectId::below_artifact(artifact) {
+            self.require(object, child)?;
+        }
+        let mut pending = self.pending();
+        if pending.known.insert(id) {
+            pending.artifacts.push((id, artifact.clone()));
+        }
+        Ok(id)
+    }
+
+    /// Makes everything visible, children first: barrier, rename, check out. When this returns, a
+    /// [`crate::Durability::Host`] store has it on the disk.
+    pub fn commit(self) -> Result<(), Error> {
+        let pending = std::mem::take(&mut *self.pending());
+        if pending.is_empty() {
+            return Ok(());
+        }
+        self.make_folder()?;
+        commit::publish(self.store, &self.folder, &pending)
+    }
+
+    /// Whether an object is in the store or in this batch.
+    pub(crate) fn has(&self, object: &ObjectId) -> Result<bool, Error> {
+        if self.pending().has(object) { Ok(true) } else { self.store.contains(object) }
+    }
+
+    fn require(&self, parent: ObjectId, child: ObjectId) -> Result<(), Error> {
+        if self.has(&child)? { Ok(()) } else { Err(Error::MissingChild { parent, child }) }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Each change under the lock is one insertion, so a panic elsewhere leaves it whole.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn temporary(&self) -> Result<PathBuf, Error> {
+        self.make_folder()?;
+        Ok(self.folder.join(self.count.fetch_add(1, Ordering::Relaxed).to_string()))
+    }
+
+    /// Makes the batch's folder when it is first needed: a batch that finds all present writes nothing.
+    fn make_folder(&self) -> Result<(), Error> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*made {
+            std_fs::create_dir(&self.folder).map_err(Error::io("create the folder", &self.folder))?;
+            *made = true;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if *self.made.lock().unwrap_or_else(PoisonError::into_inner) {
+            // What cannot be removed now is removed when the store is next opened.
+            let _ = fs::remove_tree(&self.folder);
+        }
+    }
+}
+
+fn check(expected: Option<&Digest>, found: Digest) -> Result<(), Error> {
+    match expected {
+        Some(expected) if *expected != found => Err(mismatch(format!("blob {expected}"), found)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Checking out: an artifact's files as a folder that programs can use.
+//!
+//! Files are hard links to the blobs; where the filesystem allows no further link, or the checkouts lie on
+//! another filesystem, they are copies. The folder is built under a temporary name.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::batch::Pending;
+use crate::stats::{Recorded, Stat, Stats};
+use crate::{Digest, Error, Mode, Node, ObjectId, RelPath, Store, Tree, fs};
+
+/// How many files one checkout may have, see [`Store::files`].
+const MAX_FILES: usize = 1 << 20;
+
+/// Builds checkouts from a store and from what a batch has not published yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Checkout<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) pending: Option<&'a Pending>,
+}
+
+impl Checkout<'_> {
+    /// Builds a tree's files in a new folder `into`. Folders below it become read-only; the one at the top
+    /// stays writable, because its owner could not move it otherwise.
+    pub(crate) fn stage(&self, tree: &Digest, into: &Path) -> Result<Stats, Error> {
+        let mut stats = Stats::new();
+        self.folder(tree, into, None, &mut stats)?;
+        Ok(stats)
+    }
+
+    fn folder(
+        &self,
+        tree: &Digest,
+        into: &Path,
+        below: Option<&RelPath>,
+        stats: &mut Stats,
+    ) -> Result<(), Error> {
+        std::fs::create_dir(into).map_err(Error::io("create the folder", into))?;
+        for (name, node) in self.tree(tree)?.iter() {
+            let path = RelPath::below(below, name)?;
+            self.node(node, &into.join(name.as_str()), path, stats)?;
+            if stats.len() > MAX_FILES {
+                return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
+            }
+        }
+        // Not left to the umask: whoever may run the service must be able to read its files.
+        fs::set_mode(into, if below.is_some() { 0o555 } else { 0o755 })
+    }
+
+    fn node(&self, node: &Node, to: &Path, path: RelPath, stats: &mut Stats) -> Result<(), Error> {
+        match node {
+            Node::Directory { digest } => self.folder(digest, to, Some(&path), stats),
+            Node::Symlink { target } => {
+                std::os::unix::fs::symlink(target, to).map_err(Error::io("create the link", to))
+            }
+            Node::File { digest, size, mode } => {
+                let stat = self.file(digest, *size, *mode, to)?;
+                stats.insert(path, Recorded { stat, digest: *digest });
+                Ok(())
+            }
+        }
+    }
+
+    fn tree(&self, digest: &Digest) -> Result<Arc<Tree>, Error> {
+        match self.pending.and_then(|pending| pending.trees.get(digest)) {
+            Some(tree) => Ok(Arc::clone(tree)),
+            None => self.store.tree(digest).map(Arc::new),
+        }
+    }
+
+    fn file(&self, digest: &Digest, size: u64, mode: Mode, to: &Path) -> Result<Stat, Error> {
+        if let Some(staged) = self.pending.and_then(|pending| pending.blobs.get(&(*digest, mode))) {
+            return if link(&staged.path, to, mode)? { Ok(staged.stat) } else { stat(to) };
+        }
+        let blob = self.store.layout.blob(digest, mode);
+        match fs::lstat(&blob)? {
+            None => Err(Error::Missing(ObjectId::Blob { digest: *digest, size, mode })),
+            Some(metadata) if link(&blob, to, mode)? => Ok(Stat::of(&metadata)),
+            Some(_) => stat(to),
+        }
+    }
+}
+
+fn stat(path: &Path) -> Result<Stat, Error> {
+    let metadata = std::fs::symlink_metadata(path).map_err(Error::io("examine", path))?;
+    Ok(Stat::of(&metadata))
+}
+
+/// Links a file, or copies it where that is impossible; says whether it is a link.
+pub(crate) fn link(from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
+    match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if cannot_link(&error) => copy(from, to, mode).map(|()| false),
+        Err(source) => Err(Error::Io { action: "link", path: to.to_owned(), source }),
+    }
+}
+
+/// The inode has all the links it can have, lies on another filesystem, or on one without hard links.
+fn cannot_link(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooManyLinks | ErrorKind::CrossesDevices | ErrorKind::Unsupported)
+}
+
+fn copy(from: &Path, to: &Path, mode: Mode) -> Result<(), Error> {
+    let mut source = std::fs::File::open(from).map_err(Error::io("open", from))?;
+    let mut target = fs::create_new(to, 0o600)?;
+    io::copy(&mut source, &mut target).map_err(Error::io("copy to", to))?;
+    fs::set_mode(to, mode.bits())
+}

@@ -1,0 +1,109 @@
+//! Everything that artifacts need: the artifacts they refer to, their trees, and their files.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::object::ObjectId;
+use crate::{ArtifactId, Digest, Error, Store};
+
+/// A complete set of objects; each list has children before parents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closure {
+    /// The artifacts: the roots and all they refer to.
+    pub artifacts: Vec<ArtifactId>,
+    /// The trees of the artifacts, and those below.
+    pub trees: Vec<Digest>,
+    /// The files' contents, sorted.
+    pub blobs: BTreeSet<ObjectId>,
+    encodings: u64,
+}
+
+impl Closure {
+    /// All objects, children before parents.
+    pub fn objects(&self) -> Vec<ObjectId> {
+        let trees = self.trees.iter().map(|digest| ObjectId::Tree(*digest));
+        let artifacts = self.artifacts.iter().map(|id| ObjectId::Artifact(*id));
+        self.blobs.iter().copied().chain(trees).chain(artifacts).collect()
+    }
+
+    /// How many bytes all objects have, each counted once.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().fold(self.encodings, |sum, blob| sum.saturating_add(blob.size()))
+    }
+}
+
+/// Where a walk learns what an object needs directly.
+pub(crate) trait Source {
+    /// The object's children, and the length of its encoding.
+    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error>;
+}
+
+impl Source for &Store {
+    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
+        Ok(match object {
+            ObjectId::Blob { .. } => (Vec::new(), 0),
+            ObjectId::Artifact(id) => {
+                let artifact = self.artifact(id)?;
+                (ObjectId::below_artifact(&artifact).collect(), artifact.encode().len() as u64)
+            }
+            ObjectId::Tree(digest) => {
+                let tree = self.tree(digest)?;
+                (ObjectId::below_tree(&tree).collect(), tree.encode().len() as u64)
+            }
+        })
+    }
+}
+
+/// Collects objects by depth-first walks; call it for as many roots as there are.
+pub(crate) struct Walk<S> {
+    source: S,
+    seen: HashSet<ObjectId>,
+    closure: Closure,
+}
+
+enum Step {
+    Enter(ObjectId),
+    Leave(ObjectId),
+}
+
+impl<S: Source> Walk<S> {
+    pub(crate) fn new(source: S) -> Self {
+        Self { source, seen: HashSet::new(), closure: Closure::default() }
+    }
+
+    /// Adds an object and all it needs. The stack is ours: a deep tree cannot exhaust the thread's.
+    pub(crate) fn add(&mut self, root: ObjectId) -> Result<(), Error> {
+        let mut stack = vec![Step::Enter(root)];
+        while let Some(step) = stack.pop() {
+            match step {
+                Step::Enter(object) if !self.seen.insert(object) => {}
+                Step::Enter(blob @ ObjectId::Blob { .. }) => {
+                    self.closure.blobs.insert(blob);
+                }
+                Step::Enter(object) => {
+                    let (children, length) = self.source.children(&object)?;
+                    self.closure.encodings = self.closure.encodings.saturating_add(length);
+                    stack.push(Step::Leave(object));
+                    self.enter(children, &mut stack);
+                }
+                Step::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
+                Step::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
+                Step::Leave(ObjectId::Blob { .. }) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Files go straight into the set, so that the stack holds folders only.
+    fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Step>) {
+        for child in children {
+            match child {
+                ObjectId::Blob { .. } => drop(self.closure.blobs.insert(child)),
+                _ => stack.push(Step::Enter(child)),
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Closure {
+        self.closure
+    }
+}

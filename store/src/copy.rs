@@ -1,0 +1,218 @@
+//! Copying artifacts between two places that hold objects.
+//!
+//! Because a present object implies a complete subtree, the question what is missing starts at the roots and
+//! descends only where something is absent: where everything is present it is one question.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
+
+use crate::closure::{Source, Walk};
+use crate::pipe::{self, Receiver};
+use crate::read::{mismatch, read_encoding};
+use crate::store::undecodable;
+use crate::{Artifact, ArtifactId, Error, Monitor, ObjectId, Phase, Store, Tree};
+
+/// A place that holds objects: the local store, or a remote one.
+///
+/// Objects travel as their bytes: a blob's content, a tree's or artifact record's canonical encoding.
+pub trait Depot: Send {
+    /// Which of the objects are not here. A parent that is here has all its children.
+    fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error>;
+
+    /// Reads the objects in the order given; `each` sees every one once. What `each` reads to its end has
+    /// been checked.
+    fn get(
+        &mut self,
+        objects: &[ObjectId],
+        each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// Stores the objects (children before parents), each opened once and in this order; nothing is visible
+    /// until all have arrived and been checked. An object that is here already may be left unopened.
+    fn put(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
+    ) -> Result<(), Error>;
+}
+
+impl Depot for &Store {
+    fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
+        let mut missing = Vec::new();
+        for object in objects {
+            if !self.contains(object)? {
+                missing.push(*object);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn get(
+        &mut self,
+        objects: &[ObjectId],
+        each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        objects.iter().try_for_each(|object| each(object, &mut self.object(object)?))
+    }
+
+    fn put(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
+    ) -> Result<(), Error> {
+        let batch = self.batch()?;
+        for object in objects {
+            if !batch.has(object)? {
+                batch.receive(object, &mut *open(object)?)?;
+            }
+        }
+        batch.commit()
+    }
+}
+
+impl crate::Batch<'_> {
+    /// Adds an object as it travels, and checks that it is what its id says.
+    pub fn receive(&self, object: &ObjectId, from: &mut dyn Read) -> Result<(), Error> {
+        match object {
+            ObjectId::Blob { digest, size, mode } => {
+                // One byte more than announced is enough to know that it is wrong.
+                let mut announced = from.take(size.saturating_add(1));
+                match self.blob(Some(digest), *mode, &mut announced)? {
+                    crate::Node::File { size: found, .. } if found != *size => {
+                        Err(mismatch(object, format!("{found} bytes")))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            ObjectId::Tree(_) => {
+                let bytes = read_encoding(object, from)?;
+                self.tree(&Tree::decode(&bytes).map_err(undecodable(*object))?).map(drop)
+            }
+            ObjectId::Artifact(_) => {
+                let bytes = read_encoding(object, from)?;
+                self.artifact(&Artifact::decode(&bytes).map_err(undecodable(*object))?).map(drop)
+            }
+        }
+    }
+}
+
+/// How much was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Objects sent.
+    pub objects: u64,
+    /// Bytes of files sent.
+    pub bytes: u64,
+}
+
+impl Copied {
+    pub(crate) fn of(objects: &[ObjectId]) -> Self {
+        let bytes = objects.iter().fold(0_u64, |sum, object| sum.saturating_add(object.size()));
+        Self { objects: objects.len() as u64, bytes }
+    }
+}
+
+/// What [`copy`] would send, children before parents.
+pub fn lacking(
+    from: &mut dyn Depot,
+    to: &mut dyn Depot,
+    roots: &[ArtifactId],
+) -> Result<Vec<ObjectId>, Error> {
+    let mut absent = Absent::default();
+    let mut seen = HashSet::new();
+    let mut frontier: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+    frontier.retain(|object| seen.insert(*object));
+    while !frontier.is_empty() {
+        let missing = to.missing(&frontier)?;
+        absent.0.extend(missing.iter().map(|object| (*object, Vec::new())));
+        let parents: Vec<_> =
+            missing.into_iter().filter(|object| !matches!(object, ObjectId::Blob { .. })).collect();
+        frontier.clear();
+        from.get(&parents, &mut |object, bytes| {
+            let children = children(object, bytes)?;
+            frontier.extend(children.iter().filter(|child| seen.insert(**child)));
+            absent.0.insert(*object, children);
+            Ok(())
+        })?;
+    }
+    let mut walk = Walk::new(&absent);
+    for root in roots {
+        walk.add(ObjectId::Artifact(*root))?;
+    }
+    let objects = walk.finish().objects();
+    Ok(objects.into_iter().filter(|object| absent.0.contains_key(object)).collect())
+}
+
+/// What the receiver lacks, and what that needs. What it has counts as a leaf: nothing below is sent.
+#[derive(Default)]
+struct Absent(HashMap<ObjectId, Vec<ObjectId>>);
+
+impl Source for &Absent {
+    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
+        Ok((self.0.get(object).cloned().unwrap_or_default(), 0))
+    }
+}
+
+/// Reads and checks a tree or record, and returns what it needs.
+fn children(object: &ObjectId, bytes: &mut dyn Read) -> Result<Vec<ObjectId>, Error> {
+    let encoding = read_encoding(object, bytes)?;
+    Ok(match object {
+        ObjectId::Blob { .. } => Vec::new(),
+        ObjectId::Tree(_) => {
+            ObjectId::below_tree(&Tree::decode(&encoding).map_err(undecodable(*object))?).collect()
+        }
+        ObjectId::Artifact(_) => {
+            ObjectId::below_artifact(&Artifact::decode(&encoding).map_err(undecodable(*object))?).collect()
+        }
+    })
+}
+
+/// Copies the artifacts with everything they need, as far as `to` lacks it.
+///
+/// Nothing is visible at `to` before all has arrived. Memory does not grow with the objects' sizes: one
+/// thread reads, another writes, with a bounded pipe between them.
+pub fn copy(
+    from: &mut dyn Depot,
+    to: &mut dyn Depot,
+    roots: &[ArtifactId],
+    monitor: &dyn Monitor,
+) -> Result<Copied, Error> {
+    let objects = lacking(from, to, roots)?;
+    let copied = Copied::of(&objects);
+    monitor.begin(Phase::Copying, copied.objects, copied.bytes);
+    if objects.is_empty() {
+        return Ok(copied);
+    }
+    transfer(from, to, &objects, monitor)?;
+    Ok(copied)
+}
+
+/// Sends objects from one depot to another.
+pub(crate) fn transfer(
+    from: &mut dyn Depot,
+    to: &mut dyn Depot,
+    objects: &[ObjectId],
+    monitor: &dyn Monitor,
+) -> Result<(), Error> {
+    let (sender, receiver) = pipe::new();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            from.get(objects, &mut |object, bytes| {
+                sender.send(object, bytes, &mut |count| monitor.advance(0, count))?;
+                monitor.advance(1, 0);
+                Ok(())
+            })
+        });
+        let mut receiver = Some(receiver);
+        let written = to.put(objects, &mut |object| Receiver::open(receiver.as_ref(), object));
+        // Without a receiver a reader that still sends stops at once.
+        receiver.take();
+        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match (read, written) {
+            // The writer stopped first, and the reader only noticed that.
+            (Err(Error::PipeClosed), written) => written,
+            (Err(error), _) => Err(error),
+            (Ok(()), written) => written,
+        }
+    })
+}

@@ -1,0 +1,41 @@
+//! Barriers: waiting until writes and renames have reached the disk.
+//!
+//! Up to [`FEW`] files or folders are synced one by one; above, one `syncfs` of the filesystem is cheaper.
+//! A sync that failed is never tried again: the kernel may have dropped the pages it could not write, and a
+//! second call would then report success for data that is lost.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Store, fs};
+
+/// Up to how many files or folders are synced one by one.
+const FEW: usize = 16;
+
+impl Store {
+    /// Waits until these files and folders are on the disk, in a store that promises that.
+    pub(crate) fn barrier(&self, touched: &BTreeSet<PathBuf>) -> Result<(), Error> {
+        if !self.is_durable() || touched.is_empty() {
+            return Ok(());
+        }
+        if touched.len() <= FEW {
+            return touched.iter().try_for_each(|path| fs::fsync_directory(path));
+        }
+        // Checkouts may lie on a filesystem of their own.
+        let artifacts = self.layout.folder("artifacts");
+        sync_filesystem(self.root())?;
+        if device(&artifacts)? == device(self.root())? { Ok(()) } else { sync_filesystem(&artifacts) }
+    }
+}
+
+fn sync_filesystem(path: &Path) -> Result<(), Error> {
+    let folder = File::open(path).map_err(Error::io("open", path))?;
+    rustix::fs::syncfs(&folder).map_err(|error| Error::io("sync the filesystem of", path)(error.into()))
+}
+
+/// The device a path (or what it links to) lies on.
+pub(crate) fn device(path: &Path) -> Result<u64, Error> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata(path).map_err(Error::io("examine", path))?.dev())
+}

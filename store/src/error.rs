@@ -1,0 +1,177 @@
+//! What can go wrong. Every error names its subject and keeps its cause as `source()`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::mode::ModeError;
+use crate::name::NameError;
+use crate::tree::TreeError;
+use crate::{Digest, ObjectId};
+
+/// Any failure of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The folder holds something else than a store.
+    #[error("{} is not a store: it holds {found:?} and no file \"format\"", path.display())]
+    NotAStore {
+        /// The folder.
+        path: PathBuf,
+        /// A name that no store has.
+        found: String,
+    },
+    /// The store's format file is unreadable.
+    #[error("{}: {found:?} is not the format of a store", path.display())]
+    Format {
+        /// The format file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// The store was written by a newer program.
+    #[error("{}: the store has format {found}, and this program knows formats up to {known}: use a newer batou", path.display())]
+    NewerFormat {
+        /// The format file.
+        path: PathBuf,
+        /// The store's version.
+        found: u64,
+        /// The newest version known here.
+        known: u64,
+    },
+    /// An object is not there.
+    #[error("{0} is not in the store")]
+    Missing(ObjectId),
+    /// A blob of that digest is not there in any mode.
+    #[error("no blob {0} is in the store")]
+    MissingBlob(Digest),
+    /// A parent was to be stored before its child.
+    #[error("{parent} needs {child}, which is neither in the store nor in this batch")]
+    MissingChild {
+        /// What was to be stored.
+        parent: ObjectId,
+        /// What it needs.
+        child: ObjectId,
+    },
+    /// A stored object is not what its name says.
+    #[error("{} is damaged: {fault}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        fault: String,
+    },
+    /// What arrived is not what was announced.
+    #[error("{object} was announced, but {found} arrived")]
+    Mismatch {
+        /// What was announced.
+        object: String,
+        /// What came, as digest or size.
+        found: String,
+    },
+    /// A tree cannot be made, or bytes are none.
+    #[error("{subject}")]
+    Encoding {
+        /// Which object.
+        subject: String,
+        /// Why not.
+        source: TreeError,
+    },
+    /// A name or path is not valid.
+    #[error("bad name")]
+    Name(#[from] NameError),
+    /// A mode is not valid.
+    #[error("bad mode")]
+    Mode(#[from] ModeError),
+    /// The tree unfolds to more files than any release has.
+    #[error("tree {tree} unfolds to more than {limit} files")]
+    TooManyFiles {
+        /// The tree at the top.
+        tree: Digest,
+        /// The limit.
+        limit: usize,
+    },
+    /// Larger than the caller is ready to take.
+    #[error("{subject} has {size} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// What is too large.
+        subject: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A file of a source folder cannot be stored.
+    #[error("{}: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Something that is not ours stands where we would write.
+    #[error("{} is not ours: {reason}", path.display())]
+    Foreign {
+        /// What stands there.
+        path: PathBuf,
+        /// How that shows.
+        reason: &'static str,
+    },
+    /// Others use the store; gc cannot have it for itself.
+    #[error("the store {} is in use by a running build or upload; try again when it is done", .0.display())]
+    Busy(PathBuf),
+    /// The generation does not exist.
+    #[error("there is no generation {number} in {}", path.display())]
+    NoGeneration {
+        /// The folder of generations.
+        path: PathBuf,
+        /// Its number.
+        number: u64,
+    },
+    /// The current generation cannot be removed.
+    #[error("generation {0} is the current one and cannot be removed")]
+    CurrentGeneration(u64),
+    /// An archive is not one of ours, or damaged.
+    #[error("the archive cannot be imported: {0}")]
+    Archive(String),
+    /// Reading or writing an archive or an object on its way failed.
+    #[error("cannot {action} {subject}")]
+    Stream {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// With what.
+        subject: String,
+        /// The reader's or writer's answer.
+        source: io::Error,
+    },
+    /// The other side of a copy ended early; its own error says why.
+    #[error("the other side of the copy ended early")]
+    PipeClosed,
+    /// A depot elsewhere failed.
+    #[error(transparent)]
+    Depot(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// For `map_err`: an I/O error with its verb and path.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// The kind of the I/O error below, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } | Self::Stream { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Generations: the numbered states of a target folder, and the one pointer to the state in force.
+//!
+//! ```text
+//! <target>/generations/12/manifest.json   and more records, and links ../../store/artifacts/<id>-<name>
+//! <target>/current -> generations/12
+//! ```
+//!
+//! A generation is written whole under a temporary name, synced, and renamed to its number, so a numbered
+//! generation is complete. Switching replaces one symbolic link by `rename`: a reader sees the old generation
+//! or the new one, and one who has opened `current` as a folder keeps that generation. Writers take turns
+//! by the target folder's [`crate::Lock`], which the caller holds.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Name, fs};
+
+/// The name of the record that tells generations apart.
+const MANIFEST: &str = "manifest.json";
+/// The longest record that is read, in bytes.
+const MAX_RECORD: u64 = 256 << 20;
+
+/// The generations below one target folder.
+#[derive(Debug)]
+pub struct Generations {
+    target: PathBuf,
+    folder: PathBuf,
+}
+
+impl Generations {
+    /// The generations of a target folder. Nothing is read or made yet.
+    pub fn open(target_directory: &Path) -> Result<Self, Error> {
+        let target = std::path::absolute(target_directory).map_err(Error::io("find", target_directory))?;
+        let folder = target.join("generations");
+        Ok(Self { target, folder })
+    }
+
+    /// The generation in force; `None` when there is no `current`. What is not ours there is an error.
+    pub fn current(&self) -> Result<Option<u64>, Error> {
+        let path = self.pointer();
+        let Some(metadata) = fs::lstat(&path)? else { return Ok(None) };
+        if !metadata.is_symlink() {
+            return Err(Error::Foreign { path, reason: "it is no symbolic link to a generation" });
+        }
+        let target = std::fs::read_link(&path).map_err(Error::io("read the link", &path))?;
+        let number = target.to_str().and_then(|target| number(target.strip_prefix("generations/")?));
+        match number {
+            Some(number) => Ok(Some(number)),
+            None => Err(Error::Foreign { path, reason: "it does not point to a generation" }),
+        }
+    }
+
+    /// All numbers, sorted.
+    pub fn list(&self) -> Result<Vec<u64>, Error> {
+        let entries = fs::entries(&self.folder)?;
+        let mut numbers: Vec<_> = entries.iter().filter_map(|e| number(e.file_name().to_str()?)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// A generation's manifest.
+    pub fn manifest(&self, n: u64) -> Result<Vec<u8>, Error> {
+        self.file(n, MANIFEST)?.ok_or_else(|| self.unknown(n))
+    }
+
+    /// Another record beside the manifest; `None` if there is none of that name.
+    pub fn file(&self, n: u64, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        fs::read_limited(&self.folder_of(n).join(Name::new(name)?), MAX_RECORD)
+    }
+
+    /// A generation with exactly this manifest: the current one before others, and the newest of those.
+    pub fn find(&self, manifest: &[u8]) -> Result<Option<u64>, Error> {
+        let candidates = self.current()?.into_iter().chain(self.list()?.into_iter().rev());
+        for n in candidates {
+            if self.file(n, MANIFEST)?.is_some_and(|bytes| bytes == manifest) {
+                return Ok(Some(n));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the next generation: its manifest, other records, and a link for each name to a checkout in
+    /// the store beside `generations/`. Nothing points to it yet.
+    pub fn create(
+        &self,
+        manifest: &[u8],
+        records: &[(&str, &[u8])],
+        links: &[(Name, String)],
+    ) -> Result<u64, Error> {
+        check_names(records, links)?;
+        fs::create_directories(&self.folder)?;
+        self.remove_unfinished()?;
+        let next = self.list()?.last().map_or(1, |last| last + 1);
+        let temporary = self.folder.join(fs::unique(".batou-"));
+        let written = write(&temporary, manifest, records, links).and_then(|()| {
+            std::fs::rename(&temporary, self.folder_of(next))
+                .map_err(Error::io("create", self.folder_of(next)))
+        });
+        if let Err(error) = written {
+            let _ = fs::remove_tree(&temporary);
+            return Err(error);
+        }
+        fs::fsync_directory(&self.folder)?;
+        fs::fsync_directory(&self.target)?;
+        Ok(next)
+    }
+
+    /// Makes a generation the current one, durably.
+    pub fn switch(&self, n: u64) -> Result<(), Error> {
+        if fs::lstat(&self.folder_of(n).join(MANIFEST))?.is_none() {
+            return Err(self.unknown(n));
+        }
+        // A `current` that is not ours is not replaced.
+        self.current()?;
+        self.remove_stale_links()?;
+        fs::swap_symlink(&self.pointer(), &Path::new("generations").join(n.to_string()), true)
+    }
+
+    /// Removes `current`: no generation is in force.
+    pub fn clear(&self) -> Result<(), Error> {
+        if self.current()?.is_some() {
+            fs::remove_file(&self.pointer())?;
+            fs::fsync_directory(&self.target)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a generation, which must not be the current one. One that does not exist is fine.
+    pub fn remove(&self, n: u64) -> Result<(), Error> {
+        if self.current()? == Some(n) {
+            return Err(Error::CurrentGeneration(n));
+        }
+        let folder = self.folder_of(n);
+        if fs::lstat(&folder)?.is_none() {
+            return Ok(());
+        }
+        // Renamed first: a removal that is interrupted leaves no numbered generation that is incomplete.
+        let temporary = self.folder.join(fs::unique(".batou-"));
+        std::fs::rename(&folder, &temporary).map_err(Error::io("remove", &folder))?;
+        fs::fsync_directory(&self.folder)?;
+        fs::remove_tree(&temporary)
+    }
+
+    /// Where a generation lies.
+    pub fn path(&self, n: u64) -> PathBuf {
+        self.folder_of(n)
+    }
+
+    fn pointer(&self) -> PathBuf {
+        self.target.join("current")
+    }
+
+    fn folder_of(&self, n: u64) -> PathBuf {
+        self.folder.join(n.to_string())
+    }
+
+    fn unknown(&self, number: u64) -> Error {
+        Error::NoGeneration { path: self.folder.clone(), number }
+    }
+
+    fn remove_unfinished(&self) -> Result<(), Error> {
+        remove_temporary(&self.folder)
+    }
+
+    /// Links that a killed switch left beside `current`.
+    fn remove_stale_links(&self) -> Result<(), Error> {
+        remove_temporary(&self.target)
+    }
+}
+
+fn remove_temporary(folder: &Path) -> Result<(), Error> {
+    let entries = fs::entries(folder)?;
+    let stale = entries.iter().filter(|entry| fs::is_temporary(&entry.file_name()));
+    stale.map(std::fs::DirEntry::path).try_for_each(|path| fs::remove_tree(&path))
+}
+
+/// A generation's number as it is written: decimal, not 0, without leading zeros.
+fn number(text: &str) -> Option<u64> {
+    let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    if canonical { text.parse().ok() } else { None }
+}
+
+/// Every name once, and none that the manifest has.
+fn check_names(records: &[(&str, &[u8])], links: &[(Name, String)]) -> Result<(), Error> {
+    let mut names = BTreeSet::from([Name::new(MANIFEST)?]);
+    let records = records.iter().map(|(name, _)| Name::new(*name)).collect::<Result<Vec<_>, _>>()?;
+    for name in records.into_iter().chain(links.iter().map(|(name, _)| name.clone())) {
+        if !names.insert(name.clone()) {
+            let source = crate::tree::TreeError::Duplicate(name);
+            return Err(Error::Encoding { subject: "the generation's names".to_owned(), source });
+        }
+    }
+    links.iter().try_for_each(|(_, checkout)| Name::new(checkout).map(drop).map_err(Error::from))
+}
+
+fn write(
+    folder: &Path,
+    manifest: &[u8],
+    records: &[(&str, &[u8])],
+    links: &[(Name, String)],
+) -> Result<(), Error> {
+    std::fs::create_dir(folder).map_err(Error::io("create the folder", folder))?;
+    for (name, bytes) in records {
+        fs::write_new(&folder.join(name), bytes, 0o644, true)?;
+    }
+    for (name, checkout) in links {
+        let link = folder.join(name);
+        let target = Path::new("../../store/artifacts").join(checkout);
+        std::os::unix::fs::symlink(target, &link).map_err(Error::io("create the link", &link))?;
+    }
+    fs::write_new(&folder.join(MANIFEST), manifest, 0o644, true)?;
+    fs::fsync_directory(folder)
+}

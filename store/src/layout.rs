@@ -1,0 +1,107 @@
+//! Where things lie below a store's root, and the version of that layout.
+
+use std::path::{Path, PathBuf};
+
+use crate::artifact::directory_name;
+use crate::{Artifact, ArtifactId, Digest, Error, Mode, Name, ObjectId, fs};
+
+/// The newest version of the layout: what this program writes.
+pub(crate) const VERSION: u64 = 1;
+
+/// The folders below the root.
+pub(crate) const FOLDERS: [&str; 8] =
+    ["blobs", "trees", "records", "artifacts", "stats", "tmp", "leases", "roots"];
+/// The files below the root: who uses the store, who publishes, and the version (written last).
+pub(crate) const FILES: [&str; 3] = ["lock", "publish", "format"];
+
+/// A store's root and the paths below it.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout(PathBuf);
+
+impl Layout {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// `blobs/ab/cdef…-444`
+    pub(crate) fn blob(&self, digest: &Digest, mode: Mode) -> PathBuf {
+        self.0.join(format!("blobs/{digest:.2}/{}-{:03o}", &digest.to_string()[2..], mode.bits()))
+    }
+
+    /// `trees/ab/cdef…`
+    pub(crate) fn tree(&self, digest: &Digest) -> PathBuf {
+        self.sharded("trees", digest)
+    }
+
+    /// `records/ab/cdef…`
+    pub(crate) fn record(&self, id: &ArtifactId) -> PathBuf {
+        self.sharded("records", id.digest())
+    }
+
+    pub(crate) fn object(&self, object: &ObjectId) -> PathBuf {
+        match object {
+            ObjectId::Blob { digest, mode, .. } => self.blob(digest, *mode),
+            ObjectId::Tree(digest) => self.tree(digest),
+            ObjectId::Artifact(id) => self.record(id),
+        }
+    }
+
+    /// `artifacts/<40 digits>-<name>`
+    pub(crate) fn checkout(&self, id: &ArtifactId, name: &Name) -> PathBuf {
+        self.0.join("artifacts").join(directory_name(id, name))
+    }
+
+    /// `stats/<40 digits>-<name>`
+    pub(crate) fn stats(&self, id: &ArtifactId, artifact: &Artifact) -> PathBuf {
+        self.0.join("stats").join(directory_name(id, &artifact.name))
+    }
+
+    fn sharded(&self, folder: &str, digest: &Digest) -> PathBuf {
+        let digits = digest.to_string();
+        self.0.join(format!("{folder}/{}/{}", &digits[..2], &digits[2..]))
+    }
+
+    /// Checks the version; `false` when there is no store yet.
+    pub(crate) fn check_format(&self) -> Result<bool, Error> {
+        let path = self.folder("format");
+        let Some(bytes) = fs::read_limited(&path, 4096)? else {
+            return self.check_empty().map(|()| false);
+        };
+        let version = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.strip_prefix("batou store ")?.strip_suffix('\n'))
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
+            .and_then(|digits| digits.parse::<u64>().ok());
+        match version {
+            None => Err(Error::Format { path, found: String::from_utf8_lossy(&bytes).into_owned() }),
+            Some(found) if found > VERSION => Err(Error::NewerFormat { path, found, known: VERSION }),
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// The format file's content.
+    pub(crate) fn format_text() -> String {
+        format!("batou store {VERSION}\n")
+    }
+
+    /// Refuses a folder with names that are not ours. A creation that was interrupted leaves only ours.
+    fn check_empty(&self) -> Result<(), Error> {
+        for entry in fs::entries(&self.0)? {
+            let name = entry.file_name();
+            let ours = FOLDERS.iter().chain(&FILES).any(|ours| name == *ours) || fs::is_temporary(&name);
+            if !ours {
+                let found = name.to_string_lossy().into_owned();
+                return Err(Error::NotAStore { path: self.0.clone(), found });
+            }
+        }
+        Ok(())
+    }
+}

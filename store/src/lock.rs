@@ -1,0 +1,131 @@
+//! Locks that end with their holder: `flock` on a file, which the kernel releases when a process dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+
+/// How long a lock's text may be, in bytes, when it is shown to others.
+const MAX_TEXT: u64 = 4096;
+/// How often a wait with an end asks again.
+const POLL: Duration = Duration::from_millis(20);
+
+/// An exclusive lock with a text that tells others who holds it. Dropping it releases it.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path` (made when absent), or returns the text of the one who holds it.
+    pub fn try_acquire(path: &Path, holder: &str) -> Result<Result<Self, String>, Error> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(Error::io("open the lock", path))?;
+        match file.try_lock() {
+            Ok(()) => {
+                let text = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
+                text.map_err(Error::io("write the lock", path))?;
+                Ok(Ok(Self { file }))
+            }
+            Err(TryLockError::WouldBlock) => holder_of(&mut file, path).map(Err),
+            Err(TryLockError::Error(source)) => {
+                Err(Error::Io { action: "lock", path: path.to_owned(), source })
+            }
+        }
+    }
+}
+
+/// The holder's text. One who has the lock but has not written yet gets a moment to do so.
+fn holder_of(file: &mut File, path: &Path) -> Result<String, Error> {
+    for _ in 0..10 {
+        let mut text = Vec::new();
+        file.rewind()
+            .and_then(|()| (&*file).take(MAX_TEXT).read_to_end(&mut text))
+            .map_err(Error::io("read the lock", path))?;
+        if !text.is_empty() {
+            return Ok(String::from_utf8_lossy(&text).into_owned());
+        }
+        std::thread::sleep(POLL / 10);
+    }
+    Ok(String::new())
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The text goes before the lock does, so that nobody is named who no longer holds it.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// Holds one of the store's own lock files; dropping it releases it.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    _file: File,
+}
+
+impl Guard {
+    /// Waits for a lock that others may share.
+    pub(crate) fn shared(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        file.lock_shared().map_err(Error::io("lock", path))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Waits for a lock that nobody shares.
+    pub(crate) fn exclusive(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        file.lock().map_err(Error::io("lock", path))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Waits at most `patience` for a lock that nobody shares; `None` if others kept it.
+    pub(crate) fn exclusive_within(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
+        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) => {
+                    return Err(Error::Io { action: "lock", path: path.to_owned(), source });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_acquire(&path, "alice on laptop, a longer text").unwrap().unwrap();
+        assert_eq!(Lock::try_acquire(&path, "bob").unwrap().unwrap_err(), "alice on laptop, a longer text");
+        drop(held);
+        let _held = Lock::try_acquire(&path, "bob").unwrap().unwrap();
+        assert_eq!(Lock::try_acquire(&path, "carol").unwrap().unwrap_err(), "bob");
+    }
+
+    #[test]
+    fn the_store_lock_is_shared_or_exclusive() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        let (one, two) = (Guard::shared(&path).unwrap(), Guard::shared(&path).unwrap());
+        assert!(Guard::exclusive_within(&path, Duration::ZERO).unwrap().is_none());
+        drop((one, two));
+        assert!(Guard::exclusive_within(&path, Duration::ZERO).unwrap().is_some());
+    }
+}

@@ -1,0 +1,194 @@
+//! Names and relative paths that are valid once they exist.
+//!
+//! A [`Name`] is one component of a path and a [`RelPath`] is one or more of them: neither can leave the
+//! folder it is used in, whoever wrote it.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest name that Linux filesystems take, in bytes.
+const MAX_NAME: usize = 255;
+/// The longest path that system calls take, in bytes, less what stands before a relative one.
+const MAX_PATH: usize = 3072;
+
+/// One valid component of a path: UTF-8, not empty, not `.` or `..`, without `/` and NUL, at most 255 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+/// One or more [`Name`]s joined by `/`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(String);
+
+/// Why a text is no name or relative path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It is empty, or has an empty component.
+    #[error("{0:?} has an empty component (or is absolute)")]
+    Empty(String),
+    /// It is `.` or `..`, or has such a component.
+    #[error("{0:?} has a component \".\" or \"..\"")]
+    Dots(String),
+    /// A name holds a `/`.
+    #[error("the name {0:?} contains a \"/\"")]
+    Slash(String),
+    /// It holds a NUL byte.
+    #[error("{0:?} contains a NUL byte")]
+    Nul(String),
+    /// It is longer than filesystems allow.
+    #[error("{0:?} is too long")]
+    TooLong(String),
+}
+
+impl Name {
+    /// Checks and makes a name.
+    pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
+        let name = name.into();
+        if name.contains('/') {
+            return Err(NameError::Slash(name));
+        }
+        match check(&name) {
+            Ok(()) => Ok(Self(name)),
+            Err(error) => Err(error(name)),
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Checks one component; the error takes the text to show.
+fn check(name: &str) -> Result<(), fn(String) -> NameError> {
+    match name {
+        "" => Err(NameError::Empty),
+        "." | ".." => Err(NameError::Dots),
+        _ if name.contains('\0') => Err(NameError::Nul),
+        _ if name.len() > MAX_NAME => Err(NameError::TooLong),
+        _ => Ok(()),
+    }
+}
+
+impl RelPath {
+    /// Checks and makes a relative path.
+    pub fn new(path: &str) -> Result<Self, NameError> {
+        if path.len() > MAX_PATH {
+            return Err(NameError::TooLong(path.chars().take(80).collect()));
+        }
+        for name in path.split('/') {
+            check(name).map_err(|error| error(path.to_owned()))?;
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The path below `parent`, or the name alone.
+    pub fn below(parent: Option<&Self>, name: &Name) -> Result<Self, NameError> {
+        match parent {
+            None => Ok(Self(name.0.clone())),
+            Some(parent) if parent.0.len() + 1 + name.0.len() > MAX_PATH => {
+                Err(NameError::TooLong(parent.0.chars().take(80).collect()))
+            }
+            Some(parent) => Ok(Self(format!("{}/{}", parent.0, name.0))),
+        }
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its components, from the top.
+    pub fn names(&self) -> impl Iterator<Item = Name> + '_ {
+        self.0.split('/').map(|name| Name(name.to_owned()))
+    }
+}
+
+/// What both types of text have in common.
+macro_rules! text {
+    ($type:ident) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<std::path::Path> for $type {
+            fn as_ref(&self) -> &std::path::Path {
+                self.0.as_ref()
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text!(Name);
+text!(RelPath);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_that_leave_their_folder_do_not_exist() {
+        for bad in ["", ".", "..", "a/b", "/", "a\0b", &"x".repeat(256)] {
+            assert!(Name::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["a", "...", "-rf", ".hidden", "ü", "a b", &"x".repeat(255)] {
+            assert_eq!(Name::new(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn relative_paths_are_names_joined() {
+        for bad in ["", "/a", "a/", "a//b", "a/../b", "./a", "a/\0", &"x/".repeat(4000)] {
+            assert!(RelPath::new(bad).is_err(), "{bad:?}");
+        }
+        let path = RelPath::new("etc/nginx/a.conf").unwrap();
+        assert_eq!(path.names().map(|n| n.to_string()).collect::<Vec<_>>(), ["etc", "nginx", "a.conf"]);
+        assert_eq!(
+            RelPath::below(Some(&path), &Name::new("x").unwrap()).unwrap().as_str(),
+            "etc/nginx/a.conf/x"
+        );
+    }
+
+    #[test]
+    fn serde_checks_too() {
+        assert!(serde_json::from_str::<Name>("\"..\"").is_err());
+        assert!(serde_json::from_str::<RelPath>("\"../a\"").is_err());
+        assert_eq!(serde_json::from_str::<RelPath>("\"b/a\"").unwrap().as_str(), "b/a");
+    }
+}

@@ -1,0 +1,94 @@
+//! A bounded pipe of objects between the thread that reads them and the one that writes them.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::rc::Rc;
+use std::sync::mpsc;
+
+use crate::read::stream;
+use crate::{Error, ObjectId};
+
+/// The size of a piece, in bytes.
+const PIECE: usize = 128 << 10;
+/// How many pieces may wait: bounds the memory to a few MiB.
+const WAITING: usize = 16;
+
+enum Message {
+    Begin(ObjectId),
+    Piece(Vec<u8>),
+    End,
+}
+
+pub(crate) struct Sender(mpsc::SyncSender<Message>);
+
+/// The end that is read. One object is open at a time, in the order of sending.
+pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<Message>>>);
+
+pub(crate) fn new() -> (Sender, Receiver) {
+    let (sender, receiver) = mpsc::sync_channel(WAITING);
+    (Sender(sender), Receiver(Rc::new(RefCell::new(receiver))))
+}
+
+impl Sender {
+    /// Sends an object; `count` is told the length of each piece. [`Error::PipeClosed`] if nobody reads.
+    pub(crate) fn send(
+        &self,
+        object: &ObjectId,
+        bytes: &mut dyn Read,
+        count: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        self.message(Message::Begin(*object))?;
+        loop {
+            let mut piece = Vec::new();
+            bytes.take(PIECE as u64).read_to_end(&mut piece).map_err(stream("read", object))?;
+            if piece.is_empty() {
+                return self.message(Message::End);
+            }
+            count(piece.len() as u64);
+            self.message(Message::Piece(piece))?;
+        }
+    }
+
+    fn message(&self, message: Message) -> Result<(), Error> {
+        self.0.send(message).map_err(|_| Error::PipeClosed)
+    }
+}
+
+impl Receiver {
+    /// Opens the object, skipping what comes before it and is not wanted.
+    pub(crate) fn open(this: Option<&Self>, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
+        let receiver = this.ok_or(Error::PipeClosed)?;
+        loop {
+            let message = receiver.0.borrow().recv().map_err(|_| Error::PipeClosed)?;
+            if matches!(message, Message::Begin(begun) if begun == *object) {
+                return Ok(Box::new(Reader {
+                    pipe: Rc::clone(&receiver.0),
+                    piece: io::Cursor::default(),
+                    ended: false,
+                }));
+            }
+        }
+    }
+}
+
+struct Reader {
+    pipe: Rc<RefCell<mpsc::Receiver<Message>>>,
+    piece: io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.piece.read(buffer)?;
+            if count > 0 || self.ended || buffer.is_empty() {
+                return Ok(count);
+            }
+            match self.pipe.borrow().recv() {
+                Ok(Message::Piece(piece)) => self.piece = io::Cursor::new(piece),
+                Ok(Message::End) => self.ended = true,
+                Ok(Message::Begin(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+}

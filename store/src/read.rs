@@ -1,0 +1,93 @@
+//! Reading objects so that what leaves the store, or enters it, has been checked.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use crate::digest::FileHasher;
+use crate::object::MAX_ENCODING;
+use crate::{Artifact, Digest, Error, ObjectId, Tree};
+
+/// An object's bytes. The read that would return the end fails with `InvalidData` if they are not what
+/// the object's id says.
+#[derive(Debug)]
+pub struct ObjectReader {
+    content: Content,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Content {
+    Blob { file: File, hasher: FileHasher, digest: Digest, left: u64 },
+    Encoding(io::Cursor<Vec<u8>>),
+}
+
+impl ObjectReader {
+    pub(crate) fn open(path: PathBuf, object: ObjectId) -> Result<Self, Error> {
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Missing(object)),
+            Err(source) => return Err(Error::Io { action: "open", path, source }),
+        };
+        let content = match object {
+            ObjectId::Blob { digest, size, .. } => {
+                Content::Blob { file, hasher: FileHasher::new(), digest, left: size }
+            }
+            ObjectId::Tree(_) | ObjectId::Artifact(_) => {
+                let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
+                Content::Encoding(io::Cursor::new(bytes))
+            }
+        };
+        Ok(Self { content, path })
+    }
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (file, hasher, digest, left) = match &mut self.content {
+            Content::Encoding(bytes) => return bytes.read(buffer),
+            Content::Blob { file, hasher, digest, left } => (file, hasher, digest, left),
+        };
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = file.read(buffer)?;
+        hasher.update(&buffer[..count]);
+        let over = count as u64 > *left;
+        *left = left.saturating_sub(count as u64);
+        if over || count == 0 && (*left > 0 || hasher.finish() != *digest) {
+            let message = format!("{} is damaged: its content has another digest", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(count)
+    }
+}
+
+/// Reads the encoding of a tree or record to its end, and checks its digest.
+pub(crate) fn read_encoding(object: &ObjectId, from: &mut dyn Read) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    from.take(MAX_ENCODING + 1).read_to_end(&mut bytes).map_err(stream("read", object))?;
+    if bytes.len() as u64 > MAX_ENCODING {
+        let size = bytes.len() as u64;
+        return Err(Error::TooLarge { subject: object.to_string(), size, limit: MAX_ENCODING });
+    }
+    let found = match object {
+        ObjectId::Blob { .. } => Digest::of(&bytes),
+        ObjectId::Tree(_) => Tree::digest_of(&bytes),
+        ObjectId::Artifact(_) => *Artifact::id_of(&bytes).digest(),
+    };
+    let expected = match object {
+        ObjectId::Blob { digest, .. } | ObjectId::Tree(digest) => digest,
+        ObjectId::Artifact(id) => id.digest(),
+    };
+    if found == *expected { Ok(bytes) } else { Err(mismatch(object, found)) }
+}
+
+pub(crate) fn mismatch(object: impl ToString, found: impl ToString) -> Error {
+    Error::Mismatch { object: object.to_string(), found: found.to_string() }
+}
+
+/// For `map_err`: an error of somebody's reader or writer.
+pub(crate) fn stream(action: &'static str, subject: impl ToString) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Stream { action, subject: subject.to_string(), source }
+}

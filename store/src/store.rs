@@ -1,0 +1,225 @@
+//! The store: opening it, asking what it holds, and reading objects.
+//!
+//! A present object implies a complete subtree, because children are published before their parents
+//! (see [`crate::Batch`]). So "is this artifact here, with everything in it" is one `stat` of its record.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::closure::Walk;
+use crate::layout::{FILES, FOLDERS, Layout};
+use crate::lock::Guard;
+use crate::object::MAX_ENCODING;
+use crate::read::ObjectReader;
+use crate::tree::TreeError;
+use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
+
+/// How many files one artifact may unfold to: trees that hold each other many times would else unfold
+/// without an end.
+const MAX_FILES: usize = 1 << 20;
+
+/// What a store promises about a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A host's store: what `commit` has returned for is on the disk.
+    Host,
+    /// The controller's store: its content can be made again, so nothing waits for the disk.
+    Cache,
+}
+
+/// A content-addressed store below one folder. It holds no open files while nothing is done with it, and
+/// may be used from several threads and processes at once.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) layout: Layout,
+    pub(crate) durability: Durability,
+}
+
+impl Store {
+    /// Opens the store at `root`, which is made when absent, and removes what interrupted writers left.
+    pub fn open(root: &Path, durability: Durability) -> Result<Self, Error> {
+        let store = Self::at(root, durability)?;
+        if !store.layout.check_format()? {
+            store.create()?;
+        }
+        store.sweep_debris()?;
+        Ok(store)
+    }
+
+    /// Opens a store that exists, without writing anything; `None` if there is none.
+    pub fn open_existing(root: &Path, durability: Durability) -> Result<Option<Self>, Error> {
+        let store = Self::at(root, durability)?;
+        Ok(store.layout.check_format()?.then_some(store))
+    }
+
+    fn at(root: &Path, durability: Durability) -> Result<Self, Error> {
+        let root = std::path::absolute(root).map_err(Error::io("find", root))?;
+        Ok(Self { layout: Layout::new(root), durability })
+    }
+
+    /// Makes the folders, and the format file last: until then it is no store.
+    fn create(&self) -> Result<(), Error> {
+        for folder in FOLDERS {
+            fs::create_directories(&self.layout.folder(folder))?;
+        }
+        for file in &FILES[..2] {
+            let path = self.layout.folder(file);
+            File::options().append(true).create(true).open(&path).map_err(Error::io("create", &path))?;
+        }
+        let text = Layout::format_text();
+        fs::atomic_write(&self.layout.folder("format"), text.as_bytes(), self.is_durable())?;
+        if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
+    }
+
+    /// Empties `tmp/` if nobody is at work: what is there then belongs to no one.
+    fn sweep_debris(&self) -> Result<(), Error> {
+        if self.debris()?.is_empty() {
+            return Ok(());
+        }
+        if let Some(_alone) = Guard::exclusive_within(&self.layout.folder("lock"), Duration::ZERO)? {
+            self.remove_debris()?;
+        }
+        Ok(())
+    }
+
+    /// Removes all temporary files. Only for the holder of the exclusive lock.
+    pub(crate) fn remove_debris(&self) -> Result<(), Error> {
+        self.debris()?.iter().try_for_each(|path| fs::remove_tree(path))
+    }
+
+    fn debris(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut found: Vec<_> =
+            fs::entries(&self.layout.folder("tmp"))?.iter().map(std::fs::DirEntry::path).collect();
+        let beside = fs::entries(&self.layout.folder("artifacts"))?;
+        found.extend(beside.iter().filter(|e| fs::is_temporary(&e.file_name())).map(std::fs::DirEntry::path));
+        Ok(found)
+    }
+
+    /// The folder it lies in, absolute.
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durability == Durability::Host
+    }
+
+    /// Whether the object is here, with everything it needs. One `stat`; nothing is read.
+    pub fn contains(&self, object: &ObjectId) -> Result<bool, Error> {
+        let metadata = fs::lstat(&self.layout.object(object))?;
+        Ok(match object {
+            // A blob that was cut off is as good as none: what replaces it is checked.
+            ObjectId::Blob { size, .. } => metadata.is_some_and(|m| m.is_file() && m.size() == *size),
+            ObjectId::Tree(_) | ObjectId::Artifact(_) => metadata.is_some_and(|m| m.is_file()),
+        })
+    }
+
+    /// Opens a blob of that content in any mode. The bytes are not checked: see [`Store::object`].
+    pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
+        for mode in [Mode::PLAIN, Mode::EXECUTABLE] {
+            match File::open(self.layout.blob(digest, mode)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened.map_err(Error::io("open", self.layout.blob(digest, mode))),
+            }
+        }
+        let plain = self.layout.blob(digest, Mode::PLAIN);
+        let prefix = digest.to_string()[2..].to_owned();
+        let others = fs::entries(fs::parent(&plain))?;
+        let other = others.iter().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+        let path = other.ok_or(Error::MissingBlob(*digest))?.path();
+        File::open(&path).map_err(Error::io("open", path))
+    }
+
+    /// Reads a blob of at most `limit` bytes, and checks it.
+    pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, Error> {
+        let file = self.blob(digest)?;
+        let path = || self.layout.blob(digest, Mode::PLAIN);
+        let size = file.metadata().map_err(Error::io("examine", path()))?.len();
+        if size > limit {
+            return Err(Error::TooLarge { subject: format!("blob {}", digest.short()), size, limit });
+        }
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, limit), &mut bytes)
+            .map_err(Error::io("read", path()))?;
+        if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(damaged(path(), Digest::of(&bytes))) }
+    }
+
+    /// Opens an object as it travels: a blob's content, a tree's or record's encoding. The last read fails
+    /// if the bytes are not what the id says.
+    pub fn object(&self, object: &ObjectId) -> Result<ObjectReader, Error> {
+        ObjectReader::open(self.layout.object(object), *object)
+    }
+
+    /// Reads a tree, and checks it.
+    pub fn tree(&self, digest: &Digest) -> Result<Tree, Error> {
+        let path = self.layout.tree(digest);
+        let bytes = self.encoding(&path, ObjectId::Tree(*digest))?;
+        if Tree::digest_of(&bytes) != *digest {
+            return Err(damaged(path, Tree::digest_of(&bytes)));
+        }
+        Tree::decode(&bytes).map_err(undecodable(ObjectId::Tree(*digest)))
+    }
+
+    /// Reads an artifact's record, and checks it.
+    pub fn artifact(&self, id: &ArtifactId) -> Result<Artifact, Error> {
+        let path = self.layout.record(id);
+        let bytes = self.encoding(&path, ObjectId::Artifact(*id))?;
+        if Artifact::id_of(&bytes) != *id {
+            return Err(damaged(path, *Artifact::id_of(&bytes).digest()));
+        }
+        Artifact::decode(&bytes).map_err(undecodable(ObjectId::Artifact(*id)))
+    }
+
+    #[expect(clippy::unused_self, reason = "reads an object of this store")]
+    fn encoding(&self, path: &Path, object: ObjectId) -> Result<Vec<u8>, Error> {
+        fs::read_limited(path, MAX_ENCODING)?.ok_or(Error::Missing(object))
+    }
+
+    /// Where the artifact's files are checked out, whether or not it is here.
+    pub fn artifact_path(&self, id: &ArtifactId, name: &Name) -> PathBuf {
+        self.layout.checkout(id, name)
+    }
+
+    /// All files, symbolic links and empty folders below a tree, by path.
+    pub fn files(&self, tree: &Digest) -> Result<BTreeMap<RelPath, Node>, Error> {
+        let mut files = BTreeMap::new();
+        let mut folders: Vec<(Option<RelPath>, Digest)> = vec![(None, *tree)];
+        while let Some((folder, digest)) = folders.pop() {
+            for (name, node) in self.tree(&digest)?.iter() {
+                let path = RelPath::below(folder.as_ref(), name)?;
+                match node {
+                    Node::Directory { digest } if *digest != Tree::new().digest() => {
+                        folders.push((Some(path), *digest));
+                    }
+                    _ => drop(files.insert(path, node.clone())),
+                }
+            }
+            if files.len() + folders.len() > MAX_FILES {
+                return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
+            }
+        }
+        Ok(files)
+    }
+
+    /// Everything that the artifacts need.
+    pub fn closure(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
+        let mut walk = Walk::new(self);
+        for root in roots {
+            walk.add(ObjectId::Artifact(*root))?;
+        }
+        Ok(walk.finish())
+    }
+}
+
+fn damaged(path: PathBuf, found: Digest) -> Error {
+    Error::Damaged { path, fault: format!("its digest is {found}") }
+}
+
+/// For `map_err`: bytes of the right digest that are no canonical encoding.
+pub(crate) fn undecodable(object: ObjectId) -> impl FnOnce(TreeError) -> Error {
+    move |source| Error::Encoding { subject: object.to_string(), source }
+}

@@ -1,5 +1,10 @@
 //! The command line of batou, and the agent it starts on hosts.
+//!
+//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`build`] makes
+//! a [`release`] of what was evaluated; [`plan`] says what it would change; [`deployment`], [`releasing`] and [`fleet`] carry
+//! it out over [`remote`] agents that speak the [`protocol`]; [`agent`] is their other end.
 
+pub mod agent;
 pub mod archive;
 pub mod build;
 pub mod cli;

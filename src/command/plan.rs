@@ -84,7 +84,7 @@ impl<'c> Planned<'c> {
                 from: old.map(|order| order.digest),
                 to: new.manifest.digest(),
                 missing: missing.get(host).map(transfer).unwrap_or_default(),
-                components: compare(store, host, old_pair, (&new.manifest, &new.causes))?,
+                components: compare(store, old_pair, (&new.manifest, &new.causes))?,
                 settled: state.settled,
                 notes: notes(state),
             });

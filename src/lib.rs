@@ -15,4 +15,6 @@ pub mod records;
 pub mod release;
 pub mod resolver;
 pub mod saved_plan;
+#[cfg(test)]
+mod testing;
 pub mod ui;

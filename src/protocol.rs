@@ -16,7 +16,6 @@ use batou_store::{ArtifactId, Digest, ObjectId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-
 /// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
 pub const PROTOCOL: u32 = 1;
 /// The most bytes a JSON header may have.
@@ -524,4 +523,3 @@ fn bounded(from: &mut impl Read, announced: u32, allowed: u32) -> Result<Vec<u8>
     }
     Ok(bytes)
 }
-

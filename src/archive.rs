@@ -22,7 +22,9 @@ const MAX_RECORD: u64 = 256 << 20;
 
 /// Writes a release and everything that it needs into a file, which appears whole or not at all.
 pub fn export(store: &Store, record: &Record, path: &Path, progress: &Progress) -> Result<(), CommandError> {
-    let failed = |error: io::Error| CommandError::failed(format!("{} cannot be written", path.display())).because(error);
+    let failed = |error: io::Error| {
+        CommandError::failed(format!("{} cannot be written", path.display())).because(error)
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let closure = store.closure(&record.artifacts())?;
@@ -116,7 +118,8 @@ fn import_object(batch: &Batch<'_>, name: &str, entry: &mut (impl Read + Sized))
             }
         }
         "artifacts" => {
-            let artifact = Artifact::decode(&read_bounded(entry)?).map_err(|_| Refused::Damaged(name.to_owned()))?;
+            let artifact =
+                Artifact::decode(&read_bounded(entry)?).map_err(|_| Refused::Damaged(name.to_owned()))?;
             if batch.artifact(&artifact)?.to_string() != id {
                 return Err(Refused::Damaged(name.to_owned()));
             }

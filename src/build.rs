@@ -30,6 +30,13 @@ pub struct Built {
     lease: Option<Lease>,
 }
 
+impl Built {
+    /// A release whose objects need no protection.
+    pub fn new(release: Release, hosts: BTreeMap<String, HostRelease>) -> Self {
+        Self { release, hosts, stored: 0, lease: None }
+    }
+}
+
 /// What one host gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRelease {
@@ -64,7 +71,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         environment: evaluation.settings.name.clone(),
         hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
     };
-    Ok(Built { release, hosts, stored, lease })
+    Ok(Built { stored, lease, ..Built::new(release, hosts) })
 }
 
 fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {
@@ -132,7 +139,8 @@ fn components(
         let target = places[rendered.host.as_str()];
         let path = format!("{target}/store/artifacts/{}", directory_name(&layout.id, &name));
         let steps = evaluation.steps(&rendered.host, &rendered.component, &path)?;
-        let after = rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
+        let after =
+            rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
         let after =
             after.map(|(host, name)| Instance { host: host.clone(), component: name.clone() }).collect();
         Ok(Component { name, artifact: layout.id, after, steps })

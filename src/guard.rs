@@ -17,7 +17,12 @@ const NAMED: usize = 5;
 
 /// Refuses a release over ssh from another branch than the environment's, and one of changes that are not committed or,
 /// where there is an upstream, not pushed. `dirty` allows all of it.
-pub fn check_repository(project: &Path, settings: &Settings, dirty: bool, ui: &Ui) -> Result<(), CommandError> {
+pub fn check_repository(
+    project: &Path,
+    settings: &Settings,
+    dirty: bool,
+    ui: &Ui,
+) -> Result<(), CommandError> {
     if dirty || settings.connect_method == ConnectMethod::Local {
         return Ok(());
     }
@@ -43,7 +48,8 @@ fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), 
     if branch.as_ref() == Some(wanted) {
         return Ok(());
     }
-    let here = branch.map_or_else(|| "no branch".to_owned(), |branch| format!("branch {}", visible_name(&branch)));
+    let here =
+        branch.map_or_else(|| "no branch".to_owned(), |branch| format!("branch {}", visible_name(&branch)));
     let wanted = visible_name(wanted);
     Err(CommandError::input(format!(
         "{} is released from branch {wanted}, and {here} is checked out",
@@ -110,3 +116,6 @@ fn answered(settings: &Settings, answer: &str) -> Result<(), CommandError> {
     let (name, answer) = (visible_name(&settings.name), visible(answer.trim()));
     Err(CommandError::failed(format!("nothing was done: {answer:?} is not {name:?}")))
 }
+
+#[cfg(test)]
+mod tests;

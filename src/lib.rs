@@ -25,4 +25,6 @@ pub mod releasing;
 pub mod remote;
 pub mod resolver;
 pub mod saved_plan;
+#[cfg(test)]
+mod testing;
 pub mod ui;

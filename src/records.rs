@@ -3,6 +3,7 @@
 //! A record is the file `releases/<project>/<environment>/<number>-<release id>.json` in the store, written whole.
 //! The last `keep` of each environment are roots of the store's collection, which removes the older ones.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::release::{Causes, Manifest, Release};
 /// The version of a record's format that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;
 /// The fewest digits by which a release is named.
-const SHORTEST: usize = 4;
+pub const SHORTEST: usize = 4;
 
 /// The records of one store.
 pub struct Records {
@@ -38,7 +39,7 @@ pub struct Record {
     /// The release.
     pub release: Release,
     /// Each host's manifest and causes.
-    pub hosts: std::collections::BTreeMap<String, HostRecord>,
+    pub hosts: BTreeMap<String, HostRecord>,
 }
 
 /// What a record holds of a host.
@@ -96,7 +97,7 @@ impl Record {
     /// The artifacts of all hosts, each once.
     pub fn artifacts(&self) -> Vec<ArtifactId> {
         let all = self.hosts.values().flat_map(|host| host.manifest.artifacts());
-        all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -188,9 +189,20 @@ impl Records {
         }
     }
 
+    /// The artifacts of all recorded releases whose id begins so, sorted.
+    pub fn find_artifacts(&self, prefix: &str) -> Result<Vec<ArtifactId>, CommandError> {
+        let mut found = BTreeSet::new();
+        for (project, environment) in self.environments()? {
+            for record in self.list(&project, &environment)? {
+                found.extend(record.artifacts().into_iter().filter(|id| id.to_string().starts_with(prefix)));
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// Drops the records beyond each environment's `keep`; the artifacts of those that stay are what the store keeps.
     pub fn prune(&self) -> Result<Vec<ArtifactId>, CommandError> {
-        let mut roots = std::collections::BTreeSet::new();
+        let mut roots = BTreeSet::new();
         for (project, environment) in self.environments()? {
             let places = places(&self.folder(&project, &environment))?;
             let Some(newest) = places.last() else { continue };
@@ -256,4 +268,80 @@ fn ambiguous(prefix: &str, found: &[Place]) -> CommandError {
     let ids: Vec<_> = found.iter().map(|place| place.id.short()).collect();
     CommandError::input(format!("{prefix} is the beginning of several releases: {}", ids.join(", ")))
         .hint("give more of its digits")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::{artifact, component, record, store};
+
+    /// Records of a store with as many releases of one component as there are contents.
+    fn recorded(folder: &Path, contents: &[&str], keep: u32) -> (Records, Vec<Record>) {
+        let store = store(folder);
+        let records = Records::of(&store);
+        let saved = contents.iter().map(|content| {
+            let id = artifact(&store, "web", &[("f", content.as_bytes())]);
+            let record = record(vec![component("web", id, &[])], keep);
+            records.save(&record).unwrap();
+            record
+        });
+        let saved = saved.collect();
+        (records, saved)
+    }
+
+    #[test]
+    fn the_newest_release_is_saved_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, saved) = recorded(folder.path(), &["a", "b"], 10);
+        assert!(!records.save(&saved[1]).unwrap());
+        assert_eq!(records.list("shop", "prod").unwrap(), saved);
+        assert_eq!(records.environments().unwrap(), [("shop".to_owned(), "prod".to_owned())]);
+    }
+
+    #[test]
+    fn an_older_release_that_comes_back_is_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, saved) = recorded(folder.path(), &["a", "b"], 10);
+        assert!(records.save(&saved[0]).unwrap());
+        let ids: Vec<_> = records.list("shop", "prod").unwrap().iter().map(|record| record.id).collect();
+        assert_eq!(ids, [saved[1].id, saved[0].id]);
+        assert_eq!(records.newest("shop", "prod").unwrap().unwrap().id, saved[0].id);
+    }
+
+    #[test]
+    fn releases_are_found_by_the_beginning_of_their_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, saved) = recorded(folder.path(), &["a", "b"], 10);
+        let found = records.find(&saved[0].id.to_string()[..12]).unwrap();
+        assert_eq!(found.as_ref(), Some(&saved[0]));
+        let artifact = saved[0].artifacts()[0];
+        assert_eq!(records.find_artifacts(&artifact.short()).unwrap(), [artifact]);
+        for unknown in ["", "0", "prod", "../..", "00000000"] {
+            assert_eq!(records.find(unknown).unwrap(), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_ones_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, saved) = recorded(folder.path(), &["a", "b", "c"], 2);
+        let roots: BTreeSet<_> = records.prune().unwrap().into_iter().collect();
+        assert_eq!(roots, saved[1..].iter().flat_map(Record::artifacts).collect());
+        assert_eq!(records.list("shop", "prod").unwrap(), saved[1..]);
+    }
+
+    #[test]
+    fn a_record_that_contradicts_itself_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, saved) = recorded(folder.path(), &["a"], 2);
+        let mut wrong = saved[0].clone();
+        wrong.id = Digest::of(b"wrong");
+        assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
+        let mut wrong = saved[0].clone();
+        wrong.hosts.get_mut("web01").unwrap().manifest.components.clear();
+        assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
+        let newer = String::from_utf8(saved[0].encode()).unwrap().replacen("\"format\":1", "\"format\":2", 1);
+        assert!(matches!(Record::decode(newer.as_bytes()), Err(RecordError::Newer { format: 2 })));
+    }
 }

@@ -72,7 +72,9 @@ impl SavedPlan {
         let sealed: Sealed =
             serde_json::from_slice(&bytes).map_err(|error| refused("is no saved plan").because(error))?;
         if Digest::derive(CONTEXT, sealed.plan.as_bytes()) != sealed.digest {
-            return Err(refused("is damaged or was edited").hint("make the plan anew with `batou plan ENV -o FILE`"));
+            return Err(
+                refused("is damaged or was edited").hint("make the plan anew with `batou plan ENV -o FILE`")
+            );
         }
         Self::decode(&sealed.plan).map_err(|problem| refused(&problem))
     }
@@ -85,7 +87,9 @@ impl SavedPlan {
         let malformed = |error: serde_json::Error| format!("is no saved plan: {error}");
         let Format { format } = serde_json::from_str(plan).map_err(malformed)?;
         if format > FORMAT {
-            return Err(format!("has format {format}, and this batou knows formats up to {FORMAT}: use a newer one"));
+            return Err(format!(
+                "has format {format}, and this batou knows formats up to {FORMAT}: use a newer one"
+            ));
         }
         let plan: Self = serde_json::from_str(plan).map_err(malformed)?;
         let agrees = |(name, host): (&String, &SavedHost)| {
@@ -95,6 +99,76 @@ impl SavedPlan {
             Ok(plan)
         } else {
             Err("contradicts itself: a host's manifest is not the release's".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::manifest;
+
+    fn plan() -> SavedPlan {
+        let manifest = manifest("web01", Vec::new());
+        let release = Release {
+            project: "shop".to_owned(),
+            environment: "prod".to_owned(),
+            hosts: BTreeMap::from([("web01".to_owned(), manifest.digest())]),
+        };
+        let host =
+            SavedHost { expected: Some(Digest::of(b"x")), sequence: 7, manifest, causes: Causes::new() };
+        SavedPlan::new(release, BTreeMap::from([("web01".to_owned(), host)]))
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.plan");
+        plan().write(&path).unwrap();
+        assert_eq!(SavedPlan::read(&path).unwrap(), plan());
+    }
+
+    #[test]
+    fn every_single_bit_flip_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.plan");
+        plan().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            let refused = SavedPlan::read(&path).unwrap_err();
+            assert_eq!(refused.exit_code(), 2, "byte {position}");
+        }
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(SavedPlan::read(&path).is_err());
+    }
+
+    #[test]
+    fn an_edited_plan_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.plan");
+        plan().write(&path).unwrap();
+        let edited = std::fs::read_to_string(&path).unwrap().replace("prod", "test");
+        std::fs::write(&path, edited).unwrap();
+        let error = SavedPlan::read(&path).unwrap_err().to_string();
+        assert!(error.contains("release.plan is damaged or was edited"), "{error}");
+    }
+
+    #[test]
+    fn newer_and_contradicting_plans_are_refused() {
+        let mut newer = plan();
+        newer.format = FORMAT + 1;
+        let mut wrong = plan();
+        wrong.release.hosts.insert("web01".to_owned(), Digest::of(b"other"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.plan");
+        for (plan, problem) in [(newer, "use a newer one"), (wrong, "contradicts itself")] {
+            plan.write(&path).unwrap();
+            let error = SavedPlan::read(&path).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
         }
     }
 }

@@ -44,12 +44,14 @@ impl<'r> Layout<'r> {
         let mut files = Vec::new();
         for (path, entry) in &rendered.entries {
             let fault = |message: String| CommandError::input(format!("{}: {path}: {message}", subject()));
-            let checked = RelPath::new(path).map_err(|error| fault("not a path in a release".into()).because(error))?;
+            let checked =
+                RelPath::new(path).map_err(|error| fault("not a path in a release".into()).because(error))?;
             let child = match entry {
                 Entry::Directory => Child::Folder(Folder::default()),
                 Entry::Symlink { target } => Child::Leaf(Node::Symlink { target: target.clone() }),
                 Entry::File { content, mode } => {
-                    let mode = Mode::new(*mode).map_err(|error| fault("the mode cannot be".into()).because(error))?;
+                    let mode = Mode::new(*mode)
+                        .map_err(|error| fault("the mode cannot be".into()).because(error))?;
                     let (digest, size) = hash(content)?;
                     files.push(FileContent { content, digest, mode });
                     Child::Leaf(Node::File { digest, size, mode })

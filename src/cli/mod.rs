@@ -12,7 +12,8 @@ use crate::command::{build, check, completions, diff, gc, init, store};
 use crate::ui::Wanted;
 
 pub use remote::{
-    Diff, ExecArgs, HistoryArgs, LeaveOut, Locking, PlanArgs, RetireArgs, RollbackArgs, StatusArgs, SwitchArgs, VerifyArgs,
+    Diff, ExecArgs, HistoryArgs, LeaveOut, Locking, PlanArgs, RetireArgs, RollbackArgs, StatusArgs,
+    SwitchArgs, VerifyArgs,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -143,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_command_for_hosts_keeps_its_own_options() {
-        let cli = Cli::try_parse_from(["batou", "exec", "prod", "--host", "h", "--", "ls", "-l", "--json"]).unwrap();
+        let cli = Cli::try_parse_from(["batou", "exec", "prod", "--host", "h", "--", "ls", "-l", "--json"])
+            .unwrap();
         assert!(!cli.global.json);
         let Command::Exec(args) = cli.command else { panic!("{:?}", cli.command) };
         assert_eq!(args.command, ["ls", "-l", "--json"]);
@@ -151,7 +153,9 @@ mod tests {
 
     #[test]
     fn bad_use_is_status_2() {
-        for line in [&["batou"][..], &["batou", "swich"], &["batou", "switch"], &["batou", "check", "-q", "-v"]] {
+        for line in
+            [&["batou"][..], &["batou", "swich"], &["batou", "switch"], &["batou", "check", "-q", "-v"]]
+        {
             assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
     }

@@ -108,13 +108,23 @@ struct BuiltArtifact<'a> {
 fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
     let ui = &context.ui;
     let store = context.store()?;
-    let all = || built.hosts.iter().flat_map(|(host, content)| content.manifest.components.iter().map(move |c| (host, c)));
-    let width = all().map(|(host, one)| visible_name(host).len() + one.name.as_str().len() + 1).max().unwrap_or(0);
+    let all = || {
+        built
+            .hosts
+            .iter()
+            .flat_map(|(host, content)| content.manifest.components.iter().map(move |c| (host, c)))
+    };
+    let width =
+        all().map(|(host, one)| visible_name(host).len() + one.name.as_str().len() + 1).max().unwrap_or(0);
     ui.section(&visible_name(environment));
     for (host, component) in all() {
         let path = store.artifact_path(&component.artifact, &component.name).display().to_string();
         let subject = format!("{}/{}", visible_name(host), component.name);
-        ui.line(&format!("  {subject:width$}  {}  {DIM}{}{DIM:#}", component.artifact.short(), visible_name(&path)));
+        ui.line(&format!(
+            "  {subject:width$}  {}  {DIM}{}{DIM:#}",
+            component.artifact.short(),
+            visible_name(&path)
+        ));
         ui.json(&BuiltArtifact {
             kind: "artifact",
             environment,

@@ -41,7 +41,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(CommandError::input(format!("mistakes in {}: {}", plural(failed.len(), "environment"), failed.join(", "))))
+    Err(CommandError::input(format!(
+        "mistakes in {}: {}",
+        plural(failed.len(), "environment"),
+        failed.join(", ")
+    )))
 }
 
 #[derive(Serialize)]

@@ -41,20 +41,25 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let new = side(context, &args.new)?;
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
-    let plans = hosts.into_iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()?;
+    let plans =
+        hosts.into_iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()?;
     render(&plans, args.diff, &context.ui);
     Ok(())
 }
 
 pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError> {
-    let environments = context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
+    let environments =
+        context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
     if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
         let evaluation = context.evaluate(name, &SystemDns::default())?;
         let built = build(&evaluation, context.store()?, &context.ui.progress())?;
         return Ok(Record::of(&built, evaluation.settings.keep));
     }
     context.records()?.find(name)?.ok_or_else(|| {
-        let error = CommandError::input(format!("{} is neither an environment nor a built release", visible_name(name)));
+        let error = CommandError::input(format!(
+            "{} is neither an environment nor a built release",
+            visible_name(name)
+        ));
         match environments {
             Ok(names) => error.hint(format!("the project's environments are: {}", names.join(", "))),
             Err(_) => error.hint("outside a project only built releases can be named: see `batou store ls`"),
@@ -65,7 +70,8 @@ pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError
 fn difference(store: &Store, host: &str, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
     let (before, after) = (old.hosts.get(host), new.hosts.get(host));
     let nothing = HostRelease { manifest: empty(new, host), causes: Causes::new() };
-    let target = after.map_or((&nothing.manifest, &nothing.causes), |HostRecord { manifest, causes }| (manifest, causes));
+    let target = after
+        .map_or((&nothing.manifest, &nothing.causes), |HostRecord { manifest, causes }| (manifest, causes));
     let components = compare(store, before.map(|record| (&record.manifest, &record.causes)), target)?;
     let notes = match (before, after) {
         (None, _) => vec!["the host is new".to_owned()],

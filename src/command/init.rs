@@ -85,7 +85,8 @@ fn project_name(directory: &Path, asked: Option<&str>) -> Result<String, Command
 }
 
 fn refuse_existing(directory: &Path) -> Result<(), CommandError> {
-    let existing = FILES.iter().map(|(path, _)| directory.join(path)).find(|path| fs::symlink_metadata(path).is_ok());
+    let existing =
+        FILES.iter().map(|(path, _)| directory.join(path)).find(|path| fs::symlink_metadata(path).is_ok());
     match existing {
         Some(path) => Err(CommandError::input(format!("{} already exists", path.display()))
             .hint("a new project is made in an empty or new folder")),

@@ -56,7 +56,8 @@ impl<'p> Repository<'p> {
     pub(super) fn changes(&self) -> Result<Vec<String>, CommandError> {
         let mut arguments =
             vec!["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--", "."];
-        let excluded = OURS.map(|folder| format!(":(exclude,top){}{folder}", self.prefix().unwrap_or_default()));
+        let excluded =
+            OURS.map(|folder| format!(":(exclude,top){}{folder}", self.prefix().unwrap_or_default()));
         arguments.extend(excluded.iter().map(String::as_str));
         let answer = self.answer(&arguments)?;
         if !answer.status.success() {
@@ -107,8 +108,11 @@ impl<'p> Repository<'p> {
 
     fn refused(&self, answer: &Output) -> CommandError {
         let said = visible(String::from_utf8_lossy(&answer.stderr).trim());
-        CommandError::failed(format!("{}: git does not tell the state of the repository", self.project.display()))
-            .because(said)
-            .hint("release without this check with --dirty")
+        CommandError::failed(format!(
+            "{}: git does not tell the state of the repository",
+            self.project.display()
+        ))
+        .because(said)
+        .hint("release without this check with --dirty")
     }
 }

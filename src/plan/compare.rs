@@ -137,7 +137,7 @@ struct Changes<'a> {
 impl Changes<'_> {
     fn all(&self) -> Result<Vec<FilePlan>, CommandError> {
         let paths: BTreeSet<_> = self.old.keys().chain(self.new.keys()).collect();
-        let differing = paths.into_iter().filter(|path| self.old.get(path) != self.new.get(path));
+        let differing = paths.into_iter().filter(|&path| self.old.get(path) != self.new.get(path));
         differing.map(|path| self.one(path)).collect()
     }
 
@@ -164,7 +164,9 @@ impl Changes<'_> {
         {
             return Ok(ContentPlan::Same);
         }
-        let (Some(old), Some(new)) = (self.text(nodes.0)?, self.text(nodes.1)?) else { return Ok(sizes(nodes)) };
+        let (Some(old), Some(new)) = (self.text(nodes.0)?, self.text(nodes.1)?) else {
+            return Ok(sizes(nodes));
+        };
         let diff = TextDiff::from_lines(&old, &new);
         Ok(ContentPlan::Diff(diff.unified_diff().context_radius(CONTEXT).to_string()))
     }
@@ -189,7 +191,8 @@ impl Changes<'_> {
     /// What the new file was rendered from and the old one was not, or with another value.
     fn causes(&self, path: &str) -> Vec<String> {
         let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
-        let differs = |(cause, value): &(&String, &String)| old.and_then(|old| old.get(*cause)) != Some(value);
+        let differs =
+            |(cause, value): &(&String, &String)| old.and_then(|old| old.get(*cause)) != Some(value);
         new.into_iter().flatten().filter(differs).map(|(cause, _)| cause.clone()).collect()
     }
 }
@@ -209,4 +212,134 @@ fn sizes((old, new): (Option<&Node>, Option<&Node>)) -> ContentPlan {
         Node::Symlink { target } => format!("symlink to {target}"),
     };
     ContentPlan::Kinds(old.map(kind), new.map(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::{artifact, causes, component, manifest, step, store};
+
+    const LONG: &[u8] = b"1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+
+    fn changed(files: [&[(&str, &[u8])]; 2], reasons: [&Causes; 2]) -> ComponentPlan {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let [old, new] =
+            files.map(|files| manifest("h", vec![component("web", artifact(&store, "web", files), &[])]));
+        let mut plans = compare(&store, Some((&old, reasons[0])), (&new, reasons[1])).unwrap();
+        assert_eq!(plans.len(), 1);
+        plans.remove(0)
+    }
+
+    #[test]
+    fn equal_manifests_have_an_empty_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let web = component("web", artifact(&store, "web", &[("a", b"1")]), &[step("s", "true")]);
+        let both = manifest("h", vec![web]);
+        let causes = Causes::new();
+        assert_eq!(compare(&store, Some((&both, &causes)), (&both, &causes)).unwrap(), []);
+    }
+
+    #[test]
+    fn text_is_shown_as_a_diff_with_three_lines_around_it() {
+        let after: &[u8] = b"1\n2\n3\n4\nfive\n6\n7\n8\n9\n";
+        let none = Causes::new();
+        let plan = changed([&[("a", LONG)], &[("a", after)]], [&none, &none]);
+        let diff = "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n";
+        assert_eq!(plan.files[0].content, ContentPlan::Diff(diff.to_owned()));
+        assert_eq!((plan.change, plan.files[0].change), (Change::Changed, Change::Changed));
+    }
+
+    #[test]
+    fn added_and_removed_files_are_told_apart() {
+        let none = Causes::new();
+        let plan = changed(
+            [&[("gone", b"x\n"), ("same", b"s")], &[("new", b"y\n"), ("same", b"s")]],
+            [&none, &none],
+        );
+        let seen: Vec<_> = plan.files.iter().map(|file| (file.path.as_str(), file.change)).collect();
+        assert_eq!(seen, [("gone", Change::Removed), ("new", Change::Added)]);
+        assert_eq!(plan.files[1].content, ContentPlan::Diff("@@ -0,0 +1 @@\n+y\n".to_owned()));
+    }
+
+    #[test]
+    fn only_causes_whose_value_differs_are_named() {
+        let before =
+            causes("web", "a", &[("attribute web.sleep", "1"), ("setting mail", "m"), ("file a", "f")]);
+        let after =
+            causes("web", "a", &[("attribute web.sleep", "2"), ("setting mail", "m"), ("resource db", "d")]);
+        let plan = changed([&[("a", b"1")], &[("a", b"2")]], [&before, &after]);
+        assert_eq!(plan.files[0].causes, ["attribute web.sleep", "resource db"]);
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_large_has_only_sizes() {
+        let large = vec![b'x'; usize::try_from(MAX_TEXT).unwrap() + 1];
+        let none = Causes::new();
+        let plan = changed(
+            [
+                &[("bin", b"\0"), ("big", b"small"), ("latin", b"a")],
+                &[("bin", b"\0\0"), ("big", &large), ("latin", b"\xe4")],
+            ],
+            [&none, &none],
+        );
+        let contents: Vec<_> = plan.files.into_iter().map(|file| file.content).collect();
+        let sizes = |old, new| ContentPlan::Sizes(Some(old), Some(new));
+        assert_eq!(contents, [sizes(5, MAX_TEXT + 1), sizes(1, 2), sizes(1, 1)]);
+    }
+
+    #[test]
+    fn a_file_that_becomes_a_symlink_is_described() {
+        let none = Causes::new();
+        let plan = changed([&[("a", b"123")], &[("a", b"->/srv/x")]], [&none, &none]);
+        let kinds = ContentPlan::Kinds(Some("file of 3 B".to_owned()), Some("symlink to /srv/x".to_owned()));
+        assert_eq!(plan.files[0].content, kinds);
+    }
+
+    #[test]
+    fn components_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let [old, new] = ["old", "new"].map(|name| {
+            let id = artifact(&store, name, &[("f", name.as_bytes())]);
+            manifest("h", vec![component(name, id, &[step("migrate", "true")])])
+        });
+        let none = Causes::new();
+        let plans = compare(&store, Some((&old, &none)), (&new, &none)).unwrap();
+        let seen: Vec<_> =
+            plans.iter().map(|plan| (plan.component.as_str(), plan.change, plan.steps.len())).collect();
+        assert_eq!(seen, [("new", Change::Added, 1), ("old", Change::Removed, 0)]);
+        assert_eq!(plans[1].files[0].content, ContentPlan::Sizes(Some(3), None));
+    }
+
+    #[test]
+    fn a_step_runs_when_it_is_new_or_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let id = artifact(&store, "web", &[("a", b"1")]);
+        let with = |steps: &[_]| manifest("h", vec![component("web", id, steps)]);
+        let (same, old, new) = (step("same", "true"), step("other", "true"), step("other", "false"));
+        let none = Causes::new();
+        let (before, after) = (with(&[same.clone(), old]), with(&[same.clone(), new]));
+        let plans = compare(&store, Some((&before, &none)), (&after, &none)).unwrap();
+        assert_eq!((plans[0].change, &plans[0].steps[..]), (Change::Changed, &["other".to_owned()][..]));
+        assert!(plans[0].files.is_empty());
+        let fewer = compare(&store, Some((&before, &none)), (&with(&[same]), &none)).unwrap();
+        assert_eq!((fewer.len(), fewer[0].steps.len()), (1, 0));
+    }
+
+    #[test]
+    fn an_old_artifact_that_is_not_here_is_said_to_be_incomparable() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let foreign = ArtifactId::from(Digest::of(b"elsewhere"));
+        let old = manifest("h", vec![component("web", foreign, &[]), component("gone", foreign, &[])]);
+        let new = manifest("h", vec![component("web", artifact(&store, "web", &[("a", b"1")]), &[])]);
+        let none = Causes::new();
+        let plans = compare(&store, Some((&old, &none)), (&new, &none)).unwrap();
+        assert!(plans.iter().all(|plan| plan.incomparable));
+        assert_eq!((plans[0].files.len(), plans[1].files.len()), (1, 0));
+    }
 }

@@ -7,7 +7,7 @@ use batou_store::{Digest, Mode};
 use serde::Serialize;
 
 pub use compare::compare;
-pub use render::render;
+pub use render::{hosts, render};
 
 /// What a switch would change on one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -41,7 +41,8 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
     for group in grouped(&busy) {
         lines.push(heading(&group));
         let first = group[0];
-        lines.extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
+        lines
+            .extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
         for component in &first.components {
             component_lines(component, detail, everything, &mut lines);
         }
@@ -85,7 +86,9 @@ fn heading(group: &[&HostPlan]) -> String {
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
         (false, 0) => "a release to finish".to_owned(),
-        (false, changed) if first.from.is_none() => format!("first release, {}", plural(changed, "component")),
+        (false, changed) if first.from.is_none() => {
+            format!("first release, {}", plural(changed, "component"))
+        }
         (false, changed) => format!("{} to change", plural(changed, "component")),
     };
     format!("{HEADING}{}:{HEADING:#} {what}{}", hosts(&names), transfer(group))
@@ -117,7 +120,10 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
             file_lines(file, whole, detail, lines);
         }
         if component.files.len() > shown {
-            lines.push(format!("      {DIM}and {} more (-v names them){DIM:#}", component.files.len() - shown));
+            lines.push(format!(
+                "      {DIM}and {} more (-v names them){DIM:#}",
+                component.files.len() - shown
+            ));
         }
     }
     for step in &component.steps {
@@ -229,7 +235,8 @@ mod tests {
     }
 
     fn host(name: &str) -> HostPlan {
-        let mut script = file("tick.sh", Change::Changed, ContentPlan::Diff("@@ -1 +1 @@\n-1\n+2\x1b\n".to_owned()));
+        let mut script =
+            file("tick.sh", Change::Changed, ContentPlan::Diff("@@ -1 +1 @@\n-1\n+2\x1b\n".to_owned()));
         script.causes = vec!["attribute tick.sleep".to_owned()];
         script.mode = Some((Mode::PLAIN, Mode::EXECUTABLE));
         let tick = ComponentPlan {
@@ -268,13 +275,39 @@ mod tests {
         settled.components.clear();
         settled.settled = true;
         let plans = [host("web01"), settled, host("web02")];
-        insta::assert_snapshot!(plain(&plans, Diff::Full), @r"");
+        insta::assert_snapshot!(plain(&plans, Diff::Full), @r"
+        web01, web02: 2 components to change, 4 objects (2.0 KiB) to send in all
+          ~ tick
+              ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
+                @@ -1 +1 @@
+                -1
+                +2^[
+              ~ logo, 10 B -> 2.0 KiB
+              runs step touch
+          - old (1 file)
+              - a
+
+        db01: nothing to do
+        ");
     }
 
     #[test]
     fn less_detail_is_less() {
-        insta::assert_snapshot!(plain(&[host("web01")], Diff::Short), @r"");
-        insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"");
+        insta::assert_snapshot!(plain(&[host("web01")], Diff::Short), @r"
+        web01: 2 components to change, 2 objects (1.0 KiB) to send
+          ~ tick
+              ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
+              ~ logo, 10 B -> 2.0 KiB
+              runs step touch
+          - old (1 file)
+              - a
+        ");
+        insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"
+        web01: 2 components to change, 2 objects (1.0 KiB) to send
+          ~ tick
+              runs step touch
+          - old (1 file)
+        ");
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use batou_environments::{Diagnostic, Location, Severity};
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceSpan, SpanContents};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceSpan,
+    SpanContents,
+};
 use serde::Serialize;
 
 use super::{DIM, ERROR, HEADING, Ui, WARNING, plural, visible, visible_name};

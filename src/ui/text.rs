@@ -23,7 +23,10 @@ fn shown(text: &str, keep: impl Fn(char) -> bool) -> String {
                 shown.push('^');
                 shown.push(char::from(character as u8 + 0x40));
             }
-            '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '\u{80}'..='\u{9f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
             | '\u{feff}' => {
                 let _ = write!(shown, "<U+{:04X}>", u32::from(character));
             }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use batou_store::{ArtifactId, Node, RelPath, Store};
+use batou_store::{ArtifactId, Node, RelPath};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::records::Record;
+use crate::records::{Record, SHORTEST};
 use crate::ui::{DIM, bytes, plural, visible_name};
 
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ pub(super) fn content(context: &Context, id: &str) -> Result<(), CommandError> {
         return Ok(());
     }
     let store = context.store()?;
-    let artifact = store.artifact(&find(store, id)?)?;
+    let artifact = store.artifact(&find(context, id)?)?;
     for (path, node) in store.files(&artifact.tree)? {
         let shown = visible_name(path.as_str());
         context.ui.line(&match &node {
@@ -80,7 +80,11 @@ fn artifacts(context: &Context, record: &Record) {
     for (host, content) in &record.hosts {
         for component in &content.manifest.components {
             let (id, name) = (component.artifact.short(), &component.name);
-            context.ui.line(&format!("{id}  {}{DIM}/{DIM:#}{}", visible_name(host), visible_name(name.as_str())));
+            context.ui.line(&format!(
+                "{id}  {}{DIM}/{DIM:#}{}",
+                visible_name(host),
+                visible_name(name.as_str())
+            ));
             let (component, artifact) = (component.name.as_str(), component.artifact.to_string());
             context.ui.json(&ArtifactLine { kind: "artifact", host, component, artifact });
         }
@@ -90,7 +94,7 @@ fn artifacts(context: &Context, record: &Record) {
 /// Prints a file of an artifact as it is.
 pub(super) fn cat(context: &Context, artifact: &str, path: &str) -> Result<(), CommandError> {
     let store = context.store()?;
-    let id = find(store, artifact)?;
+    let id = find(context, artifact)?;
     let absent = || CommandError::input(format!("{} has no file {}", id.short(), visible_name(path)));
     let wanted = RelPath::new(path).map_err(|error| absent().because(error))?;
     let files = store.files(&store.artifact(&id)?.tree)?;
@@ -98,29 +102,26 @@ pub(super) fn cat(context: &Context, artifact: &str, path: &str) -> Result<(), C
         return Err(absent().hint(format!("`batou store ls {}` lists its files", id.short())));
     };
     let printed = context.ui.raw(&mut store.blob(digest)?);
-    printed.map_err(|error| CommandError::failed(format!("{} could not be printed", visible_name(path))).because(error))
+    printed.map_err(|error| {
+        CommandError::failed(format!("{} could not be printed", visible_name(path))).because(error)
+    })
 }
 
-/// The artifact whose id begins so, or whose path it is.
-fn find(store: &Store, wanted: &str) -> Result<ArtifactId, CommandError> {
+/// The artifact whose path or id it is, or, among those of recorded releases, whose id begins so.
+fn find(context: &Context, wanted: &str) -> Result<ArtifactId, CommandError> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(id);
+    }
     let last = Path::new(wanted).file_name().map(|name| name.to_string_lossy().into_owned());
     let prefix = last.as_deref().unwrap_or(wanted).split('-').next().unwrap_or(wanted);
-    let unknown = || {
-        CommandError::input(format!("{} is no artifact of this store", visible_name(wanted)))
-            .hint("`batou store ls` lists the releases, `batou store ls RELEASE` their artifacts")
-    };
-    if prefix.len() < 4 {
-        return Err(unknown());
-    }
-    let found: Vec<_> = store.find_artifacts(prefix)?;
+    let found =
+        if prefix.len() < SHORTEST { Vec::new() } else { context.records()?.find_artifacts(prefix)? };
+    let wanted = visible_name(wanted);
     match found[..] {
-        [] => Err(unknown()),
         [one] => Ok(one),
-        _ => Err(CommandError::input(format!(
-            "{} is the beginning of {} ids",
-            visible_name(wanted),
-            found.len()
-        ))
-        .hint("give more of its digits")),
+        [] => Err(CommandError::input(format!("{wanted} is no artifact of a built release"))
+            .hint("`batou store ls` lists the releases, `batou store ls RELEASE` their artifacts")),
+        _ => Err(CommandError::input(format!("{wanted} is the beginning of {} ids", found.len()))
+            .hint("give more of its digits")),
     }
 }

@@ -32,9 +32,11 @@ pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandE
         context.ui.line("every object is whole");
         return Ok(());
     }
-    let error = CommandError::failed(format!("{} has {}", store.root().display(), plural(left.len(), "problem")));
+    let error =
+        CommandError::failed(format!("{} has {}", store.root().display(), plural(left.len(), "problem")));
     Err(match from {
-        None => error.hint("mend it with `batou store verify --repair --from PATH`, or build the environments again"),
+        None => error
+            .hint("mend it with `batou store verify --repair --from PATH`, or build the environments again"),
         Some(from) => error.hint(format!("{} does not have what is missing", from.display())),
     })
 }
@@ -44,8 +46,15 @@ fn show(context: &Context, problem: &Problem) {
     context.ui.json(&Found { kind: "problem", problem: problem.to_string() });
 }
 
-fn repair(context: &Context, store: &Store, problems: &[Problem], from: &Path) -> Result<Vec<Problem>, CommandError> {
-    let absent = |error: std::io::Error| CommandError::input(format!("{} cannot be read", from.display())).because(error);
+fn repair(
+    context: &Context,
+    store: &Store,
+    problems: &[Problem],
+    from: &Path,
+) -> Result<Vec<Problem>, CommandError> {
+    let absent = |error: std::io::Error| {
+        CommandError::input(format!("{} cannot be read", from.display())).because(error)
+    };
     let is_store = std::fs::metadata(from).map_err(absent)?.is_dir();
     // An archive has no order that suits: it is unpacked beside the store first.
     let unpacked = tempfile::tempdir().map_err(absent)?;

@@ -1,0 +1,75 @@
+//! What the unit tests share: small artifacts, manifests and records in a store.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use batou_environments::Step;
+use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tree};
+
+use crate::build::{Built, HostRelease};
+use crate::records::Record;
+use crate::release::{Causes, Component, MANIFEST_FORMAT, Manifest, Release};
+
+pub(crate) fn store(folder: &Path) -> Store {
+    Store::open(&folder.join("store"), Durability::Cache).unwrap()
+}
+
+/// An artifact of plain files; a content that begins with `->` makes a symlink.
+pub(crate) fn artifact(store: &Store, name: &str, files: &[(&str, &[u8])]) -> ArtifactId {
+    let batch = store.batch().unwrap();
+    let mut tree = Tree::new();
+    for (path, content) in files {
+        let node = match content.strip_prefix(b"->") {
+            Some(target) => Node::Symlink { target: String::from_utf8(target.to_vec()).unwrap() },
+            None => batch.bytes(content, Mode::PLAIN).unwrap(),
+        };
+        tree.insert(Name::new(*path).unwrap(), node).unwrap();
+    }
+    let tree = batch.tree(&tree).unwrap();
+    let artifact = Artifact { name: Name::new(name).unwrap(), tree, references: BTreeSet::new() };
+    let id = batch.artifact(&artifact).unwrap();
+    batch.commit().unwrap();
+    id
+}
+
+pub(crate) fn step(name: &str, update: &str) -> Step {
+    let step = serde_json::json!({
+        "name": name, "verify": null, "update": update, "revert": null, "irreversible": false, "timeout": 300,
+        "directory": null, "environment": {},
+    });
+    serde_json::from_value(step).unwrap()
+}
+
+pub(crate) fn component(name: &str, artifact: ArtifactId, steps: &[Step]) -> Component {
+    Component { name: Name::new(name).unwrap(), artifact, after: BTreeSet::new(), steps: steps.to_vec() }
+}
+
+pub(crate) fn manifest(host: &str, components: Vec<Component>) -> Manifest {
+    Manifest {
+        format: MANIFEST_FORMAT,
+        project: "shop".to_owned(),
+        environment: "prod".to_owned(),
+        host: host.to_owned(),
+        components,
+    }
+}
+
+/// The causes of one file.
+pub(crate) fn causes(component: &str, path: &str, values: &[(&str, &str)]) -> Causes {
+    let values = values.iter().map(|(cause, value)| ((*cause).to_owned(), (*value).to_owned())).collect();
+    BTreeMap::from([(component.to_owned(), BTreeMap::from([(path.to_owned(), values)]))])
+}
+
+/// The record of a release of one host with these components.
+pub(crate) fn record(components: Vec<Component>, keep: u32) -> Record {
+    let manifest = manifest("web01", components);
+    let release = Release {
+        project: manifest.project.clone(),
+        environment: manifest.environment.clone(),
+        hosts: BTreeMap::from([(manifest.host.clone(), manifest.digest())]),
+    };
+    let hosts = BTreeMap::from([(manifest.host.clone(), HostRelease { manifest, causes: Causes::new() })]);
+    Record::of(&Built::new(release, hosts), keep)
+}

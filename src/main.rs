@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Err(usage) => return ui::usage(&usage),
     };
     if matches!(cli.command, Command::Agent) {
-        return ExitCode::from(agent::serve(std::io::stdin(), std::io::stdout()));
+        return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));
     }
     let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
     match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {

@@ -27,6 +27,7 @@ pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     super::block_on(async {
+        deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
         let history = deployment.history().await?;
         deployment.fleet.abandon();
         let current = history.current().map(|past| past.record.sequence);

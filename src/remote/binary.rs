@@ -58,18 +58,29 @@ impl Binaries {
         self.find(std::env::consts::ARCH)
     }
 
+    /// Where [`Binaries::own`] is.
+    pub fn own_path(&self) -> PathBuf {
+        self.other(std::env::consts::ARCH).unwrap_or_else(|| self.own.clone())
+    }
+
     /// The binary for a host whose `uname -m` says `machine`.
     pub fn find(&self, machine: &str) -> Result<Binary, BinaryError> {
-        let wanted = triples(machine);
-        let others = self.folder.iter().flat_map(|folder| wanted.iter().map(|name| folder.join(name)));
-        if let Some(path) = others.into_iter().find(|path| path.is_file()) {
+        if let Some(path) = self.other(machine) {
             return describe(&path);
         }
         if architecture(machine) == std::env::consts::ARCH {
             return describe(&self.own);
         }
+        let wanted = triples(machine);
         let machine = machine.to_owned();
         Err(BinaryError::Kind { machine, wanted, folder: self.folder.clone() })
+    }
+}
+
+impl Binaries {
+    fn other(&self, machine: &str) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        triples(machine).into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
     }
 }
 

@@ -36,11 +36,11 @@ pub struct Link {
 
 /// The end of what a child printed on standard error.
 #[derive(Clone, Debug, Default)]
-pub struct Noise(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Noise(Arc<Mutex<Vec<u8>>>);
 
 impl Noise {
     /// Collects from a reader in the background.
-    pub fn collect(mut from: impl Read + Send + 'static) -> Self {
+    pub(super) fn collect(mut from: impl Read + Send + 'static) -> Self {
         let noise = Noise::default();
         let kept = Arc::clone(&noise.0);
         std::thread::spawn(move || {
@@ -56,7 +56,7 @@ impl Noise {
     }
 
     /// The text so far, without surrounding space.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.0.lock().map(|kept| String::from_utf8_lossy(&kept).trim().to_owned()).unwrap_or_default()
     }
 }

@@ -62,10 +62,10 @@ pub struct Dialer {
 impl Dialer {
     /// Starts the host's agent, copying it there where it is missing. Blocks.
     pub fn dial(&self, route: &Route) -> Result<Link, RemoteError> {
-        let own = self.binaries.own().map_err(StartError::from)?;
         if route.address.is_none() && route.user.is_none() {
-            return Self::spawn(&own);
+            return self.spawn();
         }
+        let own = self.binaries.own().map_err(StartError::from)?;
         let mut start = self.start(route)?;
         start.say(&["agent", route.user.as_deref().unwrap_or("-"), &own.digest.to_string()])?;
         match start.hear()?.as_str() {
@@ -91,15 +91,15 @@ impl Dialer {
     }
 
     /// The agent as a child, with nothing between.
-    fn spawn(own: &Binary) -> Result<Link, RemoteError> {
-        let mut command = Command::new(&own.path);
+    fn spawn(&self) -> Result<Link, RemoteError> {
+        let mut command = Command::new(self.binaries.own_path());
         command.arg("agent");
         let (child, to, from, noise) = piped(command)?;
         Ok(Link::new(child, to, from, noise, true))
     }
 
     fn start(&self, route: &Route) -> Result<Start, RemoteError> {
-        let mut command = match (&route.address, &self.ssh) {
+        let command = match (&route.address, &self.ssh) {
             (Some(address), Some(ssh)) => ssh.command(address, COMMAND.trim_end()),
             _ => {
                 let mut shell = Command::new("sh");

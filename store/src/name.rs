@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const MAX_NAME: usize = 255;
 /// The longest path that system calls take, in bytes, less what stands before a relative one.
 const MAX_PATH: usize = 3072;
+/// The deepest path: folders are walked by recursion.
+const MAX_DEPTH: usize = 200;
 
 /// One valid component of a path: UTF-8, not empty, not `.` or `..`, without `/` and NUL, at most 255 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +38,8 @@ pub enum NameError {
     /// It holds a NUL byte.
     #[error("{0:?} contains a NUL byte")]
     Nul(String),
-    /// It is longer than filesystems allow.
-    #[error("{0:?} is too long")]
+    /// It is longer, or has more components, than can be handled.
+    #[error("{0:?} is too long or too deep")]
     TooLong(String),
 }
 
@@ -74,7 +76,7 @@ fn check(name: &str) -> Result<(), fn(String) -> NameError> {
 impl RelPath {
     /// Checks and makes a relative path.
     pub fn new(path: &str) -> Result<Self, NameError> {
-        if path.len() > MAX_PATH {
+        if path.len() > MAX_PATH || path.split('/').count() > MAX_DEPTH {
             return Err(NameError::TooLong(path.chars().take(80).collect()));
         }
         for name in path.split('/') {
@@ -87,10 +89,7 @@ impl RelPath {
     pub fn below(parent: Option<&Self>, name: &Name) -> Result<Self, NameError> {
         match parent {
             None => Ok(Self(name.0.clone())),
-            Some(parent) if parent.0.len() + 1 + name.0.len() > MAX_PATH => {
-                Err(NameError::TooLong(parent.0.chars().take(80).collect()))
-            }
-            Some(parent) => Ok(Self(format!("{}/{}", parent.0, name.0))),
+            Some(parent) => Self::new(&format!("{}/{}", parent.0, name.0)),
         }
     }
 

@@ -1,0 +1,168 @@
+//! Garbage collection: removing what nothing needs.
+//!
+//! It has the store for itself: writers share the lock that gc holds alone. Marked is what the caller's roots,
+//! the roots below `roots/` and the leases of living holders need; everything else goes, parents before
+//! children, so that an interruption at any point leaves no object that lacks a child. A marked object that
+//! is missing or damaged stops gc before it removes anything: what hangs below could not be known.
+
+use std::collections::{BTreeSet, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rayon::prelude::*;
+
+use crate::closure::{Source, Walk};
+use crate::lock::Guard;
+use crate::scan::{Found, Kind};
+use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, Phase, Store, directory_name, fs};
+
+/// How long gc waits for writers to finish.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What gc removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Artifacts, with their checkouts.
+    pub artifacts: u64,
+    /// Trees.
+    pub trees: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of the objects' files.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Removes what none of the roots, leases and named roots needs, and what dead writers left.
+    /// [`Error::Busy`] when others still write after half a minute.
+    pub fn gc(&self, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Collected, Error> {
+        let lock = self.layout.folder("lock");
+        let Some(_alone) = Guard::exclusive_within(&lock, PATIENCE)? else {
+            return Err(Error::Busy(self.root().to_owned()));
+        };
+        self.remove_debris()?;
+        let marked = self.mark(roots)?;
+        self.sweep(&marked, monitor)
+    }
+
+    /// What is to stay.
+    fn mark(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
+        let mut walk = Walk::new(self);
+        self.end_roots()?;
+        let named = self.roots()?.into_values().flatten();
+        for root in roots.iter().copied().chain(named) {
+            walk.add(ObjectId::Artifact(root))?;
+        }
+        for object in self.leased()? {
+            if self.contains(&object)? {
+                walk.add(object)?;
+            }
+        }
+        Ok(walk.finish())
+    }
+
+    fn sweep(&self, marked: &Closure, monitor: &dyn Monitor) -> Result<Collected, Error> {
+        let records = self.dead(Kind::Record, marked)?;
+        let trees = self.dead(Kind::Tree, marked)?;
+        let blobs = self.dead(Kind::Blob, marked)?;
+        monitor.begin(Phase::Sweeping, (records.len() + trees.len() + blobs.len()) as u64, 0);
+        let mut bytes = self.remove(&self.parents_first(records.clone())?, monitor)?;
+        self.remove_checkouts(marked)?;
+        bytes += self.remove(&self.parents_first(trees.clone())?, monitor)?;
+        let blob_files: Vec<_> = blobs.iter().map(|found| found.path.clone()).collect();
+        bytes += self.remove(&blob_files, monitor)?;
+        let count = |found: &[Found]| found.len() as u64;
+        Ok(Collected { artifacts: count(&records), trees: count(&trees), blobs: count(&blobs), bytes })
+    }
+
+    /// The objects of a kind that are not marked. What is no object is left for `verify` to tell.
+    fn dead(&self, kind: Kind, marked: &Closure) -> Result<Vec<Found>, Error> {
+        let live: HashSet<ObjectId> = match kind {
+            Kind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
+            Kind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
+            Kind::Blob => marked.blobs.iter().map(without_size).collect(),
+        };
+        let mut found = self.scan(kind)?;
+        found.retain(|found| found.object.is_some_and(|object| !live.contains(&object)));
+        Ok(found)
+    }
+
+    /// The files of dead records or trees, those that need others before what they need.
+    fn parents_first(&self, dead: Vec<Found>) -> Result<Vec<PathBuf>, Error> {
+        let objects: BTreeSet<_> = dead.into_iter().filter_map(|found| found.object).collect();
+        let mut walk = Walk::new(Dead { store: self, objects: &objects });
+        for object in &objects {
+            walk.add(*object)?;
+        }
+        let closure = walk.finish();
+        let records = closure.artifacts.iter().map(|id| self.layout.record(id));
+        let mut paths: Vec<_> = records.chain(closure.trees.iter().map(|tree| self.layout.tree(tree))).collect();
+        paths.reverse();
+        Ok(paths)
+    }
+
+    /// Removes files in this order, and returns how many bytes they had.
+    fn remove(&self, paths: &[PathBuf], monitor: &dyn Monitor) -> Result<u64, Error> {
+        let mut touched = BTreeSet::new();
+        let mut bytes = 0;
+        for path in paths {
+            let size = fs::lstat(path)?.map_or(0, |metadata| metadata.size());
+            fs::remove_tree(path)?;
+            touched.insert(fs::parent(path).to_owned());
+            monitor.advance(1, size);
+            bytes += size;
+        }
+        self.barrier(&touched)?;
+        Ok(bytes)
+    }
+
+    /// Removes checkouts and stat records whose artifact is gone.
+    fn remove_checkouts(&self, marked: &Closure) -> Result<(), Error> {
+        let mut live = HashSet::new();
+        for id in &marked.artifacts {
+            live.insert(directory_name(id, &self.artifact(id)?.name));
+        }
+        for folder in ["artifacts", "stats"] {
+            let folder = self.layout.folder(folder);
+            let names = fs::entries(&folder)?;
+            let names = names.iter().filter_map(|entry| entry.file_name().into_string().ok());
+            let dead: Vec<_> = names.filter(|name| is_directory_name(name) && !live.contains(name)).collect();
+            dead.par_iter().try_for_each(|name| fs::remove_tree(&folder.join(name)))?;
+            if !dead.is_empty() {
+                self.barrier(&BTreeSet::from([folder]))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Records or trees that go: a walk over them sees only each other. One that is unreadable needs nothing.
+struct Dead<'a> {
+    store: &'a Store,
+    objects: &'a BTreeSet<ObjectId>,
+}
+
+impl Source for Dead<'_> {
+    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
+        let (mut children, length) = self.store.children(object).unwrap_or_default();
+        children.retain(|child| self.objects.contains(child));
+        Ok((children, length))
+    }
+}
+
+/// A blob as its file's name tells it.
+pub(crate) fn without_size(object: &ObjectId) -> ObjectId {
+    match object {
+        ObjectId::Blob { digest, mode, .. } => ObjectId::Blob { digest: *digest, size: 0, mode: *mode },
+        other => *other,
+    }
+}
+
+/// Whether a name looks like `<40 digits>-<name>`.
+fn is_directory_name(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(digits, rest)| {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        digits.len() == 40 && digits.bytes().all(hex) && !rest.is_empty()
+    })
+}

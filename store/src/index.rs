@@ -1,0 +1,92 @@
+//! The stat cache of an import: what files looked like when they were hashed.
+//!
+//! As in git's index, a file whose size, times and inode are as remembered has not changed, with git's
+//! exception: one that was changed within the clock's grain of the moment it was hashed may have been changed
+//! again without a trace, so it is not remembered and hashed once more the next time.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{MAX_SEALED, seal, unseal};
+use crate::{Digest, Error, RelPath, fs};
+
+/// The coarsest clock of a filesystem that keeps fractions of seconds, in nanoseconds.
+const GRAIN: i128 = 20_000_000;
+/// The coarsest clock of one that does not.
+const COARSE_GRAIN: i128 = 2_000_000_000;
+
+/// What tells whether a file may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Signature {
+    size: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+    inode: u64,
+    device: u64,
+}
+
+impl Signature {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.size(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+
+    /// Whether a change at `now` could leave the times as they are.
+    fn is_racy(&self, now: i128) -> bool {
+        let (seconds, fraction) = self.mtime.max(self.ctime);
+        let changed = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
+        let coarse = self.mtime.1 == 0 && self.ctime.1 == 0;
+        changed + if coarse { COARSE_GRAIN } else { GRAIN } >= now
+    }
+}
+
+/// The remembered files of one source folder.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Index {
+    source: PathBuf,
+    files: BTreeMap<RelPath, (Signature, Digest)>,
+}
+
+impl Index {
+    pub(crate) fn new(source: &Path) -> Self {
+        Self { source: source.to_owned(), files: BTreeMap::new() }
+    }
+
+    /// Reads the cache; one that is absent, damaged or of another folder is as good as empty.
+    pub(crate) fn load(path: &Path, source: &Path) -> Self {
+        let bytes = fs::read_limited(path, MAX_SEALED).ok().flatten().unwrap_or_default();
+        unseal::<Self>(&bytes).filter(|index| index.source == source).unwrap_or_else(|| Self::new(source))
+    }
+
+    /// The digest of a file that has not changed.
+    pub(crate) fn get(&self, path: &RelPath, signature: &Signature) -> Option<Digest> {
+        self.files.get(path).filter(|(known, _)| known == signature).map(|(_, digest)| *digest)
+    }
+
+    /// Remembers a file that was read after `started`, unless it could still change without a trace.
+    pub(crate) fn add(&mut self, path: RelPath, signature: Signature, digest: Digest, started: i128) {
+        if !signature.is_racy(started) {
+            self.files.insert(path, (signature, digest));
+        }
+    }
+
+    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
+        fs::create_directories(fs::parent(path))?;
+        fs::atomic_write(path, &seal(self), false)
+    }
+}
+
+/// The clock that file times come from, in nanoseconds since 1970.
+pub(crate) fn now() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}

@@ -1,0 +1,73 @@
+//! Leases: objects that gc must keep although nothing refers to them yet.
+//!
+//! A lease is a file below `leases/` that its holder keeps locked. The kernel releases the lock when the
+//! holder dies, so a dead holder protects nothing, and age plays no part.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::lock::Guard;
+use crate::{Error, ObjectId, Store, fs};
+
+/// The longest lease that is read, in bytes.
+const MAX_LEASE: u64 = 1 << 30;
+
+/// Keeps objects from gc until it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Store {
+    /// Takes a lease over objects, whether or not they are here yet: take it before asking what is missing.
+    /// Waits while gc is at work.
+    pub fn lease(&self, objects: &[ObjectId]) -> Result<Lease, Error> {
+        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let name = fs::unique("lease-");
+        let temporary = self.layout.folder("tmp").join(&name);
+        let path = self.layout.folder("leases").join(name);
+        let mut file = fs::create_new(&temporary, 0o600)?;
+        file.lock().map_err(Error::io("lock", &temporary))?;
+        let text = serde_json::to_vec(objects).expect("object ids are always valid JSON");
+        file.write_all(&text).map_err(Error::io("write", &temporary))?;
+        // Locked and complete before anyone sees it.
+        std::fs::rename(&temporary, &path).map_err(Error::io("move into place", &path))?;
+        Ok(Lease { path, _file: file })
+    }
+
+    /// The objects under leases whose holders live; the others' files are removed. Only for the holder of
+    /// the exclusive lock.
+    pub(crate) fn leased(&self) -> Result<Vec<ObjectId>, Error> {
+        let mut objects = Vec::new();
+        for entry in fs::entries(&self.layout.folder("leases"))? {
+            let path = entry.path();
+            let file = match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(Error::io("open", &path))?,
+            };
+            match file.try_lock_shared() {
+                Ok(()) => drop(fs::remove_file(&path)?),
+                Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path, source }),
+                Err(TryLockError::WouldBlock) => {
+                    let text = fs::read_limited(&path, MAX_LEASE)?.unwrap_or_default();
+                    let held: Vec<ObjectId> = match serde_json::from_slice(&text) {
+                        Err(_) if text.is_empty() => Vec::new(),
+                        Err(error) => return Err(Error::Damaged { path, fault: error.to_string() }),
+                        Ok(held) => held,
+                    };
+                    objects.extend(held);
+                }
+            }
+        }
+        Ok(objects)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A file that cannot be removed is unlocked in a moment, and so protects nothing.
+        let _ = fs::remove_file(&self.path);
+    }
+}

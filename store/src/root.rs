@@ -1,0 +1,128 @@
+//! Roots: artifacts that gc keeps, by name.
+//!
+//! A root may have an out-link, a symbolic link outside the store such as `result/web`. Then it ends when
+//! that link is gone or points elsewhere, so removing the link is all a person has to do.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::lock::Guard;
+use crate::stats::{MAX_SEALED, seal, unseal};
+use crate::{ArtifactId, Error, Name, ObjectId, Store, fs};
+
+/// What a root's file says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Root {
+    pub(crate) artifacts: Vec<ArtifactId>,
+    link: Option<OutLink>,
+}
+
+/// A link, and what it pointed to when the root was added.
+#[derive(Debug, Serialize, Deserialize)]
+struct OutLink {
+    link: PathBuf,
+    target: PathBuf,
+}
+
+impl OutLink {
+    /// Whether the link is as it was. One that cannot be read now is not given up.
+    fn lives(&self) -> bool {
+        match std::fs::read_link(&self.link) {
+            Ok(target) => target == self.target,
+            // Gone, or replaced by something that is no link.
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+            ),
+        }
+    }
+}
+
+impl Store {
+    /// Keeps artifacts, which must be here, under a name, replacing the root of that name.
+    ///
+    /// With `link` the root ends when that link is gone or points elsewhere than now. A link that does not
+    /// exist is made, to the first artifact's checkout.
+    pub fn add_root(&self, name: &str, artifacts: &[ArtifactId], link: Option<&Path>) -> Result<(), Error> {
+        let path = self.root_file(name)?;
+        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        for id in artifacts {
+            if !self.contains(&ObjectId::Artifact(*id))? {
+                return Err(Error::Missing(ObjectId::Artifact(*id)));
+            }
+        }
+        let link = link.map(|link| self.out_link(link, artifacts)).transpose()?;
+        let root = Root { artifacts: artifacts.to_vec(), link };
+        fs::atomic_write(&path, &seal(&root), self.is_durable())
+    }
+
+    fn out_link(&self, link: &Path, artifacts: &[ArtifactId]) -> Result<OutLink, Error> {
+        let link = std::path::absolute(link).map_err(Error::io("find", link))?;
+        match (std::fs::read_link(&link), artifacts.first()) {
+            (Ok(target), _) => Ok(OutLink { link, target }),
+            (Err(error), Some(first)) if error.kind() == io::ErrorKind::NotFound => {
+                let target = self.artifact_path(first, &self.artifact(first)?.name);
+                fs::create_directories(fs::parent(&link))?;
+                fs::swap_symlink(&link, &target, false)?;
+                Ok(OutLink { link, target })
+            }
+            (Err(error), _) if error.kind() == io::ErrorKind::InvalidInput => {
+                Err(Error::Foreign { path: link, reason: "it is no symbolic link" })
+            }
+            (Err(source), _) => Err(Error::Io { action: "read the link", path: link, source }),
+        }
+    }
+
+    /// Ends a root; its out-link, if it has one, stays. A root that does not exist is fine.
+    pub fn remove_root(&self, name: &str) -> Result<(), Error> {
+        fs::remove_file(&self.root_file(name)?).map(drop)
+    }
+
+    /// The roots in force, by name. Those whose link has ended are left out.
+    pub fn roots(&self) -> Result<BTreeMap<String, Vec<ArtifactId>>, Error> {
+        let mut roots = BTreeMap::new();
+        for (path, root) in self.root_files()? {
+            let root = root.ok_or_else(|| damaged(&path))?;
+            if root.link.as_ref().is_none_or(OutLink::lives) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                roots.insert(name, root.artifacts);
+            }
+        }
+        Ok(roots)
+    }
+
+    /// Removes the files of roots that have ended. Only for the holder of the exclusive lock.
+    pub(crate) fn end_roots(&self) -> Result<(), Error> {
+        for (path, root) in self.root_files()? {
+            let root = root.ok_or_else(|| damaged(&path))?;
+            if !root.link.as_ref().is_none_or(OutLink::lives) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All root files; `None` for one that is damaged.
+    pub(crate) fn root_files(&self) -> Result<Vec<(PathBuf, Option<Root>)>, Error> {
+        let mut files = Vec::new();
+        for entry in fs::entries(&self.layout.folder("roots"))? {
+            if !fs::is_temporary(&entry.file_name()) {
+                let path = entry.path();
+                let root = fs::read_limited(&path, MAX_SEALED)?.and_then(|bytes| unseal(&bytes));
+                files.push((path, root));
+            }
+        }
+        Ok(files)
+    }
+
+    fn root_file(&self, name: &str) -> Result<PathBuf, Error> {
+        Ok(self.layout.folder("roots").join(Name::new(name)?))
+    }
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::Damaged { path: path.to_owned(), fault: "its content is not what was written".to_owned() }
+}

@@ -1,0 +1,215 @@
+//! A component of the project, loaded once however many hosts have it: its declaration, the files beside it, and its
+//! templates, parsed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::cause;
+use crate::definition::{self, Definition};
+use crate::diagnostic::{Diagnostic, Problems, nearest};
+use crate::file;
+use crate::project::Project;
+use crate::source::{At, Source};
+
+/// Templates larger than this are refused: what is this large is no configuration.
+const LARGEST_TEMPLATE: u64 = 16 * 1024 * 1024;
+
+/// A loaded component.
+pub(crate) struct Component {
+    pub(crate) name: String,
+    /// `components/NAME`, relative to the project.
+    pub(crate) folder: PathBuf,
+    pub(crate) definition: Definition,
+    pub(crate) engine: Environment<'static>,
+    pub(crate) files: Vec<crate::sources::Loaded>,
+    templates: Arc<Templates>,
+}
+
+impl Component {
+    /// The text of one of its templates, for showing a mistake in it.
+    pub(crate) fn source(&self, template: &str) -> Option<Arc<Source>> {
+        self.templates.known(template).map(|known| known.source)
+    }
+
+    /// The cause for a file of the component's folder: its name and the digest of its content.
+    pub(crate) fn cause_of(&self, template: &str) -> Option<(String, String)> {
+        self.templates.known(template).map(|known| self.templates.cause(template, &known))
+    }
+}
+
+/// Loads a component; `None` if it cannot be used.
+pub(crate) fn load(
+    project: &Project,
+    name: &str,
+    engine: &Environment<'static>,
+    problems: &mut Problems,
+) -> Option<Component> {
+    let folder = Path::new("components").join(name);
+    let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
+    let mut own = Problems::default();
+    let definition = definition::check(&table, &at, &mut own);
+    let templates =
+        Arc::new(Templates { root: project.root.clone(), folder: folder.clone(), read: Mutex::default() });
+    let files = crate::sources::load(project, &folder, &definition, &templates, &mut own);
+    let failed = own.has_errors();
+    problems.extend(own);
+    if failed {
+        return None;
+    }
+    let engine = templates.attach(engine.clone());
+    Some(Component { name: name.to_owned(), folder, definition, engine, files, templates })
+}
+
+/// Says that a component does not exist.
+pub(crate) fn missing(project: &Project, name: &str, at: &At) -> Diagnostic {
+    let folder = project.root.join("components");
+    if folder.join(name).join("component.star").exists() {
+        return Diagnostic::error(format!("component.star of `{name}` is not supported yet"))
+            .at(at)
+            .help("write it as component.toml");
+    }
+    let known = names(&folder);
+    let diagnostic = Diagnostic::error(format!("there is no component `{name}`")).at(at);
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help(format!("create components/{name}/component.toml")),
+    }
+}
+
+/// Whether the component can be loaded.
+pub(crate) fn exists(project: &Project, name: &str) -> bool {
+    project.root.join("components").join(name).join("component.toml").exists()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// The templates of a component's folder, read when they are first named.
+pub(crate) struct Templates {
+    root: PathBuf,
+    folder: PathBuf,
+    read: Mutex<BTreeMap<String, Known>>,
+}
+
+/// A template that was read.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) source: Arc<Source>,
+    pub(crate) digest: String,
+    pub(crate) executable: bool,
+}
+
+/// Why a template cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("there is no file {}", .0.display())]
+    Missing(PathBuf),
+    #[error("{} lies outside the project", .0.display())]
+    Outside(PathBuf),
+    #[error("{} is not a file", .0.display())]
+    NotAFile(PathBuf),
+    #[error("{} is not UTF-8 text (line {line})", .path.display())]
+    NotUtf8 { path: PathBuf, line: usize },
+    #[error("{} is larger than 16 MiB", .0.display())]
+    TooLarge(PathBuf),
+    #[error("cannot read {}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl Templates {
+    /// A template by its path below the component's folder.
+    pub(crate) fn get(&self, name: &str) -> Result<Known, ReadError> {
+        if let Some(known) = self.known(name) {
+            return Ok(known);
+        }
+        let known = self.read(name)?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(read.entry(name.to_owned()).or_insert(known).clone())
+    }
+
+    /// A template written in component.toml, under a name that no file has.
+    pub(crate) fn add_inline(&self, name: &str, text: &str) {
+        let source = Source::new(self.folder.join("component.toml"), text);
+        let known = Known { digest: cause::digest(text.as_bytes()), source, executable: false };
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
+    }
+
+    fn known(&self, name: &str) -> Option<Known> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn read(&self, name: &str) -> Result<Known, ReadError> {
+        let relative = self.folder.join(name);
+        let io_error = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing(relative.clone()),
+            _ => ReadError::Io { path: relative.clone(), source: error },
+        };
+        let path = inside(&self.root, &relative)?;
+        let meta = std::fs::metadata(&path).map_err(io_error)?;
+        if !meta.is_file() {
+            return Err(ReadError::NotAFile(relative));
+        }
+        if meta.len() > LARGEST_TEMPLATE {
+            return Err(ReadError::TooLarge(relative));
+        }
+        let bytes = std::fs::read(&path).map_err(io_error)?;
+        let digest = cause::digest(&bytes);
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            ReadError::NotUtf8 { path: relative.clone(), line }
+        })?;
+        let executable = meta.permissions().mode() & 0o100 != 0;
+        Ok(Known { source: Source::new(relative, text), digest, executable })
+    }
+
+    fn cause(&self, name: &str, known: &Known) -> (String, String) {
+        let path = if name.starts_with("component.toml#") {
+            known.source.path().to_owned()
+        } else {
+            self.folder.join(name)
+        };
+        (format!("file {}", path.display()), known.digest.clone())
+    }
+
+    /// Lets an engine find these templates, and note which ones a template includes.
+    fn attach(self: &Arc<Self>, mut engine: Environment<'static>) -> Environment<'static> {
+        let including = Arc::clone(self);
+        engine.set_path_join_callback(move |name, _| {
+            if let Ok(known) = including.get(name) {
+                cause::record(|| including.cause(name, &known));
+            }
+            name.into()
+        });
+        let loading = Arc::clone(self);
+        engine.set_loader(move |name| match loading.get(name) {
+            Ok(known) => Ok(Some(known.source.text().to_owned())),
+            Err(error) => Err(Error::new(ErrorKind::TemplateNotFound, error.to_string())),
+        });
+        engine.set_auto_reload(false);
+        engine
+    }
+}
+
+/// The real path of a file of the project; one that a symlink or `..` takes outside is refused.
+pub(crate) fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
+    let normal = |part| matches!(part, std::path::Component::Normal(_));
+    if !relative.components().all(normal) {
+        return Err(ReadError::Outside(relative.to_owned()));
+    }
+    match root.join(relative).canonicalize() {
+        Ok(path) if path.starts_with(root) => Ok(path),
+        Ok(_) => Err(ReadError::Outside(relative.to_owned())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(ReadError::Missing(relative.to_owned()))
+        }
+        Err(error) => Err(ReadError::Io { path: relative.to_owned(), source: error }),
+    }
+}

@@ -1,0 +1,413 @@
+//! What a user is told about a mistake: file, line, column, excerpt and caret, and what to do about it.
+//!
+//! An evaluation goes on after a mistake wherever it can, so that all of them are shown at once. The same mistake
+//! reached from twelve hosts is one diagnostic that names them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::source::{At, Source};
+
+/// Whether the evaluation failed because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The evaluation has no result.
+    Error,
+    /// Worth a look; the evaluation went on.
+    Warning,
+}
+
+/// Where in the project a mistake stands.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// Relative to the project.
+    pub file: PathBuf,
+    /// From 1; 0 where the whole file is meant.
+    pub line: usize,
+    /// In characters, from 1; 0 where the whole file is meant.
+    pub column: usize,
+    /// How many characters of the line are meant.
+    pub width: usize,
+    /// The text of the line.
+    pub excerpt: String,
+    miette: Option<Arc<Shown>>,
+}
+
+/// The source as miette shows it: control characters made harmless, every offset unchanged.
+#[derive(Debug)]
+struct Shown {
+    source: miette::NamedSource<String>,
+    span: miette::SourceSpan,
+}
+
+impl Location {
+    /// The place as lines and columns.
+    pub(crate) fn of(at: &At) -> Location {
+        let (line, column) = at.source.position(at.span.start);
+        let excerpt = at.source.line(line).to_owned();
+        let (end_line, end_column) = at.source.position(at.span.end);
+        let line_width = excerpt.chars().count();
+        let end = if end_line == line { end_column } else { line_width + 1 };
+        let width = end.saturating_sub(column).max(1);
+        let miette = Some(Arc::new(Shown::new(&at.source, at.span.start, at.span.end)));
+        Location { file: at.source.path().to_owned(), line, column, width, excerpt, miette }
+    }
+
+    /// A file as a whole, where there is no text to show.
+    pub(crate) fn file(path: &Path) -> Location {
+        Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), miette: None }
+    }
+}
+
+impl Shown {
+    fn new(source: &Source, start: usize, end: usize) -> Shown {
+        let length = end.min(source.text().len()).saturating_sub(start).max(1);
+        Shown {
+            source: miette::NamedSource::new(source.path().to_string_lossy(), harmless(source.text())),
+            span: (start, length).into(),
+        }
+    }
+}
+
+/// One mistake.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Where it stands.
+    pub location: Option<Location>,
+    /// What is affected: `host/component` or a host.
+    pub subject: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub(crate) fn error(message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: message.into(),
+            help: None,
+            location: None,
+            subject: Vec::new(),
+        }
+    }
+
+    /// The same as a warning.
+    pub(crate) fn warning(mut self) -> Diagnostic {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// With its place.
+    pub(crate) fn at(mut self, at: &At) -> Diagnostic {
+        self.location = Some(Location::of(at));
+        self
+    }
+
+    /// In a file as a whole.
+    pub(crate) fn in_file(mut self, path: &Path) -> Diagnostic {
+        self.location = Some(Location::file(path));
+        self
+    }
+
+    /// With advice.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With what it affects.
+    pub(crate) fn about(mut self, subject: impl Into<String>) -> Diagnostic {
+        self.subject.push(subject.into());
+        self
+    }
+
+    fn key(&self) -> (PathBuf, usize, usize, String, Severity) {
+        let (file, line, column) = self.location.as_ref().map_or((PathBuf::new(), 0, 0), |location| {
+            (location.file.clone(), location.line, location.column)
+        });
+        (file, line, column, self.message.clone(), self.severity)
+    }
+
+    fn write_location(&self, f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result {
+        let file = location.file.to_string_lossy();
+        if location.line == 0 {
+            return write!(f, "\n --> {}", visible(&file));
+        }
+        let number = location.line.to_string();
+        let margin = " ".repeat(number.len());
+        let before: String = location.excerpt.chars().take(location.column - 1).collect();
+        let marked: String =
+            location.excerpt.chars().skip(location.column - 1).take(location.width).collect();
+        let indent: String = visible(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let carets = "^".repeat(visible(&marked).chars().count().max(1));
+        write!(f, "\n{margin}--> {}:{}:{}", visible(&file), location.line, location.column)?;
+        write!(f, "\n{margin} |\n{number} | {}", visible(&location.excerpt))?;
+        write!(f, "\n{margin} | {indent}{carets}")
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}", visible(&self.message))?;
+        if let Some(location) = &self.location {
+            self.write_location(f, location)?;
+        }
+        if !self.subject.is_empty() {
+            write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  = help: {}", visible(help))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+impl miette::Diagnostic for Diagnostic {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let affects = (!self.subject.is_empty()).then(|| format!("affects: {}", self.subject.join(", ")));
+        let lines: Vec<String> =
+            self.help.iter().cloned().chain(affects).map(|line| visible(&line).into_owned()).collect();
+        (!lines.is_empty()).then(|| Box::new(lines.join("\n")) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        let shown = self.location.as_ref()?.miette.as_ref()?;
+        Some(&shown.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        let shown = self.location.as_ref()?.miette.as_ref()?;
+        Some(Box::new(std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span))))
+    }
+}
+
+/// One or more mistakes: sorted by place, each once.
+#[derive(Debug, Clone)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// The diagnostics in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// How many there are; never 0.
+    #[allow(clippy::len_without_is_empty, reason = "never empty by construction")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Diagnostics {
+        Diagnostics(vec![diagnostic])
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            diagnostic.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// Where mistakes are collected while an evaluation goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    pub(crate) fn extend(&mut self, other: Problems) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether anything but warnings was found.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// The errors (with the warnings) if there is any, else the warnings.
+    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
+        let failed = self.has_errors();
+        let sorted = unique(self.0);
+        if failed { Err(Diagnostics(sorted)) } else { Ok(sorted) }
+    }
+}
+
+/// Sorts, and makes one diagnostic of those that differ in their subject only.
+fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
+    for diagnostic in diagnostics {
+        match merged.entry(diagnostic.key()) {
+            std::collections::btree_map::Entry::Vacant(slot) => {
+                slot.insert(diagnostic);
+            }
+            std::collections::btree_map::Entry::Occupied(mut slot) => {
+                slot.get_mut().subject.extend(diagnostic.subject);
+            }
+        }
+    }
+    let mut result: Vec<Diagnostic> = merged.into_values().collect();
+    for diagnostic in &mut result {
+        diagnostic.subject.sort();
+        diagnostic.subject.dedup();
+    }
+    result
+}
+
+/// Text for a terminal: control characters as `^[`, tabs kept, line ends as they are.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if !dangerous(c) => shown.push(c),
+            '\x7f' => shown.push_str("^?"),
+            c if u32::from(c) < 0x20 => {
+                shown.push('^');
+                shown.push(char::from(c as u8 + 0x40));
+            }
+            c => {
+                use std::fmt::Write;
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters, and the marks that reorder text on a terminal.
+fn dangerous(c: char) -> bool {
+    (c.is_control() && c != '\t' && c != '\n')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The same text with every dangerous character replaced byte for byte, so that offsets still hold.
+fn harmless(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if dangerous(c) {
+            shown.extend(std::iter::repeat_n('?', c.len_utf8()));
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
+/// "did you mean `x`?" for a word among known ones, if one is near.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Names for a sentence: "`a`, `b` and `c`".
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn at(text: &str, span: std::ops::Range<usize>) -> At {
+        At::new(&Source::new("batou.toml", text), span)
+    }
+
+    #[test]
+    fn shows_line_column_excerpt_and_caret() {
+        let place = at("[project]\n\tnäme = 1\n", 11..16);
+        let shown =
+            Diagnostic::error("unknown key `näme`").at(&place).help("did you mean `name`?").to_string();
+        assert_eq!(
+            shown,
+            "error: unknown key `näme`\n --> batou.toml:2:2\n  |\n2 | \tnäme = 1\n  | \t^^^^\n  = help: did you mean `name`?"
+        );
+    }
+
+    #[test]
+    fn one_mistake_on_many_hosts_is_one_diagnostic() {
+        let place = at("x", 0..1);
+        let mut problems = Problems::default();
+        for host in ["web02", "web01", "web02"] {
+            problems.push(Diagnostic::error("bad").at(&place).about(host));
+        }
+        let all = problems.finish().unwrap_err();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all.iter().next().unwrap().subject, ["web01", "web02"]);
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
+        assert_eq!(harmless("a\x1bö\u{9b}").len(), "a\x1bö\u{9b}".len());
+        let place = at("\x1b]0;x\x07 = 1", 0..1);
+        assert!(!Diagnostic::error("\x1b").at(&place).to_string().contains('\x1b'));
+    }
+
+    #[test]
+    fn names_the_nearest_word_only_if_it_is_near() {
+        assert_eq!(nearest("hots", ["hosts", "settings"]), Some("hosts"));
+        assert_eq!(nearest("zzz", ["hosts", "settings"]), None);
+    }
+}

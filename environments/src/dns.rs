@@ -1,0 +1,150 @@
+//! DNS, asked only where `.listen` of an address is used and `[resolver]` has no entry for its name.
+//!
+//! Templates cannot wait for an answer: a name that is not known yet is noted, the evaluation goes on to the end and
+//! fails there; then all noted names are asked at once, in parallel, and the evaluation is made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+/// Which addresses are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4 (A).
+    V4,
+    /// IPv6 (AAAA).
+    V6,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DnsError {
+    /// Nobody was asked, on purpose.
+    #[error("not asked")]
+    NotAsked,
+    /// The name has no address of this family.
+    #[error("there is no such address")]
+    NoAddress,
+    /// The question could not be put or answered.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Who answers.
+pub trait Dns: Sync {
+    /// The addresses of a name.
+    fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsError>;
+}
+
+/// Asks nobody: a documentation address stands for every answer, and the evaluation lists the names.
+#[derive(Debug, Clone, Copy)]
+pub struct Offline;
+
+impl Dns for Offline {
+    fn lookup(&self, _name: &str, _family: Family) -> Result<Vec<IpAddr>, DnsError> {
+        Err(DnsError::NotAsked)
+    }
+}
+
+/// An answer that templates can have at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Address(IpAddr),
+    /// The name has none of this family.
+    None,
+    Failed(String),
+    /// Noted, to be asked at the end of this evaluation.
+    Pending,
+}
+
+type Question = (String, Family);
+
+/// What is known about names: `[resolver]` first, then what was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    resolver: BTreeMap<String, Vec<IpAddr>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: BTreeMap<Question, Answer>,
+    wanted: BTreeSet<Question>,
+    unresolved: BTreeSet<String>,
+}
+
+impl Answers {
+    pub(crate) fn new(resolver: BTreeMap<String, Vec<IpAddr>>) -> Answers {
+        Answers { resolver, state: Mutex::default() }
+    }
+
+    /// The address of a name, if it is known.
+    pub(crate) fn get(&self, name: &str, family: Family) -> Answer {
+        let of_family = |address: &&IpAddr| address.is_ipv4() == (family == Family::V4);
+        if let Ok(address) = name.parse::<IpAddr>() {
+            return Some(&address)
+                .filter(of_family)
+                .map_or(Answer::None, |address| Answer::Address(*address));
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if let Some(addresses) = self.resolver.get(&name) {
+            return addresses
+                .iter()
+                .find(of_family)
+                .map_or(Answer::None, |address| Answer::Address(*address));
+        }
+        let mut state = self.state();
+        let question = (name, family);
+        if let Some(answer) = state.known.get(&question) {
+            return answer.clone();
+        }
+        state.wanted.insert(question);
+        Answer::Pending
+    }
+
+    /// Asks everything that was noted; whether there was anything.
+    pub(crate) fn ask(&self, dns: &dyn Dns) -> bool {
+        let wanted: Vec<Question> = std::mem::take(&mut self.state().wanted).into_iter().collect();
+        let answers: Vec<_> =
+            wanted.into_par_iter().map(|(name, family)| (dns.lookup(&name, family), name, family)).collect();
+        let asked = !answers.is_empty();
+        let mut state = self.state();
+        for (result, name, family) in answers {
+            let answer = match result {
+                // Name servers rotate their answers: the least address keeps the configuration as it was.
+                Ok(addresses) => addresses
+                    .into_iter()
+                    .filter(|address| address.is_ipv4() == (family == Family::V4))
+                    .min()
+                    .map_or(Answer::None, Answer::Address),
+                Err(DnsError::NoAddress) => Answer::None,
+                Err(DnsError::Failed(reason)) => Answer::Failed(reason),
+                Err(DnsError::NotAsked) => {
+                    state.unresolved.insert(name.clone());
+                    Answer::Address(documentation(family))
+                }
+            };
+            state.known.insert((name, family), answer);
+        }
+        asked
+    }
+
+    /// The names that were left unasked.
+    pub(crate) fn unresolved(&self) -> Vec<String> {
+        self.state().unresolved.iter().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// RFC 5737 and RFC 3849.
+fn documentation(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    }
+}

@@ -1,0 +1,161 @@
+//! The whole way, from a project and an environment's name to what every host gets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::configure::{connect, deployed_before};
+use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
+use crate::dns::{Answers, Dns};
+use crate::environment;
+use crate::host::Host;
+use crate::project::Project;
+use crate::render::{InstanceRender, Rendered, render};
+use crate::resolve::{Model, resolve};
+use crate::settings::{ConnectMethod, Settings};
+use crate::step::Step;
+use crate::world::World;
+
+/// Names found in the answers to names: more rounds than this are a loop.
+const ROUNDS: usize = 16;
+
+/// What an evaluation needs from outside.
+
+pub struct Options<'a> {
+    /// Who answers for names without an entry in `[resolver]`.
+    pub dns: &'a dyn Dns,
+    /// The controller's login: the service user of local hosts.
+    pub user: String,
+    /// The home of that user.
+    pub user_home: String,
+}
+
+/// An environment, rendered.
+pub struct Evaluation {
+    /// The project's name.
+    pub project: String,
+    /// `[environment]`
+    pub settings: Settings,
+    /// By name; ignored ones are marked.
+    pub hosts: Vec<Host>,
+    /// In dependency order over all hosts, ties by host and component; without what is ignored.
+    pub components: Vec<Rendered>,
+    /// Host and component of what was evaluated for the sake of others and is not to be deployed.
+    pub ignored: Vec<(String, String)>,
+    /// Worth a look.
+    pub warnings: Vec<Diagnostic>,
+    /// Names that DNS was not asked for.
+    pub unresolved: Vec<String>,
+    world: Arc<World>,
+    instances: BTreeMap<(String, String), usize>,
+}
+
+impl std::fmt::Debug for Evaluation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluation")
+            .field("project", &self.project)
+            .field("components", &self.components)
+            .finish()
+    }
+}
+
+/// Only `[environment]` and the hosts, for commands that evaluate nothing else.
+pub fn settings(project: &Project, environment: &str) -> Result<(Settings, Vec<Host>), Diagnostics> {
+    let mut problems = Problems::default();
+    let loaded = environment::load(project, environment, &mut problems);
+    problems.finish()?;
+    match loaded {
+        Some(environment) => {
+            let hosts = environment.hosts();
+            Ok((environment.checked.settings, hosts))
+        }
+        None => Err(nothing(environment)),
+    }
+}
+
+/// Loads, checks and configures an environment and renders every file of it. All mistakes at once, sorted.
+pub fn evaluate(
+    project: &Project,
+    environment: &str,
+    options: &Options<'_>,
+) -> Result<Evaluation, Diagnostics> {
+    let mut problems = Problems::default();
+    let Some(mut loaded) = environment::load(project, environment, &mut problems) else {
+        problems.finish()?;
+        return Err(nothing(environment));
+    };
+    if loaded.checked.settings.connect_method == ConnectMethod::Local {
+        at_home(&mut loaded, options);
+    }
+    let model = Arc::new(resolve(project, loaded, &mut problems));
+    let connections = Arc::new(connect(&model, &mut problems));
+    let before = deployed_before(&model, &connections);
+    let deployed: Vec<usize> =
+        connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
+    let answers = Arc::new(Answers::new(model.environment.resolver.clone()));
+    let mut round = 0;
+    let (world, components, found) = loop {
+        let world = World::new(&model, &connections, &answers);
+        world.configure();
+        let (components, found) = render(&world, &deployed, &before);
+        round += 1;
+        if round >= ROUNDS || !answers.ask(options.dns) {
+            break (world, components, found);
+        }
+    };
+    problems.extend(world.take_problems());
+    problems.extend(found);
+    let warnings = problems.finish()?;
+    Ok(finish(&model, world, components, warnings, &answers))
+}
+
+fn finish(
+    model: &Model,
+    world: Arc<World>,
+    components: Vec<Rendered>,
+    warnings: Vec<Diagnostic>,
+    answers: &Answers,
+) -> Evaluation {
+    let name = |index: usize| (model.host(index).name.clone(), model.instances[index].component.name.clone());
+    let all = 0..model.instances.len();
+    Evaluation {
+        project: model.project.name.clone(),
+        settings: model.environment.checked.settings.clone(),
+        hosts: model.environment.hosts(),
+        components,
+        ignored: all.clone().filter(|index| model.instances[*index].ignored).map(name).collect(),
+        warnings,
+        unresolved: answers.unresolved(),
+        instances: all.map(|index| (name(index), index)).collect(),
+        world,
+    }
+}
+
+/// Local hosts belong to whoever runs batou.
+fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
+    let settings = &mut environment.checked.settings;
+    settings.service_user.get_or_insert_with(|| options.user.clone());
+    for host in environment.inventory.hosts.iter_mut().map(|entry| &mut entry.host) {
+        host.service_user.get_or_insert_with(|| options.user.clone());
+        if host.service_user.as_deref() == Some(options.user.as_str()) {
+            host.home = Some(options.user_home.clone());
+        }
+    }
+}
+
+/// Loading failed without a mistake that says so.
+fn nothing(environment: &str) -> Diagnostics {
+    Diagnostic::error(format!("the environment `{environment}` is empty")).into()
+}
+
+impl Evaluation {
+    /// The steps of a component, whose texts may name `component.artifact`: its path on the host.
+    pub fn steps(&self, host: &str, component: &str, artifact: &str) -> Result<Vec<Step>, Diagnostics> {
+        let Some(index) = self.instances.get(&(host.to_owned(), component.to_owned())) else {
+            return Err(Diagnostic::error(format!("there is no component `{component}` on `{host}`")).into());
+        };
+        InstanceRender::steps(&self.world, *index, artifact).map_err(|problems| match problems.finish() {
+            Err(diagnostics) => diagnostics,
+            Ok(_) => Diagnostic::error(format!("the steps of {host}/{component} cannot be rendered")).into(),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The raw stage: TOML files as trees whose every key and value knows its place.
+//!
+//! Nothing is interpreted here but the syntax. Overlays (`inherits`) are merged on these trees, so that what is
+//! checked later still points into the file it came from.
+
+mod reader;
+mod tree;
+
+pub(crate) use reader::Reader;
+pub(crate) use tree::{Data, Member, Node, Table, merge};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::source::{At, Source};
+
+/// Configuration files larger than this are refused before they are read.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Reads a TOML file of the project; every syntax error in it is reported.
+pub(crate) fn load(root: &Path, relative: &Path, problems: &mut Problems) -> Option<(Table, At)> {
+    let text = read_text(root, relative, problems)?;
+    parse(&Source::new(relative, text), problems)
+}
+
+/// Parses TOML; every syntax error is reported.
+pub(crate) fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<(Table, At)> {
+    let (document, errors) = DeTable::parse_recoverable(source.text());
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        problems.push(Diagnostic::error(first_line(error.message())).at(&At::new(source, span)));
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let table = tree::table(document.into_inner(), source, problems)?;
+    Some((table, At::new(source, 0..0)))
+}
+
+fn first_line(message: &str) -> String {
+    format!("not valid TOML: {}", message.lines().next().unwrap_or("syntax error"))
+}
+
+fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<String> {
+    let path = root.join(relative);
+    let read = std::fs::metadata(&path).and_then(|meta| {
+        if meta.len() > LARGEST {
+            return Err(std::io::Error::other(format!("larger than {} MiB", LARGEST / 1024 / 1024)));
+        }
+        std::fs::read(&path)
+    });
+    match read.map(String::from_utf8) {
+        Ok(Ok(text)) => Some(text),
+        Ok(Err(error)) => {
+            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count();
+            problems.push(Diagnostic::error(format!("not UTF-8 (line {line})")).in_file(relative));
+            None
+        }
+        Err(error) => {
+            problems.push(Diagnostic::error(format!("cannot read: {error}")).in_file(relative));
+            None
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Takes a raw table apart by its known keys; what is left over is a mistake.
+
+use crate::diagnostic::{Diagnostic, Problems, nearest};
+use crate::file::{Data, Node, Table};
+use crate::source::{At, Text};
+
+/// Reads one table. Every getter notes its key as known; [`Reader::finish`] reports the others.
+pub(crate) struct Reader<'a, 'p> {
+    table: &'a Table,
+    at: &'a At,
+    name: String,
+    known: Vec<&'static str>,
+    pub(crate) problems: &'p mut Problems,
+}
+
+impl<'a, 'p> Reader<'a, 'p> {
+    /// `name` says in messages which table it is, as `[environment]`.
+    pub(crate) fn new(
+        table: &'a Table,
+        at: &'a At,
+        name: impl Into<String>,
+        problems: &'p mut Problems,
+    ) -> Self {
+        Reader { table, at, name: name.into(), known: Vec::new(), problems }
+    }
+
+    /// The place of the whole table.
+    pub(crate) fn at(&self) -> &'a At {
+        self.at
+    }
+
+    /// The value of a key, of whatever type.
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.push(key);
+        self.table.get(key).map(|member| &member.node)
+    }
+
+    /// Whether the key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// The text of a key.
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
+        let node = self.node(key)?;
+        match &node.data {
+            Data::String(value) => Some(Text { value: value.clone(), at: node.at.clone() }),
+            other => self.wrong(key, "a string", other, &node.at),
+        }
+    }
+
+    /// The text of a key that must be there.
+    pub(crate) fn required(&mut self, key: &'static str) -> Option<Text> {
+        if !self.has(key) {
+            self.known.push(key);
+            let message = format!("`{key}` is missing in {}", self.name);
+            self.problems.push(Diagnostic::error(message).at(self.at));
+            return None;
+        }
+        self.text(key)
+    }
+
+    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let node = self.node(key)?;
+        match &node.data {
+            Data::Boolean(value) => Some(*value),
+            other => self.wrong(key, "true or false", other, &node.at),
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(crate) fn number(&mut self, key: &'static str, least: u32, most: u32) -> Option<u32> {
+        let node = self.node(key)?;
+        let Data::Integer(value) = &node.data else {
+            return self.wrong(key, "an integer", &node.data, &node.at);
+        };
+        match u32::try_from(*value).ok().filter(|number| (least..=most).contains(number)) {
+            Some(number) => Some(number),
+            None => {
+                let message = format!("`{key}` must be from {least} to {most}, not {value}");
+                self.problems.push(Diagnostic::error(message).at(&node.at));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn table(&mut self, key: &'static str) -> Option<(&'a Table, &'a At)> {
+        let node = self.node(key)?;
+        match &node.data {
+            Data::Table(table) => Some((table, &node.at)),
+            other => self.wrong(key, "a table", other, &node.at),
+        }
+    }
+
+    /// The tables of `[[key]]`.
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<(&'a Table, &'a At)> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Data::Array(items) = &node.data else {
+            self.wrong::<()>(key, "a list of tables, written `[[…]]`", &node.data, &node.at);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            match &item.data {
+                Data::Table(table) => tables.push((table, &item.at)),
+                other => {
+                    self.wrong::<()>(key, "a list of tables, written `[[…]]`", other, &item.at);
+                }
+            }
+        }
+        tables
+    }
+
+    /// A list of strings.
+    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<Text> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let Data::Array(items) = &node.data else {
+            self.wrong::<()>(key, "a list of strings", &node.data, &node.at);
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match &item.data {
+                Data::String(value) => texts.push(Text { value: value.clone(), at: item.at.clone() }),
+                other => {
+                    self.wrong::<()>(key, "a list of strings", other, &item.at);
+                }
+            }
+        }
+        texts
+    }
+
+    /// Refuses a key of a feature that is still to come.
+    pub(crate) fn later(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            self.known.push(key);
+            if let Some(member) = self.table.get(*key) {
+                let message = format!("`{key}` in {} is not supported yet", self.name);
+                self.problems.push(Diagnostic::error(message).at(&member.key).help("remove it for now"));
+            }
+        }
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(crate) fn finish(self) {
+        for (key, member) in self.table {
+            if self.known.contains(&key.as_str()) {
+                continue;
+            }
+            let help = match nearest(key, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    let mut known = self.known.clone();
+                    known.sort_unstable();
+                    known.dedup();
+                    format!("known here: {}", known.join(", "))
+                }
+            };
+            let message = format!("unknown key `{key}` in {}", self.name);
+            self.problems.push(Diagnostic::error(message).at(&member.key).help(help));
+        }
+    }
+
+    /// Reports a value of the wrong type.
+    pub(crate) fn wrong<T>(&mut self, key: &str, wanted: &str, found: &Data, at: &At) -> Option<T> {
+        let message = format!("`{key}` must be {wanted}, not {}", found.kind());
+        self.problems.push(Diagnostic::error(message).at(at));
+        None
+    }
+}

@@ -1,0 +1,114 @@
+//! The tree of a TOML file, and how one tree is laid over another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::source::{At, Source};
+
+/// A value and its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) data: Data,
+    pub(crate) at: At,
+}
+
+/// What TOML can say. Dates are kept as their text: nothing in a project means one.
+#[derive(Debug, Clone)]
+pub(crate) enum Data {
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Date(String),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+impl Data {
+    /// The type with its article, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Data::String(_) => "a string",
+            Data::Integer(_) => "an integer",
+            Data::Float(_) => "a float",
+            Data::Boolean(_) => "a boolean",
+            Data::Date(_) => "a date",
+            Data::Array(_) => "a list",
+            Data::Table(_) => "a table",
+        }
+    }
+}
+
+/// A key's place and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) key: At,
+    pub(crate) node: Node,
+}
+
+/// A table, by key.
+pub(crate) type Table = BTreeMap<String, Member>;
+
+/// Lays `upper` over `lower`: tables merge by key, values and lists replace.
+pub(crate) fn merge(lower: Table, upper: Table) -> Table {
+    let mut merged = lower;
+    for (key, member) in upper {
+        let member = match (merged.remove(&key), member) {
+            (
+                Some(Member { node: Node { data: Data::Table(below), .. }, .. }),
+                Member { key, node: Node { data: Data::Table(above), at } },
+            ) => Member { key, node: Node { data: Data::Table(merge(below, above)), at } },
+            (_, member) => member,
+        };
+        merged.insert(key, member);
+    }
+    merged
+}
+
+/// The tree of a parsed document; `None` if a number in it cannot be held.
+pub(super) fn table(table: DeTable<'_>, source: &Arc<Source>, problems: &mut Problems) -> Option<Table> {
+    let mut complete = true;
+    let mut members = Table::new();
+    for (key, value) in table {
+        let at = At::new(source, key.span());
+        match node(value, source, problems) {
+            Some(node) => {
+                members.insert(key.into_inner().into_owned(), Member { key: at, node });
+            }
+            None => complete = false,
+        }
+    }
+    complete.then_some(members)
+}
+
+fn node(value: Spanned<DeValue<'_>>, source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
+    let at = At::new(source, value.span());
+    let data = match value.into_inner() {
+        DeValue::String(text) => Data::String(text.into_owned()),
+        DeValue::Integer(number) => Data::Integer(number_or(
+            i64::from_str_radix(number.as_str(), number.radix()).ok(),
+            &at,
+            problems,
+        )?),
+        DeValue::Float(number) => Data::Float(number_or(number.as_str().parse().ok(), &at, problems)?),
+        DeValue::Boolean(value) => Data::Boolean(value),
+        DeValue::Datetime(date) => Data::Date(date.to_string()),
+        DeValue::Array(items) => {
+            let nodes: Vec<_> = items.into_iter().map(|item| node(item, source, problems)).collect();
+            Data::Array(nodes.into_iter().collect::<Option<_>>()?)
+        }
+        DeValue::Table(members) => Data::Table(table(members, source, problems)?),
+    };
+    Some(Node { data, at })
+}
+
+fn number_or<T>(number: Option<T>, at: &At, problems: &mut Problems) -> Option<T> {
+    if number.is_none() {
+        problems.push(Diagnostic::error("the number does not fit into 64 bits").at(at));
+    }
+    number
+}

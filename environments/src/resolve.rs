@@ -1,0 +1,138 @@
+//! From checked files to a model: which component runs where, with which overrides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::component::{self, Component};
+use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
+use crate::environment::Environment;
+use crate::file::Table;
+use crate::host::Host;
+use crate::project::Project;
+use crate::source::At;
+use crate::template;
+
+/// An environment together with the components that run in it.
+pub(crate) struct Model {
+    pub(crate) project: Project,
+    pub(crate) environment: Environment,
+    /// By host and component.
+    pub(crate) instances: Vec<Instance>,
+    /// Whether every component could be loaded: else what others provide is not known.
+    pub(crate) complete: bool,
+}
+
+/// A component on a host.
+pub(crate) struct Instance {
+    pub(crate) host: usize,
+    pub(crate) component: Arc<Component>,
+    pub(crate) features: Vec<String>,
+    /// Evaluated for the sake of others, but not deployed.
+    pub(crate) ignored: bool,
+    pub(crate) overrides: Table,
+}
+
+impl Model {
+    pub(crate) fn host(&self, index: usize) -> &Host {
+        &self.environment.inventory.hosts[self.instances[index].host].host
+    }
+
+    /// `host/component`, for messages.
+    pub(crate) fn subject(&self, index: usize) -> String {
+        format!("{}/{}", self.host(index).name, self.instances[index].component.name)
+    }
+}
+
+/// Loads the components that the environment names and places them on their hosts.
+pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mut Problems) -> Model {
+    let mut named: BTreeMap<&str, &At> = BTreeMap::new();
+    for usage in environment.inventory.hosts.iter().flat_map(|entry| &entry.components) {
+        named.entry(&usage.name).or_insert(&usage.at);
+    }
+    for (name, overrides) in environment.overrides.components() {
+        if let Some(at) = &overrides.at {
+            named.entry(name).or_insert(at);
+        }
+    }
+    let (components, complete) = load(project, &named, problems);
+    check_overrides(&environment, &components, problems);
+    let mut instances = Vec::new();
+    for (index, entry) in environment.inventory.hosts.iter().enumerate() {
+        let mut placed: BTreeSet<&str> = BTreeSet::new();
+        let mut usages: Vec<_> = entry.components.iter().collect();
+        usages.sort_by(|a, b| a.name.cmp(&b.name));
+        for usage in usages {
+            let Some(component) = components.get(&usage.name) else { continue };
+            if placed.insert(&usage.name) {
+                instances.push(Instance {
+                    host: index,
+                    component: Arc::clone(component),
+                    features: usage.features.clone(),
+                    ignored: usage.ignored || entry.host.ignored,
+                    overrides: environment.overrides.of(&usage.name, &entry.host.name, problems),
+                });
+            }
+        }
+    }
+    Model { project: project.clone(), environment, instances, complete }
+}
+
+fn load(
+    project: &Project,
+    named: &BTreeMap<&str, &At>,
+    problems: &mut Problems,
+) -> (BTreeMap<String, Arc<Component>>, bool) {
+    let engine = template::engine();
+    let loaded: Vec<(&str, Option<Component>, Problems)> = named
+        .par_iter()
+        .map(|(name, at)| {
+            let mut problems = Problems::default();
+            if !component::exists(project, name) {
+                problems.push(component::missing(project, name, at));
+                return (*name, None, problems);
+            }
+            let component = component::load(project, name, &engine, &mut problems);
+            (*name, component, problems)
+        })
+        .collect();
+    let mut components = BTreeMap::new();
+    let mut complete = true;
+    for (name, component, found) in loaded {
+        problems.extend(found);
+        match component {
+            Some(component) => drop(components.insert(name.to_owned(), Arc::new(component))),
+            None => complete = false,
+        }
+    }
+    (components, complete)
+}
+
+/// Reports overrides of attributes that nobody declares.
+fn check_overrides(
+    environment: &Environment,
+    components: &BTreeMap<String, Arc<Component>>,
+    problems: &mut Problems,
+) {
+    for (name, overrides) in environment.overrides.components() {
+        let Some(component) = components.get(name) else { continue };
+        let declared = &component.definition.attributes;
+        for (attribute, places) in overrides.names() {
+            if declared.contains_key(attribute) {
+                continue;
+            }
+            let help = match nearest(attribute, declared.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if declared.is_empty() => {
+                    format!("declare it in [attributes] of components/{name}/component.toml")
+                }
+                None => format!("it declares {}", listed(declared.keys().map(String::as_str))),
+            };
+            for at in places {
+                let message = format!("the component `{name}` declares no attribute `{attribute}`");
+                problems.push(Diagnostic::error(message).at(at).help(help.clone()));
+            }
+        }
+    }
+}

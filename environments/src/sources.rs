@@ -1,0 +1,202 @@
+//! The files that a component declares, found beside it: folders walked, duplicates refused, templates told from
+//! files that are taken as they are.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use globset::GlobSet;
+use walkdir::WalkDir;
+
+use crate::component::{ReadError, Templates, inside};
+use crate::definition::{Definition, FileDeclaration, Origin};
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::project::Project;
+use crate::source::{At, Text};
+
+/// One entry of the release that does not depend on a host, or says how the host's is made.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) path: String,
+    pub(crate) mode: u32,
+    pub(crate) body: Body,
+}
+
+/// What stands in a file.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A template without anything to render, by its name.
+    Constant(String),
+    /// A template of the component's engine, by its name.
+    Template(String),
+    /// A template written in component.toml, by its name; mistakes are shown in the text.
+    Inline(String, Text),
+    /// A file as it is.
+    Source(PathBuf),
+    /// A folder without anything in it.
+    Directory,
+}
+
+/// Finds what a definition declares.
+pub(crate) fn load(
+    project: &Project,
+    folder: &Path,
+    definition: &Definition,
+    templates: &Arc<Templates>,
+    problems: &mut Problems,
+) -> Vec<Loaded> {
+    let mut found = Found { files: Vec::new(), project, folder, templates, problems };
+    let mut places: Vec<(String, &At)> = Vec::new();
+    for (index, declaration) in definition.files.iter().enumerate() {
+        let first = found.files.len();
+        found.declaration(index, declaration);
+        places.extend(found.files[first..].iter().map(|file| (file.path.clone(), &declaration.at)));
+    }
+    let files = found.files;
+    places.extend(definition.symlinks.iter().map(|symlink| (symlink.path.clone(), &symlink.at)));
+    conflicts(places, problems);
+    files
+}
+
+struct Found<'a> {
+    files: Vec<Loaded>,
+    project: &'a Project,
+    folder: &'a Path,
+    templates: &'a Arc<Templates>,
+    problems: &'a mut Problems,
+}
+
+impl Found<'_> {
+    fn declaration(&mut self, index: usize, file: &FileDeclaration) {
+        let (source, at, exclude) = match &file.origin {
+            Origin::Inline(text) => return self.inline(index, file, text),
+            Origin::Beside { path, at, exclude } => (path, at, exclude.as_ref()),
+        };
+        let real = match inside(&self.project.root, &self.folder.join(source)) {
+            Ok(real) => real,
+            Err(error) => return self.refuse(&error, at),
+        };
+        if real.is_dir() {
+            self.walk(file, source, &real, exclude);
+            return;
+        }
+        if exclude.is_some() {
+            let message = format!("`exclude` belongs to folders, and {source} is a file");
+            self.problems.push(Diagnostic::error(message).at(at));
+        }
+        self.file(file, file.path.clone(), source, at);
+    }
+
+    fn inline(&mut self, index: usize, file: &FileDeclaration, text: &Text) {
+        let name = format!("component.toml#{index}");
+        self.templates.add_inline(&name, &text.value);
+        let body = if file.template && crate::template::is_template(&text.value) {
+            Body::Inline(name, text.clone())
+        } else {
+            Body::Constant(name)
+        };
+        self.files.push(Loaded { path: file.path.clone(), mode: file.mode.unwrap_or(0o644), body });
+    }
+
+    /// One file below the component's folder.
+    fn file(&mut self, file: &FileDeclaration, path: String, source: &str, at: &At) {
+        let default = |executable: bool| file.mode.unwrap_or(if executable { 0o755 } else { 0o644 });
+        if !file.template {
+            match self.plain(source) {
+                Ok((real, executable)) => {
+                    self.files.push(Loaded { path, mode: default(executable), body: Body::Source(real) });
+                }
+                Err(error) => self.refuse(&error, at),
+            }
+            return;
+        }
+        match self.templates.get(source) {
+            Ok(known) => {
+                let name = source.to_owned();
+                let template = crate::template::is_template(known.source.text());
+                let body = if template { Body::Template(name) } else { Body::Constant(name) };
+                self.files.push(Loaded { path, mode: default(known.executable), body });
+            }
+            Err(error) => self.refuse(&error, at),
+        }
+    }
+
+    /// A file that is no template: its real path, and whether its owner may run it.
+    fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
+        let relative = self.folder.join(source);
+        let real = inside(&self.project.root, &relative)?;
+        let meta = std::fs::metadata(&real)
+            .map_err(|error| ReadError::Io { path: relative.clone(), source: error })?;
+        if !meta.is_file() {
+            return Err(ReadError::NotAFile(relative));
+        }
+        Ok((real, meta.permissions().mode() & 0o100 != 0))
+    }
+
+    /// Everything below a folder, in the order of names. Links are followed as long as they stay in the project.
+    fn walk(&mut self, file: &FileDeclaration, source: &str, real: &Path, exclude: Option<&GlobSet>) {
+        let entries = WalkDir::new(real).follow_links(true).min_depth(1).sort_by_file_name();
+        let excluded = |entry: &walkdir::DirEntry| {
+            let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
+            exclude.is_some_and(|globs| globs.is_match(below) || globs.is_match(entry.file_name()))
+        };
+        for entry in entries.into_iter().filter_entry(|entry| entry.depth() == 0 || !excluded(entry)) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let message = format!("cannot read the folder {source}: {error}");
+                    self.problems.push(Diagnostic::error(message).at(&file.at));
+                    continue;
+                }
+            };
+            let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
+            let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
+                let message = format!("the name of {} is not plain UTF-8", entry.path().display());
+                self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
+                continue;
+            };
+            let path = format!("{}/{below}", file.path);
+            if entry.file_type().is_dir() {
+                if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
+                    self.files.push(Loaded { path, mode: 0o755, body: Body::Directory });
+                }
+            } else {
+                self.file(file, path, &format!("{source}/{below}"), &file.at);
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: &ReadError, at: &At) {
+        let diagnostic = Diagnostic::error(error.to_string()).at(at);
+        self.problems.push(match error {
+            ReadError::NotUtf8 { .. } => diagnostic.help("say `template = false` for files that are no text"),
+            ReadError::TooLarge(..) => diagnostic.help("say `template = false` for large files"),
+            ReadError::Missing(_) => {
+                diagnostic.help("create it, or name another one with `source`, or give `content`")
+            }
+            ReadError::Outside(_) => diagnostic.help("copy it into the project"),
+            ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
+        });
+    }
+}
+
+/// Reports paths that are declared twice, and files that others would lie below.
+fn conflicts(places: Vec<(String, &At)>, problems: &mut Problems) {
+    let mut known: BTreeMap<String, &At> = BTreeMap::new();
+    for (path, at) in places {
+        if known.contains_key(&path) {
+            let message = format!("the path `{path}` is declared twice");
+            problems.push(Diagnostic::error(message).at(at).help("keep one of the two"));
+        } else {
+            known.insert(path, at);
+        }
+    }
+    for (path, at) in &known {
+        let parents = path.match_indices('/').map(|(end, _)| &path[..end]);
+        for parent in parents.filter(|parent| known.contains_key(*parent)) {
+            let message = format!("`{path}` cannot lie below `{parent}`, which is no folder");
+            problems.push(Diagnostic::error(message).at(at).help("choose another path for one of the two"));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A project in a temporary folder.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use batou_environments::{
+    Content, Diagnostics, Dns, DnsError, Entry, Evaluation, Family, Offline, Options, Project, Rendered,
+};
+use tempfile::TempDir;
+
+/// Its files are gone when it is dropped.
+pub(crate) struct Sandbox(TempDir);
+
+impl Sandbox {
+    /// A project named `shop` with these files.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Sandbox {
+        let sandbox = Sandbox(TempDir::new().unwrap());
+        sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
+        for (path, content) in files {
+            sandbox.write(path, content);
+        }
+        sandbox
+    }
+
+    /// One component `app` on the host `web01` of the environment `prod`.
+    pub(crate) fn app(component: &str) -> Sandbox {
+        let environment = "[environment]\nhost_domain = \"example.net\"\n[hosts]\nweb01 = [\"app\"]\n";
+        Sandbox::new(&[
+            ("environments/prod/environment.toml", environment),
+            ("components/app/component.toml", component),
+        ])
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn project(&self) -> Project {
+        batou_environments::project(self.0.path()).unwrap()
+    }
+
+    pub(crate) fn evaluate_with(&self, dns: &dyn Dns) -> Result<Evaluation, Diagnostics> {
+        let project = batou_environments::project(self.0.path())?;
+        let options = Options { dns, user: "me".to_owned(), user_home: "/home/me".to_owned() };
+        batou_environments::evaluate(&project, "prod", &options)
+    }
+
+    pub(crate) fn evaluate(&self) -> Evaluation {
+        self.evaluate_with(&Offline).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+    }
+
+    /// The text of all mistakes.
+    pub(crate) fn mistakes(&self) -> String {
+        match self.evaluate_with(&Offline) {
+            Ok(_) => panic!("the evaluation found nothing wrong"),
+            Err(diagnostics) => diagnostics.to_string(),
+        }
+    }
+}
+
+/// The component of an evaluation.
+pub(crate) fn component<'a>(evaluation: &'a Evaluation, host: &str, name: &str) -> &'a Rendered {
+    let found = evaluation.components.iter().find(|one| one.host == host && one.component == name);
+    found.unwrap_or_else(|| panic!("no {host}/{name}"))
+}
+
+/// The text of a rendered file.
+pub(crate) fn text(evaluation: &Evaluation, host: &str, name: &str, path: &str) -> String {
+    match component(evaluation, host, name).entries.get(path) {
+        Some(Entry::File { content: Content::Bytes(bytes), .. }) => String::from_utf8(bytes.clone()).unwrap(),
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+/// Answers from a table, and notes what it was asked.
+#[derive(Default)]
+pub(crate) struct Table {
+    pub(crate) answers: Vec<(&'static str, IpAddr)>,
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Dns for Table {
+    fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsError> {
+        self.asked.lock().unwrap().push(format!("{name} {family:?}"));
+        let found: Vec<IpAddr> =
+            self.answers.iter().filter(|(known, _)| *known == name).map(|(_, address)| *address).collect();
+        if found.is_empty() { Err(DnsError::NoAddress) } else { Ok(found) }
+    }
+}

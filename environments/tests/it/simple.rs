@@ -1,0 +1,116 @@
+//! The plain way: one project, its values, its files.
+
+use batou_environments::{ConnectMethod, Content, Entry};
+
+use super::common::{Sandbox, component, text};
+
+const COMPONENT: &str = r#"
+[attributes]
+sleep = 1
+address = { type = "address", default = "{{ host.fqdn }}:8080" }
+greeting = "every {{ component.sleep }} s"
+
+[[file]]
+path = "tick.sh"
+mode = "0755"
+
+[[file]]
+path = "motd"
+content = "on {{ host.fqdn }} {{ component.greeting }} from {{ settings.mail }}\n"
+
+[[symlink]]
+path = "data"
+to = "{{ component.state }}"
+
+[[step]]
+name = "touch"
+verify = "test -e {{ component.artifact }}/x"
+update = "touch {{ component.path }}"
+"#;
+
+fn sandbox() -> Sandbox {
+    let environment = r#"
+[environment]
+host_domain = "example.net"
+service_user = "shop"
+[hosts]
+"web{01..02}" = ["app"]
+[settings]
+mail = "ops@example.net"
+[components.app]
+sleep = "2"
+[components."app@web02"]
+sleep = 5
+"#;
+    Sandbox::new(&[
+        ("environments/prod/environment.toml", environment),
+        ("components/app/component.toml", COMPONENT),
+        (
+            "components/app/tick.sh",
+            "#!/bin/sh\nsleep {{ component.sleep }}\necho {{ component.address.connect }}\n",
+        ),
+    ])
+}
+
+#[test]
+fn files_are_rendered_for_each_host() {
+    let evaluation = sandbox().evaluate();
+    assert_eq!(
+        text(&evaluation, "web01", "app", "tick.sh"),
+        "#!/bin/sh\nsleep 2\necho web01.example.net:8080\n"
+    );
+    assert_eq!(
+        text(&evaluation, "web02", "app", "motd"),
+        "on web02.example.net every 5 s from ops@example.net\n"
+    );
+    let app = component(&evaluation, "web01", "app");
+    assert!(matches!(app.entries["tick.sh"], Entry::File { mode: 0o755, .. }));
+    assert!(matches!(app.entries["motd"], Entry::File { mode: 0o644, content: Content::Bytes(_) }));
+    assert_eq!(app.entries["data"], Entry::Symlink { target: "/srv/shop/state/app".to_owned() });
+}
+
+#[test]
+fn settings_and_hosts_have_their_defaults() {
+    let sandbox = sandbox();
+    let (settings, hosts) = batou_environments::settings(&sandbox.project(), "prod").unwrap();
+    assert_eq!(settings.connect_method, ConnectMethod::Ssh);
+    assert_eq!((settings.keep, settings.jobs, settings.timeout, settings.protected), (10, 20, 10, false));
+    assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web01", "web02"]);
+    assert_eq!(hosts[0].home.as_deref(), Some("/home/shop"));
+    assert_eq!(batou_environments::environment_names(&sandbox.project()).unwrap(), ["prod"]);
+}
+
+#[test]
+fn steps_know_the_artifact() {
+    let evaluation = sandbox().evaluate();
+    let steps = evaluation.steps("web01", "app", "/srv/shop/store/artifacts/abc-app").unwrap();
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0].verify.as_deref(), Some("test -e /srv/shop/store/artifacts/abc-app/x"));
+    assert_eq!(steps[0].update.as_deref(), Some("touch /srv/shop/current/app"));
+    assert_eq!((steps[0].timeout, steps[0].irreversible), (300, false));
+    assert!(evaluation.steps("web09", "app", "/x").is_err());
+}
+
+#[test]
+fn causes_name_what_was_used() {
+    let evaluation = sandbox().evaluate();
+    let causes = &component(&evaluation, "web01", "app").causes;
+    let names = |path: &str| causes[path].keys().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names("tick.sh"),
+        ["attribute app.address", "attribute app.sleep", "file components/app/tick.sh", "host fqdn"]
+    );
+    assert_eq!(
+        names("motd"),
+        [
+            "attribute app.greeting",
+            "attribute app.sleep",
+            "file components/app/component.toml",
+            "host fqdn",
+            "setting mail"
+        ]
+    );
+    assert!(causes["motd"].values().all(|digest| digest.len() == 12));
+    let other = component(&evaluation, "web02", "app");
+    assert_ne!(causes["tick.sh"]["attribute app.sleep"], other.causes["tick.sh"]["attribute app.sleep"]);
+}

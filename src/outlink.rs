@@ -1,5 +1,6 @@
 //! `result/<environment>/<host>/<component>` in the project: symlinks to what was built, which keep it in the store.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,24 +16,37 @@ pub const FOLDER: &str = "result";
 pub struct OutLinks<'s> {
     store: &'s Store,
     folder: PathBuf,
+    roots: BTreeMap<String, Vec<ArtifactId>>,
 }
 
 impl<'s> OutLinks<'s> {
     /// Those of an environment of the project in `project`.
-    pub fn of(store: &'s Store, project: &Path, environment: &str) -> Self {
-        Self { store, folder: project.join(FOLDER).join(environment) }
+    pub fn of(store: &'s Store, project: &Path, environment: &str) -> Result<Self, CommandError> {
+        let folder = project.join(FOLDER).join(environment);
+        Ok(Self { store, folder, roots: store.roots()? })
     }
 
     /// Links an artifact, and makes the link a root of the store. A link that is as it should be is not touched.
-    /// Whether it was written.
+    /// Whether anything was written.
     pub fn link(&self, host: &str, name: &Name, artifact: &ArtifactId) -> Result<bool, CommandError> {
         let link = self.folder.join(host).join(name.as_str());
-        if fs::read_link(&link).is_ok_and(|target| target == self.store.artifact_path(artifact, name)) {
-            return Ok(false);
+        let target = self.store.artifact_path(artifact, name);
+        let root = root_name(&link);
+        match fs::read_link(&link) {
+            Ok(found) if found == target => {
+                if self.roots.get(&root).is_some_and(|kept| kept == &[*artifact]) {
+                    return Ok(false);
+                }
+            }
+            Ok(_) => batou_store::fs::swap_symlink(&link, &target, false)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                let message = format!("{} is no link of batou's", link.display());
+                return Err(CommandError::failed(message).hint("move it away"));
+            }
+            Err(error) => return Err(unusable(&link, error)),
         }
-        let parent = self.folder.join(host);
-        fs::create_dir_all(&parent).map_err(|error| unusable(&parent, error))?;
-        self.store.add_root(&root_name(&link), &[*artifact], Some(&link))?;
+        self.store.add_root(&root, &[*artifact], Some(&link))?;
         Ok(true)
     }
 
@@ -80,4 +94,57 @@ fn names(folder: &Path) -> Result<Vec<String>, CommandError> {
 
 fn unusable(path: &Path, error: io::Error) -> CommandError {
     CommandError::failed(format!("{} cannot be used", path.display())).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::{artifact, store};
+
+    #[test]
+    fn a_link_follows_what_is_built_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let name = Name::new("web").unwrap();
+        let [old, new] = [b"1", b"2"].map(|content| artifact(&store, "web", &[("f", content)]));
+        let link = |id| OutLinks::of(&store, folder.path(), "dev").unwrap().link("h", &name, id).unwrap();
+        assert!(link(&old));
+        assert!(!link(&old), "an unchanged link is not written");
+        assert!(link(&new));
+        let shown = fs::read(folder.path().join("result/dev/h/web/f")).unwrap();
+        assert_eq!(shown, b"2");
+        assert_eq!(store.roots().unwrap().into_values().collect::<Vec<_>>(), [[new]]);
+    }
+
+    #[test]
+    fn links_of_what_is_gone_go_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let id = artifact(&store, "web", &[("f", b"1")]);
+        let name = Name::new("web").unwrap();
+        let links = OutLinks::of(&store, folder.path(), "dev").unwrap();
+        for host in ["kept", "gone", "mixed"] {
+            links.link(host, &name, &id).unwrap();
+        }
+        let result = folder.path().join("result/dev");
+        fs::write(result.join("mixed/notes"), "mine").unwrap();
+        links.remove_others(&[("kept".to_owned(), "web".to_owned())]).unwrap();
+        assert!(result.join("kept/web/f").exists());
+        assert!(!result.join("gone").exists());
+        assert!(!result.join("mixed/web").exists());
+        assert!(result.join("mixed/notes").exists());
+        assert_eq!(store.roots().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_link_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let id = artifact(&store, "web", &[("f", b"1")]);
+        fs::create_dir_all(folder.path().join("result/dev/h/web")).unwrap();
+        let links = OutLinks::of(&store, folder.path(), "dev").unwrap();
+        let error = links.link("h", &Name::new("web").unwrap(), &id).unwrap_err();
+        assert!(error.to_string().ends_with("is no link of batou's"), "{error}");
+    }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use batou_store::{ArtifactId, Digest, Store};
+use batou_store::{ArtifactId, Digest, Name, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{Built, HostRelease};
@@ -81,7 +81,11 @@ impl Record {
         }
         let record: Self = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
         let digests = record.hosts.iter().map(|(name, host)| (name, host.manifest.digest()));
-        let consistent = record.id == record.release.id()
+        // The names become a path.
+        let named =
+            [&record.release.project, &record.release.environment].map(|name| Name::new(name.as_str()));
+        let consistent = named.iter().all(Result::is_ok)
+            && record.id == record.release.id()
             && digests.eq(record.release.hosts.iter().map(|(name, digest)| (name, *digest)));
         if consistent { Ok(record) } else { Err(RecordError::Inconsistent) }
     }
@@ -340,6 +344,10 @@ mod tests {
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let mut wrong = saved[0].clone();
         wrong.hosts.get_mut("web01").unwrap().manifest.components.clear();
+        assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
+        let mut wrong = saved[0].clone();
+        wrong.release.project = "../elsewhere".to_owned();
+        wrong.id = wrong.release.id();
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let newer = String::from_utf8(saved[0].encode()).unwrap().replacen("\"format\":1", "\"format\":2", 1);
         assert!(matches!(Record::decode(newer.as_bytes()), Err(RecordError::Newer { format: 2 })));

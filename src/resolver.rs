@@ -65,11 +65,11 @@ impl Dns for SystemDns {
             let client = client.as_ref().expect("it was just made");
             client.lookup(name, family)
         };
-        let mut found = ask().map_err(|failure| DnsError::Failed(Box::new(failure)))?;
+        let mut found = ask().map_err(|failure| DnsError::Failed(failure.to_string()))?;
         // Answers come in any order; the same configuration must give the same release.
         found.sort();
         found.dedup();
-        if found.is_empty() { Err(DnsError::NotFound) } else { Ok(found) }
+        if found.is_empty() { Err(DnsError::NoAddress) } else { Ok(found) }
     }
 }
 
@@ -78,7 +78,7 @@ impl Dns for SystemDns {
 enum Failure {
     #[error("no answer within {} seconds", TIMEOUT.as_secs())]
     TimedOut,
-    #[error("the resolver cannot be started")]
+    #[error("the resolver cannot be started: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
     Net(#[from] hickory_resolver::net::NetError),

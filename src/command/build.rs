@@ -83,7 +83,7 @@ fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), Co
 }
 
 fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
-    let links = OutLinks::of(context.store()?, &context.project()?.root, environment);
+    let links = OutLinks::of(context.store()?, &context.project()?.root, environment)?;
     let mut kept = Vec::new();
     for (host, content) in &built.hosts {
         for component in &content.manifest.components {

@@ -184,6 +184,13 @@ impl Ui {
         }
     }
 
+    /// An empty line between two errors for people.
+    fn gap(&self) {
+        if !self.wanted.json {
+            self.error_text("");
+        }
+    }
+
     /// An error for people, already laid out.
     fn error_text(&self, text: &str) {
         self.write(&self.err, text);

@@ -4,14 +4,11 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use batou_environments::{Diagnostic, Location, Severity};
-use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceSpan,
-    SpanContents,
-};
+use batou_environments::{Diagnostic, Severity};
+use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
-use super::{DIM, ERROR, HEADING, Ui, WARNING, plural, visible, visible_name};
+use super::{ERROR, HEADING, Ui, plural, visible};
 use crate::error::CommandError;
 
 /// Shows clap's own message, which is help as well as an error, and returns the exit status.
@@ -28,6 +25,7 @@ pub fn report(ui: &Ui, error: &CommandError) {
             let mut count = 0;
             for mistake in diagnostics.iter() {
                 diagnostic(ui, mistake);
+                ui.gap();
                 count += usize::from(mistake.severity == Severity::Error);
             }
             ui.status(&format!("{ERROR}{}{ERROR:#}", plural(count, "error")));
@@ -49,7 +47,7 @@ pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
     } else if ui.unicode {
         ui.error_text(graphical(diagnostic, ui.colour).trim_end());
     } else {
-        ui.error_text(&plain(diagnostic));
+        ui.error_text(&diagnostic.to_string());
     }
 }
 
@@ -64,163 +62,20 @@ fn chain(error: &CommandError) -> String {
     text
 }
 
-fn plain(diagnostic: &Diagnostic) -> String {
-    let (word, style) = match diagnostic.severity {
-        Severity::Error => ("error", ERROR),
-        Severity::Warning => ("warning", WARNING),
-    };
-    let mut text = format!("{style}{word}:{style:#} {}", visible(&diagnostic.message));
-    if let Some(location) = &diagnostic.location {
-        let _ = write!(text, "\n  {}", place(location));
-        excerpt(&mut text, location);
-    }
-    if !diagnostic.subject.is_empty() {
-        let _ = write!(text, "\n  {DIM}concerns{DIM:#} {}", subjects(diagnostic));
-    }
-    if let Some(help) = &diagnostic.help {
-        let _ = write!(text, "\n  {HEADING}help:{HEADING:#} {}", visible(help));
-    }
-    text
-}
-
-fn excerpt(text: &mut String, location: &Location) {
-    let width = location.excerpt.iter().map(|(number, _)| number.to_string().len()).max().unwrap_or(0);
-    for (number, line) in &location.excerpt {
-        let _ = write!(text, "\n  {number:>width$} | {}", visible(line));
-        if *number == location.line {
-            let before = line.chars().take(location.column.saturating_sub(1));
-            let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let _ = write!(text, "\n  {:>width$} | {indent}^", "");
-        }
-    }
-}
-
-fn place(location: &Location) -> String {
-    format!("{}:{}:{}", visible_name(&location.file.to_string_lossy()), location.line, location.column)
-}
-
-fn subjects(diagnostic: &Diagnostic) -> String {
-    const SHOWN: usize = 5;
-    let mut text: Vec<_> = diagnostic.subject.iter().take(SHOWN).map(|name| visible_name(name)).collect();
-    if diagnostic.subject.len() > SHOWN {
-        text.push(format!("and {} more", diagnostic.subject.len() - SHOWN));
-    }
-    text.join(", ")
-}
-
 fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width());
     let mut text = String::new();
-    match handler.render_report(&mut text, &Shown::of(diagnostic)) {
+    match handler.render_report(&mut text, diagnostic) {
         Ok(()) => text,
-        Err(_) => plain(diagnostic),
+        Err(_) => diagnostic.to_string(),
     }
 }
 
-/// A diagnostic as miette wants it.
-#[derive(Debug)]
-struct Shown {
-    severity: miette::Severity,
-    message: String,
-    help: Option<String>,
-    excerpt: Option<Excerpt>,
-}
-
-/// The lines around a mistake, as the piece of a file that they are.
-#[derive(Debug)]
-struct Excerpt {
-    file: String,
-    first_line: usize,
-    lines: usize,
-    text: String,
-    span: SourceSpan,
-}
-
-impl Shown {
-    fn of(diagnostic: &Diagnostic) -> Self {
-        let mut help: Vec<_> = diagnostic.help.iter().map(|help| visible(help)).collect();
-        if !diagnostic.subject.is_empty() {
-            help.push(format!("concerns {}", subjects(diagnostic)));
-        }
-        Self {
-            severity: match diagnostic.severity {
-                Severity::Error => miette::Severity::Error,
-                Severity::Warning => miette::Severity::Warning,
-            },
-            message: visible(&diagnostic.message),
-            help: (!help.is_empty()).then(|| help.join("\n")),
-            excerpt: diagnostic.location.as_ref().and_then(Excerpt::of),
-        }
-    }
-}
-
-impl Excerpt {
-    fn of(location: &Location) -> Option<Self> {
-        let (first_line, _) = location.excerpt.first()?;
-        let mut text = String::new();
-        let mut offset = 0;
-        for (number, line) in &location.excerpt {
-            if *number == location.line {
-                let before: String = line.chars().take(location.column.saturating_sub(1)).collect();
-                offset = text.len() + visible(&before).len();
-            }
-            text.push_str(&visible(line));
-            text.push('\n');
-        }
-        let file = visible_name(&location.file.to_string_lossy());
-        let lines = location.excerpt.len();
-        Some(Self { file, first_line: *first_line, lines, text, span: (offset, 0).into() })
-    }
-}
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Shown {}
-
-impl miette::Diagnostic for Shown {
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(self.severity)
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as _)
-    }
-
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.excerpt.as_ref().map(|excerpt| excerpt as _)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let excerpt = self.excerpt.as_ref()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".to_owned()), excerpt.span))))
-    }
-}
-
-impl miette::SourceCode for Excerpt {
-    /// The whole excerpt, whatever the context asked for: it was cut when the mistake was found. A span of no
-    /// context is that of the label itself, whose line and column the heading shows.
-    fn read_span<'a>(
-        &'a self,
-        span: &SourceSpan,
-        before: usize,
-        after: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let (start, line, column) = if before == 0 && after == 0 {
-            let head = self.text.get(..span.offset()).ok_or(MietteError::OutOfBounds)?;
-            let column = head.len() - head.rfind('\n').map_or(0, |newline| newline + 1);
-            (span.offset(), self.first_line - 1 + head.matches('\n').count(), column)
-        } else {
-            (0, self.first_line - 1, 0)
-        };
-        let data = &self.text.as_bytes()[start..];
-        let whole = SourceSpan::new(start.into(), data.len());
-        Ok(Box::new(MietteSpanContents::new_named(self.file.clone(), data, whole, line, column, self.lines)))
-    }
+/// The terminal's width in columns, within what reads well.
+fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col);
+    usize::from(columns).clamp(40, 120)
 }
 
 #[derive(Serialize)]
@@ -272,8 +127,8 @@ impl<'a> DiagnosticLine<'a> {
             },
             message: &diagnostic.message,
             file: location.map(|location| location.file.to_string_lossy().into_owned()),
-            line: location.map(|location| location.line),
-            column: location.map(|location| location.column),
+            line: location.map(|location| location.line).filter(|line| *line > 0),
+            column: location.map(|location| location.column).filter(|column| *column > 0),
             help: diagnostic.help.as_deref(),
             concerns: &diagnostic.subject,
         }

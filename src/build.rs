@@ -149,3 +149,6 @@ fn components(
         rendered.par_iter().zip(layouts.par_iter()).map(component).collect();
     components.into_iter().collect::<Result<_, _>>().map_err(CommandError::from)
 }
+
+#[cfg(test)]
+mod tests;

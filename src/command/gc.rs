@@ -1,5 +1,6 @@
 //! `batou gc`: removes what nobody needs any more from the local store.
 
+use batou_store::ObjectId;
 use serde::Serialize;
 
 use crate::cli::{LeaveOut, Locking};
@@ -40,8 +41,17 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     if let Some(environment) = &args.environment {
         collect_hosts(context, environment)?;
     }
-    let roots = context.records()?.prune()?;
-    let freed = context.store()?.gc(&roots, &context.ui.progress())?;
+    let store = context.store()?;
+    let mut roots = context.records()?.prune()?;
+    // A release of which something was removed by hand cannot be kept, and must not keep the rest from being collected.
+    let mut absent = Vec::new();
+    for root in &roots {
+        if !store.contains(&ObjectId::Artifact(*root))? {
+            absent.push(*root);
+        }
+    }
+    roots.retain(|root| !absent.contains(root));
+    let freed = store.gc(&roots, &context.ui.progress())?;
     context.ui.json(&Freed {
         kind: "collected",
         artifacts: freed.artifacts,

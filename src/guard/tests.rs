@@ -100,7 +100,10 @@ fn settings() -> Settings {
         std::fs::write(path, text).unwrap();
     };
     write("batou.toml", "[project]\nname = \"shop\"\n");
-    write("environments/prod/environment.toml", "[environment]\nconnect_method = \"ssh\"\n\n[hosts]\nweb01 = []\n");
+    write(
+        "environments/prod/environment.toml",
+        "[environment]\nconnect_method = \"ssh\"\n\n[hosts]\nweb01 = []\n",
+    );
     let project = batou_environments::project(folder.path()).unwrap();
     batou_environments::settings(&project, "prod").unwrap().0
 }

@@ -65,9 +65,12 @@ impl<'c> Deployment<'c> {
         }
         if !leave_out.skip_unreachable {
             let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
-            let hint =
-                format!("leave them out with {}, or with --skip-unreachable", names.join(" "));
-            return Err(failed("cannot be reached; nothing was changed", unreachable).hint(hint));
+            let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
+            if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
+                hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
+            }
+            let error = failed("cannot be reached; nothing was changed", unreachable);
+            return Err(hints.into_iter().fold(error, CommandError::hint));
         }
         for (host, error) in &unreachable {
             self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));

@@ -96,5 +96,6 @@ pub enum StartError {
 }
 
 fn after(noise: &str) -> String {
-    if noise.is_empty() { String::new() } else { format!(": {noise}") }
+    let lines: Vec<_> = noise.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join("; ")) }
 }

@@ -54,6 +54,7 @@ impl Host {
         Component { name, artifact, after: [].into(), steps }
     }
 
+    #[expect(clippy::unused_self, reason = "it is the manifest of this host")]
     pub(super) fn manifest(&self, components: Vec<Component>) -> Manifest {
         Manifest {
             format: MANIFEST_FORMAT,

@@ -11,7 +11,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return ui::usage(&usage),
+        Err(usage) => return ui::usage(&usage, std::env::args_os().any(|word| word == "--json")),
     };
     let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
     match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {

@@ -68,8 +68,7 @@ pub struct PlanArgs {
 /// Release an environment to its hosts.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-All hosts are staged before the first one is switched. If anything fails, every host that was switched goes
-back to the release it had. A second switch of the same configuration does nothing.
+All hosts are staged before the first one is switched. If anything fails, every host that was switched goes back to the release it had. A second switch of the same configuration does nothing.
 
 Examples:
   batou switch prod

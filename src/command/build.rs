@@ -105,6 +105,16 @@ struct BuiltArtifact<'a> {
     path: String,
 }
 
+#[derive(Serialize)]
+struct BuiltRelease<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    environment: &'a str,
+    release: String,
+    /// How many artifacts were not in the store before.
+    stored: usize,
+}
+
 fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
     let ui = &context.ui;
     let store = context.store()?;
@@ -136,6 +146,12 @@ fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     }
     let id = built.release.id();
     if !args.is_partial() {
+        ui.json(&BuiltRelease {
+            kind: "release",
+            environment,
+            release: id.to_string(),
+            stored: built.stored,
+        });
         ui.line(&format!("  release {}, {} built", id.short(), plural(built.stored, "artifact")));
     }
     Ok(())

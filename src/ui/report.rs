@@ -8,14 +8,24 @@ use batou_environments::{Diagnostic, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
-use super::{ERROR, HEADING, Ui, plural, visible};
+use super::{ERROR, HEADING, Ui, Wanted, plural, visible};
 use crate::error::CommandError;
 
-/// Shows clap's own message, which is help as well as an error, and returns the exit status.
-pub fn usage(error: &clap::Error) -> ExitCode {
-    // The stream may be closed; there is nowhere left to say so.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+/// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
+/// line, although wrong, asks for it.
+pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        // Standard output may be closed; there is nowhere left to say so.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        let ui = Ui::new(&Wanted { json, ..Wanted::default() });
+        report(&ui, &CommandError::usage(error.to_string().trim().trim_start_matches("error: ")));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(2)
 }
 
 /// Shows why a command failed.

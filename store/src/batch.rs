@@ -29,6 +29,8 @@ pub struct Batch<'s> {
     made: Mutex<bool>,
     count: AtomicU64,
     pending: Mutex<Pending>,
+    /// What counts as absent although it is there: it is damaged.
+    replacing: HashSet<ObjectId>,
     _lock: Guard,
 }
 
@@ -70,7 +72,13 @@ impl Pending {
 impl Store {
     /// Begins a batch. Waits while gc is at work.
     pub fn batch(&self) -> Result<Batch<'_>, Error> {
+        self.batch_replacing(HashSet::new())
+    }
+
+    /// Begins a batch that writes these objects anew although they are here.
+    pub(crate) fn batch_replacing(&self, replacing: HashSet<ObjectId>) -> Result<Batch<'_>, Error> {
         Ok(Batch {
+            replacing,
             store: self,
             folder: self.layout.folder("tmp").join(fs::unique("batch-")),
             made: Mutex::new(false),
@@ -208,16 +216,20 @@ impl Batch<'_> {
             return Ok(());
         }
         self.make_folder()?;
-        commit::publish(self.store, &self.folder, &pending)
+        commit::publish(self.store, &self.folder, &pending, &self.replacing)
     }
 
-    /// Whether an object is in the store or in this batch.
+    /// Whether an object is in the store or in this batch, and need not be written.
     pub(crate) fn has(&self, object: &ObjectId) -> Result<bool, Error> {
-        if self.pending().has(object) { Ok(true) } else { self.store.contains(object) }
+        if self.pending().has(object) {
+            return Ok(true);
+        }
+        Ok(!self.replacing.contains(object) && self.store.contains(object)?)
     }
 
     fn require(&self, parent: ObjectId, child: ObjectId) -> Result<(), Error> {
-        if self.has(&child)? { Ok(()) } else { Err(Error::MissingChild { parent, child }) }
+        let present = self.pending().has(&child) || self.store.contains(&child)?;
+        if present { Ok(()) } else { Err(Error::MissingChild { parent, child }) }
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {

@@ -9,7 +9,7 @@
 //! whole objects and temporary files. Two processes that publish the same artifact take turns (the lock
 //! `publish`): the second finds the record there and drops its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +31,15 @@ struct StagedArtifact<'a> {
 }
 
 /// Makes what a batch wrote visible; `folder` is the batch's own.
-pub(crate) fn publish(store: &Store, folder: &Path, pending: &Pending) -> Result<(), Error> {
+/// What is in `replacing` is published although it is there already.
+pub(crate) fn publish(
+    store: &Store,
+    folder: &Path,
+    pending: &Pending,
+    replacing: &HashSet<ObjectId>,
+) -> Result<(), Error> {
     let staged = stage(store, folder, pending)?;
-    let published = rename_all(store, folder, pending, &staged);
+    let published = rename_all(store, folder, pending, (&staged, replacing));
     // Below `folder` the batch cleans up; beside the checkouts only what was not renamed is left.
     staged
         .iter()
@@ -46,7 +52,7 @@ fn rename_all(
     store: &Store,
     folder: &Path,
     pending: &Pending,
-    staged: &[StagedArtifact],
+    (staged, replacing): (&[StagedArtifact], &HashSet<ObjectId>),
 ) -> Result<(), Error> {
     if store.is_durable() {
         store.barrier(&contents(pending, staged))?;
@@ -64,7 +70,8 @@ fn rename_all(
     let _turn = Guard::exclusive(&store.layout.folder("publish"))?;
     let mut records = Vec::new();
     for artifact in staged {
-        if !store.contains(&ObjectId::Artifact(artifact.id))? {
+        let object = ObjectId::Artifact(artifact.id);
+        if replacing.contains(&object) || !store.contains(&object)? {
             place_checkout(store, folder, artifact, &mut touched)?;
             records.push(artifact);
         }
@@ -110,8 +117,8 @@ fn contents(pending: &Pending, staged: &[StagedArtifact]) -> BTreeSet<PathBuf> {
     contents
 }
 
-/// Renames a complete checkout into place. One that an interrupted commit left there has no record: it is
-/// moved out of the way.
+/// Renames a complete checkout into place. What is there already, left by an interrupted commit or damaged,
+/// changes places with it, so that a reader finds one or the other.
 fn place_checkout(
     store: &Store,
     folder: &Path,
@@ -119,25 +126,30 @@ fn place_checkout(
     touched: &mut BTreeSet<PathBuf>,
 ) -> Result<(), Error> {
     let target = store.artifact_path(&staged.id, &staged.artifact.name);
-    if fs::lstat(&target)?.is_some() {
-        set_aside(&target, &folder.join(fs::unique("old-")))?;
+    if fs::lstat(&target)?.is_some_and(|old| old.is_dir()) {
+        // Only who may write to a folder may move it to another parent.
+        fs::set_mode(&target, 0o755)?;
+        exchange(&staged.checkout, &target, folder)?;
+    } else {
+        fs::remove_tree(&target)?;
+        std::fs::rename(&staged.checkout, &target).map_err(Error::io("move into place", &target))?;
     }
-    std::fs::rename(&staged.checkout, &target).map_err(Error::io("move into place", &target))?;
     fs::set_mode(&target, 0o555)?;
     move_into_place(&staged.stats, &store.layout.stats(&staged.id, staged.artifact), touched)?;
     touched.extend([store.layout.folder("artifacts"), target]);
     Ok(())
 }
 
-/// Moves something out of the way, to `aside`; where that is another filesystem it is removed.
-pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<(), Error> {
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        // Only who may write to a folder may move it to another parent.
-        fs::set_mode(path, 0o755)?;
-    }
-    match std::fs::rename(path, aside) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::remove_tree(path),
-        renamed => renamed.map_err(Error::io("move away", path)),
+/// Lets two folders change names; in two steps where the filesystem cannot do it in one.
+fn exchange(new: &Path, target: &Path, folder: &Path) -> Result<(), Error> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            let aside = folder.join(fs::unique("old-"));
+            let moved = std::fs::rename(target, aside).and_then(|()| std::fs::rename(new, target));
+            moved.map_err(Error::io("move into place", target))
+        }
+        exchanged => exchanged.map_err(|error| Error::io("move into place", target)(error.into())),
     }
 }
 

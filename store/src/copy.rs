@@ -118,12 +118,22 @@ pub fn lacking(
     to: &mut dyn Depot,
     roots: &[ArtifactId],
 ) -> Result<Vec<ObjectId>, Error> {
+    let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+    lacking_objects(from, &mut |objects| to.missing(objects), &roots)
+}
+
+/// What of the objects, and of what they need, is missing by the word of `missing`; children first.
+pub(crate) fn lacking_objects(
+    from: &mut dyn Depot,
+    missing: &mut dyn FnMut(&[ObjectId]) -> Result<Vec<ObjectId>, Error>,
+    roots: &[ObjectId],
+) -> Result<Vec<ObjectId>, Error> {
     let mut absent = Absent::default();
     let mut seen = HashSet::new();
-    let mut frontier: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+    let mut frontier = roots.to_vec();
     frontier.retain(|object| seen.insert(*object));
     while !frontier.is_empty() {
-        let missing = to.missing(&frontier)?;
+        let missing = missing(&frontier)?;
         absent.0.extend(missing.iter().map(|object| (*object, Vec::new())));
         let parents: Vec<_> =
             missing.into_iter().filter(|object| !matches!(object, ObjectId::Blob { .. })).collect();
@@ -137,7 +147,7 @@ pub fn lacking(
     }
     let mut walk = Walk::new(&absent);
     for root in roots {
-        walk.add(ObjectId::Artifact(*root))?;
+        walk.add(*root)?;
     }
     let objects = walk.finish().objects();
     Ok(objects.into_iter().filter(|object| absent.0.contains_key(object)).collect())

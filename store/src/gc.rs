@@ -97,7 +97,8 @@ impl Store {
         }
         let closure = walk.finish();
         let records = closure.artifacts.iter().map(|id| self.layout.record(id));
-        let mut paths: Vec<_> = records.chain(closure.trees.iter().map(|tree| self.layout.tree(tree))).collect();
+        let mut paths: Vec<_> =
+            records.chain(closure.trees.iter().map(|tree| self.layout.tree(tree))).collect();
         paths.reverse();
         Ok(paths)
     }

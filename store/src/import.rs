@@ -74,7 +74,8 @@ impl Store {
 
 /// Lists the folder, each folder before what it holds.
 fn entries(source: &Path, exclude: &GlobSet) -> Result<Vec<Entry>, Error> {
-    let relative = |entry: &DirEntry| entry.path().strip_prefix(source).map(Path::to_owned).unwrap_or_default();
+    let relative =
+        |entry: &DirEntry| entry.path().strip_prefix(source).map(Path::to_owned).unwrap_or_default();
     let walk = WalkDir::new(source).sort_by_file_name().into_iter();
     let mut entries = Vec::new();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !exclude.is_match(relative(entry))) {
@@ -89,7 +90,8 @@ fn entries(source: &Path, exclude: &GlobSet) -> Result<Vec<Entry>, Error> {
             continue;
         }
         let relative = relative(&entry);
-        let text = relative.to_str().ok_or_else(|| unsupported(entry.path(), "its name is not valid UTF-8"))?;
+        let text =
+            relative.to_str().ok_or_else(|| unsupported(entry.path(), "its name is not valid UTF-8"))?;
         let metadata = std::fs::symlink_metadata(entry.path()).map_err(Error::io("examine", entry.path()))?;
         entries.push(Entry { relative: RelPath::new(text)?, metadata, path: entry.into_path() });
     }
@@ -129,11 +131,18 @@ impl Import<'_> {
         }
         if kind.is_symlink() {
             let target = std::fs::read_link(&entry.path).map_err(Error::io("read the link", &entry.path))?;
-            let target = target.to_str().ok_or_else(|| unsupported(&entry.path, "its target is not valid UTF-8"))?;
+            let target =
+                target.to_str().ok_or_else(|| unsupported(&entry.path, "its target is not valid UTF-8"))?;
             return Ok(Some(Node::Symlink { target: target.to_owned() }));
         }
         if !kind.is_file() {
-            let kind = if kind.is_socket() { "a socket" } else if kind.is_fifo() { "a pipe" } else { "a device" };
+            let kind = if kind.is_socket() {
+                "a socket"
+            } else if kind.is_fifo() {
+                "a pipe"
+            } else {
+                "a device"
+            };
             return Err(unsupported(&entry.path, &format!("it is {kind}, which cannot be stored")));
         }
         self.file(entry).map(Some)

@@ -9,6 +9,7 @@
 
 pub mod fs;
 
+mod archive;
 mod artifact;
 mod batch;
 mod checkout;
@@ -31,12 +32,15 @@ mod name;
 mod object;
 mod pipe;
 mod read;
+mod repair;
 mod root;
 mod scan;
 mod stats;
 mod store;
 mod tree;
+mod verify;
 
+pub use archive::{export, import_archive};
 pub use artifact::{Artifact, ArtifactId, directory_name};
 pub use batch::Batch;
 pub use closure::Closure;
@@ -55,3 +59,4 @@ pub use object::ObjectId;
 pub use read::ObjectReader;
 pub use store::{Durability, Store};
 pub use tree::{Node, Tree, TreeError};
+pub use verify::{Fault, Problem, Remedy};

@@ -30,7 +30,9 @@ impl Kind {
     }
 
     fn parse(self, shard: &str, name: &str) -> Option<ObjectId> {
-        let digest = |rest: &str| if shard.len() == 2 { format!("{shard}{rest}").parse::<Digest>().ok() } else { None };
+        let digest = |rest: &str| {
+            if shard.len() == 2 { format!("{shard}{rest}").parse::<Digest>().ok() } else { None }
+        };
         match self {
             Self::Tree => digest(name).map(ObjectId::Tree),
             Self::Record => digest(name).map(|digest| ObjectId::Artifact(digest.into())),
@@ -56,7 +58,8 @@ impl Store {
             let name = shard.file_name();
             for entry in fs::entries(&shard.path())? {
                 let file = entry.file_name();
-                let parsed = name.to_str().zip(file.to_str()).and_then(|(shard, file)| kind.parse(shard, file));
+                let parsed =
+                    name.to_str().zip(file.to_str()).and_then(|(shard, file)| kind.parse(shard, file));
                 found.push(Found { path: entry.path(), object: parsed });
             }
         }

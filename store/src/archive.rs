@@ -1,0 +1,261 @@
+//! Artifacts and records as one file: a tar archive, compressed with zstd, for hosts without a network.
+//!
+//! The first entry, `batou-release`, is JSON that declares everything that follows, in this order: the named
+//! records (`records/0`, …) and the objects, children before parents. Reading trusts none of it: each entry
+//! must be the one that was declared, with the declared size, and each object is hashed; the entries' names
+//! are compared and never used as paths. What is not exactly so ends the import, and nothing is stored.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tar::{Archive, Builder, EntryType, Header};
+
+use crate::read::{mismatch, stream};
+use crate::{ArtifactId, Copied, Digest, Error, ObjectId, RelPath, Store};
+
+/// The version of the format.
+const VERSION: u64 = 1;
+/// The name of the first entry.
+const INDEX: &str = "batou-release";
+/// The longest first entry that is read, in bytes.
+const MAX_INDEX: u64 = 256 << 20;
+/// How long the records may be together, in bytes.
+const MAX_RECORDS: u64 = 256 << 20;
+/// Compression: zstd's default, fast enough for a laptop.
+const LEVEL: i32 = 3;
+
+/// The first entry: what the archive holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    version: u64,
+    roots: Vec<ArtifactId>,
+    records: Vec<Record>,
+    objects: Vec<Declared>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    name: RelPath,
+    size: u64,
+    digest: Digest,
+}
+
+/// An object and the length of its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    object: ObjectId,
+    size: u64,
+}
+
+/// Records by name.
+type Records = Vec<(String, Vec<u8>)>;
+
+/// Writes artifacts with everything they need, and records, whose names must be relative paths.
+pub fn export(
+    store: &Store,
+    roots: &[ArtifactId],
+    records: &[(String, Vec<u8>)],
+    to: impl Write,
+) -> Result<Copied, Error> {
+    let objects = store.closure(roots)?.objects();
+    let index = index(store, roots, records, &objects)?;
+    let writing = || stream("write", "the archive");
+    let compressor = zstd::Encoder::new(to, LEVEL).map_err(writing())?;
+    let mut tar = Builder::new(compressor);
+    let encoded = serde_json::to_vec(&index).expect("names and digests are always valid JSON");
+    append(&mut tar, INDEX, encoded.len() as u64, &mut &encoded[..])?;
+    for (number, (_, bytes)) in records.iter().enumerate() {
+        append(&mut tar, &format!("records/{number}"), bytes.len() as u64, &mut &bytes[..])?;
+    }
+    for declared in &index.objects {
+        let mut object = store.object(&declared.object)?;
+        append(&mut tar, &entry_name(&declared.object), declared.size, &mut object)?;
+        // Reading to the end is what checks it.
+        std::io::copy(&mut object, &mut std::io::sink()).map_err(stream("read", declared.object))?;
+    }
+    tar.into_inner().and_then(zstd::Encoder::finish).and_then(|mut to| to.flush()).map_err(writing())?;
+    Ok(Copied::of(&objects))
+}
+
+fn index(
+    store: &Store,
+    roots: &[ArtifactId],
+    records: &[(String, Vec<u8>)],
+    objects: &[ObjectId],
+) -> Result<Index, Error> {
+    let record = |(name, bytes): &(String, Vec<u8>)| {
+        Ok::<_, Error>(Record {
+            name: RelPath::new(name)?,
+            size: bytes.len() as u64,
+            digest: Digest::of(bytes),
+        })
+    };
+    let declared = |object: &ObjectId| {
+        let size = match object {
+            ObjectId::Blob { size, .. } => *size,
+            ObjectId::Tree(_) | ObjectId::Artifact(_) => {
+                let path = store.layout.object(object);
+                std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
+            }
+        };
+        Ok::<_, Error>(Declared { object: *object, size })
+    };
+    Ok(Index {
+        version: VERSION,
+        roots: roots.to_vec(),
+        records: records.iter().map(record).collect::<Result<_, _>>()?,
+        objects: objects.iter().map(declared).collect::<Result<_, _>>()?,
+    })
+}
+
+fn append(tar: &mut Builder<impl Write>, name: &str, size: u64, bytes: &mut dyn Read) -> Result<(), Error> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_path(name).map_err(stream("write", "the archive"))?;
+    header.set_cksum();
+    tar.append(&header, bytes.take(size)).map_err(stream("write", name))
+}
+
+/// What an object is called in an archive.
+fn entry_name(object: &ObjectId) -> String {
+    match object {
+        ObjectId::Blob { digest, mode, .. } => format!("blobs/{digest}-{:03o}", mode.bits()),
+        ObjectId::Tree(digest) => format!("trees/{digest}"),
+        ObjectId::Artifact(id) => format!("artifacts/{id}"),
+    }
+}
+
+/// Stores what an archive holds, and returns its artifacts and records. On any error nothing is stored.
+pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, Records), Error> {
+    let decoder = zstd::Decoder::new(from).map_err(stream("read", "the archive"))?;
+    let mut tar = Archive::new(decoder);
+    // Raw: the entries that tell of long names and the like are refused instead of read into memory.
+    let mut entries = tar.entries().map_err(stream("read", "the archive"))?.raw(true);
+    let mut next = || match entries.next() {
+        Some(entry) => entry.map(Incoming).map_err(stream("read", "the archive")),
+        None => Err(Error::Archive("it ends too early".to_owned())),
+    };
+
+    let index = read_index(next()?)?;
+    check_space(store, &index)?;
+    let mut records = Records::new();
+    for (number, record) in index.records.iter().enumerate() {
+        let bytes = next()?.expect(&format!("records/{number}"), record.size)?.whole(MAX_RECORDS)?;
+        if Digest::of(&bytes) != record.digest {
+            return Err(mismatch(&record.name, Digest::of(&bytes)));
+        }
+        records.push((record.name.to_string(), bytes));
+    }
+    let batch = store.batch()?;
+    for declared in &index.objects {
+        let mut entry = next()?.expect(&entry_name(&declared.object), declared.size)?;
+        batch.receive(&declared.object, &mut entry.0)?;
+    }
+    match next() {
+        Err(Error::Archive(_)) => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(Error::Archive("it holds more than it declares".to_owned())),
+    }
+    for root in &index.roots {
+        let object = ObjectId::Artifact(*root);
+        if !batch.has(&object)? {
+            return Err(Error::Archive(format!("it declares {object} and does not hold it")));
+        }
+    }
+    batch.commit()?;
+    Ok((index.roots, records))
+}
+
+/// An entry of an archive that is being read.
+struct Incoming<'a, R: Read>(tar::Entry<'a, R>);
+
+impl<R: Read> Incoming<'_, R> {
+    /// Refuses an entry that is not a file with this name and size.
+    fn expect(self, name: &str, size: u64) -> Result<Self, Error> {
+        self.expect_name(name)?;
+        let found = self.0.header().entry_size().map_err(stream("read", name))?;
+        if found == size {
+            Ok(self)
+        } else {
+            Err(Error::Archive(format!("{name} has {found} bytes, and {size} were declared")))
+        }
+    }
+
+    fn expect_name(&self, name: &str) -> Result<(), Error> {
+        let header = self.0.header();
+        if header.entry_type() == EntryType::Regular && *header.path_bytes() == *name.as_bytes() {
+            return Ok(());
+        }
+        let found = String::from_utf8_lossy(&header.path_bytes()).into_owned();
+        let kind = header.entry_type();
+        Err(Error::Archive(format!("the file {name:?} was expected, and {found:?} ({kind:?}) found")))
+    }
+
+    fn whole(mut self, limit: u64) -> Result<Vec<u8>, Error> {
+        let size = self.0.header().entry_size().map_err(stream("read", "the archive"))?;
+        if size > limit {
+            return Err(Error::TooLarge { subject: "an entry of the archive".to_owned(), size, limit });
+        }
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).map_err(stream("read", "the archive"))?;
+        if bytes.len() as u64 == size {
+            Ok(bytes)
+        } else {
+            Err(Error::Archive("it ends too early".to_owned()))
+        }
+    }
+}
+
+fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    entry.expect_name(INDEX)?;
+    let bytes = entry.whole(MAX_INDEX)?;
+    let broken = |error: serde_json::Error| Error::Archive(format!("its list of content is broken: {error}"));
+    let version = serde_json::from_slice::<Version>(&bytes).map_err(broken)?.version;
+    if version > VERSION {
+        let message = format!("it has format {version}, and this program knows formats up to {VERSION}");
+        return Err(Error::Archive(message));
+    }
+    let index: Index = serde_json::from_slice(&bytes).map_err(broken)?;
+    for declared in &index.objects {
+        if matches!(declared.object, ObjectId::Blob { size, .. } if size != declared.size) {
+            return Err(Error::Archive(format!("it declares two sizes for {}", declared.object)));
+        }
+    }
+    let size = index.records.iter().fold(0_u64, |sum, record| sum.saturating_add(record.size));
+    if size > MAX_RECORDS {
+        return Err(Error::TooLarge {
+            subject: "the archive's records".to_owned(),
+            size,
+            limit: MAX_RECORDS,
+        });
+    }
+    Ok(index)
+}
+
+/// Refuses to begin what cannot fit: what an archive unpacks to is what it declares.
+fn check_space(store: &Store, index: &Index) -> Result<(), Error> {
+    let root: &Path = store.root();
+    let mut size = 0_u64;
+    for declared in &index.objects {
+        if !store.contains(&declared.object)? {
+            size = size.saturating_add(declared.size);
+        }
+    }
+    let disk = rustix::fs::statvfs(root)
+        .map_err(|error| Error::io("examine the filesystem of", root)(error.into()))?;
+    let limit = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if size > limit {
+        return Err(Error::TooLarge { subject: "the archive's content".to_owned(), size, limit });
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Mending what `verify` found, with another store that has the objects.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::copy::lacking_objects;
+use crate::layout::Layout;
+use crate::verify::{Problem, Remedy};
+use crate::{ArtifactId, Depot, Error, ObjectId, Silent, Store, fs};
+
+impl Store {
+    /// Mends problems as far as possible: fetches objects from another depot, checks out again, removes what
+    /// is foreign inside the store's folders. Returns what is wrong afterwards.
+    ///
+    /// A damaged object is replaced only when its replacement has arrived and been checked.
+    pub fn repair(&self, problems: &[Problem], from: &mut dyn Depot) -> Result<Vec<Problem>, Error> {
+        let mut wanted = BTreeSet::new();
+        let mut checkouts = BTreeSet::new();
+        for problem in problems {
+            match problem.remedy {
+                Remedy::Fetch(object) => drop(wanted.insert(object)),
+                Remedy::CheckOut(id) => drop(checkouts.insert(id)),
+                Remedy::Remove => fs::remove_tree(&self.root().join(&problem.path))?,
+                Remedy::Format => {
+                    let path = self.layout.folder("format");
+                    fs::atomic_write(&path, Layout::format_text().as_bytes(), self.is_durable())?;
+                }
+                Remedy::Look => {}
+            }
+        }
+        self.fetch_anew(&wanted.into_iter().collect::<Vec<_>>(), from)?;
+        for id in checkouts {
+            self.check_out_anew(id)?;
+        }
+        self.verify(&Silent)
+    }
+
+    /// Fetches damaged or missing objects, and what they need and is missing too.
+    fn fetch_anew(&self, wanted: &[ObjectId], from: &mut dyn Depot) -> Result<(), Error> {
+        let unknown: HashSet<_> = from.missing(wanted)?.into_iter().collect();
+        let known: Vec<_> = wanted.iter().copied().filter(|object| !unknown.contains(object)).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let batch = self.batch_replacing(known.iter().copied().collect())?;
+        let mut missing = |objects: &[ObjectId]| {
+            let mut missing = Vec::new();
+            for object in objects {
+                if !batch.has(object)? {
+                    missing.push(*object);
+                }
+            }
+            Ok(missing)
+        };
+        let objects = lacking_objects(from, &mut missing, &known)?;
+        from.get(&objects, &mut |object, bytes| batch.receive(object, bytes))?;
+        batch.commit()
+    }
+
+    /// Replaces an artifact's checkout. Where something it needs is still missing it stays as it is.
+    fn check_out_anew(&self, id: ArtifactId) -> Result<(), Error> {
+        let record = match self.artifact(&id) {
+            Err(Error::Missing(_) | Error::Damaged { .. }) => return Ok(()),
+            record => record?,
+        };
+        let batch = self.batch_replacing(HashSet::from([ObjectId::Artifact(id)]))?;
+        let checked_out = batch.artifact(&record).and_then(|_| batch.commit());
+        match checked_out {
+            Err(Error::Missing(_) | Error::MissingChild { .. } | Error::Damaged { .. }) => Ok(()),
+            checked_out => checked_out,
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! Checking: every damaged, missing or foreign thing in a store.
+//!
+//! [`Store::verify`] reads every byte once. [`Store::verify_artifacts`] is what a switch does: it compares the
+//! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::digest::FileHasher;
+use crate::layout::{FILES, FOLDERS, Layout};
+use crate::lock::Guard;
+use crate::object::MAX_ENCODING;
+use crate::scan::{Found, Kind};
+use crate::stats::{MAX_SEALED, Recorded, Stat, Stats, unseal};
+use crate::{
+    Artifact, ArtifactId, Digest, Error, Mode, Monitor, Node, ObjectId, Phase, RelPath, Store, Tree,
+    directory_name, fs,
+};
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// It should be there.
+    Missing,
+    /// It is not what it was.
+    Damaged,
+    /// It is nothing that the store has made.
+    Foreign,
+}
+
+/// What mends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remedy {
+    /// Fetching the object from another store.
+    Fetch(ObjectId),
+    /// Checking the artifact out anew.
+    CheckOut(ArtifactId),
+    /// Removing the file.
+    Remove,
+    /// Writing the store's format file anew.
+    Format,
+    /// Nothing that the store could do: a person has to look.
+    Look,
+}
+
+/// One thing that is wrong in a store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Problem {
+    /// The file, relative to the store's root.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// How that shows.
+    pub detail: String,
+    /// What mends it.
+    pub remedy: Remedy,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fault = match self.fault {
+            Fault::Missing => "missing",
+            Fault::Damaged => "damaged",
+            Fault::Foreign => "foreign",
+        };
+        write!(f, "{fault}: {}: {}", self.path.display(), self.detail)
+    }
+}
+
+/// Blobs that are whole, by device and inode.
+type Inodes = HashMap<(u64, u64), Digest>;
+/// The sizes that trees give for blobs.
+type Sizes = HashMap<(Digest, Mode), u64>;
+
+impl Store {
+    /// Checks everything in the store. Waits while gc is at work; writers may go on.
+    pub fn verify(&self, monitor: &dyn Monitor) -> Result<Vec<Problem>, Error> {
+        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let (blobs, trees, records) =
+            (self.scan(Kind::Blob)?, self.scan(Kind::Tree)?, self.scan(Kind::Record)?);
+        monitor.begin(Phase::Verifying, (blobs.len() + trees.len() + records.len()) as u64, 0);
+        let check = Check { store: self, monitor };
+        let mut problems = check.top()?;
+
+        let trees = collect(&trees, |found| check.tree(found), &mut problems)?;
+        let sizes: Sizes = trees.iter().flat_map(sizes).collect();
+        let inodes: Inodes =
+            collect(&blobs, |found| check.blob(found, &sizes), &mut problems)?.into_iter().collect();
+        let records = collect(&records, |found| check.record(found), &mut problems)?;
+
+        let below = trees.iter().flat_map(|tree| ObjectId::below_tree(tree).collect::<Vec<_>>());
+        let below = below.chain(
+            records.iter().flat_map(|(_, record)| ObjectId::below_artifact(record).collect::<Vec<_>>()),
+        );
+        problems.extend(check.missing(&below.collect())?);
+        let checkouts: Result<Vec<_>, Error> = records
+            .par_iter()
+            .map(|(id, record)| check.checkout(id, record, Whole::ByInode(&inodes)))
+            .collect();
+        problems.extend(checkouts?.into_iter().flatten());
+        problems.extend(check.strangers()?);
+        problems.extend(check.roots()?);
+        problems.sort();
+        problems.dedup();
+        Ok(problems)
+    }
+
+    /// Checks that artifacts are complete and whole. Only files that do not look as they did when they were
+    /// checked out are read.
+    pub fn verify_artifacts(&self, ids: &[ArtifactId]) -> Result<Vec<Problem>, Error> {
+        let check = Check { store: self, monitor: &crate::Silent };
+        let problems: Result<Vec<_>, Error> = ids.par_iter().map(|id| check.artifact(id)).collect();
+        let mut problems: Vec<_> = problems?.into_iter().flatten().collect();
+        problems.sort();
+        problems.dedup();
+        Ok(problems)
+    }
+}
+
+/// Runs a check over files in parallel; what is whole is returned, the rest becomes problems.
+fn collect<T: Send>(
+    found: &[Found],
+    check: impl Fn(&Found) -> Result<Result<T, Problem>, Error> + Sync + Send,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<T>, Error> {
+    let mut whole = Vec::new();
+    for result in found.par_iter().map(check).collect::<Result<Vec<_>, _>>()? {
+        match result {
+            Ok(value) => whole.push(value),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Ok(whole)
+}
+
+fn sizes(tree: &Tree) -> Vec<((Digest, Mode), u64)> {
+    let files = tree.iter().filter_map(|(_, node)| match node {
+        Node::File { digest, size, mode } => Some(((*digest, *mode), *size)),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// How a checkout's file is known to be whole without reading it.
+#[derive(Clone, Copy)]
+enum Whole<'a> {
+    /// It is a link to a blob that was found whole.
+    ByInode(&'a Inodes),
+    /// It looks as it did when it was checked out.
+    ByStat,
+}
+
+#[derive(Clone, Copy)]
+struct Check<'a> {
+    store: &'a Store,
+    monitor: &'a dyn Monitor,
+}
+
+impl Check<'_> {
+    fn problem(&self, fault: Fault, path: &Path, detail: impl Into<String>, remedy: Remedy) -> Problem {
+        let path = path.strip_prefix(self.store.root()).unwrap_or(path).to_owned();
+        Problem { path, fault, detail: detail.into(), remedy }
+    }
+
+    fn foreign(&self, path: &Path) -> Problem {
+        self.problem(Fault::Foreign, path, "it is not named like anything the store makes", Remedy::Remove)
+    }
+
+    /// The format file, and what lies beside the store's folders.
+    fn top(&self) -> Result<Vec<Problem>, Error> {
+        let layout = &self.store.layout;
+        let mut problems = Vec::new();
+        let format = layout.folder("format");
+        match fs::read_limited(&format, 4096) {
+            Ok(Some(text)) if text == Layout::format_text().as_bytes() => {}
+            Ok(None) => {
+                problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format))
+            }
+            Ok(Some(_)) | Err(Error::TooLarge { .. }) => {
+                problems.push(self.problem(Fault::Damaged, &format, "it names no version", Remedy::Format));
+            }
+            Err(error) => return Err(error),
+        }
+        for name in FOLDERS {
+            if !fs::lstat(&layout.folder(name))?.is_some_and(|m| m.is_dir() || m.is_symlink()) {
+                let path = layout.folder(name);
+                problems.push(self.problem(Fault::Missing, &path, "a folder of the store", Remedy::Look));
+            }
+        }
+        for entry in fs::entries(layout.root())? {
+            let name = entry.file_name();
+            if !FOLDERS.iter().chain(&FILES).any(|ours| name == *ours) && !fs::is_temporary(&name) {
+                problems.push(Problem { remedy: Remedy::Look, ..self.foreign(&entry.path()) });
+            }
+        }
+        Ok(problems)
+    }
+
+    /// A blob is a file of the mode in its name, whose content has the digest in its name.
+    fn blob(&self, found: &Found, sizes: &Sizes) -> Result<Result<((u64, u64), Digest), Problem>, Error> {
+        let Some(ObjectId::Blob { digest, mode, .. }) = found.object else {
+            return Ok(Err(self.foreign(&found.path)));
+        };
+        // One that no tree needs cannot be fetched: its size is not known.
+        let size = sizes.get(&(digest, mode));
+        let remedy =
+            size.map_or(Remedy::Remove, |size| Remedy::Fetch(ObjectId::Blob { digest, size: *size, mode }));
+        let damaged = |detail: String| Ok(Err(self.problem(Fault::Damaged, &found.path, detail, remedy)));
+        let Some(metadata) = fs::lstat(&found.path)?.filter(Metadata::is_file) else {
+            return damaged("it is not a file".to_owned());
+        };
+        if !Stat::of(&metadata).has_mode(mode) {
+            return damaged(format!("its mode is {:04o}", metadata.mode() & 0o7777));
+        }
+        let content = hash(&found.path)?;
+        self.monitor.advance(1, metadata.size());
+        if content != digest {
+            return damaged(format!("its digest is {content}"));
+        }
+        Ok(Ok(((metadata.dev(), metadata.ino()), digest)))
+    }
+
+    fn tree(&self, found: &Found) -> Result<Result<Tree, Problem>, Error> {
+        let Some(ObjectId::Tree(digest)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
+        self.monitor.advance(1, 0);
+        self.encoding(found, || self.store.tree(&digest))
+    }
+
+    fn record(&self, found: &Found) -> Result<Result<(ArtifactId, Artifact), Problem>, Error> {
+        let Some(ObjectId::Artifact(id)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
+        self.monitor.advance(1, 0);
+        Ok(self.encoding(found, || self.store.artifact(&id))?.map(|record| (id, record)))
+    }
+
+    fn encoding<T>(
+        &self,
+        found: &Found,
+        read: impl Fn() -> Result<T, Error>,
+    ) -> Result<Result<T, Problem>, Error> {
+        let remedy = found.object.map_or(Remedy::Remove, Remedy::Fetch);
+        let damaged = |detail: String| Ok(Err(self.problem(Fault::Damaged, &found.path, detail, remedy)));
+        match fs::lstat(&found.path)? {
+            Some(metadata) if !metadata.is_file() => return damaged("it is not a file".to_owned()),
+            Some(metadata) if metadata.size() > MAX_ENCODING => return damaged("it is too large".to_owned()),
+            _ => {}
+        }
+        match read() {
+            Ok(value) => Ok(Ok(value)),
+            Err(Error::Damaged { fault, .. }) => damaged(fault),
+            Err(Error::Encoding { source, .. }) => damaged(source.to_string()),
+            Err(Error::Missing(_)) => {
+                Ok(Err(self.problem(Fault::Missing, &found.path, "it was here a moment ago", remedy)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What trees and records need and what is not here. A file that is here but cut off is found as damaged.
+    fn missing(&self, needed: &HashSet<ObjectId>) -> Result<Vec<Problem>, Error> {
+        let mut problems = Vec::new();
+        for object in needed {
+            let path = self.store.layout.object(object);
+            if fs::lstat(&path)?.is_none() {
+                problems.push(self.problem(
+                    Fault::Missing,
+                    &path,
+                    object.to_string(),
+                    Remedy::Fetch(*object),
+                ));
+            }
+        }
+        Ok(problems)
+    }
+
+    /// One artifact by its record, for a switch.
+    fn artifact(&self, id: &ArtifactId) -> Result<Vec<Problem>, Error> {
+        let object = ObjectId::Artifact(*id);
+        let found = Found { path: self.store.layout.record(id), object: Some(object) };
+        if fs::lstat(&found.path)?.is_none() {
+            let remedy = Remedy::Fetch(object);
+            return Ok(vec![self.problem(Fault::Missing, &found.path, object.to_string(), remedy)]);
+        }
+        match self.record(&found)? {
+            Ok((id, record)) => self.checkout(&id, &record, Whole::ByStat),
+            Err(problem) => Ok(vec![problem]),
+        }
+    }
+
+    /// The checkout of an artifact and its stat record.
+    fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
+        let path = self.store.layout.stats(id, record);
+        let stats = match fs::read_limited(&path, MAX_SEALED) {
+            Ok(bytes) => bytes.and_then(|bytes| unseal::<Stats>(&bytes)),
+            Err(Error::TooLarge { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let mut problems = Vec::new();
+        if stats.is_none() {
+            let detail = "the record of the files' times is missing or not what was written";
+            problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::CheckOut(*id)));
+        }
+        let folder = self.store.artifact_path(id, &record.name);
+        let stats = stats.unwrap_or_default();
+        let mut checkout = CheckedOut { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
+        checkout.folder(&record.tree, &folder, None)?;
+        if checkout.strange > 0 && !stats.is_empty() {
+            checkout.report(Fault::Damaged, &path, "it is the record of other files");
+        }
+        Ok(checkout.problems)
+    }
+
+    /// Checkouts and stat records without a record. A commit moves the checkout first and the record last,
+    /// so nobody may publish while this looks.
+    fn strangers(&self) -> Result<Vec<Problem>, Error> {
+        let _turn = Guard::exclusive(&self.store.layout.folder("publish"))?;
+        let mut known = HashSet::new();
+        for found in self.store.scan(Kind::Record)? {
+            // The checkout of a damaged record is known by its digits alone.
+            if let Some(ObjectId::Artifact(id)) = found.object {
+                let name = self.store.artifact(&id).map(|record| directory_name(&id, &record.name));
+                known.insert(name.unwrap_or_else(|_| format!("{id:.40}")));
+            }
+        }
+        let mut problems = Vec::new();
+        for folder in ["artifacts", "stats"] {
+            for entry in fs::entries(&self.store.layout.folder(folder))? {
+                let name = entry.file_name();
+                let text = name.to_string_lossy();
+                let digits = text.get(..40).unwrap_or_default();
+                if !known.contains(&*text) && !known.contains(digits) && !fs::is_temporary(&name) {
+                    problems.push(self.foreign(&entry.path()));
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Root files are whole, and what they keep is here.
+    fn roots(&self) -> Result<Vec<Problem>, Error> {
+        let mut problems = Vec::new();
+        for (path, root) in self.store.root_files()? {
+            let Some(root) = root else {
+                let detail = "it is not what was written";
+                problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::Look));
+                continue;
+            };
+            let objects = root.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect();
+            problems.extend(self.missing(&objects)?);
+        }
+        Ok(problems)
+    }
+}
+
+/// Compares one checkout with its tree.
+struct CheckedOut<'a> {
+    check: &'a Check<'a>,
+    id: ArtifactId,
+    stats: &'a Stats,
+    /// How many files are not in `stats`, or with another digest.
+    strange: usize,
+    whole: Whole<'a>,
+    problems: Vec<Problem>,
+}
+
+impl CheckedOut<'_> {
+    fn report(&mut self, fault: Fault, path: &Path, detail: impl Into<String>) {
+        let problem = self.check.problem(fault, path, detail, Remedy::CheckOut(self.id));
+        self.problems.push(problem);
+    }
+
+    fn folder(&mut self, tree: &Digest, path: &Path, below: Option<&RelPath>) -> Result<(), Error> {
+        let object = ObjectId::Tree(*tree);
+        let file = self.check.store.layout.tree(tree);
+        if fs::lstat(&file)?.is_none() {
+            let remedy = Remedy::Fetch(object);
+            self.problems.push(self.check.problem(Fault::Missing, &file, object.to_string(), remedy));
+            return Ok(());
+        }
+        let tree = match self.check.tree(&Found { path: file, object: Some(object) })? {
+            Ok(tree) => tree,
+            Err(problem) => {
+                self.problems.push(problem);
+                return Ok(());
+            }
+        };
+        match fs::lstat(path)? {
+            None => self.report(Fault::Missing, path, "a folder of the artifact"),
+            Some(metadata) if !metadata.is_dir() => self.report(Fault::Damaged, path, "it is not a folder"),
+            Some(metadata) => {
+                if metadata.mode() & 0o7777 != 0o555 {
+                    self.report(
+                        Fault::Damaged,
+                        path,
+                        format!("its mode is {:04o}", metadata.mode() & 0o7777),
+                    );
+                }
+                self.entries(&tree, path, below)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, tree: &Tree, path: &Path, below: Option<&RelPath>) -> Result<(), Error> {
+        for entry in fs::entries(path)? {
+            let name = entry.file_name();
+            if name.to_str().is_none_or(|name| tree.get(name).is_none()) {
+                self.report(Fault::Foreign, &entry.path(), "the artifact has no such file");
+            }
+        }
+        for (name, node) in tree.iter() {
+            let (path, relative) = (path.join(name), RelPath::below(below, name)?);
+            match node {
+                Node::Directory { digest } => self.folder(digest, &path, Some(&relative))?,
+                Node::Symlink { target } => self.symlink(target, &path)?,
+                Node::File { digest, size, mode } => {
+                    self.file((digest, *size, *mode), &path, self.stats.get(&relative))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn symlink(&mut self, target: &str, path: &Path) -> Result<(), Error> {
+        match fs::lstat(path)? {
+            None => self.report(Fault::Missing, path, "a symbolic link of the artifact"),
+            Some(metadata) if !metadata.is_symlink() => {
+                self.report(Fault::Damaged, path, "it is not a symbolic link");
+            }
+            Some(_) => {
+                let found = std::fs::read_link(path).map_err(Error::io("read the link", path))?;
+                if found != Path::new(target) {
+                    self.report(Fault::Damaged, path, format!("it points to {found:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        (digest, size, mode): (&Digest, u64, Mode),
+        path: &Path,
+        recorded: Option<&Recorded>,
+    ) -> Result<(), Error> {
+        if recorded.is_none_or(|recorded| recorded.digest != *digest) {
+            self.strange += 1;
+        }
+        let Some(metadata) = fs::lstat(path)? else {
+            self.report(Fault::Missing, path, "a file of the artifact");
+            return Ok(());
+        };
+        let stat = Stat::of(&metadata);
+        if !metadata.is_file() {
+            self.report(Fault::Damaged, path, "it is not a file");
+        } else if !stat.has_mode(mode) {
+            self.report(Fault::Damaged, path, format!("its mode is {:04o}", stat.mode));
+        } else if !self.is_whole(&metadata, digest, recorded) {
+            let content = hash(path)?;
+            if content != *digest {
+                self.report(Fault::Damaged, path, format!("its digest is {content}"));
+                self.blob_of(ObjectId::Blob { digest: *digest, size, mode })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self, metadata: &Metadata, digest: &Digest, recorded: Option<&Recorded>) -> bool {
+        match self.whole {
+            Whole::ByInode(inodes) => inodes.get(&(metadata.dev(), metadata.ino())) == Some(digest),
+            Whole::ByStat => recorded.is_some_and(|r| r.digest == *digest && r.stat == Stat::of(metadata)),
+        }
+    }
+
+    /// A damaged file is most often a damaged blob, which a new checkout would link to again.
+    fn blob_of(&mut self, object: ObjectId) -> Result<(), Error> {
+        let ObjectId::Blob { digest, size, mode } = object else { return Ok(()) };
+        let path = self.check.store.layout.object(&object);
+        if fs::lstat(&path)?.is_none() {
+            self.problems.extend(self.check.missing(&HashSet::from([object]))?);
+        } else {
+            let sizes = Sizes::from([((digest, mode), size)]);
+            self.problems.extend(self.check.blob(&Found { path, object: Some(object) }, &sizes)?.err());
+        }
+        Ok(())
+    }
+}
+
+/// The digest of a file's content, read as a stream.
+fn hash(path: &Path) -> Result<Digest, Error> {
+    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut hasher = FileHasher::new();
+    io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
+    Ok(hasher.finish())
+}

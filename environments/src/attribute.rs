@@ -162,26 +162,26 @@ impl Type {
     /// is: only what a template gave is made a string of.
     pub(crate) fn convert(
         &self,
-        value: Value,
+        value: &Value,
         written: bool,
         address: impl Fn(NetLoc) -> Address,
     ) -> Result<Value, String> {
         let text = value.as_str().map(str::to_owned);
         let converted = match self {
-            Type::Str | Type::Path => string(&value, text, written),
-            Type::Int => integer(&value, text.as_deref()),
-            Type::Float => float(&value, text.as_deref()),
-            Type::Bool => boolean(&value, text.as_deref()),
-            Type::List => list(&value, text.as_deref()),
+            Type::Str | Type::Path => string(value, text, written),
+            Type::Int => integer(value, text.as_deref()),
+            Type::Float => float(value, text.as_deref()),
+            Type::Bool => boolean(value, text.as_deref()),
+            Type::List => list(value, text.as_deref()),
             Type::Dict => (value.kind() == ValueKind::Map).then(|| value.clone()),
             Type::Literal => match text {
                 Some(text) => literal(&text),
                 None => Some(value.clone()),
             },
-            Type::Choice(choices) => string(&value, text, written)
+            Type::Choice(choices) => string(value, text, written)
                 .filter(|value| choices.iter().any(|choice| Some(choice.as_str()) == value.as_str())),
             Type::Address if value.downcast_object_ref::<Address>().is_some() => Some(value.clone()),
-            Type::Address => match location(&value, text.as_deref()) {
+            Type::Address => match location(value, text.as_deref()) {
                 Some(Ok(location)) => Some(Value::from_object(address(location))),
                 Some(Err(reason)) => return Err(reason),
                 None => None,
@@ -195,7 +195,7 @@ impl Type {
         {
             return Err("must be a path, not an empty string".to_owned());
         }
-        converted.ok_or_else(|| format!("must be {}, not {}", self.wanted(), shown(&value)))
+        converted.ok_or_else(|| format!("must be {}, not {}", self.wanted(), shown(value)))
     }
 }
 

@@ -163,7 +163,7 @@ impl Templates {
         let digest = cause::digest(&bytes);
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            let line = 1 + good.split(|byte| *byte == b'\n').skip(1).count();
             ReadError::NotUtf8 { path: relative.clone(), line }
         })?;
         let executable = meta.permissions().mode() & 0o100 != 0;

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use crate::definition::Require;
+use crate::definition::{Order, Require};
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::host::normalise;
 use crate::resolve::Model;
@@ -148,13 +148,17 @@ impl Graph {
     }
 
     fn add(&mut self, requirer: usize, require: &Require, providers: &[Provider]) {
-        if require.dirty {
+        if require.order == Order::Open {
             return;
         }
         for provider in
             providers.iter().map(|provider| provider.instance).filter(|provider| *provider != requirer)
         {
-            let (first, then) = if require.reverse { (requirer, provider) } else { (provider, requirer) };
+            let (first, then) = if require.order == Order::RequirerFirst {
+                (requirer, provider)
+            } else {
+                (provider, requirer)
+            };
             if self.before[then].insert(first) {
                 self.places.insert((first, then), require.key.at.clone());
             }
@@ -226,7 +230,7 @@ impl Graph {
         let diagnostic = Diagnostic::error(message).help(help);
         let last = circle.len().saturating_sub(1);
         let place = circle.first().and_then(|first| self.places.get(&(circle[last], *first)));
-        problems.push(place.iter().fold(diagnostic, |diagnostic, at| diagnostic.at(at)));
+        problems.push(place.into_iter().fold(diagnostic, Diagnostic::at));
     }
 }
 

@@ -68,9 +68,18 @@ pub(crate) struct Require {
     pub(crate) one: bool,
     pub(crate) host: Option<Text>,
     pub(crate) strict: bool,
-    pub(crate) reverse: bool,
-    pub(crate) dirty: bool,
+    pub(crate) order: Order,
     pub(crate) sort: Option<Text>,
+}
+
+/// What a requirement says of the order in which components are activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    ProviderFirst,
+    /// `reverse = true`
+    RequirerFirst,
+    /// `dirty = true`
+    Open,
 }
 
 /// Checks a component's table.
@@ -200,8 +209,7 @@ fn require(table: &Table, at: &At, problems: &mut Problems) -> Option<Require> {
     let one = reader.boolean("one").unwrap_or(false);
     let host = reader.text("host");
     let strict = reader.boolean("strict").unwrap_or(true);
-    let reverse = reader.boolean("reverse").unwrap_or(false);
-    let dirty = reader.boolean("dirty").unwrap_or(false);
+    let order = order(&mut reader);
     let sort = reader.text("sort");
     if let Some(sort) = &sort
         && one
@@ -218,7 +226,22 @@ fn require(table: &Table, at: &At, problems: &mut Problems) -> Option<Require> {
         problems.push(Diagnostic::error(message).at(&named.at).help(help));
         return None;
     }
-    Some(Require { key, variable: named.value, one, host, strict, reverse, dirty, sort })
+    Some(Require { key, variable: named.value, one, host, strict, order, sort })
+}
+
+fn order(reader: &mut Reader<'_, '_>) -> Order {
+    let reverse = reader.boolean("reverse").unwrap_or(false);
+    let dirty = reader.boolean("dirty").unwrap_or(false);
+    match (reverse, dirty) {
+        (true, true) => {
+            let message = "`reverse` orders two components, and `dirty` leaves their order open";
+            reader.problems.push(Diagnostic::error(message).at(reader.at()).help("drop one of the two"));
+            Order::Open
+        }
+        (true, false) => Order::RequirerFirst,
+        (false, true) => Order::Open,
+        (false, false) => Order::ProviderFirst,
+    }
 }
 
 fn check_variables(requires: &[Require], problems: &mut Problems) {

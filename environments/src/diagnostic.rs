@@ -136,7 +136,7 @@ impl Diagnostic {
         (file, line, column, self.message.clone(), self.severity)
     }
 
-    fn write_location(&self, f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result {
+    fn write_location(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result {
         let file = location.file.to_string_lossy();
         if location.line == 0 {
             return write!(f, "\n --> {}", visible(&file));
@@ -162,7 +162,7 @@ impl fmt::Display for Diagnostic {
         };
         write!(f, "{severity}: {}", visible(&self.message))?;
         if let Some(location) = &self.location {
-            self.write_location(f, location)?;
+            Self::write_location(f, location)?;
         }
         if !self.subject.is_empty() {
             write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;

@@ -77,7 +77,7 @@ fn raw(project: &Project, name: &str, problems: &mut Problems) -> Option<Raw> {
         if let Some(first) = chain.iter().position(|seen| *seen == current) {
             let circle = format!("{} -> {current}", chain[first..].join(" -> "));
             let diagnostic = Diagnostic::error(format!("environments inherit in a circle: {circle}"));
-            problems.push(asked_at.iter().fold(diagnostic, |diagnostic, at| diagnostic.at(at)));
+            problems.push(asked_at.iter().fold(diagnostic, Diagnostic::at));
             return None;
         }
         let (table, at) = layer(project, &current, asked_at.as_ref(), problems)?;
@@ -148,7 +148,7 @@ fn check_resolver(table: &Table, problems: &mut Problems) -> BTreeMap<String, Ve
         for item in items {
             match &item.data {
                 Data::String(text) if text.trim().parse::<IpAddr>().is_ok() => {
-                    addresses.extend(text.trim().parse::<IpAddr>())
+                    addresses.extend(text.trim().parse::<IpAddr>());
                 }
                 _ => {
                     let message = format!("[resolver] `{name}` must be IP addresses");

@@ -19,7 +19,6 @@ use crate::world::World;
 const ROUNDS: usize = 16;
 
 /// What an evaluation needs from outside.
-
 pub struct Options<'a> {
     /// Who answers for names without an entry in `[resolver]`.
     pub dns: &'a dyn Dns,
@@ -54,7 +53,7 @@ impl std::fmt::Debug for Evaluation {
         f.debug_struct("Evaluation")
             .field("project", &self.project)
             .field("components", &self.components)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -50,8 +50,8 @@ impl Inventory {
     ) -> Vec<&'a String> {
         let known: Vec<&String> = named.iter().filter(|name| self.contains(name)).collect();
         if known.is_empty() && !named.is_empty() && !named.iter().any(|name| self.dropped.contains(name)) {
-            let names = self.hosts.iter().map(|entry| entry.host.name.as_str());
-            let help = match nearest(key, names) {
+            let hosts = self.hosts.iter().map(|entry| entry.host.name.as_str());
+            let help = match nearest(key, hosts) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "declare it in [hosts]".to_owned(),
             };
@@ -198,14 +198,12 @@ fn check_address(text: Text, reader: &mut Reader<'_, '_>) -> Option<String> {
 
 fn home(reader: &mut Reader<'_, '_>) -> Option<String> {
     let text = reader.text("home")?;
-    match absolute(&text.value) {
-        Some(home) => Some(home),
-        None => {
-            let message = format!("`home` must be an absolute path without `..`, not `{}`", text.value);
-            reader.problems.push(Diagnostic::error(message).at(&text.at));
-            None
-        }
+    let home = absolute(&text.value);
+    if home.is_none() {
+        let message = format!("`home` must be an absolute path without `..`, not `{}`", text.value);
+        reader.problems.push(Diagnostic::error(message).at(&text.at));
     }
+    home
 }
 
 /// Fills in what the environment says for all hosts.

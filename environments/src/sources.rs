@@ -185,12 +185,14 @@ impl Found<'_> {
 fn conflicts(places: Vec<(String, &At)>, problems: &mut Problems) {
     let mut known: BTreeMap<String, &At> = BTreeMap::new();
     for (path, at) in places {
-        if known.contains_key(&path) {
+        if let Some(earlier) = known.get(&path) {
+            let line = earlier.source.position(earlier.span.start).0;
             let message = format!("the path `{path}` is declared twice");
-            problems.push(Diagnostic::error(message).at(at).help("keep one of the two"));
-        } else {
-            known.insert(path, at);
+            let help = format!("it is declared in line {line} already: keep one of the two");
+            problems.push(Diagnostic::error(message).at(at).help(help));
+            continue;
         }
+        known.insert(path, at);
     }
     for (path, at) in &known {
         let parents = path.match_indices('/').map(|(end, _)| &path[..end]);

@@ -136,16 +136,14 @@ fn timeout(reader: &mut Reader<'_, '_>) -> u64 {
         Data::String(text) => duration(text),
         _ => None,
     };
-    match seconds.filter(|seconds| (1..=MOST).contains(seconds)) {
-        Some(seconds) => seconds,
-        None => {
-            let message = "`timeout` must be a number of seconds, or a text like \"30s\", \"5m\" or \"1h\"";
-            reader
-                .problems
-                .push(Diagnostic::error(message).at(&node.at).help("at least one second, at most a week"));
-            DEFAULT
-        }
+    let allowed = seconds.filter(|seconds| (1..=MOST).contains(seconds));
+    if allowed.is_none() {
+        let message = "`timeout` must be a number of seconds, or a text like \"30s\", \"5m\" or \"1h\"";
+        reader
+            .problems
+            .push(Diagnostic::error(message).at(&node.at).help("at least one second, at most a week"));
     }
+    allowed.unwrap_or(DEFAULT)
 }
 
 fn duration(text: &str) -> Option<u64> {

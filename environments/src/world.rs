@@ -147,7 +147,7 @@ impl World {
         let cell = self.cells[index].attributes.get(name)?;
         self.force(cell, Key::Attribute(index, name.to_owned()), || {
             let node = self.attribute_node(index, name)?;
-            self.collected(|| self.attribute_value(index, name, &node))
+            collected(|| self.attribute_value(index, name, &node))
         })
     }
 
@@ -155,15 +155,13 @@ impl World {
         let cell = self.cells[provider.instance].provides.get(provider.provide)?;
         self.force(cell, Key::Provide(provider.instance, provider.provide), || {
             let provide = &self.instance(provider.instance).component.definition.provides[provider.provide];
-            self.collected(|| self.node(provider.instance, &provide.value).ok())
+            collected(|| self.node(provider.instance, &provide.value).ok())
         })
     }
 
     fn resource_at(self: &Arc<Self>, index: usize, require: usize) -> Option<&Evaluated> {
         let cell = self.cells[index].resources.get(require)?;
-        self.force(cell, Key::Resource(index, require), || {
-            self.collected(|| self.resource_value(index, require))
-        })
+        self.force(cell, Key::Resource(index, require), || collected(|| self.resource_value(index, require)))
     }
 
     /// What an attribute is set to: the override, laid over the default where both are tables.
@@ -198,7 +196,7 @@ impl World {
         let checked = &self.model.environment.checked;
         let address = |connect| Address::new(connect, checked.require_v4, checked.require_v6, &self.answers);
         let written = !matches!(&node.data, Data::String(text) if template::is_template(text));
-        match declaration.kind.convert(value, written, address) {
+        match declaration.kind.convert(&value, written, address) {
             Ok(value) => Some(value),
             Err(reason) => {
                 let mut diagnostic =
@@ -275,12 +273,6 @@ impl World {
                 Reported
             },
         )
-    }
-
-    fn collected(&self, compute: impl FnOnce() -> Option<Value>) -> Option<Evaluated> {
-        let (value, causes) = cause::collect(compute);
-        let value = value?;
-        Some(Evaluated { digest: cause::digest_of(&value), value, causes })
     }
 
     /// The content of a cell, computed if it is the first to ask.
@@ -375,6 +367,13 @@ impl World {
     fn problems(&self) -> MutexGuard<'_, Problems> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A value, and what it was made from.
+fn collected(compute: impl FnOnce() -> Option<Value>) -> Option<Evaluated> {
+    let (value, causes) = cause::collect(compute);
+    let value = value?;
+    Some(Evaluated { digest: cause::digest_of(&value), value, causes })
 }
 
 /// A mistake was made and is reported.

@@ -2,6 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod it {
+    mod bad_components;
+    mod bad_environments;
     pub(crate) mod common;
+    mod dns;
+    mod files;
+    mod merging;
+    mod random;
+    mod resources;
     mod simple;
+    mod templates;
+    mod types;
 }

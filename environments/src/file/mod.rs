@@ -55,11 +55,10 @@ fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<St
     match read.map(String::from_utf8) {
         Ok(Ok(text)) => Some(text),
         Ok(Err(error)) => {
-            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
-            problems.push(Diagnostic::error(format!("not UTF-8 (line {line})")).in_file(relative));
+            let good = error.utf8_error().valid_up_to();
+            let shown = Source::new(relative, String::from_utf8_lossy(error.as_bytes()));
+            let place = At::new(&shown, good..good + char::REPLACEMENT_CHARACTER.len_utf8());
+            problems.push(Diagnostic::error("not UTF-8").at(&place).help("save the file as UTF-8"));
             None
         }
         Err(error) => {

@@ -74,14 +74,12 @@ impl<'a, 'p> Reader<'a, 'p> {
         let Data::Integer(value) = &node.data else {
             return self.wrong(key, "an integer", &node.data, &node.at);
         };
-        match u32::try_from(*value).ok().filter(|number| (least..=most).contains(number)) {
-            Some(number) => Some(number),
-            None => {
-                let message = format!("`{key}` must be from {least} to {most}, not {value}");
-                self.problems.push(Diagnostic::error(message).at(&node.at));
-                None
-            }
+        let number = u32::try_from(*value).ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let message = format!("`{key}` must be from {least} to {most}, not {value}");
+            self.problems.push(Diagnostic::error(message).at(&node.at));
         }
+        number
     }
 
     pub(crate) fn table(&mut self, key: &'static str) -> Option<(&'a Table, &'a At)> {
@@ -149,16 +147,18 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             let help = match nearest(key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    let mut known = self.known.clone();
-                    known.sort_unstable();
-                    known.dedup();
-                    format!("known here: {}", known.join(", "))
-                }
+                None => self.known_keys(),
             };
             let message = format!("unknown key `{key}` in {}", self.name);
             self.problems.push(Diagnostic::error(message).at(&member.key).help(help));
         }
+    }
+
+    fn known_keys(&self) -> String {
+        let mut known = self.known.clone();
+        known.sort_unstable();
+        known.dedup();
+        format!("known here: {}", known.join(", "))
     }
 
     /// Reports a value of the wrong type.

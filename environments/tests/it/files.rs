@@ -1,0 +1,104 @@
+//! Files, folders, links and modes.
+
+use batou_environments::{Content, Entry};
+
+use super::common::{Sandbox, component, text};
+use std::os::unix::fs::PermissionsExt;
+
+fn make_executable(sandbox: &Sandbox, path: &str) {
+    std::fs::set_permissions(sandbox.root().join(path), std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn mode(entry: &Entry) -> u32 {
+    match entry {
+        Entry::File { mode, .. } => *mode,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_folder_brings_everything_below_it_but_what_is_excluded() {
+    let sandbox =
+        Sandbox::app("[[file]]\npath = \"etc\"\nsource = \"conf/\"\nexclude = [\"*.bak\", \"skip\"]\n");
+    sandbox.write("components/app/conf/a.conf", "host {{ host.name }}\n");
+    sandbox.write("components/app/conf/deep/run.sh", "#!/bin/sh\n");
+    sandbox.write("components/app/conf/deep/old.bak", "{{ broken");
+    sandbox.write("components/app/conf/skip/b.conf", "{{ broken");
+    make_executable(&sandbox, "components/app/conf/deep/run.sh");
+    std::fs::create_dir_all(sandbox.root().join("components/app/conf/empty")).unwrap();
+    let evaluation = sandbox.evaluate();
+    let entries = &component(&evaluation, "web01", "app").entries;
+    assert_eq!(entries.keys().collect::<Vec<_>>(), ["etc/a.conf", "etc/deep/run.sh", "etc/empty"]);
+    assert_eq!(text(&evaluation, "web01", "app", "etc/a.conf"), "host web01\n");
+    assert_eq!(entries["etc/empty"], Entry::Directory);
+    assert_eq!((mode(&entries["etc/a.conf"]), mode(&entries["etc/deep/run.sh"])), (0o644, 0o755));
+}
+
+#[test]
+fn an_executable_source_stays_executable_unless_a_mode_says_otherwise() {
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"a\"\n[[file]]\npath = \"b\"\nsource = \"a\"\nmode = \"rw-r-----\"\n[[file]]\npath = \"c\"\nsource = \"a\"\ntemplate = false\n",
+    );
+    sandbox.write("components/app/a", "x");
+    make_executable(&sandbox, "components/app/a");
+    let evaluation = sandbox.evaluate();
+    let entries = &component(&evaluation, "web01", "app").entries;
+    assert_eq!([mode(&entries["a"]), mode(&entries["b"]), mode(&entries["c"])], [0o755, 0o640, 0o755]);
+}
+
+#[test]
+fn files_that_are_no_templates_are_left_where_they_are() {
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"logo.png\"\ntemplate = false\n[[file]]\npath = \"raw\"\ntemplate = false\ncontent = \"{{ x }}\"\n",
+    );
+    sandbox.write("components/app/logo.png", b"\x89PNG{{ \xff");
+    let evaluation = sandbox.evaluate();
+    let app = component(&evaluation, "web01", "app");
+    let path = sandbox.root().join("components/app/logo.png");
+    assert_eq!(app.entries["logo.png"], Entry::File { content: Content::Source(path), mode: 0o644 });
+    assert_eq!(text(&evaluation, "web01", "app", "raw"), "{{ x }}");
+    assert!(app.causes["logo.png"].is_empty());
+}
+
+#[test]
+fn links_inside_the_project_are_followed_and_circles_of_them_refused() {
+    let sandbox = Sandbox::app("[[file]]\npath = \"etc\"\n");
+    sandbox.write("shared/common.conf", "shared\n");
+    std::fs::create_dir_all(sandbox.root().join("components/app/etc")).unwrap();
+    let link = |target: &str, name: &str| {
+        std::os::unix::fs::symlink(target, sandbox.root().join("components/app/etc").join(name)).unwrap();
+    };
+    link("../../../shared/common.conf", "common.conf");
+    assert_eq!(text(&sandbox.evaluate(), "web01", "app", "etc/common.conf"), "shared\n");
+    link("/etc/hostname", "leak");
+    assert!(sandbox.mistakes().contains("etc/leak lies outside the project"));
+    std::fs::remove_file(sandbox.root().join("components/app/etc/leak")).unwrap();
+    link("..", "round");
+    assert!(sandbox.mistakes().contains("cannot read the folder etc"));
+}
+
+#[test]
+fn a_linked_folder_outside_the_project_is_not_walked() {
+    let outside = tempfile::TempDir::new().unwrap();
+    std::fs::write(outside.path().join("key"), "private").unwrap();
+    let sandbox = Sandbox::app("[[file]]\npath = \"etc\"\n[[file]]\npath = \"bin\"\ntemplate = false\n");
+    for folder in ["etc", "bin"] {
+        std::fs::create_dir_all(sandbox.root().join("components/app").join(folder)).unwrap();
+        std::os::unix::fs::symlink(
+            outside.path(),
+            sandbox.root().join("components/app").join(folder).join("out"),
+        )
+        .unwrap();
+    }
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("etc/out") && mistakes.contains("bin/out"), "{mistakes}");
+    assert_eq!(mistakes.matches("lies outside the project").count(), 2, "{mistakes}");
+}
+
+#[test]
+fn file_names_that_look_like_options_are_only_names() {
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"-rf\"\ncontent = \"x\"\n[[file]]\npath = \"$(id)\"\ncontent = \"y\"\n",
+    );
+    assert_eq!(text(&sandbox.evaluate(), "web01", "app", "-rf"), "x");
+}

@@ -1,0 +1,95 @@
+//! `inherits`, hosts, features and the precedence of overrides.
+
+use super::common::{Sandbox, text};
+
+const COMPONENT: &str = "[attributes]\nport = 1\nmap = { type = \"dict\", default = { a = 1, b = 1 } }\n\
+    [[file]]\npath = \"out\"\ncontent = \"{{ component.port }} {{ component.map.a }}{{ component.map.b }} {{ component.features | join('+') }}\"\n";
+
+fn sandbox(prod: &str, base: &str) -> Sandbox {
+    Sandbox::new(&[
+        ("environments/prod/environment.toml", prod),
+        ("environments/base/environment.toml", base),
+        ("components/app/component.toml", COMPONENT),
+    ])
+}
+
+#[test]
+fn a_host_beats_a_pattern_beats_the_general() {
+    let sandbox = sandbox(
+        "[hosts]\n\"web{01..04}\" = [\"app\"]\n[components.app]\nport = 2\nmap = { b = 2 }\n[components.\"app@web{02..03}\"]\nport = 3\n\
+         [components.\"app@WEB03\"]\nport = 4\nmap = { a = 4 }\n",
+        "",
+    );
+    let evaluation = sandbox.evaluate();
+    let out = |host| text(&evaluation, host, "app", "out");
+    assert_eq!(
+        [out("web01"), out("web02"), out("web03"), out("web04")],
+        ["2 12 ", "3 12 ", "4 42 ", "2 12 "]
+    );
+}
+
+#[test]
+fn an_environment_lies_over_the_one_it_inherits() {
+    let sandbox = sandbox(
+        "[environment]\ninherits = \"base\"\nkeep = 3\n[hosts]\nweb02 = false\n\"!WEB03\" = [\"app\"]\ndb01 = \"app:x, app:y\"\n\
+         [components.app]\nmap = { b = 9 }\n",
+        "[environment]\nkeep = 5\njobs = 7\n[hosts]\n\"web{01..02}\" = [\"app\"]\nweb03 = []\n[components.app]\nport = 5\nmap = { a = 5 }\n\
+         [components.\"app@web02\"]\nport = 6\n",
+    );
+    let evaluation = sandbox.evaluate();
+    assert_eq!((evaluation.settings.keep, evaluation.settings.jobs), (3, 7));
+    let hosts: Vec<_> = evaluation.hosts.iter().map(|host| (host.name.as_str(), host.ignored)).collect();
+    assert_eq!(hosts, [("db01", false), ("web01", false), ("web03", true)]);
+    assert_eq!(text(&evaluation, "db01", "app", "out"), "5 59 x+y");
+    assert_eq!(evaluation.ignored, [("web03".to_owned(), "app".to_owned())]);
+    assert!(evaluation.components.iter().all(|component| component.host != "web03"));
+}
+
+#[test]
+fn more_about_a_host() {
+    let sandbox = sandbox(
+        "[environment]\nhost_domain = \"Example.net.\"\nservice_user = \"shop\"\nplatform = \"debian12\"\ntarget_directory = \"~/deploy/\"\n\
+         [hosts]\nweb01 = []\nweb02 = []\n[host.\"web{01..02}\"]\nplatform = \"arm\"\ndata-alias = \"x\"\n\
+         [host.web02]\naddress = \"10.0.0.2\"\nservice_user = \"root\"\ndata-alias = \"y\"\nrequire_sudo = true\nignore = true\ncomponents = [\"app\"]\n\
+         [host.db01]\ncomponents = [\"app\"]\nhome = \"/srv/home\"\n",
+        "",
+    );
+    let evaluation = sandbox.evaluate();
+    let [db, first, second] = evaluation.hosts.as_slice() else { panic!("{:?}", evaluation.hosts) };
+    assert_eq!((first.fqdn.as_str(), first.address.as_str()), ("web01.example.net", "web01.example.net"));
+    assert_eq!((first.platform.as_deref(), first.data["alias"].as_str()), (Some("arm"), "x"));
+    assert_eq!(first.target_directory, "/home/shop/deploy");
+    assert_eq!((second.address.as_str(), second.data["alias"].as_str()), ("10.0.0.2", "y"));
+    assert_eq!((second.home.as_deref(), second.target_directory.as_str()), (Some("/root"), "/root/deploy"));
+    assert_eq!((second.require_sudo, second.ignored), (Some(true), true));
+    assert_eq!(
+        (db.target_directory.as_str(), db.platform.as_deref()),
+        ("/srv/home/deploy", Some("debian12"))
+    );
+    assert_eq!(evaluation.components.len(), 1);
+}
+
+#[test]
+fn local_hosts_belong_to_whoever_runs_batou() {
+    let sandbox = sandbox("[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"app\"]\n", "");
+    let evaluation = sandbox.evaluate();
+    let host = &evaluation.hosts[0];
+    assert_eq!((host.service_user.as_deref(), host.home.as_deref()), (Some("me"), Some("/home/me")));
+    assert_eq!(host.target_directory, format!("{}/work/prod", sandbox.root().display()));
+    sandbox.write(
+        "environments/prod/environment.toml",
+        "[environment]\nconnect_method = \"local\"\n[hosts]\na = []\nb = []\n",
+    );
+    let evaluation = sandbox.evaluate();
+    assert_ne!(evaluation.hosts[0].target_directory, evaluation.hosts[1].target_directory);
+}
+
+#[test]
+fn patterns_may_agree() {
+    let sandbox = sandbox(
+        "[hosts]\n\"web{01..02}\" = [\"app\"]\n\"web{02,03}\" = [\"app\"]\n[components.\"app@web{01..02}\"]\nport = 3\n\
+         [components.\"app@web{02..03}\"]\nport = 3\nmap = { a = 2 }\n",
+        "",
+    );
+    assert_eq!(text(&sandbox.evaluate(), "web02", "app", "out"), "3 21 ");
+}

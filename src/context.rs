@@ -59,13 +59,16 @@ impl Context {
 
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
+        let evaluation = self.evaluate_silently(environment, dns)?;
+        crate::ui::diagnostics(&self.ui, &evaluation.warnings);
+        Ok(evaluation)
+    }
+
+    /// Evaluates an environment; its warnings are the caller's.
+    pub fn evaluate_silently(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
         let login = login::current();
         let options = Options { dns, user: login.user, user_home: login.home };
-        let evaluation = batou_environments::evaluate(self.project()?, environment, &options)?;
-        for warning in &evaluation.warnings {
-            crate::ui::diagnostic(&self.ui, warning);
-        }
-        Ok(evaluation)
+        Ok(batou_environments::evaluate(self.project()?, environment, &options)?)
     }
 
     /// The environments that were named, or all where none was.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::error::CommandError;
 
 pub use progress::Progress;
-pub use report::{diagnostic, report, usage};
+pub use report::{diagnostic, diagnostics, report, usage};
 pub use text::{Plural, bytes, plural, visible, visible_name};
 
 /// The colour of headings.

@@ -31,22 +31,22 @@ pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
 /// Shows why a command failed.
 pub fn report(ui: &Ui, error: &CommandError) {
     match error.diagnostics() {
-        Some(diagnostics) => {
-            let mut count = 0;
-            for mistake in diagnostics.iter() {
-                diagnostic(ui, mistake);
-                ui.gap();
-                count += usize::from(mistake.severity == Severity::Error);
-            }
-            ui.status(&format!("{ERROR}{}{ERROR:#}", plural(count, "error")));
-        }
+        Some(mistakes) => diagnostics(ui, mistakes.iter()),
         None if ui.is_json() => ui.json(&ErrorLine::of(error)),
         None => ui.error_text(&chain(error)),
     }
-    if error.diagnostics().is_some() && !ui.is_json() {
-        for hint in error.hints() {
-            ui.error_text(&format!("{HEADING}help:{HEADING:#} {}", visible(hint)));
-        }
+}
+
+/// Shows mistakes in the project's files, and how many of them are errors.
+pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnostic>) {
+    let mut errors = 0;
+    for mistake in mistakes {
+        diagnostic(ui, mistake);
+        ui.gap();
+        errors += usize::from(mistake.severity == Severity::Error);
+    }
+    if errors > 0 {
+        ui.status(&format!("{ERROR}{}{ERROR:#}", plural(errors, "error")));
     }
 }
 
@@ -76,9 +76,39 @@ fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width());
     let mut text = String::new();
-    match handler.render_report(&mut text, diagnostic) {
+    match handler.render_report(&mut text, &Headline(diagnostic)) {
         Ok(()) => text,
         Err(_) => diagnostic.to_string(),
+    }
+}
+
+/// A diagnostic whose `Display` is its message alone, as miette wants it; its own shows all of it.
+#[derive(Debug)]
+struct Headline<'d>(&'d Diagnostic);
+
+impl std::fmt::Display for Headline<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&visible(&self.0.message))
+    }
+}
+
+impl std::error::Error for Headline<'_> {}
+
+impl miette::Diagnostic for Headline<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        miette::Diagnostic::severity(self.0)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        miette::Diagnostic::help(self.0)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.0.labels()
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostic, Evaluation, Offline};
+use batou_environments::{Diagnostic, Evaluation, Offline, Severity};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::ui::{diagnostics, plural, visible_name};
+use crate::ui::{diagnostic, plural, visible_name};
 
 /// Evaluate environments and show every mistake; needs no network.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,15 +41,15 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             }
         }
     }
-    diagnostics(&context.ui, found.values());
+    for mistake in found.values() {
+        diagnostic(&context.ui, mistake);
+    }
     if failed.is_empty() {
         return Ok(());
     }
-    Err(CommandError::input(format!(
-        "mistakes in {}: {}",
-        plural(failed.len(), "environment"),
-        failed.join(", ")
-    )))
+    let errors = found.values().filter(|mistake| mistake.severity == Severity::Error).count();
+    let (errors, environments) = (plural(errors, "error"), plural(failed.len(), "environment"));
+    Err(CommandError::input(format!("{errors} in {environments}: {}", failed.join(", "))))
 }
 
 /// Adds mistakes, each once, in the order of files and lines.

@@ -15,7 +15,7 @@ pub struct Progress {
 }
 
 struct Bar {
-    bar: ProgressBar,
+    widget: ProgressBar,
     since: Instant,
     shown: bool,
     in_bytes: bool,
@@ -39,10 +39,10 @@ impl Progress {
             return;
         }
         let length = if bytes > 0 { bytes } else { objects };
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
-        bar.set_style(style(bytes > 0, length));
-        bar.set_message(what.to_owned());
-        let next = Bar { bar, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
+        let widget = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+        widget.set_style(style(bytes > 0, length));
+        widget.set_message(what.to_owned());
+        let next = Bar { widget, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
         self.replace(Some(next));
     }
 
@@ -53,9 +53,9 @@ impl Progress {
         let Some(bar) = current.as_mut() else { return };
         if !bar.shown && bar.since.elapsed() >= PATIENCE {
             bar.shown = true;
-            bar.bar = bars.add(bar.bar.clone());
+            bar.widget = bars.add(bar.widget.clone());
         }
-        bar.bar.inc(if bar.in_bytes { bytes } else { objects });
+        bar.widget.inc(if bar.in_bytes { bytes } else { objects });
     }
 
     /// Removes the bar.
@@ -66,9 +66,9 @@ impl Progress {
     fn replace(&self, next: Option<Bar>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = std::mem::replace(&mut *current, next) {
-            before.bar.finish_and_clear();
+            before.widget.finish_and_clear();
             if let Some(bars) = &self.bars {
-                bars.remove(&before.bar);
+                bars.remove(&before.widget);
             }
         }
     }

@@ -42,7 +42,6 @@ pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnosti
     let mut errors = 0;
     for mistake in mistakes {
         diagnostic(ui, mistake);
-        ui.gap();
         errors += usize::from(mistake.severity == Severity::Error);
     }
     if errors > 0 {
@@ -50,15 +49,14 @@ pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnosti
     }
 }
 
-/// Shows one mistake or warning in the project's files.
+/// Shows one mistake or warning in the project's files, with an empty line below.
 pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
     if ui.is_json() {
         ui.json(&DiagnosticLine::of(diagnostic));
-    } else if ui.unicode {
-        ui.error_text(graphical(diagnostic, ui.colour).trim_end());
-    } else {
-        ui.error_text(&diagnostic.to_string());
+        return;
     }
+    let text = if ui.unicode { graphical(diagnostic, ui.colour) } else { diagnostic.to_string() };
+    ui.error_text(&format!("{}\n", text.trim_end()));
 }
 
 fn chain(error: &CommandError) -> String {
@@ -172,5 +170,73 @@ impl<'a> DiagnosticLine<'a> {
             help: diagnostic.help.as_deref(),
             concerns: &diagnostic.subject,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::Captured;
+
+    fn shown(error: &CommandError, wanted: Wanted) -> (String, String) {
+        let (out, err) = (Captured::default(), Captured::default());
+        let ui = Ui::to_writers(&wanted, Box::new(out.clone()), Box::new(err.clone()));
+        report(&ui, error);
+        (out.text(), err.text())
+    }
+
+    /// What a project with two mistakes gives.
+    fn mistakes() -> CommandError {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("batou.toml"), "[project]\nname = \"shop\"\nnmae = 1\nother = 2\n")
+            .unwrap();
+        batou_environments::project(folder.path()).unwrap_err().into()
+    }
+
+    #[test]
+    fn an_error_says_why_and_what_to_do() {
+        let error = CommandError::failed("web01 cannot be reached\x1b[2J")
+            .because(std::io::Error::other("refused"))
+            .hint("is it up?");
+        let (out, err) = shown(&error, Wanted::default());
+        assert_eq!(out, "");
+        assert_eq!(err, "error: web01 cannot be reached^[[2J\n  because refused\nhelp: is it up?\n");
+    }
+
+    #[test]
+    fn with_json_an_error_is_one_object_on_standard_output() {
+        let error = CommandError::failed("it").because(std::io::Error::other("that")).hint("so");
+        let (out, err) = shown(&error, Wanted { json: true, ..Wanted::default() });
+        assert_eq!(out, "{\"type\":\"error\",\"message\":\"it\",\"causes\":[\"that\"],\"hints\":[\"so\"]}\n");
+        assert_eq!(err, "");
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_the_count_is_last() {
+        let (_, err) = shown(&mistakes(), Wanted::default());
+        assert!(err.contains("--> batou.toml:3:1\n  |\n3 | nmae = 1\n  | ^^^^"), "{err}");
+        assert!(err.contains("--> batou.toml:4:1"), "{err}");
+        assert!(err.ends_with("\n\n2 errors\n"), "{err}");
+    }
+
+    #[test]
+    fn a_terminal_shows_the_message_once() {
+        let error = mistakes();
+        let text = graphical(error.diagnostics().unwrap().iter().next().unwrap(), false);
+        assert_eq!(text.matches("nmae").count(), 2, "in the message and in the excerpt: {text}");
+        assert!(text.contains("batou.toml:3:1"), "{text}");
+    }
+
+    #[test]
+    fn with_json_every_mistake_is_an_object() {
+        let (out, _) = shown(&mistakes(), Wanted { json: true, ..Wanted::default() });
+        let lines: Vec<serde_json::Value> =
+            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(
+            (&lines[0]["type"], &lines[0]["line"], &lines[0]["column"]),
+            (&"error".into(), &3.into(), &1.into())
+        );
     }
 }

@@ -1,18 +1,28 @@
 //! The command line of batou, and the agent it starts on hosts.
+//!
+//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`build`] makes
+//! a [`release`] of what was evaluated; [`plan`] says what it would change; [`deployment`], [`releasing`] and [`fleet`] carry
+//! it out over [`remote`] agents that speak the [`protocol`]; [`agent`] is their other end.
 
+pub mod agent;
 pub mod archive;
 pub mod build;
 pub mod cli;
 pub mod command;
 pub mod context;
+pub mod deployment;
 pub mod error;
+pub mod fleet;
 pub mod guard;
 pub mod login;
+pub mod objects;
 pub mod outlink;
 pub mod plan;
 pub mod protocol;
 pub mod records;
 pub mod release;
+pub mod releasing;
+pub mod remote;
 pub mod resolver;
 pub mod saved_plan;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use batou::cli::Cli;
+use batou::agent;
+use batou::cli::{Cli, Command};
 use batou::command;
 use batou::context::Context;
 use batou::ui::{self, Ui};
@@ -13,6 +14,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return ui::usage(&usage, std::env::args_os().any(|word| word == "--json")),
     };
+    if matches!(cli.command, Command::Agent) {
+        return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));
+    }
     let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
     match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -169,6 +169,10 @@ pub struct Record {
     pub restores: Option<u64>,
     /// `user@machine` of the deployer.
     pub who: String,
+    /// All hosts of the environment then, also those that took no part: one that is here and no longer in the
+    /// environment wants to be retired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// The order to switch.

@@ -1,1 +1,5 @@
-//! t
+//! The end-to-end tests: one binary, so that the code they share is built once.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod common_test;

@@ -43,6 +43,12 @@ pub struct Locking {
     pub yes: bool,
 }
 
+impl Default for Locking {
+    fn default() -> Self {
+        Locking { lock_wait: 300, yes: false }
+    }
+}
+
 /// Show what a switch would change on the hosts, and why.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\

@@ -3,8 +3,13 @@
 use batou_store::ObjectId;
 use serde::Serialize;
 
+use crate::cli::{LeaveOut, Locking};
 use crate::context::Context;
+use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
+use crate::fleet::{Member, sort};
+use crate::protocol::{Reply, Request};
+use crate::remote::RemoteError;
 use crate::ui::{bytes, plural};
 
 /// Remove what nobody needs any more from the local store.
@@ -32,7 +37,10 @@ struct Freed {
 }
 
 /// Collects the local store's garbage.
-pub fn run(context: &Context, _args: &Args) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
+    if let Some(environment) = &args.environment {
+        collect_hosts(context, environment)?;
+    }
     let store = context.store()?;
     let mut roots = context.records()?.prune()?;
     // A release of which something was removed by hand cannot be kept, and must not keep the rest from being collected.
@@ -51,7 +59,6 @@ pub fn run(context: &Context, _args: &Args) -> Result<(), CommandError> {
         blobs: freed.blobs,
         bytes: freed.bytes,
     });
-    let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
     context.ui.line(&format!(
         "{} freed: {}, {}, {}",
         bytes(freed.bytes),
@@ -60,4 +67,46 @@ pub fn run(context: &Context, _args: &Args) -> Result<(), CommandError> {
         plural(count(freed.blobs), "blob"),
     ));
     Ok(())
+}
+
+#[derive(Serialize)]
+struct HostFreed<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    generations: u64,
+    objects: u64,
+    bytes: u64,
+}
+
+/// Collects on all hosts of an environment, under their locks.
+fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
+    let keep = settings.keep;
+    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    super::block_on(async {
+        deployment.states(&LeaveOut::default()).await?;
+        deployment.lock(&holder(), &Locking::default()).await?;
+        let collect = async |member: &mut Member| match member.ask(&Request::Collect { keep }, &[]).await?.0 {
+            Reply::Collected { generations, objects, bytes } => Ok((generations, objects, bytes)),
+            _ => Err(RemoteError::Protocol),
+        };
+        let (freed, failures) = sort(deployment.fleet.each(collect).await);
+        for (host, (generations, objects, size)) in &freed {
+            let (generations, objects, size) = (*generations, *objects, *size);
+            context.ui.json(&HostFreed { kind: "collected", host, generations, objects, bytes: size });
+            let (generations, objects) = (count(generations), count(objects));
+            context.ui.line(&format!(
+                "{host}: {} freed: {}, {}",
+                bytes(size),
+                plural(generations, "generation"),
+                plural(objects, "object"),
+            ));
+        }
+        if failures.is_empty() { Ok(()) } else { Err(failed("could not be collected", failures)) }
+    })
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

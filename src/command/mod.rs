@@ -4,9 +4,17 @@ pub mod build;
 pub mod check;
 pub mod completions;
 pub mod diff;
+pub mod exec;
 pub mod gc;
+pub mod history;
 pub mod init;
+pub mod plan;
+pub mod retire;
+pub mod rollback;
+pub mod status;
 pub mod store;
+pub mod switch;
+pub mod verify;
 
 use std::collections::BTreeSet;
 
@@ -25,8 +33,23 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
         Command::Gc(args) => gc::run(context, args),
         Command::Store(args) => store::run(context, args),
         Command::Completions(args) => completions::run(context, args),
-        _ => Err(CommandError::usage("this command needs the part of batou that talks to hosts")),
+        Command::Plan(args) => plan::run(context, args),
+        Command::Switch(args) => switch::run(context, args),
+        Command::Rollback(args) => rollback::run(context, args),
+        Command::Status(args) => status::run(context, args),
+        Command::History(args) => history::run(context, args),
+        Command::Verify(args) => verify::run(context, args),
+        Command::Retire(args) => retire::run(context, args),
+        Command::Exec(args) => exec::run(context, args),
+        Command::Agent => Err(CommandError::usage("an agent is started before anything else")),
     }
+}
+
+/// Runs what talks to hosts to its end.
+fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
+    runtime.block_on(work)
 }
 
 /// Refuses names given on the command line that are none of the known ones, with the nearest one as a hint.

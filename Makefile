@@ -1,0 +1,67 @@
+# What a contributor and .ci/run need. CONTRIBUTING.md explains the test hosts.
+
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
+
+# program:package, for those that the tests run
+PROGRAMS = cc:build-essential git:git sshd:openssh-server ssh:openssh-client strace:strace rsync:rsync haproxy:haproxy \
+	ip:iproute2 systemd-nspawn:systemd-container debootstrap:debootstrap
+LEFT_OUT = $(CURDIR)/target/left-out
+
+.PHONY: build release test tools fmt clippy doc book deny bench hosts-down
+
+build:
+	cargo build --workspace
+
+# The one static binary: target/<triple>/release/batou
+release:
+	cargo build --release
+
+# All tests. What cannot run here, such as booted hosts without root, is named at the end.
+test: tools
+	@mkdir -p $(dir $(LEFT_OUT)) && rm -f $(LEFT_OUT)
+	@export BATOU_TEST_LEFT_OUT=$(LEFT_OUT) status=0; \
+	if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --workspace && cargo test --workspace --doc || status=$$?; \
+	else \
+		cargo test --workspace || status=$$?; \
+	fi; \
+	if tests/hosts check >/dev/null; then tests/hosts down; fi; \
+	if [ -e $(LEFT_OUT) ]; then sort -u $(LEFT_OUT); fi; \
+	exit $$status
+
+# Installs what is missing, as root on a Debian; else says what that is.
+tools:
+	@missing=; for pair in $(PROGRAMS); do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	else \
+		echo "not installed, and tests may need them:$$missing"; \
+	fi
+
+fmt:
+	cargo fmt --all
+
+clippy:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# https://rust-lang.github.io/mdBook/
+book:
+	mdbook build docs
+
+# https://embarkstudios.github.io/cargo-deny/
+deny:
+	cargo deny check
+
+# Measures against other tools and prints tables; benches/fleet needs root.
+bench: release
+	benches/build
+	benches/fleet
+
+hosts-down:
+	tests/hosts down

@@ -1,0 +1,69 @@
+//! Collection: which generations are kept, and the end of all that only others needed.
+
+use std::collections::BTreeSet;
+
+use batou_store::{Generations, Silent, Store};
+
+use super::activated::Activated;
+use super::error::Error;
+use super::intent::Intent;
+use super::journal::Journal;
+use super::release::installed;
+use super::session::{About, Session};
+use crate::protocol::{Outcome, Reply};
+
+/// Answers the order to collect.
+pub(super) fn answer(session: &mut Session, keep: u32) -> Result<Reply, Error> {
+    let (about, locked, _) = session.idle()?;
+    locked.leases.clear();
+    collect(about, &locked.store, keep)
+}
+
+/// Whether there is a generation to remove. Where there is none, hardly anything else has become superfluous.
+pub(super) fn is_due(about: &About, keep: u32) -> Result<bool, Error> {
+    Ok(!superfluous(about, &about.generations()?, keep)?.is_empty())
+}
+
+/// Removes the generations that are not kept, then what no kept one needs.
+pub(super) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, Error> {
+    let generations = about.generations()?;
+    let removed = superfluous(about, &generations, keep)?;
+    let mut kept = Vec::new();
+    for number in generations.list()?.into_iter().filter(|number| !removed.contains(number)) {
+        // One that cannot be read stops the collection: what it needs is not known.
+        kept.push(installed(&about.target, &generations, number)?.manifest);
+    }
+    for number in &removed {
+        generations.remove(*number)?;
+    }
+    Activated::load(&about.target)?.retain(&about.target, &kept)?;
+    let roots: BTreeSet<_> = kept.iter().flat_map(crate::release::Manifest::artifacts).collect();
+    let roots: Vec<_> = roots.into_iter().collect();
+    let collected = store.gc(&roots, &Silent)?;
+    Ok(Reply::Collected {
+        generations: removed.len() as u64,
+        objects: collected.artifacts + collected.trees + collected.blobs,
+        bytes: collected.bytes,
+    })
+}
+
+/// The generations that are neither current, nor under way, nor of one of the last `keep` confirmed releases.
+fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
+    let mut kept: BTreeSet<u64> = generations.current()?.into_iter().collect();
+    if let Some(intent) = Intent::load(&about.target)? {
+        kept.extend(intent.from.into_iter().chain([intent.to]));
+    }
+    let keep = keep.max(1) as usize;
+    let mut releases = BTreeSet::new();
+    for entry in Journal::of(&about.target).entries()?.into_iter().rev() {
+        if entry.result != Outcome::Confirmed {
+            continue;
+        }
+        if !releases.contains(&entry.record.release) && releases.len() == keep {
+            break;
+        }
+        releases.insert(entry.record.release);
+        kept.extend(entry.to);
+    }
+    Ok(generations.list()?.into_iter().filter(|number| !kept.contains(number)).collect())
+}

@@ -1,0 +1,144 @@
+//! Why the agent could not do what it was asked, and how that is told to the controller.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::protocol::{AgentError, ErrorKind, StepRun};
+use crate::release::ManifestError;
+
+/// How many damaged files one error names.
+const NAMED: usize = 20;
+
+/// Any failure of the agent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The controller asked for something out of order, or over a bound.
+    #[error("{0}")]
+    Protocol(String),
+    /// The target directory is somebody else's.
+    #[error(
+        "{} holds a release of {held}, and this is one of {wanted}: give one of them another target_directory, \
+         or retire the other first",
+        directory.display()
+    )]
+    Foreign { directory: PathBuf, held: String, wanted: String },
+    /// The configuration relies on another home directory.
+    #[error(
+        "the configuration relies on {wanted} as the home of {user}, and on this host it is {found}: set `home`"
+    )]
+    Home { user: String, wanted: String, found: String },
+    /// Somebody else has released meanwhile.
+    #[error("{0}")]
+    Moved(String),
+    /// The lock is needed.
+    #[error("this needs the lock on {}, which is not held", .0.display())]
+    Unlocked(PathBuf),
+    /// Files of a release are not what they should be.
+    #[error("{subject} cannot be used: {}", listed(problems))]
+    Damaged { subject: String, problems: Vec<String> },
+    /// What arrived is not what was announced.
+    #[error("what arrived cannot be stored")]
+    Stream(#[source] batou_store::Error),
+    /// The stream of objects is cut off or damaged.
+    #[error("the stream of objects is damaged")]
+    Decode(#[source] io::Error),
+    /// Objects cannot be sent.
+    #[error("the objects cannot be sent")]
+    Send(#[source] io::Error),
+    /// No room.
+    #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
+    Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
+    /// A step did not converge.
+    #[error("{reason}")]
+    Step { reason: String, run: Box<StepRun> },
+    /// A step was cut short, since the connection ended or the release is taken back.
+    #[error("{0}")]
+    Disturbed(String),
+    /// A file of ours was changed by somebody else.
+    #[error("{} is damaged: {remedy}", path.display())]
+    Record { path: PathBuf, remedy: &'static str, source: serde_json::Error },
+    /// A manifest cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Manifest { path: PathBuf, source: ManifestError },
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// The target directory cannot be made or written.
+    #[error("{} {problem}", path.display())]
+    Target { path: PathBuf, problem: &'static str },
+    /// A command could not be started.
+    #[error("cannot run {command}")]
+    Command { command: String, source: io::Error },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] batou_store::Error),
+}
+
+impl Error {
+    /// For `map_err`: an I/O error with its verb and path.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the cause is a disk without room.
+    pub(super) fn is_full(&self) -> bool {
+        let mut error: &(dyn std::error::Error + 'static) = self;
+        loop {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            match error.source() {
+                Some(source) => error = source,
+                None => return false,
+            }
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Protocol(_) => ErrorKind::Protocol,
+            Self::Foreign { .. } => ErrorKind::Foreign,
+            Self::Home { .. } => ErrorKind::Home,
+            Self::Moved(_) => ErrorKind::Moved,
+            Self::Unlocked(_) => ErrorKind::Unlocked,
+            Self::Step { .. } | Self::Disturbed(_) => ErrorKind::Step,
+            _ if self.is_full() => ErrorKind::Full,
+            Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,
+            _ => ErrorKind::Host,
+        }
+    }
+
+    /// The message with all its causes, in one sentence.
+    pub(super) fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let below = error.to_string();
+            if !text.ends_with(&below) {
+                text.push_str(": ");
+                text.push_str(&below);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<Error> for AgentError {
+    fn from(error: Error) -> Self {
+        let (kind, message) = (error.kind(), error.sentence());
+        let step = if let Error::Step { run, .. } = error { Some(run) } else { None };
+        Self { kind, message, step }
+    }
+}
+
+/// Some problems in one sentence, however many there are.
+fn listed(problems: &[String]) -> String {
+    let mut text = problems.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    if problems.len() > NAMED {
+        text.push_str(&format!("; and {} more", problems.len() - NAMED));
+    }
+    text
+}

@@ -1,0 +1,226 @@
+//! The journal: one JSON line for each release that ended on this host.
+//!
+//! It is only appended to. The line about a confirmed release is its commit: once it is on the disk, the release is in
+//! force, and without it, it is taken back. A torn last line, the trace of a power cut, is no line.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use batou_store::fs::fsync_directory;
+
+use super::error::Error;
+use super::target::Target;
+use crate::protocol::{JournalEntry, Outcome, Record};
+
+/// The longest line that is read, in bytes.
+const LINE: u64 = 8 << 20;
+/// How many bytes of lines one answer holds.
+const ANSWER: usize = 8 << 20;
+/// The first piece that is read from the end; each further one is larger.
+const PIECE: u64 = 64 << 10;
+
+/// The journal of a host.
+pub(super) struct Journal {
+    path: PathBuf,
+}
+
+/// What the end of a journal tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// The newest line about a confirmed release.
+    pub(super) confirmed: Option<JournalEntry>,
+    /// The highest sequence; 0 for none.
+    pub(super) newest_sequence: u64,
+}
+
+impl Journal {
+    pub(super) fn of(target: &Target) -> Self {
+        Self { path: target.journal() }
+    }
+
+    /// Appends a line; it is on the disk when this returns. After an error there is no such line.
+    pub(super) fn append(&self, entry: &JournalEntry) -> Result<(), Error> {
+        let is_new = !self.path.exists();
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&self.path)
+            .map_err(Error::io("open", &self.path))?;
+        let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
+        let mut line = serde_json::to_vec(entry).expect("a journal line is plain data");
+        line.push(b'\n');
+        if is_torn(&mut file, length).map_err(Error::io("read", &self.path))? {
+            line.insert(0, b'\n');
+        }
+        if let Err(source) = file.write_all(&line).and_then(|()| file.sync_all()) {
+            // A line of which it is not known whether it will last must not be read as a commit.
+            let _ = file.set_len(length);
+            return Err(Error::io("write to", &self.path)(source));
+        }
+        if is_new { Ok(self.path.parent().map_or(Ok(()), fsync_directory)?) } else { Ok(()) }
+    }
+
+    /// All lines that can be read, oldest first.
+    pub(super) fn entries(&self) -> Result<Vec<JournalEntry>, Error> {
+        let Some(file) = self.open()? else { return Ok(Vec::new()) };
+        let mut reader = BufReader::new(file);
+        let mut entries = Vec::new();
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = reader.by_ref().take(LINE).read_until(b'\n', &mut line);
+            if read.map_err(Error::io("read", &self.path))? == 0 {
+                return Ok(entries);
+            }
+            entries.extend(parse(&line));
+        }
+    }
+
+    /// The newest lines, oldest first: as many as one message holds.
+    pub(super) fn recent(&self) -> Result<Vec<JournalEntry>, Error> {
+        let mut entries = self.entries()?;
+        let mut room = ANSWER;
+        let fits = |entry: &&JournalEntry| {
+            let size = serde_json::to_vec(entry).map_or(0, |line| line.len());
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        };
+        let kept = entries.iter().rev().take_while(fits).count();
+        Ok(entries.split_off(entries.len() - kept))
+    }
+
+    /// What the end tells. It reads backwards, only as far as is needed.
+    pub(super) fn tail(&self) -> Result<Tail, Error> {
+        let Some(mut file) = self.open()? else { return Ok(Tail::default()) };
+        let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
+        let mut size = PIECE;
+        loop {
+            let bytes = last_bytes(&mut file, length, size).map_err(Error::io("read", &self.path))?;
+            let tail = Tail::of(&bytes, size < length);
+            if size >= length || tail.confirmed.is_some() {
+                return Ok(tail);
+            }
+            size = size.saturating_mul(8);
+        }
+    }
+
+    /// Whether the journal says that this release is confirmed.
+    pub(super) fn confirms(&self, record: &Record) -> Result<bool, Error> {
+        let last = self.entries()?.into_iter().rfind(|entry| entry.record.sequence == record.sequence);
+        Ok(last.is_some_and(|entry| entry.result == Outcome::Confirmed && entry.record == *record))
+    }
+
+    fn open(&self) -> Result<Option<File>, Error> {
+        match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map_err(Error::io("open", &self.path)),
+        }
+    }
+}
+
+impl Tail {
+    fn of(bytes: &[u8], cut: bool) -> Self {
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        if cut {
+            lines.next();
+        }
+        let mut tail = Self::default();
+        for entry in lines.filter_map(parse) {
+            tail.newest_sequence = tail.newest_sequence.max(entry.record.sequence);
+            if entry.result == Outcome::Confirmed {
+                tail.confirmed = Some(entry);
+            }
+        }
+        tail
+    }
+}
+
+fn parse(line: &[u8]) -> Option<JournalEntry> {
+    serde_json::from_slice(line).ok()
+}
+
+fn last_bytes(file: &mut File, length: u64, size: u64) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(length.saturating_sub(size)))?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn is_torn(file: &mut File, length: u64) -> io::Result<bool> {
+    Ok(last_bytes(file, length, 1)?.last().is_some_and(|last| *last != b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use batou_store::Digest;
+
+    fn entry(sequence: u64, result: Outcome) -> JournalEntry {
+        let who = "alice@laptop".to_owned();
+        let record = Record { release: Digest::of(&sequence.to_be_bytes()), sequence, restores: None, who };
+        JournalEntry {
+            record,
+            when: "2026-11-22T17:00:00Z".into(),
+            from: None,
+            to: Some(1),
+            manifest: Digest::of(b"manifest"),
+            result,
+            reason: None,
+            steps: Vec::new(),
+        }
+    }
+
+    fn journal() -> (tempfile::TempDir, Journal) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal { path: folder.path().join("journal") };
+        (folder, journal)
+    }
+
+    #[test]
+    fn a_torn_line_is_no_line_and_the_next_one_is_whole() {
+        let (_folder, journal) = journal();
+        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        let whole = std::fs::read(&journal.path).unwrap();
+        for cut in 1..whole.len() {
+            let torn = [&whole[..], &whole[..cut]].concat();
+            std::fs::write(&journal.path, &torn).unwrap();
+            journal.append(&entry(2, Outcome::WentBack)).unwrap();
+            let sequences: Vec<_> =
+                journal.entries().unwrap().iter().map(|entry| entry.record.sequence).collect();
+            assert_eq!((sequences.first(), sequences.last()), (Some(&1), Some(&2)), "cut at {cut}");
+            assert_eq!(journal.tail().unwrap().newest_sequence, 2);
+        }
+    }
+
+    #[test]
+    fn the_end_tells_the_confirmed_release_however_far_back() {
+        let (_folder, journal) = journal();
+        assert_eq!(journal.tail().unwrap(), Tail::default());
+        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        let mut long = entry(2, Outcome::WentBack);
+        long.reason = Some("x".repeat(5000));
+        for sequence in 2..60 {
+            long.record.sequence = sequence;
+            journal.append(&long).unwrap();
+        }
+        let tail = journal.tail().unwrap();
+        assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
+        assert_eq!(tail.newest_sequence, 59);
+    }
+
+    #[test]
+    fn a_release_that_went_back_later_is_not_confirmed() {
+        let (_folder, journal) = journal();
+        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        let record = entry(1, Outcome::Confirmed).record;
+        assert!(journal.confirms(&record).unwrap());
+        journal.append(&entry(1, Outcome::WentBack)).unwrap();
+        assert!(!journal.confirms(&record).unwrap());
+        assert!(!journal.confirms(&entry(2, Outcome::Confirmed).record).unwrap());
+    }
+}

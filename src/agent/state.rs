@@ -1,0 +1,145 @@
+//! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
+
+use std::path::Path;
+
+use batou_store::{Generations, Lock, ObjectId, Store};
+
+use super::activated::Activated;
+use super::error::Error;
+use super::goback;
+use super::intent::Intent;
+use super::journal::{Journal, Tail};
+use super::release::{Installed, broken_links};
+use super::session::{About, Locked, Session, no_hello};
+use super::target::read_file;
+use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
+
+/// Answers a hello. It never writes.
+pub(super) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error> {
+    if let (Some(about), Some(_)) = (&session.about, &session.locked)
+        && about.hello.target_directory != hello.target_directory
+    {
+        return Err(Error::Protocol("the lock on another target directory is held".into()));
+    }
+    let about = About::new(hello)?;
+    let state = state(&about)?;
+    session.about = Some(about);
+    Ok(Reply::Hello(Box::new(state)))
+}
+
+/// Takes the host's lock, makes the folders that are missing, and takes an interrupted release back.
+pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
+    let about = session.about.as_ref().ok_or_else(no_hello)?;
+    if session.locked.is_some() {
+        return Ok(Reply::Locked(Box::new(state(about)?)));
+    }
+    about.target.create()?;
+    let lock = match acquire(&about.target.lock(), holder)? {
+        Ok(lock) => lock,
+        Err(holder) => return Ok(Reply::Held { holder }),
+    };
+    about.current(&about.generations()?)?;
+    let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
+    let recovered = goback::recover(about, &mut session.connection)?;
+    let state = State { recovered, ..state(about)? };
+    session.locked = Some(Locked { store, leases: Vec::new(), underway: None, _lock: lock });
+    Ok(Reply::Locked(Box::new(state)))
+}
+
+/// The lock, or who has it. A lock on a file that was removed meanwhile, with the rest of what retire removes, is
+/// no lock: then the next file is tried.
+fn acquire(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>, Error> {
+    let text = serde_json::to_string(holder).expect("a holder is plain data");
+    loop {
+        match Lock::try_acquire(path, &text)? {
+            Err(other) => return Ok(Err(serde_json::from_str(&other).ok())),
+            Ok(lock) if read_file(path, 1 << 16)?.is_some_and(|found| found == text.as_bytes()) => {
+                return Ok(Ok(lock));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What the host has.
+pub(super) fn state(about: &About) -> Result<State, Error> {
+    let target = &about.target;
+    let condition = target.condition()?;
+    let generations = about.generations()?;
+    let current = about.current(&generations)?;
+    let tail = Journal::of(target).tail()?;
+    let unfinished = Intent::is_there(target);
+    let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
+    let settled = !unfinished && missing.is_empty() && is_settled(about, current.as_ref(), &tail);
+    Ok(State {
+        user: about.user.name.clone(),
+        current: current.map(|installed| describe(installed, &tail)),
+        newest_sequence: tail.newest_sequence,
+        confirmed: tail.confirmed.map(|entry| entry.record),
+        settled,
+        unfinished,
+        missing,
+        target: condition,
+        free: target.free()?,
+        recovered: Vec::new(),
+    })
+}
+
+fn describe(installed: Installed, tail: &Tail) -> Current {
+    let confirmed = tail.confirmed.as_ref().filter(|entry| entry.manifest == installed.digest);
+    Current {
+        generation: installed.number,
+        manifest: installed.digest,
+        project: installed.manifest.project,
+        environment: installed.manifest.environment,
+        since: confirmed.map(|entry| entry.when.clone()),
+    }
+}
+
+fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId>, Error> {
+    let Some(store) = about.target.existing_store()? else { return Ok(wanted.artifacts.clone()) };
+    let mut missing = Vec::new();
+    for id in &wanted.artifacts {
+        if !store.contains(&ObjectId::Artifact(*id))? {
+            missing.push(*id);
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether the wanted release is in force here with nothing left to do. A record that cannot be read settles nothing:
+/// the switch that follows says what is wrong with it.
+fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
+    let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
+    else {
+        return false;
+    };
+    if current.digest != wanted.manifest || confirmed.record.release != wanted.release {
+        return false;
+    }
+    let Ok(activated) = Activated::load(&about.target) else { return false };
+    current.manifest.components.iter().all(|component| activated.settled(component))
+        && broken_links(&about.target, current.number, &current.manifest).is_empty()
+}
+
+/// The generations of a host, for those who only look.
+pub(super) fn manifest(
+    about: &About,
+    wanted: Option<&batou_store::Digest>,
+) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    let generations = about.generations()?;
+    let found = match wanted {
+        Some(digest) => super::release::find(&generations, digest)?,
+        None => match generations.current()? {
+            Some(number) => Some((number, generations.manifest(number)?)),
+            None => None,
+        },
+    };
+    let Some((number, bytes)) = found else { return Ok(None) };
+    let causes = causes(&generations, number)?;
+    Ok(Some((bytes, causes)))
+}
+
+fn causes(generations: &Generations, number: u64) -> Result<Vec<u8>, Error> {
+    Ok(generations.file(number, super::release::CAUSES)?.unwrap_or_default())
+}

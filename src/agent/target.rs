@@ -1,0 +1,181 @@
+//! The target directory: the names in it that are ours, and whether it can be used.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use batou_store::fs::fsync_directory;
+use batou_store::{Durability, Name, Store};
+use rustix::fs::{Access, access, statvfs};
+
+use super::error::Error;
+use crate::protocol;
+
+/// A target directory, there or not.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    path: PathBuf,
+}
+
+impl Target {
+    /// The path is absolute and says nothing in two ways.
+    pub(super) fn new(path: &str) -> Result<Self, Error> {
+        let plain = path.starts_with('/') && path.len() > 1 && !path.contains('\0');
+        if !plain || path.split('/').any(|part| part == ".." || part == ".") {
+            return Err(Error::Protocol(format!(
+                "{path:?} is no target directory: an absolute path is needed"
+            )));
+        }
+        Ok(Self { path: PathBuf::from(path) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    pub(super) fn generations(&self) -> PathBuf {
+        self.path.join("generations")
+    }
+
+    pub(super) fn states(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    pub(super) fn secrets(&self) -> PathBuf {
+        self.path.join("secrets")
+    }
+
+    /// The component's own data.
+    pub(super) fn state(&self, component: &Name) -> PathBuf {
+        self.states().join(component.as_str())
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    pub(super) fn intent(&self) -> PathBuf {
+        self.path.join("intent.json")
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub(super) fn activated(&self) -> PathBuf {
+        self.path.join("activated.json")
+    }
+
+    /// Whether the agent's user could work here.
+    pub(super) fn condition(&self) -> Result<protocol::Target, Error> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if !metadata.is_dir() => {
+                Err(Error::Target { path: self.path.clone(), problem: "is no directory" })
+            }
+            Ok(_) if may_write(&self.path) => Ok(protocol::Target::Ready),
+            Ok(_) => Ok(protocol::Target::Forbidden),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(protocol::Target::Forbidden),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let makeable = may_write(self.nearest());
+                Ok(if makeable { protocol::Target::Ready } else { protocol::Target::Absent })
+            }
+            Err(source) => Err(Error::io("examine", &self.path)(source)),
+        }
+    }
+
+    /// Free bytes for this user on the filesystem that the target directory is, or will be, on.
+    pub(super) fn free(&self) -> Result<u64, Error> {
+        let path = self.nearest();
+        let free =
+            statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))?;
+        Ok(free.f_bavail.saturating_mul(free.f_frsize))
+    }
+
+    /// The target directory, or the folder nearest to it that is there.
+    fn nearest(&self) -> &Path {
+        self.path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+    }
+
+    /// Makes what is missing of the directory itself; each new folder is on the disk when this returns.
+    pub(super) fn create(&self) -> Result<(), Error> {
+        for path in self.path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+            make_directory(path, 0o755)?;
+        }
+        match access(&self.path, Access::WRITE_OK | Access::EXEC_OK) {
+            Err(error) => Err(Error::io("write to", &self.path)(error.into())),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Makes the folders of the components' own data, as far as they are missing.
+    pub(super) fn create_states<'a>(&self, components: impl Iterator<Item = &'a Name>) -> Result<(), Error> {
+        make_directory(&self.states(), 0o755)?;
+        for component in components {
+            make_directory(&self.state(component), 0o750)?;
+        }
+        Ok(())
+    }
+
+    /// The store as it is, if it is.
+    pub(super) fn existing_store(&self) -> Result<Option<Store>, Error> {
+        Ok(Store::open_existing(&self.store(), Durability::Host)?)
+    }
+
+    /// A full disk's error says where, and how much is there and needed.
+    pub(super) fn explain_full(&self, error: Error, needed: u64) -> Error {
+        if !error.is_full() {
+            return error;
+        }
+        Error::Full {
+            path: self.path.clone(),
+            free: self.free().unwrap_or(0),
+            needed,
+            source: Box::new(error),
+        }
+    }
+}
+
+fn may_write(path: &Path) -> bool {
+    access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// Makes a folder that is not there, durably. A link to a folder is fine.
+fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        other => other.map_err(Error::io("create the folder", path))?,
+    }
+    // The umask may have taken bits away.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(Error::io("set the mode of", path))?;
+    Ok(path.parent().map_or(Ok(()), fsync_directory)?)
+}
+
+/// Removes a file that may be absent, and waits until that has reached the disk.
+pub(super) fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(Error::io("remove", path))?,
+    }
+    Ok(path.parent().map_or(Ok(()), fsync_directory)?)
+}
+
+/// Reads a file of ours, of at most `limit` bytes; `None` where it is absent.
+pub(super) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    use std::io::Read;
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(Error::io("open", path))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
+}

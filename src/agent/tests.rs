@@ -1,0 +1,9 @@
+//! The agent at the other end of two pipes, driven frame by frame.
+#![allow(clippy::unwrap_used)]
+
+mod damage;
+mod failure;
+mod host;
+mod order;
+mod release;
+mod tidying;

@@ -1,0 +1,170 @@
+//! Checking what is on the host against what its manifest says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use batou_store::{Digest, FileHasher, Node, RelPath, Store};
+
+use super::activated::Activated;
+use super::command::Attention;
+use super::connection::Connection;
+use super::error::Error;
+use super::release::{Installed, broken_links};
+use super::session::{About, Session, no_hello};
+use super::step::Convergence;
+use crate::protocol::Reply;
+use crate::release::Manifest;
+
+/// How many problems are told.
+const TOLD: usize = 1000;
+
+/// Whether everything that a manifest needs is here and whole, before it is switched to: only files that look
+/// different from when they were checked out are read, with `recheck` all of them.
+pub(super) fn check_closure(
+    about: &About,
+    store: &Store,
+    manifest: &Manifest,
+    recheck: bool,
+) -> Result<(), Error> {
+    let found = store.verify_artifacts(&manifest.artifacts())?;
+    let mut problems: Vec<_> = found.iter().map(ToString::to_string).collect();
+    if recheck && problems.is_empty() {
+        problems = Check::of(store, manifest)?.problems;
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Damaged { subject: format!("the release in {}", about.target.path().display()), problems })
+}
+
+/// Checks the current generation: every file, every link, and every step's `verify`. Nothing is changed.
+pub(super) fn verify(session: &mut Session) -> Result<Reply, Error> {
+    let about = session.about.as_ref().ok_or_else(no_hello)?;
+    let Some(current) = about.current(&about.generations()?)? else {
+        return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
+    };
+    let mut check = match about.target.existing_store()? {
+        Some(store) => Check::of(&store, &current.manifest)?,
+        None => Check { problems: vec![format!("{} is no store", about.target.store().display())], files: 0 },
+    };
+    check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
+    check.problems.extend(unsettled_steps(about, &mut session.connection, &current)?);
+    check.problems.truncate(TOLD);
+    Ok(Reply::Verified { problems: check.problems, files: check.files })
+}
+
+fn unsettled_steps(
+    about: &About,
+    connection: &mut Connection,
+    current: &Installed,
+) -> Result<Vec<String>, Error> {
+    let mut activated = Activated::load(&about.target)?;
+    let mut problems = Vec::new();
+    for component in &current.manifest.components {
+        for step in &component.steps {
+            if !activated.holds(component, step) {
+                problems.push(format!("step {}/{} has not converged", component.name, step.name));
+            }
+            let attention = Attention::Quiet;
+            let (activated, runs) = (&mut activated, &mut Vec::new());
+            let mut convergence = Convergence { about, connection, attention, activated, runs, sequence: 0 };
+            problems.extend(convergence.check(component, step)?);
+        }
+    }
+    Ok(problems)
+}
+
+/// What a full check of checked-out artifacts found.
+struct Check {
+    problems: Vec<String>,
+    files: u64,
+}
+
+impl Check {
+    /// Reads and hashes every file of the artifacts of a manifest.
+    fn of(store: &Store, manifest: &Manifest) -> Result<Self, Error> {
+        let mut check = Self { problems: Vec::new(), files: 0 };
+        let artifacts: BTreeMap<_, _> =
+            manifest.components.iter().map(|component| (component.artifact, &component.name)).collect();
+        for (id, name) in artifacts {
+            let wanted = store.artifact(&id).and_then(|artifact| store.files(&artifact.tree));
+            match wanted {
+                Ok(wanted) => check.folder(&store.artifact_path(&id, name), &wanted),
+                Err(error) => check.problems.push(Error::from(error).sentence()),
+            }
+        }
+        Ok(check)
+    }
+
+    fn folder(&mut self, folder: &Path, wanted: &BTreeMap<RelPath, Node>) {
+        let known: BTreeSet<_> = wanted.keys().map(|path| folder.join(path.as_str())).collect();
+        let found = walk(folder).into_iter().filter(|path| !known.contains(path));
+        self.problems.extend(found.map(|path| format!("{} does not belong there", path.display())));
+        for (path, node) in wanted {
+            let path = folder.join(path.as_str());
+            self.files += u64::from(matches!(node, Node::File { .. }));
+            if let Some(fault) = fault(&path, node) {
+                self.problems.push(format!("{} {fault}", path.display()));
+            }
+        }
+    }
+}
+
+/// Everything below a folder that is no folder. One that cannot be read has nothing: its files show as missing.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder { folders.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// In which way what is on the disk is not what a node says.
+fn fault(path: &Path, node: &Node) -> Option<String> {
+    match examine(path, node) {
+        Ok(fault) => fault.map(str::to_owned),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is missing".into()),
+        Err(error) => Some(format!("cannot be read: {error}")),
+    }
+}
+
+fn examine(path: &Path, node: &Node) -> io::Result<Option<&'static str>> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok(match node {
+        Node::Directory { .. } => (!metadata.is_dir()).then_some("is no folder"),
+        Node::Symlink { target } => {
+            let same = metadata.is_symlink() && fs::read_link(path)? == Path::new(target);
+            (!same).then_some("is not the link that it should be")
+        }
+        Node::File { .. } if !metadata.is_file() => Some("is no file"),
+        Node::File { mode, .. } if metadata.permissions().mode() & 0o7777 != mode.bits() => {
+            Some("has another mode")
+        }
+        Node::File { digest, size, .. } => {
+            let same = metadata.len() == *size && hash(path)? == *digest;
+            (!same).then_some("has other content")
+        }
+    })
+}
+
+fn hash(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = FileHasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

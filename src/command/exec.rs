@@ -1,0 +1,118 @@
+//! `batou exec`: runs a command on an environment's hosts, as the service user.
+
+use serde::Serialize;
+
+use crate::cli::{ExecArgs, LeaveOut};
+use crate::context::Context;
+use crate::deployment::{Deployment, failed};
+use crate::error::CommandError;
+use crate::fleet::{Member, sort};
+use crate::protocol::{Reply, Request};
+use crate::remote::RemoteError;
+use crate::ui::{Ui, plural, visible};
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    status: i32,
+}
+
+#[derive(Serialize)]
+struct OutputLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    error: bool,
+    line: &'a str,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    deployment.only(&args.host)?;
+    super::block_on(async {
+        let (_, failures) = sort(deployment.fleet.states().await);
+        if !failures.is_empty() {
+            return Err(failed("cannot be asked; nothing was run", failures));
+        }
+        let width = deployment.fleet.hosts().iter().map(String::len).max().unwrap_or(0);
+        let ui = &context.ui;
+        let answers = deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
+        let (statuses, failures) = sort(answers);
+        for (host, status) in &statuses {
+            ui.json(&Line { kind: "exited", host, status: *status });
+        }
+        if !failures.is_empty() {
+            return Err(failed("did not finish the command", failures));
+        }
+        let bad: Vec<_> = statuses.iter().filter(|(_, status)| **status != 0).collect();
+        if bad.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<_> = bad.iter().map(|(host, status)| format!("  {host}: status {status}")).collect();
+        let count = plural(bad.len(), "host");
+        Err(CommandError::failed(format!("the command failed on {count}:\n{}", lines.join("\n"))))
+    })
+}
+
+async fn execute(member: &mut Member, args: &ExecArgs, ui: &Ui, width: usize) -> Result<i32, RemoteError> {
+    let host = member.route.host.clone();
+    let (mut out, mut err) = (Lines::new(ui, &host, width, false), Lines::new(ui, &host, width, true));
+    let mut answer = member.ask(&Request::Exec { command: args.command.clone() }, &[]).await?;
+    loop {
+        match answer {
+            (Reply::Output { error }, bytes) => if error { &mut err } else { &mut out }.push(&bytes),
+            (Reply::Exited { status }, _) => return Ok(status),
+            _ => return Err(RemoteError::Protocol),
+        }
+        answer = member.receive().await?;
+    }
+}
+
+/// Shows output line by line, each behind its host's name.
+struct Lines<'a> {
+    ui: &'a Ui,
+    host: &'a str,
+    width: usize,
+    error: bool,
+    rest: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    /// A line longer than this is shown in parts.
+    const LONGEST: usize = 64 << 10;
+
+    fn new(ui: &'a Ui, host: &'a str, width: usize, error: bool) -> Self {
+        Lines { ui, host, width, error, rest: Vec::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            self.show(&line[..end]);
+        }
+        if self.rest.len() > Self::LONGEST {
+            let line = std::mem::take(&mut self.rest);
+            self.show(&line);
+        }
+    }
+
+    fn show(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let (host, error, width) = (self.host, self.error, self.width);
+        self.ui.json(&OutputLine { kind: "output", host, error, line: &line });
+        self.ui.line(&format!("{host:width$}  {}", visible(&line)));
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        if !self.rest.is_empty() {
+            self.show(&self.rest);
+        }
+    }
+}

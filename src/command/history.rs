@@ -1,0 +1,82 @@
+//! `batou history`: the releases that an environment's hosts remember.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::cli::{HistoryArgs, LeaveOut};
+use crate::context::Context;
+use crate::deployment::Deployment;
+use crate::error::CommandError;
+use crate::fleet::history::Past;
+use crate::protocol::{JournalEntry, Outcome};
+use crate::ui::visible;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sequence: u64,
+    when: &'a str,
+    hosts: &'a BTreeMap<String, JournalEntry>,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    deployment.only(&args.host)?;
+    super::block_on(async {
+        deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
+        let history = deployment.history().await?;
+        deployment.fleet.abandon();
+        let current = history.current().map(|past| past.record.sequence);
+        for past in history.releases().rev() {
+            context.ui.json(&Line {
+                kind: "release",
+                sequence: past.record.sequence,
+                when: &past.when,
+                hosts: &past.hosts,
+            });
+            context.ui.line(&describe(past, current == Some(past.record.sequence)));
+            tell_failures(context, past);
+        }
+        if current.is_none() {
+            context.ui.line("nothing has been released here yet");
+        }
+        Ok(())
+    })
+}
+
+fn describe(past: &Past, is_current: bool) -> String {
+    let record = &past.record;
+    let mark = if is_current { "*" } else { " " };
+    let back = record.restores.map_or(String::new(), |sequence| format!(", back to {sequence}"));
+    let outcome = if past.is_confirmed() { String::new() } else { ", failed".to_owned() };
+    let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
+    let when = past.when.replace('T', " ");
+    format!(
+        "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{outcome}",
+        record.sequence,
+        record.release.short(),
+        visible(&record.who)
+    )
+}
+
+/// Why a release failed, and with `--verbose` what its steps printed.
+fn tell_failures(context: &Context, past: &Past) {
+    for (host, entry) in &past.hosts {
+        if entry.result != Outcome::Confirmed {
+            let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was confirmed");
+            context.ui.line(&format!("        {host}: {}", visible(reason)));
+        }
+        for run in &entry.steps {
+            let status = run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
+            let name = visible(&format!("{host}/{}: {} {}", run.component, run.step, run.command));
+            context.ui.detail(&format!("        {name}: {status}"));
+            for line in visible(run.output.trim_end()).lines() {
+                context.ui.detail(&format!("          | {line}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `batou retire`: removes from a host what batou made there, and has the other hosts forget it.
+
+use batou_environments::{Host, Settings};
+
+use crate::cli::{LeaveOut, RetireArgs};
+use crate::context::Context;
+use crate::deployment::{Deployment, failed, holder};
+use crate::error::CommandError;
+use crate::fleet::{Member, sort};
+use crate::guard;
+use crate::protocol::{Record, Request};
+
+/// Runs the command.
+pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    guard::confirm(&settings, args.locking.yes, &context.ui)?;
+    let host = find(&settings, &hosts, &args.host)?;
+    super::block_on(async {
+        let mut deployment = Deployment::new(context, settings.clone(), &[host], &LeaveOut::default())?;
+        deployment.states(&LeaveOut::default()).await?;
+        deployment.lock(&holder(), &args.locking).await?;
+        let request = Request::Retire { purge: args.purge };
+        let (_, failures) = sort(deployment.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
+        if !failures.is_empty() {
+            return Err(failed("could not be retired", failures));
+        }
+        let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+        context.ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        context.ui.json(&serde_json::json!({ "type": "retired", "host": args.host, "purged": args.purge }));
+        let others: Vec<Host> = hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
+        if !others.is_empty() {
+            let mut others = Deployment::new(context, settings, &others, &LeaveOut::default())?;
+            others.forget(args).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The host as the environment has it, or as it would be there: like the others, under its own name.
+fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
+    if let Some(host) = hosts.iter().find(|host| host.name == name) {
+        return Ok(Host { ignored: false, ..host.clone() });
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if name.is_empty() || name.starts_with('-') || !name.bytes().all(plain) {
+        return Err(CommandError::usage(format!("{name:?} is no name of a host")));
+    }
+    let like = hosts.first().ok_or_else(|| {
+        CommandError::input(format!("environment {} has no hosts, so there is none to be like", settings.name))
+    })?;
+    let domain = settings.host_domain.as_deref().filter(|_| !name.contains('.'));
+    let fqdn = domain.map_or_else(|| name.to_owned(), |domain| format!("{name}.{domain}"));
+    Ok(Host { name: name.to_owned(), address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })
+}
+
+impl Deployment<'_> {
+    /// Journals on the hosts that stay that the environment no longer has the retired one.
+    async fn forget(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
+        let states = self.states(&LeaveOut::default()).await?;
+        let newest = states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
+        let Some(last) = newest.filter(|record| record.hosts.contains(&args.host)).cloned() else {
+            return Ok(());
+        };
+        let holder = holder();
+        let states = self.lock(&holder, &args.locking).await?;
+        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let record = Record {
+            sequence,
+            restores: Some(last.restores.unwrap_or(last.sequence)),
+            who: format!("{}@{}", holder.user, holder.machine),
+            hosts: last.hosts.into_iter().filter(|host| *host != args.host).collect(),
+            release: last.release,
+        };
+        let request = Request::Confirm { record, keep: self.settings.keep };
+        let confirm = async |member: &mut Member| match states.get(&member.route.host) {
+            Some(state) if state.confirmed.is_some() => member.tell(&request).await,
+            _ => Ok(()),
+        };
+        let (_, failures) = sort(self.fleet.each(confirm).await);
+        if failures.is_empty() { Ok(()) } else { Err(failed("could not be told that the host is gone", failures)) }
+    }
+}

@@ -1,0 +1,141 @@
+//! `batou rollback`: puts back what was released before. Nothing is evaluated; the hosts know what they had.
+
+use std::collections::BTreeMap;
+
+use batou_store::Digest;
+
+use crate::cli::RollbackArgs;
+use crate::context::Context;
+use crate::deployment::{Deployment, failed};
+use crate::error::{CommandError, Kind};
+use crate::fleet::history::{History, Past};
+use crate::fleet::transaction::HostOrder;
+use crate::fleet::{Member, sort};
+use crate::guard;
+use crate::protocol::{Reply, Request};
+use crate::release::{Manifest, step_fingerprint};
+use crate::releasing::Intended;
+use crate::remote::RemoteError;
+
+/// Runs the command.
+pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    guard::confirm(&settings, args.locking.yes, &context.ui)?;
+    let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
+    super::block_on(rollback(deployment, args))
+}
+
+async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result<(), CommandError> {
+    deployment.only(&args.host)?;
+    let states = deployment.states(&args.leave_out).await?;
+    let history = deployment.history().await?;
+    let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
+    let target = found.map_err(|error| CommandError::from_error(Kind::Failed, error))?.clone();
+    let manifests = history.manifests(target.record.sequence);
+    stay(&mut deployment, &manifests);
+    let hosts = deployment.past_manifests(&manifests).await?;
+    if !args.force {
+        deployment.refuse_irreversible(&history, &target, &hosts).await?;
+    }
+    let intended = Intended {
+        release: target.record.release,
+        hosts,
+        members: target.record.hosts.clone(),
+        restores: Some(target.record.sequence),
+        recheck: false,
+        expected: None,
+    };
+    deployment.release(intended, &states, &args.locking).await
+}
+
+/// Leaves out the hosts that had nothing then, and names the others that are gone.
+fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<String, Digest>) {
+    let ui = &deployment.context.ui;
+    let new: Vec<_> = deployment.fleet.hosts().into_iter().filter(|host| !manifests.contains_key(host)).collect();
+    for host in &new {
+        ui.notice(&format!("{host} had no release then, and stays as it is"));
+    }
+    deployment.fleet.leave_out(new);
+}
+
+impl Deployment<'_> {
+    /// The journals of all hosts.
+    pub async fn history(&mut self) -> Result<History, CommandError> {
+        let ask = async |member: &mut Member| match member.ask(&Request::Journal, &[]).await?.0 {
+            Reply::Journal { entries } => Ok(entries),
+            _ => Err(RemoteError::Protocol),
+        };
+        let (journals, failures) = sort(self.fleet.each(ask).await);
+        if failures.is_empty() { Ok(History::read(journals)) } else { Err(failed("have no readable journal", failures)) }
+    }
+
+    /// The manifests of then, as the hosts still have them.
+    async fn past_manifests(
+        &mut self,
+        manifests: &BTreeMap<String, Digest>,
+    ) -> Result<BTreeMap<String, HostOrder>, CommandError> {
+        let fetch = async |member: &mut Member| match manifests.get(&member.route.host) {
+            Some(digest) => member.manifest(Some(*digest)).await,
+            None => Ok(None),
+        };
+        let (found, failures) = sort(self.fleet.each(fetch).await);
+        if !failures.is_empty() {
+            return Err(failed("cannot tell what they had", failures));
+        }
+        let gone: Vec<_> = found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
+        if !gone.is_empty() {
+            let message = format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
+            return Err(CommandError::failed(message).hint("check out the commit of then and `batou switch` it"));
+        }
+        Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
+    }
+
+    /// An irreversible step that ran since, and is not a part of the release to be put back, stops the rollback.
+    async fn refuse_irreversible(
+        &mut self,
+        history: &History,
+        target: &Past,
+        hosts: &BTreeMap<String, HostOrder>,
+    ) -> Result<(), CommandError> {
+        let sequence = target.record.sequence;
+        let look = async |member: &mut Member| {
+            let host = member.route.host.clone();
+            let mut later = Vec::new();
+            for digest in history.since(sequence, &host) {
+                later.extend(member.manifest(Some(digest)).await?.map(|order| order.manifest));
+            }
+            Ok(hosts.get(&host).map(|order| irreversible(&order.manifest, &later)).unwrap_or_default())
+        };
+        let (found, failures) = sort(self.fleet.each(look).await);
+        if !failures.is_empty() {
+            return Err(failed("cannot tell what they had since", failures));
+        }
+        let steps: Vec<_> = found
+            .iter()
+            .flat_map(|(host, steps)| steps.iter().map(move |step| format!("  {host}/{step}")))
+            .collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let message = format!("steps have run since that cannot be undone:\n{}", steps.join("\n"));
+        Err(CommandError::failed(message).hint("go back all the same with --force"))
+    }
+}
+
+/// The irreversible steps of the later manifests that the earlier one has not.
+fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<String> {
+    let had = |component: &str, fingerprint: Digest| {
+        let component = earlier.component(component);
+        component.is_some_and(|found| found.steps.iter().any(|step| step_fingerprint(step) == fingerprint))
+    };
+    let mut found = Vec::new();
+    for component in later.iter().flat_map(|manifest| &manifest.components) {
+        for step in component.steps.iter().filter(|step| step.irreversible) {
+            let name = format!("{}: {}", component.name, step.name);
+            if !had(component.name.as_str(), step_fingerprint(step)) && !found.contains(&name) {
+                found.push(name);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,100 @@
+//! `batou status`: what each host has, since when, and whether it can be reached.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::cli::{LeaveOut, StatusArgs};
+use crate::context::Context;
+use crate::deployment::{Deployment, chain};
+use crate::error::CommandError;
+use crate::fleet::sort;
+use crate::protocol::State;
+use crate::ui::{bytes, visible};
+
+#[derive(Serialize)]
+struct HostStatus<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    reachable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// It has an older release than another host.
+    behind: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    state: Option<&'a State>,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
+    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    super::block_on(async {
+        let (states, failures) = sort(deployment.fleet.states().await);
+        let newest = states.values().filter_map(sequence).max();
+        let width = states.keys().chain(failures.keys()).map(String::len).max().unwrap_or(0);
+        let mut lines = BTreeMap::new();
+        for (host, state) in &states {
+            let behind = sequence(state) < newest;
+            context.ui.json(&status(host, Ok(state), behind));
+            lines.insert(host, describe(state, behind));
+        }
+        for (host, error) in &failures {
+            context.ui.json(&status(host, Err(chain(error)), false));
+            lines.insert(host, format!("not reachable: {}", chain(error)));
+        }
+        for (host, line) in lines {
+            context.ui.line(&format!("{host:width$}  {line}"));
+        }
+        deployment.name_retirable(&states, &hosts);
+        deployment.fleet.abandon();
+        let count = failures.len();
+        if count == 0 { Ok(()) } else { Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len()))) }
+    })
+}
+
+fn status<'a>(host: &'a str, state: Result<&'a State, String>, behind: bool) -> HostStatus<'a> {
+    let reachable = state.is_ok();
+    let (state, error) = match state {
+        Ok(state) => (Some(state), None),
+        Err(error) => (None, Some(error)),
+    };
+    HostStatus { kind: "status", host, reachable, error, behind, state }
+}
+
+fn sequence(state: &State) -> Option<u64> {
+    state.confirmed.as_ref().map(|record| record.sequence)
+}
+
+fn describe(state: &State, behind: bool) -> String {
+    let (Some(current), Some(record)) = (&state.current, &state.confirmed) else {
+        return "no release yet".to_owned();
+    };
+    let mut text = format!("release {} ({}), generation {}", record.sequence, record.release.short(), current.generation);
+    if let Some(age) = current.since.as_deref().and_then(age) {
+        text.push_str(&format!(", {age} ago by {}", visible(&record.who)));
+    }
+    if behind {
+        text.push_str(", behind");
+    }
+    if state.unfinished {
+        text.push_str(", a release is under way or was interrupted");
+    }
+    text.push_str(&format!(", {} free", bytes(state.free)));
+    text
+}
+
+/// How long ago a time was, in its largest unit.
+pub fn age(when: &str) -> Option<String> {
+    let then: Timestamp = when.parse().ok()?;
+    let passed = Timestamp::now().duration_since(then).max(SignedDuration::ZERO);
+    let (hours, minutes) = (passed.as_hours(), passed.as_mins());
+    Some(match (hours, minutes) {
+        (48.., _) => format!("{} d", hours / 24),
+        (1.., _) => format!("{hours} h"),
+        (_, 1..) => format!("{minutes} min"),
+        _ => format!("{} s", passed.as_secs()),
+    })
+}

@@ -1,0 +1,138 @@
+//! `batou switch`: releases an environment to its hosts.
+
+use std::collections::BTreeMap;
+
+use batou_environments::{Host, Settings};
+use batou_store::Digest;
+
+use crate::build::{Built, HostRelease, build};
+use crate::cli::{Diff, SwitchArgs};
+use crate::context::Context;
+use crate::deployment::Deployment;
+use crate::error::CommandError;
+use crate::fleet::transaction::HostOrder;
+use crate::guard;
+use crate::protocol::{State, Wanted};
+use crate::records::Record;
+use crate::releasing::Intended;
+use crate::resolver::SystemDns;
+use crate::saved_plan::{SavedHost, SavedPlan};
+
+/// Runs the command.
+pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {
+    let project = context.project()?;
+    let (settings, hosts) = batou_environments::settings(project, &args.environment)?;
+    if args.dry_run {
+        return super::plan::show(context, settings, &hosts, &args.leave_out, Diff::Full);
+    }
+    guard::confirm(&settings, args.locking.yes, &context.ui)?;
+    super::block_on(switch(context, args, settings, hosts))
+}
+
+async fn switch(
+    context: &Context,
+    args: &SwitchArgs,
+    settings: Settings,
+    hosts: Vec<Host>,
+) -> Result<(), CommandError> {
+    let mut deployment = Deployment::new(context, settings.clone(), &hosts, &args.leave_out)?;
+    // The hosts are called while the configuration is evaluated: both take about as long.
+    deployment.fleet.call();
+    guard::check_repository(&context.project()?.root, &settings, args.dirty, &context.ui)?;
+    let wanted = match &args.plan {
+        Some(file) => Wish::planned(SavedPlan::read(file)?, &deployment)?,
+        None => Wish::built(deployment.build()?),
+    };
+    deployment.want(&wanted.hosts, wanted.release);
+    let states = deployment.states(&args.leave_out).await?;
+    if !args.recheck && wanted.expected.is_none() && is_settled(&states) {
+        return up_to_date(deployment, wanted.release);
+    }
+    let intended = Intended {
+        release: wanted.release,
+        hosts: wanted.hosts,
+        members: hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect(),
+        restores: None,
+        recheck: args.recheck,
+        expected: wanted.expected,
+    };
+    deployment.release(intended, &states, &args.locking).await
+}
+
+/// What is to be released: built just now, or planned before.
+struct Wish {
+    release: Digest,
+    hosts: BTreeMap<String, HostOrder>,
+    expected: Option<BTreeMap<String, Option<Digest>>>,
+    /// Protects what was built from collection.
+    _built: Option<Built>,
+}
+
+impl Wish {
+    fn built(built: Built) -> Self {
+        Wish { release: built.release.id(), hosts: orders(&built), expected: None, _built: Some(built) }
+    }
+
+    fn planned(plan: SavedPlan, deployment: &Deployment<'_>) -> Result<Self, CommandError> {
+        let (project, environment) = (&deployment.context.project()?.name, &deployment.settings.name);
+        if plan.release.project != *project || plan.release.environment != *environment {
+            let message = format!(
+                "the plan is for {} of project {}, not for {environment} of {project}",
+                plan.release.environment, plan.release.project
+            );
+            return Err(CommandError::usage(message));
+        }
+        let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
+        let order = |(host, saved): (String, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
+        let release = plan.release.id();
+        Ok(Wish { release, hosts: plan.hosts.into_iter().map(order).collect(), expected: Some(expected), _built: None })
+    }
+}
+
+/// What each host gets of what was built.
+pub fn orders(built: &Built) -> BTreeMap<String, HostOrder> {
+    let order = |(host, release): (&String, &HostRelease)| {
+        (host.clone(), HostOrder::new(release.manifest.clone(), &release.causes))
+    };
+    built.hosts.iter().map(order).collect()
+}
+
+/// Whether every host has the wanted release and nothing left to do.
+fn is_settled(states: &BTreeMap<String, State>) -> bool {
+    !states.is_empty() && states.values().all(|state| state.settled)
+}
+
+fn up_to_date(deployment: Deployment<'_>, release: Digest) -> Result<(), CommandError> {
+    let ui = &deployment.context.ui;
+    let environment = &deployment.settings.name;
+    ui.json(&serde_json::json!({
+        "type": "release", "environment": environment, "release": release, "changed": false,
+    }));
+    ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
+    deployment.fleet.abandon();
+    Ok(())
+}
+
+impl Deployment<'_> {
+    /// Evaluates the environment, builds it into the controller's store and records the result there.
+    pub fn build(&self) -> Result<Built, CommandError> {
+        // A thread of its own: the resolver of names runs a runtime, which cannot be done on a runtime's thread.
+        std::thread::scope(|scope| {
+            let built = scope.spawn(|| {
+                let evaluation = self.context.evaluate(&self.settings.name, &SystemDns::default())?;
+                let built = build(&evaluation, self.context.store()?, &self.context.ui.progress())?;
+                self.context.records()?.save(&Record::of(&built, self.settings.keep))?;
+                Ok(built)
+            });
+            built.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Tells the hosts which release they are asked about.
+    pub fn want(&mut self, hosts: &BTreeMap<String, HostOrder>, release: Digest) {
+        for (host, order) in hosts {
+            let artifacts = order.manifest.artifacts();
+            self.fleet.want(host, Wanted { release, manifest: order.digest, artifacts });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The order in which components are activated, over all hosts: providers before requirers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::release::{Instance, Manifest};
+
+/// What is still to be activated, and what each instance waits for.
+#[derive(Debug)]
+pub struct Schedule {
+    waiting: BTreeMap<Instance, BTreeSet<Instance>>,
+    /// The instances' place in their host's manifest: ties on one host go by it.
+    rank: BTreeMap<Instance, usize>,
+}
+
+impl Schedule {
+    /// Plans the `pending` instances along the dependencies in the manifests of all hosts that take part. An instance
+    /// with nothing to run still stands between those before and those after it.
+    pub fn new<'m>(
+        manifests: impl IntoIterator<Item = &'m Manifest>,
+        pending: &BTreeSet<Instance>,
+    ) -> Self {
+        let (mut after, mut rank) = (BTreeMap::new(), BTreeMap::new());
+        for manifest in manifests {
+            for (place, component) in manifest.components.iter().enumerate() {
+                let component_name = component.name.as_str().to_owned();
+                let instance = Instance { host: manifest.host.clone(), component: component_name };
+                rank.insert(instance.clone(), place);
+                after.insert(instance, &component.after);
+            }
+        }
+        let waits = |instance: &Instance| (instance.clone(), nearest(instance, &after, pending));
+        Schedule { waiting: pending.iter().map(waits).collect(), rank }
+    }
+
+    /// Whether everything has been handed out and finished.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The next instance of each host that is not `busy`, among those that wait for nothing.
+    pub fn ready(&self, busy: &BTreeSet<String>) -> BTreeMap<String, Instance> {
+        let mut chosen: BTreeMap<String, Instance> = BTreeMap::new();
+        let free = self.waiting.iter().filter(|(instance, before)| before.is_empty() && !busy.contains(&instance.host));
+        for (instance, _) in free {
+            let better = chosen.get(&instance.host).is_none_or(|other| self.rank(instance) < self.rank(other));
+            if better {
+                chosen.insert(instance.host.clone(), instance.clone());
+            }
+        }
+        chosen
+    }
+
+    /// The instance has converged: what waited for it may come.
+    pub fn finish(&mut self, done: &Instance) {
+        self.waiting.remove(done);
+        for before in self.waiting.values_mut() {
+            before.remove(done);
+        }
+    }
+
+    /// What is left, for a message about a cycle.
+    pub fn rest(&self) -> Vec<String> {
+        self.waiting.keys().map(ToString::to_string).collect()
+    }
+
+    fn rank(&self, instance: &Instance) -> usize {
+        self.rank.get(instance).copied().unwrap_or(usize::MAX)
+    }
+}
+
+/// The nearest pending instances before `instance`, through those with nothing to do.
+fn nearest(
+    instance: &Instance,
+    after: &BTreeMap<Instance, &BTreeSet<Instance>>,
+    pending: &BTreeSet<Instance>,
+) -> BTreeSet<Instance> {
+    let (mut found, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![instance]);
+    while let Some(next) = open.pop() {
+        for before in after.get(next).into_iter().copied().flatten() {
+            if pending.contains(before) {
+                found.insert(before.clone());
+            } else if seen.insert(before) {
+                open.push(before);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use batou_store::{ArtifactId, Digest, Name};
+
+    use super::*;
+    use crate::release::{Component, MANIFEST_FORMAT};
+
+    fn instance(text: &str) -> Instance {
+        let (host, component) = text.split_once('/').unwrap();
+        Instance { host: host.into(), component: component.into() }
+    }
+
+    fn manifest(host: &str, components: &[(&str, &[&str])]) -> Manifest {
+        let component = |(name, after): &(&str, &[&str])| Component {
+            name: Name::new(*name).unwrap(),
+            artifact: ArtifactId::from(Digest::of(b"")),
+            after: after.iter().map(|text| instance(text)).collect(),
+            steps: Vec::new(),
+        };
+        Manifest {
+            format: MANIFEST_FORMAT,
+            project: "p".into(),
+            environment: "e".into(),
+            host: host.into(),
+            components: components.iter().map(component).collect(),
+        }
+    }
+
+    fn run(schedule: &mut Schedule) -> Vec<String> {
+        let mut order = Vec::new();
+        while let Some(next) = schedule.ready(&BTreeSet::new()).into_values().next() {
+            schedule.finish(&next);
+            order.push(next.to_string());
+        }
+        order
+    }
+
+    #[test]
+    fn a_provider_on_another_host_comes_first_even_through_one_with_nothing_to_do() {
+        let lb = manifest("a", &[("proxy", &["b/app"])]);
+        let app = manifest("b", &[("app", &["c/db"])]);
+        let db = manifest("c", &[("db", &[])]);
+        let pending = [instance("a/proxy"), instance("c/db")].into_iter().collect();
+        let mut schedule = Schedule::new([&lb, &app, &db], &pending);
+        assert_eq!(run(&mut schedule), ["c/db", "a/proxy"]);
+    }
+
+    #[test]
+    fn a_host_goes_in_the_order_of_its_manifest() {
+        let host = manifest("a", &[("zeta", &[]), ("alpha", &[])]);
+        let pending = [instance("a/alpha"), instance("a/zeta")].into_iter().collect();
+        assert_eq!(run(&mut Schedule::new([&host], &pending)), ["a/zeta", "a/alpha"]);
+    }
+
+    #[test]
+    fn a_busy_host_gets_nothing_more() {
+        let host = manifest("a", &[("x", &[]), ("y", &[])]);
+        let pending = [instance("a/x"), instance("a/y")].into_iter().collect();
+        let schedule = Schedule::new([&host], &pending);
+        assert!(schedule.ready(&BTreeSet::from(["a".to_owned()])).is_empty());
+    }
+
+    #[test]
+    fn a_cycle_leaves_a_rest_and_ends() {
+        let host = manifest("a", &[("x", &["a/y"]), ("y", &["a/x"])]);
+        let pending = [instance("a/x"), instance("a/y")].into_iter().collect();
+        let mut schedule = Schedule::new([&host], &pending);
+        assert!(run(&mut schedule).is_empty());
+        assert_eq!(schedule.rest(), ["a/x", "a/y"]);
+    }
+}

@@ -1,0 +1,240 @@
+//! The journals of all hosts, read together: which releases an environment has had, and which one a rollback means.
+
+use std::collections::BTreeMap;
+
+use batou_store::Digest;
+
+use crate::protocol::{JournalEntry, Outcome, Record};
+
+/// One release of an environment, as the hosts remember it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The release.
+    pub record: Record,
+    /// When it ended on the host that was first.
+    pub when: String,
+    /// How it ended on each host that took part; after a retry the last word counts.
+    pub hosts: BTreeMap<String, JournalEntry>,
+}
+
+impl Past {
+    /// Whether it was in force on any host.
+    pub fn is_confirmed(&self) -> bool {
+        self.hosts.values().any(|entry| entry.result == Outcome::Confirmed)
+    }
+}
+
+/// All releases that any host remembers, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    by_sequence: BTreeMap<u64, Past>,
+}
+
+/// Why a release to go back to cannot be named.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// Nothing was ever released.
+    #[error("nothing has been released here yet")]
+    Empty,
+    /// There is none before the current one.
+    #[error("there is no confirmed release before the current one ({current})")]
+    Oldest {
+        /// The current one, for people.
+        current: String,
+    },
+    /// No such release.
+    #[error("no confirmed release is called {wanted:?}; see `batou history`")]
+    NotFound {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// More than one.
+    #[error("{wanted:?} names {count} releases: give more digits, or the release's number")]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// How many fit.
+        count: usize,
+    },
+}
+
+impl History {
+    /// Reads the journals together.
+    pub fn read(journals: BTreeMap<String, Vec<JournalEntry>>) -> Self {
+        let mut by_sequence: BTreeMap<u64, Past> = BTreeMap::new();
+        for (host, entry) in journals.into_iter().flat_map(|(host, entries)| {
+            entries.into_iter().map(move |entry| (host.clone(), entry))
+        }) {
+            let past = by_sequence.entry(entry.record.sequence).or_insert_with(|| Past {
+                record: entry.record.clone(),
+                when: entry.when.clone(),
+                hosts: BTreeMap::new(),
+            });
+            past.when = past.when.clone().min(entry.when.clone());
+            past.hosts.insert(host, entry);
+        }
+        History { by_sequence }
+    }
+
+    /// All releases, oldest first.
+    pub fn releases(&self) -> impl DoubleEndedIterator<Item = &Past> {
+        self.by_sequence.values()
+    }
+
+    /// The release in force.
+    pub fn current(&self) -> Option<&Past> {
+        self.confirmed().next_back()
+    }
+
+    /// The newest sequence, confirmed or not.
+    pub fn newest_sequence(&self) -> u64 {
+        self.by_sequence.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// The release that was confirmed before the one in force. A rollback stands where the release stands that it
+    /// restored, so that one rollback after another goes further back.
+    pub fn previous(&self) -> Result<&Past, HistoryError> {
+        let current = self.current().ok_or(HistoryError::Empty)?;
+        let position = origin(current);
+        let before = self.confirmed().rev().find(|past| {
+            past.record.sequence < position && past.record.release != current.record.release
+        });
+        let found = before.and_then(|past| self.by_sequence.get(&origin(past)));
+        found.ok_or_else(|| HistoryError::Oldest {
+            current: format!("{}, {}", current.record.sequence, current.record.release.short()),
+        })
+    }
+
+    /// The confirmed release with this number, or whose id begins so.
+    pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
+        let by_number = wanted.parse().ok().and_then(|sequence: u64| self.by_sequence.get(&sequence));
+        if let Some(past) = by_number.filter(|past| past.is_confirmed()) {
+            return self.by_sequence.get(&origin(past)).ok_or(HistoryError::NotFound { wanted: wanted.into() });
+        }
+        let fits = |past: &&Past| past.record.release.to_string().starts_with(wanted);
+        let mut found: BTreeMap<Digest, &Past> = BTreeMap::new();
+        for past in self.confirmed().filter(|past| past.record.restores.is_none()).filter(fits) {
+            found.insert(past.record.release, past);
+        }
+        match (found.len(), found.into_values().next()) {
+            (1, Some(past)) if wanted.len() >= 4 => Ok(past),
+            (0 | 1, _) => Err(HistoryError::NotFound { wanted: wanted.into() }),
+            (count, _) => Err(HistoryError::Ambiguous { wanted: wanted.into(), count }),
+        }
+    }
+
+    /// The manifest that each host had when the release of this number was in force. Hosts that had none
+    /// are not in it.
+    pub fn manifests(&self, sequence: u64) -> BTreeMap<String, Digest> {
+        let mut manifests = BTreeMap::new();
+        for past in self.by_sequence.range(..=sequence).map(|(_, past)| past) {
+            let confirmed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Confirmed);
+            manifests.extend(confirmed.map(|(host, entry)| (host.clone(), entry.manifest)));
+        }
+        manifests
+    }
+
+    /// The manifests that a host has had after the release of this number, oldest first.
+    pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
+        let later = self.by_sequence.range(sequence + 1..).filter_map(|(_, past)| past.hosts.get(host));
+        later.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
+    }
+
+    fn confirmed(&self) -> impl DoubleEndedIterator<Item = &Past> {
+        self.by_sequence.values().filter(|past| past.is_confirmed())
+    }
+}
+
+/// The number of the release whose configuration this one is.
+fn origin(past: &Past) -> u64 {
+    past.record.restores.unwrap_or(past.record.sequence)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, release: &str, restores: Option<u64>, result: Outcome) -> JournalEntry {
+        JournalEntry {
+            record: Record {
+                release: Digest::of(release.as_bytes()),
+                sequence,
+                restores,
+                who: "a@b".into(),
+                hosts: vec!["h1".into()],
+            },
+            when: format!("2026-01-{sequence:02}T00:00:00Z"),
+            from: None,
+            to: Some(sequence),
+            manifest: Digest::of(release.as_bytes()),
+            result,
+            reason: None,
+            steps: Vec::new(),
+        }
+    }
+
+    fn history(entries: &[(u64, &str, Option<u64>)]) -> History {
+        let entries = entries.iter().map(|(sequence, release, restores)| {
+            entry(*sequence, release, *restores, Outcome::Confirmed)
+        });
+        History::read(BTreeMap::from([("h1".into(), entries.collect())]))
+    }
+
+    fn previous(entries: &[(u64, &str, Option<u64>)]) -> Option<u64> {
+        history(entries).previous().ok().map(|past| past.record.sequence)
+    }
+
+    #[test]
+    fn one_rollback_after_another_goes_further_back() {
+        let mut entries = vec![(1, "a", None), (2, "b", None), (3, "c", None)];
+        assert_eq!(previous(&entries), Some(2));
+        entries.push((4, "b", Some(2)));
+        assert_eq!(previous(&entries), Some(1));
+        entries.push((5, "a", Some(1)));
+        assert_eq!(previous(&entries), None);
+    }
+
+    #[test]
+    fn a_release_after_a_rollback_goes_back_to_what_the_rollback_restored() {
+        let entries = [(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "c", None)];
+        assert_eq!(previous(&entries), Some(1));
+    }
+
+    #[test]
+    fn failed_releases_do_not_count() {
+        let mut history = history(&[(1, "a", None), (3, "c", None)]);
+        let failed = entry(2, "b", None, Outcome::WentBack);
+        let hosts = BTreeMap::from([("h1".to_owned(), failed.clone())]);
+        history.by_sequence.insert(2, Past { record: failed.record, when: failed.when, hosts });
+        assert_eq!(history.previous().unwrap().record.sequence, 1);
+        assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_host_that_took_no_part_keeps_what_it_had() {
+        let first = entry(1, "a", None, Outcome::Confirmed);
+        let second = entry(2, "b", None, Outcome::Confirmed);
+        let journals = BTreeMap::from([
+            ("h1".to_owned(), vec![first.clone(), second.clone()]),
+            ("h2".to_owned(), vec![first.clone()]),
+            ("h3".to_owned(), vec![second.clone()]),
+        ]);
+        let history = History::read(journals);
+        let then = history.manifests(1);
+        assert_eq!(then.get("h1"), Some(&first.manifest));
+        assert_eq!(then.get("h2"), Some(&first.manifest));
+        assert_eq!(then.get("h3"), None);
+        assert_eq!(history.since(1, "h1"), [second.manifest]);
+    }
+
+    #[test]
+    fn a_release_is_found_by_number_and_by_the_start_of_its_id() {
+        let history = history(&[(1, "a", None), (2, "b", None), (3, "a", Some(1))]);
+        let id = Digest::of(b"b").to_string();
+        assert_eq!(history.find(&id[..8]).unwrap().record.sequence, 2);
+        assert_eq!(history.find("3").unwrap().record.sequence, 1);
+        assert_eq!(history.find(&id[..2]), Err(HistoryError::NotFound { wanted: id[..2].into() }));
+        assert_eq!(History::default().previous(), Err(HistoryError::Empty));
+    }
+}

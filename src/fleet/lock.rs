@@ -1,0 +1,119 @@
+//! All hosts or none.
+//!
+//! The first host, by name, is asked before the others: two deployers that want the same hosts meet there, and one of
+//! them waits while it holds nothing. Refused anywhere, a deployer gives everything up and tries again
+//! after a while that differs from try to try, so that two with only some hosts in common do not keep each other out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Failures, Fleet, Member, sort};
+use crate::protocol::{Holder, Reply, Request, State};
+use crate::remote::RemoteError;
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why the locks could not be had.
+#[derive(Debug)]
+pub enum LockError {
+    /// Somebody else has one.
+    Held {
+        /// On which host.
+        host: String,
+        /// Who.
+        holder: Option<Holder>,
+    },
+    /// Hosts failed.
+    Failed(Failures),
+}
+
+enum Answer {
+    Locked(Box<State>),
+    Held(Option<Holder>),
+}
+
+impl Fleet {
+    /// Locks every host, or none; waits at most `patience` for other deployers, of whom `told` hears once each.
+    pub async fn lock(
+        &mut self,
+        holder: &Holder,
+        patience: Duration,
+        told: &dyn Fn(&str, Option<&Holder>),
+    ) -> Result<BTreeMap<String, State>, LockError> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(50);
+        let mut last = None;
+        loop {
+            let (host, found) = match self.try_lock(holder).await? {
+                Ok(states) => return Ok(states),
+                Err(held) => held,
+            };
+            self.unlock().await;
+            if started.elapsed() >= patience {
+                return Err(LockError::Held { host, holder: found });
+            }
+            if last.as_ref() != Some(&(host.clone(), found.clone())) {
+                told(&host, found.as_ref());
+                last = Some((host, found));
+            }
+            tokio::time::sleep(jitter(pause).min(patience)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Gives all locks up; hosts that cannot be told find out as the connection ends.
+    pub async fn unlock(&mut self) {
+        let told = self.some_connected(async |member: &mut Member| member.tell(&Request::Unlock).await).await;
+        for host in sort(told).1.into_keys() {
+            if let Some(member) = self.member(&host) {
+                member.hang_up();
+            }
+        }
+    }
+
+    async fn try_lock(
+        &mut self,
+        holder: &Holder,
+    ) -> Result<Result<BTreeMap<String, State>, (String, Option<Holder>)>, LockError> {
+        let first = self.members.keys().next().cloned().unwrap_or_default();
+        let request = Request::Lock { holder: holder.clone() };
+        let ask = async |member: &mut Member| match member.ask(&request, &[]).await?.0 {
+            Reply::Locked(state) => Ok(Answer::Locked(state)),
+            Reply::Held { holder } => Ok(Answer::Held(holder)),
+            _ => Err(RemoteError::Protocol),
+        };
+        let mut states = BTreeMap::new();
+        for others in [false, true] {
+            let answers = self.some(|host| (host == first) != others, ask).await;
+            let (answers, failures) = sort(answers);
+            if !failures.is_empty() {
+                self.unlock().await;
+                return Err(LockError::Failed(failures));
+            }
+            for (host, answer) in answers {
+                match answer {
+                    Answer::Locked(state) => drop(states.insert(host, *state)),
+                    Answer::Held(holder) => return Ok(Err((host, holder))),
+                }
+            }
+        }
+        Ok(Ok(states))
+    }
+
+    async fn some_connected(
+        &mut self,
+        work: impl AsyncFn(&mut Member) -> Result<(), RemoteError>,
+    ) -> super::Answers<()> {
+        let connected: Vec<_> =
+            self.members.iter().filter(|(_, member)| member.is_connected()).map(|(host, _)| host.clone()).collect();
+        self.some(|host| connected.iter().any(|name| name == host), work).await
+    }
+}
+
+/// Between half of the pause and one and a half of it.
+fn jitter(pause: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(std::process::id()) % 1000;
+    pause / 2 + pause.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 1000.0)
+}

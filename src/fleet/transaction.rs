@@ -1,0 +1,365 @@
+//! A release over the fleet: everything is staged everywhere before the first host is switched, every host is switched
+//! before the first component is activated, and if anything fails every switched host goes back.
+//!
+//! The agents' side of the bargain: one that loses its controller before the commit goes back by itself. So after a lost
+//! connection the host is asked again, over a new one, until it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use batou_store::Digest;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::activation::Schedule;
+use super::{Answers, Failures, Fleet, Member, sort};
+use crate::protocol::{Record, Reply, Request, SILENCE, State, Switch};
+use crate::release::{Causes, Instance, Manifest, manifest_digest};
+use crate::remote::RemoteError;
+
+/// What one host is to get.
+#[derive(Clone, Debug)]
+pub struct HostOrder {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+    /// Its id.
+    pub digest: Digest,
+    /// Why its files are as they are, as JSON.
+    pub causes: Vec<u8>,
+}
+
+impl HostOrder {
+    /// What a host is to get, from its manifest and the causes.
+    pub fn new(manifest: Manifest, causes: &Causes) -> Self {
+        let bytes = manifest.encode();
+        let digest = manifest_digest(&bytes);
+        let causes = serde_json::to_vec(causes).expect("causes are plain data");
+        HostOrder { manifest, bytes, digest, causes }
+    }
+
+    /// What a host says it has; it must be what was asked for.
+    pub(super) fn received(bytes: &[u8], causes: &[u8], asked: Option<Digest>) -> Result<Self, RemoteError> {
+        let digest = manifest_digest(bytes);
+        if asked.is_some_and(|asked| asked != digest) {
+            return Err(RemoteError::Protocol);
+        }
+        let manifest = Manifest::decode(bytes)?;
+        Ok(HostOrder { manifest, bytes: bytes.to_vec(), digest, causes: causes.to_vec() })
+    }
+
+    /// Why the files are as they are; empty where that was not recorded readably.
+    pub fn causes(&self) -> Causes {
+        serde_json::from_slice(&self.causes).unwrap_or_default()
+    }
+}
+
+/// A release to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What the journals will say.
+    pub record: Record,
+    /// What each host that takes part gets.
+    pub hosts: BTreeMap<String, HostOrder>,
+    /// How many confirmed releases hosts keep.
+    pub keep: u32,
+    /// Hash every file, run every `verify`.
+    pub recheck: bool,
+}
+
+/// In which state a release left a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has the release.
+    Released {
+        /// Its generation there.
+        generation: Option<u64>,
+    },
+    /// It was never switched.
+    Untouched,
+    /// It has what it had before.
+    WentBack {
+        /// What did not work on the way back.
+        problems: Vec<String>,
+    },
+    /// It cannot be asked, or did not go back in time.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Ending {
+    /// The word for people and programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ending::Released { .. } => "released",
+            Ending::Untouched => "unchanged",
+            Ending::WentBack { .. } => "rolled back",
+            Ending::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+/// What went wrong, and what became of the hosts.
+#[derive(Debug)]
+pub struct Failed {
+    /// What was being done.
+    pub phase: Phase,
+    /// The hosts, or host and component, that failed.
+    pub failures: Vec<(String, RemoteError)>,
+    /// The state of every host that takes part.
+    pub endings: BTreeMap<String, Ending>,
+}
+
+/// The parts of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// `current` is renamed everywhere.
+    Switch,
+    /// Steps are run.
+    Activate,
+    /// The hosts make it final.
+    Commit,
+}
+
+impl Phase {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Switch => "switching",
+            Phase::Activate => "activation",
+            Phase::Commit => "confirmation",
+        }
+    }
+}
+
+/// Hears of a release's progress.
+pub trait Listener {
+    /// A part of the release begins, with this many hosts or components.
+    fn phase(&self, _phase: Phase, _count: usize) {}
+    /// A component has converged, and these steps were run.
+    fn activated(&self, _instance: &Instance, _ran: &[String]) {}
+    /// Output of a step.
+    fn output(&self, _instance: &Instance, _bytes: &[u8]) {}
+    /// Something failed, and all switched hosts go back.
+    fn going_back(&self, _reason: &str) {}
+}
+
+impl Fleet {
+    /// Switches, activates and commits what has been staged, on locked hosts with these states.
+    pub async fn release(
+        &mut self,
+        order: &Order,
+        states: &BTreeMap<String, State>,
+        listener: &dyn Listener,
+    ) -> Result<BTreeMap<String, Ending>, Failed> {
+        let (confirmed_only, switched): (BTreeSet<_>, BTreeSet<_>) = {
+            let settled = |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
+            order.hosts.keys().cloned().partition(|host| settled(&host))
+        };
+        listener.phase(Phase::Switch, switched.len());
+        let answers = self.some(|host| switched.contains(host), async |member: &mut Member| {
+            member.switch(order, states).await
+        });
+        let (switches, failures) = sort(answers.await);
+        if !failures.is_empty() {
+            return Err(self.back(order, Phase::Switch, failures, listener).await);
+        }
+        let failures = self.activate(order, &switches, listener).await;
+        if !failures.is_empty() {
+            return Err(self.back(order, Phase::Activate, failures, listener).await);
+        }
+        listener.phase(Phase::Commit, order.hosts.len());
+        self.commit(order, &confirmed_only, &switches, listener).await
+    }
+
+    /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
+    async fn activate(
+        &mut self,
+        order: &Order,
+        switches: &BTreeMap<String, Switched>,
+        listener: &dyn Listener,
+    ) -> Failures {
+        let pending = pending(switches);
+        listener.phase(Phase::Activate, pending.len());
+        let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
+        let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
+        let (mut busy, mut failures, mut running) = (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
+        loop {
+            if failures.is_empty() {
+                for (host, instance) in schedule.ready(&busy) {
+                    let Some((name, member)) = idle.remove_entry(&host) else { continue };
+                    busy.insert(host);
+                    running.push(async move {
+                        let answer = member.activate(&instance, order.recheck, listener).await;
+                        (name, member, instance, answer)
+                    });
+                }
+            }
+            let Some((name, member, instance, answer)) = running.next().await else { break };
+            idle.insert(name, member);
+            busy.remove(name);
+            match answer {
+                Ok(ran) => listener.activated(&instance, &ran),
+                Err(error) => drop(failures.insert(instance.to_string(), error)),
+            }
+            schedule.finish(&instance);
+        }
+        failures
+    }
+
+    async fn commit(
+        &mut self,
+        order: &Order,
+        confirmed_only: &BTreeSet<String>,
+        switches: &BTreeMap<String, Switched>,
+        listener: &dyn Listener,
+    ) -> Result<BTreeMap<String, Ending>, Failed> {
+        let keep = order.keep;
+        let answers: Answers<()> = self
+            .each(async |member: &mut Member| {
+                let record = order.record.clone();
+                if confirmed_only.contains(&member.route.host) {
+                    return member.tell(&Request::Confirm { record, keep }).await;
+                }
+                member.tell(&Request::Commit { keep }).await
+            })
+            .await;
+        let (committed, failures) = sort(answers);
+        let released = |host: &String| {
+            let generation = switches.get(host).map(|switched| switched.generation);
+            (host.clone(), Ending::Released { generation })
+        };
+        let mut endings: BTreeMap<String, Ending> = committed.keys().map(released).collect();
+        if failures.is_empty() {
+            return Ok(endings);
+        }
+        if committed.is_empty() {
+            return Err(self.back(order, Phase::Commit, failures, listener).await);
+        }
+        // Some hosts have it for good: what matters is what the others say now.
+        for host in failures.keys() {
+            let ending = self.ask_again(host, order).await;
+            endings.insert(host.clone(), ending);
+        }
+        let all_released = endings.values().all(|ending| matches!(ending, Ending::Released { .. }));
+        if all_released {
+            return Ok(endings);
+        }
+        Err(Failed { phase: Phase::Commit, failures: failures.into_iter().collect(), endings })
+    }
+
+    /// Takes the release back on every host that may have been switched.
+    async fn back(&mut self, order: &Order, phase: Phase, failures: Failures, listener: &dyn Listener) -> Failed {
+        let reason = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
+        let reason = reason.join("; ");
+        listener.going_back(&reason);
+        let request = Request::GoBack { reason };
+        let answers = self.each(async |member: &mut Member| {
+            if !member.is_connected() {
+                return Ok(None);
+            }
+            match member.ask(&request, &[]).await?.0 {
+                Reply::WentBack { problems, .. } => Ok(Some(Ending::WentBack { problems })),
+                Reply::Done => Ok(Some(Ending::Untouched)),
+                _ => Err(RemoteError::Protocol),
+            }
+        });
+        let mut endings = BTreeMap::new();
+        for (host, answer) in answers.await {
+            let ending = match answer {
+                Ok(Some(ending)) => ending,
+                _ => self.ask_again(&host, order).await,
+            };
+            endings.insert(host, ending);
+        }
+        Failed { phase, failures: failures.into_iter().collect(), endings }
+    }
+
+    /// What has become of a host whose connection was lost: asked over a new one, until its agent has gone back.
+    async fn ask_again(&mut self, host: &str, order: &Order) -> Ending {
+        let deadline = Instant::now() + Duration::from_secs(SILENCE + 15);
+        let Some(member) = self.member(host) else {
+            return Ending::Unknown { why: "it takes no part".into() };
+        };
+        loop {
+            member.hang_up();
+            let why = match member.state().await {
+                Ok(state) if state.unfinished => "it has not gone back yet".to_owned(),
+                Ok(state) => return ending(&state, order),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                return Ending::Unknown { why };
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+}
+
+/// A host's answer to the order to switch.
+#[derive(Clone, Debug)]
+struct Switched {
+    generation: u64,
+    pending: Vec<String>,
+}
+
+fn pending(switches: &BTreeMap<String, Switched>) -> BTreeSet<Instance> {
+    let of_host = |(host, switched): (&String, &Switched)| {
+        let host = host.clone();
+        let instance = move |component: &String| Instance { host: host.clone(), component: component.clone() };
+        switched.pending.iter().map(instance).collect::<Vec<_>>()
+    };
+    switches.iter().flat_map(of_host).collect()
+}
+
+/// What a state that is asked for after the fact says of a release.
+fn ending(state: &State, order: &Order) -> Ending {
+    let confirmed = state.confirmed.as_ref();
+    if confirmed.is_some_and(|record| record.sequence == order.record.sequence) {
+        return Ending::Released { generation: state.current.as_ref().map(|current| current.generation) };
+    }
+    Ending::WentBack { problems: Vec::new() }
+}
+
+impl Member {
+    async fn switch(
+        &mut self,
+        order: &Order,
+        states: &BTreeMap<String, State>,
+    ) -> Result<Switched, RemoteError> {
+        let wanted = order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+        let state = states.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+        let switch = Switch {
+            record: order.record.clone(),
+            expected: state.current.as_ref().map(|current| current.manifest),
+            manifest: wanted.digest,
+            manifest_size: u32::try_from(wanted.bytes.len()).map_err(|_| RemoteError::Protocol)?,
+            recheck: order.recheck,
+        };
+        let raw = [wanted.bytes.as_slice(), wanted.causes.as_slice()].concat();
+        match self.ask(&Request::Switch(switch), &raw).await?.0 {
+            Reply::Switched { generation, pending } => Ok(Switched { generation, pending }),
+            _ => Err(RemoteError::Protocol),
+        }
+    }
+
+    async fn activate(
+        &mut self,
+        instance: &Instance,
+        recheck: bool,
+        listener: &dyn Listener,
+    ) -> Result<Vec<String>, RemoteError> {
+        let request = Request::Activate { component: instance.component.clone(), recheck };
+        let mut answer = self.ask(&request, &[]).await?;
+        loop {
+            match answer {
+                (Reply::Output { .. }, bytes) => listener.output(instance, &bytes),
+                (Reply::Activated { ran }, _) => return Ok(ran),
+                _ => return Err(RemoteError::Protocol),
+            }
+            answer = self.receive().await?;
+        }
+    }
+}

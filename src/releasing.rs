@@ -1,0 +1,289 @@
+//! From an order to its end: lock, stage, switch, activate, commit, and what is said about it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use batou_store::Digest;
+use serde::Serialize;
+
+use crate::cli::Locking;
+use crate::deployment::{Deployment, chain, failed, holder};
+use crate::error::CommandError;
+use crate::fleet::lock::LockError;
+use crate::fleet::transaction::{Ending, Failed, HostOrder, Listener, Order, Phase};
+use crate::fleet::{Member, sort};
+use crate::protocol::{AgentError, Holder, Record, State, StepRun};
+use crate::release::Instance;
+use crate::remote::RemoteError;
+use crate::ui::{Progress, Ui, bytes, plural, visible};
+
+/// A release that is wanted, before the hosts' locks tell its number.
+pub struct Intended {
+    /// The fleet release.
+    pub release: Digest,
+    /// What each host gets.
+    pub hosts: BTreeMap<String, HostOrder>,
+    /// All hosts of the environment, also those that take no part.
+    pub members: Vec<String>,
+    /// The number of the release that a rollback restores.
+    pub restores: Option<u64>,
+    /// Hash every file, run every `verify`.
+    pub recheck: bool,
+    /// What must be current on the hosts, where a plan was made before.
+    pub expected: Option<BTreeMap<String, Option<Digest>>>,
+}
+
+impl Deployment<'_> {
+    /// Makes the release on all hosts of the fleet, whose states were `states`.
+    pub async fn release(
+        &mut self,
+        intended: Intended,
+        states: &BTreeMap<String, State>,
+        locking: &Locking,
+    ) -> Result<(), CommandError> {
+        let ui = &self.context.ui;
+        self.prepare(states).await?;
+        let holder = holder();
+        let states = self.lock(&holder, locking).await?;
+        for (host, recovered) in states.iter().flat_map(|(host, state)| {
+            state.recovered.iter().map(move |text| (host, text))
+        }) {
+            ui.warn(&format!("{host}: {}", visible(recovered)));
+        }
+        if let Some(expected) = &intended.expected {
+            unmoved(expected, &states)?;
+        }
+        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let order = Order {
+            record: Record {
+                release: intended.release,
+                sequence,
+                restores: intended.restores,
+                who: format!("{}@{}", holder.user, holder.machine),
+                hosts: intended.members,
+            },
+            hosts: intended.hosts,
+            keep: self.settings.keep,
+            recheck: intended.recheck,
+        };
+        let endings = self.run(&order, &states).await?;
+        tell_released(ui, &self.settings.name, &order, &endings);
+        Ok(())
+    }
+
+    /// Makes target directories that the service user may not make.
+    pub async fn prepare(&mut self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+        let prepare = async |member: &mut Member| match states.get(&member.route.host) {
+            Some(state) => member.prepare(state).await,
+            None => Ok(()),
+        };
+        let (_, failures) = sort(self.fleet.each(prepare).await);
+        if failures.is_empty() { Ok(()) } else { Err(failed("cannot be prepared; nothing was changed", failures)) }
+    }
+
+    /// Locks all hosts, and says whom it waits for.
+    pub async fn lock(
+        &mut self,
+        holder: &Holder,
+        locking: &Locking,
+    ) -> Result<BTreeMap<String, State>, CommandError> {
+        let ui = &self.context.ui;
+        let told = |host: &str, holder: Option<&Holder>| {
+            ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
+        };
+        let patience = Duration::from_secs(locking.lock_wait);
+        match self.fleet.lock(holder, patience, &told).await {
+            Ok(states) => Ok(states),
+            Err(LockError::Held { host, holder }) => {
+                let message = format!(
+                    "{} is releasing to {host} and did not finish in {} s; nothing was changed",
+                    person(holder.as_ref()),
+                    locking.lock_wait
+                );
+                Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
+            }
+            Err(LockError::Failed(failures)) => Err(failed("cannot be locked; nothing was changed", failures)),
+        }
+    }
+
+    async fn run(
+        &mut self,
+        order: &Order,
+        states: &BTreeMap<String, State>,
+    ) -> Result<BTreeMap<String, Ending>, CommandError> {
+        let ui = &self.context.ui;
+        let progress = ui.progress();
+        let manifests = order.hosts.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
+        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress);
+        drop(progress);
+        match staged {
+            Ok(copied) if copied.objects > 0 => {
+                let objects = plural(usize::try_from(copied.objects).unwrap_or(usize::MAX), "object");
+                ui.status(&format!("staged {objects} ({})", bytes(copied.bytes)));
+            }
+            Ok(_) => {}
+            Err(failures) => {
+                self.fleet.unlock().await;
+                return Err(failed("could not be staged; nothing was switched anywhere", failures));
+            }
+        }
+        let listener = Teller::new(ui);
+        let endings = self.fleet.release(order, states, &listener).await;
+        drop(listener);
+        endings.map_err(|failed| self.explain(failed))
+    }
+
+    /// What a failed release left behind, host by host; the last line sums it up.
+    fn explain(&self, failed: Failed) -> CommandError {
+        let ui = &self.context.ui;
+        let mut text = format!("{} failed:", failed.phase.name());
+        for (subject, error) in &failed.failures {
+            text.push_str(&format!("\n  {subject}: {}", chain(error)));
+            if let RemoteError::Agent(AgentError { step: Some(run), .. }) = error {
+                text.push_str(&output_of(run));
+            }
+        }
+        for (host, ending) in &failed.endings {
+            tell_ending(ui, host, ending);
+        }
+        let count = plural(failed.endings.len(), "host");
+        let unknown = failed.endings.values().any(|ending| matches!(ending, Ending::Unknown { .. }));
+        let released = failed.endings.values().any(|ending| matches!(ending, Ending::Released { .. }));
+        if unknown || released {
+            let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+            let states = states.collect::<Vec<_>>().join(", ");
+            let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
+            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}")).hint(hint);
+        }
+        CommandError::failed(format!("{text}\nnothing has changed: {count} rolled back to the release before"))
+    }
+}
+
+/// Prints how a release ended on a host.
+fn tell_ending(ui: &Ui, host: &str, ending: &Ending) {
+    let (problems, why): (&[String], &str) = match ending {
+        Ending::WentBack { problems } => (problems, ""),
+        Ending::Unknown { why } => (&[], why),
+        _ => (&[], ""),
+    };
+    let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
+    ui.line(&format!("  {host}  {}{why}", ending.word()));
+    for problem in problems {
+        ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
+    }
+    let generation = match ending {
+        Ending::Released { generation } => *generation,
+        _ => None,
+    };
+    ui.json(&HostLine { kind: "host", host, state: ending.word(), generation, problems });
+}
+
+#[derive(Serialize)]
+struct HostLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    problems: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ReleaseLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    environment: &'a str,
+    release: Digest,
+    sequence: u64,
+    restores: Option<u64>,
+}
+
+/// Prints that a release is in force.
+fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<String, Ending>) {
+    let record = &order.record;
+    ui.json(&ReleaseLine {
+        kind: "release",
+        environment,
+        release: record.release,
+        sequence: record.sequence,
+        restores: record.restores,
+    });
+    for (host, ending) in endings {
+        tell_ending(ui, host, ending);
+    }
+    let back = record.restores.map_or(String::new(), |sequence| format!(", as in release {sequence}"));
+    ui.line(&format!(
+        "{environment}: release {} ({}) is in force on {}{back}",
+        record.sequence,
+        record.release.short(),
+        plural(endings.len(), "host"),
+    ));
+}
+
+/// What a failed step printed, indented below its error.
+fn output_of(run: &StepRun) -> String {
+    let output = visible(run.output.trim_end());
+    output.lines().map(|line| format!("\n    | {line}")).collect()
+}
+
+/// A host that has another release than when the plan was made refuses the plan.
+fn unmoved(
+    expected: &BTreeMap<String, Option<Digest>>,
+    states: &BTreeMap<String, State>,
+) -> Result<(), CommandError> {
+    let current = |host: &String| states.get(host)?.current.as_ref().map(|current| current.manifest);
+    let moved: Vec<_> = expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let hosts = moved.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let message = format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
+    Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
+}
+
+/// Who holds a lock, for people.
+fn person(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder { user, machine, since }) => visible(&format!("{user}@{machine} (since {since})")),
+        None => "somebody".to_owned(),
+    }
+}
+
+/// Shows a release's progress.
+struct Teller<'u> {
+    ui: &'u Ui,
+    progress: Progress,
+}
+
+impl<'u> Teller<'u> {
+    fn new(ui: &'u Ui) -> Self {
+        Teller { ui, progress: ui.progress() }
+    }
+}
+
+impl Listener for Teller<'_> {
+    fn phase(&self, phase: Phase, count: usize) {
+        self.progress.start(phase.name(), count as u64, 0);
+    }
+
+    fn activated(&self, instance: &Instance, ran: &[String]) {
+        self.progress.add(1, 0);
+        if !ran.is_empty() {
+            self.ui.status(&visible(&format!("{instance}: ran {}", ran.join(", "))));
+        }
+    }
+
+    fn output(&self, instance: &Instance, bytes: &[u8]) {
+        let text = visible(&String::from_utf8_lossy(bytes));
+        for line in text.lines() {
+            self.ui.detail(&format!("{instance}: {line}"));
+        }
+    }
+
+    fn going_back(&self, _reason: &str) {
+        self.progress.end();
+        self.ui.warn("a host failed: every switched host goes back");
+    }
+}

@@ -1,0 +1,101 @@
+//! Agents on other machines, and on this one: how they are reached, started and spoken to.
+//!
+//! [`Dialer`] makes a [`Link`] along a [`Route`]; [`RemoteStore`] is the host's store behind a link.
+
+mod binary;
+mod link;
+mod ssh;
+mod start;
+mod store;
+
+pub use binary::{Binaries, BinaryError};
+pub use link::Link;
+pub use ssh::{SshConfig, SshOptions};
+pub use start::{Dialer, Route};
+pub use store::RemoteStore;
+
+use crate::protocol::{AgentError, FrameError};
+
+/// Why a host could not be served. The host's name is added by whoever knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no agent to speak to.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The agent could not do what it was asked.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The connection ended.
+    #[error("the connection to the agent was lost{}", after(noise))]
+    Lost {
+        /// The end of what the other side said on standard error.
+        noise: String,
+        /// How it ended.
+        source: FrameError,
+    },
+    /// The controller's own store failed, or what came from the host is not what it should be.
+    #[error(transparent)]
+    Store(#[from] batou_store::Error),
+    /// The host has a manifest that this program does not understand.
+    #[error(transparent)]
+    Manifest(#[from] crate::release::ManifestError),
+    /// The agent's answer does not fit the question.
+    #[error("the agent gave an answer of another kind than asked for")]
+    Protocol,
+}
+
+/// Why an agent could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `ssh` or the agent cannot be run here.
+    #[error("cannot start ssh or the local agent")]
+    Spawn(#[source] std::io::Error),
+    /// ssh gave up.
+    #[error("cannot connect{}", after(_0))]
+    Connection(String),
+    /// The host let us in and then said nothing.
+    #[error("the host took too long to answer")]
+    Patience,
+    /// The login shell prints without end.
+    #[error("the login shell printed more than 64 KiB before the agent started")]
+    Preamble,
+    /// The service user does not exist.
+    #[error("there is no user {_0} on the host: create it with `useradd --create-home {_0}`")]
+    NoUser(String),
+    /// sudo refused.
+    #[error("sudo does not let the login user become {user} without a password{}", after(noise))]
+    Sudo {
+        /// The service user.
+        user: String,
+        /// What sudo said.
+        noise: String,
+    },
+    /// Neither the home nor /var/tmp take the agent.
+    #[error("there is no place for the agent: neither ~/.cache/batou/agents nor /var/tmp can be written{}", after(_0))]
+    NoPlace(String),
+    /// The agent's bytes did not arrive.
+    #[error("the agent could not be stored on the host{}", after(_0))]
+    Upload(String),
+    /// The target directory could not be made.
+    #[error("the target directory cannot be created{}", after(_0))]
+    Preparation(String),
+    /// Something else speaks there.
+    #[error("the host answered {_0:?}, which is not of this protocol")]
+    Unexpected(String),
+    /// It ended by itself.
+    #[error("the agent ended as it started{}{}", status.map_or(String::new(), |status| format!(" (status {status})")), after(noise))]
+    Ended {
+        /// The exit status.
+        status: Option<i32>,
+        /// The end of what it said.
+        noise: String,
+    },
+    /// No agent for the host's kind.
+    #[error(transparent)]
+    Binary(#[from] BinaryError),
+}
+
+fn after(noise: &str) -> String {
+    let lines: Vec<_> = noise.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join("; ")) }
+}

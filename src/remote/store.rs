@@ -1,0 +1,225 @@
+//! A host's store, behind its agent: the second place that objects can be copied to and from.
+
+use std::io::{self, Read, Write};
+
+use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Store, copy, lacking};
+
+use super::{Link, RemoteError};
+use crate::objects::{ObjectReader, ObjectWriter};
+use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
+
+/// The store behind a link. Its methods block.
+#[derive(Debug)]
+pub struct RemoteStore<'l> {
+    link: &'l mut Link,
+}
+
+impl<'l> RemoteStore<'l> {
+    /// The store of the host at the other end.
+    pub fn new(link: &'l mut Link) -> Self {
+        RemoteStore { link }
+    }
+
+    /// Sends the host what it lacks of these artifacts.
+    pub fn receive_from(
+        mut self,
+        mut store: &Store,
+        artifacts: &[ArtifactId],
+        monitor: &dyn Monitor,
+    ) -> Result<Copied, RemoteError> {
+        copy(&mut store, &mut self, artifacts, monitor).map_err(unwrap)
+    }
+
+    /// What [`RemoteStore::receive_from`] would send.
+    pub fn lacking_of(
+        mut self,
+        mut store: &Store,
+        artifacts: &[ArtifactId],
+    ) -> Result<Vec<ObjectId>, RemoteError> {
+        lacking(&mut store, &mut self, artifacts).map_err(unwrap)
+    }
+
+    /// Brings artifacts of the host into the controller's store.
+    pub fn send_to(
+        mut self,
+        mut store: &Store,
+        artifacts: &[ArtifactId],
+        monitor: &dyn Monitor,
+    ) -> Result<Copied, RemoteError> {
+        copy(&mut self, &mut store, artifacts, monitor).map_err(unwrap)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
+        self.link.ask_blocking(request).map(|(reply, _)| reply).map_err(wrap)
+    }
+}
+
+impl Depot for RemoteStore<'_> {
+    fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
+        let mut missing = Vec::new();
+        for objects in objects.chunks(MAX_OBJECTS) {
+            match self.ask(&Request::Missing { objects: objects.to_vec() })? {
+                Reply::Missing { objects } => missing.extend(objects),
+                _ => return Err(wrap(RemoteError::Protocol)),
+            }
+        }
+        Ok(missing)
+    }
+
+    fn get(
+        &mut self,
+        objects: &[ObjectId],
+        each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for objects in objects.chunks(MAX_OBJECTS) {
+            self.link.send(&Request::Get { objects: objects.to_vec() }, &[]);
+            let mut incoming = Incoming { link: self.link, piece: io::Cursor::default(), ended: None };
+            let result = read_objects(objects, &mut incoming, each);
+            match incoming.drain() {
+                Some(error) => return Err(wrap(error)),
+                None => result?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
+    ) -> Result<(), Error> {
+        self.link.send(&Request::Put, &[]);
+        let mut outgoing = Outgoing { link: self.link, failure: None };
+        let written = write_objects(objects, &mut outgoing, open);
+        if let Some(failure) = outgoing.failure {
+            return Err(wrap(failure));
+        }
+        written?;
+        match self.ask(&Request::DataEnd)? {
+            Reply::Stored { .. } => Ok(()),
+            _ => Err(wrap(RemoteError::Protocol)),
+        }
+    }
+}
+
+fn write_objects(
+    objects: &[ObjectId],
+    outgoing: &mut Outgoing<'_>,
+    open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
+) -> Result<(), Error> {
+    let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(DATA_CHUNK, outgoing)).map_err(wrap)?;
+    for object in objects {
+        let mut bytes = open(object)?;
+        writer.object(object, &mut bytes).map_err(wrap)?;
+    }
+    writer.finish().and_then(|mut rest| rest.flush()).map_err(wrap)
+}
+
+fn read_objects(
+    objects: &[ObjectId],
+    incoming: &mut Incoming<'_>,
+    each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut reader = ObjectReader::new(incoming).map_err(wrap)?;
+    for object in objects {
+        let mut result = Ok(());
+        let read = reader.next(|header, bytes| {
+            if header.object != *object {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "not the object that was asked for"));
+            }
+            result = each(object, bytes);
+            Ok(())
+        });
+        result?;
+        read.map_err(wrap)?.ok_or_else(|| wrap(RemoteError::Protocol))?;
+    }
+    Ok(())
+}
+
+/// Cuts a stream into frames, and stops when the agent has something to say.
+struct Outgoing<'l> {
+    link: &'l mut Link,
+    failure: Option<RemoteError>,
+}
+
+impl Write for Outgoing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = &bytes[..bytes.len().min(DATA_CHUNK)];
+        let told = if self.link.send(&Request::Data, piece) {
+            self.link.interrupted()
+        } else {
+            self.link.receive_blocking().and(Err(RemoteError::Protocol))
+        };
+        told.map(|()| piece.len()).map_err(|error| {
+            let text = io::Error::other(error.to_string());
+            self.failure = Some(error);
+            text
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Joins frames into a stream.
+struct Incoming<'l> {
+    link: &'l mut Link,
+    piece: io::Cursor<Vec<u8>>,
+    ended: Option<Option<RemoteError>>,
+}
+
+impl Incoming<'_> {
+    fn fill(&mut self) {
+        self.ended = match self.link.receive_blocking() {
+            Ok((Reply::Data, piece)) => {
+                self.piece = io::Cursor::new(piece);
+                return;
+            }
+            Ok((Reply::DataEnd, _)) => Some(None),
+            Ok(_) => Some(Some(RemoteError::Protocol)),
+            Err(error) => Some(Some(error)),
+        };
+    }
+
+    /// Takes what is left of the answer, so that the next one can be read; tells what went wrong.
+    fn drain(mut self) -> Option<RemoteError> {
+        loop {
+            match self.ended.take() {
+                Some(ended) => return ended,
+                None => self.fill(),
+            }
+        }
+    }
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.piece.read(into)?;
+            if count > 0 || into.is_empty() {
+                return Ok(count);
+            }
+            match &self.ended {
+                Some(None) => return Ok(0),
+                Some(Some(error)) => return Err(io::Error::other(error.to_string())),
+                None => self.fill(),
+            }
+        }
+    }
+}
+
+fn wrap(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Depot(error.into())
+}
+
+/// A failure of the link as itself; any other is the controller's own store's.
+fn unwrap(error: Error) -> RemoteError {
+    match error {
+        Error::Depot(source) => match source.downcast() {
+            Ok(remote) => *remote,
+            Err(source) => RemoteError::Store(Error::Depot(source)),
+        },
+        other => RemoteError::Store(other),
+    }
+}

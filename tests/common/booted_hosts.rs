@@ -1,0 +1,99 @@
+//! Whole Debian systems in network namespaces, booted by `tests/hosts`.
+//!
+//! There is one set of them on a machine, so a test that holds [`BootedHosts`] has them alone, also
+//! against tests of other processes, and finds them as if nothing had ever been released there. They stay
+//! up after it; `make hosts-down` ends them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::left_out;
+use super::sandbox::{Output, Sandbox};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts");
+
+/// The hosts h1 to hN, for this test alone.
+pub(crate) struct BootedHosts {
+    script: &'static str,
+    _lock: File,
+}
+
+impl BootedHosts {
+    /// Boots `count` hosts; without the means for it notes that `test` is left out, and why.
+    pub(crate) fn start(count: usize, test: &str) -> Option<Self> {
+        if let Err(why) = Self::available() {
+            left_out(test, &why);
+            return None;
+        }
+        let cache = env::var_os("BATOU_TEST_CACHE")
+            .map_or_else(|| PathBuf::from("/var/tmp/batou-tests"), PathBuf::from);
+        fs::create_dir_all(&cache).unwrap();
+        let lock = File::create(cache.join("tests.lock")).unwrap();
+        lock.lock().unwrap();
+        let hosts = Self { script: SCRIPT, _lock: lock };
+        hosts.run(&["up", &count.to_string()]);
+        hosts.run(&["clean"]);
+        Some(hosts)
+    }
+
+    /// Whether hosts can be booted here, and why not.
+    pub(crate) fn available() -> Result<(), String> {
+        if env::var_os("BATOU_TEST_NO_BOOT").is_some() {
+            return Err("BATOU_TEST_NO_BOOT is set".to_owned());
+        }
+        let check = Output::of(Command::new(SCRIPT).arg("check"));
+        if check.status == Some(0) { Ok(()) } else { Err(check.stdout.trim().to_owned()) }
+    }
+
+    /// A `ssh_config` that knows the hosts, their keys and how to log in as `deploy`.
+    pub(crate) fn ssh_config(&self) -> String {
+        fs::read_to_string(self.run(&["config"]).stdout.trim()).unwrap()
+    }
+
+    /// batou in the control namespace, the only place from which the hosts can be reached.
+    pub(crate) fn batou(&self, sandbox: &Sandbox, arguments: &[&str]) -> Output {
+        Output::of(&mut self.command(sandbox, arguments))
+    }
+
+    /// The same, to be run by the caller.
+    pub(crate) fn command(&self, sandbox: &Sandbox, arguments: &[&str]) -> Command {
+        sandbox.command_under(&[self.script, "run"].map(OsStr::new), arguments)
+    }
+
+    /// Runs a shell command on a host as user `deploy`.
+    pub(crate) fn ssh(&self, host: &str, command: &str) -> Output {
+        Output::of(Command::new(self.script).args(["ssh", host, command]))
+    }
+
+    /// Pulls a host's network cable: packets vanish, nothing ends.
+    pub(crate) fn cut(&self, host: &str) {
+        self.run(&["cut", host]);
+    }
+
+    /// Plugs it in again.
+    pub(crate) fn heal(&self, host: &str) {
+        self.run(&["heal", host]);
+    }
+
+    /// Kills all processes of a host at once.
+    pub(crate) fn crash(&self, host: &str) {
+        self.run(&["crash", host]);
+    }
+
+    /// Starts a host after a crash and waits until it answers.
+    pub(crate) fn boot(&self, host: &str) {
+        self.run(&["boot", host]);
+    }
+
+    /// A host's `/`, as seen from here.
+    pub(crate) fn root(&self, host: &str) -> PathBuf {
+        self.run(&["root", host]).stdout.trim().into()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Output::of(Command::new(self.script).args(arguments)).success()
+    }
+}

@@ -1,0 +1,33 @@
+//! What the end-to-end tests stand on: a project folder to run the batou binary in, hosts to release to,
+//! and a record of the system calls a run makes.
+//!
+//! There are two kinds of hosts. [`SshHosts`] are sshd processes of the current user on loopback: they
+//! start in milliseconds, need no privileges and every test has its own. [`BootedHosts`] are whole Debian
+//! systems, for what needs other users, a disk of its own or a cable to pull: they need root, and the
+//! tests share one set of them.
+
+mod booted_hosts;
+mod processes;
+mod sandbox;
+mod ssh_hosts;
+mod strace;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+pub(crate) use booted_hosts::BootedHosts;
+pub(crate) use sandbox::{Output, Sandbox};
+pub(crate) use ssh_hosts::SshHosts;
+pub(crate) use strace::{Call, Strace, parse};
+
+/// Notes that `test` proves nothing here, and why. `make test` names a file in `BATOU_TEST_LEFT_OUT` and
+/// shows it at its end, since the output of a test that passes is hidden.
+#[expect(clippy::print_stderr, reason = "a test's output is for whoever runs it")]
+pub(crate) fn left_out(what: &str, why: &str) {
+    let line = format!("left out: {what} ({why})\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("BATOU_TEST_LEFT_OUT") {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}

@@ -1,0 +1,145 @@
+//! Programs under strace: a record of their system calls, for proofs about their order, and a kill before
+//! a chosen one.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::NamedTempFile;
+
+/// How a program is to be traced. [`prefix`](Self::prefix) goes before its command line.
+pub(crate) struct Strace {
+    calls: String,
+    kill_at: Option<usize>,
+    file: NamedTempFile,
+}
+
+/// One system call of a traced program, in the order in which the calls ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// The thread that made it.
+    pub(crate) pid: u32,
+    pub(crate) name: String,
+    /// As strace writes them: `"a text"`, `5</path/of/the/descriptor>`, `O_RDONLY|O_CLOEXEC`.
+    pub(crate) args: Vec<String>,
+    /// `0`, `-1 ENOENT (No such file or directory)`, or `?` for one that never ended.
+    pub(crate) result: String,
+    /// The line of the record at which it began: another thread's calls may have ended between.
+    pub(crate) began: usize,
+}
+
+impl Strace {
+    /// Records these calls (strace's `-e trace=`: names, or sets as `%file`), of all threads and children.
+    pub(crate) fn of(calls: &str) -> Self {
+        Self { calls: calls.to_owned(), kill_at: None, file: NamedTempFile::new().unwrap() }
+    }
+
+    /// Kills the process with SIGKILL when a thread of it enters its `n`th of the calls, counted from 1,
+    /// before the kernel carries it out. strace counts each thread by itself.
+    pub(crate) fn killing_at(self, n: usize) -> Self {
+        Self { kill_at: Some(n), ..self }
+    }
+
+    /// Whether programs can be traced here, and why not.
+    pub(crate) fn available() -> Result<(), String> {
+        match Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(format!("strace: {error}")),
+        }
+    }
+
+    /// The words to put before a command.
+    pub(crate) fn prefix(&self) -> Vec<String> {
+        let file = self.file.path().display().to_string();
+        let mut words =
+            ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", &file, "-e"].map(str::to_owned).to_vec();
+        words.push(format!("trace={}", self.calls));
+        if let Some(n) = self.kill_at {
+            words.extend(["-e".to_owned(), format!("inject={}:signal=KILL:when={n}", self.calls)]);
+        }
+        words
+    }
+
+    /// What has been recorded so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        parse(&String::from_utf8_lossy(&fs::read(self.file.path()).unwrap()))
+    }
+}
+
+impl Call {
+    /// The path an argument names, as text or through a descriptor.
+    pub(crate) fn path(&self, index: usize) -> Option<&str> {
+        let argument = self.args.get(index)?;
+        let text = argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        text.or_else(|| argument.split_once('<')?.1.strip_suffix('>'))
+    }
+
+    /// Whether it did what it was asked to.
+    pub(crate) fn succeeded(&self) -> bool {
+        !self.result.starts_with(['-', '?'])
+    }
+}
+
+/// Reads what `strace -f -o` writes; calls that another thread interrupted are joined again.
+pub(crate) fn parse(record: &str) -> Vec<Call> {
+    let mut unfinished: Vec<(u32, usize, String)> = Vec::new();
+    let mut calls = Vec::new();
+    for (number, line) in record.lines().enumerate() {
+        let Some((pid, text)) = line.split_once(' ') else { continue };
+        let (Ok(pid), text) = (pid.parse(), text.trim_start()) else { continue };
+        if let Some(start) = text.strip_suffix(" <unfinished ...>") {
+            unfinished.push((pid, number, start.to_owned()));
+        } else if let Some((_, rest)) =
+            text.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"))
+        {
+            let Some(at) = unfinished.iter().position(|(of, ..)| *of == pid) else { continue };
+            let (_, began, start) = unfinished.remove(at);
+            calls.extend(call(pid, began, &format!("{start}{rest}")));
+        } else {
+            calls.extend(call(pid, number, text));
+        }
+    }
+    let killed =
+        unfinished.into_iter().filter_map(|(pid, began, start)| call(pid, began, &format!("{start}) = ?")));
+    calls.extend(killed);
+    calls
+}
+
+/// `name(arguments) = result`; nothing for signals and exits.
+fn call(pid: u32, began: usize, text: &str) -> Option<Call> {
+    let (call, result) = text.rsplit_once(" = ")?;
+    let (name, args) = call.trim_end().strip_suffix(')')?.split_once('(')?;
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then(|| Call {
+        pid,
+        name: name.to_owned(),
+        args: split(args),
+        result: result.trim().to_owned(),
+        began,
+    })
+}
+
+/// Splits at the commas that are in no text, structure or path.
+fn split(args: &str) -> Vec<String> {
+    let (mut parts, mut part, mut depth) = (Vec::new(), String::new(), 0_usize);
+    let (mut quoted, mut escaped) = (false, false);
+    for c in args.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' | '<' => depth += 1,
+            ')' | ']' | '}' | '>' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(std::mem::take(&mut part).trim().to_owned());
+                continue;
+            }
+            _ => {}
+        }
+        part.push(c);
+    }
+    let last = part.trim();
+    parts.extend((!last.is_empty()).then(|| last.to_owned()));
+    parts
+}

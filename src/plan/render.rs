@@ -63,7 +63,7 @@ fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
     // Not all with all, which would be slow for hundreds of hosts: only those of about the same size.
     let mut known: HashMap<_, Vec<usize>> = HashMap::new();
     for plan in plans {
-        let key = (plan.settled, plan.from.is_some(), plan.components.len());
+        let key = (plan.settled, plan.from.is_some(), is_in_force(plan), plan.components.len());
         let candidates = known.entry(key).or_default();
         let alike = candidates.iter().copied().find(|&group| same(groups[group][0], plan));
         if let Some(group) = alike {
@@ -76,6 +76,11 @@ fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
     groups
 }
 
+/// Whether the wanted manifest is the one that the host has.
+fn is_in_force(plan: &HostPlan) -> bool {
+    plan.from == Some(plan.to)
+}
+
 fn same(one: &HostPlan, other: &HostPlan) -> bool {
     one.components == other.components && one.notes == other.notes
 }
@@ -85,7 +90,8 @@ fn heading(group: &[&HostPlan]) -> String {
     let first = group[0];
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
-        (false, 0) => "a release to finish".to_owned(),
+        (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
+        (false, 0) => "the same files and steps in another order".to_owned(),
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }
@@ -307,6 +313,18 @@ mod tests {
               runs step touch
           - old (1 file)
         ");
+    }
+
+    #[test]
+    fn without_changes_it_is_told_what_is_left_to_do() {
+        let mut unfinished = host("a");
+        unfinished.components.clear();
+        unfinished.missing = Transfer::default();
+        let mut reordered = unfinished.clone();
+        reordered.host = "b".to_owned();
+        unfinished.from = Some(unfinished.to);
+        let text = plain(&[unfinished, reordered], Diff::Full);
+        assert_eq!(text, "a: a release to finish\n\nb: the same files and steps in another order");
     }
 
     #[test]

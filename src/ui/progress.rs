@@ -105,3 +105,30 @@ fn style(in_bytes: bool, length: u64) -> ProgressStyle {
     };
     ProgressStyle::with_template(template).expect("the template is ours").progress_chars("=> ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_shown_after_a_while_and_goes_with_its_phase() {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let progress = Progress::new(Some(bars));
+        let shown = || {
+            let current = progress.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.as_ref().map(|bar| (bar.shown, bar.widget.position()))
+        };
+        for (objects, bytes, position) in [(10, 100, 50), (10, 0, 5), (0, 0, 5)] {
+            progress.start("hashing", objects, bytes);
+            progress.add(2, 20);
+            assert_eq!(shown().map(|(shown, _)| shown), Some(false));
+            if let Some(bar) = progress.current.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                bar.since -= PATIENCE;
+            }
+            progress.add(3, 30);
+            assert_eq!(shown(), Some((true, position)));
+        }
+        progress.end();
+        assert_eq!(shown(), None);
+    }
+}

@@ -105,6 +105,7 @@ impl Error {
             Self::Unlocked(_) => ErrorKind::Unlocked,
             Self::Step { .. } | Self::Disturbed(_) => ErrorKind::Step,
             _ if self.is_full() => ErrorKind::Full,
+            Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,
             Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,
             _ => ErrorKind::Host,
         }

@@ -1,6 +1,8 @@
 //! The state of one connection: whom it is about, and what it holds.
 
-use batou_store::{Generations, Lease, Lock, Store};
+use std::collections::HashSet;
+
+use batou_store::{Generations, Lease, Lock, ObjectId, Store};
 
 use super::connection::Connection;
 use super::error::Error;
@@ -77,6 +79,8 @@ pub(super) struct Locked {
     pub(super) store: Store,
     /// What protects staged objects from gc.
     pub(super) leases: Vec<Lease>,
+    /// Objects that were found damaged: they count as missing until they have been sent anew.
+    pub(super) damaged: HashSet<ObjectId>,
     /// The release that is switched and not ended.
     pub(super) underway: Option<Underway>,
     /// The lock: released after all else.

@@ -1,5 +1,6 @@
 //! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use batou_store::{Generations, Lock, ObjectId, Store};
@@ -42,7 +43,8 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
     let recovered = goback::recover(about, &mut session.connection)?;
     let state = State { recovered, ..state(about)? };
-    session.locked = Some(Locked { store, leases: Vec::new(), underway: None, _lock: lock });
+    session.locked =
+        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
     Ok(Reply::Locked(Box::new(state)))
 }
 

@@ -137,10 +137,10 @@ impl Address {
         }
         match self.answers.get(name, family) {
             Answer::Address(address) => {
-                if name.parse::<IpAddr>().is_err() {
-                    cause::record(|| {
-                        (format!("DNS answer for {name}"), cause::digest(address.to_string().as_bytes()))
-                    });
+                let part = if family == Family::V4 { "listen" } else { "listen_v6" };
+                if cause::is_new(cause::key(self, part)) && name.parse::<IpAddr>().is_err() {
+                    let answer = cause::digest(address.to_string().as_bytes());
+                    cause::record(format!("DNS answer for {name} ({family})"), answer);
                 }
                 Ok(Value::from_object(NetLoc { host: address.to_string(), port: self.connect.port }))
             }

@@ -73,9 +73,11 @@ fn names(names: impl IntoIterator<Item = String>) -> Enumerator {
     Enumerator::Values(names.into_iter().map(Value::from).collect())
 }
 
-/// Notes the use of a plain value.
-fn used(name: impl FnOnce() -> String, value: Value) -> Value {
-    cause::record(|| (name(), cause::digest_of(&value)));
+/// Notes the use of a plain value, which `owner` has under the name `part`.
+fn used<T: ?Sized>(owner: &T, part: &'static str, name: impl FnOnce() -> String, value: Value) -> Value {
+    if cause::is_new(cause::key(owner, part)) {
+        cause::record(name(), cause::digest_of(&value));
+    }
     value
 }
 
@@ -108,14 +110,16 @@ impl Object for Component {
         match key.as_str()? {
             "name" => Some(Value::from(instance.component.name.as_str())),
             "path" => {
-                Some(used(|| "component path".to_owned(), Value::from(scope.component_path("current"))))
+                let path = Value::from(scope.component_path("current"));
+                Some(used(instance, "path", || "component path".to_owned(), path))
             }
             "state" => {
-                Some(used(|| "component state".to_owned(), Value::from(scope.component_path("state"))))
+                let state = Value::from(scope.component_path("state"));
+                Some(used(instance, "state", || "component state".to_owned(), state))
             }
             "features" => {
                 let features = instance.features.iter().map(|name| Value::from(name.as_str())).collect();
-                Some(used(|| "component features".to_owned(), features))
+                Some(used(instance, "features", || "component features".to_owned(), features))
             }
             "artifact" => Some(match &scope.artifact {
                 Some(artifact) => Value::from(artifact.as_str()),
@@ -143,16 +147,15 @@ fn no_artifact() -> Error {
 impl Object for HostObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let host = self.0.host();
-        let name = key.as_str()?;
-        let value = match name {
-            "name" => Value::from(host.name.as_str()),
-            "fqdn" => Value::from(host.fqdn.as_str()),
-            "address" => Value::from(host.address.as_str()),
-            "platform" => Value::from(host.platform.as_deref()?),
+        let (name, value) = match key.as_str()? {
+            "name" => ("name", Value::from(host.name.as_str())),
+            "fqdn" => ("fqdn", Value::from(host.fqdn.as_str())),
+            "address" => ("address", Value::from(host.address.as_str())),
+            "platform" => ("platform", Value::from(host.platform.as_deref()?)),
             "data" => return Some(Value::from_object(HostData(Arc::clone(&self.0)))),
             _ => return None,
         };
-        Some(used(|| format!("host {name}"), value))
+        Some(used(host, name, || format!("host {name}"), value))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -164,8 +167,8 @@ impl Object for HostObject {
 impl Object for HostData {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
-        let value = Value::from(self.0.host().data.get(name)?.as_str());
-        Some(used(|| format!("host data {name}"), value))
+        let text = self.0.host().data.get(name)?;
+        Some(used(text, "data", || format!("host data {name}"), Value::from(text.as_str())))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -177,15 +180,16 @@ impl Object for EnvironmentObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let environment = &self.0.world.model.environment;
         let settings = &environment.checked.settings;
-        let name = key.as_str()?;
-        let value = match name {
-            "name" => Value::from(settings.name.as_str()),
-            "platform" => Value::from(settings.platform.as_deref()?),
-            "service_user" => Value::from(settings.service_user.as_deref()?),
-            "hosts" => environment.inventory.hosts.iter().map(|entry| host_value(&entry.host)).collect(),
+        let (name, value) = match key.as_str()? {
+            "name" => ("name", Value::from(settings.name.as_str())),
+            "platform" => ("platform", Value::from(settings.platform.as_deref()?)),
+            "service_user" => ("service_user", Value::from(settings.service_user.as_deref()?)),
+            "hosts" => {
+                ("hosts", environment.inventory.hosts.iter().map(|entry| host_value(&entry.host)).collect())
+            }
             _ => return None,
         };
-        Some(used(|| format!("environment {name}"), value))
+        Some(used(environment, name, || format!("environment {name}"), value))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -212,7 +216,7 @@ impl Object for SettingsObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
         let member = self.0.world.model.environment.values.get(name)?;
-        Some(used(|| format!("setting {name}"), plain(&member.node)))
+        Some(used(member, "setting", || format!("setting {name}"), plain(&member.node)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

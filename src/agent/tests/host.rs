@@ -11,7 +11,7 @@ use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId
 use tempfile::TempDir;
 
 use crate::agent::serve::serve_within;
-use crate::agent::transfer::ObjectWriter;
+use crate::objects::ObjectWriter;
 use crate::protocol::{
     AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch,
     Wanted, read_frame, write_frame,
@@ -107,9 +107,7 @@ impl Host {
     pub(super) fn stream(&self, objects: &[ObjectId]) -> Vec<u8> {
         let mut writer = ObjectWriter::new(Vec::new()).unwrap();
         for object in objects {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut self.store.object(object).unwrap(), &mut bytes).unwrap();
-            writer.write(*object, bytes.len() as u64, &mut &bytes[..]).unwrap();
+            writer.object(object, &mut self.store.object(object).unwrap()).unwrap();
         }
         writer.finish().unwrap()
     }
@@ -306,7 +304,7 @@ pub(super) fn holder(user: &str) -> Holder {
 /// Fleet release number `sequence`.
 pub(super) fn record(sequence: u64) -> Record {
     let release = Digest::of(&sequence.to_be_bytes());
-    Record { release, sequence, restores: None, who: "alice@laptop".into() }
+    Record { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
 }
 
 /// A step with an update only.

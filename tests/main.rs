@@ -3,3 +3,5 @@
 
 mod common;
 mod common_test;
+mod local;
+mod shop;

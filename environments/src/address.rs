@@ -131,7 +131,7 @@ impl Address {
         let refuse = |reason: String| Err(Error::new(ErrorKind::InvalidOperation, reason));
         if need == Need::No {
             return refuse(format!(
-                "the address `{}` has no {family:?} part: `{key}` is false",
+                "the address `{}` has no {family} address: `{key}` is false in [environment]",
                 self.connect
             ));
         }
@@ -146,7 +146,7 @@ impl Address {
             }
             Answer::None if need == Need::Optional => Ok(Value::from(())),
             Answer::None => {
-                refuse(format!("`{name}` has no {family:?} address; add it to [resolver] or to DNS"))
+                refuse(format!("`{name}` has no {family} address; add it to [resolver] or to DNS"))
             }
             Answer::Failed(reason) => refuse(format!("cannot resolve `{name}`: {reason}")),
             Answer::Pending => Err(pending_error()),

@@ -191,7 +191,8 @@ impl Templates {
         let loading = Arc::clone(self);
         engine.set_loader(move |name| match loading.get(name) {
             Ok(known) => Ok(Some(known.source.text().to_owned())),
-            Err(error) => Err(Error::new(ErrorKind::TemplateNotFound, error.to_string())),
+            Err(ReadError::Missing(_)) => Ok(None),
+            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
         });
         engine.set_auto_reload(false);
         engine

@@ -64,7 +64,8 @@ impl Location {
 
 impl Shown {
     fn new(source: &Source, start: usize, end: usize) -> Shown {
-        let length = end.min(source.text().len()).saturating_sub(start).max(1);
+        let start = start.min(source.text().len());
+        let length = end.min(source.text().len()).saturating_sub(start);
         Shown {
             source: miette::NamedSource::new(source.path().to_string_lossy(), harmless(source.text())),
             span: (start, length).into(),

@@ -5,6 +5,7 @@
 //! rendered in parallel.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minijinja::Error;
@@ -24,6 +25,9 @@ use crate::template::{self, Mistake, reported_error};
 
 /// Values that refer to values that refer to values: deeper than this is taken for a mistake.
 const DEEPEST: usize = 60;
+
+/// Room for that many templates within each other, each as deep as the engine allows. Pages are taken as needed.
+const STACK: usize = 256 * 1024 * 1024;
 
 /// A value, where it may be used, and what it was made from.
 #[derive(Debug)]
@@ -84,8 +88,16 @@ impl World {
         })
     }
 
-    /// Computes every value.
-    pub(crate) fn configure(self: &Arc<Self>) {
+    /// Computes every value, on a thread whose stack holds values that refer to values as deep as they may.
+    pub(crate) fn configure(self: &Arc<Self>) -> io::Result<()> {
+        std::thread::scope(|threads| {
+            let worker =
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, || self.compute())?;
+            worker.join().map_err(|_| io::Error::other("the evaluation ended early"))
+        })
+    }
+
+    fn compute(self: &Arc<Self>) {
         for (index, cells) in self.cells.iter().enumerate() {
             for name in cells.attributes.keys() {
                 self.attribute(index, name);
@@ -199,9 +211,9 @@ impl World {
         match declaration.kind.convert(&value, written, address) {
             Ok(value) => Some(value),
             Err(reason) => {
-                let mut diagnostic =
-                    Diagnostic::error(format!("the attribute `{name}` of `{}`: {reason}", component.name))
-                        .at(&node.at);
+                let colon = if reason.starts_with("must ") { "" } else { ":" };
+                let message = format!("the attribute `{name}` of `{}`{colon} {reason}", component.name);
+                let mut diagnostic = Diagnostic::error(message).at(&node.at);
                 if reason.contains("has no port") {
                     diagnostic = diagnostic.help("write it as host:port, or [v6]:port");
                 }

@@ -4,13 +4,14 @@
 //! as the header says; the stream's end is the last object's end. Lengths are bounded before anything is allocated,
 //! and so is the window that decoding needs.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use batou_store::{ObjectId, Store};
 
 use super::connection::{Connection, Next};
 use super::error::Error;
-use super::session::Session;
+use super::session::{Locked, Session};
 use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, ObjectHeader, Reply, Request};
 
 /// The base-2 logarithm of the largest window that a stream may ask for: 8 MiB.
@@ -143,7 +144,8 @@ pub(super) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<R
     };
     let mut absent = Vec::new();
     for object in objects {
-        if !store.contains(&object)? {
+        let damaged = session.locked.as_ref().is_some_and(|locked| locked.damaged.contains(&object));
+        if damaged || !store.contains(&object)? {
             absent.push(object);
         }
     }
@@ -164,23 +166,28 @@ pub(super) fn put(session: &mut Session) -> Result<Reply, Error> {
     let (about, locked, connection) = session.idle()?;
     let mut frames = Frames { connection, chunk: Vec::new(), used: 0, ended: false };
     let mut announced = 0;
-    let stored = receive(&locked.store, &mut frames, &mut announced);
+    let stored = receive(locked, &mut frames, &mut announced);
     let ended = frames.ended;
     let stored = stored.map_err(|error| about.target.explain_full(error, announced));
     session.skipping = !ended;
     Ok(Reply::Stored { objects: stored? })
 }
 
-fn receive(store: &Store, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
-    let batch = store.batch()?;
+fn receive(locked: &mut Locked, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
+    let batch = locked.store.batch_replacing(locked.damaged.clone())?;
     let mut reader = ObjectReader::new(frames).map_err(Error::Decode)?;
+    let mut received = HashSet::new();
     let mut count = 0;
     while let Some(header) = reader.next_header().map_err(Error::Decode)? {
         *announced = announced.saturating_add(header.size);
         batch.receive(&header.object, &mut reader.content(&header)).map_err(Error::Stream)?;
+        if locked.damaged.contains(&header.object) {
+            received.insert(header.object);
+        }
         count += 1;
     }
     batch.commit().map_err(Error::Stream)?;
+    locked.damaged.retain(|object| !received.contains(object));
     Ok(count)
 }
 

@@ -74,7 +74,11 @@ impl fmt::Display for Problem {
 }
 
 /// Blobs that are whole, by device and inode.
-type Inodes = HashMap<(u64, u64), Digest>;
+type Inodes = HashMap<Inode, Digest>;
+/// Device and inode.
+type Inode = (u64, u64);
+/// What a check found whole, or what is wrong with it; or an error that ends the whole check.
+type Checked<T> = Result<Result<T, Problem>, Error>;
 /// The sizes that trees give for blobs.
 type Sizes = HashMap<(Digest, Mode), u64>;
 
@@ -126,7 +130,7 @@ impl Store {
 /// Runs a check over files in parallel; what is whole is returned, the rest becomes problems.
 fn collect<T: Send>(
     found: &[Found],
-    check: impl Fn(&Found) -> Result<Result<T, Problem>, Error> + Sync + Send,
+    check: impl Fn(&Found) -> Checked<T> + Sync + Send,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<T>, Error> {
     let mut whole = Vec::new();
@@ -180,7 +184,7 @@ impl Check<'_> {
         match fs::read_limited(&format, 4096) {
             Ok(Some(text)) if text == Layout::format_text().as_bytes() => {}
             Ok(None) => {
-                problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format))
+                problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format));
             }
             Ok(Some(_)) | Err(Error::TooLarge { .. }) => {
                 problems.push(self.problem(Fault::Damaged, &format, "it names no version", Remedy::Format));
@@ -203,7 +207,7 @@ impl Check<'_> {
     }
 
     /// A blob is a file of the mode in its name, whose content has the digest in its name.
-    fn blob(&self, found: &Found, sizes: &Sizes) -> Result<Result<((u64, u64), Digest), Problem>, Error> {
+    fn blob(&self, found: &Found, sizes: &Sizes) -> Checked<(Inode, Digest)> {
         let Some(ObjectId::Blob { digest, mode, .. }) = found.object else {
             return Ok(Err(self.foreign(&found.path)));
         };
@@ -226,23 +230,19 @@ impl Check<'_> {
         Ok(Ok(((metadata.dev(), metadata.ino()), digest)))
     }
 
-    fn tree(&self, found: &Found) -> Result<Result<Tree, Problem>, Error> {
+    fn tree(&self, found: &Found) -> Checked<Tree> {
         let Some(ObjectId::Tree(digest)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         self.encoding(found, || self.store.tree(&digest))
     }
 
-    fn record(&self, found: &Found) -> Result<Result<(ArtifactId, Artifact), Problem>, Error> {
+    fn record(&self, found: &Found) -> Checked<(ArtifactId, Artifact)> {
         let Some(ObjectId::Artifact(id)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         Ok(self.encoding(found, || self.store.artifact(&id))?.map(|record| (id, record)))
     }
 
-    fn encoding<T>(
-        &self,
-        found: &Found,
-        read: impl Fn() -> Result<T, Error>,
-    ) -> Result<Result<T, Problem>, Error> {
+    fn encoding<T>(&self, found: &Found, read: impl Fn() -> Result<T, Error>) -> Checked<T> {
         let remedy = found.object.map_or(Remedy::Remove, Remedy::Fetch);
         let damaged = |detail: String| Ok(Err(self.problem(Fault::Damaged, &found.path, detail, remedy)));
         match fs::lstat(&found.path)? {
@@ -435,7 +435,7 @@ impl CheckedOut<'_> {
             Some(_) => {
                 let found = std::fs::read_link(path).map_err(Error::io("read the link", path))?;
                 if found != Path::new(target) {
-                    self.report(Fault::Damaged, path, format!("it points to {found:?}"));
+                    self.report(Fault::Damaged, path, format!("it points to {}", found.display()));
                 }
             }
         }

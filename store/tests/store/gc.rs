@@ -134,8 +134,8 @@ fn gc_waits_for_a_batch_and_its_objects_survive_by_their_root() {
 #[test]
 fn gc_in_a_loop_never_breaks_what_batches_store_under_lease() {
     let fixture = Fixture::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let done = std::sync::atomic::AtomicBool::new(false);
         let (store, flag) = (&fixture.store, &done);
         let gc = scope.spawn(move || {
             let mut removed = 0;

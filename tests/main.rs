@@ -5,3 +5,4 @@ mod common;
 mod common_test;
 mod local;
 mod shop;
+mod ssh;

@@ -306,7 +306,7 @@ pub(super) fn holder(user: &str) -> Holder {
 /// Fleet release number `sequence`.
 pub(super) fn record(sequence: u64) -> Record {
     let release = Digest::of(&sequence.to_be_bytes());
-    Record { release, sequence, restores: None, who: "alice@laptop".into() }
+    Record { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
 }
 
 /// A step with an update only.

@@ -3,3 +3,6 @@
 
 mod common;
 mod common_test;
+mod local;
+mod shop;
+mod ssh;

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, EntryType, Header};
 
+use crate::object::json;
 use crate::read::{mismatch, stream};
 use crate::{ArtifactId, Copied, Digest, Error, ObjectId, RelPath, Store};
 
@@ -66,7 +67,7 @@ pub fn export(
     let writing = || stream("write", "the archive");
     let compressor = zstd::Encoder::new(to, LEVEL).map_err(writing())?;
     let mut tar = Builder::new(compressor);
-    let encoded = serde_json::to_vec(&index).expect("names and digests are always valid JSON");
+    let encoded = json(&index);
     append(&mut tar, INDEX, encoded.len() as u64, &mut &encoded[..])?;
     for (number, (_, bytes)) in records.iter().enumerate() {
         append(&mut tar, &format!("records/{number}"), bytes.len() as u64, &mut &bytes[..])?;
@@ -148,7 +149,7 @@ pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>
     for (number, record) in index.records.iter().enumerate() {
         let bytes = next()?.expect(&format!("records/{number}"), record.size)?.whole(MAX_RECORDS)?;
         if Digest::of(&bytes) != record.digest {
-            return Err(mismatch(&record.name, Digest::of(&bytes)));
+            return Err(mismatch(&record.name, &Digest::of(&bytes)));
         }
         records.push((record.name.to_string(), bytes));
     }

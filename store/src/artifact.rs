@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DigestError;
+use crate::object::json;
 use crate::tree::TreeError;
 use crate::{Digest, Name};
 
@@ -83,7 +84,7 @@ impl Artifact {
 
     /// The canonical bytes: compact JSON.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("names and digests are always valid JSON")
+        json(self)
     }
 
     /// Reads canonical bytes, and refuses all others.

@@ -137,8 +137,8 @@ impl Batch<'_> {
             file.write_all(&buffer).map_err(Error::io("write", &path))?;
             size += buffer.len() as u64;
             buffer.clear();
-            let more = rest.take(SMALL as u64).read_to_end(&mut buffer);
-            more.map_err(stream("read", "a file's content"))?;
+            let filled = rest.take(SMALL as u64).read_to_end(&mut buffer);
+            filled.map_err(stream("read", "a file's content"))?;
         }
         let digest = hasher.finish();
         if let Err(error) = check(expected, digest) {
@@ -264,7 +264,7 @@ impl Drop for Batch<'_> {
 
 fn check(expected: Option<&Digest>, found: Digest) -> Result<(), Error> {
     match expected {
-        Some(expected) if *expected != found => Err(mismatch(format!("blob {expected}"), found)),
+        Some(expected) if *expected != found => Err(mismatch(&format!("blob {expected}"), &found)),
         _ => Ok(()),
     }
 }

@@ -12,6 +12,9 @@ use crate::read::{mismatch, read_encoding};
 use crate::store::undecodable;
 use crate::{Artifact, ArtifactId, Error, Monitor, ObjectId, Phase, Store, Tree};
 
+/// An object's bytes, ready to be read.
+pub type Opened = Result<Box<dyn Read>, Error>;
+
 /// A place that holds objects: the local store, or a remote one.
 ///
 /// Objects travel as their bytes: a blob's content, a tree's or artifact record's canonical encoding.
@@ -29,11 +32,7 @@ pub trait Depot: Send {
 
     /// Stores the objects (children before parents), each opened once and in this order; nothing is visible
     /// until all have arrived and been checked. An object that is here already may be left unopened.
-    fn put(
-        &mut self,
-        objects: &[ObjectId],
-        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
-    ) -> Result<(), Error>;
+    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error>;
 }
 
 impl Depot for &Store {
@@ -55,11 +54,7 @@ impl Depot for &Store {
         objects.iter().try_for_each(|object| each(object, &mut self.object(object)?))
     }
 
-    fn put(
-        &mut self,
-        objects: &[ObjectId],
-        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
-    ) -> Result<(), Error> {
+    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error> {
         let batch = self.batch()?;
         for object in objects {
             if !batch.has(object)? {
@@ -79,7 +74,7 @@ impl crate::Batch<'_> {
                 let mut announced = from.take(size.saturating_add(1));
                 match self.blob(Some(digest), *mode, &mut announced)? {
                     crate::Node::File { size: found, .. } if found != *size => {
-                        Err(mismatch(object, format!("{found} bytes")))
+                        Err(mismatch(object, &format!("{found} bytes")))
                     }
                     _ => Ok(()),
                 }
@@ -122,10 +117,13 @@ pub fn lacking(
     lacking_objects(from, &mut |objects| to.missing(objects), &roots)
 }
 
+/// Some objects, or why they are not known.
+type Objects = Result<Vec<ObjectId>, Error>;
+
 /// What of the objects, and of what they need, is missing by the word of `missing`; children first.
 pub(crate) fn lacking_objects(
     from: &mut dyn Depot,
-    missing: &mut dyn FnMut(&[ObjectId]) -> Result<Vec<ObjectId>, Error>,
+    missing: &mut dyn FnMut(&[ObjectId]) -> Objects,
     roots: &[ObjectId],
 ) -> Result<Vec<ObjectId>, Error> {
     let mut absent = Absent::default();
@@ -218,11 +216,10 @@ pub(crate) fn transfer(
         // Without a receiver a reader that still sends stops at once.
         receiver.take();
         let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match (read, written) {
-            // The writer stopped first, and the reader only noticed that.
-            (Err(Error::PipeClosed), written) => written,
-            (Err(error), _) => Err(error),
-            (Ok(()), written) => written,
+        match read {
+            // Of two errors the reader's is the cause, unless it only noticed that the writer had stopped.
+            Err(error) if !matches!(error, Error::PipeClosed) => Err(error),
+            _ => written,
         }
     })
 }

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::lock::Guard;
+use crate::object::json;
 use crate::{Error, ObjectId, Store, fs};
 
 /// The longest lease that is read, in bytes.
@@ -30,7 +31,7 @@ impl Store {
         let path = self.layout.folder("leases").join(name);
         let mut file = fs::create_new(&temporary, 0o600)?;
         file.lock().map_err(Error::io("lock", &temporary))?;
-        let text = serde_json::to_vec(objects).expect("object ids are always valid JSON");
+        let text = json(&objects);
         file.write_all(&text).map_err(Error::io("write", &temporary))?;
         // Locked and complete before anyone sees it.
         std::fs::rename(&temporary, &path).map_err(Error::io("move into place", &path))?;

@@ -18,7 +18,7 @@ pub struct ObjectReader {
 
 #[derive(Debug)]
 enum Content {
-    Blob { file: File, hasher: FileHasher, digest: Digest, left: u64 },
+    Blob { file: File, hasher: Box<FileHasher>, digest: Digest, left: u64 },
     Encoding(io::Cursor<Vec<u8>>),
 }
 
@@ -31,7 +31,7 @@ impl ObjectReader {
         };
         let content = match object {
             ObjectId::Blob { digest, size, .. } => {
-                Content::Blob { file, hasher: FileHasher::new(), digest, left: size }
+                Content::Blob { file, hasher: Box::default(), digest, left: size }
             }
             ObjectId::Tree(_) | ObjectId::Artifact(_) => {
                 let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
@@ -80,10 +80,10 @@ pub(crate) fn read_encoding(object: &ObjectId, from: &mut dyn Read) -> Result<Ve
         ObjectId::Blob { digest, .. } | ObjectId::Tree(digest) => digest,
         ObjectId::Artifact(id) => id.digest(),
     };
-    if found == *expected { Ok(bytes) } else { Err(mismatch(object, found)) }
+    if found == *expected { Ok(bytes) } else { Err(mismatch(object, &found)) }
 }
 
-pub(crate) fn mismatch(object: impl ToString, found: impl ToString) -> Error {
+pub(crate) fn mismatch(object: &impl ToString, found: &impl ToString) -> Error {
     Error::Mismatch { object: object.to_string(), found: found.to_string() }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::json;
 use crate::{Digest, Mode, RelPath};
 
 /// The domain of the seal of small files that nothing else's digest covers.
@@ -50,7 +51,7 @@ pub(crate) type Stats = BTreeMap<RelPath, Recorded>;
 
 /// A small file's bytes with a digest in front, so that damage shows.
 pub(crate) fn seal<T: Serialize>(content: &T) -> Vec<u8> {
-    let body = serde_json::to_vec(content).expect("maps with text keys are always valid JSON");
+    let body = json(content);
     let mut bytes = Digest::derive(SEAL, &body).to_string().into_bytes();
     bytes.push(b'\n');
     bytes.extend(body);

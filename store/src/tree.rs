@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
+use crate::object::json;
 use crate::{Digest, Mode, Name};
 
 /// The domain of trees' digests.
@@ -104,7 +105,7 @@ impl Tree {
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.0).expect("names and nodes are always valid JSON")
+        json(&self.0)
     }
 
     /// Reads canonical bytes, and refuses all others.

@@ -132,12 +132,12 @@ fn many_threads_and_batches_store_the_same_objects() {
             scope.spawn(|| {
                 (0..20).for_each(|n| {
                     add(&shared, "web", &n.to_string(), &[]);
-                })
+                });
             });
             scope.spawn(|| {
                 (0..20).for_each(|n| {
                     stored(&fixture.store, "web", &n.to_string(), &[]);
-                })
+                });
             });
         }
     });

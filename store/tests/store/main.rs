@@ -1,5 +1,6 @@
 //! The store as its users see it: one file a subject.
-#![allow(clippy::unwrap_used, missing_docs)]
+// What a test has tried belongs in its report.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod archive;
 mod batch;
@@ -9,4 +10,5 @@ mod format;
 mod gc;
 mod generation;
 mod import;
+mod process;
 mod verify;

@@ -62,6 +62,7 @@ impl Deployment<'_> {
                 who: format!("{}@{}", holder.user, holder.machine),
                 hosts: intended.members,
             },
+            holder,
             hosts: intended.hosts,
             keep: self.settings.keep,
             recheck: intended.recheck,

@@ -6,3 +6,4 @@ mod common_test;
 mod local;
 mod shop;
 mod ssh;
+mod crash;

@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
 use super::{Answers, Failures, Fleet, Member, sort};
-use crate::protocol::{ErrorKind, Record, Reply, Request, SILENCE, State, Switch};
+use crate::protocol::{ErrorKind, Holder, Record, Reply, Request, SILENCE, State, Switch};
 use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
 
@@ -59,6 +59,8 @@ impl HostOrder {
 pub struct Order {
     /// What the journals will say.
     pub record: Record,
+    /// Who holds the locks.
+    pub holder: Holder,
     /// What each host that takes part gets.
     pub hosts: BTreeMap<String, HostOrder>,
     /// How many confirmed releases hosts keep.
@@ -240,15 +242,16 @@ impl Fleet {
             return Ok(endings);
         }
         if committed.is_empty() {
-            return Err(self.back(order, Phase::Commit, failures, listener).await);
+            // A host may have committed, and its answer have been lost.
+            let failed = self.back(order, Phase::Commit, failures, listener).await;
+            return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
         for host in failures.keys() {
             let ending = self.ask_again(host, order).await;
             endings.insert(host.clone(), ending);
         }
-        let all_released = endings.values().all(|ending| matches!(ending, Ending::Released { .. }));
-        if all_released {
+        if all_released(&endings) {
             return Ok(endings);
         }
         Err(Failed { phase: Phase::Commit, failures: failures.into_iter().collect(), endings })
@@ -296,9 +299,9 @@ impl Fleet {
         };
         loop {
             member.hang_up();
-            let why = match member.state().await {
-                Ok(state) if state.unfinished => "it has not gone back yet".to_owned(),
-                Ok(state) => return ending(&state, order),
+            let why = match member.settled(&order.holder).await {
+                Ok(Some(state)) => return ending(&state, order),
+                Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
             if Instant::now() > deadline {
@@ -307,6 +310,10 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
+}
+
+fn all_released(endings: &BTreeMap<String, Ending>) -> bool {
+    endings.values().all(|ending| matches!(ending, Ending::Released { .. }))
 }
 
 /// A host's answer to the order to switch.
@@ -370,9 +377,15 @@ impl Member {
             recheck: order.recheck,
         };
         let raw = [wanted.bytes.as_slice(), wanted.causes.as_slice()].concat();
-        match self.ask(&Request::Switch(switch), &raw).await?.0 {
-            Reply::Switched { generation, pending } => Ok(Switched { generation, pending }),
-            _ => Err(RemoteError::Protocol),
+        let mut answer = self.ask(&Request::Switch(switch), &raw).await?.0;
+        loop {
+            match answer {
+                // What the reverts of a rollback print.
+                Reply::Output { .. } => {}
+                Reply::Switched { generation, pending } => return Ok(Switched { generation, pending }),
+                _ => return Err(RemoteError::Protocol),
+            }
+            answer = self.receive().await?.0;
         }
     }
 

@@ -65,7 +65,8 @@ impl<'c> Deployment<'c> {
         }
         if !leave_out.skip_unreachable {
             let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
-            let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
+            let mut hints =
+                vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
             if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
                 hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
             }
@@ -137,12 +138,13 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
     let project = &context.project()?.root;
     let environment = &settings.name;
     let options = SshOptions { project, environment, timeout: settings.timeout, accept_new };
-    let ssh = match settings.connect_method {
-        ConnectMethod::Local => None,
-        ConnectMethod::Ssh => Some(SshConfig::write(&options).map_err(|error| {
-            CommandError::failed("cannot write a configuration for ssh").because(error)
-        })?),
-    };
+    let ssh =
+        match settings.connect_method {
+            ConnectMethod::Local => None,
+            ConnectMethod::Ssh => Some(SshConfig::write(&options).map_err(|error| {
+                CommandError::failed("cannot write a configuration for ssh").because(error)
+            })?),
+        };
     let own = std::env::current_exe()
         .map_err(|error| CommandError::failed("cannot find this program's own file").because(error))?;
     let binaries = Binaries::new(own, std::env::var_os("BATOU_AGENTS").map(PathBuf::from));

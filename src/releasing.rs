@@ -45,9 +45,9 @@ impl Deployment<'_> {
         self.prepare(states).await?;
         let holder = holder();
         let states = self.lock(&holder, locking).await?;
-        for (host, recovered) in states.iter().flat_map(|(host, state)| {
-            state.recovered.iter().map(move |text| (host, text))
-        }) {
+        for (host, recovered) in
+            states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
+        {
             ui.warn(&format!("{host}: {}", visible(recovered)));
         }
         if let Some(expected) = &intended.expected {
@@ -78,7 +78,11 @@ impl Deployment<'_> {
             None => Ok(()),
         };
         let (_, failures) = sort(self.fleet.each(prepare).await);
-        if failures.is_empty() { Ok(()) } else { Err(failed("cannot be prepared; nothing was changed", failures)) }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failed("cannot be prepared; nothing was changed", failures))
+        }
     }
 
     /// Locks all hosts, and says whom it waits for.
@@ -102,7 +106,9 @@ impl Deployment<'_> {
                 );
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
-            Err(LockError::Failed(failures)) => Err(failed("cannot be locked; nothing was changed", failures)),
+            Err(LockError::Failed(failures)) => {
+                Err(failed("cannot be locked; nothing was changed", failures))
+            }
         }
     }
 
@@ -128,7 +134,7 @@ impl Deployment<'_> {
             }
         }
         let listener = Teller::new(ui);
-        let endings = self.fleet.release(order, states, &listener).await;
+        let endings = self.fleet.release(order, states, self.context.store()?, &listener).await;
         drop(listener);
         endings.map_err(|failed| self.explain(failed))
     }
@@ -153,9 +159,12 @@ impl Deployment<'_> {
             let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
             let states = states.collect::<Vec<_>>().join(", ");
             let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
-            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}")).hint(hint);
+            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
+                .hint(hint);
         }
-        CommandError::failed(format!("{text}\nnothing has changed: {count} rolled back to the release before"))
+        CommandError::failed(format!(
+            "{text}\nnothing has changed: {count} rolled back to the release before"
+        ))
     }
 }
 
@@ -234,12 +243,14 @@ fn unmoved(
     states: &BTreeMap<String, State>,
 ) -> Result<(), CommandError> {
     let current = |host: &String| states.get(host)?.current.as_ref().map(|current| current.manifest);
-    let moved: Vec<_> = expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
+    let moved: Vec<_> =
+        expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
     if moved.is_empty() {
         return Ok(());
     }
     let hosts = moved.into_iter().cloned().collect::<Vec<_>>().join(", ");
-    let message = format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
+    let message =
+        format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 

@@ -45,12 +45,10 @@ impl About {
     /// The current generation; an error where the target directory is another environment's.
     pub(super) fn current(&self, generations: &Generations) -> Result<Option<Installed>, Error> {
         let current = release::current(&self.target, generations)?;
-        let newest = match (&current, generations.list()?.last()) {
-            (None, Some(newest)) => Some(release::installed(&self.target, generations, *newest)?),
-            _ => None,
-        };
-        if let Some(held) = current.as_ref().or(newest.as_ref()) {
-            self.check_owner(held)?;
+        if let Some(current) = &current {
+            self.check_owner(current)?;
+        } else if let Some(newest) = generations.list()?.last() {
+            self.check_owner(&release::installed(&self.target, generations, *newest)?)?;
         }
         Ok(current)
     }

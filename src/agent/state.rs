@@ -124,11 +124,14 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 
-/// The generations of a host, for those who only look.
+/// A manifest's bytes and those of its causes.
+pub(super) type Records = (Vec<u8>, Vec<u8>);
+
+/// The records of the current generation, or of the newest one with a manifest.
 pub(super) fn manifest(
     about: &About,
     wanted: Option<&batou_store::Digest>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Option<Records>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
         Some(digest) => super::release::find(&generations, digest)?,

@@ -95,12 +95,11 @@ pub(super) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let Some(current) = about.current(&about.generations()?)? else {
         return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
     };
-    let mut check = match about.target.existing_store()? {
-        Some(store) => Check::of(&store, &current.manifest),
-        None => {
-            let problems = vec![format!("{} is no store", about.target.store().display())];
-            Check { problems, ..Check::default() }
-        }
+    let mut check = if let Some(store) = about.target.existing_store()? {
+        Check::of(&store, &current.manifest)
+    } else {
+        let problems = vec![format!("{} is no store", about.target.store().display())];
+        Check { problems, ..Check::default() }
     };
     check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
     check.problems.extend(unsettled_steps(about, &mut session.connection, &current)?);

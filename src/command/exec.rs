@@ -40,7 +40,8 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
         }
         let width = deployment.fleet.hosts().iter().map(String::len).max().unwrap_or(0);
         let ui = &context.ui;
-        let answers = deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
+        let answers =
+            deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
         let (statuses, failures) = sort(answers);
         for (host, status) in &statuses {
             ui.json(&Line { kind: "exited", host, status: *status });

@@ -51,7 +51,11 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         deployment.name_retirable(&states, &hosts);
         deployment.fleet.abandon();
         let count = failures.len();
-        if count == 0 { Ok(()) } else { Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len()))) }
+        if count == 0 {
+            Ok(())
+        } else {
+            Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len())))
+        }
     })
 }
 
@@ -72,7 +76,12 @@ fn describe(state: &State, behind: bool) -> String {
     let (Some(current), Some(record)) = (&state.current, &state.confirmed) else {
         return "no release yet".to_owned();
     };
-    let mut text = format!("release {} ({}), generation {}", record.sequence, record.release.short(), current.generation);
+    let mut text = format!(
+        "release {} ({}), generation {}",
+        record.sequence,
+        record.release.short(),
+        current.generation
+    );
     if let Some(age) = current.since.as_deref().and_then(age) {
         text.push_str(&format!(", {age} ago by {}", visible(&record.who)));
     }

@@ -83,9 +83,15 @@ impl Wish {
             return Err(CommandError::usage(message));
         }
         let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
-        let order = |(host, saved): (String, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
+        let order =
+            |(host, saved): (String, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
         let release = plan.release.id();
-        Ok(Wish { release, hosts: plan.hosts.into_iter().map(order).collect(), expected: Some(expected), _built: None })
+        Ok(Wish {
+            release,
+            hosts: plan.hosts.into_iter().map(order).collect(),
+            expected: Some(expected),
+            _built: None,
+        })
     }
 }
 

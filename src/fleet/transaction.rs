@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use batou_store::Digest;
+use batou_store::{Digest, Store};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
 use super::{Answers, Failures, Fleet, Member, sort};
-use crate::protocol::{Record, Reply, Request, SILENCE, State, Switch};
+use crate::protocol::{ErrorKind, Record, Reply, Request, SILENCE, State, Switch};
 use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
 
@@ -147,21 +147,24 @@ pub trait Listener {
 }
 
 impl Fleet {
-    /// Switches, activates and commits what has been staged, on locked hosts with these states.
+    /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states.
     pub async fn release(
         &mut self,
         order: &Order,
         states: &BTreeMap<String, State>,
+        store: &Store,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
         let (confirmed_only, switched): (BTreeSet<_>, BTreeSet<_>) = {
-            let settled = |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
+            let settled =
+                |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
         listener.phase(Phase::Switch, switched.len());
-        let answers = self.some(|host| switched.contains(host), async |member: &mut Member| {
-            member.switch(order, states).await
-        });
+        let answers = self.some(
+            |host| switched.contains(host),
+            async |member: &mut Member| member.switch_or_mend(order, states, store).await,
+        );
         let (switches, failures) = sort(answers.await);
         if !failures.is_empty() {
             return Err(self.back(order, Phase::Switch, failures, listener).await);
@@ -185,7 +188,8 @@ impl Fleet {
         listener.phase(Phase::Activate, pending.len());
         let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
         let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
-        let (mut busy, mut failures, mut running) = (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
+        let (mut busy, mut failures, mut running) =
+            (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
         loop {
             if failures.is_empty() {
                 for (host, instance) in schedule.ready(&busy) {
@@ -251,8 +255,15 @@ impl Fleet {
     }
 
     /// Takes the release back on every host that may have been switched.
-    async fn back(&mut self, order: &Order, phase: Phase, failures: Failures, listener: &dyn Listener) -> Failed {
-        let reason = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
+    async fn back(
+        &mut self,
+        order: &Order,
+        phase: Phase,
+        failures: Failures,
+        listener: &dyn Listener,
+    ) -> Failed {
+        let reason =
+            failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
         let reason = reason.join("; ");
         listener.going_back(&reason);
         let request = Request::GoBack { reason };
@@ -308,7 +319,8 @@ struct Switched {
 fn pending(switches: &BTreeMap<String, Switched>) -> BTreeSet<Instance> {
     let of_host = |(host, switched): (&String, &Switched)| {
         let host = host.clone();
-        let instance = move |component: &String| Instance { host: host.clone(), component: component.clone() };
+        let instance =
+            move |component: &String| Instance { host: host.clone(), component: component.clone() };
         switched.pending.iter().map(instance).collect::<Vec<_>>()
     };
     switches.iter().flat_map(of_host).collect()
@@ -324,6 +336,25 @@ fn ending(state: &State, order: &Order) -> Ending {
 }
 
 impl Member {
+    /// Switches the host. Files that turn out to be damaged there are sent anew, once.
+    async fn switch_or_mend(
+        &mut self,
+        order: &Order,
+        states: &BTreeMap<String, State>,
+        store: &Store,
+    ) -> Result<Switched, RemoteError> {
+        match self.switch(order, states).await {
+            Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
+                let manifest = order.hosts.get(&self.route.host).map(|wanted| &wanted.manifest);
+                let mended = manifest.map(|manifest| self.mend(manifest, store));
+                // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
+                mended.and_then(Result::ok).ok_or(RemoteError::Agent(damaged))?;
+                self.switch(order, states).await
+            }
+            answer => answer,
+        }
+    }
+
     async fn switch(
         &mut self,
         order: &Order,

@@ -178,6 +178,8 @@ mod tests {
     fn a_machine_that_is_a_path_finds_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let binaries = Binaries::new(PathBuf::from("/bin/sh"), Some(folder.path().join("below")));
-        assert!(matches!(binaries.find("../x").unwrap_err(), BinaryError::Kind { wanted, .. } if wanted.is_empty()));
+        assert!(
+            matches!(binaries.find("../x").unwrap_err(), BinaryError::Kind { wanted, .. } if wanted.is_empty())
+        );
     }
 }

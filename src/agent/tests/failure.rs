@@ -131,8 +131,8 @@ fn a_connection_that_ends_ends_a_running_step_and_all_it_started() {
     assert_eq!(controller.end(), 1);
     assert!(start.elapsed() < Duration::from_secs(5));
     let child = std::fs::read_to_string(&child).unwrap();
-    let stat = format!("/proc/{}/stat", child.trim());
-    eventually(|| std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
+    let process = format!("/proc/{}/stat", child.trim());
+    eventually(|| std::fs::read_to_string(&process).map_or(true, |text| text.contains(") Z ")));
     assert!(!host.target().join("current").exists());
 }
 

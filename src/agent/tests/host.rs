@@ -54,6 +54,7 @@ impl Host {
         Component { name, artifact, after: [].into(), steps }
     }
 
+    #[expect(clippy::unused_self, reason = "it is the manifest of this host")]
     pub(super) fn manifest(&self, components: Vec<Component>) -> Manifest {
         Manifest {
             format: MANIFEST_FORMAT,
@@ -182,7 +183,7 @@ impl Host {
 pub(super) struct Controller {
     to: Option<PipeWriter>,
     from: BufReader<PipeReader>,
-    agent: JoinHandle<i32>,
+    agent: Option<JoinHandle<i32>>,
     /// What steps printed.
     pub(super) output: Vec<u8>,
     expected: Option<Digest>,
@@ -194,7 +195,13 @@ impl Controller {
         let (input, to) = std::io::pipe().unwrap();
         let (from, output) = std::io::pipe().unwrap();
         let agent = std::thread::spawn(move || serve_within(input, output, silence));
-        Self { to: Some(to), from: BufReader::new(from), agent, output: Vec::new(), expected: None }
+        Self {
+            to: Some(to),
+            from: BufReader::new(from),
+            agent: Some(agent),
+            output: Vec::new(),
+            expected: None,
+        }
     }
 
     pub(super) fn send(&mut self, request: &Request, raw: &[u8]) {
@@ -273,12 +280,22 @@ impl Controller {
     /// Ends the connection and returns the agent's exit status.
     pub(super) fn end(mut self) -> i32 {
         self.to = None;
-        self.agent.join().unwrap()
+        self.agent.take().unwrap().join().unwrap()
     }
 
     /// Waits for an agent that ends by itself.
-    pub(super) fn wait(self) -> i32 {
-        self.agent.join().unwrap()
+    pub(super) fn wait(mut self) -> i32 {
+        self.agent.take().unwrap().join().unwrap()
+    }
+}
+
+/// The agent has ended, and released its lock, when its controller is gone.
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.to = None;
+        if let Some(agent) = self.agent.take().filter(|_| !std::thread::panicking()) {
+            agent.join().unwrap();
+        }
     }
 }
 
@@ -289,7 +306,7 @@ pub(super) fn holder(user: &str) -> Holder {
 /// Fleet release number `sequence`.
 pub(super) fn record(sequence: u64) -> Record {
     let release = Digest::of(&sequence.to_be_bytes());
-    Record { release, sequence, restores: None, who: "alice@laptop".into() }
+    Record { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
 }
 
 /// A step with an update only.

@@ -3,7 +3,7 @@
 
 mod common;
 mod common_test;
+mod crash;
 mod local;
 mod shop;
 mod ssh;
-mod crash;

@@ -157,17 +157,17 @@ impl Fleet {
         store: &Store,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
-        let (confirmed_only, switched): (BTreeSet<_>, BTreeSet<_>) = {
+        let (unchanged, changing): (BTreeSet<_>, BTreeSet<_>) = {
             let settled =
                 |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
-        listener.phase(Phase::Switch, switched.len());
+        listener.phase(Phase::Switch, changing.len());
         let answers = self.some(
             |host| switched.contains(host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
-        let (switches, failures) = sort(answers.await);
+        let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
             return Err(self.back(order, Phase::Switch, failures, listener).await);
         }
@@ -176,7 +176,7 @@ impl Fleet {
             return Err(self.back(order, Phase::Activate, failures, listener).await);
         }
         listener.phase(Phase::Commit, order.hosts.len());
-        self.commit(order, &confirmed_only, &switches, listener).await
+        self.commit(order, &unchanged, &switches, listener).await
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
@@ -218,7 +218,7 @@ impl Fleet {
     async fn commit(
         &mut self,
         order: &Order,
-        confirmed_only: &BTreeSet<String>,
+        unchanged: &BTreeSet<String>,
         switches: &BTreeMap<String, Switched>,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
@@ -226,7 +226,7 @@ impl Fleet {
         let answers: Answers<()> = self
             .each(async |member: &mut Member| {
                 let record = order.record.clone();
-                if confirmed_only.contains(&member.route.host) {
+                if unchanged.contains(&member.route.host) {
                     return member.tell(&Request::Confirm { record, keep }).await;
                 }
                 member.tell(&Request::Commit { keep }).await
@@ -386,6 +386,20 @@ impl Member {
                 _ => return Err(RemoteError::Protocol),
             }
             answer = self.receive().await?.0;
+        }
+    }
+
+    /// The host's state, once no release is under way there; `None` while an agent still works at one. Nobody takes
+    /// back what a killed agent left: the next one to have the lock does, so that is taken for a moment.
+    async fn settled(&mut self, holder: &Holder) -> Result<Option<State>, RemoteError> {
+        let state = self.state().await?;
+        if !state.unfinished {
+            return Ok(Some(state));
+        }
+        match self.ask(&Request::Lock { holder: holder.clone() }, &[]).await?.0 {
+            Reply::Locked(state) => self.tell(&Request::Unlock).await.map(|()| Some(*state)),
+            Reply::Held { .. } => Ok(None),
+            _ => Err(RemoteError::Protocol),
         }
     }
 

@@ -117,7 +117,10 @@ fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controll
     }
 
     let switched = lane.sandbox.batou(&["switch", "dev"]);
-    assert!(switched.status == Some(0) && switched.stdout.contains(" is in force"), "{switched:?}\n{context}");
+    assert!(
+        switched.status == Some(0) && switched.stdout.contains(" is in force"),
+        "{switched:?}\n{context}"
+    );
     assert!(lane.in_force().is_some_and(|files| files.contains_key("later/file")), "{context}");
     if controller == Controller::Dies {
         let again = lane.sandbox.batou(&["switch", "dev"]).success();

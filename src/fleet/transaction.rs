@@ -163,8 +163,8 @@ impl Fleet {
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
         listener.phase(Phase::Switch, changing.len());
-        let answers = self.some(
-            |host| switched.contains(host),
+        let switching = self.some(
+            |host| changing.contains(host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
         let (switches, failures) = sort(switching.await);

@@ -46,7 +46,7 @@ fn the_whole_way_over_three_hosts() {
         }
     };
     let output = sandbox.batou(&["switch", "dev"]).success();
-    says(&output.stdout, &["one    released", "is in force on 3 hosts"]);
+    says(&output.stdout, &["three  released", "is in force on 3 hosts"]);
     in_force("one", 1);
 
     let before = targets.each_ref().map(|(_, target)| target.listing());

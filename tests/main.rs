@@ -4,6 +4,7 @@
 mod common;
 mod common_test;
 mod crash;
+mod deployers;
 mod failure;
 mod local;
 mod shop;

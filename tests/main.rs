@@ -6,6 +6,7 @@ mod common_test;
 mod crash;
 mod deployers;
 mod failure;
+mod guard;
 mod local;
 mod shop;
 mod ssh;

@@ -345,11 +345,15 @@ fn providers_are_activated_before_those_that_require_them() {
     let environment = environment.replace("b = [\"app\", \"db\"]", "b = [\"web\"]");
     sandbox.write("environments/dev/environment.toml", environment.replace("c = [\"app\"", "c = [\"web\""));
     let order = sandbox.project().join("order");
-    let step = format!("[[step]]\nname = \"x\"\nupdate = \"echo {{{{ host.name }}}} >>{}\"\n", order.display());
+    let step =
+        format!("[[step]]\nname = \"x\"\nupdate = \"echo {{{{ host.name }}}} >>{}\"\n", order.display());
     let provide = "[[provide]]\nkey = \"web\"\nvalue = \"{{ host.name }}\"\n[[require]]\nkey = \"db\"\n";
     sandbox.write("components/web/component.toml", format!("{provide}{step}"));
     sandbox.write("components/lb/component.toml", format!("[[require]]\nkey = \"web\"\n{step}"));
-    let db = format!("[[provide]]\nkey = \"db\"\nvalue = \"{{{{ host.name }}}}\"\n{}", step.replace("host.name", "component.name"));
+    let db = format!(
+        "[[provide]]\nkey = \"db\"\nvalue = \"{{{{ host.name }}}}\"\n{}",
+        step.replace("host.name", "component.name")
+    );
     sandbox.write("components/db/component.toml", db);
     sandbox.batou(&["switch", "dev"]).success();
     let order = fs::read_to_string(order).unwrap();

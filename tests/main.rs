@@ -6,6 +6,7 @@ mod common;
 mod common_test;
 mod crash;
 mod deployers;
+mod examples;
 mod failure;
 mod guard;
 mod local;

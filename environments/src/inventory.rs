@@ -161,7 +161,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     let mut table = said.merged(&entry.host.name, problems);
     let data: Vec<(String, Member)> = table.extract_if(.., |key, _| key.starts_with("data-")).collect();
     for (key, member) in data {
-        let name = key.trim_start_matches("data-").to_owned();
+        let name = key.strip_prefix("data-").unwrap_or(&key).to_owned();
         match &member.node.data {
             Data::String(value) => drop(entry.host.data.insert(name, value.clone())),
             other => {

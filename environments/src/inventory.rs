@@ -170,7 +170,8 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
             }
         }
     }
-    let mut reader = Reader::new(&table, &at, format!("[host.{}]", entry.host.name), problems);
+    // Not the host's own name: a mistake in a pattern's table is one mistake for all its hosts.
+    let mut reader = Reader::new(&table, &at, "[host.…]", problems);
     if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
         entry.host.address = address;
     }

@@ -3,3 +3,4 @@
 
 mod common;
 mod common_test;
+mod docs;

@@ -1,9 +1,15 @@
 //! Commands and their outputs in the documentation, and what really happens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::markdown::{Chapter, Piece};
 use crate::common::{Output, Sandbox};
+
+/// Whoever runs the tests; `ann` in the documentation.
+static USER: LazyLock<String> = LazyLock::new(|| {
+    Output::of(std::process::Command::new("id").arg("-un")).success().stdout.trim().to_owned()
+});
 
 /// A command of a page, and what the page says it prints.
 pub(super) struct Command {
@@ -51,13 +57,16 @@ pub(super) fn replay(commands: &[Command]) -> Vec<String> {
         let (expected, found) = (masked(shown), masked(&output.stdout));
         if (output.status == Some(0)) == fails || expected != found {
             let status = output.status;
-            mistakes.push(format!("{line}: {text}\n--- the page says\n{shown}--- status {status:?}\n{}", output.stdout));
+            mistakes.push(format!(
+                "{line}: {text}\n--- the page says\n{shown}--- status {status:?}\n{}",
+                output.stdout
+            ));
         }
     }
     mistakes
 }
 
-fn shell(sandbox: &Sandbox, folder: &PathBuf, line: &str) -> Output {
+fn shell(sandbox: &Sandbox, folder: &Path, line: &str) -> Output {
     let mut command = sandbox.program("sh");
     let batou = PathBuf::from(env!("CARGO_BIN_EXE_batou"));
     let path = std::env::var("PATH").unwrap_or_default();
@@ -74,14 +83,14 @@ fn masked(text: &str) -> String {
 fn masked_line(line: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_./@:-".contains(c);
     let mut words: Vec<String> = Vec::new();
-    let mut in_word = false;
+    let mut inside = false;
     for character in line.chars() {
-        if is_word(character) && in_word {
+        if is_word(character) && inside {
             words.last_mut().unwrap().push(character);
         } else if character != ' ' || words.last().is_none_or(|last| last != " ") {
             words.push(character.into());
         }
-        in_word = is_word(character);
+        inside = is_word(character);
     }
     let mut words: Vec<_> = words.iter().map(|word| masked_word(word)).collect();
     // "64.3 GiB free", "2 min ago"
@@ -95,16 +104,14 @@ fn masked_line(line: &str) -> String {
 }
 
 fn masked_word(word: &str) -> String {
-    let (bare, rest) = match word.strip_suffix([':', '.', ',']) {
-        Some(bare) => (bare, &word[bare.len()..]),
-        None => (word, ""),
-    };
+    let bare = word.trim_start_matches(':').trim_end_matches([':', '.']);
+    let (first, rest) = word.split_once(bare).unwrap_or_default();
     let all = |allowed: fn(char) -> bool| bare.chars().all(allowed);
     let mask = if bare.starts_with('/') && bare.len() > 1 {
         return "PATH".into(); // with its full stop: a path may end in one
     } else if bare.contains('@') && !bare.starts_with('@') {
         "WHO"
-    } else if bare == "ann" || bare == whoami() {
+    } else if bare == "ann" || bare == *USER {
         "USER"
     } else if bare.len() >= 10 && bare.starts_with("20") && bare.as_bytes()[4] == b'-' {
         "DATE"
@@ -117,11 +124,7 @@ fn masked_word(word: &str) -> String {
     } else {
         bare
     };
-    format!("{mask}{rest}")
-}
-
-fn whoami() -> String {
-    Output::of(std::process::Command::new("id").arg("-un")).stdout.trim().to_owned()
+    format!("{first}{mask}{rest}")
 }
 
 /// The calls of batou in a line of code: the words of the command and its options.

@@ -32,7 +32,8 @@ pub(super) enum Piece {
 impl Chapter {
     /// Reads the page at `path` below `root`.
     pub(super) fn read(root: &Path, path: &Path) -> Self {
-        let text = fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let pieces = parse(&text);
         Self { path: path.to_owned(), text, pieces }
     }
@@ -79,7 +80,9 @@ impl Chapter {
         let mut code = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Block { text, .. } | Piece::Indented(text) => code.extend(text.lines().map(str::to_owned)),
+                Piece::Block { text, .. } | Piece::Indented(text) => {
+                    code.extend(text.lines().map(str::to_owned));
+                }
                 Piece::Text(line) => code.extend(line.split('`').skip(1).step_by(2).map(str::to_owned)),
                 _ => {}
             }
@@ -89,7 +92,8 @@ impl Chapter {
 
     /// The targets of links.
     pub(super) fn links(&self) -> Vec<String> {
-        let text: String = self.pieces.iter().map(|piece| if let Piece::Text(line) = piece { line } else { "" }).collect();
+        let text: String =
+            self.pieces.iter().map(|piece| if let Piece::Text(line) = piece { line } else { "" }).collect();
         text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
     }
 
@@ -145,5 +149,6 @@ fn parse(text: &str) -> Vec<Piece> {
 
 /// The lines up to the one that ends a block.
 fn until<'t>(lines: &mut impl Iterator<Item = (usize, &'t str)>, end: &str) -> String {
-    lines.map(|(_, line)| line).take_while(|line| *line != end).map(|line| format!("{line}\n")).collect()
+    let lines = lines.map(|(_, line)| line).take_while(|line| *line != end);
+    lines.flat_map(|line| [line, "\n"]).collect()
 }

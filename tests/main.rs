@@ -3,4 +3,8 @@
 
 mod common;
 mod common_test;
+mod crash;
 mod docs;
+mod local;
+mod shop;
+mod ssh;

@@ -407,6 +407,19 @@ mod tests {
     }
 
     #[test]
+    fn miette_can_draw_every_place() {
+        let text = "first\n\x1b[31m second ä\n";
+        for span in [0..5, 6..10, 14..17, text.len()..text.len(), 0..text.len(), 90..95] {
+            let diagnostic = Diagnostic::error("bad").at(&at(text, span)).help("do better").about("web01");
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &diagnostic).unwrap();
+            assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
+            assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
+        }
+    }
+
+    #[test]
     fn names_the_nearest_word_only_if_it_is_near() {
         assert_eq!(nearest("hots", ["hosts", "settings"]), Some("hosts"));
         assert_eq!(nearest("zzz", ["hosts", "settings"]), None);

@@ -165,8 +165,8 @@ impl<'a> InstanceRender<'a> {
     }
 
     fn own_cause(&self, name: &str) {
-        if let Some(own) = self.component.cause_of(name) {
-            cause::record(|| own);
+        if let Some((name, digest)) = self.component.cause_of(name) {
+            cause::record(name, digest);
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error>
     Ok(Reply::Hello(Box::new(state)))
 }
 
-/// Takes the host's lock, makes the folders that are missing, and takes an interrupted release back.
+/// Takes the host's lock, makes the folders that are missing, removes what a killed agent left unfinished, and takes its release back.
 pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     if session.locked.is_some() {
@@ -39,7 +39,9 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
         Ok(lock) => lock,
         Err(holder) => return Ok(Reply::Held { holder }),
     };
-    about.current(&about.generations()?)?;
+    let generations = about.generations()?;
+    about.current(&generations)?;
+    generations.tidy()?;
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
     let recovered = goback::recover(about, &mut session.connection)?;
     let state = State { recovered, ..state(about)? };

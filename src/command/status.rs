@@ -11,6 +11,7 @@ use crate::deployment::{Deployment, chain};
 use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::protocol::State;
+use crate::remote::RemoteError;
 use crate::ui::{bytes, visible};
 
 #[derive(Serialize)]
@@ -43,7 +44,8 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         }
         for (host, error) in &failures {
             context.ui.json(&status(host, Err(chain(error)), false));
-            lines.insert(host, format!("not reachable: {}", chain(error)));
+            let what = if matches!(error, RemoteError::Start(_)) { "not reachable" } else { "refused" };
+            lines.insert(host, format!("{what}: {}", chain(error)));
         }
         for (host, line) in lines {
             context.ui.line(&format!("{host:width$}  {line}"));

@@ -96,8 +96,8 @@ impl Member {
     /// Sends again what the agent has found damaged. Blocks.
     pub(super) fn mend(&mut self, manifest: &Manifest, store: &Store) -> Result<Copied, RemoteError> {
         // A link is waited for on a thread of its own, since this one may be driving the other hosts.
-        let send = || self.store()?.receive_from(store, &manifest.artifacts(), &Silent);
-        let sent = std::thread::scope(|scope| scope.spawn(send).join());
+        let work = || self.store()?.receive_from(store, &manifest.artifacts(), &Silent);
+        let sent = std::thread::scope(|scope| scope.spawn(work).join());
         sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 

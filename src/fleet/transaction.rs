@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
 use super::{Answers, Failures, Fleet, Member, sort};
-use crate::protocol::{ErrorKind, Record, Reply, Request, SILENCE, State, Switch};
+use crate::protocol::{ErrorKind, Holder, Record, Reply, Request, SILENCE, State, Switch};
 use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
 
@@ -59,6 +59,8 @@ impl HostOrder {
 pub struct Order {
     /// What the journals will say.
     pub record: Record,
+    /// Who holds the locks.
+    pub holder: Holder,
     /// What each host that takes part gets.
     pub hosts: BTreeMap<String, HostOrder>,
     /// How many confirmed releases hosts keep.
@@ -155,17 +157,17 @@ impl Fleet {
         store: &Store,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
-        let (confirmed_only, switched): (BTreeSet<_>, BTreeSet<_>) = {
+        let (unchanged, changing): (BTreeSet<_>, BTreeSet<_>) = {
             let settled =
                 |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
-        listener.phase(Phase::Switch, switched.len());
-        let answers = self.some(
-            |host| switched.contains(host),
+        listener.phase(Phase::Switch, changing.len());
+        let switching = self.some(
+            |host| changing.contains(host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
-        let (switches, failures) = sort(answers.await);
+        let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
             return Err(self.back(order, Phase::Switch, failures, listener).await);
         }
@@ -174,7 +176,7 @@ impl Fleet {
             return Err(self.back(order, Phase::Activate, failures, listener).await);
         }
         listener.phase(Phase::Commit, order.hosts.len());
-        self.commit(order, &confirmed_only, &switches, listener).await
+        self.commit(order, &unchanged, &switches, listener).await
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
@@ -216,7 +218,7 @@ impl Fleet {
     async fn commit(
         &mut self,
         order: &Order,
-        confirmed_only: &BTreeSet<String>,
+        unchanged: &BTreeSet<String>,
         switches: &BTreeMap<String, Switched>,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
@@ -224,7 +226,7 @@ impl Fleet {
         let answers: Answers<()> = self
             .each(async |member: &mut Member| {
                 let record = order.record.clone();
-                if confirmed_only.contains(&member.route.host) {
+                if unchanged.contains(&member.route.host) {
                     return member.tell(&Request::Confirm { record, keep }).await;
                 }
                 member.tell(&Request::Commit { keep }).await
@@ -240,15 +242,16 @@ impl Fleet {
             return Ok(endings);
         }
         if committed.is_empty() {
-            return Err(self.back(order, Phase::Commit, failures, listener).await);
+            // A host may have committed, and its answer have been lost.
+            let failed = self.back(order, Phase::Commit, failures, listener).await;
+            return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
         for host in failures.keys() {
             let ending = self.ask_again(host, order).await;
             endings.insert(host.clone(), ending);
         }
-        let all_released = endings.values().all(|ending| matches!(ending, Ending::Released { .. }));
-        if all_released {
+        if all_released(&endings) {
             return Ok(endings);
         }
         Err(Failed { phase: Phase::Commit, failures: failures.into_iter().collect(), endings })
@@ -296,9 +299,9 @@ impl Fleet {
         };
         loop {
             member.hang_up();
-            let why = match member.state().await {
-                Ok(state) if state.unfinished => "it has not gone back yet".to_owned(),
-                Ok(state) => return ending(&state, order),
+            let why = match member.settled(&order.holder).await {
+                Ok(Some(state)) => return ending(&state, order),
+                Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
             if Instant::now() > deadline {
@@ -307,6 +310,10 @@ impl Fleet {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
+}
+
+fn all_released(endings: &BTreeMap<String, Ending>) -> bool {
+    endings.values().all(|ending| matches!(ending, Ending::Released { .. }))
 }
 
 /// A host's answer to the order to switch.
@@ -370,8 +377,28 @@ impl Member {
             recheck: order.recheck,
         };
         let raw = [wanted.bytes.as_slice(), wanted.causes.as_slice()].concat();
-        match self.ask(&Request::Switch(switch), &raw).await?.0 {
-            Reply::Switched { generation, pending } => Ok(Switched { generation, pending }),
+        let mut answer = self.ask(&Request::Switch(switch), &raw).await?.0;
+        loop {
+            match answer {
+                // What the reverts of a rollback print.
+                Reply::Output { .. } => {}
+                Reply::Switched { generation, pending } => return Ok(Switched { generation, pending }),
+                _ => return Err(RemoteError::Protocol),
+            }
+            answer = self.receive().await?.0;
+        }
+    }
+
+    /// The host's state, once no release is under way there; `None` while an agent still works at one. Nobody takes
+    /// back what a killed agent left: the next one to have the lock does, so that is taken for a moment.
+    async fn settled(&mut self, holder: &Holder) -> Result<Option<State>, RemoteError> {
+        let state = self.state().await?;
+        if !state.unfinished {
+            return Ok(Some(state));
+        }
+        match self.ask(&Request::Lock { holder: holder.clone() }, &[]).await?.0 {
+            Reply::Locked(state) => self.tell(&Request::Unlock).await.map(|()| Some(*state)),
+            Reply::Held { .. } => Ok(None),
             _ => Err(RemoteError::Protocol),
         }
     }

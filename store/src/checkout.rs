@@ -108,3 +108,17 @@ fn copy(from: &Path, to: &Path, mode: Mode) -> Result<(), Error> {
     io::copy(&mut source, &mut target).map_err(Error::io("copy to", to))?;
     fs::set_mode(to, mode.bits())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_too_many_or_to_another_filesystem_becomes_a_copy() {
+        let errno = |errno: rustix::io::Errno| io::Error::from(errno);
+        assert!(cannot_link(&errno(rustix::io::Errno::MLINK)));
+        assert!(cannot_link(&errno(rustix::io::Errno::XDEV)));
+        assert!(!cannot_link(&errno(rustix::io::Errno::NOSPC)));
+        assert!(!cannot_link(&errno(rustix::io::Errno::EXIST)));
+    }
+}

@@ -21,6 +21,9 @@ use crate::durable::device;
 use crate::lock::Guard;
 use crate::{Artifact, ArtifactId, Error, ObjectId, Store, fs, stats};
 
+/// How many checkouts are worth a thread.
+const FEW: usize = 4;
+
 /// An artifact whose checkout, stat record and record are complete under temporary names.
 struct StagedArtifact<'a> {
     id: ArtifactId,
@@ -101,7 +104,8 @@ fn stage<'a>(store: &Store, folder: &Path, pending: &'a Pending) -> Result<Vec<S
         fs::write_new(&record, &artifact.encode(), 0o444, false)?;
         Ok(StagedArtifact { id: *id, artifact, checkout, stats, record })
     };
-    pending.artifacts.par_iter().enumerate().map(build).collect()
+    // A few are built sooner by this thread than handed over to others.
+    pending.artifacts.par_iter().enumerate().with_min_len(FEW).map(build).collect()
 }
 
 /// Every file and folder that holds something new.

@@ -141,6 +141,12 @@ impl Generations {
         fs::remove_tree(&temporary)
     }
 
+    /// Removes what killed processes left unfinished, in the target folder too: all that has a temporary name.
+    pub fn tidy(&self) -> Result<(), Error> {
+        self.remove_unfinished()?;
+        self.remove_stale_links()
+    }
+
     /// Where a generation lies.
     pub fn path(&self, n: u64) -> PathBuf {
         self.folder_of(n)

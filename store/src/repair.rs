@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::copy::lacking_objects;
 use crate::layout::Layout;
-use crate::verify::{Problem, Remedy};
-use crate::{ArtifactId, Depot, Error, ObjectId, Silent, Store, fs};
+use crate::{ArtifactId, Depot, Error, ObjectId, Problem, Remedy, Silent, Store, fs};
 
 impl Store {
     /// Mends problems as far as possible: fetches objects from another depot, checks out again, removes what

@@ -4,74 +4,26 @@
 //! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
+use self::checkout::{CheckedOut, Whole};
 use crate::digest::FileHasher;
 use crate::layout::{FILES, FOLDERS, Layout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
 use crate::scan::{Found, Kind};
-use crate::stats::{MAX_SEALED, Recorded, Stat, Stats, unseal};
+use crate::stats::{MAX_SEALED, Stat, Stats, unseal};
 use crate::{
-    Artifact, ArtifactId, Digest, Error, Mode, Monitor, Node, ObjectId, Phase, RelPath, Store, Tree,
-    directory_name, fs,
+    Artifact, ArtifactId, Digest, Error, Fault, Mode, Monitor, Node, ObjectId, Phase, Problem, Remedy, Store,
+    Tree, directory_name, fs,
 };
 
-/// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// It should be there.
-    Missing,
-    /// It is not what it was.
-    Damaged,
-    /// It is nothing that the store has made.
-    Foreign,
-}
-
-/// What mends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Remedy {
-    /// Fetching the object from another store.
-    Fetch(ObjectId),
-    /// Checking the artifact out anew.
-    CheckOut(ArtifactId),
-    /// Removing the file.
-    Remove,
-    /// Writing the store's format file anew.
-    Format,
-    /// Nothing that the store could do: a person has to look.
-    Look,
-}
-
-/// One thing that is wrong in a store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Problem {
-    /// The file, relative to the store's root.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub fault: Fault,
-    /// How that shows.
-    pub detail: String,
-    /// What mends it.
-    pub remedy: Remedy,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fault = match self.fault {
-            Fault::Missing => "missing",
-            Fault::Damaged => "damaged",
-            Fault::Foreign => "foreign",
-        };
-        write!(f, "{fault}: {}: {}", self.path.display(), self.detail)
-    }
-}
+mod checkout;
 
 /// Blobs that are whole, by device and inode.
 type Inodes = HashMap<Inode, Digest>;
@@ -149,15 +101,6 @@ fn sizes(tree: &Tree) -> Vec<((Digest, Mode), u64)> {
         _ => None,
     });
     files.collect()
-}
-
-/// How a checkout's file is known to be whole without reading it.
-#[derive(Clone, Copy)]
-enum Whole<'a> {
-    /// It is a link to a blob that was found whole.
-    ByInode(&'a Inodes),
-    /// It looks as it did when it was checked out.
-    ByStat,
 }
 
 #[derive(Clone, Copy)]
@@ -354,140 +297,6 @@ impl Check<'_> {
             problems.extend(self.missing(&objects)?);
         }
         Ok(problems)
-    }
-}
-
-/// Compares one checkout with its tree.
-struct CheckedOut<'a> {
-    check: &'a Check<'a>,
-    id: ArtifactId,
-    stats: &'a Stats,
-    /// How many files are not in `stats`, or with another digest.
-    strange: usize,
-    whole: Whole<'a>,
-    problems: Vec<Problem>,
-}
-
-impl CheckedOut<'_> {
-    fn report(&mut self, fault: Fault, path: &Path, detail: impl Into<String>) {
-        let problem = self.check.problem(fault, path, detail, Remedy::CheckOut(self.id));
-        self.problems.push(problem);
-    }
-
-    fn folder(&mut self, tree: &Digest, path: &Path, below: Option<&RelPath>) -> Result<(), Error> {
-        let object = ObjectId::Tree(*tree);
-        let file = self.check.store.layout.tree(tree);
-        if fs::lstat(&file)?.is_none() {
-            let remedy = Remedy::Fetch(object);
-            self.problems.push(self.check.problem(Fault::Missing, &file, object.to_string(), remedy));
-            return Ok(());
-        }
-        let tree = match self.check.tree(&Found { path: file, object: Some(object) })? {
-            Ok(tree) => tree,
-            Err(problem) => {
-                self.problems.push(problem);
-                return Ok(());
-            }
-        };
-        match fs::lstat(path)? {
-            None => self.report(Fault::Missing, path, "a folder of the artifact"),
-            Some(metadata) if !metadata.is_dir() => self.report(Fault::Damaged, path, "it is not a folder"),
-            Some(metadata) => {
-                if metadata.mode() & 0o7777 != 0o555 {
-                    self.report(
-                        Fault::Damaged,
-                        path,
-                        format!("its mode is {:04o}", metadata.mode() & 0o7777),
-                    );
-                }
-                self.entries(&tree, path, below)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn entries(&mut self, tree: &Tree, path: &Path, below: Option<&RelPath>) -> Result<(), Error> {
-        for entry in fs::entries(path)? {
-            let name = entry.file_name();
-            if name.to_str().is_none_or(|name| tree.get(name).is_none()) {
-                self.report(Fault::Foreign, &entry.path(), "the artifact has no such file");
-            }
-        }
-        for (name, node) in tree.iter() {
-            let (path, relative) = (path.join(name), RelPath::below(below, name)?);
-            match node {
-                Node::Directory { digest } => self.folder(digest, &path, Some(&relative))?,
-                Node::Symlink { target } => self.symlink(target, &path)?,
-                Node::File { digest, size, mode } => {
-                    self.file((digest, *size, *mode), &path, self.stats.get(&relative))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn symlink(&mut self, target: &str, path: &Path) -> Result<(), Error> {
-        match fs::lstat(path)? {
-            None => self.report(Fault::Missing, path, "a symbolic link of the artifact"),
-            Some(metadata) if !metadata.is_symlink() => {
-                self.report(Fault::Damaged, path, "it is not a symbolic link");
-            }
-            Some(_) => {
-                let found = std::fs::read_link(path).map_err(Error::io("read the link", path))?;
-                if found != Path::new(target) {
-                    self.report(Fault::Damaged, path, format!("it points to {}", found.display()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn file(
-        &mut self,
-        (digest, size, mode): (&Digest, u64, Mode),
-        path: &Path,
-        recorded: Option<&Recorded>,
-    ) -> Result<(), Error> {
-        if recorded.is_none_or(|recorded| recorded.digest != *digest) {
-            self.strange += 1;
-        }
-        let Some(metadata) = fs::lstat(path)? else {
-            self.report(Fault::Missing, path, "a file of the artifact");
-            return Ok(());
-        };
-        let stat = Stat::of(&metadata);
-        if !metadata.is_file() {
-            self.report(Fault::Damaged, path, "it is not a file");
-        } else if !stat.has_mode(mode) {
-            self.report(Fault::Damaged, path, format!("its mode is {:04o}", stat.mode));
-        } else if !self.is_whole(&metadata, digest, recorded) {
-            let content = hash(path)?;
-            if content != *digest {
-                self.report(Fault::Damaged, path, format!("its digest is {content}"));
-                self.blob_of(ObjectId::Blob { digest: *digest, size, mode })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_whole(&self, metadata: &Metadata, digest: &Digest, recorded: Option<&Recorded>) -> bool {
-        match self.whole {
-            Whole::ByInode(inodes) => inodes.get(&(metadata.dev(), metadata.ino())) == Some(digest),
-            Whole::ByStat => recorded.is_some_and(|r| r.digest == *digest && r.stat == Stat::of(metadata)),
-        }
-    }
-
-    /// A damaged file is most often a damaged blob, which a new checkout would link to again.
-    fn blob_of(&mut self, object: ObjectId) -> Result<(), Error> {
-        let ObjectId::Blob { digest, size, mode } = object else { return Ok(()) };
-        let path = self.check.store.layout.object(&object);
-        if fs::lstat(&path)?.is_none() {
-            self.problems.extend(self.check.missing(&HashSet::from([object]))?);
-        } else {
-            let sizes = Sizes::from([((digest, mode), size)]);
-            self.problems.extend(self.check.blob(&Found { path, object: Some(object) }, &sizes)?.err());
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! a chosen one.
 
 use std::fs;
+use std::ops::Range;
 use std::process::Command;
 
 use tempfile::NamedTempFile;
@@ -9,7 +10,8 @@ use tempfile::NamedTempFile;
 /// How a program is to be traced. [`prefix`](Self::prefix) goes before its command line.
 pub(crate) struct Strace {
     calls: String,
-    kill_at: Option<usize>,
+    kill_at: Option<(String, usize)>,
+    follow: bool,
     file: NamedTempFile,
 }
 
@@ -25,18 +27,31 @@ pub(crate) struct Call {
     pub(crate) result: String,
     /// The line of the record at which it began: another thread's calls may have ended between.
     pub(crate) began: usize,
+    /// The line at which it ended.
+    pub(crate) ended: usize,
 }
 
 impl Strace {
     /// Records these calls (strace's `-e trace=`: names, or sets as `%file`), of all threads and children.
     pub(crate) fn of(calls: &str) -> Self {
-        Self { calls: calls.to_owned(), kill_at: None, file: NamedTempFile::new().unwrap() }
+        Self { calls: calls.to_owned(), kill_at: None, follow: true, file: NamedTempFile::new().unwrap() }
+    }
+
+    /// Records, and kills at, calls of the first thread only.
+    pub(crate) fn of_the_main_thread(self) -> Self {
+        Self { follow: false, ..self }
     }
 
     /// Kills the process with SIGKILL when a thread of it enters its `n`th of the calls, counted from 1,
     /// before the kernel carries it out. strace counts each thread by itself.
     pub(crate) fn killing_at(self, n: usize) -> Self {
-        Self { kill_at: Some(n), ..self }
+        let calls = self.calls.clone();
+        self.killing_at_call(&calls, n)
+    }
+
+    /// The same, at its `n`th call of that name.
+    pub(crate) fn killing_at_call(self, name: &str, n: usize) -> Self {
+        Self { kill_at: Some((name.to_owned(), n)), ..self }
     }
 
     /// Whether programs can be traced here, and why not.
@@ -51,18 +66,24 @@ impl Strace {
     /// The words to put before a command.
     pub(crate) fn prefix(&self) -> Vec<String> {
         let file = self.file.path().display().to_string();
-        let mut words =
-            ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", &file, "-e"].map(str::to_owned).to_vec();
+        let mut words = ["strace", "-qq", "-y", "-s", "4096", "-o", &file, "-e"].map(str::to_owned).to_vec();
         words.push(format!("trace={}", self.calls));
-        if let Some(n) = self.kill_at {
-            words.extend(["-e".to_owned(), format!("inject={}:signal=KILL:when={n}", self.calls)]);
+        words.extend(self.follow.then(|| "-f".to_owned()));
+        if let Some((calls, n)) = &self.kill_at {
+            words.extend(["-e".to_owned(), format!("inject={calls}:signal=KILL:when={n}")]);
         }
         words
     }
 
     /// What has been recorded so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        parse(&String::from_utf8_lossy(&fs::read(self.file.path()).unwrap()))
+        let record = fs::read(self.file.path()).unwrap();
+        let record = String::from_utf8_lossy(&record);
+        if self.follow {
+            return parse(&record);
+        }
+        // Of a single thread strace leaves the id out.
+        parse(&record.lines().map(|line| format!("0 {line}\n")).collect::<String>())
     }
 }
 
@@ -94,19 +115,21 @@ pub(crate) fn parse(record: &str) -> Vec<Call> {
         {
             let Some(at) = unfinished.iter().position(|(of, ..)| *of == pid) else { continue };
             let (_, began, start) = unfinished.remove(at);
-            calls.extend(call(pid, began, &format!("{start}{rest}")));
+            calls.extend(call(pid, began..number, &format!("{start}{rest}")));
         } else {
-            calls.extend(call(pid, number, text));
+            calls.extend(call(pid, number..number, text));
         }
     }
-    let killed =
-        unfinished.into_iter().filter_map(|(pid, began, start)| call(pid, began, &format!("{start}) = ?")));
+    let end = record.lines().count();
+    let killed = unfinished
+        .into_iter()
+        .filter_map(|(pid, began, start)| call(pid, began..end, &format!("{start}) = ?")));
     calls.extend(killed);
     calls
 }
 
 /// `name(arguments) = result`; nothing for signals and exits.
-fn call(pid: u32, began: usize, text: &str) -> Option<Call> {
+fn call(pid: u32, lines: Range<usize>, text: &str) -> Option<Call> {
     let (call, result) = text.rsplit_once(" = ")?;
     let (name, args) = call.trim_end().strip_suffix(')')?.split_once('(')?;
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -115,7 +138,8 @@ fn call(pid: u32, began: usize, text: &str) -> Option<Call> {
         name: name.to_owned(),
         args: split(args),
         result: result.trim().to_owned(),
-        began,
+        began: lines.start,
+        ended: lines.end,
     })
 }
 

@@ -7,7 +7,7 @@ use batou_store::{Digest, Mode, ObjectId};
 use proptest::prelude::*;
 
 use super::host::{Host, holder, record, step};
-use crate::agent::transfer::{ObjectReader, ObjectWriter};
+use crate::objects::{ObjectReader, ObjectWriter};
 use crate::protocol::{DATA_CHUNK, ErrorKind, Reply, Request};
 
 /// Changes a read-only file in place, as a failing disk or a careless person does.
@@ -114,11 +114,11 @@ fn a_refused_stream_stores_nothing_and_the_connection_goes_on() {
     let digest = Digest::of(b"what is announced");
     let liar = ObjectId::Blob { digest, size: 4, mode: Mode::PLAIN };
     let mut writer = ObjectWriter::new(Vec::new()).unwrap();
-    writer.write(liar, 4, &mut &b"else"[..]).unwrap();
+    writer.object(&liar, &mut &b"else"[..]).unwrap();
     let wrong = writer.finish().unwrap();
     let mut childless = ObjectWriter::new(Vec::new()).unwrap();
     let artifact = host.store.artifact(&manifest.artifacts()[0]).unwrap().encode();
-    childless.write(*objects.last().unwrap(), artifact.len() as u64, &mut &artifact[..]).unwrap();
+    childless.object(objects.last().unwrap(), &mut &artifact[..]).unwrap();
     let childless = childless.finish().unwrap();
 
     let mut controller = host.locked();
@@ -163,14 +163,16 @@ fn objects_are_read_back_as_they_were_sent() {
     }
     let mut reader = ObjectReader::new(&stream[..]).unwrap();
     for object in &objects {
-        let header = reader.next_header().unwrap().unwrap();
-        assert_eq!(header.object, *object);
-        let (mut sent, mut ours) = (Vec::new(), Vec::new());
-        std::io::Read::read_to_end(&mut reader.content(&header), &mut sent).unwrap();
+        let mut ours = Vec::new();
         std::io::Read::read_to_end(&mut host.store.object(object).unwrap(), &mut ours).unwrap();
-        assert_eq!(sent, ours);
+        let same = reader.next(|header, bytes| {
+            let mut sent = Vec::new();
+            std::io::Read::read_to_end(bytes, &mut sent)?;
+            Ok(header.object == *object && sent == ours)
+        });
+        assert_eq!(same.unwrap(), Some(true));
     }
-    assert!(reader.next_header().unwrap().is_none());
+    assert_eq!(reader.next(|_, _| Ok(())).unwrap(), None);
 
     scribble(&host.blob(&large), &large.replace('a', "b"));
     controller.send(&Request::Get { objects }, &[]);
@@ -192,7 +194,7 @@ fn a_window_over_the_bound_is_refused() {
     encoder.window_log(27).unwrap();
     std::io::Write::write_all(&mut encoder, &[0; 100]).unwrap();
     let stream = encoder.finish().unwrap();
-    ObjectReader::new(&stream[..]).unwrap().next_header().unwrap_err();
+    ObjectReader::new(&stream[..]).unwrap().next(|_, _| Ok(())).unwrap_err();
 }
 
 proptest! {

@@ -11,7 +11,7 @@ use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId
 use tempfile::TempDir;
 
 use crate::agent::serve::serve_within;
-use crate::agent::transfer::ObjectWriter;
+use crate::objects::ObjectWriter;
 use crate::protocol::{
     AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch,
     Wanted, read_frame, write_frame,
@@ -107,9 +107,7 @@ impl Host {
     pub(super) fn stream(&self, objects: &[ObjectId]) -> Vec<u8> {
         let mut writer = ObjectWriter::new(Vec::new()).unwrap();
         for object in objects {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut self.store.object(object).unwrap(), &mut bytes).unwrap();
-            writer.write(*object, bytes.len() as u64, &mut &bytes[..]).unwrap();
+            writer.object(object, &mut self.store.object(object).unwrap()).unwrap();
         }
         writer.finish().unwrap()
     }

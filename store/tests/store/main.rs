@@ -10,4 +10,5 @@ mod format;
 mod gc;
 mod generation;
 mod import;
+mod process;
 mod verify;

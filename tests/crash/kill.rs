@@ -1,0 +1,138 @@
+//! One run for each system call of an agent that changes something, killed before that call is carried out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::lane::{InForce, Lane, Scenario};
+use crate::common::{Call, Output, Strace, left_out};
+
+/// The calls that can change something. What is not known on this processor is left out by the question mark.
+const CALLS: &str = "?open,?creat,openat,?openat2,write,writev,pwrite64,copy_file_range,sendfile,?rename,?renameat,\
+                     renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?mkdir,mkdirat,?rmdir,?chmod,fchmod,\
+                     fchmodat,?fchmodat2,?chown,fchown,fchownat,ftruncate,truncate,fallocate,fsync,fdatasync,syncfs,\
+                     sync_file_range,flock,?utime,utimensat,clone,?clone3,?fork,?vfork";
+
+/// How many points are tried at a time.
+const LANES: usize = 2;
+
+/// What becomes of the controller when the agent is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Controller {
+    /// It is killed too, so that nobody tidies up.
+    Dies,
+    /// It finds out what happened.
+    Lives,
+}
+
+/// The `nth` call of that name in the agent's main thread, counted from 1.
+#[derive(Debug)]
+struct Point {
+    name: String,
+    nth: usize,
+}
+
+/// What is in force before the release and after it.
+struct Releases {
+    before: InForce,
+    after: InForce,
+}
+
+/// Kills the release's agent before each call that changes something; each time the host must be whole, and the
+/// next switch succeed.
+pub(super) fn kill_everywhere(scenario: Scenario, controller: Controller) {
+    if let Err(why) = Strace::available() {
+        return left_out("releases killed at each system call", &why);
+    }
+    let lanes: Vec<_> = (0..LANES).map(|_| Lane::new(scenario)).collect();
+    let (points, releases) = learn(&lanes[0]);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for lane in &lanes {
+            scope.spawn(|| {
+                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    kill_at(lane, point, &releases, controller);
+                }
+            });
+        }
+    });
+    let mut counts = BTreeMap::new();
+    for point in &points {
+        *counts.entry(point.name.as_str()).or_insert(0) += 1;
+    }
+    println!("{scenario:?}, the controller {controller:?}: killed at {} points: {counts:?}", points.len());
+    assert!(points.len() > 50, "a release makes more changes than that");
+}
+
+/// Runs the release once to its end, to learn which calls it makes.
+fn learn(lane: &Lane) -> (Vec<Point>, Releases) {
+    let before = lane.in_force();
+    let strace = Strace::of(CALLS).of_the_main_thread();
+    lane.traced(&strace, false).success();
+    let after = lane.in_force();
+    assert_ne!(before, after);
+    let calls = strace.calls();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut points = Vec::new();
+    for call in &calls {
+        let nth = counts.entry(call.name.clone()).or_default();
+        *nth += 1;
+        if call.succeeded() && changes(call) {
+            points.push(Point { name: call.name.clone(), nth: *nth });
+        }
+    }
+    (points, Releases { before, after })
+}
+
+/// Whether a call changes something that outlives the process, or starts another one.
+fn changes(call: &Call) -> bool {
+    let flags = |index: usize| call.args.get(index).map_or("", String::as_str);
+    match call.name.as_str() {
+        "open" => flags(1).contains("O_CREAT") || flags(1).contains("O_TRUNC"),
+        "openat" | "openat2" => flags(2).contains("O_CREAT") || flags(2).contains("O_TRUNC"),
+        // Not what goes into pipes and event counters.
+        "write" | "writev" | "pwrite64" => call.path(0).is_some_and(|path| path.starts_with('/')),
+        "clone" | "clone3" => !call.args.concat().contains("CLONE_THREAD"),
+        _ => true,
+    }
+}
+
+fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controller) {
+    lane.reset();
+    let strace = Strace::of(CALLS).of_the_main_thread().killing_at_call(&point.name, point.nth);
+    let output = lane.traced(&strace, controller == Controller::Dies);
+    let calls = strace.calls();
+    let killed = calls.last().unwrap();
+    let context = format!("killed at call {} {} of it: {killed:?}\n{output:?}", point.nth, point.name);
+    assert!(killed.name == point.name && killed.result.starts_with('?') && changes(killed), "{context}");
+
+    let found = lane.in_force();
+    assert!(found == releases.before || found == releases.after, "a mix is in force: {found:?}\n{context}");
+    if controller == Controller::Lives {
+        let expected = if output.status == Some(0) { &releases.after } else { &releases.before };
+        assert!(found == *expected && matches!(output.status, Some(0 | 1)), "{found:?}\n{context}");
+    }
+    if found.is_some() {
+        is_whole(&lane.sandbox.batou(&["verify", "dev", "--json"]), &context);
+    }
+
+    let switched = lane.sandbox.batou(&["switch", "dev"]);
+    assert!(
+        switched.status == Some(0) && switched.stdout.contains(" is in force"),
+        "{switched:?}\n{context}"
+    );
+    assert!(lane.in_force().is_some_and(|files| files.contains_key("later/file")), "{context}");
+    if controller == Controller::Dies {
+        let again = lane.sandbox.batou(&["switch", "dev"]).success();
+        assert!(again.stdout.contains("nothing to do"), "{again:?}\n{context}");
+        lane.is_tidy(&context);
+    }
+}
+
+/// Every file of what is in force is whole. A step may have been interrupted.
+fn is_whole(verified: &Output, context: &str) {
+    let lines = verified.json();
+    let problems = lines[0]["problems"].as_array().unwrap_or_else(|| panic!("{verified:?}\n{context}"));
+    let damaged = problems.iter().any(|problem| !problem.as_str().unwrap().starts_with("step "));
+    assert!(!damaged && lines[0]["files"] == 4, "{verified:?}\n{context}");
+}

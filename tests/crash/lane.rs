@@ -1,0 +1,166 @@
+//! A project whose one local host can be put back, again and again, to where a release is about to begin.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use walkdir::WalkDir;
+
+use crate::common::{Output, Sandbox, Strace};
+
+pub(super) const BATOU: &str = env!("CARGO_BIN_EXE_batou");
+/// Where the host's deployment is, seen from the project.
+const TARGET: &str = "work/dev";
+
+/// What is about to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scenario {
+    /// Nothing is in force yet.
+    First,
+    /// Release 2 follows release 1.
+    Switch,
+    /// Release 1 comes back after release 2.
+    Rollback,
+}
+
+/// What is in force: the text of each file below `current`, by its path there; `None` without a `current`.
+pub(super) type InForce = Option<BTreeMap<String, String>>;
+
+/// A project, its host, and the state to which that is put back.
+pub(super) struct Lane {
+    pub(super) sandbox: Sandbox,
+    scenario: Scenario,
+}
+
+impl Lane {
+    /// Prepares the project, and the host up to the release in question.
+    pub(super) fn new(scenario: Scenario) -> Self {
+        let lane = Self { sandbox: Sandbox::new(), scenario };
+        release_1(&lane.sandbox);
+        if scenario != Scenario::First {
+            lane.sandbox.batou(&["switch", "dev"]).success();
+        }
+        release_2(&lane.sandbox);
+        if scenario == Scenario::Rollback {
+            lane.sandbox.batou(&["switch", "dev"]).success();
+        }
+        lane.sandbox.batou(&["build", "dev"]).success();
+        fs::create_dir_all(lane.sandbox.project().join("work")).unwrap();
+        lane.shell("mv work base");
+        lane.reset();
+        lane
+    }
+
+    /// Puts the host back.
+    pub(super) fn reset(&self) {
+        self.shell("{ chmod -R u+w work && rm -rf work; } 2>&-; cp -a base work");
+    }
+
+    /// The release in question.
+    pub(super) fn release(&self) -> [&'static str; 2] {
+        [if self.scenario == Scenario::Rollback { "rollback" } else { "switch" }, "dev"]
+    }
+
+    /// Runs the release with its agent under strace. With `orphan`, the controller is killed when the agent has ended.
+    pub(super) fn traced(&self, strace: &Strace, orphan: bool) -> Output {
+        let agents = self.sandbox.home().join("agents");
+        fs::create_dir_all(&agents).unwrap();
+        fs::write(agents.join("armed"), "").unwrap();
+        let prefix = strace.prefix().iter().map(|word| format!("'{word}' ")).collect::<String>();
+        let then = if orphan { "kill -KILL $PPID" } else { "" };
+        // Only the first agent is traced: the controller may start others, to ask what has become of it.
+        let script = format!(
+            "#!/bin/sh\nif rm '{}' 2>&-; then\n{prefix}'{BATOU}' \"$@\"\n{then}\nexit\nfi\nexec '{BATOU}' \"$@\"\n",
+            agents.join("armed").display(),
+        );
+        for libc in ["gnu", "musl"] {
+            let path = agents.join(format!("{}-unknown-linux-{libc}", std::env::consts::ARCH));
+            fs::write(&path, &script).unwrap();
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        Output::of(self.sandbox.command(&self.release()).env("BATOU_AGENTS", &agents))
+    }
+
+    /// The host's target directory.
+    pub(super) fn target(&self) -> PathBuf {
+        self.sandbox.project().join(TARGET)
+    }
+
+    /// What is in force now, read as a program reads it: through `current`.
+    pub(super) fn in_force(&self) -> InForce {
+        let current = self.target().join("current");
+        current.symlink_metadata().ok()?;
+        let components = fs::read_dir(&current).unwrap().map(|entry| entry.unwrap().path());
+        let components = components.filter(|path| path.is_dir());
+        let files = components.flat_map(|component| WalkDir::new(component).follow_links(true));
+        let files = files.map(Result::unwrap).filter(|entry| entry.file_type().is_file());
+        let text = |path: PathBuf| {
+            let name = path.strip_prefix(&current).unwrap().display().to_string();
+            (name, fs::read_to_string(&path).unwrap())
+        };
+        Some(files.map(|entry| text(entry.into_path())).collect())
+    }
+
+    /// Nothing half-done is left, and every object of the host's store is whole.
+    pub(super) fn is_tidy(&self, context: &str) {
+        self.sandbox.batou(&["gc", "dev"]).success();
+        let left: Vec<_> = WalkDir::new(self.target())
+            .into_iter()
+            .map(|entry| entry.unwrap().into_path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                let folder = path.parent().unwrap();
+                name.starts_with(".batou-")
+                    || name == "intent.json"
+                    || ["tmp", "leases"]
+                        .iter()
+                        .any(|temporary| folder.ends_with(format!("store/{temporary}")))
+            })
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}\n{context}");
+        self.sandbox.batou(&["verify", "dev"]).success();
+        let store = self.target().join("store");
+        Output::of(self.sandbox.command(&["store", "verify"]).env("BATOU_STORE", store)).success();
+    }
+
+    fn shell(&self, script: &str) {
+        Output::of(self.sandbox.program("sh").args(["-c", script])).success();
+    }
+}
+
+fn release_1(sandbox: &Sandbox) {
+    sandbox.write("batou.toml", "[project]\nname = \"crash\"\n");
+    environment(sandbox, &["app", "steady", "former"]);
+    app(sandbox, 1);
+    sandbox.write(
+        "components/steady/component.toml",
+        "[[file]]\npath = \"sub/file\"\ncontent = \"steady\\n\"\n",
+    );
+    sandbox.write("components/former/component.toml", "[[file]]\npath = \"file\"\ncontent = \"former\\n\"\n");
+}
+
+/// One file changes, one component comes with a step, and one goes.
+fn release_2(sandbox: &Sandbox) {
+    environment(sandbox, &["app", "steady", "later"]);
+    app(sandbox, 2);
+    sandbox.write(
+        "components/later/component.toml",
+        "[[file]]\npath = \"file\"\nmode = \"0755\"\ncontent = \"later\\n\"\n[[symlink]]\npath = \"link\"\n\
+         to = \"file\"\n[[step]]\nname = \"touch\"\nverify = \"test -e touched\"\nupdate = \"touch touched\"\n\
+         revert = \"rm touched\"\n",
+    );
+    fs::remove_dir_all(sandbox.project().join("components/former")).unwrap();
+}
+
+fn environment(sandbox: &Sandbox, components: &[&str]) {
+    let text = format!("[environment]\nconnect_method = \"local\"\n\n[hosts]\nlocalhost = {components:?}\n");
+    sandbox.write("environments/dev/environment.toml", text);
+}
+
+fn app(sandbox: &Sandbox, release: u32) {
+    let text = format!(
+        "[[file]]\npath = \"changing\"\ncontent = \"release {release}\\n\"\n[[file]]\npath = \"same\"\n\
+         content = \"same\\n\"\n"
+    );
+    sandbox.write("components/app/component.toml", text);
+}

@@ -109,6 +109,29 @@ fn consoles_show_what_happens() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
+#[test]
+fn the_two_commands_of_the_readme_work() {
+    let page = chapter("README.md");
+    let first: Vec<_> = page.code().into_iter().take(2).collect();
+    let words = |line: &str| {
+        line.split('#').next().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = words(&first[0]);
+    let (cargo, batou) = run.split_at(4);
+    assert_eq!(cargo, ["cargo", "run", "--release", "--"]);
+    let sandbox = Sandbox::example("quickstart");
+    let here = sandbox.project().display().to_string();
+    let there = |word: &String| if word == "examples/quickstart" { here.clone() } else { word.clone() };
+    let arguments: Vec<_> = batou.iter().map(there).collect();
+    sandbox.batou(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).success();
+    assert!(sandbox.project().join("work/dev/current").exists());
+
+    let make = words(&first[1]);
+    assert_eq!(make[0], "make");
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(makefile.lines().any(|line| line.starts_with(&format!("{}:", make[1]))), "no target {}", make[1]);
+}
+
 /// The names of the subcommands that a help text lists.
 fn subcommands(help: &str) -> Vec<String> {
     let listed =

@@ -4,6 +4,7 @@
 mod common;
 mod common_test;
 mod crash;
+mod docs;
 mod local;
 mod shop;
 mod ssh;

@@ -4,7 +4,10 @@
 mod common;
 mod common_test;
 mod crash;
+mod deployers;
 mod docs;
+mod failure;
+mod guard;
 mod local;
 mod shop;
 mod ssh;

@@ -112,7 +112,9 @@ impl Lane {
                 let folder = path.parent().unwrap();
                 name.starts_with(".batou-")
                     || name == "intent.json"
-                    || ["tmp", "leases"].iter().any(|temporary| folder.ends_with(format!("store/{temporary}")))
+                    || ["tmp", "leases"]
+                        .iter()
+                        .any(|temporary| folder.ends_with(format!("store/{temporary}")))
             })
             .collect();
         assert!(left.is_empty(), "left behind: {left:?}\n{context}");
@@ -130,7 +132,10 @@ fn release_1(sandbox: &Sandbox) {
     sandbox.write("batou.toml", "[project]\nname = \"crash\"\n");
     environment(sandbox, &["app", "steady", "former"]);
     app(sandbox, 1);
-    sandbox.write("components/steady/component.toml", "[[file]]\npath = \"sub/file\"\ncontent = \"steady\\n\"\n");
+    sandbox.write(
+        "components/steady/component.toml",
+        "[[file]]\npath = \"sub/file\"\ncontent = \"steady\\n\"\n",
+    );
     sandbox.write("components/former/component.toml", "[[file]]\npath = \"file\"\ncontent = \"former\\n\"\n");
 }
 

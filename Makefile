@@ -6,6 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 PROGRAMS = cc:build-essential git:git sshd:openssh-server ssh:openssh-client strace:strace rsync:rsync haproxy:haproxy \
 	ip:iproute2 systemd-nspawn:systemd-container debootstrap:debootstrap
 LEFT_OUT = $(CURDIR)/target/left-out
+HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
 .PHONY: build release test tools fmt clippy doc book deny bench hosts-down
 
@@ -25,7 +26,7 @@ test: tools
 	else \
 		cargo test --workspace || status=$$?; \
 	fi; \
-	if tests/hosts check >/dev/null; then tests/hosts down; fi; \
+	if tests/hosts check >/dev/null; then $(MAKE) --no-print-directory hosts-down; fi; \
 	if [ -e $(LEFT_OUT) ]; then sort -u $(LEFT_OUT); fi; \
 	exit $$status
 
@@ -63,5 +64,6 @@ bench: release
 	benches/build
 	benches/fleet
 
+# Ends the booted hosts, unless tests of another checkout use them just now
 hosts-down:
-	tests/hosts down
+	@mkdir -p $(HOSTS) && flock --nonblock --conflict-exit-code 0 $(HOSTS)/tests.lock tests/hosts down

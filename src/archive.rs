@@ -1,157 +1,108 @@
-//! A built release in one file, for machines without a network: a tar archive, compressed with zstd.
-//!
-//! The first entry is the release's record, `release.json`; then come the objects of all its artifacts, children
-//! before parents: `blobs/<digest>-<mode>`, `trees/<digest>`, `artifacts/<id>`. Nothing of an archive is believed: every
-//! object is hashed while it is read, and the release's ids must be those of its content.
+//! A built release in one file, for machines without a network: its record and everything it needs, in the archive
+//! format of the store. What is read is believed only as far as its digests agree.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use batou_store::{Artifact, Batch, Mode, ObjectId, Store, Tree};
-use tar::{Archive, Builder, EntryType, Header};
+use batou_store::{ObjectId, Store, export as write_archive, import_archive};
 
 use crate::error::CommandError;
-use crate::records::Record;
-use crate::ui::Progress;
+use crate::records::{Record, RecordError};
 
+/// The name of the release's record in the archive.
 const RECORD: &str = "release.json";
-const LEVEL: i32 = 9;
-/// The most bytes of an entry that is held in memory.
-const MAX_RECORD: u64 = 256 << 20;
 
 /// Writes a release and everything that it needs into a file, which appears whole or not at all.
-pub fn export(store: &Store, record: &Record, path: &Path, progress: &Progress) -> Result<(), CommandError> {
-    let failed = |error: io::Error| {
-        CommandError::failed(format!("{} cannot be written", path.display())).because(error)
-    };
+pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), CommandError> {
+    let failed = |error: io::Error| refused(path, "written").because(error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let closure = store.closure(&record.artifacts())?;
-    progress.start("exporting", 0, closure.bytes());
-    let mut archive = Builder::new(zstd::Encoder::new(file.as_file_mut(), LEVEL).map_err(failed)?);
-    let encoded = record.encode();
-    append(&mut archive, RECORD, encoded.len() as u64, &mut &encoded[..]).map_err(failed)?;
-    for object in closure.objects() {
-        let size = append_object(store, &object, &mut archive, &failed)?;
-        progress.add(1, size);
-    }
-    let compressed = archive.into_inner().and_then(zstd::Encoder::finish).map_err(failed)?;
-    compressed.sync_all().map_err(failed)?;
+    let mut temporary = tempfile::Builder::new();
+    // As any new file: what the umask leaves of it.
+    temporary.permissions(Permissions::from_mode(0o666));
+    let mut file = temporary.tempfile_in(folder).map_err(failed)?;
+    let records = [(RECORD.to_owned(), record.encode())];
+    let written = write_archive(store, &record.artifacts(), &records, io::BufWriter::new(file.as_file_mut()));
+    written.map_err(|error| refused(path, "written").because(error))?;
+    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 
-fn append_object(
-    store: &Store,
-    object: &ObjectId,
-    archive: &mut Builder<impl Write>,
-    failed: &impl Fn(io::Error) -> CommandError,
-) -> Result<u64, CommandError> {
-    let (name, bytes) = match object {
-        ObjectId::Blob { digest, size, mode } => {
-            let name = format!("blobs/{digest}-{:04o}", mode.bits());
-            append(archive, &name, *size, &mut store.blob(digest)?).map_err(failed)?;
-            return Ok(*size);
-        }
-        ObjectId::Tree(digest) => (format!("trees/{digest}"), store.tree(digest)?.encode()),
-        ObjectId::Artifact(id) => (format!("artifacts/{id}"), store.artifact(id)?.encode()),
-    };
-    append(archive, &name, bytes.len() as u64, &mut &bytes[..]).map_err(failed)?;
-    Ok(bytes.len() as u64)
-}
-
-fn append(archive: &mut Builder<impl Write>, name: &str, size: u64, from: &mut dyn Read) -> io::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_size(size);
-    header.set_mode(0o644);
-    header.set_entry_type(EntryType::Regular);
-    archive.append_data(&mut header, name, from.take(size))
-}
-
-/// Reads a release from a file into the store. Nothing of it is in the store before all of it was read and verified.
-pub fn import(store: &Store, path: &Path, progress: &Progress) -> Result<Record, CommandError> {
-    let refused = |error: Refused| CommandError::input(path.display().to_string()).because(error);
-    let unreadable = |error: io::Error| refused(Refused::Unreadable(error));
-    let file = File::open(path).map_err(unreadable)?;
-    let mut archive = Archive::new(zstd::Decoder::new(file).map_err(unreadable)?);
-    let mut entries = archive.entries().map_err(unreadable)?;
-    let first = entries.next().ok_or_else(|| refused(Refused::NoRelease))?;
-    let mut first = first.map_err(unreadable)?;
-    if first.path_bytes().as_ref() != RECORD.as_bytes() {
-        return Err(refused(Refused::NoRelease));
-    }
-    let bytes = read_bounded(&mut first).map_err(refused)?;
-    let record = Record::decode(&bytes).map_err(|error| refused(error.into()))?;
-    progress.start("importing", 0, 0);
-    let batch = store.batch()?;
-    for entry in entries {
-        let mut entry = entry.map_err(unreadable)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        import_object(&batch, &name, &mut entry).map_err(refused)?;
-        progress.add(1, 0);
-    }
-    batch.commit()?;
+/// Reads a release from a file into the store. On any error nothing is stored, or nothing that is of use.
+pub fn import(store: &Store, path: &Path) -> Result<Record, CommandError> {
+    let refuse = |error: Refused| refused(path, "imported").because(error);
+    let file = File::open(path).map_err(|error| refused(path, "imported").because(error))?;
+    let (_, records) = import_archive(store, io::BufReader::new(file))
+        .map_err(|error| refused(path, "imported").because(error))?;
+    let named = records.iter().find(|(name, _)| name == RECORD).ok_or_else(|| refuse(Refused::NoRelease))?;
+    let record = Record::decode(&named.1).map_err(|error| refuse(error.into()))?;
     for artifact in record.artifacts() {
         if !store.contains(&ObjectId::Artifact(artifact))? {
-            return Err(refused(Refused::Incomplete(artifact.to_string())));
+            return Err(refuse(Refused::Incomplete(artifact.to_string())));
         }
     }
     Ok(record)
 }
 
-fn import_object(batch: &Batch<'_>, name: &str, entry: &mut (impl Read + Sized)) -> Result<(), Refused> {
-    let foreign = || Refused::Foreign(name.to_owned());
-    let (kind, id) = name.split_once('/').ok_or_else(foreign)?;
-    match kind {
-        "blobs" => {
-            let (digest, mode) = id.split_once('-').ok_or_else(foreign)?;
-            let digest = digest.parse().map_err(|_| foreign())?;
-            let bits = u32::from_str_radix(mode, 8).map_err(|_| foreign())?;
-            let mode = Mode::new(bits).map_err(|_| foreign())?;
-            batch.blob(Some(&digest), mode, entry)?;
-        }
-        "trees" => {
-            let tree = Tree::decode(&read_bounded(entry)?).map_err(|_| Refused::Damaged(name.to_owned()))?;
-            if batch.tree(&tree)?.to_string() != id {
-                return Err(Refused::Damaged(name.to_owned()));
-            }
-        }
-        "artifacts" => {
-            let artifact =
-                Artifact::decode(&read_bounded(entry)?).map_err(|_| Refused::Damaged(name.to_owned()))?;
-            if batch.artifact(&artifact)?.to_string() != id {
-                return Err(Refused::Damaged(name.to_owned()));
-            }
-        }
-        _ => return Err(foreign()),
-    }
-    Ok(())
+fn refused(path: &Path, what: &str) -> CommandError {
+    CommandError::input(format!("{} cannot be {what}", path.display()))
 }
 
-fn read_bounded(entry: &mut impl Read) -> Result<Vec<u8>, Refused> {
-    let mut bytes = Vec::new();
-    entry.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(Refused::Unreadable)?;
-    if bytes.len() as u64 > MAX_RECORD { Err(Refused::TooLarge) } else { Ok(bytes) }
-}
-
-/// Why an archive is not imported.
+/// Why an archive is no release.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("it cannot be read")]
-    Unreadable(#[source] io::Error),
-    #[error("it is no exported release: {RECORD} is not its first entry")]
+    #[error("it holds no {RECORD}")]
     NoRelease,
-    #[error("{RECORD} cannot be used")]
-    Record(#[from] crate::records::RecordError),
-    #[error("it holds {0}, which does not belong into an exported release")]
-    Foreign(String),
-    #[error("{0} is damaged")]
-    Damaged(String),
-    #[error("an entry is larger than any of its kind can be")]
-    TooLarge,
+    #[error("its {RECORD} cannot be used")]
+    Record(#[from] RecordError),
     #[error("the artifact {0} is missing")]
     Incomplete(String),
-    #[error("an object cannot be stored")]
-    Store(#[from] batou_store::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::{artifact, component, record, store};
+
+    #[test]
+    fn a_release_goes_from_store_to_store() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (store(here.path()), store(there.path()));
+        let id = artifact(&from, "web", &[("f", b"1"), ("link", b"->f")]);
+        let record = record(vec![component("web", id, &[])], 10);
+        let file = here.path().join("release.tar.zst");
+        export(&from, &record, &file).unwrap();
+        assert_eq!(import(&to, &file).unwrap(), record);
+        let path = to.artifact_path(&id, &batou_store::Name::new("web").unwrap());
+        assert_eq!(std::fs::read(path.join("link")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn a_cut_archive_stores_nothing() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (store(here.path()), store(there.path()));
+        let id = artifact(&from, "web", &[("f", b"1")]);
+        let file = here.path().join("release.tar.zst");
+        export(&from, &record(vec![component("web", id, &[])], 10), &file).unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(import(&to, &file).unwrap_err().exit_code(), 2);
+        assert!(!to.contains(&ObjectId::Artifact(id)).unwrap());
+    }
+
+    #[test]
+    fn an_archive_whose_record_names_more_than_it_holds_is_refused() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (store(here.path()), store(there.path()));
+        let id = artifact(&from, "web", &[("f", b"1")]);
+        let complete = record(vec![component("web", id, &[])], 10);
+        let file = here.path().join("release.tar.zst");
+        let records = [(RECORD.to_owned(), complete.encode())];
+        write_archive(&from, &[], &records, File::create(&file).unwrap()).unwrap();
+        let causes = import(&to, &file).unwrap_err().causes();
+        assert!(causes[0].contains("is missing"), "{causes:?}");
+    }
 }

@@ -62,7 +62,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     let mut hosts: BTreeMap<_, _> =
         places.keys().map(|host| ((*host).to_owned(), empty(evaluation, host))).collect();
     for (rendered, component) in rendered.iter().zip(components) {
-        let host = hosts.get_mut(&rendered.host).expect("only components of these hosts are built");
+        let Some(host) = hosts.get_mut(&rendered.host) else { continue };
         host.causes.insert(rendered.component.clone(), rendered.causes.clone());
         host.manifest.components.push(component);
     }

@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 use batou_environments::{Dns, Evaluation, Options, Project};
 use batou_store::{Durability, Store};
 
+use crate::build::{Built, build};
 use crate::cli::Global;
 use crate::error::CommandError;
 use crate::login;
-use crate::records::Records;
+use crate::records::{Record, Records};
+use crate::resolver::SystemDns;
 use crate::ui::Ui;
 
 /// The file that makes a folder a project.
@@ -59,13 +61,24 @@ impl Context {
 
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
+        let evaluation = self.evaluate_silently(environment, dns)?;
+        crate::ui::diagnostics(&self.ui, &evaluation.warnings);
+        Ok(evaluation)
+    }
+
+    /// Evaluates an environment; its warnings are the caller's.
+    pub fn evaluate_silently(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
         let login = login::current();
         let options = Options { dns, user: login.user, user_home: login.home };
-        let evaluation = batou_environments::evaluate(self.project()?, environment, &options)?;
-        for warning in &evaluation.warnings {
-            crate::ui::diagnostic(&self.ui, warning);
-        }
-        Ok(evaluation)
+        Ok(batou_environments::evaluate(self.project()?, environment, &options)?)
+    }
+
+    /// Evaluates an environment, builds it into the store, and records its release as the environment's newest.
+    pub fn build(&self, environment: &str) -> Result<(Evaluation, Built), CommandError> {
+        let evaluation = self.evaluate(environment, &SystemDns::default())?;
+        let built = build(&evaluation, self.store()?, &self.ui.progress())?;
+        self.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
+        Ok((evaluation, built))
     }
 
     /// The environments that were named, or all where none was.

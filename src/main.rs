@@ -12,7 +12,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return ui::usage(&usage),
+        Err(usage) => return ui::usage(&usage, std::env::args_os().any(|word| word == "--json")),
     };
     if matches!(cli.command, Command::Agent) {
         return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));

@@ -17,6 +17,8 @@ use crate::release::{Causes, Manifest, Release};
 
 /// The version of a record's format that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;
+/// The folder in the store that holds the records.
+pub const FOLDER: &str = "releases";
 /// The fewest digits by which a release is named.
 pub const SHORTEST: usize = 4;
 
@@ -133,7 +135,7 @@ struct Place {
 impl Records {
     /// Those of a store.
     pub fn of(store: &Store) -> Self {
-        Self { directory: store.root().join("releases") }
+        Self { directory: store.root().join(FOLDER) }
     }
 
     /// Makes a release the newest of its environment. If it already is, nothing is written. Whether it was written.

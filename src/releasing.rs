@@ -45,9 +45,9 @@ impl Deployment<'_> {
         self.prepare(states).await?;
         let holder = holder();
         let states = self.lock(&holder, locking).await?;
-        for (host, recovered) in states.iter().flat_map(|(host, state)| {
-            state.recovered.iter().map(move |text| (host, text))
-        }) {
+        for (host, recovered) in
+            states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
+        {
             ui.warn(&format!("{host}: {}", visible(recovered)));
         }
         if let Some(expected) = &intended.expected {
@@ -79,7 +79,11 @@ impl Deployment<'_> {
             None => Ok(()),
         };
         let (_, failures) = sort(self.fleet.each(prepare).await);
-        if failures.is_empty() { Ok(()) } else { Err(failed("cannot be prepared; nothing was changed", failures)) }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failed("cannot be prepared; nothing was changed", &failures))
+        }
     }
 
     /// Locks all hosts, and says whom it waits for.
@@ -103,7 +107,9 @@ impl Deployment<'_> {
                 );
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
-            Err(LockError::Failed(failures)) => Err(failed("cannot be locked; nothing was changed", failures)),
+            Err(LockError::Failed(failures)) => {
+                Err(failed("cannot be locked; nothing was changed", &failures))
+            }
         }
     }
 
@@ -125,17 +131,17 @@ impl Deployment<'_> {
             Ok(_) => {}
             Err(failures) => {
                 self.fleet.unlock().await;
-                return Err(failed("could not be staged; nothing was switched anywhere", failures));
+                return Err(failed("could not be staged; nothing was switched anywhere", &failures));
             }
         }
         let listener = Teller::new(ui);
-        let endings = self.fleet.release(order, states, &listener).await;
+        let endings = self.fleet.release(order, states, self.context.store()?, &listener).await;
         drop(listener);
-        endings.map_err(|failed| self.explain(failed))
+        endings.map_err(|failed| self.explain(&failed))
     }
 
     /// What a failed release left behind, host by host; the last line sums it up.
-    fn explain(&self, failed: Failed) -> CommandError {
+    fn explain(&self, failed: &Failed) -> CommandError {
         let ui = &self.context.ui;
         let mut text = format!("{} failed:", failed.phase.name());
         for (subject, error) in &failed.failures {
@@ -154,9 +160,12 @@ impl Deployment<'_> {
             let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
             let states = states.collect::<Vec<_>>().join(", ");
             let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
-            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}")).hint(hint);
+            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
+                .hint(hint);
         }
-        CommandError::failed(format!("{text}\nnothing has changed: {count} rolled back to the release before"))
+        CommandError::failed(format!(
+            "{text}\nnothing has changed: {count} rolled back to the release before"
+        ))
     }
 }
 
@@ -226,7 +235,7 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
 /// What a failed step printed, indented below its error.
 fn output_of(run: &StepRun) -> String {
     let output = visible(run.output.trim_end());
-    output.lines().map(|line| format!("\n    | {line}")).collect()
+    output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
 }
 
 /// A host that has another release than when the plan was made refuses the plan.
@@ -235,12 +244,14 @@ fn unmoved(
     states: &BTreeMap<String, State>,
 ) -> Result<(), CommandError> {
     let current = |host: &String| states.get(host)?.current.as_ref().map(|current| current.manifest);
-    let moved: Vec<_> = expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
+    let moved: Vec<_> =
+        expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
     if moved.is_empty() {
         return Ok(());
     }
     let hosts = moved.into_iter().cloned().collect::<Vec<_>>().join(", ");
-    let message = format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
+    let message =
+        format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 

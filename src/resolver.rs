@@ -2,7 +2,7 @@
 //! /etc/resolv.conf. Made when the first name is asked for, so that most commands never read either.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use batou_environments::{Dns, DnsError, Family};
@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The system's resolver.
+/// The system's resolver. Several names may be asked for at once, from several threads, but not from async code.
 #[derive(Default)]
 pub struct SystemDns {
-    client: Mutex<Option<Client>>,
+    client: OnceLock<Result<Client, Failure>>,
 }
 
 struct Client {
@@ -57,15 +57,9 @@ impl Client {
 
 impl Dns for SystemDns {
     fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsError> {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ask = || -> Result<Vec<IpAddr>, Failure> {
-            if client.is_none() {
-                *client = Some(Client::new()?);
-            }
-            let client = client.as_ref().expect("it was just made");
-            client.lookup(name, family)
-        };
-        let mut found = ask().map_err(|failure| DnsError::Failed(failure.to_string()))?;
+        let failed = |failure: &Failure| DnsError::Failed(failure.to_string());
+        let client = self.client.get_or_init(Client::new).as_ref().map_err(failed)?;
+        let mut found = client.lookup(name, family).map_err(|failure| failed(&failure))?;
         // Answers come in any order; the same configuration must give the same release.
         found.sort();
         found.dedup();

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use batou_environments::Step;
 use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tree};
@@ -11,6 +13,26 @@ use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tre
 use crate::build::{Built, HostRelease};
 use crate::records::Record;
 use crate::release::{Causes, Component, MANIFEST_FORMAT, Manifest, Release};
+
+/// A writer that keeps what is written.
+#[derive(Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 pub(crate) fn store(folder: &Path) -> Store {
     Store::open(&folder.join("store"), Durability::Cache).unwrap()

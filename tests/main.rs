@@ -4,3 +4,6 @@
 mod common;
 mod common_test;
 mod crash;
+mod local;
+mod shop;
+mod ssh;

@@ -106,7 +106,9 @@ impl Object for NetLoc {
 /// The value of an attribute of the type `address`.
 #[derive(Debug)]
 pub(crate) struct Address {
-    pub(crate) connect: NetLoc,
+    connect: NetLoc,
+    /// `connect` as templates get it.
+    shown: Value,
     require_v4: Need,
     require_v6: Need,
     answers: Arc<Answers>,
@@ -119,7 +121,8 @@ impl Address {
         require_v6: Need,
         answers: &Arc<Answers>,
     ) -> Address {
-        Address { connect, require_v4, require_v6, answers: Arc::clone(answers) }
+        let shown = Value::from_object(connect.clone());
+        Address { connect, shown, require_v4, require_v6, answers: Arc::clone(answers) }
     }
 
     fn listen(&self, family: Family) -> Result<Value, Error> {
@@ -131,22 +134,22 @@ impl Address {
         let refuse = |reason: String| Err(Error::new(ErrorKind::InvalidOperation, reason));
         if need == Need::No {
             return refuse(format!(
-                "the address `{}` has no {family:?} part: `{key}` is false",
+                "the address `{}` has no {family} address: `{key}` is false in [environment]",
                 self.connect
             ));
         }
         match self.answers.get(name, family) {
             Answer::Address(address) => {
-                if name.parse::<IpAddr>().is_err() {
-                    cause::record(|| {
-                        (format!("DNS answer for {name}"), cause::digest(address.to_string().as_bytes()))
-                    });
+                let part = if family == Family::V4 { "listen" } else { "listen_v6" };
+                if cause::is_new(cause::key(self, part)) && name.parse::<IpAddr>().is_err() {
+                    let answer = cause::digest(address.to_string().as_bytes());
+                    cause::record(format!("DNS answer for {name} ({family})"), answer);
                 }
                 Ok(Value::from_object(NetLoc { host: address.to_string(), port: self.connect.port }))
             }
             Answer::None if need == Need::Optional => Ok(Value::from(())),
             Answer::None => {
-                refuse(format!("`{name}` has no {family:?} address; add it to [resolver] or to DNS"))
+                refuse(format!("`{name}` has no {family} address; add it to [resolver] or to DNS"))
             }
             Answer::Failed(reason) => refuse(format!("cannot resolve `{name}`: {reason}")),
             Answer::Pending => Err(pending_error()),
@@ -161,7 +164,7 @@ impl Object for Address {
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
-            "connect" => Some(Value::from_object(self.connect.clone())),
+            "connect" => Some(self.shown.clone()),
             "listen" => Some(self.listen(Family::V4).unwrap_or_else(Value::from)),
             "listen_v6" => Some(self.listen(Family::V6).unwrap_or_else(Value::from)),
             _ => None,

@@ -202,7 +202,8 @@ impl Type {
 fn shown(value: &Value) -> String {
     match value.kind() {
         ValueKind::String => format!("\"{value}\""),
-        ValueKind::Number | ValueKind::Bool => value.to_string(),
+        ValueKind::Number => value.to_string(),
+        ValueKind::Bool => value.is_true().to_string(),
         ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
         ValueKind::Map => "a table".to_owned(),
         ValueKind::None => "none".to_owned(),

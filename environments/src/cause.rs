@@ -5,44 +5,57 @@
 //! a template first asks for it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What was used -> 12 hex digits of the digest of its value.
 pub(crate) type Causes = BTreeMap<String, String>;
 
+/// What tells one value from another, cheaper than its name: the addresses of what it belongs to and of its own
+/// name, both of which stay where they are during an evaluation.
+pub(crate) type Key = (usize, usize);
+
+/// The key of a value that belongs to something and has a name there.
+pub(crate) fn key<T: ?Sized>(owner: &T, name: &'static str) -> Key {
+    (std::ptr::from_ref(owner).cast::<()>().addr(), name.as_ptr().addr())
+}
+
+#[derive(Default)]
+struct Collector {
+    seen: HashSet<Key>,
+    causes: Causes,
+}
+
 thread_local! {
-    static OPEN: RefCell<Vec<Causes>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<Collector>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `work` and gives what it used.
 pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, Causes) {
-    OPEN.with_borrow_mut(|open| open.push(Causes::new()));
+    OPEN.with_borrow_mut(|open| open.push(Collector::default()));
     let result = work();
-    let causes = OPEN.with_borrow_mut(Vec::pop).unwrap_or_default();
-    (result, causes)
+    let collector = OPEN.with_borrow_mut(Vec::pop).unwrap_or_default();
+    (result, collector.causes)
+}
+
+/// Whether the innermost collector of this thread has yet to hear of a value; it counts as heard of from now on.
+pub(crate) fn is_new(key: Key) -> bool {
+    OPEN.with_borrow_mut(|open| open.last_mut().is_some_and(|collector| collector.seen.insert(key)))
 }
 
 /// Notes a value for the innermost collector of this thread, if there is one.
-pub(crate) fn record(cause: impl FnOnce() -> (String, String)) {
+pub(crate) fn record(name: String, digest: String) {
     OPEN.with_borrow_mut(|open| {
-        if let Some(causes) = open.last_mut() {
-            let (name, digest) = cause();
-            causes.entry(name).or_insert(digest);
+        if let Some(collector) = open.last_mut() {
+            collector.causes.entry(name).or_insert(digest);
         }
     });
 }
 
 /// Notes everything that a value was itself made from.
 pub(crate) fn record_all(inherited: &Causes) {
-    OPEN.with_borrow_mut(|open| {
-        if let Some(causes) = open.last_mut() {
-            for (name, digest) in inherited {
-                if !causes.contains_key(name) {
-                    causes.insert(name.clone(), digest.clone());
-                }
-            }
-        }
-    });
+    for (name, digest) in inherited {
+        record(name.clone(), digest.clone());
+    }
 }
 
 /// 12 hex digits of BLAKE3.
@@ -66,7 +79,7 @@ mod tests {
 
     #[test]
     fn collectors_nest() {
-        let note = |name: &str| record(|| (name.to_owned(), digest(b"")));
+        let note = |name: &str| record(name.to_owned(), digest(b""));
         let ((), outer) = collect(|| {
             note("outer");
             let ((), inner) = collect(|| note("inner"));
@@ -74,5 +87,13 @@ mod tests {
         });
         assert_eq!(outer.keys().collect::<Vec<_>>(), ["outer"]);
         note("nobody listens");
+    }
+
+    #[test]
+    fn a_value_is_new_once_for_each_collector() {
+        let (first, second) = (1_u8, 2_u8);
+        let news = || [key(&first, "x"), key(&second, "x"), key(&first, "x")].map(is_new);
+        assert_eq!(collect(|| (news(), collect(news).0)).0, ([true, true, false], [true, true, false]));
+        assert_eq!(news(), [false, false, false]);
     }
 }

@@ -2,6 +2,7 @@
 //! templates, parsed.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -53,9 +54,13 @@ pub(crate) fn load(
     let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
     let mut own = Problems::default();
     let definition = definition::check(&table, &at, &mut own);
-    let templates =
-        Arc::new(Templates { root: project.root.clone(), folder: folder.clone(), read: Mutex::default() });
-    let files = crate::sources::load(project, &folder, &definition, &templates, &mut own);
+    let templates = Arc::new(Templates {
+        root: project.root.clone(),
+        folder: folder.clone(),
+        read: Mutex::default(),
+        folders: Mutex::default(),
+    });
+    let files = crate::sources::load(&folder, &definition, &templates, &mut own);
     let failed = own.has_errors();
     problems.extend(own);
     if failed {
@@ -96,6 +101,7 @@ pub(crate) struct Templates {
     root: PathBuf,
     folder: PathBuf,
     read: Mutex<BTreeMap<String, Known>>,
+    folders: Mutex<BTreeMap<PathBuf, PathBuf>>,
 }
 
 /// A template that was read.
@@ -113,6 +119,8 @@ pub(crate) enum ReadError {
     Missing(PathBuf),
     #[error("{} lies outside the project", .0.display())]
     Outside(PathBuf),
+    #[error("`{0}` is not a path below the component's folder")]
+    Elsewhere(String),
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
     #[error("{} is not UTF-8 text (line {line})", .path.display())]
@@ -145,21 +153,46 @@ impl Templates {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Where a file below the component's folder really is. A folder is resolved once for all files in it.
+    pub(crate) fn locate(&self, name: &str) -> Result<(PathBuf, Metadata), ReadError> {
+        if !Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+            return Err(ReadError::Elsewhere(name.to_owned()));
+        }
+        let relative = self.folder.join(name);
+        let folder = self.real_folder(relative.parent().unwrap_or(&self.folder))?;
+        let Some(std::path::Component::Normal(last)) = relative.components().next_back() else {
+            return Err(ReadError::Outside(relative));
+        };
+        let path = folder.join(last);
+        let meta = std::fs::symlink_metadata(&path).map_err(|error| io_error(&relative, error))?;
+        if !meta.is_symlink() {
+            return Ok((path, meta));
+        }
+        let path = inside(&self.root, &relative)?;
+        let meta = std::fs::metadata(&path).map_err(|error| io_error(&relative, error))?;
+        Ok((path, meta))
+    }
+
+    fn real_folder(&self, folder: &Path) -> Result<PathBuf, ReadError> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(real) = folders.get(folder) {
+            return Ok(real.clone());
+        }
+        let real = inside(&self.root, folder)?;
+        folders.insert(folder.to_owned(), real.clone());
+        Ok(real)
+    }
+
     fn read(&self, name: &str) -> Result<Known, ReadError> {
         let relative = self.folder.join(name);
-        let io_error = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing(relative.clone()),
-            _ => ReadError::Io { path: relative.clone(), source: error },
-        };
-        let path = inside(&self.root, &relative)?;
-        let meta = std::fs::metadata(&path).map_err(io_error)?;
+        let (path, meta) = self.locate(name)?;
         if !meta.is_file() {
             return Err(ReadError::NotAFile(relative));
         }
         if meta.len() > LARGEST_TEMPLATE {
             return Err(ReadError::TooLarge(relative));
         }
-        let bytes = std::fs::read(&path).map_err(io_error)?;
+        let bytes = std::fs::read(&path).map_err(|error| io_error(&relative, error))?;
         let digest = cause::digest(&bytes);
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -184,32 +217,34 @@ impl Templates {
         let including = Arc::clone(self);
         engine.set_path_join_callback(move |name, _| {
             if let Ok(known) = including.get(name) {
-                cause::record(|| including.cause(name, &known));
+                let (name, digest) = including.cause(name, &known);
+                cause::record(name, digest);
             }
             name.into()
         });
         let loading = Arc::clone(self);
         engine.set_loader(move |name| match loading.get(name) {
             Ok(known) => Ok(Some(known.source.text().to_owned())),
-            Err(error) => Err(Error::new(ErrorKind::TemplateNotFound, error.to_string())),
+            Err(ReadError::Missing(_)) => Ok(None),
+            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
         });
         engine.set_auto_reload(false);
         engine
     }
 }
 
-/// The real path of a file of the project; one that a symlink or `..` takes outside is refused.
-pub(crate) fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
-    let normal = |part| matches!(part, std::path::Component::Normal(_));
-    if !relative.components().all(normal) {
-        return Err(ReadError::Outside(relative.to_owned()));
-    }
+/// The real path of a file of the project; one that a symlink takes outside is refused.
+fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
     match root.join(relative).canonicalize() {
         Ok(path) if path.starts_with(root) => Ok(path),
         Ok(_) => Err(ReadError::Outside(relative.to_owned())),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(ReadError::Missing(relative.to_owned()))
-        }
-        Err(error) => Err(ReadError::Io { path: relative.to_owned(), source: error }),
+        Err(error) => Err(io_error(relative, error)),
+    }
+}
+
+fn io_error(relative: &Path, source: io::Error) -> ReadError {
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing(relative.to_owned()),
+        _ => ReadError::Io { path: relative.to_owned(), source },
     }
 }

@@ -75,9 +75,9 @@ fn matching(
         Some(text) => {
             let domain = model.environment.checked.settings.host_domain.as_deref();
             let name = normalise(&text.value, domain);
-            let known =
-                model.environment.inventory.known(&name, &text.at, std::slice::from_ref(&name), problems);
-            if known.is_empty() {
+            let inventory = &model.environment.inventory;
+            let known = inventory.known(&name, &text.at, std::slice::from_ref(&name), problems);
+            if known.is_empty() && !inventory.dropped.contains(&name) {
                 return Vec::new();
             }
             Some(name)
@@ -95,9 +95,11 @@ fn matching(
         problems.push(own);
     }
     if require.one && found.len() > 1 {
-        let subjects: Vec<String> = found.iter().map(|provider| model.subject(provider.instance)).collect();
+        let subjects: BTreeSet<String> =
+            found.iter().map(|provider| model.subject(provider.instance)).collect();
         let who = listed(subjects.iter().map(String::as_str));
-        let message = format!("`{}` is required once, and provided by {who}", require.key.value);
+        let (key, count) = (&require.key.value, found.len());
+        let message = format!("`{key}` is required once, and provided {count} times: by {who}");
         let help = "drop `one = true` to get a list, or choose with `host`";
         problems
             .push(Diagnostic::error(message).at(&require.key.at).help(help).about(model.subject(instance)));

@@ -64,7 +64,8 @@ impl Location {
 
 impl Shown {
     fn new(source: &Source, start: usize, end: usize) -> Shown {
-        let length = end.min(source.text().len()).saturating_sub(start).max(1);
+        let start = start.min(source.text().len());
+        let length = end.min(source.text().len()).saturating_sub(start);
         Shown {
             source: miette::NamedSource::new(source.path().to_string_lossy(), harmless(source.text())),
             span: (start, length).into(),
@@ -403,6 +404,19 @@ mod tests {
         assert_eq!(harmless("a\x1bö\u{9b}").len(), "a\x1bö\u{9b}".len());
         let place = at("\x1b]0;x\x07 = 1", 0..1);
         assert!(!Diagnostic::error("\x1b").at(&place).to_string().contains('\x1b'));
+    }
+
+    #[test]
+    fn miette_can_draw_every_place() {
+        let text = "first\n\x1b[31m second ä\n";
+        for span in [0..5, 6..10, 14..17, text.len()..text.len(), 0..text.len(), 90..95] {
+            let diagnostic = Diagnostic::error("bad").at(&at(text, span)).help("do better").about("web01");
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &diagnostic).unwrap();
+            assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
+            assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
+        }
     }
 
     #[test]

@@ -91,18 +91,26 @@ pub fn evaluate(
     let deployed: Vec<usize> =
         connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
     let answers = Arc::new(Answers::new(model.environment.resolver.clone()));
-    let mut round = 0;
-    let (world, components, found) = loop {
+    let mut rounds = 0..ROUNDS;
+    let (world, rendering) = loop {
         let world = World::new(&model, &connections, &answers);
-        world.configure();
-        let (components, found) = render(&world, &deployed, &before);
-        round += 1;
-        if round >= ROUNDS || !answers.ask(options.dns) {
-            break (world, components, found);
+        if let Err(error) = world.configure() {
+            return Err(Diagnostic::error(format!("cannot start a thread: {error}")).into());
+        }
+        let rendering = render(&world, &deployed, &before);
+        if !answers.ask(options.dns) {
+            break (world, rendering);
+        }
+        if rounds.next().is_none() {
+            return Err(Diagnostic::error("the answers of DNS lead to further names without an end").into());
         }
     };
     problems.extend(world.take_problems());
-    problems.extend(found);
+    problems.extend(rendering.problems);
+    if rendering.incomplete && !problems.has_errors() {
+        problems.push(Diagnostic::error("a value could not be evaluated, and the reason was lost"));
+    }
+    let components = rendering.components;
     let warnings = problems.finish()?;
     Ok(finish(&model, world, components, warnings, &answers))
 }

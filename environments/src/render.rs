@@ -62,33 +62,38 @@ pub enum Content {
     Source(PathBuf),
 }
 
+/// The rendered instances and what was wrong with them.
+#[derive(Default)]
+pub(crate) struct Rendering {
+    pub(crate) components: Vec<Rendered>,
+    pub(crate) problems: Problems,
+    /// Whether anything is missing in them.
+    pub(crate) incomplete: bool,
+}
+
 /// Renders the given instances; mistakes of one do not keep the others from being looked at.
-pub(crate) fn render(
-    world: &Arc<World>,
-    indices: &[usize],
-    before: &[BTreeSet<usize>],
-) -> (Vec<Rendered>, Problems) {
-    let results: Vec<(Rendered, Problems)> = indices
+pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<usize>]) -> Rendering {
+    let results: Vec<(Rendered, Problems, bool)> = indices
         .par_iter()
         .map(|index| {
             let mut instance = InstanceRender::new(world, *index, None);
             let mut rendered = instance.files();
             rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
             // The steps' texts are rendered again once the artifact is known: here for their mistakes only.
-            drop(
-                InstanceRender::steps(world, *index, "/artifact")
-                    .map_err(|found| instance.problems.extend(found)),
-            );
-            (rendered, instance.problems)
+            if let Err(found) = InstanceRender::steps(world, *index, "/artifact") {
+                instance.problems.extend(found);
+                instance.incomplete = true;
+            }
+            (rendered, instance.problems, instance.incomplete)
         })
         .collect();
-    let mut problems = Problems::default();
-    let mut all = Vec::with_capacity(results.len());
-    for (rendered, found) in results {
-        all.push(rendered);
-        problems.extend(found);
+    let mut rendering = Rendering::default();
+    for (rendered, found, incomplete) in results {
+        rendering.components.push(rendered);
+        rendering.problems.extend(found);
+        rendering.incomplete |= incomplete;
     }
-    (all, problems)
+    rendering
 }
 
 fn name(world: &World, index: usize) -> (String, String) {
@@ -102,13 +107,14 @@ pub(crate) struct InstanceRender<'a> {
     component: &'a Component,
     scope: Value,
     problems: Problems,
+    incomplete: bool,
 }
 
 impl<'a> InstanceRender<'a> {
     fn new(world: &'a Arc<World>, index: usize, artifact: Option<&str>) -> Self {
         let component = world.instance(index).component.as_ref();
         let scope = Scope::value(world, index, artifact);
-        InstanceRender { world, index, component, scope, problems: Problems::default() }
+        InstanceRender { world, index, component, scope, problems: Problems::default(), incomplete: false }
     }
 
     /// The steps with the artifact's path in them.
@@ -129,12 +135,14 @@ impl<'a> InstanceRender<'a> {
         let mut causes = BTreeMap::new();
         for file in &self.component.files {
             let (entry, used) = cause::collect(|| self.file(file));
+            self.incomplete |= entry.is_none();
             if let Some(entry) = entry {
                 add(&file.path, entry, used, &mut entries, &mut causes);
             }
         }
         for symlink in &self.component.definition.symlinks {
             let (target, used) = cause::collect(|| self.target(&symlink.to));
+            self.incomplete |= target.is_none();
             if let Some(target) = target {
                 add(&symlink.path, Entry::Symlink { target }, used, &mut entries, &mut causes);
             }
@@ -157,8 +165,8 @@ impl<'a> InstanceRender<'a> {
     }
 
     fn own_cause(&self, name: &str) {
-        if let Some(own) = self.component.cause_of(name) {
-            cause::record(|| own);
+        if let Some((name, digest)) = self.component.cause_of(name) {
+            cause::record(name, digest);
         }
     }
 
@@ -196,7 +204,7 @@ impl<'a> InstanceRender<'a> {
 
     fn text(&mut self, text: &Text) -> Option<String> {
         match template::evaluate(&self.component.engine, &text.value, &text.at, &self.scope) {
-            Ok(value) => Some(value.to_string()),
+            Ok(value) => self.without_nul(value.to_string(), text),
             Err(mistake) => {
                 if let Some(diagnostic) = mistake {
                     self.report(*diagnostic);
@@ -204,6 +212,15 @@ impl<'a> InstanceRender<'a> {
                 None
             }
         }
+    }
+
+    /// Neither commands, nor paths, nor variables can hold a NUL.
+    fn without_nul(&mut self, value: String, text: &Text) -> Option<String> {
+        if value.contains('\0') {
+            self.report(Diagnostic::error("the text holds a NUL character").at(&text.at));
+            return None;
+        }
+        Some(value)
     }
 
     fn target(&mut self, text: &Text) -> Option<String> {

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use globset::GlobSet;
 use walkdir::WalkDir;
 
-use crate::component::{ReadError, Templates, inside};
+use crate::component::{ReadError, Templates};
 use crate::definition::{Definition, FileDeclaration, Origin};
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::project::Project;
 use crate::source::{At, Text};
 
 /// One entry of the release that does not depend on a host, or says how the host's is made.
@@ -40,13 +39,12 @@ pub(crate) enum Body {
 
 /// Finds what a definition declares.
 pub(crate) fn load(
-    project: &Project,
     folder: &Path,
     definition: &Definition,
     templates: &Arc<Templates>,
     problems: &mut Problems,
 ) -> Vec<Loaded> {
-    let mut found = Found { files: Vec::new(), project, folder, templates, problems };
+    let mut found = Found { files: Vec::new(), folder, templates, problems };
     let mut places: Vec<(String, &At)> = Vec::new();
     for (index, declaration) in definition.files.iter().enumerate() {
         let first = found.files.len();
@@ -61,7 +59,6 @@ pub(crate) fn load(
 
 struct Found<'a> {
     files: Vec<Loaded>,
-    project: &'a Project,
     folder: &'a Path,
     templates: &'a Arc<Templates>,
     problems: &'a mut Problems,
@@ -73,11 +70,11 @@ impl Found<'_> {
             Origin::Inline(text) => return self.inline(index, file, text),
             Origin::Beside { path, at, exclude } => (path, at, exclude.as_ref()),
         };
-        let real = match inside(&self.project.root, &self.folder.join(source)) {
-            Ok(real) => real,
+        let (real, meta) = match self.templates.locate(source) {
+            Ok(found) => found,
             Err(error) => return self.refuse(&error, at),
         };
-        if real.is_dir() {
+        if meta.is_dir() {
             self.walk(file, source, &real, exclude);
             return;
         }
@@ -124,12 +121,9 @@ impl Found<'_> {
 
     /// A file that is no template: its real path, and whether its owner may run it.
     fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
-        let relative = self.folder.join(source);
-        let real = inside(&self.project.root, &relative)?;
-        let meta = std::fs::metadata(&real)
-            .map_err(|error| ReadError::Io { path: relative.clone(), source: error })?;
+        let (real, meta) = self.templates.locate(source)?;
         if !meta.is_file() {
-            return Err(ReadError::NotAFile(relative));
+            return Err(ReadError::NotAFile(self.folder.join(source)));
         }
         Ok((real, meta.permissions().mode() & 0o100 != 0))
     }
@@ -175,7 +169,7 @@ impl Found<'_> {
             ReadError::Missing(_) => {
                 diagnostic.help("create it, or name another one with `source`, or give `content`")
             }
-            ReadError::Outside(_) => diagnostic.help("copy it into the project"),
+            ReadError::Outside(_) | ReadError::Elsewhere(_) => diagnostic.help("copy it into the project"),
             ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
         });
     }

@@ -5,6 +5,7 @@
 //! rendered in parallel.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minijinja::Error;
@@ -24,6 +25,9 @@ use crate::template::{self, Mistake, reported_error};
 
 /// Values that refer to values that refer to values: deeper than this is taken for a mistake.
 const DEEPEST: usize = 60;
+
+/// Room for that many templates within each other, each as deep as the engine allows. Pages are taken as needed.
+const STACK: usize = 256 * 1024 * 1024;
 
 /// A value, where it may be used, and what it was made from.
 #[derive(Debug)]
@@ -84,8 +88,16 @@ impl World {
         })
     }
 
-    /// Computes every value.
-    pub(crate) fn configure(self: &Arc<Self>) {
+    /// Computes every value, on a thread whose stack holds values that refer to values as deep as they may.
+    pub(crate) fn configure(self: &Arc<Self>) -> io::Result<()> {
+        std::thread::scope(|threads| {
+            let worker =
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, || self.compute())?;
+            worker.join().map_err(|_| io::Error::other("the evaluation ended early"))
+        })
+    }
+
+    fn compute(self: &Arc<Self>) {
         for (index, cells) in self.cells.iter().enumerate() {
             for name in cells.attributes.keys() {
                 self.attribute(index, name);
@@ -110,13 +122,13 @@ impl World {
 
     /// The value of an attribute, noted as used; `None` if the component has none of this name.
     pub(crate) fn use_attribute(self: &Arc<Self>, index: usize, name: &str) -> Option<Result<Value, Error>> {
-        if !self.cells[index].attributes.contains_key(name) {
-            return None;
-        }
+        self.cells[index].attributes.get(name)?;
         let Some(evaluated) = self.attribute(index, name) else { return Some(Err(reported_error())) };
-        let component = &self.instance(index).component.name;
-        cause::record(|| (format!("attribute {component}.{name}"), evaluated.digest.clone()));
-        cause::record_all(&evaluated.causes);
+        if cause::is_new(cause::key(evaluated, "attribute")) {
+            let component = &self.instance(index).component.name;
+            cause::record(format!("attribute {component}.{name}"), evaluated.digest.clone());
+            cause::record_all(&evaluated.causes);
+        }
         Some(Ok(evaluated.value.clone()))
     }
 
@@ -129,39 +141,58 @@ impl World {
         let requires = &self.instance(index).component.definition.requires;
         let require = requires.iter().position(|require| require.variable == variable)?;
         let Some(evaluated) = self.resource_at(index, require) else { return Some(Err(reported_error())) };
-        let key = &requires[require].key.value;
-        let providers = &self.connections.providers[index][require];
-        if providers.is_empty() {
-            cause::record(|| (format!("resource {key}"), evaluated.digest.clone()));
-        }
-        for provider in providers {
-            if let Some(provided) = self.provided(*provider) {
-                let from = || format!("resource {key} from {}", self.model.subject(provider.instance));
-                cause::record(|| (from(), provided.digest.clone()));
-            }
+        if cause::is_new(cause::key(evaluated, "resource")) {
+            self.record_resource(index, require, evaluated);
         }
         Some(Ok(evaluated.value.clone()))
     }
 
+    fn record_resource(self: &Arc<Self>, index: usize, require: usize, evaluated: &Evaluated) {
+        let key = &self.instance(index).component.definition.requires[require].key.value;
+        let providers = &self.connections.providers[index][require];
+        if providers.is_empty() {
+            cause::record(format!("resource {key}"), evaluated.digest.clone());
+        }
+        for provider in providers {
+            if let Some(provided) = self.provided(*provider) {
+                let from = self.model.subject(provider.instance);
+                cause::record(format!("resource {key} from {from}"), provided.digest.clone());
+            }
+        }
+    }
+
     fn attribute(self: &Arc<Self>, index: usize, name: &str) -> Option<&Evaluated> {
         let cell = self.cells[index].attributes.get(name)?;
-        self.force(cell, Key::Attribute(index, name.to_owned()), || {
-            let node = self.attribute_node(index, name)?;
-            collected(|| self.attribute_value(index, name, &node))
-        })
+        self.force(
+            cell,
+            || Key::Attribute(index, name.to_owned()),
+            || {
+                let node = self.attribute_node(index, name)?;
+                collected(|| self.attribute_value(index, name, &node))
+            },
+        )
     }
 
     fn provided(self: &Arc<Self>, provider: Provider) -> Option<&Evaluated> {
         let cell = self.cells[provider.instance].provides.get(provider.provide)?;
-        self.force(cell, Key::Provide(provider.instance, provider.provide), || {
-            let provide = &self.instance(provider.instance).component.definition.provides[provider.provide];
-            collected(|| self.node(provider.instance, &provide.value).ok())
-        })
+        self.force(
+            cell,
+            || Key::Provide(provider.instance, provider.provide),
+            || {
+                let provide =
+                    &self.instance(provider.instance).component.definition.provides[provider.provide];
+                collected(|| self.node(provider.instance, &provide.value).ok())
+            },
+        )
     }
 
     fn resource_at(self: &Arc<Self>, index: usize, require: usize) -> Option<&Evaluated> {
         let cell = self.cells[index].resources.get(require)?;
-        self.force(cell, Key::Resource(index, require), || collected(|| self.resource_value(index, require)))
+        self.force(
+            cell,
+            || Key::Resource(index, require),
+            || collected(|| self.resource_value(index, require)),
+        )
     }
 
     /// What an attribute is set to: the override, laid over the default where both are tables.
@@ -199,9 +230,9 @@ impl World {
         match declaration.kind.convert(&value, written, address) {
             Ok(value) => Some(value),
             Err(reason) => {
-                let mut diagnostic =
-                    Diagnostic::error(format!("the attribute `{name}` of `{}`: {reason}", component.name))
-                        .at(&node.at);
+                let colon = if reason.starts_with("must ") { "" } else { ":" };
+                let message = format!("the attribute `{name}` of `{}`{colon} {reason}", component.name);
+                let mut diagnostic = Diagnostic::error(message).at(&node.at);
                 if reason.contains("has no port") {
                     diagnostic = diagnostic.help("write it as host:port, or [v6]:port");
                 }
@@ -279,13 +310,13 @@ impl World {
     fn force<'a>(
         &self,
         cell: &'a Cell,
-        key: Key,
+        key: impl FnOnce() -> Key,
         compute: impl FnOnce() -> Option<Evaluated>,
     ) -> Option<&'a Evaluated> {
         if let Some(done) = cell.get() {
             return done.as_ref();
         }
-        if !self.enter(key) {
+        if !self.enter(key()) {
             return None;
         }
         let evaluated = compute();

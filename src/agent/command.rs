@@ -78,8 +78,9 @@ pub(super) fn run(
     let mut running = Running::start(command, connection.wake())?;
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let cut = running.attend(deadline, connection, attention);
-    let status = running.end(cut.as_ref().is_ok_and(Option::is_some))?;
-    if cut.as_ref().is_ok_and(Option::is_none) {
+    let ended = matches!(cut, Ok(None));
+    let status = running.end(!ended)?;
+    if ended {
         running.pass_on(REST, connection, attention)?;
     }
     let ending = cut?.unwrap_or_else(|| Ending::Status(code(status)));

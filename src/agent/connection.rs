@@ -24,6 +24,7 @@ const EARLY: usize = 8;
 type Frame = (Request, Vec<u8>);
 
 /// What the controller does next.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub(super) enum Next {
     /// It asks for something, with the raw part of its frame.
     Frame(Request, Vec<u8>),

@@ -105,6 +105,7 @@ impl Error {
             Self::Unlocked(_) => ErrorKind::Unlocked,
             Self::Step { .. } | Self::Disturbed(_) => ErrorKind::Step,
             _ if self.is_full() => ErrorKind::Full,
+            Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,
             Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,
             _ => ErrorKind::Host,
         }
@@ -138,7 +139,43 @@ impl From<Error> for AgentError {
 fn listed(problems: &[String]) -> String {
     let mut text = problems.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     if problems.len() > NAMED {
-        text.push_str(&format!("; and {} more", problems.len() - NAMED));
+        let more = problems.len() - NAMED;
+        text.push_str("; and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_its_place_and_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = crate::agent::target::Target::new(folder.path().to_str().unwrap()).unwrap();
+        let full = |code| batou_store::Error::Io {
+            action: "write",
+            path: "/srv/shop/store/tmp/1".into(),
+            source: io::Error::from_raw_os_error(code),
+        };
+        for code in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
+            let error = AgentError::from(target.explain_full(Error::Stream(full(code.raw_os_error())), 4711));
+            assert_eq!(error.kind, ErrorKind::Full);
+            assert!(error.message.contains("bytes free, and at least 4711 are needed"), "{error}");
+            assert!(error.message.contains("/srv/shop/store/tmp/1"), "{error}");
+        }
+        let broken = Error::Stream(full(rustix::io::Errno::IO.raw_os_error()));
+        assert_eq!(AgentError::from(target.explain_full(broken, 1)).kind, ErrorKind::Host);
+    }
+
+    #[test]
+    fn many_problems_make_one_bounded_sentence() {
+        let problems: Vec<_> = (0..1000).map(|number| format!("file {number} is missing")).collect();
+        let error = AgentError::from(Error::Damaged { subject: "the release".into(), problems });
+        assert_eq!(error.kind, ErrorKind::Damaged);
+        assert!(error.message.ends_with("file 19 is missing; and 980 more"), "{error}");
+    }
 }

@@ -162,7 +162,13 @@ mod tests {
 
     fn entry(sequence: u64, result: Outcome) -> JournalEntry {
         let who = "alice@laptop".to_owned();
-        let record = Record { release: Digest::of(&sequence.to_be_bytes()), sequence, restores: None, who };
+        let record = Record {
+            release: Digest::of(&sequence.to_be_bytes()),
+            sequence,
+            restores: None,
+            who,
+            hosts: Vec::new(),
+        };
         JournalEntry {
             record,
             when: "2026-11-22T17:00:00Z".into(),

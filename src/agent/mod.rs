@@ -27,7 +27,7 @@ mod state;
 mod step;
 mod switch;
 mod target;
-pub mod transfer;
+mod transfer;
 mod user;
 mod verify;
 

@@ -73,10 +73,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits until all is written, or cannot be.
+    /// Waits until all is written, or cannot be. A writer that somebody has waited for in vain is left alone.
     pub(super) fn finish(mut self) {
         self.close();
-        if let Some(writer) = self.writer.take() {
+        let failed = self.shared.queue().failed;
+        if let Some(writer) = self.writer.take().filter(|_| !failed) {
             // A writer that panicked has nothing left to write.
             let _ = writer.join();
         }

@@ -1,6 +1,8 @@
 //! The state of one connection: whom it is about, and what it holds.
 
-use batou_store::{Generations, Lease, Lock, Store};
+use std::collections::HashSet;
+
+use batou_store::{Generations, Lease, Lock, ObjectId, Store};
 
 use super::connection::Connection;
 use super::error::Error;
@@ -43,12 +45,10 @@ impl About {
     /// The current generation; an error where the target directory is another environment's.
     pub(super) fn current(&self, generations: &Generations) -> Result<Option<Installed>, Error> {
         let current = release::current(&self.target, generations)?;
-        let newest = match (&current, generations.list()?.last()) {
-            (None, Some(newest)) => Some(release::installed(&self.target, generations, *newest)?),
-            _ => None,
-        };
-        if let Some(held) = current.as_ref().or(newest.as_ref()) {
-            self.check_owner(held)?;
+        if let Some(current) = &current {
+            self.check_owner(current)?;
+        } else if let Some(newest) = generations.list()?.last() {
+            self.check_owner(&release::installed(&self.target, generations, *newest)?)?;
         }
         Ok(current)
     }
@@ -77,6 +77,8 @@ pub(super) struct Locked {
     pub(super) store: Store,
     /// What protects staged objects from gc.
     pub(super) leases: Vec<Lease>,
+    /// Objects that were found damaged: they count as missing until they have been sent anew.
+    pub(super) damaged: HashSet<ObjectId>,
     /// The release that is switched and not ended.
     pub(super) underway: Option<Underway>,
     /// The lock: released after all else.

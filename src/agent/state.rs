@@ -1,5 +1,6 @@
 //! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use batou_store::{Generations, Lock, ObjectId, Store};
@@ -44,7 +45,8 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
     let recovered = goback::recover(about, &mut session.connection)?;
     let state = State { recovered, ..state(about)? };
-    session.locked = Some(Locked { store, leases: Vec::new(), underway: None, _lock: lock });
+    session.locked =
+        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
     Ok(Reply::Locked(Box::new(state)))
 }
 
@@ -124,11 +126,14 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 
-/// The generations of a host, for those who only look.
+/// A manifest's bytes and those of its causes.
+pub(super) type Records = (Vec<u8>, Vec<u8>);
+
+/// The records of the current generation, or of the newest one with a manifest.
 pub(super) fn manifest(
     about: &About,
     wanted: Option<&batou_store::Digest>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Option<Records>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
         Some(digest) => super::release::find(&generations, digest)?,

@@ -58,7 +58,7 @@ impl Convergence<'_> {
                 return Err(failure(
                     component,
                     step,
-                    format!("verify {problem}, and there is no update"),
+                    &format!("verify {problem}, and there is no update"),
                     run,
                 ));
             }
@@ -74,12 +74,12 @@ impl Convergence<'_> {
     fn update(&mut self, component: &Component, step: &Step, update: &str) -> Result<(), Error> {
         self.record(component, step, false)?;
         if let Err((problem, run)) = self.execute(component, step, ("update", update))? {
-            return Err(failure(component, step, format!("update {problem}"), run));
+            return Err(failure(component, step, &format!("update {problem}"), run));
         }
         let Some(verify) = &step.verify else { return Ok(()) };
         match self.execute(component, step, ("verify", verify))? {
             Err((problem, run)) => {
-                Err(failure(component, step, format!("verify {problem}, even after update"), run))
+                Err(failure(component, step, &format!("verify {problem}, even after update"), run))
             }
             Ok(()) => Ok(()),
         }
@@ -90,7 +90,7 @@ impl Convergence<'_> {
         let Some(revert) = &step.revert else { return Ok(()) };
         self.record(component, step, false)?;
         match self.execute(component, step, ("revert", revert))? {
-            Err((problem, run)) => Err(failure(component, step, format!("revert {problem}"), run)),
+            Err((problem, run)) => Err(failure(component, step, &format!("revert {problem}"), run)),
             Ok(()) => self.activated.forget(&self.about.target, component, step),
         }
     }
@@ -190,6 +190,6 @@ fn has_step(manifest: Option<&Manifest>, component: &Component, step: &Step) -> 
     other.is_some_and(|other| other.steps.contains(step))
 }
 
-fn failure(component: &Component, step: &Step, problem: String, run: Box<StepRun>) -> Error {
+fn failure(component: &Component, step: &Step, problem: &str, run: Box<StepRun>) -> Error {
     Error::Step { reason: format!("step {}/{}: {problem}", component.name, step.name), run }
 }

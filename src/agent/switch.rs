@@ -27,7 +27,7 @@ pub(super) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
     let wanted = Wanted::of(about, &generations, order, raw)?;
-    verify::check_closure(about, &locked.store, &wanted.manifest, order.recheck)?;
+    verify::check_closure(about, locked, &wanted.manifest, order.recheck)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     begin(about, locked, &generations, (order, wanted, current))
         .map_err(|error| about.target.explain_full(error, room))?;

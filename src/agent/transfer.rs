@@ -1,135 +1,15 @@
-//! Objects on their way, in either direction: one zstd stream, cut into data frames by whoever sends it.
-//!
-//! In the stream an object is a 4-byte big-endian length, an [`ObjectHeader`] in JSON of that length, and as many bytes
-//! as the header says; the stream's end is the last object's end. Lengths are bounded before anything is allocated,
-//! and so is the window that decoding needs.
+//! Objects in and out of the host's store, as one stream ([`crate::objects`]) cut into data frames.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 
 use batou_store::{ObjectId, Store};
 
 use super::connection::{Connection, Next};
 use super::error::Error;
-use super::session::Session;
-use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, ObjectHeader, Reply, Request};
-
-/// The base-2 logarithm of the largest window that a stream may ask for: 8 MiB.
-pub const WINDOW_LOG: u32 = 23;
-/// How hard a stream is compressed.
-const LEVEL: i32 = 3;
-/// The longest header of an object, in bytes.
-const MAX_OBJECT_HEADER: u32 = 4096;
-/// The longest encoding of a tree or an artifact, in bytes.
-const MAX_ENCODING: u64 = 64 << 20;
-
-/// Writes objects into a stream.
-pub struct ObjectWriter<W: Write> {
-    encoder: zstd::Encoder<'static, W>,
-}
-
-impl<W: Write> ObjectWriter<W> {
-    /// Begins a stream.
-    pub fn new(out: W) -> io::Result<Self> {
-        Ok(Self { encoder: zstd::Encoder::new(out, LEVEL)? })
-    }
-
-    /// Adds an object of `size` bytes. If `content` has fewer, or more, the stream is spoilt, and that is an error.
-    pub fn write(&mut self, object: ObjectId, size: u64, content: &mut dyn Read) -> io::Result<()> {
-        let header = serde_json::to_vec(&ObjectHeader { object, size })?;
-        let length = u32::try_from(header.len()).map_err(io::Error::other)?;
-        self.encoder.write_all(&length.to_be_bytes())?;
-        self.encoder.write_all(&header)?;
-        let copied = io::copy(&mut content.take(size), &mut self.encoder)?;
-        if copied < size || content.read(&mut [0; 1])? > 0 {
-            return Err(io::Error::other(format!("{object} has not the {size} bytes that were announced")));
-        }
-        Ok(())
-    }
-
-    /// Ends the stream.
-    pub fn finish(self) -> io::Result<W> {
-        self.encoder.finish()
-    }
-}
-
-/// Reads objects from a stream, to its end.
-pub struct ObjectReader<R: Read> {
-    decoder: zstd::Decoder<'static, io::BufReader<R>>,
-}
-
-impl<R: Read> ObjectReader<R> {
-    /// Begins to read.
-    pub fn new(input: R) -> io::Result<Self> {
-        let mut decoder = zstd::Decoder::new(input)?;
-        decoder.window_log_max(WINDOW_LOG)?;
-        Ok(Self { decoder })
-    }
-
-    /// The next object's header; `None` at the end. The object's bytes have to be read before the next one, through
-    /// [`Self::content`].
-    pub fn next_header(&mut self) -> io::Result<Option<ObjectHeader>> {
-        let mut length = [0; 4];
-        let mut have = 0;
-        while have < length.len() {
-            match self.decoder.read(&mut length[have..])? {
-                0 if have == 0 => return Ok(None),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => have += count,
-            }
-        }
-        let length = u32::from_be_bytes(length);
-        if length > MAX_OBJECT_HEADER {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("an object's header has {length} bytes"),
-            ));
-        }
-        let mut header = vec![0; length as usize];
-        self.decoder.read_exact(&mut header)?;
-        let header: ObjectHeader = serde_json::from_slice(&header)?;
-        check_size(&header)?;
-        Ok(Some(header))
-    }
-
-    /// The object's bytes. Where the stream ends before them, reading is an error.
-    pub fn content(&mut self, header: &ObjectHeader) -> impl Read + '_ {
-        Whole { input: &mut self.decoder, left: header.size }
-    }
-}
-
-/// The announced size is the blob's own, or that of an encoding which fits into memory.
-fn check_size(header: &ObjectHeader) -> io::Result<()> {
-    let fits = match header.object {
-        ObjectId::Blob { size, .. } => header.size == size,
-        ObjectId::Tree(_) | ObjectId::Artifact(_) => header.size <= MAX_ENCODING,
-    };
-    if fits {
-        return Ok(());
-    }
-    let ObjectHeader { object, size } = header;
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{object} is announced with {size} bytes")))
-}
-
-struct Whole<R> {
-    input: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Whole<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 || into.is_empty() {
-            return Ok(0);
-        }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        match self.input.read(&mut into[..most])? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.left -= count as u64;
-                Ok(count)
-            }
-        }
-    }
-}
+use super::session::{Locked, Session};
+use crate::objects::{ObjectReader, ObjectWriter};
+use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 
 /// Answers which objects are missing. Under the lock a lease protects all of them, those that are here and those
 /// that will come; without it nothing is written, and nothing is protected.
@@ -143,7 +23,8 @@ pub(super) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<R
     };
     let mut absent = Vec::new();
     for object in objects {
-        if !store.contains(&object)? {
+        let damaged = session.locked.as_ref().is_some_and(|locked| locked.damaged.contains(&object));
+        if damaged || !store.contains(&object)? {
             absent.push(object);
         }
     }
@@ -164,23 +45,37 @@ pub(super) fn put(session: &mut Session) -> Result<Reply, Error> {
     let (about, locked, connection) = session.idle()?;
     let mut frames = Frames { connection, chunk: Vec::new(), used: 0, ended: false };
     let mut announced = 0;
-    let stored = receive(&locked.store, &mut frames, &mut announced);
+    let stored = receive(locked, &mut frames, &mut announced);
     let ended = frames.ended;
     let stored = stored.map_err(|error| about.target.explain_full(error, announced));
     session.skipping = !ended;
     Ok(Reply::Stored { objects: stored? })
 }
 
-fn receive(store: &Store, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
-    let batch = store.batch()?;
+fn receive(locked: &mut Locked, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
+    let batch = locked.store.batch_replacing(locked.damaged.clone())?;
     let mut reader = ObjectReader::new(frames).map_err(Error::Decode)?;
+    let mut received = HashSet::new();
+    let mut refused = None;
     let mut count = 0;
-    while let Some(header) = reader.next_header().map_err(Error::Decode)? {
-        *announced = announced.saturating_add(header.size);
-        batch.receive(&header.object, &mut reader.content(&header)).map_err(Error::Stream)?;
+    while let Some(object) = reader
+        .next(|header, bytes| {
+            *announced = announced.saturating_add(header.size);
+            batch.receive(&header.object, bytes).map_err(|error| {
+                refused = Some(error);
+                io::Error::from(io::ErrorKind::InvalidData)
+            })?;
+            Ok(header.object)
+        })
+        .map_err(|error| refused.take().map_or_else(|| Error::Decode(error), Error::Stream))?
+    {
+        if locked.damaged.contains(&object) {
+            received.insert(object);
+        }
         count += 1;
     }
     batch.commit().map_err(Error::Stream)?;
+    locked.damaged.retain(|object| !received.contains(object));
     Ok(count)
 }
 
@@ -250,12 +145,9 @@ pub(super) fn get(session: &mut Session, objects: &[ObjectId]) -> Result<Reply, 
 
 fn send<W: Write>(writer: &mut ObjectWriter<W>, store: &Store, object: ObjectId) -> Result<(), Error> {
     let mut reader = store.object(&object).map_err(Error::Stream)?;
-    if let ObjectId::Blob { size, .. } = object {
-        return writer.write(object, size, &mut reader).map_err(Error::Send);
-    }
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(Error::Send)?;
-    writer.write(object, bytes.len() as u64, &mut &bytes[..]).map_err(Error::Send)
+    // The read that finds the end is the one that checks the digest.
+    let sent = writer.object(&object, &mut reader).and_then(|()| reader.read(&mut [0; 1]));
+    sent.map(drop).map_err(Error::Send)
 }
 
 /// Cuts a stream into data frames.

@@ -1,58 +1,112 @@
 //! Checking what is on the host against what its manifest says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use batou_store::{Digest, FileHasher, Node, RelPath, Store};
+use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Remedy, Store};
 
 use super::activated::Activated;
 use super::command::Attention;
 use super::connection::Connection;
 use super::error::Error;
 use super::release::{Installed, broken_links};
-use super::session::{About, Session, no_hello};
+use super::session::{About, Locked, Session, no_hello};
 use super::step::Convergence;
 use crate::protocol::Reply;
-use crate::release::Manifest;
+use crate::release::{Component, Manifest};
 
 /// How many problems are told.
 const TOLD: usize = 1000;
 
 /// Whether everything that a manifest needs is here and whole, before it is switched to: only files that look
 /// different from when they were checked out are read, with `recheck` all of them.
+///
+/// What is damaged is remembered, and counts as missing until it has been sent anew.
 pub(super) fn check_closure(
     about: &About,
-    store: &Store,
+    locked: &mut Locked,
     manifest: &Manifest,
     recheck: bool,
 ) -> Result<(), Error> {
-    let found = store.verify_artifacts(&manifest.artifacts())?;
-    let mut problems: Vec<_> = found.iter().map(ToString::to_string).collect();
-    if recheck && problems.is_empty() {
-        problems = Check::of(store, manifest)?.problems;
+    let mut problems = Vec::new();
+    for problem in locked.store.verify_artifacts(&manifest.artifacts())? {
+        problems.push(format!("{} in {}", problem, locked.store.root().display()));
+    }
+    if recheck {
+        problems.extend(Check::of(&locked.store, manifest).problems);
     }
     if problems.is_empty() {
         return Ok(());
     }
+    locked.damaged = damaged(&locked.store, manifest)?;
+    problems.sort();
+    problems.dedup();
     Err(Error::Damaged { subject: format!("the release in {}", about.target.path().display()), problems })
 }
 
-/// Checks the current generation: every file, every link, and every step's `verify`. Nothing is changed.
+/// The objects to be sent anew so that a manifest's artifacts are whole: those that are damaged or missing, and the
+/// record and trees of each artifact that is checked out with damages. Who looks for what is missing from the
+/// artifacts downwards therefore finds them.
+fn damaged(store: &Store, manifest: &Manifest) -> Result<HashSet<ObjectId>, Error> {
+    let mut objects = HashSet::new();
+    for component in &manifest.components {
+        let found = store.verify_artifacts(&[component.artifact])?;
+        let mut check = Check::default();
+        check.component(store, component);
+        if found.is_empty() && check.problems.is_empty() {
+            continue;
+        }
+        let fetched = found.iter().filter_map(|problem| match problem.remedy {
+            Remedy::Fetch(object) => Some(object),
+            _ => None,
+        });
+        objects.extend(fetched.chain(check.damaged).chain([ObjectId::Artifact(component.artifact)]));
+        if let Ok(artifact) = store.artifact(&component.artifact) {
+            objects.extend(trees(store, artifact.tree));
+        }
+    }
+    Ok(objects)
+}
+
+/// The trees below one, as far as they can be read.
+fn trees(store: &Store, root: Digest) -> Vec<ObjectId> {
+    let mut known = BTreeSet::from([root]);
+    let mut unread = vec![root];
+    while let Some(digest) = unread.pop() {
+        let Ok(tree) = store.tree(&digest) else { continue };
+        for (_, node) in tree.iter() {
+            if let Node::Directory { digest } = node
+                && known.insert(*digest)
+            {
+                unread.push(*digest);
+            }
+        }
+    }
+    known.into_iter().map(ObjectId::Tree).collect()
+}
+
+/// Checks the current generation: every file, every link, and every step's `verify`. Nothing is changed; under the
+/// lock what is damaged counts as missing from then on.
 pub(super) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     let Some(current) = about.current(&about.generations()?)? else {
         return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
     };
-    let mut check = match about.target.existing_store()? {
-        Some(store) => Check::of(&store, &current.manifest)?,
-        None => Check { problems: vec![format!("{} is no store", about.target.store().display())], files: 0 },
+    let mut check = if let Some(store) = about.target.existing_store()? {
+        Check::of(&store, &current.manifest)
+    } else {
+        let problems = vec![format!("{} is no store", about.target.store().display())];
+        Check { problems, ..Check::default() }
     };
     check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
     check.problems.extend(unsettled_steps(about, &mut session.connection, &current)?);
     check.problems.truncate(TOLD);
+    if let Some(locked) = session.locked.as_mut().filter(|_| !check.problems.is_empty()) {
+        locked.damaged = damaged(&locked.store, &current.manifest)?;
+    }
     Ok(Reply::Verified { problems: check.problems, files: check.files })
 }
 
@@ -78,25 +132,27 @@ fn unsettled_steps(
 }
 
 /// What a full check of checked-out artifacts found.
+#[derive(Default)]
 struct Check {
     problems: Vec<String>,
+    damaged: Vec<ObjectId>,
     files: u64,
 }
 
 impl Check {
-    /// Reads and hashes every file of the artifacts of a manifest.
-    fn of(store: &Store, manifest: &Manifest) -> Result<Self, Error> {
-        let mut check = Self { problems: Vec::new(), files: 0 };
-        let artifacts: BTreeMap<_, _> =
-            manifest.components.iter().map(|component| (component.artifact, &component.name)).collect();
-        for (id, name) in artifacts {
-            let wanted = store.artifact(&id).and_then(|artifact| store.files(&artifact.tree));
-            match wanted {
-                Ok(wanted) => check.folder(&store.artifact_path(&id, name), &wanted),
-                Err(error) => check.problems.push(Error::from(error).sentence()),
-            }
+    /// Reads and hashes every file of a manifest's artifacts.
+    fn of(store: &Store, manifest: &Manifest) -> Self {
+        let mut check = Self::default();
+        manifest.components.iter().for_each(|component| check.component(store, component));
+        check
+    }
+
+    fn component(&mut self, store: &Store, component: &Component) {
+        let wanted = store.artifact(&component.artifact).and_then(|artifact| store.files(&artifact.tree));
+        match wanted {
+            Ok(wanted) => self.folder(&store.artifact_path(&component.artifact, &component.name), &wanted),
+            Err(error) => self.problems.push(Error::from(error).sentence()),
         }
-        Ok(check)
     }
 
     fn folder(&mut self, folder: &Path, wanted: &BTreeMap<RelPath, Node>) {
@@ -108,6 +164,7 @@ impl Check {
             self.files += u64::from(matches!(node, Node::File { .. }));
             if let Some(fault) = fault(&path, node) {
                 self.problems.push(format!("{} {fault}", path.display()));
+                self.damaged.extend(ObjectId::of_node(node));
             }
         }
     }

@@ -73,9 +73,9 @@ pub struct PlanArgs {
 
 /// Release an environment to its hosts.
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 #[command(after_help = "\
-All hosts are staged before the first one is switched. If anything fails, every host that was switched goes
-back to the release it had. A second switch of the same configuration does nothing.
+All hosts are staged before the first one is switched. If anything fails, every host that was switched goes back to the release it had. A second switch of the same configuration does nothing.
 
 Examples:
   batou switch prod

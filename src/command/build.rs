@@ -6,10 +6,10 @@ use batou_environments::Evaluation;
 use serde::Serialize;
 
 use crate::build::{Built, build};
+use crate::command::known;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::outlink::OutLinks;
-use crate::records::Record;
 use crate::resolver::SystemDns;
 use crate::ui::{DIM, plural, visible_name};
 
@@ -40,17 +40,17 @@ impl Args {
     }
 }
 
-/// Builds and shows what was built.
+/// Builds and shows what was built. A part of an environment is linked but is no release, and so not recorded.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let dns = SystemDns::default();
     for name in context.environments(&args.environments)? {
-        let mut evaluation = context.evaluate(&name, &dns)?;
-        select(&mut evaluation, args)?;
-        let built = build(&evaluation, context.store()?, &context.ui.progress())?;
+        let built = if args.is_partial() {
+            let mut evaluation = context.evaluate(&name, &SystemDns::default())?;
+            select(&mut evaluation, args)?;
+            build(&evaluation, context.store()?, &context.ui.progress())?
+        } else {
+            context.build(&name)?.1
+        };
         link(context, &name, &built, args)?;
-        if !args.is_partial() {
-            context.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
-        }
         show(context, &name, &built, args)?;
     }
     Ok(())
@@ -68,18 +68,6 @@ fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> 
         .components
         .retain(|one| wanted(&args.host, &one.host) && wanted(&args.component, &one.component));
     Ok(())
-}
-
-fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
-    let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };
-    let nearest = known.iter().max_by(|one, other| {
-        strsim::jaro_winkler(one, unknown).total_cmp(&strsim::jaro_winkler(other, unknown))
-    });
-    let error = CommandError::input(format!("there is no {what} {}", visible_name(unknown)));
-    Err(match nearest {
-        Some(nearest) => error.hint(format!("the nearest name is {}", visible_name(nearest))),
-        None => error,
-    })
 }
 
 fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
@@ -103,6 +91,16 @@ struct BuiltArtifact<'a> {
     component: &'a str,
     artifact: String,
     path: String,
+}
+
+#[derive(Serialize)]
+struct BuiltRelease<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    environment: &'a str,
+    release: String,
+    /// How many artifacts were not in the store before.
+    stored: usize,
 }
 
 fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
@@ -136,6 +134,12 @@ fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     }
     let id = built.release.id();
     if !args.is_partial() {
+        ui.json(&BuiltRelease {
+            kind: "release",
+            environment,
+            release: id.to_string(),
+            stored: built.stored,
+        });
         ui.line(&format!("  release {}, {} built", id.short(), plural(built.stored, "artifact")));
     }
     Ok(())

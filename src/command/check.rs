@@ -1,13 +1,14 @@
 //! `batou check`: evaluates environments without a network, and shows every mistake of all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use batou_environments::{Evaluation, Offline};
+use batou_environments::{Diagnostic, Evaluation, Offline, Severity};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::ui::{plural, report, visible_name};
+use crate::ui::{diagnostic, plural, visible_name};
 
 /// Evaluate environments and show every mistake; needs no network.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,29 +24,47 @@ pub struct Args {
     pub environments: Vec<String>,
 }
 
-/// Checks each environment; the exit status is that of the worst.
+/// Checks each environment. A mistake that several environments share is shown once.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let names = context.environments(&args.environments)?;
+    let mut found = BTreeMap::new();
     let mut failed = Vec::new();
-    for name in &names {
-        match context.evaluate(name, &Offline) {
-            Ok(evaluation) => show(context, &evaluation),
-            Err(error) if names.len() == 1 => return Err(error),
+    for name in context.environments(&args.environments)? {
+        match context.evaluate_silently(&name, &Offline) {
+            Ok(evaluation) => {
+                show(context, &evaluation);
+                collect(&mut found, &evaluation.warnings);
+            }
             Err(error) => {
-                context.ui.section(&visible_name(name));
-                report(&context.ui, &error);
-                failed.push(visible_name(name));
+                let Some(mistakes) = error.diagnostics() else { return Err(error) };
+                collect(&mut found, mistakes);
+                failed.push(visible_name(&name));
             }
         }
+    }
+    for mistake in found.values() {
+        diagnostic(&context.ui, mistake);
     }
     if failed.is_empty() {
         return Ok(());
     }
-    Err(CommandError::input(format!(
-        "mistakes in {}: {}",
-        plural(failed.len(), "environment"),
-        failed.join(", ")
-    )))
+    let errors = found.values().filter(|mistake| mistake.severity == Severity::Error).count();
+    let (errors, environments) = (plural(errors, "error"), plural(failed.len(), "environment"));
+    Err(CommandError::input(format!("{errors} in {environments}: {}", failed.join(", "))))
+}
+
+/// Adds mistakes, each once, in the order of files and lines.
+fn collect<'d>(
+    found: &mut BTreeMap<(PathBuf, usize, String), Diagnostic>,
+    mistakes: impl IntoIterator<Item = &'d Diagnostic>,
+) {
+    for mistake in mistakes {
+        let place = mistake.location.as_ref().map(|location| (location.file.clone(), location.line));
+        let (file, line) = place.unwrap_or_default();
+        let known = found.entry((file, line, mistake.message.clone())).or_insert_with(|| mistake.clone());
+        known.subject.extend(mistake.subject.iter().cloned());
+        known.subject.sort();
+        known.subject.dedup();
+    }
 }
 
 #[derive(Serialize)]

@@ -36,17 +36,18 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
     super::block_on(async {
         let (_, failures) = sort(deployment.fleet.states().await);
         if !failures.is_empty() {
-            return Err(failed("cannot be asked; nothing was run", failures));
+            return Err(failed("cannot be asked; nothing was run", &failures));
         }
         let width = deployment.fleet.hosts().iter().map(String::len).max().unwrap_or(0);
         let ui = &context.ui;
-        let answers = deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
+        let answers =
+            deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
         let (statuses, failures) = sort(answers);
         for (host, status) in &statuses {
             ui.json(&Line { kind: "exited", host, status: *status });
         }
         if !failures.is_empty() {
-            return Err(failed("did not finish the command", failures));
+            return Err(failed("did not finish the command", &failures));
         }
         let bad: Vec<_> = statuses.iter().filter(|(_, status)| **status != 0).collect();
         if bad.is_empty() {

@@ -71,7 +71,8 @@ fn tell_failures(context: &Context, past: &Past) {
             context.ui.line(&format!("        {host}: {}", visible(reason)));
         }
         for run in &entry.steps {
-            let status = run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
+            let status =
+                run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
             let name = visible(&format!("{host}/{}: {} {}", run.component, run.step, run.command));
             context.ui.detail(&format!("        {name}: {status}"));
             for line in visible(run.output.trim_end()).lines() {

@@ -104,3 +104,58 @@ fn write_new(path: &Path, content: &str) -> Result<(), CommandError> {
 fn unusable(path: &Path, error: io::Error) -> CommandError {
     CommandError::failed(format!("{} cannot be written", path.display())).because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use batou_environments::{Offline, Options};
+
+    use super::*;
+    use crate::cli::Global;
+    use crate::testing::Captured;
+    use crate::ui::{Ui, Wanted};
+
+    fn init(directory: &Path, name: Option<&str>) -> Result<String, CommandError> {
+        let out = Captured::default();
+        let ui = Ui::to_writers(&Wanted::default(), Box::new(out.clone()), Box::new(io::sink()));
+        let args = Args { directory: directory.to_owned(), name: name.map(str::to_owned) };
+        run(&Context::new(&Global::default(), ui), &args).map(|()| out.text())
+    }
+
+    #[test]
+    fn a_new_project_evaluates_without_a_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("shop");
+        assert!(init(&directory, None).unwrap().contains("batou switch dev"));
+        let project = batou_environments::project(&directory).unwrap();
+        assert_eq!(project.name, "shop");
+        let options = Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned() };
+        let evaluation = batou_environments::evaluate(&project, "dev", &options).unwrap();
+        assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
+        let steps = evaluation.steps("localhost", "hello", "/artifact").unwrap();
+        assert_eq!((evaluation.components.len(), steps.len()), (1, 1));
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("components")).unwrap();
+        init(folder.path(), Some("shop")).unwrap();
+        let file = folder.path().join("components/hello/component.toml");
+        fs::write(&file, "mine").unwrap();
+        fs::remove_file(folder.path().join(PROJECT_FILE)).unwrap();
+        assert_eq!(init(folder.path(), Some("shop")).unwrap_err().exit_code(), 2);
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+        assert!(!folder.path().join(PROJECT_FILE).exists());
+    }
+
+    #[test]
+    fn a_name_must_be_fit_for_paths() {
+        let path = Path::new("/tmp/Web-Shop");
+        assert_eq!(project_name(path, None).unwrap(), "web-shop");
+        for bad in ["", "1shop", "a b", "a/b", "-x", "..", "Shop"] {
+            assert_eq!(project_name(path, Some(bad)).unwrap_err().exit_code(), 2, "{bad}");
+        }
+        assert_eq!(project_name(Path::new("/tmp/1 2"), None).unwrap_err().hints(), ["give one with --name"]);
+    }
+}

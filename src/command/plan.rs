@@ -27,7 +27,11 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
         let planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
         render(&planned.hosts, args.diff, &context.ui);
         planned.save().write(file)?;
-        context.ui.status(&format!("saved; `batou switch {} --plan {}` does it", args.environment, file.display()));
+        context.ui.status(&format!(
+            "saved; `batou switch {} --plan {}` does it",
+            args.environment,
+            file.display()
+        ));
         planned.deployment.fleet.abandon();
         Ok(())
     })
@@ -128,7 +132,7 @@ fn notes(state: &State) -> Vec<String> {
 
 impl Deployment<'_> {
     /// What the hosts have now.
-    async fn current_manifests(
+    pub async fn current_manifests(
         &mut self,
         states: &BTreeMap<String, State>,
     ) -> Result<BTreeMap<String, HostOrder>, CommandError> {
@@ -138,7 +142,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(fetch).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they have", failures));
+            return Err(failed("cannot tell what they have", &failures));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
@@ -151,14 +155,17 @@ impl Deployment<'_> {
     ) -> Result<BTreeMap<String, Copied>, CommandError> {
         let store = self.context.store()?;
         let new = built.hosts.iter().map(|(host, release)| (host.as_str(), &release.manifest)).collect();
-        let missing = self.fleet.lacking(&new, store).map_err(|failures| failed("cannot tell what they lack", failures))?;
+        let missing = self
+            .fleet
+            .lacking(&new, store)
+            .map_err(|failures| failed("cannot tell what they lack", &failures))?;
         let old = current.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
         let absent = |_: &str, manifest: &Manifest| {
             let here = |id: &ArtifactId| store.contains(&ObjectId::Artifact(*id)).unwrap_or(false);
             manifest.artifacts().into_iter().filter(|id| !here(id)).collect()
         };
         let fetched = self.fleet.fetch(&old, absent, store);
-        fetched.map_err(|failures| failed("cannot send what they have, to be compared", failures))?;
+        fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
         Ok(missing)
     }
 
@@ -175,7 +182,8 @@ impl Deployment<'_> {
 
 /// The hosts of the last release that the environment no longer has.
 pub fn retirable(states: &BTreeMap<String, State>, hosts: &[Host]) -> Vec<String> {
-    let newest = states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
+    let newest =
+        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
     let then = newest.map(|record| record.hosts.clone()).unwrap_or_default();
     then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
 }

@@ -20,14 +20,16 @@ pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
         deployment.states(&LeaveOut::default()).await?;
         deployment.lock(&holder(), &args.locking).await?;
         let request = Request::Retire { purge: args.purge };
-        let (_, failures) = sort(deployment.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
+        let (_, failures) =
+            sort(deployment.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
         if !failures.is_empty() {
-            return Err(failed("could not be retired", failures));
+            return Err(failed("could not be retired", &failures));
         }
         let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
         context.ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
         context.ui.json(&serde_json::json!({ "type": "retired", "host": args.host, "purged": args.purge }));
-        let others: Vec<Host> = hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
+        let others: Vec<Host> =
+            hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
         if !others.is_empty() {
             let mut others = Deployment::new(context, settings, &others, &LeaveOut::default())?;
             others.forget(args).await?;
@@ -46,7 +48,10 @@ fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, Command
         return Err(CommandError::usage(format!("{name:?} is no name of a host")));
     }
     let like = hosts.first().ok_or_else(|| {
-        CommandError::input(format!("environment {} has no hosts, so there is none to be like", settings.name))
+        CommandError::input(format!(
+            "environment {} has no hosts, so there is none to be like",
+            settings.name
+        ))
     })?;
     let domain = settings.host_domain.as_deref().filter(|_| !name.contains('.'));
     let fqdn = domain.map_or_else(|| name.to_owned(), |domain| format!("{name}.{domain}"));
@@ -57,7 +62,8 @@ impl Deployment<'_> {
     /// Journals on the hosts that stay that the environment no longer has the retired one.
     async fn forget(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
         let states = self.states(&LeaveOut::default()).await?;
-        let newest = states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
+        let newest =
+            states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
         let Some(last) = newest.filter(|record| record.hosts.contains(&args.host)).cloned() else {
             return Ok(());
         };
@@ -77,6 +83,10 @@ impl Deployment<'_> {
             _ => Ok(()),
         };
         let (_, failures) = sort(self.fleet.each(confirm).await);
-        if failures.is_empty() { Ok(()) } else { Err(failed("could not be told that the host is gone", failures)) }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(failed("could not be told that the host is gone", &failures))
+        }
     }
 }

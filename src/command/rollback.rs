@@ -51,7 +51,8 @@ async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result
 /// Leaves out the hosts that had nothing then, and names the others that are gone.
 fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<String, Digest>) {
     let ui = &deployment.context.ui;
-    let new: Vec<_> = deployment.fleet.hosts().into_iter().filter(|host| !manifests.contains_key(host)).collect();
+    let new: Vec<_> =
+        deployment.fleet.hosts().into_iter().filter(|host| !manifests.contains_key(host)).collect();
     for host in &new {
         ui.notice(&format!("{host} had no release then, and stays as it is"));
     }
@@ -66,7 +67,11 @@ impl Deployment<'_> {
             _ => Err(RemoteError::Protocol),
         };
         let (journals, failures) = sort(self.fleet.each(ask).await);
-        if failures.is_empty() { Ok(History::read(journals)) } else { Err(failed("have no readable journal", failures)) }
+        if failures.is_empty() {
+            Ok(History::read(journals))
+        } else {
+            Err(failed("have no readable journal", &failures))
+        }
     }
 
     /// The manifests of then, as the hosts still have them.
@@ -80,12 +85,16 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(fetch).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had", failures));
+            return Err(failed("cannot tell what they had", &failures));
         }
-        let gone: Vec<_> = found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
+        let gone: Vec<_> =
+            found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
-            let message = format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
-            return Err(CommandError::failed(message).hint("check out the commit of then and `batou switch` it"));
+            let message =
+                format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
+            return Err(
+                CommandError::failed(message).hint("check out the commit of then and `batou switch` it")
+            );
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
@@ -108,7 +117,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(look).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had since", failures));
+            return Err(failed("cannot tell what they had since", &failures));
         }
         let steps: Vec<_> = found
             .iter()

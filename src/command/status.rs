@@ -11,6 +11,7 @@ use crate::deployment::{Deployment, chain};
 use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::protocol::State;
+use crate::remote::RemoteError;
 use crate::ui::{bytes, visible};
 
 #[derive(Serialize)]
@@ -43,7 +44,8 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         }
         for (host, error) in &failures {
             context.ui.json(&status(host, Err(chain(error)), false));
-            lines.insert(host, format!("not reachable: {}", chain(error)));
+            let what = if matches!(error, RemoteError::Start(_)) { "not reachable" } else { "refused" };
+            lines.insert(host, format!("{what}: {}", chain(error)));
         }
         for (host, line) in lines {
             context.ui.line(&format!("{host:width$}  {line}"));
@@ -51,7 +53,11 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         deployment.name_retirable(&states, &hosts);
         deployment.fleet.abandon();
         let count = failures.len();
-        if count == 0 { Ok(()) } else { Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len()))) }
+        if count == 0 {
+            Ok(())
+        } else {
+            Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len())))
+        }
     })
 }
 
@@ -72,7 +78,12 @@ fn describe(state: &State, behind: bool) -> String {
     let (Some(current), Some(record)) = (&state.current, &state.confirmed) else {
         return "no release yet".to_owned();
     };
-    let mut text = format!("release {} ({}), generation {}", record.sequence, record.release.short(), current.generation);
+    let mut text = format!(
+        "release {} ({}), generation {}",
+        record.sequence,
+        record.release.short(),
+        current.generation
+    );
     if let Some(age) = current.since.as_deref().and_then(age) {
         text.push_str(&format!(", {age} ago by {}", visible(&record.who)));
     }

@@ -1,5 +1,7 @@
 //! `batou verify`: whether every host still is as it was released, down to each file's bytes and each step's `verify`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::cli::{LeaveOut, Locking, VerifyArgs};
@@ -7,9 +9,9 @@ use crate::context::Context;
 use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Reply, Request, State};
 use crate::remote::RemoteError;
-use crate::ui::{plural, visible};
+use crate::ui::{bytes, plural, visible};
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -28,18 +30,45 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), CommandError> {
         let states = deployment.states(&LeaveOut::default()).await?;
         if args.repair {
             deployment.lock(&holder(), &Locking::default()).await?;
-            let _ = &states;
+            deployment.repair(&states).await?;
         }
         let count = deployment.verify().await?;
         if count == 0 {
             return Ok(());
         }
         let error = CommandError::failed(format!("{} found", plural(count, "problem")));
-        Err(if args.repair { error } else { error.hint("`batou verify ENV --repair` sends damaged and missing files anew") })
+        Err(if args.repair {
+            error
+        } else {
+            error.hint("`batou verify ENV --repair` sends damaged and missing files anew")
+        })
     })
 }
 
 impl Deployment<'_> {
+    /// Sends damaged and missing files of the current releases anew, as far as the controller's store has them.
+    async fn repair(&mut self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+        let manifests = self.current_manifests(states).await?;
+        // Under the lock, agents remember what they find damaged, and count it as missing.
+        let look = async |member: &mut Member| member.ask(&Request::Verify, &[]).await.map(drop);
+        let (_, failures) = sort(self.fleet.each(look).await);
+        if !failures.is_empty() {
+            return Err(failed("could not be verified", &failures));
+        }
+        let current = manifests.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
+        let progress = self.context.ui.progress();
+        match self.fleet.stage(&current, self.context.store()?, &progress) {
+            Ok(sent) => {
+                let objects = plural(usize::try_from(sent.objects).unwrap_or(usize::MAX), "object");
+                self.context.ui.status(&format!("sent {objects} anew ({})", bytes(sent.bytes)));
+                Ok(())
+            }
+            Err(failures) => Err(failed("could not be repaired", &failures).hint(
+                "the controller's store must have the release: `batou build` it from the commit of then",
+            )),
+        }
+    }
+
     /// Checks all hosts, prints what is wrong, and counts it.
     async fn verify(&mut self) -> Result<usize, CommandError> {
         let ask = async |member: &mut Member| match member.ask(&Request::Verify, &[]).await?.0 {
@@ -48,13 +77,17 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(ask).await);
         if !failures.is_empty() {
-            return Err(failed("could not be verified", failures));
+            return Err(failed("could not be verified", &failures));
         }
         let ui = &self.context.ui;
         for (host, (problems, files)) in &found {
             ui.json(&Line { kind: "verified", host, files: *files, problems });
             let files = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
-            let verdict = if problems.is_empty() { "as released".to_owned() } else { plural(problems.len(), "problem").to_string() };
+            let verdict = if problems.is_empty() {
+                "as released".to_owned()
+            } else {
+                plural(problems.len(), "problem").to_string()
+            };
             ui.line(&format!("{host}: {files} checked, {verdict}"));
             for problem in problems {
                 ui.line(&format!("  {}", visible(problem)));

@@ -15,10 +15,7 @@ pub struct Schedule {
 impl Schedule {
     /// Plans the `pending` instances along the dependencies in the manifests of all hosts that take part. An instance
     /// with nothing to run still stands between those before and those after it.
-    pub fn new<'m>(
-        manifests: impl IntoIterator<Item = &'m Manifest>,
-        pending: &BTreeSet<Instance>,
-    ) -> Self {
+    pub fn new<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, pending: &BTreeSet<Instance>) -> Self {
         let (mut after, mut rank) = (BTreeMap::new(), BTreeMap::new());
         for manifest in manifests {
             for (place, component) in manifest.components.iter().enumerate() {
@@ -40,9 +37,13 @@ impl Schedule {
     /// The next instance of each host that is not `busy`, among those that wait for nothing.
     pub fn ready(&self, busy: &BTreeSet<String>) -> BTreeMap<String, Instance> {
         let mut chosen: BTreeMap<String, Instance> = BTreeMap::new();
-        let free = self.waiting.iter().filter(|(instance, before)| before.is_empty() && !busy.contains(&instance.host));
+        let free = self
+            .waiting
+            .iter()
+            .filter(|(instance, before)| before.is_empty() && !busy.contains(&instance.host));
         for (instance, _) in free {
-            let better = chosen.get(&instance.host).is_none_or(|other| self.rank(instance) < self.rank(other));
+            let better =
+                chosen.get(&instance.host).is_none_or(|other| self.rank(instance) < self.rank(other));
             if better {
                 chosen.insert(instance.host.clone(), instance.clone());
             }

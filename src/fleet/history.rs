@@ -62,9 +62,10 @@ impl History {
     /// Reads the journals together.
     pub fn read(journals: BTreeMap<String, Vec<JournalEntry>>) -> Self {
         let mut by_sequence: BTreeMap<u64, Past> = BTreeMap::new();
-        for (host, entry) in journals.into_iter().flat_map(|(host, entries)| {
-            entries.into_iter().map(move |entry| (host.clone(), entry))
-        }) {
+        for (host, entry) in journals
+            .into_iter()
+            .flat_map(|(host, entries)| entries.into_iter().map(move |entry| (host.clone(), entry)))
+        {
             let past = by_sequence.entry(entry.record.sequence).or_insert_with(|| Past {
                 record: entry.record.clone(),
                 when: entry.when.clone(),
@@ -96,9 +97,10 @@ impl History {
     pub fn previous(&self) -> Result<&Past, HistoryError> {
         let current = self.current().ok_or(HistoryError::Empty)?;
         let position = origin(current);
-        let before = self.confirmed().rev().find(|past| {
-            past.record.sequence < position && past.record.release != current.record.release
-        });
+        let before = self
+            .confirmed()
+            .rev()
+            .find(|past| past.record.sequence < position && past.record.release != current.record.release);
         let found = before.and_then(|past| self.by_sequence.get(&origin(past)));
         found.ok_or_else(|| HistoryError::Oldest {
             current: format!("{}, {}", current.record.sequence, current.record.release.short()),
@@ -109,7 +111,10 @@ impl History {
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
         let by_number = wanted.parse().ok().and_then(|sequence: u64| self.by_sequence.get(&sequence));
         if let Some(past) = by_number.filter(|past| past.is_confirmed()) {
-            return self.by_sequence.get(&origin(past)).ok_or(HistoryError::NotFound { wanted: wanted.into() });
+            return self
+                .by_sequence
+                .get(&origin(past))
+                .ok_or(HistoryError::NotFound { wanted: wanted.into() });
         }
         let fits = |past: &&Past| past.record.release.to_string().starts_with(wanted);
         let mut found: BTreeMap<Digest, &Past> = BTreeMap::new();
@@ -175,9 +180,9 @@ mod tests {
     }
 
     fn history(entries: &[(u64, &str, Option<u64>)]) -> History {
-        let entries = entries.iter().map(|(sequence, release, restores)| {
-            entry(*sequence, release, *restores, Outcome::Confirmed)
-        });
+        let entries = entries
+            .iter()
+            .map(|(sequence, release, restores)| entry(*sequence, release, *restores, Outcome::Confirmed));
         History::read(BTreeMap::from([("h1".into(), entries.collect())]))
     }
 

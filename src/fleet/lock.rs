@@ -105,8 +105,12 @@ impl Fleet {
         &mut self,
         work: impl AsyncFn(&mut Member) -> Result<(), RemoteError>,
     ) -> super::Answers<()> {
-        let connected: Vec<_> =
-            self.members.iter().filter(|(_, member)| member.is_connected()).map(|(host, _)| host.clone()).collect();
+        let connected: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.is_connected())
+            .map(|(host, _)| host.clone())
+            .collect();
         self.some(|host| connected.iter().any(|name| name == host), work).await
     }
 }

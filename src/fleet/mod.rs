@@ -77,7 +77,7 @@ impl Fleet {
     pub fn new(
         identity: &Identity,
         routes: Vec<(Route, Option<String>)>,
-        dialer: Arc<Dialer>,
+        dialer: &Arc<Dialer>,
         jobs: usize,
     ) -> Self {
         let member = |(route, home): (Route, Option<String>)| {
@@ -90,7 +90,10 @@ impl Fleet {
                 home,
                 wanted: None,
             };
-            (route.host.clone(), Member { route, hello, link: None, calling: None, dialer: Arc::clone(&dialer) })
+            (
+                route.host.clone(),
+                Member { route, hello, link: None, calling: None, dialer: Arc::clone(dialer) },
+            )
         };
         let members = routes.into_iter().map(member).collect();
         Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))) }

@@ -38,7 +38,11 @@ impl Fleet {
     }
 
     /// What staging would send to each host.
-    pub fn lacking(&mut self, manifests: &Manifests<'_>, store: &Store) -> Result<BTreeMap<String, Copied>, Failures> {
+    pub fn lacking(
+        &mut self,
+        manifests: &Manifests<'_>,
+        store: &Store,
+    ) -> Result<BTreeMap<String, Copied>, Failures> {
         let answers = self.in_threads(manifests, |member, manifest| {
             let objects = member.store()?.lacking_of(store, &manifest.artifacts())?;
             let bytes = objects.iter().map(ObjectId::size).sum();
@@ -89,6 +93,14 @@ impl Fleet {
 }
 
 impl Member {
+    /// Sends again what the agent has found damaged. Blocks.
+    pub(super) fn mend(&mut self, manifest: &Manifest, store: &Store) -> Result<Copied, RemoteError> {
+        // A link is waited for on a thread of its own, since this one may be driving the other hosts.
+        let work = || self.store()?.receive_from(store, &manifest.artifacts(), &Silent);
+        let sent = std::thread::scope(|scope| scope.spawn(work).join());
+        sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     fn store(&mut self) -> Result<RemoteStore<'_>, RemoteError> {
         Ok(RemoteStore::new(self.connected()?))
     }

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use batou_store::Digest;
+use batou_store::{Digest, Store};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
 use super::{Answers, Failures, Fleet, Member, sort};
-use crate::protocol::{Holder, Record, Reply, Request, SILENCE, State, Switch};
+use crate::protocol::{ErrorKind, Holder, Record, Reply, Request, SILENCE, State, Switch};
 use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
 
@@ -149,22 +149,25 @@ pub trait Listener {
 }
 
 impl Fleet {
-    /// Switches, activates and commits what has been staged, on locked hosts with these states.
+    /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states.
     pub async fn release(
         &mut self,
         order: &Order,
         states: &BTreeMap<String, State>,
+        store: &Store,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
-        let (confirmed_only, switched): (BTreeSet<_>, BTreeSet<_>) = {
-            let settled = |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
+        let (unchanged, changing): (BTreeSet<_>, BTreeSet<_>) = {
+            let settled =
+                |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
-        listener.phase(Phase::Switch, switched.len());
-        let answers = self.some(|host| switched.contains(host), async |member: &mut Member| {
-            member.switch(order, states).await
-        });
-        let (switches, failures) = sort(answers.await);
+        listener.phase(Phase::Switch, changing.len());
+        let switching = self.some(
+            |host| changing.contains(host),
+            async |member: &mut Member| member.switch_or_mend(order, states, store).await,
+        );
+        let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
             return Err(self.back(order, Phase::Switch, failures, listener).await);
         }
@@ -173,7 +176,7 @@ impl Fleet {
             return Err(self.back(order, Phase::Activate, failures, listener).await);
         }
         listener.phase(Phase::Commit, order.hosts.len());
-        self.commit(order, &confirmed_only, &switches, listener).await
+        self.commit(order, &unchanged, &switches, listener).await
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
@@ -187,7 +190,8 @@ impl Fleet {
         listener.phase(Phase::Activate, pending.len());
         let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
         let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
-        let (mut busy, mut failures, mut running) = (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
+        let (mut busy, mut failures, mut running) =
+            (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
         loop {
             if failures.is_empty() {
                 for (host, instance) in schedule.ready(&busy) {
@@ -214,7 +218,7 @@ impl Fleet {
     async fn commit(
         &mut self,
         order: &Order,
-        confirmed_only: &BTreeSet<String>,
+        unchanged: &BTreeSet<String>,
         switches: &BTreeMap<String, Switched>,
         listener: &dyn Listener,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
@@ -222,7 +226,7 @@ impl Fleet {
         let answers: Answers<()> = self
             .each(async |member: &mut Member| {
                 let record = order.record.clone();
-                if confirmed_only.contains(&member.route.host) {
+                if unchanged.contains(&member.route.host) {
                     return member.tell(&Request::Confirm { record, keep }).await;
                 }
                 member.tell(&Request::Commit { keep }).await
@@ -254,8 +258,15 @@ impl Fleet {
     }
 
     /// Takes the release back on every host that may have been switched.
-    async fn back(&mut self, order: &Order, phase: Phase, failures: Failures, listener: &dyn Listener) -> Failed {
-        let reason = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
+    async fn back(
+        &mut self,
+        order: &Order,
+        phase: Phase,
+        failures: Failures,
+        listener: &dyn Listener,
+    ) -> Failed {
+        let reason =
+            failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
         let reason = reason.join("; ");
         listener.going_back(&reason);
         let request = Request::GoBack { reason };
@@ -315,7 +326,8 @@ struct Switched {
 fn pending(switches: &BTreeMap<String, Switched>) -> BTreeSet<Instance> {
     let of_host = |(host, switched): (&String, &Switched)| {
         let host = host.clone();
-        let instance = move |component: &String| Instance { host: host.clone(), component: component.clone() };
+        let instance =
+            move |component: &String| Instance { host: host.clone(), component: component.clone() };
         switched.pending.iter().map(instance).collect::<Vec<_>>()
     };
     switches.iter().flat_map(of_host).collect()
@@ -331,6 +343,25 @@ fn ending(state: &State, order: &Order) -> Ending {
 }
 
 impl Member {
+    /// Switches the host. Files that turn out to be damaged there are sent anew, once.
+    async fn switch_or_mend(
+        &mut self,
+        order: &Order,
+        states: &BTreeMap<String, State>,
+        store: &Store,
+    ) -> Result<Switched, RemoteError> {
+        match self.switch(order, states).await {
+            Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
+                let manifest = order.hosts.get(&self.route.host).map(|wanted| &wanted.manifest);
+                let mended = manifest.map(|manifest| self.mend(manifest, store));
+                // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
+                mended.and_then(Result::ok).ok_or(RemoteError::Agent(damaged))?;
+                self.switch(order, states).await
+            }
+            answer => answer,
+        }
+    }
+
     async fn switch(
         &mut self,
         order: &Order,
@@ -346,9 +377,15 @@ impl Member {
             recheck: order.recheck,
         };
         let raw = [wanted.bytes.as_slice(), wanted.causes.as_slice()].concat();
-        match self.ask(&Request::Switch(switch), &raw).await?.0 {
-            Reply::Switched { generation, pending } => Ok(Switched { generation, pending }),
-            _ => Err(RemoteError::Protocol),
+        let mut answer = self.ask(&Request::Switch(switch), &raw).await?.0;
+        loop {
+            match answer {
+                // What the reverts of a rollback print.
+                Reply::Output { .. } => {}
+                Reply::Switched { generation, pending } => return Ok(Switched { generation, pending }),
+                _ => return Err(RemoteError::Protocol),
+            }
+            answer = self.receive().await?.0;
         }
     }
 

@@ -1,30 +1,17 @@
 #![allow(clippy::unwrap_used)]
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::testing::Captured;
 use crate::ui::Wanted;
 
 /// A git repository with a project in its folder `shop`.
 struct Fixture {
     folder: TempDir,
-    seen: Written,
-}
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    seen: Captured,
 }
 
 impl Fixture {
@@ -32,7 +19,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shop")).unwrap();
         std::fs::write(folder.path().join("shop/batou.toml"), "[project]\nname = \"shop\"\n").unwrap();
-        Self { folder, seen: Written::default() }
+        Self { folder, seen: Captured::default() }
     }
 
     fn committed() -> Self {
@@ -87,7 +74,7 @@ impl Fixture {
     }
 
     fn said(&self) -> String {
-        String::from_utf8(self.seen.0.lock().unwrap().clone()).unwrap()
+        self.seen.text()
     }
 }
 

@@ -60,10 +60,10 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
 /// Plans that say the same, in the order of their first host.
 fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
     let mut groups: Vec<Vec<&HostPlan>> = Vec::new();
-    // Comparing all with all would be slow for hundreds of hosts with long diffs: only those whose digests agree.
-    let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+    // Not all with all, which would be slow for hundreds of hosts: only those of about the same size.
+    let mut known: HashMap<_, Vec<usize>> = HashMap::new();
     for plan in plans {
-        let key = format!("{} {} {}", plan.settled, plan.from.is_some(), plan.components.len());
+        let key = (plan.settled, plan.from.is_some(), is_in_force(plan), plan.components.len());
         let candidates = known.entry(key).or_default();
         let alike = candidates.iter().copied().find(|&group| same(groups[group][0], plan));
         if let Some(group) = alike {
@@ -76,6 +76,11 @@ fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
     groups
 }
 
+/// Whether the wanted manifest is the one that the host has.
+fn is_in_force(plan: &HostPlan) -> bool {
+    plan.from == Some(plan.to)
+}
+
 fn same(one: &HostPlan, other: &HostPlan) -> bool {
     one.components == other.components && one.notes == other.notes
 }
@@ -85,7 +90,8 @@ fn heading(group: &[&HostPlan]) -> String {
     let first = group[0];
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
-        (false, 0) => "a release to finish".to_owned(),
+        (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
+        (false, 0) => "the same files and steps in another order".to_owned(),
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }
@@ -132,24 +138,22 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
 }
 
 fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String>) {
-    let mut line = format!("      {} {}", sign(file.change), visible_name(&file.path));
-    if let Some((old, new)) = file.mode {
-        line.push_str(&format!(", mode {:04o} -> {:04o}", old.bits(), new.bits()));
-    }
-    match &file.content {
-        ContentPlan::Sizes(Some(old), Some(new)) => {
-            line.push_str(&format!(", {} -> {}", bytes(*old), bytes(*new)));
-        }
+    let mode = file.mode.map(|(old, new)| format!(", mode {:04o} -> {:04o}", old.bits(), new.bits()));
+    let content = match &file.content {
+        ContentPlan::Sizes(Some(old), Some(new)) => format!(", {} -> {}", bytes(*old), bytes(*new)),
         ContentPlan::Sizes(Some(one), None) | ContentPlan::Sizes(None, Some(one)) if !whole => {
-            line.push_str(&format!(", {}", bytes(*one)));
+            format!(", {}", bytes(*one))
         }
-        ContentPlan::Kinds(old, new) => line.push_str(&kinds(old.as_deref(), new.as_deref())),
-        _ => {}
-    }
-    if !file.causes.is_empty() {
-        let causes: Vec<_> = file.causes.iter().map(|cause| visible_name(cause)).collect();
-        line.push_str(&format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")));
-    }
+        ContentPlan::Kinds(old, new) => kinds(old.as_deref(), new.as_deref()),
+        _ => String::new(),
+    };
+    let causes: Vec<_> = file.causes.iter().map(|cause| visible_name(cause)).collect();
+    let why = match &causes[..] {
+        [] => String::new(),
+        causes => format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")),
+    };
+    let (sign, path) = (sign(file.change), visible_name(&file.path));
+    let line = format!("      {sign} {path}{}{content}{why}", mode.unwrap_or_default());
     lines.push(line);
     if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
         lines.extend(diff.lines().map(diff_line));
@@ -189,14 +193,15 @@ pub fn hosts(names: &[&str]) -> String {
     let mut rest = names;
     while let Some(first) = rest.first() {
         let run = run_length(rest);
-        if run >= RANGE {
-            let (stem, from) = numbered(first).expect("a run has numbered names");
-            let (_, to) = numbered(rest[run - 1]).expect("a run has numbered names");
-            shown.push(format!("{}{{{from}..{to}}}", visible_name(stem)));
-            rest = &rest[run..];
-        } else {
-            shown.push(visible_name(first));
-            rest = &rest[1..];
+        match (numbered(first), numbered(rest[run - 1])) {
+            (Some((stem, from)), Some((_, to))) if run >= RANGE => {
+                shown.push(format!("{}{{{from}..{to}}}", visible_name(stem)));
+                rest = &rest[run..];
+            }
+            _ => {
+                shown.push(visible_name(first));
+                rest = &rest[1..];
+            }
         }
     }
     shown.join(", ")
@@ -308,6 +313,18 @@ mod tests {
               runs step touch
           - old (1 file)
         ");
+    }
+
+    #[test]
+    fn without_changes_it_is_told_what_is_left_to_do() {
+        let mut unfinished = host("a");
+        unfinished.components.clear();
+        unfinished.missing = Transfer::default();
+        let mut reordered = unfinished.clone();
+        reordered.host = "b".to_owned();
+        unfinished.from = Some(unfinished.to);
+        let text = plain(&[unfinished, reordered], Diff::Full);
+        assert_eq!(text, "a: a release to finish\n\nb: the same files and steps in another order");
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn cksum(bytes: &[u8]) -> u32 {
     digest.update(bytes);
     let mut count = bytes.len();
     while count > 0 {
-        digest.update(&[(count & 0xff) as u8]);
+        digest.update(&count.to_le_bytes()[..1]);
         count >>= 8;
     }
     digest.finalize()
@@ -178,6 +178,8 @@ mod tests {
     fn a_machine_that_is_a_path_finds_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let binaries = Binaries::new(PathBuf::from("/bin/sh"), Some(folder.path().join("below")));
-        assert!(matches!(binaries.find("../x").unwrap_err(), BinaryError::Kind { wanted, .. } if wanted.is_empty()));
+        assert!(
+            matches!(binaries.find("../x").unwrap_err(), BinaryError::Kind { wanted, .. } if wanted.is_empty())
+        );
     }
 }

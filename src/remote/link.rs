@@ -63,7 +63,13 @@ impl Noise {
 
 impl Link {
     /// Takes over a child whose agent has just started. A `local` one is never killed at its work.
-    pub(super) fn new(child: Child, to: ChildStdin, from: BufReader<ChildStdout>, noise: Noise, local: bool) -> Self {
+    pub(super) fn new(
+        child: Child,
+        to: ChildStdin,
+        from: BufReader<ChildStdout>,
+        noise: Noise,
+        local: bool,
+    ) -> Self {
         let (outgoing, frames) = sync_channel(WAITING);
         let (replies, incoming) = mpsc::channel(WAITING);
         std::thread::spawn(move || write(to, &frames));
@@ -115,10 +121,9 @@ impl Link {
             Some(Ok((Reply::Error(error), _))) => Err(RemoteError::Agent(error)),
             Some(Ok(reply)) => Ok(reply),
             Some(Err(source)) => Err(RemoteError::Lost { noise: self.noise.text(), source }),
-            None => Err(RemoteError::Lost {
-                noise: self.noise.text(),
-                source: FrameError::Ended { clean: true },
-            }),
+            None => {
+                Err(RemoteError::Lost { noise: self.noise.text(), source: FrameError::Ended { clean: true } })
+            }
         }
     }
 

@@ -71,7 +71,10 @@ pub enum StartError {
         noise: String,
     },
     /// Neither the home nor /var/tmp take the agent.
-    #[error("there is no place for the agent: neither ~/.cache/batou/agents nor /var/tmp can be written{}", after(_0))]
+    #[error(
+        "there is no place for the agent: neither ~/.cache/batou/agents nor /var/tmp can be written{}",
+        after(_0)
+    )]
     NoPlace(String),
     /// The agent's bytes did not arrive.
     #[error("the agent could not be stored on the host{}", after(_0))]

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::error::CommandError;
 
 pub use progress::Progress;
-pub use report::{diagnostic, report, usage};
+pub use report::{diagnostic, diagnostics, report, usage};
 pub use text::{Plural, bytes, plural, visible, visible_name};
 
 /// The colour of headings.
@@ -78,7 +78,7 @@ impl Ui {
         }
     }
 
-    /// Output to two writers, plain and without progress.
+    /// Output to two writers instead, plain and without progress.
     pub fn to_writers(wanted: &Wanted, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
             wanted: *wanted,
@@ -101,19 +101,19 @@ impl Ui {
         self.wanted.verbose
     }
 
-    /// A result, for people.
+    /// A result, for people. It may hold styles: foreign text in it must have passed through [`visible`].
     pub fn line(&self, text: &str) {
         if !self.wanted.json {
             self.write(&self.out, text);
         }
     }
 
-    /// The heading of results that follow, for people.
+    /// The heading of results that follow, for people; as [`Ui::line`].
     pub fn section(&self, title: &str) {
         self.line(&format!("{HEADING}{title}{HEADING:#}"));
     }
 
-    /// What is being done, for people who wait; not with `--quiet`, and not a part of the result.
+    /// What is being done, for people who wait; not with `--quiet`, and not a part of the result; as [`Ui::line`].
     pub fn status(&self, text: &str) {
         if !self.wanted.quiet && !self.wanted.json {
             self.write(&self.err, text);
@@ -127,21 +127,21 @@ impl Ui {
         }
     }
 
-    /// Something worth knowing that is no fault.
+    /// Something worth knowing that is no fault. Foreign text in it is made harmless.
     pub fn notice(&self, text: &str) {
         if self.wanted.json {
             self.json(&Message { kind: "notice", message: text });
         } else {
-            self.status(&format!("{HEADING}note:{HEADING:#} {text}"));
+            self.status(&format!("{HEADING}note:{HEADING:#} {}", visible(text)));
         }
     }
 
-    /// Something that may be a fault.
+    /// Something that may be a fault. Foreign text in it is made harmless.
     pub fn warn(&self, text: &str) {
         if self.wanted.json {
             self.json(&Message { kind: "warning", message: text });
         } else {
-            self.write(&self.err, &format!("{WARNING}warning:{WARNING:#} {text}"));
+            self.write(&self.err, &format!("{WARNING}warning:{WARNING:#} {}", visible(text)));
         }
     }
 
@@ -181,13 +181,6 @@ impl Ui {
                 Err(CommandError::failed("the output could not be written").because(error))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// An empty line between two errors for people.
-    fn gap(&self) {
-        if !self.wanted.json {
-            self.error_text("");
         }
     }
 

@@ -15,7 +15,7 @@ pub struct Progress {
 }
 
 struct Bar {
-    bar: ProgressBar,
+    widget: ProgressBar,
     since: Instant,
     shown: bool,
     in_bytes: bool,
@@ -39,10 +39,10 @@ impl Progress {
             return;
         }
         let length = if bytes > 0 { bytes } else { objects };
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
-        bar.set_style(style(bytes > 0, length));
-        bar.set_message(what.to_owned());
-        let next = Bar { bar, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
+        let widget = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+        widget.set_style(style(bytes > 0, length));
+        widget.set_message(what.to_owned());
+        let next = Bar { widget, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
         self.replace(Some(next));
     }
 
@@ -53,9 +53,9 @@ impl Progress {
         let Some(bar) = current.as_mut() else { return };
         if !bar.shown && bar.since.elapsed() >= PATIENCE {
             bar.shown = true;
-            bar.bar = bars.add(bar.bar.clone());
+            bar.widget = bars.add(bar.widget.clone());
         }
-        bar.bar.inc(if bar.in_bytes { bytes } else { objects });
+        bar.widget.inc(if bar.in_bytes { bytes } else { objects });
     }
 
     /// Removes the bar.
@@ -66,9 +66,9 @@ impl Progress {
     fn replace(&self, next: Option<Bar>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = std::mem::replace(&mut *current, next) {
-            before.bar.finish_and_clear();
+            before.widget.finish_and_clear();
             if let Some(bars) = &self.bars {
-                bars.remove(&before.bar);
+                bars.remove(&before.widget);
             }
         }
     }
@@ -104,4 +104,31 @@ fn style(in_bytes: bool, length: u64) -> ProgressStyle {
         (_, false) => "{msg} [{bar:30}] {human_pos}/{human_len} {eta}",
     };
     ProgressStyle::with_template(template).expect("the template is ours").progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_shown_after_a_while_and_goes_with_its_phase() {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let progress = Progress::new(Some(bars));
+        let shown = || {
+            let current = progress.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.as_ref().map(|bar| (bar.shown, bar.widget.position()))
+        };
+        for (objects, bytes, position) in [(10, 100, 50), (10, 0, 5), (0, 0, 5)] {
+            progress.start("hashing", objects, bytes);
+            progress.add(2, 20);
+            assert_eq!(shown().map(|(shown, _)| shown), Some(false));
+            if let Some(bar) = progress.current.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                bar.since -= PATIENCE;
+            }
+            progress.add(3, 30);
+            assert_eq!(shown(), Some((true, position)));
+        }
+        progress.end();
+        assert_eq!(shown(), None);
+    }
 }

@@ -8,47 +8,55 @@ use batou_environments::{Diagnostic, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
-use super::{ERROR, HEADING, Ui, plural, visible};
+use super::{ERROR, HEADING, Ui, Wanted, plural, visible};
 use crate::error::CommandError;
 
-/// Shows clap's own message, which is help as well as an error, and returns the exit status.
-pub fn usage(error: &clap::Error) -> ExitCode {
-    // The stream may be closed; there is nowhere left to say so.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+/// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
+/// line, although wrong, asks for it.
+pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
+    if !error.use_stderr() {
+        // Standard output may be closed; there is nowhere left to say so.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        let ui = Ui::new(&Wanted { json, ..Wanted::default() });
+        report(&ui, &CommandError::usage(error.to_string().trim().trim_start_matches("error: ")));
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(2)
 }
 
 /// Shows why a command failed.
 pub fn report(ui: &Ui, error: &CommandError) {
     match error.diagnostics() {
-        Some(diagnostics) => {
-            let mut count = 0;
-            for mistake in diagnostics.iter() {
-                diagnostic(ui, mistake);
-                ui.gap();
-                count += usize::from(mistake.severity == Severity::Error);
-            }
-            ui.status(&format!("{ERROR}{}{ERROR:#}", plural(count, "error")));
-        }
+        Some(mistakes) => diagnostics(ui, mistakes.iter()),
         None if ui.is_json() => ui.json(&ErrorLine::of(error)),
         None => ui.error_text(&chain(error)),
     }
-    if error.diagnostics().is_some() && !ui.is_json() {
-        for hint in error.hints() {
-            ui.error_text(&format!("{HEADING}help:{HEADING:#} {}", visible(hint)));
-        }
+}
+
+/// Shows mistakes in the project's files, and how many of them are errors.
+pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnostic>) {
+    let mut errors = 0;
+    for mistake in mistakes {
+        diagnostic(ui, mistake);
+        errors += usize::from(mistake.severity == Severity::Error);
+    }
+    if errors > 0 {
+        ui.status(&format!("{ERROR}{}{ERROR:#}", plural(errors, "error")));
     }
 }
 
-/// Shows one mistake or warning in the project's files.
+/// Shows one mistake or warning in the project's files, with an empty line below.
 pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
     if ui.is_json() {
         ui.json(&DiagnosticLine::of(diagnostic));
-    } else if ui.unicode {
-        ui.error_text(graphical(diagnostic, ui.colour).trim_end());
-    } else {
-        ui.error_text(&diagnostic.to_string());
+        return;
     }
+    let text = if ui.unicode { graphical(diagnostic, ui.colour) } else { diagnostic.to_string() };
+    ui.error_text(&format!("{}\n", text.trim_end()));
 }
 
 fn chain(error: &CommandError) -> String {
@@ -66,9 +74,39 @@ fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width());
     let mut text = String::new();
-    match handler.render_report(&mut text, diagnostic) {
+    match handler.render_report(&mut text, &Headline(diagnostic)) {
         Ok(()) => text,
         Err(_) => diagnostic.to_string(),
+    }
+}
+
+/// A diagnostic whose `Display` is its message alone, as miette wants it; its own shows all of it.
+#[derive(Debug)]
+struct Headline<'d>(&'d Diagnostic);
+
+impl std::fmt::Display for Headline<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&visible(&self.0.message))
+    }
+}
+
+impl std::error::Error for Headline<'_> {}
+
+impl miette::Diagnostic for Headline<'_> {
+    fn severity(&self) -> Option<miette::Severity> {
+        miette::Diagnostic::severity(self.0)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        miette::Diagnostic::help(self.0)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.0.labels()
     }
 }
 
@@ -132,5 +170,73 @@ impl<'a> DiagnosticLine<'a> {
             help: diagnostic.help.as_deref(),
             concerns: &diagnostic.subject,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::Captured;
+
+    fn shown(error: &CommandError, wanted: Wanted) -> (String, String) {
+        let (out, err) = (Captured::default(), Captured::default());
+        let ui = Ui::to_writers(&wanted, Box::new(out.clone()), Box::new(err.clone()));
+        report(&ui, error);
+        (out.text(), err.text())
+    }
+
+    /// What a project with two mistakes gives.
+    fn mistakes() -> CommandError {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("batou.toml"), "[project]\nname = \"shop\"\nnmae = 1\nother = 2\n")
+            .unwrap();
+        batou_environments::project(folder.path()).unwrap_err().into()
+    }
+
+    #[test]
+    fn an_error_says_why_and_what_to_do() {
+        let error = CommandError::failed("web01 cannot be reached\x1b[2J")
+            .because(std::io::Error::other("refused"))
+            .hint("is it up?");
+        let (out, err) = shown(&error, Wanted::default());
+        assert_eq!(out, "");
+        assert_eq!(err, "error: web01 cannot be reached^[[2J\n  because refused\nhelp: is it up?\n");
+    }
+
+    #[test]
+    fn with_json_an_error_is_one_object_on_standard_output() {
+        let error = CommandError::failed("it").because(std::io::Error::other("that")).hint("so");
+        let (out, err) = shown(&error, Wanted { json: true, ..Wanted::default() });
+        assert_eq!(out, "{\"type\":\"error\",\"message\":\"it\",\"causes\":[\"that\"],\"hints\":[\"so\"]}\n");
+        assert_eq!(err, "");
+    }
+
+    #[test]
+    fn every_mistake_has_its_place_and_the_count_is_last() {
+        let (_, err) = shown(&mistakes(), Wanted::default());
+        assert!(err.contains("--> batou.toml:3:1\n  |\n3 | nmae = 1\n  | ^^^^"), "{err}");
+        assert!(err.contains("--> batou.toml:4:1"), "{err}");
+        assert!(err.ends_with("\n\n2 errors\n"), "{err}");
+    }
+
+    #[test]
+    fn a_terminal_shows_the_message_once() {
+        let error = mistakes();
+        let text = graphical(error.diagnostics().unwrap().iter().next().unwrap(), false);
+        assert_eq!(text.matches("nmae").count(), 2, "in the message and in the excerpt: {text}");
+        assert!(text.contains("batou.toml:3:1"), "{text}");
+    }
+
+    #[test]
+    fn with_json_every_mistake_is_an_object() {
+        let (out, _) = shown(&mistakes(), Wanted { json: true, ..Wanted::default() });
+        let lines: Vec<serde_json::Value> =
+            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(
+            (&lines[0]["type"], &lines[0]["line"], &lines[0]["column"]),
+            (&"error".into(), &3.into(), &1.into())
+        );
     }
 }

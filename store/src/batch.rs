@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// Begins a batch that writes these objects anew although they are here.
-    pub(crate) fn batch_replacing(&self, replacing: HashSet<ObjectId>) -> Result<Batch<'_>, Error> {
+    pub fn batch_replacing(&self, replacing: HashSet<ObjectId>) -> Result<Batch<'_>, Error> {
         Ok(Batch {
             replacing,
             store: self,

@@ -10,6 +10,7 @@ pub(crate) struct Reader<'a, 'p> {
     at: &'a At,
     name: String,
     known: Vec<&'static str>,
+    later: Vec<&'static str>,
     pub(crate) problems: &'p mut Problems,
 }
 
@@ -21,7 +22,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         name: impl Into<String>,
         problems: &'p mut Problems,
     ) -> Self {
-        Reader { table, at, name: name.into(), known: Vec::new(), problems }
+        Reader { table, at, name: name.into(), known: Vec::new(), later: Vec::new(), problems }
     }
 
     /// The place of the whole table.
@@ -131,7 +132,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// Refuses a key of a feature that is still to come.
     pub(crate) fn later(&mut self, keys: &[&'static str]) {
         for key in keys {
-            self.known.push(key);
+            self.later.push(key);
             if let Some(member) = self.table.get(*key) {
                 let message = format!("`{key}` in {} is not supported yet", self.name);
                 self.problems.push(Diagnostic::error(message).at(&member.key).help("remove it for now"));
@@ -142,7 +143,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// Reports the keys that nobody asked for.
     pub(crate) fn finish(self) {
         for (key, member) in self.table {
-            if self.known.contains(&key.as_str()) {
+            if self.known.contains(&key.as_str()) || self.later.contains(&key.as_str()) {
                 continue;
             }
             let help = match nearest(key, self.known.iter().copied()) {

@@ -43,7 +43,8 @@ fn only_listen_asks_and_the_least_answer_holds() {
     asked.sort();
     assert_eq!(asked, ["www.example.net V4", "www.example.net V6"]);
     assert!(
-        component(&evaluation, "web01", "app").causes["out"].contains_key("DNS answer for www.example.net")
+        component(&evaluation, "web01", "app").causes["out"]
+            .contains_key("DNS answer for www.example.net (IPv4)")
     );
     assert!(evaluation.unresolved.is_empty());
 }

@@ -39,7 +39,8 @@ fn graph(nodes: usize, edges: &[(usize, usize)], hosts: &[usize], shuffle: &[usi
 }
 
 fn uses(required: &[usize]) -> String {
-    required.iter().map(|from| format!("{{{{ k{from} }}}}")).collect()
+    let uses: Vec<String> = required.iter().map(|from| format!("{{{{ k{from} }}}}")).collect();
+    uses.concat()
 }
 
 type Result = (Vec<(String, String)>, Vec<BTreeMap<String, Entry>>);

@@ -11,7 +11,7 @@ use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId
 use tempfile::TempDir;
 
 use crate::agent::serve::serve_within;
-use crate::agent::transfer::ObjectWriter;
+use crate::objects::ObjectWriter;
 use crate::protocol::{
     AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch,
     Wanted, read_frame, write_frame,
@@ -54,6 +54,7 @@ impl Host {
         Component { name, artifact, after: [].into(), steps }
     }
 
+    #[expect(clippy::unused_self, reason = "it is the manifest of this host")]
     pub(super) fn manifest(&self, components: Vec<Component>) -> Manifest {
         Manifest {
             format: MANIFEST_FORMAT,
@@ -106,9 +107,7 @@ impl Host {
     pub(super) fn stream(&self, objects: &[ObjectId]) -> Vec<u8> {
         let mut writer = ObjectWriter::new(Vec::new()).unwrap();
         for object in objects {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut self.store.object(object).unwrap(), &mut bytes).unwrap();
-            writer.write(*object, bytes.len() as u64, &mut &bytes[..]).unwrap();
+            writer.object(object, &mut self.store.object(object).unwrap()).unwrap();
         }
         writer.finish().unwrap()
     }
@@ -182,7 +181,7 @@ impl Host {
 pub(super) struct Controller {
     to: Option<PipeWriter>,
     from: BufReader<PipeReader>,
-    agent: JoinHandle<i32>,
+    agent: Option<JoinHandle<i32>>,
     /// What steps printed.
     pub(super) output: Vec<u8>,
     expected: Option<Digest>,
@@ -194,7 +193,13 @@ impl Controller {
         let (input, to) = std::io::pipe().unwrap();
         let (from, output) = std::io::pipe().unwrap();
         let agent = std::thread::spawn(move || serve_within(input, output, silence));
-        Self { to: Some(to), from: BufReader::new(from), agent, output: Vec::new(), expected: None }
+        Self {
+            to: Some(to),
+            from: BufReader::new(from),
+            agent: Some(agent),
+            output: Vec::new(),
+            expected: None,
+        }
     }
 
     pub(super) fn send(&mut self, request: &Request, raw: &[u8]) {
@@ -273,12 +278,22 @@ impl Controller {
     /// Ends the connection and returns the agent's exit status.
     pub(super) fn end(mut self) -> i32 {
         self.to = None;
-        self.agent.join().unwrap()
+        self.agent.take().unwrap().join().unwrap()
     }
 
     /// Waits for an agent that ends by itself.
-    pub(super) fn wait(self) -> i32 {
-        self.agent.join().unwrap()
+    pub(super) fn wait(mut self) -> i32 {
+        self.agent.take().unwrap().join().unwrap()
+    }
+}
+
+/// The agent has ended, and released its lock, when its controller is gone.
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.to = None;
+        if let Some(agent) = self.agent.take().filter(|_| !std::thread::panicking()) {
+            agent.join().unwrap();
+        }
     }
 }
 
@@ -289,7 +304,7 @@ pub(super) fn holder(user: &str) -> Holder {
 /// Fleet release number `sequence`.
 pub(super) fn record(sequence: u64) -> Record {
     let release = Digest::of(&sequence.to_be_bytes());
-    Record { release, sequence, restores: None, who: "alice@laptop".into() }
+    Record { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
 }
 
 /// A step with an update only.

@@ -24,14 +24,14 @@ struct Moved<'a> {
 /// Builds an environment, or finds a built release, and writes it into a file.
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
     let record = side(context, name)?;
-    archive::export(context.store()?, &record, output, &context.ui.progress())?;
+    archive::export(context.store()?, &record, output)?;
     show(context, "exported", &record, output);
     Ok(())
 }
 
 /// Reads a release from a file, and records it.
 pub(super) fn import(context: &Context, file: &Path) -> Result<(), CommandError> {
-    let record = archive::import(context.store()?, file, &context.ui.progress())?;
+    let record = archive::import(context.store()?, file)?;
     context.records()?.save(&record)?;
     show(context, "imported", &record, file);
     Ok(())

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::archive;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::records::FOLDER;
 use crate::ui::{plural, visible_name};
 
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ struct Found {
 /// Checks every object; with another store or archive, mends what it can.
 pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandError> {
     let store = context.store()?;
-    let problems = store.verify(&context.ui.progress())?;
+    let problems = ours(store.verify(&context.ui.progress())?);
     for problem in &problems {
         show(context, problem);
     }
@@ -41,6 +42,12 @@ pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandE
     })
 }
 
+/// Without the records of built releases, which lie in the store's folder and which it does not know.
+fn ours(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.retain(|problem| problem.path != Path::new(FOLDER));
+    problems
+}
+
 fn show(context: &Context, problem: &Problem) {
     context.ui.line(&visible_name(&problem.to_string()));
     context.ui.json(&Found { kind: "problem", problem: problem.to_string() });
@@ -56,17 +63,17 @@ fn repair(
         CommandError::input(format!("{} cannot be read", from.display())).because(error)
     };
     let is_store = std::fs::metadata(from).map_err(absent)?.is_dir();
-    // An archive has no order that suits: it is unpacked beside the store first.
+    // Repair asks for single objects, and an archive is read from its beginning to its end: it is unpacked first.
     let unpacked = tempfile::tempdir().map_err(absent)?;
     let source = if is_store {
         Store::open_existing(from, Durability::Cache)?
             .ok_or_else(|| CommandError::input(format!("{} is no store", from.display())))?
     } else {
         let source = Store::open(unpacked.path(), Durability::Cache)?;
-        archive::import(&source, from, &context.ui.progress())?;
+        archive::import(&source, from)?;
         source
     };
-    let left = store.repair(problems, &mut &source)?;
-    context.ui.line(&format!("{} mended", plural(problems.len() - left.len(), "problem")));
+    let left = ours(store.repair(problems, &mut &source)?);
+    context.ui.line(&format!("{} mended", plural(problems.len().saturating_sub(left.len()), "problem")));
     Ok(left)
 }

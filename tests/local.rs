@@ -1,0 +1,466 @@
+//! One host, the machine that batou runs on: every command, and what it leaves behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::common::{Output, Sandbox};
+use crate::shop::{self, Target, count, greet, listing, names, says};
+
+/// The shop, released once.
+fn released() -> (Sandbox, Target) {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target::local(&sandbox);
+    (sandbox, target)
+}
+
+/// The shop, released with `app` greeting "one", "two" and "three".
+fn released_thrice() -> (Sandbox, Target) {
+    let (sandbox, target) = released();
+    for greeting in ["two", "three"] {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    }
+    (sandbox, target)
+}
+
+/// The one release in the output of `batou history --json` that is in force.
+fn releases(sandbox: &Sandbox) -> Vec<(u64, String)> {
+    let history = sandbox.batou(&["history", "dev", "--json"]).success();
+    let release = |line: serde_json::Value| {
+        let id = line["hosts"]["localhost"]["release"].as_str().unwrap().to_owned();
+        (line["sequence"].as_u64().unwrap(), id)
+    };
+    history.json().into_iter().map(release).collect()
+}
+
+#[test]
+fn the_first_switch_puts_files_in_force_and_runs_steps() {
+    let sandbox = shop::local();
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["localhost  released", "release 1 (", "is in force on 1 host"]);
+    says(&output.stderr, &["staged ", "objects", "localhost/db: ran initialise"]);
+
+    let target = Target::local(&sandbox);
+    assert_eq!(target.generation(), Some(1));
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+    let state = target.0.join("state/db");
+    assert_eq!(target.file("db/db.conf"), format!("data = {}\n", state.display()));
+    assert_eq!(names(&state), ["initialised"]);
+    assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o750);
+    assert_eq!(target.results(), ["1 confirmed"]);
+    let script = target.0.join("current/app/run.sh");
+    assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o7777, 0o555);
+    assert_eq!(Output::of(sandbox.program(script).arg("")).success().stdout, "one on localhost\n");
+}
+
+#[test]
+fn a_second_switch_does_nothing() {
+    let (sandbox, target) = released();
+    let before = target.listing();
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["nothing to do"]);
+    assert_eq!(output.stderr, "");
+    assert_eq!(target.listing(), before);
+}
+
+#[test]
+fn a_changed_template_changes_its_component_only() {
+    let (sandbox, target) = released();
+    let (app, db) = (target.artifact("app"), target.artifact("db"));
+    let blobs = count(&target.0.join("store/blobs"));
+    greet(&sandbox, "two");
+    let output = sandbox.batou(&["switch", "dev"]).success();
+
+    says(&output.stderr, &["staged 3 objects"]);
+    assert_eq!(count(&target.0.join("store/blobs")), blobs + 1);
+    assert_eq!(target.generation(), Some(2));
+    assert_eq!(target.file("app/app.conf"), "two on localhost\n");
+    assert_eq!(fs::read_to_string(app.join("app.conf")).unwrap(), "one on localhost\n");
+    assert_ne!(target.artifact("app"), app);
+    assert_eq!(target.artifact("db"), db);
+    assert_eq!(target.journal()[1]["steps"], json!(null), "no step had to run again");
+}
+
+#[test]
+fn a_rollback_restores_exactly_and_once_more_goes_further_back() {
+    let (sandbox, target) = released_thrice();
+    greet(&sandbox, "{{ not evaluated");
+    let output = sandbox.batou(&["rollback", "dev"]).success();
+    says(&output.stdout, &["release 4 (", "as in release 2"]);
+    assert!(!output.stderr.contains("staged"), "{}", output.stderr);
+    assert_eq!((target.file("app/app.conf").as_str(), target.generation()), ("two on localhost\n", Some(2)));
+
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert_eq!((target.file("app/app.conf").as_str(), target.generation()), ("one on localhost\n", Some(1)));
+
+    let before = target.listing();
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no confirmed release before"]);
+    assert_eq!(target.listing(), before);
+    assert_eq!(target.results().last().unwrap(), "5 confirmed");
+
+    greet(&sandbox, "three");
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    assert!(!output.stderr.contains("staged"), "all of it was still there: {}", output.stderr);
+    assert_eq!(
+        (target.file("app/app.conf").as_str(), target.generation()),
+        ("three on localhost\n", Some(3))
+    );
+}
+
+#[test]
+fn a_rollback_goes_to_the_release_that_is_named() {
+    let (sandbox, target) = released_thrice();
+    let first = releases(&sandbox).pop().unwrap().1;
+    sandbox.batou(&["rollback", "dev", "--to", &first[..8]]).success();
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+    sandbox.batou(&["rollback", "dev", "--to", "3"]).success();
+    assert_eq!(target.file("app/app.conf"), "three on localhost\n");
+    let before = target.listing();
+    says(&sandbox.batou(&["rollback", "dev", "--to", "99"]).fails(1).stderr, &["\"99\"", "batou history"]);
+    assert_eq!(target.listing(), before);
+}
+
+#[test]
+fn a_removed_component_is_gone_and_its_state_stays() {
+    let (sandbox, target) = released();
+    let environment = sandbox.read("environments/dev/environment.toml");
+    sandbox.write("environments/dev/environment.toml", environment.replace(", \"db\"", ""));
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(names(&target.0.join("current")), ["app", "causes.json", "manifest.json"]);
+    assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert!(target.file("db/db.conf").contains("data = "));
+}
+
+#[test]
+fn only_as_many_releases_are_kept_as_asked_for() {
+    let (sandbox, target) = released();
+    shop::set(&sandbox, "keep = 2");
+    let first = target.artifact("app");
+    for greeting in ["two", "three", "four"] {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    }
+    assert_eq!(target.generations(), [3, 4]);
+    assert!(!first.exists());
+    let blobs = walk_text(&target.0.join("store/blobs"));
+    assert!(!blobs.contains("one on localhost") && blobs.contains("three on localhost"), "{blobs}");
+    says(&sandbox.batou(&["rollback", "dev", "--to", "1"]).fails(1).stderr, &["keep"]);
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert_eq!(target.file("app/app.conf"), "three on localhost\n");
+}
+
+#[test]
+fn gc_leaves_what_is_linked_or_recent_in_the_controllers_store() {
+    let (sandbox, target) = released();
+    shop::set(&sandbox, "keep = 1");
+    sandbox.batou(&["build", "dev"]).success();
+    for greeting in ["two", "three"] {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    }
+    let texts = || walk_text(&sandbox.store().join("blobs"));
+    says(&texts(), &["one on localhost", "two on localhost", "three on localhost"]);
+    let freed = sandbox.batou(&["gc", "--json"]).success().json();
+    assert_eq!((&freed[0]["artifacts"], &freed[0]["blobs"]), (&json!(1), &json!(1)));
+    says(&texts(), &["one on localhost", "three on localhost"]);
+    assert!(!texts().contains("two on localhost"), "nothing names it any more");
+    fs::remove_dir_all(sandbox.project().join("result")).unwrap();
+    sandbox.batou(&["gc", "dev"]).success();
+    assert!(!texts().contains("one on localhost"), "its link is gone");
+    assert_eq!(target.file("app/app.conf"), "three on localhost\n");
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+}
+
+/// The texts of all small files below a folder.
+fn walk_text(folder: &Path) -> String {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    files.map(|entry| fs::read_to_string(entry.path()).unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_build_names_and_links_what_it_made() {
+    let sandbox = shop::local();
+    let lines = sandbox.batou(&["build", "dev", "--json"]).success().json();
+    let ids: Vec<_> = lines.iter().filter_map(|line| line["component"].as_str()).collect();
+    assert_eq!(ids, ["app", "db"]);
+    let path = PathBuf::from(lines[0]["path"].as_str().unwrap());
+    let name = format!("{}-app", &lines[0]["artifact"].as_str().unwrap()[..40]);
+    assert_eq!(path, sandbox.store().join("artifacts").join(name));
+    assert_eq!(fs::canonicalize(sandbox.project().join("result/dev/localhost/app")).unwrap(), path);
+    assert_eq!(sandbox.read("result/dev/localhost/app/app.conf"), "one on localhost\n");
+    assert!(!sandbox.project().join("work").exists(), "a build releases nothing");
+}
+
+#[test]
+fn an_unchanged_build_writes_nothing() {
+    let sandbox = shop::local();
+    sandbox.batou(&["build", "dev"]).success();
+    let before = (listing(&sandbox.store()), listing(&sandbox.project().join("result")));
+    let output = sandbox.batou(&["build", "dev"]).success();
+    says(&output.stdout, &["0 artifacts built"]);
+    assert_eq!((listing(&sandbox.store()), listing(&sandbox.project().join("result"))), before);
+}
+
+#[test]
+fn a_part_of_an_environment_can_be_built() {
+    let sandbox = shop::local();
+    let output = sandbox.batou(&["build", "dev", "--component", "db", "--host", "localhost"]).success();
+    says(&output.stdout, &["localhost/db"]);
+    assert_eq!(names(&sandbox.project().join("result/dev/localhost")), ["db"]);
+    says(&sandbox.batou(&["build", "dev", "--component", "dbb"]).fails(2).stderr, &["dbb"]);
+}
+
+#[test]
+fn the_same_project_has_the_same_release_elsewhere() {
+    let (one, other) = (shop::local(), shop::local());
+    let ids = |sandbox: &Sandbox| {
+        // The target directory is a part of the configuration, and a local one is below the project.
+        shop::set(sandbox, "target_directory = \"/srv/shop\"");
+        sandbox.batou(&["build"]).success();
+        sandbox.batou(&["store", "ls", "--json"]).success().json()[0]["release"].clone()
+    };
+    assert_eq!(ids(&one), ids(&other));
+}
+
+#[test]
+fn a_plan_and_a_dry_run_show_what_changes_and_change_nothing() {
+    let (sandbox, target) = released();
+    greet(&sandbox, "two");
+    let before = target.listing();
+    let plan = sandbox.batou(&["plan", "dev"]).success();
+    says(
+        &plan.stdout,
+        &[
+            "1 component to change",
+            "~ app.conf  because attribute app.greeting changed",
+            "-one on localhost",
+            "+two on localhost",
+        ],
+    );
+    assert_eq!(sandbox.batou(&["switch", "dev", "--dry-run"]).success().stdout, plan.stdout);
+    let json = sandbox.batou(&["plan", "dev", "--json"]).success().json();
+    assert_eq!(json[0]["components"][0]["files"][0]["causes"], json!(["attribute app.greeting"]));
+    assert_eq!(json[0]["missing"]["objects"], json!(3));
+    let short = sandbox.batou(&["plan", "dev", "--diff", "short"]).success().stdout;
+    assert!(short.contains("app.conf") && !short.contains("+two"), "{short}");
+    assert_eq!(target.listing(), before);
+}
+
+#[test]
+fn a_plan_before_the_first_release_makes_no_target_directory() {
+    let sandbox = shop::local();
+    let plan = sandbox.batou(&["plan", "dev"]).success();
+    says(&plan.stdout, &["first release", "+ app (2 files)", "+ db (1 file)", "runs step initialise"]);
+    assert!(!sandbox.project().join("work").exists());
+}
+
+#[test]
+fn a_saved_plan_is_done_exactly() {
+    let (sandbox, target) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["plan", "dev", "-o", "two.plan"]).success();
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).success();
+    assert_eq!(target.file("app/app.conf"), "two on localhost\n");
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_the_host_has_moved_on() {
+    let (sandbox, target) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["plan", "dev", "-o", "two.plan"]).success();
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev"]).success();
+    let results = target.results();
+    let output = sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).fails(1);
+    says(&output.stderr, &["stale", "localhost", "nothing was changed"]);
+    assert_eq!((target.file("app/app.conf").as_str(), target.results()), ("three on localhost\n", results));
+}
+
+#[test]
+fn a_damaged_plan_file_is_refused() {
+    let (sandbox, target) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["plan", "dev", "-o", "two.plan"]).success();
+    let plan = sandbox.read("two.plan");
+    let before = target.listing();
+    for damaged in [plan.replace("greeting", "greetinh"), plan[..plan.len() / 2].to_owned(), String::new()] {
+        sandbox.write("two.plan", damaged);
+        says(&sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).fails(2).stderr, &["two.plan"]);
+    }
+    sandbox.write("two.plan", plan);
+    sandbox.write("environments/other/environment.toml", sandbox.read("environments/dev/environment.toml"));
+    says(
+        &sandbox.batou(&["switch", "other", "--plan", "two.plan"]).fails(2).stderr,
+        &["the plan is for dev"],
+    );
+    assert_eq!(target.listing(), before);
+}
+
+#[test]
+fn a_diff_compares_environments_and_releases() {
+    let (sandbox, _) = released();
+    let old = releases(&sandbox)[0].1.clone();
+    greet(&sandbox, "two");
+    let diff = sandbox.batou(&["diff", &old[..12], "dev"]).success().stdout;
+    says(&diff, &["app.conf", "-one on localhost", "+two on localhost"]);
+    assert!(!diff.contains("db.conf"), "{diff}");
+    says(&sandbox.batou(&["diff", "dev", "nowhere"]).fails(2).stderr, &["nowhere", "dev"]);
+}
+
+#[test]
+fn the_history_lists_releases_newest_first() {
+    let (sandbox, _) = released_thrice();
+    sandbox.batou(&["rollback", "dev"]).success();
+    let history = releases(&sandbox);
+    assert_eq!(history.iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), [4, 3, 2, 1]);
+    assert_eq!(history[0].1, history[2].1, "a rollback is the release of then");
+    let text = sandbox.batou(&["history", "dev"]).success().stdout;
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("*    4  ") && first.ends_with("localhost, back to 2"), "{text}");
+}
+
+#[test]
+fn the_status_tells_what_is_in_force() {
+    let sandbox = shop::local();
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &["localhost  no release yet"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &["localhost  release 1 (", "generation 1"]);
+    let status = &sandbox.batou(&["status", "dev", "--json"]).success().json()[0];
+    assert_eq!(
+        (&status["host"], &status["reachable"], &status["behind"], &status["current"]["generation"]),
+        (&json!("localhost"), &json!(true), &json!(false), &json!(1))
+    );
+    assert_eq!(status["confirmed"]["release"], json!(releases(&sandbox)[0].1));
+}
+
+#[test]
+fn verify_finds_what_was_changed_by_hand() {
+    let (sandbox, target) = released();
+    says(&sandbox.batou(&["verify", "dev"]).success().stdout, &["localhost: 3 files checked, as released"]);
+    let file = target.artifact("app").join("app.conf");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, "by hand\n").unwrap();
+    fs::remove_file(target.0.join("state/db/initialised")).unwrap();
+    let output = sandbox.batou(&["verify", "dev"]).fails(1);
+    let all = output.stdout + &output.stderr;
+    says(&all, &["app.conf has", "step db/initialise"]);
+    assert!(!target.0.join("state/db/initialised").exists(), "verify only reports");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "by hand\n");
+}
+
+#[test]
+fn a_recheck_runs_what_no_longer_holds() {
+    let (sandbox, target) = released();
+    fs::remove_file(target.0.join("state/db/initialised")).unwrap();
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+    assert!(!target.0.join("state/db/initialised").exists());
+    sandbox.batou(&["switch", "dev", "--recheck"]).success();
+    assert!(target.0.join("state/db/initialised").exists());
+    assert_eq!((target.generation(), target.generations()), (Some(1), vec![1]), "nothing new was made");
+}
+
+#[test]
+fn exec_runs_a_command_without_a_shell() {
+    let (sandbox, target) = released();
+    let output =
+        sandbox.batou(&["exec", "dev", "--", "printf", "%s\\n", "$HOME; a b", "\u{1b}[31m"]).success();
+    assert_eq!(output.stdout, "localhost  $HOME; a b\nlocalhost  ^[[31m\n");
+    let output = sandbox.batou(&["exec", "dev", "--", "pwd", "-P"]).success();
+    assert_eq!(output.stdout, format!("localhost  {}\n", fs::canonicalize(&target.0).unwrap().display()));
+    let output = sandbox.batou(&["exec", "dev", "--", "sh", "-c", "exit 7"]).fails(1);
+    says(&output.stderr, &["localhost: status 7"]);
+    says(&sandbox.batou(&["exec", "dev", "--host", "x", "--", "true"]).fails(2).stderr, &["no host x"]);
+}
+
+#[test]
+fn a_retired_host_keeps_its_state_unless_it_is_purged() {
+    let (sandbox, target) = released();
+    fs::write(target.0.join("foreign"), "not ours").unwrap();
+    sandbox.batou(&["retire", "dev", "localhost"]).success();
+    assert_eq!(names(&target.0), ["foreign", "state"]);
+    assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+    sandbox.batou(&["retire", "dev", "localhost", "--purge"]).success();
+    assert_eq!(names(&target.0), ["foreign"]);
+}
+
+#[test]
+fn a_release_travels_as_a_file_to_another_store() {
+    let (one, other) = (shop::local(), Sandbox::new());
+    let exported = one.batou(&["store", "export", "dev", "-o", "shop.tar.zst", "--json"]).success().json();
+    let release = &exported[0]["release"];
+    let file = one.project().join("shop.tar.zst");
+    other.batou(&["store", "import", file.to_str().unwrap()]).success();
+    assert_eq!(&other.batou(&["store", "ls", "--json"]).success().json()[0]["release"], release);
+    let release = release.as_str().unwrap();
+    let artifacts = other.batou(&["store", "ls", &release[..12], "--json"]).success().json();
+    let app = artifacts.iter().find(|line| line["component"] == "app").unwrap()["artifact"].as_str().unwrap();
+    assert_eq!(other.batou(&["store", "cat", app, "app.conf"]).success().stdout, "one on localhost\n");
+
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let third = Sandbox::new();
+    says(&third.batou(&["store", "import", file.to_str().unwrap()]).fails(2).stderr, &["shop.tar.zst"]);
+    assert_eq!(third.batou(&["store", "ls"]).success().stdout, "");
+}
+
+#[test]
+fn a_new_project_works_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.batou(&["init", "--name", "fresh"]).success();
+    sandbox.batou(&["check"]).success();
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(
+        sandbox.read("work/dev/current/hello/greeting.txt"),
+        "Hello developer, this is localhost in dev.\n"
+    );
+    let before = listing(&sandbox.project());
+    says(&sandbox.batou(&["init", "--name", "fresh"]).fails(2).stderr, &["already exists"]);
+    assert_eq!(listing(&sandbox.project()), before);
+}
+
+#[test]
+fn completions_are_what_the_shell_reads() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.batou(&["completions", "bash"]).success().stdout;
+    sandbox.write("completions", script);
+    let test = "source ./completions && complete -p batou";
+    says(&Output::of(sandbox.program("bash").args(["-c", test])).success().stdout, &["_batou", "batou"]);
+}
+
+#[test]
+fn check_looks_at_all_environments_and_contacts_none() {
+    let (sandbox, target) = released();
+    sandbox.write(
+        "environments/other/environment.toml",
+        "[environment]\nhost_domain = \"invalid\"\n[hosts]\nh1 = [\"app\"]\n",
+    );
+    let before = target.listing();
+    let lines = sandbox.batou(&["check", "--json"]).success().json();
+    let names: Vec<_> = lines.iter().map(|line| line["environment"].as_str().unwrap()).collect();
+    assert_eq!(names, ["dev", "other"]);
+    assert_eq!(target.listing(), before);
+}
+
+#[test]
+fn a_folder_above_is_found_and_a_named_one_wins() {
+    let (sandbox, _) = released();
+    let mut below = sandbox.command(&["status", "dev"]);
+    below.current_dir(sandbox.project().join("components/app"));
+    Output::of(&mut below).success();
+    let project = sandbox.project();
+    let mut elsewhere = sandbox.command(&["--project", project.to_str().unwrap(), "status", "dev"]);
+    elsewhere.current_dir("/");
+    Output::of(&mut elsewhere).success();
+    let mut nowhere = sandbox.command(&["status", "dev"]);
+    nowhere.current_dir("/");
+    says(&Output::of(&mut nowhere).fails(2).stderr, &["batou.toml"]);
+}

@@ -1,0 +1,429 @@
+//! Hosts that are reached by SSH: the agent's way there, several hosts at once, and hosts that are not as they
+//! should be.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::common::{Output, Sandbox, SshHosts, left_out};
+use crate::shop::{self, Target, greet, listing, names, says};
+
+/// The shop, released to the hosts `one` and `two`.
+fn released() -> (SshHosts, Sandbox, [Target; 2]) {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let sandbox = shop::remote(&hosts, &["one", "two"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    (hosts, sandbox, targets)
+}
+
+/// Where a host keeps its agents.
+fn agents(hosts: &SshHosts, name: &str) -> PathBuf {
+    hosts.host(name).home().join(".cache/batou/agents")
+}
+
+/// Has a host run a shell script for each login, in which `"$SSH_ORIGINAL_COMMAND"` is what was asked for.
+fn wrap_logins(hosts: &SshHosts, name: &str, script: &str) {
+    let folder = hosts.host(name).home().parent().unwrap().to_owned();
+    let (wrapper, keys) = (folder.join("wrapper"), folder.join("authorized_keys"));
+    fs::write(&wrapper, script).unwrap();
+    let key = fs::read_to_string(&keys).unwrap();
+    fs::write(&keys, format!("command=\"exec /bin/sh {}\" {key}", wrapper.display())).unwrap();
+}
+
+#[test]
+fn the_whole_way_over_three_hosts() {
+    let hosts = SshHosts::start(&["one", "two", "three"]);
+    let sandbox = shop::remote(&hosts, &["one", "two", "three"]);
+    let targets = ["one", "two", "three"].map(|name| (name, Target::remote(&hosts, name)));
+    let in_force = |text: &str, generation: u64| {
+        for (name, target) in &targets {
+            assert_eq!(target.file("app/app.conf"), format!("{text} on {name}\n"));
+            assert_eq!(target.generation(), Some(generation));
+        }
+    };
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["one    released", "is in force on 3 hosts"]);
+    in_force("one", 1);
+
+    let before = targets.each_ref().map(|(_, target)| target.listing());
+    let logins = hosts.host("one").logins();
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["nothing to do"]);
+    assert_eq!(targets.each_ref().map(|(_, target)| target.listing()), before);
+    assert_eq!(hosts.host("one").logins(), logins + 1, "it takes one connection");
+
+    let db = targets[0].1.artifact("db");
+    greet(&sandbox, "two");
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stderr, &["staged 9 objects"]);
+    in_force("two", 2);
+    assert_eq!(targets[0].1.artifact("db"), db);
+
+    sandbox.batou(&["rollback", "dev"]).success();
+    in_force("one", 1);
+
+    let environment = sandbox.read("environments/dev/environment.toml");
+    let only_app = environment.replace("two = [\"app\", \"db\"]", "two = [\"app\"]");
+    sandbox.write("environments/dev/environment.toml", only_app);
+    greet(&sandbox, "one");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(names(&targets[1].1.0.join("current")), ["app", "causes.json", "manifest.json"]);
+    assert_eq!(names(&targets[1].1.0.join("state/db")), ["initialised"]);
+    assert_eq!(targets[0].1.generation(), Some(1), "the same manifest is the same generation");
+    for (_, target) in &targets {
+        assert_eq!(target.results(), ["1 confirmed", "2 confirmed", "3 confirmed", "4 confirmed"]);
+    }
+}
+
+#[test]
+fn the_first_contact_installs_the_agent_and_the_second_does_not() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    sandbox.batou(&["status", "dev"]).success();
+    let binary = fs::read(env!("CARGO_BIN_EXE_batou")).unwrap();
+    assert_eq!(names(&agents(&hosts, "one")), [blake3::hash(&binary).to_hex().to_string()]);
+    assert_eq!(hosts.host("one").logins(), 1, "the upload takes no connection of its own");
+
+    let before = listing(&agents(&hosts, "one"));
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(listing(&agents(&hosts, "one")), before);
+}
+
+#[test]
+fn an_agent_that_arrived_only_in_part_is_sent_anew() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let folder = agents(&hosts, "one");
+    fs::create_dir_all(&folder).unwrap();
+    let digest = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex().to_string();
+    fs::write(folder.join(format!(".{digest}.1")), "half of it").unwrap();
+    sandbox.batou(&["switch", "dev"]).success();
+    assert!(names(&folder).contains(&digest));
+}
+
+#[test]
+fn an_unreachable_host_stops_a_release_before_it_begins() {
+    let (hosts, sandbox, [one, two]) = released();
+    hosts.host("two").cut();
+    greet(&sandbox, "two");
+    let before = [&one, &two].map(Target::listing);
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stderr, &["two: cannot connect", "nothing was changed", "--skip two", "--skip-unreachable"]);
+    assert_eq!([&one, &two].map(Target::listing), before);
+    let status = sandbox.batou(&["status", "dev"]).fails(1);
+    says(&status.stdout, &["one  release 1", "two  not reachable: cannot connect"]);
+}
+
+#[test]
+fn a_host_that_is_left_out_is_caught_up_later() {
+    let (hosts, sandbox, [one, two]) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev", "--skip", "two"]).success();
+    hosts.host("two").cut();
+    greet(&sandbox, "three");
+    let output = sandbox.batou(&["switch", "dev", "--skip-unreachable"]).success();
+    says(&output.stderr, &["two is left out: cannot connect"]);
+    assert_eq!(one.file("app/app.conf"), "three on one\n");
+    assert_eq!(two.file("app/app.conf"), "one on two\n");
+
+    hosts.host("two").heal();
+    let status = sandbox.batou(&["status", "dev", "--json"]).success().json();
+    let behind: Vec<_> = status.iter().map(|line| (&line["host"], &line["behind"])).collect();
+    assert_eq!(behind, [(&json!("one"), &json!(false)), (&json!("two"), &json!(true))]);
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["two  released"]);
+    assert_eq!(two.file("app/app.conf"), "three on two\n");
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+    says(&sandbox.batou(&["switch", "dev", "--skip", "tow"]).fails(2).stderr, &["no host tow"]);
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_unreachable() {
+    let (hosts, sandbox, [one, _]) = released();
+    shop::set(&sandbox, "timeout = 1");
+    greet(&sandbox, "two");
+    hosts.host("two").freeze();
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    hosts.host("two").thaw();
+    says(&output.stderr, &["two: cannot connect", "nothing was changed"]);
+    assert_eq!(one.file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn what_a_login_shell_prints_is_skipped() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let banner = "printf 'Welcome\\nbatou-agent-1\\nno end of line'\neval \"$SSH_ORIGINAL_COMMAND\"\n";
+    wrap_logins(&hosts, "one", banner);
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    assert!(!(output.stdout + &output.stderr).contains("Welcome"));
+    assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn a_login_shell_that_prints_without_end_is_an_error() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    wrap_logins(&hosts, "one", "yes Welcome\n");
+    says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["one: the login shell printed more than"]);
+}
+
+#[test]
+fn without_a_home_the_agent_goes_to_var_tmp() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let target = Target::remote(&hosts, "one");
+    let environment =
+        format!("[environment]\ntarget_directory = \"{}\"\n[hosts]\none = [\"app\"]\n", target.0.display());
+    sandbox.write("environments/dev/environment.toml", environment);
+    wrap_logins(&hosts, "one", "HOME=/nonexistent; export HOME; eval \"$SSH_ORIGINAL_COMMAND\"\n");
+    // A binary of its own: the folder is shared by all that this user deploys to this machine.
+    let agent = wrapped_agent(&sandbox, std::env::consts::ARCH, "");
+    let output = Output::of(sandbox.command(&["switch", "dev"]).env("BATOU_AGENTS", agent.parent().unwrap()));
+    let digest = blake3::hash(&fs::read(&agent).unwrap()).to_hex().to_string();
+    let folder = format!("/var/tmp/batou-agents-{}", rustix::process::getuid().as_raw());
+    let mode = fs::metadata(&folder).map(|metadata| metadata.permissions().mode() & 0o777);
+    let installed = fs::remove_file(Path::new(&folder).join(digest));
+    output.success();
+    installed.unwrap();
+    assert_eq!(mode.unwrap(), 0o700);
+    assert_eq!(target.file("app/app.conf"), "one on one\n");
+}
+
+/// A program for `BATOU_AGENTS` that runs a shell command and then is the agent.
+fn wrapped_agent(sandbox: &Sandbox, processor: &str, command: &str) -> PathBuf {
+    let path = format!("agents/{processor}-unknown-linux-gnu");
+    let own = sandbox.project().display().to_string();
+    let script = format!("#!/bin/sh\n# for {own}\n{command}\nexec {} agent\n", env!("CARGO_BIN_EXE_batou"));
+    sandbox.write(&path, script);
+    sandbox.project().join(path)
+}
+
+#[test]
+fn a_folder_of_agents_goes_before_batous_own() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let agent = wrapped_agent(&sandbox, std::env::consts::ARCH, "echo started >>\"$HOME/started\"");
+    Output::of(sandbox.command(&["switch", "dev"]).env("BATOU_AGENTS", agent.parent().unwrap())).success();
+    assert_eq!(fs::read_to_string(hosts.host("one").home().join("started")).unwrap(), "started\n");
+    let digest = blake3::hash(&fs::read(agent).unwrap()).to_hex().to_string();
+    assert_eq!(names(&agents(&hosts, "one")), [digest]);
+}
+
+#[test]
+fn a_host_of_another_processor_kind_needs_an_agent_of_its_kind() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let uname = hosts.host("one").home().join("bin/uname");
+    fs::create_dir(uname.parent().unwrap()).unwrap();
+    fs::write(&uname, "#!/bin/sh\necho s390x\n").unwrap();
+    fs::set_permissions(&uname, fs::Permissions::from_mode(0o755)).unwrap();
+    wrap_logins(&hosts, "one", "PATH=$HOME/bin:$PATH; eval \"$SSH_ORIGINAL_COMMAND\"\n");
+    says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["one: ", "s390x"]);
+    assert!(!Target::remote(&hosts, "one").0.exists());
+
+    let agent = wrapped_agent(&sandbox, "s390x", "");
+    Output::of(sandbox.command(&["switch", "dev"]).env("BATOU_AGENTS", agent.parent().unwrap())).success();
+    assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn an_unknown_host_key_is_refused_unless_accepted() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let known = sandbox.project().join("known_hosts");
+    let config = sandbox.read("ssh_config");
+    let lines = config.lines().filter(|line| !line.contains("UserKnownHostsFile"));
+    let config: String = lines.map(|line| format!("{line}\n")).collect();
+    sandbox.write("ssh_config", format!("{config}  UserKnownHostsFile {}\n", known.display()));
+    says(
+        &sandbox.batou(&["switch", "dev"]).fails(1).stderr,
+        &["Host key verification failed", "--accept-new"],
+    );
+    assert_eq!(hosts.host("one").logins(), 0);
+    sandbox.batou(&["switch", "dev", "--accept-new"]).success();
+    sandbox.batou(&["switch", "dev"]).success();
+
+    let key = fs::read_to_string(&known).unwrap();
+    let other = SshHosts::start(&["other"]).ssh_config();
+    let other =
+        other.lines().find_map(|line| line.trim().strip_prefix("UserKnownHostsFile ")).map(str::to_owned);
+    assert!(other.is_some() && key.contains("ssh-ed25519"));
+    let changed = key.replacen("AAAAC3NzaC1lZDI1NTE5AAAAI", "AAAAC3NzaC1lZDI1NTE5AAAAIJ", 1);
+    assert_ne!(changed, key);
+    // A known key that differs is refused whatever the option says.
+    let mut bytes = key.into_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'I').unwrap();
+    bytes.truncate(bytes.len() - 1);
+    let last = bytes.len() - 8;
+    assert!(at < last);
+    bytes[last] = if bytes[last] == b'A' { b'B' } else { b'A' };
+    fs::write(&known, bytes).unwrap();
+    says(&sandbox.batou(&["switch", "dev", "--accept-new"]).fails(1).stderr, &["one: cannot connect"]);
+}
+
+#[test]
+fn names_that_look_like_options_are_refused() {
+    let sandbox = shop::local();
+    let evil = format!("-oProxyCommand=touch {}", sandbox.project().join("harm").display());
+    let environments = [
+        format!("[hosts]\n\"{evil}\" = [\"app\"]\n"),
+        format!("[hosts]\none = [\"app\"]\n[host.one]\naddress = \"{evil}\"\n"),
+        format!("[environment]\nservice_user = \"{evil}\"\n[hosts]\none = [\"app\"]\n"),
+    ];
+    for environment in environments {
+        sandbox.write("environments/dev/environment.toml", environment);
+        says(&sandbox.batou(&["switch", "dev"]).fails(2).stderr, &["environment.toml:", "ProxyCommand"]);
+    }
+    sandbox.write("environments/dev/environment.toml", "[hosts]\none = [\"app\"]\n");
+    sandbox.batou(&["retire", "dev", "--", &evil]).fails(2);
+    assert!(!sandbox.project().join("harm").exists());
+}
+
+#[test]
+fn a_target_directory_may_have_any_name() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let folder = "a 'b\\\" $(touch harm) * ü";
+    let environment = sandbox.read("environments/dev/environment.toml");
+    sandbox.write(
+        "environments/dev/environment.toml",
+        environment.replace("\"~/shop\"", &format!("'''~/{folder}'''")),
+    );
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target(hosts.host("one").home().join(folder));
+    assert_eq!(target.file("app/app.conf"), "one on one\n");
+    assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
+    sandbox.batou(&["retire", "dev", "one", "--purge"]).success();
+    assert_eq!(names(&hosts.host("one").home()), [".cache"]);
+}
+
+#[test]
+fn the_target_of_another_environment_or_project_is_refused() {
+    let (_hosts, sandbox, [one, two]) = released();
+    let before = [&one, &two].map(Target::listing);
+    sandbox.write("environments/test/environment.toml", sandbox.read("environments/dev/environment.toml"));
+    let stderr = sandbox.batou(&["switch", "test"]).fails(1).stderr;
+    says(&stderr, &["one: ", "holds a release of project shop, environment dev", "target_directory"]);
+    sandbox.batou(&["rollback", "test"]).fails(1);
+    sandbox.batou(&["retire", "test", "one"]).fails(1);
+    sandbox.write("batou.toml", "[project]\nname = \"market\"\n");
+    says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["holds a release of project shop"]);
+    assert_eq!([&one, &two].map(Target::listing), before);
+}
+
+#[test]
+fn a_damaged_file_is_never_put_in_force_again() {
+    let (_hosts, sandbox, [one, two]) = released();
+    let file = one.artifact("app").join("app.conf");
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let mut text = fs::read(&file).unwrap();
+    text[0] ^= 1;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+
+    let output = sandbox.batou(&["rollback", "dev"]).fails(1);
+    says(&output.stderr, &["one: ", "app.conf"]);
+    for (name, target) in [("one", &one), ("two", &two)] {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+    }
+    assert_eq!(two.results().last().unwrap(), "3 went-back");
+}
+
+/// A small file system of its own, which ends with this.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(path: PathBuf, test: &str) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let mut mount = Command::new("mount");
+        let output = Output::of(mount.args(["-t", "tmpfs", "-o", "size=1m", "batou-tests"]).arg(&path));
+        if output.status == Some(0) {
+            return Some(Self(path));
+        }
+        left_out(test, &format!("no file system can be mounted: {}", output.stderr.trim()));
+        None
+    }
+
+    fn remount(&self, option: &str) {
+        Output::of(Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(&self.0)).success();
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        Output::of(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
+/// The shop on `one` and `two`, where `one` has a disk of 1 MiB for it.
+fn on_small_disk(test: &str) -> Option<(SshHosts, Sandbox, [Target; 2], Tmpfs)> {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let disk = Tmpfs::mount(hosts.host("one").home().join("shop"), test)?;
+    let sandbox = shop::remote(&hosts, &["one", "two"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    greet(&sandbox, "two");
+    Some((hosts, sandbox, targets, disk))
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_release_in_force() {
+    let Some((_hosts, sandbox, targets, _disk)) = on_small_disk("a full disk") else { return };
+    let noise: Vec<u8> = (0..3_u32 << 20)
+        .map(|i| blake3::hash(&(i / 32).to_le_bytes()).as_bytes()[(i % 32) as usize])
+        .collect();
+    sandbox.write("components/db/noise", noise);
+    let component = sandbox.read("components/db/component.toml");
+    shop::append(&sandbox, "components/db/component.toml", "[[file]]\npath = \"noise\"\ntemplate = false\n");
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stderr, &["one: ", "full", "nothing was switched anywhere"]);
+    for (name, target) in ["one", "two"].into_iter().zip(&targets) {
+        assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
+        assert_eq!(target.results(), ["1 confirmed"]);
+    }
+    sandbox.write("components/db/component.toml", component);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(targets[0].file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn a_read_only_disk_leaves_the_old_release_in_force() {
+    let Some((_hosts, sandbox, targets, disk)) = on_small_disk("a read-only disk") else { return };
+    disk.remount("ro");
+    let before = targets.each_ref().map(Target::listing);
+    let output = sandbox.batou(&["switch", "dev"]);
+    disk.remount("rw");
+    says(&output.fails(1).stderr, &["one: ", "ead-only", "nothing was changed"]);
+    assert_eq!(targets.each_ref().map(Target::listing)[0], before[0]);
+    assert_eq!(targets[1].file("app/app.conf"), "one on two\n");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(targets[0].file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn a_retired_host_is_forgotten_by_the_others() {
+    let (_hosts, sandbox, [one, two]) = released();
+    let environment = sandbox.read("environments/dev/environment.toml");
+    let (start, rest) = environment.split_once("two = [\"app\", \"db\"]\n").unwrap();
+    let rest = &rest[..rest.find("[host.two]").unwrap()];
+    sandbox.write("environments/dev/environment.toml", format!("{start}{rest}"));
+    sandbox.batou(&["switch", "dev"]).success();
+    says(&sandbox.batou(&["status", "dev"]).success().stderr, &["two", "`batou retire dev two`"]);
+    assert_eq!(two.file("app/app.conf"), "one on two\n");
+
+    // The home of a host that is no longer in the environment has to be said again.
+    sandbox.write("environments/dev/environment.toml", &environment);
+    sandbox.batou(&["retire", "dev", "two", "--purge"]).success();
+    assert!(names(&two.0).is_empty());
+    sandbox.write("environments/dev/environment.toml", format!("{start}{rest}"));
+    let status = sandbox.batou(&["status", "dev"]).success();
+    assert!(!status.stderr.contains("two"), "{}", status.stderr);
+    assert_eq!(one.file("app/app.conf"), "one on one\n");
+}

@@ -1,6 +1,7 @@
 //! The end-to-end tests: one binary, so that the code they share is built once.
 #![allow(clippy::unwrap_used)]
 
+mod booted;
 mod common;
 mod common_test;
 mod crash;

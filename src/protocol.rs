@@ -28,7 +28,8 @@ pub const MAX_OBJECTS: usize = 20_000;
 pub const DATA_CHUNK: usize = 256 << 10;
 /// How often the controller sends a heartbeat, in seconds.
 pub const HEARTBEAT: u64 = 5;
-/// After how many seconds without a word from the controller an agent gives an unconfirmed release up.
+/// After how many seconds without a word from the controller an agent takes it for gone: it gives
+/// an unconfirmed release up, and the lock.
 pub const SILENCE: u64 = 30;
 /// What the agent's start prints before the first frame; all before it is a login shell's noise.
 pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";

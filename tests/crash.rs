@@ -2,6 +2,7 @@
 
 mod kill;
 mod lane;
+mod order;
 
 use kill::{Controller, kill_everywhere};
 use lane::Scenario;

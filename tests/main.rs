@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod booted;
 mod common;
 mod common_test;
 mod crash;
 mod deployers;
+mod docs;
 mod examples;
 mod failure;
 mod guard;

@@ -12,12 +12,11 @@ use crate::protocol::{JournalEntry, Outcome, Record, Reply};
 /// Makes the release that is under way the confirmed one. The journal's line is the commit: what fails before it, or
 /// with it, leaves the release to be taken back, and nothing that fails after it does.
 pub(super) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
-    let (about, locked, connection) = session.locked()?;
+    let (about, locked, _) = session.locked()?;
     let underway = locked.underway.as_ref().ok_or_else(nothing_switched)?;
     let entry = underway.entry(Outcome::Confirmed, None);
     Journal::of(&about.target).append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
     locked.underway = None;
-    connection.watch(false);
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }

@@ -162,7 +162,10 @@ impl Connection {
                 self.ended = true;
                 Next::Broken(error)
             }
-            Err(RecvTimeoutError::Timeout) => Next::Silent,
+            Err(RecvTimeoutError::Timeout) => {
+                self.silent = true;
+                Next::Silent
+            }
         }
     }
 

@@ -24,7 +24,9 @@ pub(super) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
         return Ok(Reply::WentBack { generation: about.generations()?.current()?, problems: Vec::new() });
     };
     connection.watch(false);
-    let problems = go_back(about, underway, connection, Outcome::WentBack, reason)?;
+    let problems = go_back(about, underway, connection, Outcome::WentBack, reason);
+    connection.watch(true);
+    let problems = problems?;
     let generation = underway.intent.from;
     locked.underway = None;
     Ok(Reply::WentBack { generation, problems })

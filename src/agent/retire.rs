@@ -33,6 +33,7 @@ pub(super) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     remove_file(&target.lock())?;
     remove_empty(target.path())?;
     session.locked = None;
+    session.connection.watch(false);
     Ok(Reply::Done)
 }
 

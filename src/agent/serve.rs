@@ -17,8 +17,8 @@ use crate::protocol::{AgentError, Outcome, Reply, Request, SILENCE};
 /// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
 /// the connection broke.
 ///
-/// A release that is neither confirmed nor taken back when the connection ends, or when the controller has not said a
-/// word for [`SILENCE`] seconds, is taken back at once.
+/// A release that is neither confirmed nor taken back when the connection ends is taken back at once. A controller
+/// that holds the lock and has not said a word for [`SILENCE`] seconds counts as gone.
 pub fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> i32 {
     serve_within(input, output, Duration::from_secs(SILENCE))
 }
@@ -108,6 +108,7 @@ fn unlock(session: &mut Session) -> Result<Reply, Error> {
         session.idle()?;
     }
     session.locked = None;
+    session.connection.watch(false);
     Ok(Reply::Done)
 }
 

@@ -47,6 +47,8 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     let state = State { recovered, ..state(about)? };
     session.locked =
         Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
+    // Until this controller ends or falls silent, nobody else can release here.
+    session.connection.watch(true);
     Ok(Reply::Locked(Box::new(state)))
 }
 

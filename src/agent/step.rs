@@ -88,6 +88,7 @@ impl Convergence<'_> {
     /// Reverts a step that is rolled back, and forgets it. Without a `revert` there is nothing to do.
     pub(super) fn revert(&mut self, component: &Component, step: &Step) -> Result<(), Error> {
         let Some(revert) = &step.revert else { return Ok(()) };
+        self.record(component, step, false)?;
         match self.execute(component, step, ("revert", revert))? {
             Err((problem, run)) => Err(failure(component, step, &format!("revert {problem}"), run)),
             Ok(()) => self.activated.forget(&self.about.target, component, step),

@@ -31,7 +31,6 @@ pub(super) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     begin(about, locked, &generations, (order, wanted, current))
         .map_err(|error| about.target.explain_full(error, room))?;
-    connection.watch(true);
     advance(about, locked, &generations, (order, connection))
 }
 
@@ -162,7 +161,9 @@ fn advance(
         });
     };
     connection.watch(false);
-    go_back(about, underway, connection, Outcome::WentBack, &error.sentence())?;
+    let back = go_back(about, underway, connection, Outcome::WentBack, &error.sentence());
+    connection.watch(true);
+    back?;
     locked.underway = None;
     Err(error)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use batou_store::fs::fsync_directory;
@@ -144,7 +144,7 @@ fn may_write(path: &Path) -> bool {
     access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
-/// Makes a folder that is not there, durably. A link to a folder is fine.
+/// Makes a folder that is not there, durably; the agent's umask takes none of these modes' bits. A link to a folder is fine.
 fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
     if path.is_dir() {
         return Ok(());
@@ -153,9 +153,6 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         other => other.map_err(Error::io("create the folder", path))?,
     }
-    // The umask may have taken bits away.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        .map_err(Error::io("set the mode of", path))?;
     Ok(path.parent().map_or(Ok(()), fsync_directory)?)
 }
 

@@ -70,9 +70,18 @@ impl Store {
             let path = self.layout.folder(file);
             File::options().append(true).create(true).open(&path).map_err(Error::io("create", &path))?;
         }
-        let text = Layout::format_text();
-        fs::atomic_write(&self.layout.folder("format"), text.as_bytes(), self.is_durable())?;
+        let _at_work = Guard::shared(&self.layout.folder("lock"))?;
+        self.write_format()?;
         if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
+    }
+
+    /// Writes the format file, by way of `tmp/`, which is swept. Only for who has the lock.
+    pub(crate) fn write_format(&self) -> Result<(), Error> {
+        let (temporary, path) =
+            (self.layout.folder("tmp").join(fs::unique("format-")), self.layout.folder("format"));
+        fs::write_new(&temporary, Layout::format_text().as_bytes(), 0o644, self.is_durable())?;
+        std::fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
+        if self.is_durable() { fs::fsync_directory(self.root()) } else { Ok(()) }
     }
 
     /// Empties `tmp/` if nobody is at work: what is there then belongs to no one.

@@ -1,6 +1,6 @@
 //! From an order to its end: lock, stage, switch, activate, commit, and what is said about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use batou_store::Digest;
@@ -23,7 +23,8 @@ pub struct Intended {
     pub release: Digest,
     /// What each host gets.
     pub hosts: BTreeMap<String, HostOrder>,
-    /// All hosts of the environment, also those that take no part.
+    /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
+    /// in it are remembered beside them, until they are retired.
     pub members: Vec<String>,
     /// The number of the release that a rollback restores.
     pub restores: Option<u64>,
@@ -60,7 +61,7 @@ impl Deployment<'_> {
                 sequence,
                 restores: intended.restores,
                 who: format!("{}@{}", holder.user, holder.machine),
-                hosts: intended.members,
+                hosts: remembered(intended.members, &states),
             },
             holder,
             hosts: intended.hosts,
@@ -82,7 +83,7 @@ impl Deployment<'_> {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(failed("cannot be prepared; nothing was changed", &failures))
+            Err(failed("cannot be prepared; nothing was changed", failures))
         }
     }
 
@@ -108,7 +109,7 @@ impl Deployment<'_> {
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
             Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", &failures))
+                Err(failed("cannot be locked; nothing was changed", failures))
             }
         }
     }
@@ -131,17 +132,17 @@ impl Deployment<'_> {
             Ok(_) => {}
             Err(failures) => {
                 self.fleet.unlock().await;
-                return Err(failed("could not be staged; nothing was switched anywhere", &failures));
+                return Err(failed("could not be staged; nothing was switched anywhere", failures));
             }
         }
         let listener = Teller::new(ui);
         let endings = self.fleet.release(order, states, self.context.store()?, &listener).await;
         drop(listener);
-        endings.map_err(|failed| self.explain(&failed))
+        endings.map_err(|failed| self.explain(failed))
     }
 
     /// What a failed release left behind, host by host; the last line sums it up.
-    fn explain(&self, failed: &Failed) -> CommandError {
+    fn explain(&self, failed: Failed) -> CommandError {
         let ui = &self.context.ui;
         let mut text = format!("{} failed:", failed.phase.name());
         for (subject, error) in &failed.failures {
@@ -167,6 +168,13 @@ impl Deployment<'_> {
             "{text}\nnothing has changed: {count} rolled back to the release before"
         ))
     }
+}
+
+/// The members, and the hosts that the newest release remembers.
+fn remembered(members: Vec<String>, states: &BTreeMap<String, State>) -> Vec<String> {
+    let newest = states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
+    let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
+    members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Prints how a release ended on a host.
@@ -235,7 +243,7 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
 /// What a failed step printed, indented below its error.
 fn output_of(run: &StepRun) -> String {
     let output = visible(run.output.trim_end());
-    output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
+    output.lines().map(|line| format!("\n    | {line}")).collect()
 }
 
 /// A host that has another release than when the plan was made refuses the plan.

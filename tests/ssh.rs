@@ -46,7 +46,7 @@ fn the_whole_way_over_three_hosts() {
         }
     };
     let output = sandbox.batou(&["switch", "dev"]).success();
-    says(&output.stdout, &["one    released", "is in force on 3 hosts"]);
+    says(&output.stdout, &["three  released", "is in force on 3 hosts"]);
     in_force("one", 1);
 
     let before = targets.each_ref().map(|(_, target)| target.listing());
@@ -314,6 +314,52 @@ fn the_target_of_another_environment_or_project_is_refused() {
     sandbox.write("batou.toml", "[project]\nname = \"market\"\n");
     says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["holds a release of project shop"]);
     assert_eq!([&one, &two].map(Target::listing), before);
+}
+
+#[test]
+fn a_name_that_leads_to_another_host_is_refused() {
+    let (_hosts, sandbox, [one, two]) = released();
+    let swap = |text: &str| text.replace("one", "\0").replace("two", "one").replace('\0', "two");
+    let config = sandbox.read("ssh_config");
+    let config: String = config
+        .lines()
+        .map(|line| if line.starts_with("Host ") { swap(line) + "\n" } else { format!("{line}\n") })
+        .collect();
+    sandbox.write("ssh_config", config);
+    let homes = sandbox.read("environments/dev/environment.toml");
+    let homes = homes.replace("[host.one]", "[host.\0]").replace("[host.two]", "[host.one]");
+    sandbox.write("environments/dev/environment.toml", homes.replace('\0', "two"));
+    let before = [&one, &two].map(Target::listing);
+    let stderr = sandbox.batou(&["switch", "dev"]).fails(1).stderr;
+    says(&stderr, &["one: ", "(host two), and this is one of", "(host one)"]);
+    assert_eq!([&one, &two].map(Target::listing), before);
+}
+
+#[test]
+fn providers_are_activated_before_those_that_require_them() {
+    let names = ["a", "b", "c"];
+    let hosts = SshHosts::start(&names);
+    let sandbox = shop::remote(&hosts, &names);
+    let environment = sandbox.read("environments/dev/environment.toml");
+    let environment = environment.replace("a = [\"app\", \"db\"]", "a = [\"lb\"]");
+    let environment = environment.replace("b = [\"app\", \"db\"]", "b = [\"web\"]");
+    sandbox.write("environments/dev/environment.toml", environment.replace("c = [\"app\"", "c = [\"web\""));
+    let order = sandbox.project().join("order");
+    let step =
+        format!("[[step]]\nname = \"x\"\nupdate = \"echo {{{{ host.name }}}} >>{}\"\n", order.display());
+    let provide = "[[provide]]\nkey = \"web\"\nvalue = \"{{ host.name }}\"\n[[require]]\nkey = \"db\"\n";
+    sandbox.write("components/web/component.toml", format!("{provide}{step}"));
+    sandbox.write("components/lb/component.toml", format!("[[require]]\nkey = \"web\"\n{step}"));
+    let db = format!(
+        "[[provide]]\nkey = \"db\"\nvalue = \"{{{{ host.name }}}}\"\n{}",
+        step.replace("host.name", "component.name")
+    );
+    sandbox.write("components/db/component.toml", db);
+    sandbox.batou(&["switch", "dev"]).success();
+    let order = fs::read_to_string(order).unwrap();
+    let mut lines: Vec<_> = order.lines().collect();
+    lines[1..3].sort_unstable();
+    assert_eq!(lines, ["db", "b", "c", "a"]);
 }
 
 #[test]

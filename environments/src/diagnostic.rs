@@ -155,8 +155,12 @@ impl Diagnostic {
     }
 }
 
+/// `{}` is the message alone, as miette wants it for its headline; `{:#}` shows everything, as [`Diagnostics`] does.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&visible(&self.message));
+        }
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -250,7 +254,7 @@ impl fmt::Display for Diagnostics {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            diagnostic.fmt(f)?;
+            write!(f, "{diagnostic:#}")?;
         }
         Ok(())
     }
@@ -378,8 +382,8 @@ mod tests {
     #[test]
     fn shows_line_column_excerpt_and_caret() {
         let place = at("[project]\n\tnäme = 1\n", 11..16);
-        let shown =
-            Diagnostic::error("unknown key `näme`").at(&place).help("did you mean `name`?").to_string();
+        let diagnostic = Diagnostic::error("unknown key `näme`").at(&place).help("did you mean `name`?");
+        let shown = format!("{diagnostic:#}");
         assert_eq!(
             shown,
             "error: unknown key `näme`\n --> batou.toml:2:2\n  |\n2 | \tnäme = 1\n  | \t^^^^\n  = help: did you mean `name`?"
@@ -403,7 +407,8 @@ mod tests {
         assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
         assert_eq!(harmless("a\x1bö\u{9b}").len(), "a\x1bö\u{9b}".len());
         let place = at("\x1b]0;x\x07 = 1", 0..1);
-        assert!(!Diagnostic::error("\x1b").at(&place).to_string().contains('\x1b'));
+        let diagnostic = Diagnostic::error("\x1b").at(&place);
+        assert!(!format!("{diagnostic:#}").contains('\x1b'));
     }
 
     #[test]
@@ -415,6 +420,7 @@ mod tests {
             let mut drawn = String::new();
             handler.render_report(&mut drawn, &diagnostic).unwrap();
             assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
+            assert_eq!(drawn.matches("do better").count(), 1, "{drawn}");
             assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
         }
     }

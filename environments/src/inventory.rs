@@ -161,7 +161,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     let mut table = said.merged(&entry.host.name, problems);
     let data: Vec<(String, Member)> = table.extract_if(.., |key, _| key.starts_with("data-")).collect();
     for (key, member) in data {
-        let name = key.trim_start_matches("data-").to_owned();
+        let name = key.strip_prefix("data-").unwrap_or(&key).to_owned();
         match &member.node.data {
             Data::String(value) => drop(entry.host.data.insert(name, value.clone())),
             other => {
@@ -170,7 +170,8 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
             }
         }
     }
-    let mut reader = Reader::new(&table, &at, format!("[host.{}]", entry.host.name), problems);
+    // Not the host's own name: a mistake in a pattern's table is one mistake for all its hosts.
+    let mut reader = Reader::new(&table, &at, "[host.…]", problems);
     if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
         entry.host.address = address;
     }

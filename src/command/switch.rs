@@ -46,8 +46,7 @@ async fn switch(
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
     if !args.recheck && wanted.expected.is_none() && is_settled(&states) {
-        up_to_date(deployment, wanted.release);
-        return Ok(());
+        return up_to_date(deployment, wanted.release);
     }
     let intended = Intended {
         release: wanted.release,
@@ -109,7 +108,7 @@ fn is_settled(states: &BTreeMap<String, State>) -> bool {
     !states.is_empty() && states.values().all(|state| state.settled)
 }
 
-fn up_to_date(deployment: Deployment<'_>, release: Digest) {
+fn up_to_date(deployment: Deployment<'_>, release: Digest) -> Result<(), CommandError> {
     let ui = &deployment.context.ui;
     let environment = &deployment.settings.name;
     ui.json(&serde_json::json!({
@@ -117,6 +116,7 @@ fn up_to_date(deployment: Deployment<'_>, release: Digest) {
     }));
     ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
     deployment.fleet.abandon();
+    Ok(())
 }
 
 impl Deployment<'_> {

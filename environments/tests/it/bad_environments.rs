@@ -24,6 +24,13 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
+fn a_mistake_in_a_pattern_is_one_mistake() {
+    let text = "[hosts]\n\"web{01..12}\" = []\n[host.\"web{01..12}\"]\nadress = \"x\"\nplatform = 1\n[host.web03]\nplatform = \"y\"\n";
+    let mistakes = environment(text).mistakes();
+    assert_eq!(mistakes.matches("error:").count(), 2, "{mistakes}");
+}
+
+#[test]
 fn wrong_types_and_values() {
     snapshot(
         "env_wrong_types",

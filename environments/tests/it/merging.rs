@@ -93,3 +93,65 @@ fn patterns_may_agree() {
     );
     assert_eq!(text(&sandbox.evaluate(), "web02", "app", "out"), "3 21 ");
 }
+
+#[test]
+fn every_key_together() {
+    let sandbox = sandbox(
+        r#"
+[environment]
+inherits = "base"
+connect_method = "ssh"
+service_user = "shop"
+require_sudo = false
+host_domain = "example.net"
+platform = "debian12"
+target_directory = "/srv/shop"
+branch = "production"
+protected = true
+keep = 12
+jobs = 30
+timeout = 5
+require_v4 = true
+require_v6 = "optional"
+
+[hosts]
+"web{01..03}" = ["app:web"]
+"!old" = ["app"]
+db01 = "!app:worker, backup"
+
+[host.db01]
+address = "10.1.2.3"
+platform = "debian12-arm64"
+service_user = "postgres"
+data-alias = "db.example.net"
+ignore = false
+
+[settings]
+mail_from = "ops@example.net"
+
+[components.app]
+port = 8
+[components."app@web01"]
+port = 2
+
+[resolver]
+"www.example.net" = ["192.0.2.10", "2001:db8::1"]
+"#,
+        "",
+    );
+    sandbox.write("components/backup/component.toml", "");
+    let evaluation = sandbox.evaluate();
+    let settings = &evaluation.settings;
+    assert_eq!(
+        (settings.branch.as_deref(), settings.protected, settings.timeout),
+        (Some("production"), true, 5)
+    );
+    let placed: Vec<String> =
+        evaluation.components.iter().map(|one| format!("{}/{}", one.host, one.component)).collect();
+    assert_eq!(placed, ["db01/backup", "web01/app", "web02/app", "web03/app"]);
+    let ignored: Vec<String> =
+        evaluation.ignored.iter().map(|(host, name)| format!("{host}/{name}")).collect();
+    assert_eq!(ignored, ["db01/app", "old/app"]);
+    assert_eq!(text(&evaluation, "web01", "app", "out"), "2 11 web");
+    assert_eq!(evaluation.hosts[0].service_user.as_deref(), Some("postgres"));
+}

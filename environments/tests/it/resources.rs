@@ -108,7 +108,7 @@ fn attributes_may_use_resources_and_pass_them_on() {
 fn what_nobody_requires_is_a_warning() {
     let evaluation = sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).evaluate();
     assert_eq!(evaluation.warnings.len(), 1);
-    insta::assert_snapshot!("warning_unused", evaluation.warnings[0].to_string());
+    insta::assert_snapshot!("warning_unused", format!("{:#}", evaluation.warnings[0]));
 }
 
 #[test]

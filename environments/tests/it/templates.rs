@@ -21,6 +21,12 @@ fn the_last_newline_stays() {
 fn python_methods_and_filters_work() {
     assert_eq!(render("{{ component.name_.upper().split(' ') | join('-') }}"), "A-B");
     assert_eq!(render("{% for k, v in {'a': 1}.items() %}{{ k }}={{ v }}{% endfor %}"), "a=1");
+    assert_eq!(
+        render(
+            "{{ 'abcdefgh' | truncate(length=5, killwords=true, end='', leeway=0) }} {{ 2048 | filesizeformat(true) }}"
+        ),
+        "abcde 2.0 KiB"
+    );
     assert_eq!(render("{{ [1, 2] | tojson }} {{ 'a b' | urlencode }} {{ '<&>' }}"), "[1, 2] a%20b <&>");
 }
 

@@ -1,0 +1,169 @@
+//! Several deployers at once: one after the other, none lost, and nobody waits for ever.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Child, Stdio};
+use std::thread;
+
+use crate::common::{Output, Sandbox, SshHosts};
+use crate::shop::{self, Target, append, greet, says, until};
+
+/// Starts a switch, to be waited for.
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
+    let mut command = sandbox.command(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// What a child of [`start`] said, and how it ended.
+fn wait(child: Child) -> (Option<i32>, String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The sequences in a journal, each of which must have been confirmed.
+fn confirmed(target: &Target) -> Vec<u64> {
+    let entries = target.journal();
+    assert!(entries.iter().all(|entry| entry["result"] == "confirmed"), "{:?}", target.results());
+    entries.iter().map(|entry| entry["sequence"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn twenty_deployers_at_one_host_make_one_history() {
+    let hosts = SshHosts::start(&["one"]);
+    let first = shop::remote(&hosts, &["one"]);
+    shop::set(&first, "keep = 30");
+    first.batou(&["switch", "dev"]).success();
+    let deployers: Vec<_> = (0..20)
+        .map(|number| {
+            let sandbox = shop::remote(&hosts, &["one"]);
+            shop::set(&sandbox, "keep = 30");
+            greet(&sandbox, &format!("deployer {number}"));
+            sandbox
+        })
+        .collect();
+    let children: Vec<_> = deployers.iter().map(|sandbox| start(sandbox, &["switch", "dev"])).collect();
+    let ended: Vec<_> = children.into_iter().map(wait).collect();
+    for (status, stdout, stderr) in &ended {
+        assert_eq!(*status, Some(0), "{stdout}\n{stderr}");
+    }
+    let waited = ended.iter().filter(|(.., stderr)| stderr.contains("waiting: ")).count();
+    assert!(waited > 0, "somebody was told who holds the lock");
+
+    let target = Target::remote(&hosts, "one");
+    assert_eq!(confirmed(&target), (1..=21).collect::<Vec<u64>>());
+    let entries = target.journal();
+    for pair in entries.windows(2) {
+        assert_eq!(pair[1]["from"], pair[0]["to"], "each release followed the one before");
+    }
+    let texts: BTreeSet<String> = (2..=21)
+        .map(|generation| {
+            let path = target.0.join(format!("generations/{generation}/app/app.conf"));
+            fs::read_to_string(path).unwrap()
+        })
+        .collect();
+    let expected: BTreeSet<String> = (0..20).map(|number| format!("deployer {number} on one\n")).collect();
+    assert_eq!(texts, expected, "none is lost");
+    assert_eq!(first.batou(&["history", "dev", "--json"]).success().json().len(), 21);
+}
+
+#[test]
+fn deployers_with_opposite_orders_do_not_block_each_other() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let hosts = SshHosts::start(&NAMES);
+    let forth = shop::remote(&hosts, &NAMES);
+    let back = shop::remote(&hosts, &NAMES);
+    for (sandbox, hosts_in_order) in [(&forth, "abcd"), (&back, "dcba")] {
+        let listed: String = hosts_in_order.chars().map(|host| format!("{host} = [\"app\"]\n")).collect();
+        let environment = sandbox.read("environments/dev/environment.toml");
+        let (start, rest) = environment.split_once("[hosts]\n").unwrap();
+        let (_, rest) = rest.split_once("\n\n").unwrap();
+        sandbox.write("environments/dev/environment.toml", format!("{start}[hosts]\n{listed}\n{rest}"));
+        shop::set(sandbox, "keep = 30");
+    }
+    let switch_often = |sandbox: &Sandbox, who: &str| {
+        for number in 0..5 {
+            greet(sandbox, &format!("{who} {number}"));
+            sandbox.batou(&["switch", "dev"]).success();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| switch_often(&forth, "forth"));
+        scope.spawn(|| switch_often(&back, "back"));
+    });
+    let releases = |name: &str| -> Vec<String> {
+        let journal = Target::remote(&hosts, name).journal();
+        journal.iter().map(|entry| format!("{} {}", entry["sequence"], entry["release"])).collect()
+    };
+    assert_eq!(confirmed(&Target::remote(&hosts, "a")), (1..=10).collect::<Vec<u64>>());
+    for name in &NAMES[1..] {
+        assert_eq!(releases(name), releases("a"), "all hosts had the releases in one order");
+    }
+}
+
+#[test]
+fn deployers_with_only_some_hosts_in_common_do_not_block_each_other() {
+    let hosts = SshHosts::start(&["a", "b", "c"]);
+    let (first, second) = (shop::remote(&hosts, &["a", "c"]), shop::remote(&hosts, &["b", "c"]));
+    let switch_often = |sandbox: &Sandbox, who: &str| {
+        for number in 0..5 {
+            greet(sandbox, &format!("{who} {number}"));
+            sandbox.batou(&["switch", "dev"]).success();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| switch_often(&first, "first"));
+        scope.spawn(|| switch_often(&second, "second"));
+    });
+    assert_eq!(confirmed(&Target::remote(&hosts, "c")), (1..=10).collect::<Vec<u64>>());
+    assert_eq!(confirmed(&Target::remote(&hosts, "a")).len(), 5);
+    assert_eq!(confirmed(&Target::remote(&hosts, "b")).len(), 5);
+}
+
+/// Starts a switch whose step waits for the file `go` in the state of `db`.
+fn holding(sandbox: &Sandbox, target: &Target) -> Child {
+    let step = "[[step]]\nname = \"wait\"\nupdate = \"touch waits; until [ -e go ]; do sleep 0.1; done\"\n";
+    append(sandbox, "components/db/component.toml", step);
+    let child = start(sandbox, &["switch", "dev"]);
+    let waits = target.0.join("state/db/waits");
+    until("the step runs", || waits.exists());
+    child
+}
+
+#[test]
+fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
+    let hosts = SshHosts::start(&["one"]);
+    let (holder, other) = (shop::remote(&hosts, &["one"]), shop::remote(&hosts, &["one"]));
+    let target = Target::remote(&hosts, "one");
+    let child = holding(&holder, &target);
+    greet(&other, "two");
+    let output = other.batou(&["switch", "dev", "--lock-wait", "0"]).fails(1);
+    let user = Output::of(other.program("id").arg("-un")).success().stdout;
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let person = format!("{}@{} (since 20", user.trim(), machine.trim());
+    says(&output.stderr, &[&person, "is releasing to one", "nothing was changed", "--lock-wait"]);
+    says(&other.batou(&["retire", "dev", "one", "--lock-wait", "0"]).fails(1).stderr, &[&person]);
+    assert!(target.results().is_empty(), "the first release is not ended yet");
+
+    let waiting = start(&other, &["switch", "dev"]);
+    fs::write(target.0.join("state/db/go"), "").unwrap();
+    let (status, _, stderr) = wait(child);
+    assert_eq!(status, Some(0), "{stderr}");
+    let (status, _, stderr) = wait(waiting);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert_eq!(confirmed(&target), [1, 2]);
+    assert_eq!(target.file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn a_release_under_way_can_be_looked_at() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let target = Target::remote(&hosts, "one");
+    let child = holding(&sandbox, &target);
+    let status = sandbox.batou(&["status", "dev", "--json"]).success().json();
+    assert_eq!(status[0]["unfinished"], true);
+    says(&sandbox.batou(&["plan", "dev"]).success().stdout, &["under way"]);
+    fs::write(target.0.join("state/db/go"), "").unwrap();
+    assert_eq!(wait(child).0, Some(0));
+}

@@ -1,0 +1,282 @@
+//! The documentation is true: its projects are sound, its consoles show what happens, and the commands, options, modules
+//! and files that it names exist.
+//!
+//! A `toml` or `jinja` block of a chapter belongs to the file that the comment before it names (`<!-- file: PATH -->`).
+//! The blocks below one `##` heading make one project, together with files that readers do not see: comments that hold
+//! a file's path and, on the lines after it, its content (`every section: PATH` for all sections of the chapter).
+
+mod console;
+mod markdown;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::common::Sandbox;
+use markdown::{Chapter, Piece};
+
+const COMMANDS: &str = "docs/src/reference/commands.md";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn chapter(path: &str) -> Chapter {
+    Chapter::read(root(), Path::new(path))
+}
+
+/// All pages for users, and those for contributors.
+fn pages() -> Vec<Chapter> {
+    let book = WalkDir::new(root().join("docs/src")).sort_by_file_name().into_iter();
+    let book = book.map(|entry| entry.unwrap().into_path()).filter(|path| path.extension().is_some());
+    let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "store/README.md"];
+    let relative = |path: PathBuf| path.strip_prefix(root()).unwrap().to_owned();
+    let paths = others.map(PathBuf::from).into_iter().chain(book.map(relative));
+    paths.map(|path| Chapter::read(root(), &path)).collect()
+}
+
+#[test]
+fn projects_in_the_book_are_sound() {
+    let (mut checked, mut mistakes) = (0, Vec::new());
+    for page in pages() {
+        for section in page.sections() {
+            let unnamed = section.iter().find_map(|piece| match piece {
+                Piece::Block { info, file: None, line, .. } if info == "toml" => Some(line),
+                _ => None,
+            });
+            if let Some(line) = unnamed {
+                mistakes.push(format!("{page}:{line}: no comment says which file this is"));
+            }
+            let mut files = files_of(&section);
+            if files.is_empty() {
+                continue;
+            }
+            files.extend(page.everywhere().map(|(path, content)| (path.to_owned(), content.to_owned())));
+            checked += 1;
+            let output = project(&files).batou(&["check"]);
+            if output.status != Some(0) {
+                mistakes.push(format!("{page}: {files:#?}\n{}{}", output.stdout, output.stderr));
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n\n"));
+    assert!(checked > 20, "only {checked} projects were found");
+}
+
+/// The files that a section shows or hides; pieces of one file are joined.
+fn files_of(section: &[Piece]) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::<String, String>::new();
+    for piece in section {
+        let (Piece::Block { file: Some(path), text, .. } | Piece::Hidden { path, text }) = piece else {
+            continue;
+        };
+        let file = files.entry(path.clone()).or_default();
+        file.push_str(text);
+        file.push('\n');
+    }
+    files
+}
+
+/// A project of these files. Without an environment it has one, in which this machine has all components.
+fn project(files: &BTreeMap<String, String>) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
+    if !files.keys().any(|path| path.starts_with("environments/")) {
+        let components = files.keys().filter_map(|path| path.strip_prefix("components/")?.split('/').next());
+        let components: BTreeSet<_> = components.map(|name| format!("{name:?}")).collect();
+        let list = Vec::from_iter(components).join(", ");
+        let text = format!("[environment]\nconnect_method = \"local\"\n\n[hosts]\nlocalhost = [{list}]\n");
+        sandbox.write("environments/dev/environment.toml", text);
+    }
+    for (path, text) in files {
+        sandbox.write(path, text);
+    }
+    sandbox
+}
+
+#[test]
+fn consoles_show_what_happens() {
+    let mut mistakes = Vec::new();
+    for (path, least) in
+        [("README.md", 15), ("docs/src/guide/first-project.md", 5), ("docs/src/reference/json.md", 15)]
+    {
+        let commands = console::commands(&chapter(path));
+        assert!(commands.len() >= least, "{path} has {} commands", commands.len());
+        mistakes.extend(console::replay(&commands).into_iter().map(|mistake| format!("{path}:{mistake}")));
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn the_two_commands_of_the_readme_work() {
+    let page = chapter("README.md");
+    let first: Vec<_> = page.code().into_iter().take(2).collect();
+    let words = |line: &str| {
+        line.split('#').next().unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = words(&first[0]);
+    let (cargo, batou) = run.split_at(4);
+    assert_eq!(cargo, ["cargo", "run", "--release", "--"]);
+    let sandbox = Sandbox::example("quickstart");
+    let here = sandbox.project().display().to_string();
+    let there = |word: &String| if word == "examples/quickstart" { here.clone() } else { word.clone() };
+    let arguments: Vec<_> = batou.iter().map(there).collect();
+    sandbox.batou(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).success();
+    assert!(sandbox.project().join("work/dev/current").exists());
+
+    let make = words(&first[1]);
+    assert_eq!(make[0], "make");
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(makefile.lines().any(|line| line.starts_with(&format!("{}:", make[1]))), "no target {}", make[1]);
+}
+
+/// The names of the subcommands that a help text lists.
+fn subcommands(help: &str) -> Vec<String> {
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// What every command's `--help` prints, by the words of the command; the program itself is the empty text.
+fn helps() -> BTreeMap<String, String> {
+    let sandbox = Sandbox::new();
+    let help = |words: &str| {
+        let words = words.split_whitespace().chain(["--help"]).collect::<Vec<_>>();
+        sandbox.batou(&words).success().stdout
+    };
+    let mut helps = BTreeMap::from([(String::new(), help(""))]);
+    let mut waiting = subcommands(&helps[""]);
+    while let Some(command) = waiting.pop() {
+        let text = help(&command);
+        waiting.extend(subcommands(&text).iter().map(|below| format!("{command} {below}")));
+        helps.insert(command, text);
+    }
+    helps
+}
+
+#[test]
+fn commands_and_options_exist() {
+    let helps = helps();
+    let has = |help: &str, option: &str| {
+        help.split(|c: char| c.is_whitespace() || ",[]<>=".contains(c)).any(|word| word == option)
+    };
+    let (mut found, mut mistakes) = (0, Vec::new());
+    // The chapter on commands is what `--help` prints, with its prose.
+    let is_written = |page: &&Chapter| page.is_for_users() && !page.path().ends_with("commands.md");
+    for page in pages().iter().filter(is_written) {
+        for code in page.code() {
+            if code.starts_with("--") {
+                let option = code.split([' ', '=']).next().unwrap_or_default();
+                if !helps.values().any(|help| has(help, option)) {
+                    mistakes.push(format!("{page}: no command has {option}"));
+                }
+            }
+            for (command, options) in console::calls(&code) {
+                found += 1;
+                let Some(help) = helps.get(&command) else {
+                    mistakes.push(format!("{page}: there is no `batou {command}`"));
+                    continue;
+                };
+                let absent = options.iter().filter(|option| !has(help, option));
+                mistakes.extend(absent.map(|option| format!("{page}: `batou {command}` has no {option}")));
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    assert!(found > 80, "only {found} commands were found");
+}
+
+/// `BATOU_UPDATE_DOCS=1` writes the chapter anew.
+#[test]
+fn the_chapter_on_commands_is_what_help_prints() {
+    let mut helps = helps();
+    let (first, globals) = without_globals(&helps.remove("").unwrap());
+    let mut text = format!(
+        "# Commands\n\nWhat `batou COMMAND --help` prints.\n\n```text\n{first}```\n\nOptions of every command:\n\n```text\n{globals}```\n"
+    );
+    for (command, help) in &helps {
+        let help = without_globals(help).0;
+        text.extend(["\n## batou ", command, "\n\n```text\n", &help, "```\n"]);
+    }
+    if std::env::var_os("BATOU_UPDATE_DOCS").is_some() {
+        fs::write(root().join(COMMANDS), &text).unwrap();
+    }
+    let written = fs::read_to_string(root().join(COMMANDS)).unwrap();
+    assert_eq!(written, text, "{COMMANDS} is old: run this test with BATOU_UPDATE_DOCS=1");
+}
+
+/// A help text without its global options, and these alone.
+fn without_globals(help: &str) -> (String, String) {
+    let (mut rest, mut globals, mut inside) = (Vec::new(), Vec::new(), false);
+    for paragraph in help.trim_end().split("\n\n") {
+        let is_heading = paragraph.starts_with("Global options:");
+        // The long form of help has an empty line between two options.
+        inside = is_heading || (inside && paragraph.starts_with("  "));
+        if inside { globals.push(paragraph) } else { rest.push(paragraph) }
+    }
+    (rest.join("\n\n") + "\n", globals.join("\n\n") + "\n")
+}
+
+#[test]
+fn architecture_names_every_module() {
+    let page = chapter("ARCHITECTURE.md");
+    let (mut named, mut folder) = (BTreeSet::new(), None);
+    for line in page.text().lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            folder = heading.ends_with("src/").then_some(heading);
+        }
+        let module = line.strip_prefix("- `").and_then(|line| line.split_once("`: "));
+        if let (Some(folder), Some((module, _))) = (folder, module) {
+            assert!(named.insert(format!("{folder}{module}")), "{module} is named twice");
+        }
+    }
+    let mut present = BTreeSet::new();
+    for folder in ["src/", "environments/src/", "store/src/"] {
+        for entry in WalkDir::new(root().join(folder)) {
+            let path = entry.unwrap().into_path();
+            let path = path.strip_prefix(root()).unwrap().to_str().unwrap();
+            let Some(module) = path.strip_suffix(".rs") else { continue };
+            if !module.split('/').any(|part| part == "tests") {
+                present.insert(module.trim_end_matches("/mod").to_owned());
+            }
+        }
+    }
+    let absent: Vec<_> = present.difference(&named).collect();
+    let gone: Vec<_> = named.difference(&present).collect();
+    assert!(absent.is_empty() && gone.is_empty(), "not named: {absent:?}\nnot there: {gone:?}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages: BTreeMap<PathBuf, Chapter> =
+        pages().into_iter().map(|page| (root().join(page.path()).canonicalize().unwrap(), page)).collect();
+    let mut mistakes = Vec::new();
+    for (path, page) in &pages {
+        for link in page.links().into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let Ok(target) = target.canonicalize() else {
+                mistakes.push(format!("{page}: {link} is not there"));
+                continue;
+            };
+            let has_anchor = || pages.get(&target).is_some_and(|page| page.anchors().contains(anchor));
+            if !anchor.is_empty() && !has_anchor() {
+                mistakes.push(format!("{page}: {link} has no such heading"));
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn every_chapter_is_in_the_summary() {
+    let listed: BTreeSet<_> = chapter("docs/src/SUMMARY.md").links().into_iter().collect();
+    let book = root().join("docs/src");
+    let chapters = WalkDir::new(&book).into_iter().map(|entry| entry.unwrap().into_path());
+    let chapters = chapters.filter(|path| path.extension().is_some() && !path.ends_with("SUMMARY.md"));
+    let present: BTreeSet<_> =
+        chapters.map(|path| path.strip_prefix(&book).unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(listed, present);
+}

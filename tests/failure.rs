@@ -1,0 +1,278 @@
+//! Releases that fail half-way: every host has its old release again, and the next switch succeeds without help.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::{Output, Sandbox, SshHosts};
+use crate::shop::{self, Target, append, greet, names, says, until};
+
+/// The shop, released to the hosts `one` and `two`.
+fn released() -> (SshHosts, Sandbox, [Target; 2]) {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let sandbox = shop::remote(&hosts, &["one", "two"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    (hosts, sandbox, targets)
+}
+
+/// Adds a step to `db`.
+fn add_step(sandbox: &Sandbox, name: &str, keys: &str) {
+    append(sandbox, "components/db/component.toml", &format!("[[step]]\nname = \"{name}\"\n{keys}\n"));
+}
+
+/// Adds a step that does something on host `two` alone.
+fn add_step_on_two(sandbox: &Sandbox, name: &str, command: &str, keys: &str) {
+    let update =
+        format!("update = '''{{% if host.name == \"two\" %}}{command}{{% else %}}true{{% endif %}}'''");
+    add_step(sandbox, name, &format!("{update}\n{keys}"));
+}
+
+/// Both hosts have what the first switch gave them.
+#[track_caller]
+fn assert_old(targets: &[Target; 2]) {
+    for (name, target) in ["one", "two"].into_iter().zip(targets) {
+        assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
+        assert_eq!(target.generation(), Some(1));
+        assert!(!target.0.join("intent.json").exists());
+    }
+}
+
+/// The next switch gives both hosts the new release.
+#[track_caller]
+fn assert_next_succeeds(sandbox: &Sandbox, targets: &[Target; 2]) -> Output {
+    let component = sandbox.read("components/db/component.toml");
+    let (whole, _) = component.split_once("[[step]]\nname = \"hang\"").unwrap_or((&component, ""));
+    sandbox.write("components/db/component.toml", whole);
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    for (name, target) in ["one", "two"].into_iter().zip(targets) {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+    }
+    output
+}
+
+#[test]
+fn a_failing_step_takes_the_release_back_on_all_hosts() {
+    let (_hosts, sandbox, targets) = released();
+    greet(&sandbox, "two");
+    add_step_on_two(&sandbox, "break", "echo err >&2; printf 'out\\033[31m'; exit 9", "");
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stdout, &["one  rolled back", "two  rolled back"]);
+    says(
+        &output.stderr,
+        &["activation failed:", "two/db: step db/break: update failed with status 9", "out^[[31m", "err"],
+    );
+    assert_old(&targets);
+    for target in &targets {
+        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+        says(target.journal()[1]["reason"].as_str().unwrap(), &["two/db: step db/break"]);
+    }
+    says(&targets[1].journal()[1]["steps"].to_string(), &["out", "err"]);
+    let history = sandbox.batou(&["history", "dev", "-v"]).success();
+    says(&(history.stdout + &history.stderr), &[", failed", "two/db: break update: status 9"]);
+    let before = targets.each_ref().map(Target::results);
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no confirmed release before"]);
+    assert_eq!(targets.each_ref().map(Target::results), before);
+}
+
+#[test]
+fn a_failing_step_takes_a_first_release_back_to_nothing() {
+    let sandbox = shop::local();
+    add_step(&sandbox, "break", "update = \"false\"");
+    sandbox.batou(&["switch", "dev"]).fails(1);
+    let target = Target::local(&sandbox);
+    assert_eq!((target.generation(), target.results()), (None, vec!["1 went-back".to_owned()]));
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &["no release yet"]);
+}
+
+#[test]
+fn steps_of_the_old_release_converge_again() {
+    let sandbox = shop::local();
+    let target = Target::local(&sandbox);
+    let mark = || fs::read_to_string(target.0.join("state/db/mark")).unwrap();
+    add_step(&sandbox, "mark", "update = \"echo old >mark\"");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(mark(), "old\n");
+    let component = sandbox.read("components/db/component.toml").replace("echo old", "echo new");
+    sandbox.write("components/db/component.toml", component);
+    add_step(&sandbox, "break", "update = \"grep new mark && exit 1\"");
+    says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["| new"]);
+    assert_eq!(mark(), "old\n");
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_killed() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    add_step(&sandbox, "hang", "timeout = 1\nupdate = \"sleep 600 & echo $! >pid; wait\"");
+    says(
+        &sandbox.batou(&["switch", "dev"]).fails(1).stderr,
+        &["step db/hang: update was killed after its 1 s"],
+    );
+    let target = Target::local(&sandbox);
+    let pid = fs::read_to_string(target.0.join("state/db/pid")).unwrap();
+    until("what the step started has ended", || has_ended(pid.trim()));
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+}
+
+/// Whether a process is no more, or only waits for its parent to notice.
+fn has_ended(pid: &str) -> bool {
+    let status = fs::read_to_string(Path::new("/proc").join(pid).join("status")).unwrap_or_default();
+    status.is_empty() || status.contains("State:\tZ")
+}
+
+#[test]
+fn an_update_that_does_not_help_fails() {
+    let sandbox = shop::local();
+    add_step(&sandbox, "vain", "verify = \"test -e never\"\nupdate = \"true\"");
+    says(
+        &sandbox.batou(&["switch", "dev"]).fails(1).stderr,
+        &["step db/vain: verify failed", "even after update"],
+    );
+}
+
+#[test]
+fn a_rollback_reverts_the_steps_that_it_takes_away() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    let state = Target::local(&sandbox).0.join("state/db");
+    add_step(&sandbox, "migrate", "update = \"touch migrated\"\nrevert = \"rm migrated; touch reverted\"");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(names(&state), ["initialised", "migrated"]);
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert_eq!(names(&state), ["initialised", "reverted"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(names(&state), ["initialised", "migrated", "reverted"], "it has to run again");
+}
+
+#[test]
+fn a_failed_release_reverts_what_it_ran() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    add_step(&sandbox, "migrate", "update = \"touch migrated\"\nrevert = \"rm migrated\"");
+    add_step(&sandbox, "break", "update = \"test -e migrated && exit 1\"");
+    sandbox.batou(&["switch", "dev"]).fails(1);
+    assert_eq!(names(&Target::local(&sandbox).0.join("state/db")), ["initialised"]);
+}
+
+#[test]
+fn an_irreversible_step_stops_a_rollback_without_force() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    add_step(&sandbox, "drop table", "update = \"touch dropped\"\nirreversible = true");
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target::local(&sandbox);
+    let before = target.listing();
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["localhost/db: drop table", "--force"]);
+    assert_eq!(target.listing(), before);
+    sandbox.batou(&["rollback", "dev", "--force"]).success();
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+}
+
+/// Starts a switch whose step hangs on `two`, as long as its agent lives, and waits until it does.
+fn hanging(sandbox: &Sandbox, targets: &[Target; 2]) -> Child {
+    greet(sandbox, "two");
+    let hang = "echo $PPID >pid; mv pid agent; while kill -0 $PPID; do sleep 0.1; done";
+    add_step_on_two(sandbox, "hang", hang, "");
+    let mut command = sandbox.command(&["switch", "dev"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let hangs = targets[1].0.join("state/db/agent");
+    until("the step runs", || hangs.exists());
+    assert_eq!(targets[0].file("app/app.conf"), "two on one\n", "both are switched by now");
+    child
+}
+
+/// Kills the agent that runs the step of [`hanging`].
+fn kill_agent(targets: &[Target; 2]) {
+    let pid = fs::read_to_string(targets[1].0.join("state/db/agent")).unwrap();
+    signal(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL);
+    until("the agent has ended", || has_ended(pid.trim()));
+}
+
+fn signal(pid: Pid, signal: Signal) {
+    kill_process(pid, signal).unwrap();
+}
+
+/// What a switch that was started by [`hanging`] said.
+fn ended(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_connection_that_breaks_during_a_step_takes_all_hosts_back() {
+    let (hosts, sandbox, targets) = released();
+    let child = hanging(&sandbox, &targets);
+    hosts.host("two").cut();
+    until("the host has gone back by itself", || targets[1].results().len() == 2);
+    hosts.host("two").heal();
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    assert_old(&targets);
+    for target in &targets {
+        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+    }
+    assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn hosts_go_back_by_themselves_when_the_deployer_dies() {
+    let (_hosts, sandbox, targets) = released();
+    let mut child = hanging(&sandbox, &targets);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("both hosts have gone back", || targets.iter().all(|target| target.results().len() == 2));
+    until("both have ended", || targets.iter().all(|target| !target.0.join("intent.json").exists()));
+    assert_old(&targets);
+    assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn an_interrupted_deployer_leaves_nothing_half_done() {
+    let (_hosts, sandbox, targets) = released();
+    let child = hanging(&sandbox, &targets);
+    signal(Pid::from_child(&child), Signal::INT);
+    let (status, text) = ended(child);
+    assert_ne!(status, Some(0), "{text}");
+    until("both hosts have gone back", || targets.iter().all(|target| target.results().len() == 2));
+    until("both have ended", || targets.iter().all(|target| !target.0.join("intent.json").exists()));
+    assert_old(&targets);
+    assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn an_agent_that_is_killed_is_recovered_at_once() {
+    let (_hosts, sandbox, targets) = released();
+    let child = hanging(&sandbox, &targets);
+    kill_agent(&targets);
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(&text, &["one  rolled back", "two  rolled back"]);
+    assert_old(&targets);
+    assert_eq!(targets[0].results(), ["1 confirmed", "2 went-back"]);
+    assert_eq!(targets[1].results(), ["1 confirmed", "2 interrupted"]);
+    assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn an_agent_that_is_killed_with_its_deployer_is_recovered_by_the_next_switch() {
+    let (_hosts, sandbox, targets) = released();
+    let mut child = hanging(&sandbox, &targets);
+    signal(Pid::from_child(&child), Signal::STOP);
+    kill_agent(&targets);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the other host has gone back", || !targets[0].0.join("intent.json").exists());
+    assert_eq!((targets[1].generation(), targets[1].results()), (Some(2), vec!["1 confirmed".to_owned()]));
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &["was interrupted"]);
+    let output = assert_next_succeeds(&sandbox, &targets);
+    says(&output.stderr, &["two: release ", "was interrupted on", "generation 1 is in force again"]);
+    assert_eq!(targets[1].results(), ["1 confirmed", "2 interrupted", "3 confirmed"]);
+    assert_eq!(targets[0].results(), ["1 confirmed", "2 went-back", "3 confirmed"]);
+}

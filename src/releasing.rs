@@ -172,7 +172,8 @@ impl Deployment<'_> {
 
 /// The members, and the hosts that the newest release remembers.
 fn remembered(members: Vec<String>, states: &BTreeMap<String, State>) -> Vec<String> {
-    let newest = states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
+    let newest =
+        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
     let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
     members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -22,7 +22,9 @@ impl Shop {
     fn start(test: &str) -> Option<Self> {
         let hosts = BootedHosts::start(HOSTS.len(), test)?;
         let shop = Self { hosts, sandbox: Sandbox::new() };
-        shop.sandbox.write("batou.toml", "[project]\nname = \"shop\"\n").write("ssh_config", shop.hosts.ssh_config());
+        shop.sandbox
+            .write("batou.toml", "[project]\nname = \"shop\"\n")
+            .write("ssh_config", shop.hosts.ssh_config());
         shop.environment("service_user = \"shop\"", "");
         shop.greet("hello");
         shop.component("page", "[[file]]\npath = \"page\"\ncontent = \"a page\\n\"\n");
@@ -38,7 +40,10 @@ impl Shop {
 
     /// Adds components to a host.
     fn add(&self, host: &str, component: &str) {
-        self.environment("service_user = \"shop\"", &format!("[host.{host}]\ncomponents = [{component:?}]\n"));
+        self.environment(
+            "service_user = \"shop\"",
+            &format!("[host.{host}]\ncomponents = [{component:?}]\n"),
+        );
     }
 
     fn component(&self, name: &str, text: &str) {
@@ -47,7 +52,10 @@ impl Shop {
 
     /// Every host's file says this.
     fn greet(&self, greeting: &str) {
-        self.component("web", "[[file]]\npath = \"greeting\"\n[[file]]\npath = \"same\"\ncontent = \"same\\n\"\n");
+        self.component(
+            "web",
+            "[[file]]\npath = \"greeting\"\n[[file]]\npath = \"same\"\ncontent = \"same\\n\"\n",
+        );
         self.sandbox.write("components/web/greeting", format!("{greeting} from {{{{ host.name }}}}\n"));
     }
 
@@ -63,7 +71,10 @@ impl Shop {
 
     /// The same step, which now has nothing to wait for.
     fn quicken_step(&self) {
-        self.component("slow", "[[step]]\nname = \"wait\"\nverify = \"test -e ready\"\nupdate = \"touch ready\"\n");
+        self.component(
+            "slow",
+            "[[step]]\nname = \"wait\"\nverify = \"test -e ready\"\nupdate = \"touch ready\"\n",
+        );
     }
 
     fn batou(&self, arguments: &[&str]) -> Output {
@@ -149,11 +160,13 @@ fn booted_host_cut_off_while_it_is_staged_stops_the_release_everywhere() {
     shop.batou(&["switch", "prod"]).success();
     shop.greet("never seen");
     // Bytes that do not compress, so many that the cable is pulled long before all have arrived.
-    let noise: Vec<u8> = (0_u32..6 << 20).flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..16].to_vec()).collect();
+    let noise: Vec<u8> =
+        (0_u32..6 << 20).flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..16].to_vec()).collect();
     shop.component("big", "[[file]]\npath = \"noise\"\ntemplate = false\n");
     shop.sandbox.write("components/big/noise", noise);
     shop.add("h2", "big");
-    let arriving = || fs::read_dir(shop.target("h2").join("store/tmp")).is_ok_and(|mut entries| entries.any(|_| true));
+    let arriving =
+        || fs::read_dir(shop.target("h2").join("store/tmp")).is_ok_and(|mut entries| entries.any(|_| true));
     let cut = shop.switch_disturbed("objects arrive on h2", arriving, || shop.hosts.cut("h2")).fails(1);
     says(&cut.stderr, &["h2", "nothing was switched anywhere"]);
     shop.greets(&HOSTS, "hello");
@@ -215,7 +228,10 @@ fn booted_host_that_crashes_while_it_is_activated_is_recovered_by_the_next_switc
 
     // One that is back soon enough is asked by the switch itself.
     shop.greet("not confirmed either");
-    shop.component("slow", "[[step]]\nname = \"again\"\nupdate = \"rm -f started; touch begun; sleep 600\"\ntimeout = 1000\n");
+    shop.component(
+        "slow",
+        "[[step]]\nname = \"again\"\nupdate = \"rm -f started; touch begun; sleep 600\"\ntimeout = 1000\n",
+    );
     let begun = || shop.target("h4").join("state/slow/begun").exists();
     let reboot = || {
         shop.hosts.crash("h4");

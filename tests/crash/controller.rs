@@ -26,8 +26,13 @@ fn an_agent_whose_controller_is_killed_goes_back_or_has_committed() {
     let (mut old, mut new, mut switched) = (0, 0, 0);
     for kill in 0..KILLS {
         lane.reset();
-        let mut controller =
-            lane.sandbox.command(&lane.release()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut controller = lane
+            .sandbox
+            .command(&lane.release())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         thread::sleep(whole.mul_f64(moment(kill)));
         controller.kill().unwrap();
         controller.wait().unwrap();

@@ -45,7 +45,9 @@ fn a_reader_sees_whole_releases_while_an_agent_switches() {
     });
     let reads: u64 = found.iter().map(|found| found.reads).sum();
     let changes: u64 = found.iter().map(|found| found.changes).sum();
-    println!("{SWITCHES} switches, {reads} reads of two files each, {changes} times another release than before");
+    println!(
+        "{SWITCHES} switches, {reads} reads of two files each, {changes} times another release than before"
+    );
     assert!(reads > SWITCHES && changes > SWITCHES / 10, "the readers hardly met a switch");
 }
 
@@ -76,7 +78,9 @@ fn read(target: &Path, done: &AtomicBool) -> Found {
 /// Releases a version with the command, and says which manifest that is.
 fn release(sandbox: &Sandbox, agent: &mut Agent, version: usize) -> Digest {
     let text = "[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"app\"]\n";
-    sandbox.write("batou.toml", "[project]\nname = \"crash\"\n").write("environments/dev/environment.toml", text);
+    sandbox
+        .write("batou.toml", "[project]\nname = \"crash\"\n")
+        .write("environments/dev/environment.toml", text);
     let file = |name| format!("[[file]]\npath = \"{name}\"\ncontent = \"version {version}\\n\"\n");
     sandbox.write("components/app/component.toml", file("one") + &file("two"));
     sandbox.batou(&["switch", "dev"]).success();
@@ -93,8 +97,12 @@ impl Agent {
     fn start(target: &Path) -> Self {
         let binaries = Binaries::new(BATOU.into(), None);
         let dialer = Dialer { ssh: None, binaries, patience: Duration::from_secs(30) };
-        let route =
-            Route { host: "localhost".into(), address: None, user: None, target_directory: target.to_owned() };
+        let route = Route {
+            host: "localhost".into(),
+            address: None,
+            user: None,
+            target_directory: target.to_owned(),
+        };
         let hello = Hello {
             protocol: PROTOCOL,
             project: "crash".into(),
@@ -125,7 +133,8 @@ impl Agent {
 
     /// Switches to a manifest that the host has, and confirms it.
     fn switch(&mut self, sequence: u64, from: Digest, to: Digest) {
-        let record = Record { release: to, sequence, restores: None, who: "tester@here".into(), hosts: Vec::new() };
+        let record =
+            Record { release: to, sequence, restores: None, who: "tester@here".into(), hosts: Vec::new() };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };
         let reply = self.ask(&Request::Switch(order));
         assert!(matches!(reply, Reply::Switched { .. }), "{reply:?}");

@@ -152,7 +152,7 @@ impl Deployment<'_> {
             }
         }
         for (host, ending) in &failed.endings {
-            tell_ending(ui, host, ending);
+            tell_ending(ui, host, ending, ending.word());
         }
         let count = plural(failed.endings.len(), "host");
         let unknown = failed.endings.values().any(|ending| matches!(ending, Ending::Unknown { .. }));
@@ -179,14 +179,14 @@ fn remembered(members: Vec<String>, states: &BTreeMap<String, State>) -> Vec<Str
 }
 
 /// Prints how a release ended on a host.
-fn tell_ending(ui: &Ui, host: &str, ending: &Ending) {
+fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
     let (problems, why): (&[String], &str) = match ending {
         Ending::WentBack { problems } => (problems, ""),
         Ending::Unknown { why } => (&[], why),
         _ => (&[], ""),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
-    ui.line(&format!("  {host}  {}{why}", ending.word()));
+    ui.line(&format!("  {host}  {word}{why}"));
     for problem in problems {
         ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
     }
@@ -194,7 +194,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &Ending) {
         Ending::Released { generation } => *generation,
         _ => None,
     };
-    ui.json(&HostLine { kind: "host", host, state: ending.word(), generation, problems });
+    ui.json(&HostLine { kind: "host", host, state: word, generation, problems });
 }
 
 #[derive(Serialize)]
@@ -230,7 +230,8 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
         restores: record.restores,
     });
     for (host, ending) in endings {
-        tell_ending(ui, host, ending);
+        let word = if record.restores.is_some() { "restored" } else { ending.word() };
+        tell_ending(ui, host, ending, word);
     }
     let back = record.restores.map_or(String::new(), |sequence| format!(", as in release {sequence}"));
     ui.line(&format!(

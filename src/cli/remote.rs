@@ -101,9 +101,6 @@ pub struct SwitchArgs {
     /// Release although the project's folder has changes that are not committed or not pushed, or another branch
     #[arg(long, help_heading = "Safety")]
     pub dirty: bool,
-    /// Go past what would stop the release for safety's sake
-    #[arg(long, help_heading = "Safety")]
-    pub force: bool,
     /// How the hosts are locked.
     #[command(flatten)]
     pub locking: Locking,

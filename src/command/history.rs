@@ -70,13 +70,16 @@ fn tell_failures(context: &Context, past: &Past) {
             let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was confirmed");
             context.ui.line(&format!("        {host}: {}", visible(reason)));
         }
+        if context.ui.verbosity() == 0 {
+            continue;
+        }
         for run in &entry.steps {
             let status =
                 run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
             let name = visible(&format!("{host}/{}: {} {}", run.component, run.step, run.command));
-            context.ui.detail(&format!("        {name}: {status}"));
+            context.ui.line(&format!("        {name}: {status}"));
             for line in visible(run.output.trim_end()).lines() {
-                context.ui.detail(&format!("          | {line}"));
+                context.ui.line(&format!("          | {line}"));
             }
         }
     }

@@ -48,7 +48,7 @@ impl<'c> Deployment<'c> {
         let identity =
             Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
         let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);
-        let fleet = Fleet::new(&identity, routes, dialer, settings.jobs as usize);
+        let fleet = Fleet::new(&identity, routes, &dialer, settings.jobs as usize);
         Ok(Deployment { context, settings, fleet })
     }
 
@@ -61,7 +61,7 @@ impl<'c> Deployment<'c> {
         let (unreachable, others): (Failures, Failures) =
             failures.into_iter().partition(|(_, error)| matches!(error, RemoteError::Start(_)));
         if !others.is_empty() {
-            return Err(failed("cannot be asked", others));
+            return Err(failed("cannot be asked", &others));
         }
         if !leave_out.skip_unreachable {
             let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
@@ -70,7 +70,7 @@ impl<'c> Deployment<'c> {
             if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
                 hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
             }
-            let error = failed("cannot be reached; nothing was changed", unreachable);
+            let error = failed("cannot be reached; nothing was changed", &unreachable);
             return Err(hints.into_iter().fold(error, CommandError::hint));
         }
         for (host, error) in &unreachable {
@@ -104,7 +104,7 @@ pub fn holder() -> Holder {
 }
 
 /// What hosts that failed have to say, a line each.
-pub fn failed(what: &str, failures: Failures) -> CommandError {
+pub fn failed(what: &str, failures: &Failures) -> CommandError {
     let lines: Vec<_> = failures.iter().map(|(host, error)| format!("  {host}: {}", chain(error))).collect();
     let count = plural(failures.len(), "host");
     CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))

@@ -83,7 +83,7 @@ impl Deployment<'_> {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(failed("cannot be prepared; nothing was changed", failures))
+            Err(failed("cannot be prepared; nothing was changed", &failures))
         }
     }
 
@@ -109,7 +109,7 @@ impl Deployment<'_> {
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
             Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", failures))
+                Err(failed("cannot be locked; nothing was changed", &failures))
             }
         }
     }
@@ -132,17 +132,17 @@ impl Deployment<'_> {
             Ok(_) => {}
             Err(failures) => {
                 self.fleet.unlock().await;
-                return Err(failed("could not be staged; nothing was switched anywhere", failures));
+                return Err(failed("could not be staged; nothing was switched anywhere", &failures));
             }
         }
         let listener = Teller::new(ui);
         let endings = self.fleet.release(order, states, self.context.store()?, &listener).await;
         drop(listener);
-        endings.map_err(|failed| self.explain(failed))
+        endings.map_err(|failed| self.explain(&failed))
     }
 
     /// What a failed release left behind, host by host; the last line sums it up.
-    fn explain(&self, failed: Failed) -> CommandError {
+    fn explain(&self, failed: &Failed) -> CommandError {
         let ui = &self.context.ui;
         let mut text = format!("{} failed:", failed.phase.name());
         for (subject, error) in &failed.failures {
@@ -245,7 +245,7 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
 /// What a failed step printed, indented below its error.
 fn output_of(run: &StepRun) -> String {
     let output = visible(run.output.trim_end());
-    output.lines().map(|line| format!("\n    | {line}")).collect()
+    output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
 }
 
 /// A host that has another release than when the plan was made refuses the plan.

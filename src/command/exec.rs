@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
     super::block_on(async {
         let (_, failures) = sort(deployment.fleet.states().await);
         if !failures.is_empty() {
-            return Err(failed("cannot be asked; nothing was run", failures));
+            return Err(failed("cannot be asked; nothing was run", &failures));
         }
         let width = deployment.fleet.hosts().iter().map(String::len).max().unwrap_or(0);
         let ui = &context.ui;
@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
             ui.json(&Line { kind: "exited", host, status: *status });
         }
         if !failures.is_empty() {
-            return Err(failed("did not finish the command", failures));
+            return Err(failed("did not finish the command", &failures));
         }
         let bad: Vec<_> = statuses.iter().filter(|(_, status)| **status != 0).collect();
         if bad.is_empty() {

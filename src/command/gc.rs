@@ -103,7 +103,7 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
                 plural(objects, "object"),
             ));
         }
-        if failures.is_empty() { Ok(()) } else { Err(failed("could not be collected", failures)) }
+        if failures.is_empty() { Ok(()) } else { Err(failed("could not be collected", &failures)) }
     })
 }
 

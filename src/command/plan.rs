@@ -142,7 +142,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(fetch).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they have", failures));
+            return Err(failed("cannot tell what they have", &failures));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
@@ -158,14 +158,14 @@ impl Deployment<'_> {
         let missing = self
             .fleet
             .lacking(&new, store)
-            .map_err(|failures| failed("cannot tell what they lack", failures))?;
+            .map_err(|failures| failed("cannot tell what they lack", &failures))?;
         let old = current.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
         let absent = |_: &str, manifest: &Manifest| {
             let here = |id: &ArtifactId| store.contains(&ObjectId::Artifact(*id)).unwrap_or(false);
             manifest.artifacts().into_iter().filter(|id| !here(id)).collect()
         };
         let fetched = self.fleet.fetch(&old, absent, store);
-        fetched.map_err(|failures| failed("cannot send what they have, to be compared", failures))?;
+        fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
         Ok(missing)
     }
 

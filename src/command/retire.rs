@@ -23,7 +23,7 @@ pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
         let (_, failures) =
             sort(deployment.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
         if !failures.is_empty() {
-            return Err(failed("could not be retired", failures));
+            return Err(failed("could not be retired", &failures));
         }
         let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
         context.ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
@@ -86,7 +86,7 @@ impl Deployment<'_> {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(failed("could not be told that the host is gone", failures))
+            Err(failed("could not be told that the host is gone", &failures))
         }
     }
 }

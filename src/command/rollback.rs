@@ -70,7 +70,7 @@ impl Deployment<'_> {
         if failures.is_empty() {
             Ok(History::read(journals))
         } else {
-            Err(failed("have no readable journal", failures))
+            Err(failed("have no readable journal", &failures))
         }
     }
 
@@ -85,7 +85,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(fetch).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had", failures));
+            return Err(failed("cannot tell what they had", &failures));
         }
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
@@ -117,7 +117,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(look).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had since", failures));
+            return Err(failed("cannot tell what they had since", &failures));
         }
         let steps: Vec<_> = found
             .iter()

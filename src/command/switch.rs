@@ -45,7 +45,8 @@ async fn switch(
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
     if !args.recheck && wanted.expected.is_none() && is_settled(&states) {
-        return up_to_date(deployment, wanted.release);
+        up_to_date(deployment, wanted.release);
+        return Ok(());
     }
     let intended = Intended {
         release: wanted.release,
@@ -107,7 +108,7 @@ fn is_settled(states: &BTreeMap<String, State>) -> bool {
     !states.is_empty() && states.values().all(|state| state.settled)
 }
 
-fn up_to_date(deployment: Deployment<'_>, release: Digest) -> Result<(), CommandError> {
+fn up_to_date(deployment: Deployment<'_>, release: Digest) {
     let ui = &deployment.context.ui;
     let environment = &deployment.settings.name;
     ui.json(&serde_json::json!({
@@ -115,7 +116,6 @@ fn up_to_date(deployment: Deployment<'_>, release: Digest) -> Result<(), Command
     }));
     ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
     deployment.fleet.abandon();
-    Ok(())
 }
 
 impl Deployment<'_> {

@@ -53,7 +53,7 @@ impl Deployment<'_> {
         let look = async |member: &mut Member| member.ask(&Request::Verify, &[]).await.map(drop);
         let (_, failures) = sort(self.fleet.each(look).await);
         if !failures.is_empty() {
-            return Err(failed("could not be verified", failures));
+            return Err(failed("could not be verified", &failures));
         }
         let current = manifests.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
         let progress = self.context.ui.progress();
@@ -63,7 +63,7 @@ impl Deployment<'_> {
                 self.context.ui.status(&format!("sent {objects} anew ({})", bytes(sent.bytes)));
                 Ok(())
             }
-            Err(failures) => Err(failed("could not be repaired", failures).hint(
+            Err(failures) => Err(failed("could not be repaired", &failures).hint(
                 "the controller's store must have the release: `batou build` it from the commit of then",
             )),
         }
@@ -77,7 +77,7 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(ask).await);
         if !failures.is_empty() {
-            return Err(failed("could not be verified", failures));
+            return Err(failed("could not be verified", &failures));
         }
         let ui = &self.context.ui;
         for (host, (problems, files)) in &found {

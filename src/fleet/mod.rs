@@ -77,7 +77,7 @@ impl Fleet {
     pub fn new(
         identity: &Identity,
         routes: Vec<(Route, Option<String>)>,
-        dialer: Arc<Dialer>,
+        dialer: &Arc<Dialer>,
         jobs: usize,
     ) -> Self {
         let member = |(route, home): (Route, Option<String>)| {
@@ -92,7 +92,7 @@ impl Fleet {
             };
             (
                 route.host.clone(),
-                Member { route, hello, link: None, calling: None, dialer: Arc::clone(&dialer) },
+                Member { route, hello, link: None, calling: None, dialer: Arc::clone(dialer) },
             )
         };
         let members = routes.into_iter().map(member).collect();

@@ -136,7 +136,7 @@ fn cksum(bytes: &[u8]) -> u32 {
     digest.update(bytes);
     let mut count = bytes.len();
     while count > 0 {
-        digest.update(&[(count & 0xff) as u8]);
+        digest.update(&count.to_le_bytes()[..1]);
         count >>= 8;
     }
     digest.finalize()

@@ -99,13 +99,12 @@ impl Dialer {
     }
 
     fn start(&self, route: &Route) -> Result<Start, RemoteError> {
-        let command = match (&route.address, &self.ssh) {
-            (Some(address), Some(ssh)) => ssh.command(address, COMMAND.trim_end()),
-            _ => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", COMMAND.trim_end()]);
-                shell
-            }
+        let command = if let (Some(address), Some(ssh)) = (&route.address, &self.ssh) {
+            ssh.command(address, COMMAND.trim_end())
+        } else {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", COMMAND.trim_end()]);
+            shell
         };
         let (child, to, from, noise) = piped(command)?;
         let alarm = Alarm::set(&child, self.patience);
@@ -146,7 +145,7 @@ impl Start {
     }
 
     fn pour(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
-        self.to.write_all(bytes).and_then(|()| self.to.flush()).or_else(|_| Err(self.ended()))
+        self.to.write_all(bytes).and_then(|()| self.to.flush()).map_err(|_| self.ended())
     }
 
     /// The word after the next magic; what a login shell prints before it is skipped.
@@ -170,10 +169,7 @@ impl Start {
 
     /// Sends the agent that the host's kind needs.
     fn install(&mut self, word: &str, binaries: &Binaries, own: Binary) -> Result<(), RemoteError> {
-        let machine = match word.split_once(' ') {
-            Some(("want", machine)) => machine,
-            _ => return Err(self.refused(word)),
-        };
+        let Some(("want", machine)) = word.split_once(' ') else { return Err(self.refused(word)) };
         let found = binaries.find(machine).map_err(StartError::from)?;
         let binary = if found.path == own.path { own } else { found };
         let (bytes, sum) = binary.read().map_err(StartError::from)?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Store, copy, lacking};
+use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking};
 
 use super::{Link, RemoteError};
 use crate::objects::{ObjectReader, ObjectWriter};
@@ -83,11 +83,7 @@ impl Depot for RemoteStore<'_> {
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        objects: &[ObjectId],
-        open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
-    ) -> Result<(), Error> {
+    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error> {
         self.link.send(&Request::Put, &[]);
         let mut outgoing = Outgoing { link: self.link, failure: None };
         let written = write_objects(objects, &mut outgoing, open);
@@ -105,7 +101,7 @@ impl Depot for RemoteStore<'_> {
 fn write_objects(
     objects: &[ObjectId],
     outgoing: &mut Outgoing<'_>,
-    open: &mut dyn FnMut(&ObjectId) -> Result<Box<dyn Read>, Error>,
+    open: &mut dyn FnMut(&ObjectId) -> Opened,
 ) -> Result<(), Error> {
     let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(DATA_CHUNK, outgoing)).map_err(wrap)?;
     for object in objects {
@@ -162,11 +158,17 @@ impl Write for Outgoing<'_> {
     }
 }
 
+/// How a stream of frames ended.
+enum End {
+    Whole,
+    Failed(RemoteError),
+}
+
 /// Joins frames into a stream.
 struct Incoming<'l> {
     link: &'l mut Link,
     piece: io::Cursor<Vec<u8>>,
-    ended: Option<Option<RemoteError>>,
+    ended: Option<End>,
 }
 
 impl Incoming<'_> {
@@ -176,9 +178,9 @@ impl Incoming<'_> {
                 self.piece = io::Cursor::new(piece);
                 return;
             }
-            Ok((Reply::DataEnd, _)) => Some(None),
-            Ok(_) => Some(Some(RemoteError::Protocol)),
-            Err(error) => Some(Some(error)),
+            Ok((Reply::DataEnd, _)) => Some(End::Whole),
+            Ok(_) => Some(End::Failed(RemoteError::Protocol)),
+            Err(error) => Some(End::Failed(error)),
         };
     }
 
@@ -186,7 +188,8 @@ impl Incoming<'_> {
     fn drain(mut self) -> Option<RemoteError> {
         loop {
             match self.ended.take() {
-                Some(ended) => return ended,
+                Some(End::Whole) => return None,
+                Some(End::Failed(error)) => return Some(error),
                 None => self.fill(),
             }
         }
@@ -201,8 +204,8 @@ impl Read for Incoming<'_> {
                 return Ok(count);
             }
             match &self.ended {
-                Some(None) => return Ok(0),
-                Some(Some(error)) => return Err(io::Error::other(error.to_string())),
+                Some(End::Whole) => return Ok(0),
+                Some(End::Failed(error)) => return Err(io::Error::other(error.to_string())),
                 None => self.fill(),
             }
         }

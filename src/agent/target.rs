@@ -147,9 +147,9 @@ fn may_write(path: &Path) -> bool {
 
 /// Makes a folder that is not there, durably.
 fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
-    let made = create_directory(path, mode)?;
+    let is_new = create_directory(path, mode)?;
     match path.parent() {
-        Some(parent) if made => Ok(fsync_directory(parent)?),
+        Some(parent) if is_new => Ok(fsync_directory(parent)?),
         _ => Ok(()),
     }
 }

@@ -66,11 +66,11 @@ impl Lane {
         let agents = self.sandbox.home().join("agents");
         fs::create_dir_all(&agents).unwrap();
         fs::write(agents.join("armed"), "").unwrap();
-        let prefix = strace.prefix().iter().map(|word| format!("'{word}' ")).collect::<String>();
+        let prefix = strace.prefix().iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
         let then = if orphan { "kill -KILL $PPID" } else { "" };
         // Only the first agent is traced: the controller may start others, to ask what has become of it.
         let script = format!(
-            "#!/bin/sh\nif rm '{}' 2>&-; then\n{prefix}'{BATOU}' \"$@\"\n{then}\nexit\nfi\nexec '{BATOU}' \"$@\"\n",
+            "#!/bin/sh\nif rm '{}' 2>&-; then\n{prefix} '{BATOU}' \"$@\"\n{then}\nexit\nfi\nexec '{BATOU}' \"$@\"\n",
             agents.join("armed").display(),
         );
         for libc in ["gnu", "musl"] {

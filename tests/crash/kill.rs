@@ -144,7 +144,10 @@ fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controll
         is_whole(&lane.sandbox.batou(&["verify", "dev", "--json"]), &context);
     }
 
+    let interrupted = lane.is_interrupted();
     let switched = lane.sandbox.batou(&["switch", "dev"]);
+    let told = switched.stderr.contains("was interrupted");
+    assert!(told == interrupted, "{switched:?}\n{context}");
     assert!(
         switched.status == Some(0) && switched.stdout.contains(" is in force"),
         "{switched:?}\n{context}"

@@ -101,6 +101,15 @@ impl Lane {
         Some(files.map(|entry| text(entry.into_path())).collect())
     }
 
+    /// Whether a release has begun and not ended: there is an intent, and the journal has no line about it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        let line_count = |folder: &str| {
+            let journal = fs::read_to_string(self.sandbox.project().join(folder).join("dev/journal"));
+            journal.map_or(0, |text| text.lines().count())
+        };
+        self.target().join("intent.json").exists() && line_count("work") == line_count("base")
+    }
+
     /// Nothing half-done is left, and every object of the host's store is whole.
     pub(super) fn is_tidy(&self, context: &str) {
         self.sandbox.batou(&["gc", "dev"]).success();
@@ -125,6 +134,13 @@ impl Lane {
 
     fn shell(&self, script: &str) {
         Output::of(self.sandbox.program("sh").args(["-c", script])).success();
+    }
+}
+
+impl Drop for Lane {
+    /// Whoever is not root can remove only what they may write to.
+    fn drop(&mut self) {
+        self.shell("chmod -R u+w .");
     }
 }
 

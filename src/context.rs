@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use batou_environments::{Dns, Evaluation, Options, Project};
+use batou_environments::{Dns, Evaluation, Host, Offline, Options, Project, Settings};
 use batou_store::{Durability, Store};
 
 use crate::build::{Built, build};
@@ -57,6 +57,14 @@ impl Context {
     /// The records of what was built into the controller's store.
     pub fn records(&self) -> Result<Records, CommandError> {
         Ok(Records::of(self.store()?))
+    }
+
+    /// An environment's settings and hosts. Where there are mistakes in them, the environment is evaluated too, so
+    /// that all of its mistakes are told at once.
+    pub fn settings(&self, environment: &str) -> Result<(Settings, Vec<Host>), CommandError> {
+        batou_environments::settings(self.project()?, environment).map_err(|mistakes| {
+            self.evaluate_silently(environment, &Offline).err().unwrap_or_else(|| mistakes.into())
+        })
     }
 
     /// Evaluates an environment and shows its warnings.

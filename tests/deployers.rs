@@ -74,11 +74,14 @@ fn deployers_with_opposite_orders_do_not_block_each_other() {
     let forth = shop::remote(&hosts, &NAMES);
     let back = shop::remote(&hosts, &NAMES);
     for (sandbox, hosts_in_order) in [(&forth, "abcd"), (&back, "dcba")] {
-        let listed: String = hosts_in_order.chars().map(|host| format!("{host} = [\"app\"]\n")).collect();
+        let listed: Vec<_> = hosts_in_order.chars().map(|host| format!("{host} = [\"app\"]\n")).collect();
         let environment = sandbox.read("environments/dev/environment.toml");
         let (start, rest) = environment.split_once("[hosts]\n").unwrap();
         let (_, rest) = rest.split_once("\n\n").unwrap();
-        sandbox.write("environments/dev/environment.toml", format!("{start}[hosts]\n{listed}\n{rest}"));
+        sandbox.write(
+            "environments/dev/environment.toml",
+            format!("{start}[hosts]\n{}\n{rest}", listed.concat()),
+        );
         shop::set(sandbox, "keep = 30");
     }
     let switch_often = |sandbox: &Sandbox, who: &str| {

@@ -356,6 +356,38 @@ fn verify_finds_what_was_changed_by_hand() {
 }
 
 #[test]
+fn verify_repairs_files_from_the_controllers_store() {
+    let (sandbox, target) = released();
+    let artifact = target.artifact("app");
+    let file = artifact.join("app.conf");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, "by hand\n").unwrap();
+    fs::set_permissions(&artifact, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(artifact.join("run.sh")).unwrap();
+    sandbox.batou(&["verify", "dev"]).fails(1);
+    let output = sandbox.batou(&["verify", "dev", "--repair"]).success();
+    says(&output.stdout, &["localhost: 3 files checked, as released"]);
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+    assert_eq!(target.generation(), Some(1));
+    sandbox.batou(&["verify", "dev"]).success();
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+}
+
+#[test]
+fn verify_cannot_repair_what_the_controller_lacks() {
+    let (sandbox, target) = released();
+    let file = target.artifact("app").join("app.conf");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&file, "by hand\n").unwrap();
+    let mut elsewhere = sandbox.command(&["verify", "dev", "--repair"]);
+    let output = Output::of(elsewhere.env("BATOU_STORE", sandbox.home().join("empty"))).fails(1);
+    says(&(output.stdout + &output.stderr), &["localhost"]);
+    assert_eq!(target.generation(), Some(1));
+    sandbox.batou(&["verify", "dev", "--repair"]).success();
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+}
+
+#[test]
 fn a_recheck_runs_what_no_longer_holds() {
     let (sandbox, target) = released();
     fs::remove_file(target.0.join("state/db/initialised")).unwrap();

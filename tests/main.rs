@@ -1,12 +1,14 @@
 //! The end-to-end tests: one binary, so that the code they share is built once.
 #![allow(clippy::unwrap_used)]
 
+mod bad_input;
 mod booted;
 mod common;
 mod common_test;
 mod crash;
 mod deployers;
 mod docs;
+mod examples;
 mod failure;
 mod guard;
 mod local;

@@ -58,13 +58,15 @@ pub(crate) fn remote(hosts: &SshHosts, names: &[&str]) -> Sandbox {
 
 /// An environment.toml that gives each of these hosts these components, below `~/shop`.
 pub(crate) fn environment(hosts: &SshHosts, names: &[&str], components: &str) -> String {
-    let listed: String = names.iter().map(|name| format!("{name} = {components}\n")).collect();
-    let homes: String = names
+    let listed: Vec<_> = names.iter().map(|name| format!("{name} = {components}\n")).collect();
+    let homes: Vec<_> = names
         .iter()
         .map(|name| format!("[host.{name}]\nhome = \"{}\"\n", hosts.host(name).home().display()))
         .collect();
     format!(
-        "[environment]\nconnect_method = \"ssh\"\ntarget_directory = \"~/shop\"\n\n[hosts]\n{listed}\n{homes}"
+        "[environment]\nconnect_method = \"ssh\"\ntarget_directory = \"~/shop\"\n\n[hosts]\n{}\n{}",
+        listed.concat(),
+        homes.concat()
     )
 }
 
@@ -183,7 +185,7 @@ pub(crate) fn count(folder: &Path) -> usize {
 /// Waits for what must become true soon.
 #[track_caller]
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < end, "after a minute it is not true that {what}");
         sleep(Duration::from_millis(10));

@@ -19,7 +19,7 @@ use crate::saved_plan::{SavedHost, SavedPlan};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
+    let (settings, hosts) = context.settings(&args.environment)?;
     let Some(file) = &args.output else {
         return show(context, settings, &hosts, &args.leave_out, args.diff);
     };

@@ -20,8 +20,7 @@ use crate::saved_plan::{SavedHost, SavedPlan};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {
-    let project = context.project()?;
-    let (settings, hosts) = batou_environments::settings(project, &args.environment)?;
+    let (settings, hosts) = context.settings(&args.environment)?;
     if args.dry_run {
         return super::plan::show(context, settings, &hosts, &args.leave_out, Diff::Full);
     }

@@ -1,0 +1,123 @@
+//! Each project below `examples/` works as its README says.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{Output, Sandbox, SshHosts, left_out};
+use crate::shop::{Target, names, says};
+
+const HAPROXY: &str = "/usr/sbin/haproxy";
+
+/// Whether the website's load balancer can be checked; where not, that is noted.
+fn haproxy(test: &str) -> bool {
+    let found = Path::new(HAPROXY).exists();
+    if !found {
+        left_out(test, "haproxy is not installed");
+    }
+    found
+}
+
+#[test]
+fn every_example_is_checked() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    assert_eq!(names(&examples), ["per-developer", "quickstart", "website"], "each has a test here");
+    for example in names(&examples) {
+        let sandbox = Sandbox::example(&example);
+        let lines = sandbox.batou(&["check", "--json"]).success().json();
+        let environments = names(&examples.join(&example).join("environments"));
+        assert_eq!(lines.len(), environments.len());
+        for (line, name) in lines.iter().zip(environments) {
+            assert_eq!((&line["environment"], &line["warnings"]), (&name.into(), &0.into()), "{example}");
+        }
+    }
+}
+
+#[test]
+fn quickstart() {
+    let sandbox = Sandbox::example("quickstart");
+    says(&sandbox.batou(&["switch", "dev"]).success().stderr, &["localhost/hello: ran first greeting"]);
+    let script = sandbox.project().join("work/dev/current/hello/hello.sh");
+    let greeting = || Output::of(&mut sandbox.program(&script)).success().stdout;
+    assert_eq!(greeting(), "Good morning from localhost\n");
+    assert_eq!(sandbox.read("work/dev/state/hello/greeted"), "Good morning from localhost\n");
+
+    let path = "environments/dev/environment.toml";
+    sandbox.write(path, sandbox.read(path).replace("Good morning", "Good evening"));
+    says(&sandbox.batou(&["plan", "dev"]).success().stdout, &["because attribute hello.greeting changed"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(greeting(), "Good evening from localhost\n");
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert_eq!(greeting(), "Good morning from localhost\n");
+    assert_eq!(sandbox.read("work/dev/state/hello/greeted"), "Good morning from localhost\n");
+    assert_eq!(sandbox.batou(&["history", "dev"]).success().stdout.lines().count(), 3);
+}
+
+#[test]
+fn per_developer() {
+    let sandbox = Sandbox::example("per-developer");
+    for environment in ["base", "alice", "bob"] {
+        sandbox.batou(&["switch", environment]).success();
+    }
+    let file = |environment: &str| sandbox.read(&format!("work/{environment}/current/app/app.ini"));
+    assert_eq!(
+        file("alice"),
+        "[server]\nhost = localhost\nport = 8001\n\n[mail]\nfrom = alice@example.net\n\n[log]\nlevel = info\n"
+    );
+    says(&file("base"), &["port = 8000", "from = app@example.net"]);
+    says(&file("bob"), &["port = 8002", "level = debug", "[plugins]\nprofiler = on\ntoolbar = on\n"]);
+    let diff = sandbox.batou(&["diff", "alice", "bob"]).success().stdout;
+    says(&diff, &["-port = 8001", "+port = 8002", "+toolbar = on"]);
+}
+
+#[test]
+fn website_on_this_machine() {
+    if !haproxy("examples/website on this machine") {
+        return;
+    }
+    let sandbox = Sandbox::example("website");
+    says(&sandbox.batou(&["switch", "dev"]).success().stderr, &["ran check the configuration"]);
+    says(&sandbox.read("work/dev/current/web/site/index.html"), &["Served by localhost."]);
+}
+
+#[test]
+fn website_on_four_hosts() {
+    if !haproxy("examples/website on four hosts") {
+        return;
+    }
+    let hosts = SshHosts::start(&["lb01", "web01", "web02", "web03"]);
+    let sandbox = Sandbox::example("website");
+    sandbox.batou(&["build", "prod"]).success();
+    says(&sandbox.read("result/prod/web02/web/nginx.conf"), &["server_name web02.example.net;"]);
+    // The hosts of this test have no user www, and share the machine's /srv.
+    let path = "environments/prod/environment.toml";
+    let environment =
+        sandbox.read(path).replace("service_user = \"www\"", "target_directory = \"~/website\"");
+    sandbox.write(path, environment + "\n" + &hosts.environment());
+    sandbox.write("ssh_config_prod", hosts.ssh_config());
+    says(
+        &sandbox.batou(&["switch", "prod"]).success().stderr,
+        &["lb01/haproxy: ran check the configuration"],
+    );
+
+    let target = |host: &str| Target(hosts.host(host).home().join("website"));
+    let config = target("lb01").file("haproxy/haproxy.cfg");
+    let servers =
+        ["web01", "web02", "web03"].map(|host| format!("    server {host} {host}.example.net:8080\n"));
+    assert!(config.ends_with(&servers.concat()), "{config}");
+    says(&target("web01").file("web/nginx.conf"), &["worker_processes 1;"]);
+    says(&target("web02").file("web/nginx.conf"), &["worker_processes 4;"]);
+    says(&target("web03").file("web/site/index.html"), &["Served by web03."]);
+
+    let haproxy = "components/haproxy/component.toml";
+    sandbox.write(haproxy, sandbox.read(haproxy).replace("port = 8000", "port = 800000"));
+    let index = "components/web/site/index.html";
+    sandbox.write(index, sandbox.read(index).replace("Served", "Brought"));
+    let output = sandbox.batou(&["switch", "prod"]).fails(1);
+    says(&output.stderr, &["step haproxy/check the configuration", "800000", "4 hosts rolled back"]);
+    assert_eq!(target("lb01").file("haproxy/haproxy.cfg"), config);
+    for host in ["web01", "web02", "web03"] {
+        says(&target(host).file("web/site/index.html"), &["Served by"]);
+        assert!(fs::read_link(target(host).0.join("current")).unwrap().ends_with("1"));
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use crate::common::{BootedHosts, Output, Sandbox};
+use crate::common::{BootedHosts, Output, Sandbox, counted};
 use crate::shop::{says, until};
 
 const HOSTS: [&str; 4] = ["h1", "h2", "h3", "h4"];
@@ -175,7 +175,10 @@ fn booted_host_cut_off_while_it_is_staged_stops_the_release_everywhere() {
     shop.greet("good morning");
     let healed = Instant::now();
     shop.batou(&["switch", "prod"]).success();
-    println!("the next switch after a cut while staging took {:.1} s", healed.elapsed().as_secs_f64());
+    counted(&format!(
+        "the next switch after a cut while staging took {:.1} s",
+        healed.elapsed().as_secs_f64()
+    ));
     shop.greets(&HOSTS, "good morning");
     assert_eq!(fs::metadata(shop.target("h2").join("current/big/noise")).unwrap().len(), 96 << 20);
 }

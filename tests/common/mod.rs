@@ -31,3 +31,9 @@ pub(crate) fn left_out(what: &str, why: &str) {
         file.write_all(line.as_bytes()).unwrap();
     }
 }
+
+/// Says what a test has counted: how much a proof covers.
+#[expect(clippy::print_stdout, reason = "a test's output is for whoever runs it")]
+pub(crate) fn counted(text: &str) {
+    println!("{text}");
+}

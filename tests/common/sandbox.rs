@@ -132,6 +132,14 @@ impl Sandbox {
     }
 }
 
+impl Drop for Sandbox {
+    /// Stores are read-only, and whoever is not root can remove only what they may write to.
+    fn drop(&mut self) {
+        // What fails here leaves a temporary folder, and hides no failure of the test.
+        let _ = Command::new("chmod").args(["-R", "u+w"]).arg(self.directory.path()).output();
+    }
+}
+
 /// What a program said and how it ended.
 #[derive(Debug)]
 pub(crate) struct Output {

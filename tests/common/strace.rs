@@ -83,7 +83,7 @@ impl Strace {
             return parse(&record);
         }
         // Of a single thread strace leaves the id out.
-        parse(&record.lines().map(|line| format!("0 {line}\n")).collect::<String>())
+        parse(&record.lines().map(|line| format!("0 {line}")).collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::lane::{Lane, Scenario};
+use crate::common::counted;
 use crate::shop::until;
 
 const KILLS: u64 = 50;
@@ -57,10 +58,10 @@ fn an_agent_whose_controller_is_killed_goes_back_or_has_committed() {
         assert_eq!(lane.in_force(), after, "{context}");
         lane.is_tidy(&context);
     }
-    println!(
+    counted(&format!(
         "{KILLS} controllers killed: {old} times the old release stayed, {new} times the new one was in force; \
          {switched} of them had switched"
-    );
+    ));
     assert!(old > 0 && switched > 0, "all came too early or too late");
 }
 

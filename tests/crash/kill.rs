@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::lane::{InForce, Lane, Scenario};
-use crate::common::{Call, Output, Strace, left_out};
+use crate::common::{Call, Output, Strace, counted, left_out};
 
 /// The calls that can change something. What is not known on this processor is left out by the question mark.
 const CALLS: &str = "?open,?creat,openat,?openat2,write,writev,pwrite64,copy_file_range,sendfile,?rename,?renameat,\
@@ -65,7 +65,10 @@ pub(super) fn kill_everywhere(scenario: Scenario, controller: Controller) {
     for point in &points {
         *counts.entry(point.name.as_str()).or_insert(0) += 1;
     }
-    println!("{scenario:?}, the controller {controller:?}: killed at {} points: {counts:?}", points.len());
+    counted(&format!(
+        "{scenario:?}, the controller {controller:?}: killed at {} points: {counts:?}",
+        points.len()
+    ));
     let least = if scenario == Scenario::Rollback { 30 } else { 100 };
     assert!(points.len() >= least, "a release makes more changes than that");
 }
@@ -141,7 +144,10 @@ fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controll
         is_whole(&lane.sandbox.batou(&["verify", "dev", "--json"]), &context);
     }
 
+    let interrupted = lane.is_interrupted();
     let switched = lane.sandbox.batou(&["switch", "dev"]);
+    let told = switched.stderr.contains("was interrupted");
+    assert!(told == interrupted, "{switched:?}\n{context}");
     assert!(
         switched.status == Some(0) && switched.stdout.contains(" is in force"),
         "{switched:?}\n{context}"

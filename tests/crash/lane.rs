@@ -66,11 +66,11 @@ impl Lane {
         let agents = self.sandbox.home().join("agents");
         fs::create_dir_all(&agents).unwrap();
         fs::write(agents.join("armed"), "").unwrap();
-        let prefix = strace.prefix().iter().map(|word| format!("'{word}' ")).collect::<String>();
+        let prefix = strace.prefix().iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
         let then = if orphan { "kill -KILL $PPID" } else { "" };
         // Only the first agent is traced: the controller may start others, to ask what has become of it.
         let script = format!(
-            "#!/bin/sh\nif rm '{}' 2>&-; then\n{prefix}'{BATOU}' \"$@\"\n{then}\nexit\nfi\nexec '{BATOU}' \"$@\"\n",
+            "#!/bin/sh\nif rm '{}' 2>&-; then\n{prefix} '{BATOU}' \"$@\"\n{then}\nexit\nfi\nexec '{BATOU}' \"$@\"\n",
             agents.join("armed").display(),
         );
         for libc in ["gnu", "musl"] {
@@ -99,6 +99,15 @@ impl Lane {
             (name, fs::read_to_string(&path).unwrap())
         };
         Some(files.map(|entry| text(entry.into_path())).collect())
+    }
+
+    /// Whether a release has begun and not ended: there is an intent, and the journal has no line about it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        let line_count = |folder: &str| {
+            let journal = fs::read_to_string(self.sandbox.project().join(folder).join("dev/journal"));
+            journal.map_or(0, |text| text.lines().count())
+        };
+        self.target().join("intent.json").exists() && line_count("work") == line_count("base")
     }
 
     /// Nothing half-done is left, and every object of the host's store is whole.

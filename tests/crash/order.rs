@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::lane::{Lane, Scenario};
-use crate::common::{Call, Strace, left_out, parse};
+use crate::common::{Call, Strace, counted, left_out, parse};
 
 const CALLS: &str = "openat,write,ftruncate,?rename,?renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,\
                      unlinkat,?mkdir,mkdirat,?rmdir,?chmod,fchmod,fchmodat,fsync,fdatasync,syncfs";
@@ -302,7 +302,7 @@ fn prove(lane: &Lane, name: &str) -> Seen {
         check(&without, &target, &existing).is_err()
     });
     let missed = missed.count();
-    println!("{name}: {seen:?}, {missed} of the syncs would be missed");
+    counted(&format!("{name}: {seen:?}, {missed} of the syncs would be missed"));
     assert!(missed * 2 > seen.syncs, "the checker misses too few syncs");
     seen
 }

@@ -13,7 +13,7 @@ use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
 
 use super::lane::BATOU;
-use crate::common::Sandbox;
+use crate::common::{Sandbox, counted};
 
 const SWITCHES: u64 = 500;
 const READERS: usize = 2;
@@ -45,9 +45,9 @@ fn a_reader_sees_whole_releases_while_an_agent_switches() {
     });
     let reads: u64 = found.iter().map(|found| found.reads).sum();
     let changes: u64 = found.iter().map(|found| found.changes).sum();
-    println!(
+    counted(&format!(
         "{SWITCHES} switches, {reads} reads of two files each, {changes} times another release than before"
-    );
+    ));
     assert!(reads > SWITCHES && changes > SWITCHES / 10, "the readers hardly met a switch");
 }
 

@@ -349,10 +349,10 @@ fn providers_are_activated_before_those_that_require_them() {
     assert_eq!(lines, ["db", "b", "c", "a"]);
 }
 
-#[test]
-fn a_damaged_file_is_never_put_in_force_again() {
-    let (_hosts, sandbox, [one, two]) = released();
-    let file = one.artifact("app").join("app.conf");
+/// The shop with a second release on two hosts, and a damaged file of the first one on `one`.
+fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
+    let (hosts, sandbox, targets) = released();
+    let file = targets[0].artifact("app").join("app.conf");
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev"]).success();
     let mut text = fs::read(&file).unwrap();
@@ -360,13 +360,30 @@ fn a_damaged_file_is_never_put_in_force_again() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    (hosts, sandbox, targets)
+}
 
-    let output = sandbox.batou(&["rollback", "dev"]).fails(1);
-    says(&output.stderr, &["one: ", "app.conf"]);
-    for (name, target) in [("one", &one), ("two", &two)] {
-        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+#[test]
+fn a_damaged_file_is_sent_anew_before_it_is_in_force() {
+    let (_hosts, sandbox, targets) = damaged();
+    sandbox.batou(&["rollback", "dev"]).success();
+    for (name, target) in ["one", "two"].into_iter().zip(&targets) {
+        assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
     }
-    assert_eq!(two.results().last().unwrap(), "3 went-back");
+    sandbox.batou(&["verify", "dev"]).success();
+}
+
+#[test]
+fn a_damaged_file_that_nobody_else_has_is_never_in_force() {
+    let (_hosts, sandbox, targets) = damaged();
+    let mut elsewhere = sandbox.command(&["rollback", "dev"]);
+    let output = Output::of(elsewhere.env("BATOU_STORE", sandbox.home().join("empty"))).fails(1);
+    says(&output.stderr, &["one: ", "app.conf"]);
+    for (name, target) in ["one", "two"].into_iter().zip(&targets) {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+        assert_eq!(target.generation(), Some(2));
+    }
+    assert_eq!(targets[1].results().last().unwrap(), "3 went-back");
 }
 
 /// A small file system of its own, which ends with this.

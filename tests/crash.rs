@@ -1,8 +1,10 @@
 //! Releases that are killed: at every single system call that changes something, and at any moment.
 
+mod controller;
 mod kill;
 mod lane;
 mod order;
+mod reader;
 
 use kill::{Controller, kill_everywhere};
 use lane::Scenario;

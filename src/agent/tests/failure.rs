@@ -143,8 +143,8 @@ fn a_silent_controller_is_given_up_and_heartbeats_are_no_silence() {
         host.manifest(vec![host.component("web", "one", vec![step("slow", "sleep 0.6; echo slept")])]);
     let mut controller = Controller::start(Duration::from_millis(400));
     controller.hello(host.hello());
+    std::thread::sleep(Duration::from_millis(500)); // it holds nothing
     assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
-    std::thread::sleep(Duration::from_millis(500)); // nothing is under way
     host.stage(&mut controller, &manifest);
     assert!(matches!(controller.switch(&manifest, record(1)), Reply::Switched { .. }));
     controller.send(&activate("web"), &[]);
@@ -159,6 +159,21 @@ fn a_silent_controller_is_given_up_and_heartbeats_are_no_silence() {
     assert!(start.elapsed() < Duration::from_secs(2));
     assert!(!host.target().join("current").exists());
     assert!(last(&host).reason.unwrap().contains("silent"));
+}
+
+#[test]
+fn a_silent_controller_loses_the_lock() {
+    let host = Host::new();
+    let mut silent = Controller::start(Duration::from_millis(300));
+    silent.hello(host.hello());
+    assert!(matches!(silent.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
+    silent.send(&Request::Put, &[]); // and then no data
+    let mut next = Controller::start(Duration::from_secs(30));
+    next.hello(host.hello());
+    assert!(matches!(next.ask(&Request::Lock { holder: holder("bob") }), Reply::Held { .. }));
+    assert!(matches!(silent.answer().0, Reply::Error(_)));
+    assert_eq!(silent.wait(), 1);
+    assert!(matches!(next.ask(&Request::Lock { holder: holder("bob") }), Reply::Locked(_)));
 }
 
 #[test]

@@ -349,6 +349,35 @@ fn providers_are_activated_before_those_that_require_them() {
     assert_eq!(lines, ["db", "b", "c", "a"]);
 }
 
+#[test]
+fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let both = shop::environment(&hosts, &["one", "two"], "[\"app\", \"db\"]");
+    sandbox.write("environments/dev/environment.toml", both);
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let output = sandbox.batou(&["rollback", "dev"]).success();
+    says(&output.stderr, &["two had no release then, and stays as it is"]);
+    assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
+    assert_eq!(Target::remote(&hosts, "two").file("app/app.conf"), "two on two\n");
+}
+
+#[test]
+fn a_rollback_may_be_for_one_host_alone() {
+    let (_hosts, sandbox, [one, two]) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let before = two.listing();
+    sandbox.batou(&["rollback", "dev", "--host", "one"]).success();
+    assert_eq!(one.file("app/app.conf"), "one on one\n");
+    assert_eq!(two.listing(), before);
+    says(&sandbox.batou(&["rollback", "dev", "--host", "tow"]).fails(2).stderr, &["no host tow"]);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 2 hosts"]);
+    assert_eq!(one.file("app/app.conf"), "two on one\n");
+}
+
 /// The shop with a second release on two hosts, and a damaged file of the first one on `one`.
 fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
     let (hosts, sandbox, targets) = released();

@@ -115,10 +115,11 @@ impl Target {
     /// Makes the folders of the components' own data, as far as they are missing.
     pub(super) fn create_states<'a>(&self, components: impl Iterator<Item = &'a Name>) -> Result<(), Error> {
         make_directory(&self.states(), 0o755)?;
+        let mut made = false;
         for component in components {
-            make_directory(&self.state(component), 0o750)?;
+            made |= create_directory(&self.state(component), 0o750)?;
         }
-        Ok(())
+        if made { Ok(fsync_directory(&self.states())?) } else { Ok(()) }
     }
 
     /// The store as it is, if it is.
@@ -144,16 +145,25 @@ fn may_write(path: &Path) -> bool {
     access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
-/// Makes a folder that is not there, durably; the agent's umask takes none of these modes' bits. A link to a folder is fine.
+/// Makes a folder that is not there, durably.
 fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
+    let made = create_directory(path, mode)?;
+    match path.parent() {
+        Some(parent) if made => Ok(fsync_directory(parent)?),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder that is not there, and says whether it did: it is on the disk once the folder above is synced. The
+/// agent's umask takes none of these modes' bits. A link to a folder is fine.
+fn create_directory(path: &Path, mode: u32) -> Result<bool, Error> {
     if path.is_dir() {
-        return Ok(());
+        return Ok(false);
     }
     match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-        other => other.map_err(Error::io("create the folder", path))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        other => other.map(|()| true).map_err(Error::io("create the folder", path)),
     }
-    Ok(path.parent().map_or(Ok(()), fsync_directory)?)
 }
 
 /// Removes a file that may be absent, and waits until that has reached the disk.

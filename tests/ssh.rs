@@ -350,9 +350,38 @@ fn providers_are_activated_before_those_that_require_them() {
 }
 
 #[test]
-fn a_damaged_file_is_never_put_in_force_again() {
+fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let both = shop::environment(&hosts, &["one", "two"], "[\"app\", \"db\"]");
+    sandbox.write("environments/dev/environment.toml", both);
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let output = sandbox.batou(&["rollback", "dev"]).success();
+    says(&output.stderr, &["two had no release then, and stays as it is"]);
+    assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
+    assert_eq!(Target::remote(&hosts, "two").file("app/app.conf"), "two on two\n");
+}
+
+#[test]
+fn a_rollback_may_be_for_one_host_alone() {
     let (_hosts, sandbox, [one, two]) = released();
-    let file = one.artifact("app").join("app.conf");
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let before = two.listing();
+    sandbox.batou(&["rollback", "dev", "--host", "one"]).success();
+    assert_eq!(one.file("app/app.conf"), "one on one\n");
+    assert_eq!(two.listing(), before);
+    says(&sandbox.batou(&["rollback", "dev", "--host", "tow"]).fails(2).stderr, &["no host tow"]);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 2 hosts"]);
+    assert_eq!(one.file("app/app.conf"), "two on one\n");
+}
+
+/// The shop with a second release on two hosts, and a damaged file of the first one on `one`.
+fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
+    let (hosts, sandbox, targets) = released();
+    let file = targets[0].artifact("app").join("app.conf");
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev"]).success();
     let mut text = fs::read(&file).unwrap();
@@ -360,13 +389,30 @@ fn a_damaged_file_is_never_put_in_force_again() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    (hosts, sandbox, targets)
+}
 
-    let output = sandbox.batou(&["rollback", "dev"]).fails(1);
-    says(&output.stderr, &["one: ", "app.conf"]);
-    for (name, target) in [("one", &one), ("two", &two)] {
-        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+#[test]
+fn a_damaged_file_is_sent_anew_before_it_is_in_force() {
+    let (_hosts, sandbox, targets) = damaged();
+    sandbox.batou(&["rollback", "dev"]).success();
+    for (name, target) in ["one", "two"].into_iter().zip(&targets) {
+        assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
     }
-    assert_eq!(two.results().last().unwrap(), "3 went-back");
+    sandbox.batou(&["verify", "dev"]).success();
+}
+
+#[test]
+fn a_damaged_file_that_nobody_else_has_is_never_in_force() {
+    let (_hosts, sandbox, targets) = damaged();
+    let mut elsewhere = sandbox.command(&["rollback", "dev"]);
+    let output = Output::of(elsewhere.env("BATOU_STORE", sandbox.home().join("empty"))).fails(1);
+    says(&output.stderr, &["one: ", "app.conf"]);
+    for (name, target) in ["one", "two"].into_iter().zip(&targets) {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+        assert_eq!(target.generation(), Some(2));
+    }
+    assert_eq!(targets[1].results().last().unwrap(), "3 went-back");
 }
 
 /// A small file system of its own, which ends with this.

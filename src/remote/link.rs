@@ -7,7 +7,7 @@
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -21,6 +21,8 @@ type Incoming = Result<(Reply, Vec<u8>), FrameError>;
 const WAITING: usize = 4;
 /// How much of what the other side printed on standard error is kept, in bytes.
 const NOISE: usize = 4096;
+/// How long the end of what an ended child printed is waited for: somebody else may hold its standard error open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long an agent that was told to end may take before its connection is cut.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -36,28 +38,47 @@ pub struct Link {
 
 /// The end of what a child printed on standard error.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Noise(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Noise(Arc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    heard: Mutex<Heard>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    ended: bool,
+}
 
 impl Noise {
     /// Collects from a reader in the background.
     pub(super) fn collect(mut from: impl Read + Send + 'static) -> Self {
         let noise = Noise::default();
-        let kept = Arc::clone(&noise.0);
+        let shared = Arc::clone(&noise.0);
         std::thread::spawn(move || {
             let mut piece = [0; 1024];
             while let Ok(count @ 1..) = from.read(&mut piece) {
-                let Ok(mut kept) = kept.lock() else { return };
-                kept.extend_from_slice(&piece[..count]);
-                let excess = kept.len().saturating_sub(NOISE);
-                kept.drain(..excess);
+                let Ok(mut heard) = shared.heard.lock() else { return };
+                heard.bytes.extend_from_slice(&piece[..count]);
+                let excess = heard.bytes.len().saturating_sub(NOISE);
+                heard.bytes.drain(..excess);
+            }
+            if let Ok(mut heard) = shared.heard.lock() {
+                heard.ended = true;
+                shared.ended.notify_all();
             }
         });
         noise
     }
 
-    /// The text so far, without surrounding space.
+    /// The text, without surrounding space. It is asked for when the child is at its end: what it said last may still
+    /// have to be read.
     pub(super) fn text(&self) -> String {
-        self.0.lock().map(|kept| String::from_utf8_lossy(&kept).trim().to_owned()).unwrap_or_default()
+        let Ok(heard) = self.0.heard.lock() else { return String::new() };
+        let heard = self.0.ended.wait_timeout_while(heard, LAST_WORDS, |heard| !heard.ended);
+        heard.map(|(heard, _)| String::from_utf8_lossy(&heard.bytes).trim().to_owned()).unwrap_or_default()
     }
 }
 

@@ -55,7 +55,7 @@ pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
         ui.json(&DiagnosticLine::of(diagnostic));
         return;
     }
-    let text = if ui.unicode { graphical(diagnostic, ui.colour) } else { diagnostic.to_string() };
+    let text = if ui.unicode { graphical(diagnostic, ui.colour) } else { format!("{diagnostic:#}") };
     ui.error_text(&format!("{}\n", text.trim_end()));
 }
 
@@ -76,7 +76,7 @@ fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
     let mut text = String::new();
     match handler.render_report(&mut text, &Headline(diagnostic)) {
         Ok(()) => text,
-        Err(_) => diagnostic.to_string(),
+        Err(_) => format!("{diagnostic:#}"),
     }
 }
 

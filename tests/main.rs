@@ -1,5 +1,5 @@
 //! The end-to-end tests: one binary, so that the code they share is built once.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::format_collect)]
 
 mod bad_input;
 mod booted;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use minijinja::Environment;
 use minijinja::value::Value;
 use rayon::prelude::*;
 
@@ -72,28 +73,41 @@ pub(crate) struct Rendering {
 }
 
 /// Renders the given instances; mistakes of one do not keep the others from being looked at.
+///
+/// All instances of a component are rendered together: its templates are compiled once for all of them, and not kept.
 pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<usize>]) -> Rendering {
-    let results: Vec<(Rendered, Problems, bool)> = indices
-        .par_iter()
-        .map(|index| {
-            let mut instance = InstanceRender::new(world, *index, None);
-            let mut rendered = instance.files();
-            rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
-            // The steps' texts are rendered again once the artifact is known: here for their mistakes only.
-            if let Err(found) = InstanceRender::steps(world, *index, "/artifact") {
-                instance.problems.extend(found);
-                instance.incomplete = true;
-            }
-            (rendered, instance.problems, instance.incomplete)
-        })
-        .collect();
+    let mut placed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for index in indices {
+        placed.entry(&world.instance(*index).component.name).or_default().push(*index);
+    }
+    let mut finished: BTreeMap<usize, InstanceRender<'_>> =
+        placed.into_par_iter().flat_map(|(_, instances)| render_component(world, &instances)).collect();
     let mut rendering = Rendering::default();
-    for (rendered, found, incomplete) in results {
-        rendering.components.push(rendered);
-        rendering.problems.extend(found);
-        rendering.incomplete |= incomplete;
+    for index in indices {
+        let Some(mut instance) = finished.remove(index) else { continue };
+        instance.rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
+        rendering.components.push(instance.rendered);
+        rendering.problems.extend(instance.problems);
+        rendering.incomplete |= instance.incomplete;
     }
     rendering
+}
+
+/// Renders one component wherever it is placed, file by file: a compiled template takes many times the room of its
+/// text, so each lives in an engine of its own, which goes when the file is rendered for all instances.
+fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize, InstanceRender<'a>)> {
+    let mut instances: Vec<_> =
+        indices.iter().map(|index| InstanceRender::new(world, *index, None)).collect();
+    let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
+    for file in &component.files {
+        let engine = component.engine.clone();
+        instances.par_iter_mut().for_each(|instance| instance.add_file(file, &engine));
+    }
+    instances.par_iter_mut().for_each(|instance| {
+        instance.add_symlinks();
+        instance.check_steps();
+    });
+    indices.iter().copied().zip(instances).collect()
 }
 
 fn name(world: &World, index: usize) -> (String, String) {
@@ -102,19 +116,33 @@ fn name(world: &World, index: usize) -> (String, String) {
 
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
-    world: &'a World,
+    world: &'a Arc<World>,
     index: usize,
     component: &'a Component,
     scope: Value,
+    rendered: Rendered,
     problems: Problems,
     incomplete: bool,
 }
 
 impl<'a> InstanceRender<'a> {
     fn new(world: &'a Arc<World>, index: usize, artifact: Option<&str>) -> Self {
-        let component = world.instance(index).component.as_ref();
-        let scope = Scope::value(world, index, artifact);
-        InstanceRender { world, index, component, scope, problems: Problems::default(), incomplete: false }
+        let (host, component) = name(world, index);
+        InstanceRender {
+            world,
+            index,
+            component: world.instance(index).component.as_ref(),
+            scope: Scope::value(world, index, artifact),
+            rendered: Rendered {
+                host,
+                component,
+                entries: BTreeMap::new(),
+                causes: BTreeMap::new(),
+                after: BTreeSet::new(),
+            },
+            problems: Problems::default(),
+            incomplete: false,
+        }
     }
 
     /// The steps with the artifact's path in them.
@@ -129,28 +157,35 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn files(&mut self) -> Rendered {
-        let (host, component) = name(self.world, self.index);
-        let mut entries = BTreeMap::new();
-        let mut causes = BTreeMap::new();
-        for file in &self.component.files {
-            let (entry, used) = cause::collect(|| self.file(file));
-            self.incomplete |= entry.is_none();
-            if let Some(entry) = entry {
-                add(&file.path, entry, used, &mut entries, &mut causes);
-            }
-        }
-        for symlink in &self.component.definition.symlinks {
-            let (target, used) = cause::collect(|| self.target(&symlink.to));
-            self.incomplete |= target.is_none();
-            if let Some(target) = target {
-                add(&symlink.path, Entry::Symlink { target }, used, &mut entries, &mut causes);
-            }
-        }
-        Rendered { host, component, entries, causes, after: BTreeSet::new() }
+    fn add_file(&mut self, file: &Loaded, engine: &Environment<'static>) {
+        let (entry, used) = cause::collect(|| self.file(file, engine));
+        self.add(&file.path, entry, used);
     }
 
-    fn file(&mut self, file: &Loaded) -> Option<Entry> {
+    fn add_symlinks(&mut self) {
+        for symlink in &self.component.definition.symlinks {
+            let (target, used) = cause::collect(|| self.target(&symlink.to));
+            self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used);
+        }
+    }
+
+    fn add(&mut self, path: &str, entry: Option<Entry>, used: Causes) {
+        self.incomplete |= entry.is_none();
+        if let Some(entry) = entry {
+            self.rendered.entries.insert(path.to_owned(), entry);
+            self.rendered.causes.insert(path.to_owned(), used);
+        }
+    }
+
+    /// The steps' texts are rendered again once the artifact is known: here for their mistakes only.
+    fn check_steps(&mut self) {
+        if let Err(found) = InstanceRender::steps(self.world, self.index, "/artifact") {
+            self.problems.extend(found);
+            self.incomplete = true;
+        }
+    }
+
+    fn file(&mut self, file: &Loaded, engine: &Environment<'static>) -> Option<Entry> {
         let content = match &file.body {
             Body::Directory => return Some(Entry::Directory),
             Body::Source(path) => Content::Source(path.clone()),
@@ -158,8 +193,8 @@ impl<'a> InstanceRender<'a> {
                 self.own_cause(name);
                 Content::Bytes(self.component.source(name)?.text().as_bytes().to_vec())
             }
-            Body::Template(name) => Content::Bytes(self.template(name, None)?),
-            Body::Inline(name, text) => Content::Bytes(self.template(name, Some(text))?),
+            Body::Template(name) => Content::Bytes(self.template(engine, name, None)?),
+            Body::Inline(name, text) => Content::Bytes(self.template(engine, name, Some(text))?),
         };
         Some(Entry::File { content, mode: file.mode })
     }
@@ -170,9 +205,14 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(&mut self, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
+    fn template(
+        &mut self,
+        engine: &Environment<'static>,
+        name: &str,
+        inline: Option<&Text>,
+    ) -> Option<Vec<u8>> {
         self.own_cause(name);
-        let error = match template::render(&self.component.engine, name, &self.scope) {
+        let error = match template::render(engine, name, &self.scope) {
             Ok(bytes) => return Some(bytes),
             Err(error) => error,
         };
@@ -237,15 +277,4 @@ impl<'a> InstanceRender<'a> {
     fn report(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic.about(self.world.model.subject(self.index)));
     }
-}
-
-fn add(
-    path: &str,
-    entry: Entry,
-    used: Causes,
-    entries: &mut BTreeMap<String, Entry>,
-    causes: &mut BTreeMap<String, BTreeMap<String, String>>,
-) {
-    entries.insert(path.to_owned(), entry);
-    causes.insert(path.to_owned(), used);
 }

@@ -56,7 +56,10 @@ pub(crate) fn render(engine: &Environment<'_>, name: &str, scope: &Value) -> Res
     let template = engine.get_template(name)?;
     let mut output = Bounded(Vec::with_capacity(template.source().len()));
     match template.render_captured_to(scope.clone(), &mut output) {
-        Ok(_) => Ok(output.0),
+        Ok(_) => {
+            output.0.shrink_to_fit();
+            Ok(output.0)
+        }
         Err(error) => Err(error),
     }
 }

@@ -26,8 +26,7 @@ pub(crate) struct Component {
     /// `components/NAME`, relative to the project.
     pub(crate) folder: PathBuf,
     pub(crate) definition: Definition,
-    /// Finds the component's templates. What is rendered from a file goes through a clone, as an engine keeps every
-    /// template that it has compiled.
+    /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
     pub(crate) engine: Environment<'static>,
     pub(crate) files: Vec<crate::sources::Loaded>,
     templates: Arc<Templates>,

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use minijinja::Environment;
 use minijinja::value::Value;
+use minijinja::{Error, Template};
 use rayon::prelude::*;
 
 use crate::cause::{self, Causes};
@@ -94,14 +94,17 @@ pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<u
 }
 
 /// Renders one component wherever it is placed, file by file: a compiled template takes many times the room of its
-/// text, so each lives in an engine of its own, which goes when the file is rendered for all instances.
+/// text, so each goes as soon as its file is rendered for all instances, and what it includes, with the component.
 fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize, InstanceRender<'a>)> {
     let mut instances: Vec<_> =
         indices.iter().map(|index| InstanceRender::new(world, *index, None)).collect();
     let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
+    let engine = component.engine.clone();
     for file in &component.files {
-        let engine = component.engine.clone();
-        instances.par_iter_mut().for_each(|instance| instance.add_file(file, &engine));
+        let template = file.body.template().and_then(|name| Some((name, component.source(name)?)));
+        let compiled =
+            template.as_ref().map(|(name, source)| engine.template_from_named_str(name, source.text()));
+        instances.par_iter_mut().for_each(|instance| instance.add_file(file, compiled.as_ref()));
     }
     instances.par_iter_mut().for_each(|instance| {
         instance.add_symlinks();
@@ -113,6 +116,9 @@ fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize,
 fn name(world: &World, index: usize) -> (String, String) {
     (world.model.host(index).name.clone(), world.instance(index).component.name.clone())
 }
+
+/// A template that many instances may use, or the mistake in it, which is one of each of them.
+type Compiled<'a> = Result<Template<'a, 'a>, Error>;
 
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
@@ -157,8 +163,8 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn add_file(&mut self, file: &Loaded, engine: &Environment<'static>) {
-        let (entry, used) = cause::collect(|| self.file(file, engine));
+    fn add_file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) {
+        let (entry, used) = cause::collect(|| self.file(file, compiled));
         self.add(&file.path, entry, used);
     }
 
@@ -185,7 +191,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn file(&mut self, file: &Loaded, engine: &Environment<'static>) -> Option<Entry> {
+    fn file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) -> Option<Entry> {
         let content = match &file.body {
             Body::Directory => return Some(Entry::Directory),
             Body::Source(path) => Content::Source(path.clone()),
@@ -193,8 +199,8 @@ impl<'a> InstanceRender<'a> {
                 self.own_cause(name);
                 Content::Bytes(self.component.source(name)?.text().as_bytes().to_vec())
             }
-            Body::Template(name) => Content::Bytes(self.template(engine, name, None)?),
-            Body::Inline(name, text) => Content::Bytes(self.template(engine, name, Some(text))?),
+            Body::Template(name) => Content::Bytes(self.template(compiled?, name, None)?),
+            Body::Inline(name, text) => Content::Bytes(self.template(compiled?, name, Some(text))?),
         };
         Some(Entry::File { content, mode: file.mode })
     }
@@ -205,17 +211,18 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(
-        &mut self,
-        engine: &Environment<'static>,
-        name: &str,
-        inline: Option<&Text>,
-    ) -> Option<Vec<u8>> {
+    fn template(&mut self, compiled: &Compiled<'_>, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
         self.own_cause(name);
-        let error = match template::render(engine, name, &self.scope) {
-            Ok(bytes) => return Some(bytes),
-            Err(error) => error,
-        };
+        match compiled.as_ref().map(|template| template::render(template, &self.scope)) {
+            Ok(Ok(bytes)) => return Some(bytes),
+            Ok(Err(error)) => self.explain(&error, name, inline),
+            Err(error) => self.explain(error, name, inline),
+        }
+        None
+    }
+
+    /// Reports an error of the engine.
+    fn explain(&mut self, error: &Error, name: &str, inline: Option<&Text>) {
         let line = error.line();
         let place = |template: Option<&str>, part: Option<Range<usize>>| match (inline, template) {
             (Some(text), template) if template.is_none_or(|template| template == name) => match part {
@@ -224,10 +231,9 @@ impl<'a> InstanceRender<'a> {
             },
             (_, template) => self.place(template.unwrap_or(name), part, line),
         };
-        if let Some(diagnostic) = template::explain(&error, &self.scope, place) {
+        if let Some(diagnostic) = template::explain(error, &self.scope, place) {
             self.report(*diagnostic);
         }
-        None
     }
 
     /// The place in one of the component's own template files.

@@ -81,7 +81,7 @@ pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<u
         placed.entry(&world.instance(*index).component.name).or_default().push(*index);
     }
     let mut finished: BTreeMap<usize, InstanceRender<'_>> =
-        placed.into_par_iter().flat_map(|(_, instances)| render_component(world, &instances)).collect();
+        placed.into_par_iter().flat_map_iter(|(_, instances)| render_component(world, &instances)).collect();
     let mut rendering = Rendering::default();
     for index in indices {
         let Some(mut instance) = finished.remove(index) else { continue };

@@ -1,5 +1,5 @@
 //! A component of the project, loaded once however many hosts have it: its declaration, the files beside it, and its
-//! templates, parsed.
+//! templates.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -26,6 +26,7 @@ pub(crate) struct Component {
     /// `components/NAME`, relative to the project.
     pub(crate) folder: PathBuf,
     pub(crate) definition: Definition,
+    /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
     pub(crate) engine: Environment<'static>,
     pub(crate) files: Vec<crate::sources::Loaded>,
     templates: Arc<Templates>,

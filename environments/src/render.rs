@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use minijinja::value::Value;
+use minijinja::{Error, Template};
 use rayon::prelude::*;
 
 use crate::cause::{self, Causes};
@@ -72,49 +73,82 @@ pub(crate) struct Rendering {
 }
 
 /// Renders the given instances; mistakes of one do not keep the others from being looked at.
+///
+/// All instances of a component are rendered together: its templates are compiled once for all of them, and not kept.
 pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<usize>]) -> Rendering {
-    let results: Vec<(Rendered, Problems, bool)> = indices
-        .par_iter()
-        .map(|index| {
-            let mut instance = InstanceRender::new(world, *index, None);
-            let mut rendered = instance.files();
-            rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
-            // The steps' texts are rendered again once the artifact is known: here for their mistakes only.
-            if let Err(found) = InstanceRender::steps(world, *index, "/artifact") {
-                instance.problems.extend(found);
-                instance.incomplete = true;
-            }
-            (rendered, instance.problems, instance.incomplete)
-        })
-        .collect();
+    let mut placed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for index in indices {
+        placed.entry(&world.instance(*index).component.name).or_default().push(*index);
+    }
+    let mut finished: BTreeMap<usize, InstanceRender<'_>> =
+        placed.into_par_iter().flat_map_iter(|(_, instances)| render_component(world, &instances)).collect();
     let mut rendering = Rendering::default();
-    for (rendered, found, incomplete) in results {
-        rendering.components.push(rendered);
-        rendering.problems.extend(found);
-        rendering.incomplete |= incomplete;
+    for index in indices {
+        let Some(mut instance) = finished.remove(index) else { continue };
+        instance.rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
+        rendering.components.push(instance.rendered);
+        rendering.problems.extend(instance.problems);
+        rendering.incomplete |= instance.incomplete;
     }
     rendering
+}
+
+/// Renders one component wherever it is placed, file by file: a compiled template takes many times the room of its
+/// text, so each goes as soon as its file is rendered for all instances, and what it includes, with the component.
+fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize, InstanceRender<'a>)> {
+    let mut instances: Vec<_> =
+        indices.iter().map(|index| InstanceRender::new(world, *index, None)).collect();
+    let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
+    let engine = component.engine.clone();
+    for file in &component.files {
+        let template = file.body.template().and_then(|name| Some((name, component.source(name)?)));
+        let compiled =
+            template.as_ref().map(|(name, source)| engine.template_from_named_str(name, source.text()));
+        instances.par_iter_mut().for_each(|instance| instance.add_file(file, compiled.as_ref()));
+    }
+    instances.par_iter_mut().for_each(|instance| {
+        instance.add_symlinks();
+        instance.check_steps();
+    });
+    indices.iter().copied().zip(instances).collect()
 }
 
 fn name(world: &World, index: usize) -> (String, String) {
     (world.model.host(index).name.clone(), world.instance(index).component.name.clone())
 }
 
+/// A template that many instances may use, or the mistake in it, which is one of each of them.
+type Compiled<'a> = Result<Template<'a, 'a>, Error>;
+
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
-    world: &'a World,
+    world: &'a Arc<World>,
     index: usize,
     component: &'a Component,
     scope: Value,
+    rendered: Rendered,
     problems: Problems,
     incomplete: bool,
 }
 
 impl<'a> InstanceRender<'a> {
     fn new(world: &'a Arc<World>, index: usize, artifact: Option<&str>) -> Self {
-        let component = world.instance(index).component.as_ref();
-        let scope = Scope::value(world, index, artifact);
-        InstanceRender { world, index, component, scope, problems: Problems::default(), incomplete: false }
+        let (host, component) = name(world, index);
+        InstanceRender {
+            world,
+            index,
+            component: world.instance(index).component.as_ref(),
+            scope: Scope::value(world, index, artifact),
+            rendered: Rendered {
+                host,
+                component,
+                entries: BTreeMap::new(),
+                causes: BTreeMap::new(),
+                after: BTreeSet::new(),
+            },
+            problems: Problems::default(),
+            incomplete: false,
+        }
     }
 
     /// The steps with the artifact's path in them.
@@ -129,28 +163,35 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn files(&mut self) -> Rendered {
-        let (host, component) = name(self.world, self.index);
-        let mut entries = BTreeMap::new();
-        let mut causes = BTreeMap::new();
-        for file in &self.component.files {
-            let (entry, used) = cause::collect(|| self.file(file));
-            self.incomplete |= entry.is_none();
-            if let Some(entry) = entry {
-                add(&file.path, entry, used, &mut entries, &mut causes);
-            }
-        }
-        for symlink in &self.component.definition.symlinks {
-            let (target, used) = cause::collect(|| self.target(&symlink.to));
-            self.incomplete |= target.is_none();
-            if let Some(target) = target {
-                add(&symlink.path, Entry::Symlink { target }, used, &mut entries, &mut causes);
-            }
-        }
-        Rendered { host, component, entries, causes, after: BTreeSet::new() }
+    fn add_file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) {
+        let (entry, used) = cause::collect(|| self.file(file, compiled));
+        self.add(&file.path, entry, used);
     }
 
-    fn file(&mut self, file: &Loaded) -> Option<Entry> {
+    fn add_symlinks(&mut self) {
+        for symlink in &self.component.definition.symlinks {
+            let (target, used) = cause::collect(|| self.target(&symlink.to));
+            self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used);
+        }
+    }
+
+    fn add(&mut self, path: &str, entry: Option<Entry>, used: Causes) {
+        self.incomplete |= entry.is_none();
+        if let Some(entry) = entry {
+            self.rendered.entries.insert(path.to_owned(), entry);
+            self.rendered.causes.insert(path.to_owned(), used);
+        }
+    }
+
+    /// The steps' texts are rendered again once the artifact is known: here for their mistakes only.
+    fn check_steps(&mut self) {
+        if let Err(found) = InstanceRender::steps(self.world, self.index, "/artifact") {
+            self.problems.extend(found);
+            self.incomplete = true;
+        }
+    }
+
+    fn file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) -> Option<Entry> {
         let content = match &file.body {
             Body::Directory => return Some(Entry::Directory),
             Body::Source(path) => Content::Source(path.clone()),
@@ -158,8 +199,8 @@ impl<'a> InstanceRender<'a> {
                 self.own_cause(name);
                 Content::Bytes(self.component.source(name)?.text().as_bytes().to_vec())
             }
-            Body::Template(name) => Content::Bytes(self.template(name, None)?),
-            Body::Inline(name, text) => Content::Bytes(self.template(name, Some(text))?),
+            Body::Template(name) => Content::Bytes(self.template(compiled?, name, None)?),
+            Body::Inline(name, text) => Content::Bytes(self.template(compiled?, name, Some(text))?),
         };
         Some(Entry::File { content, mode: file.mode })
     }
@@ -170,12 +211,18 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(&mut self, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
+    fn template(&mut self, compiled: &Compiled<'_>, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
         self.own_cause(name);
-        let error = match template::render(&self.component.engine, name, &self.scope) {
-            Ok(bytes) => return Some(bytes),
-            Err(error) => error,
-        };
+        match compiled.as_ref().map(|template| template::render(template, &self.scope)) {
+            Ok(Ok(bytes)) => return Some(bytes),
+            Ok(Err(error)) => self.explain(&error, name, inline),
+            Err(error) => self.explain(error, name, inline),
+        }
+        None
+    }
+
+    /// Reports an error of the engine.
+    fn explain(&mut self, error: &Error, name: &str, inline: Option<&Text>) {
         let line = error.line();
         let place = |template: Option<&str>, part: Option<Range<usize>>| match (inline, template) {
             (Some(text), template) if template.is_none_or(|template| template == name) => match part {
@@ -184,10 +231,9 @@ impl<'a> InstanceRender<'a> {
             },
             (_, template) => self.place(template.unwrap_or(name), part, line),
         };
-        if let Some(diagnostic) = template::explain(&error, &self.scope, place) {
+        if let Some(diagnostic) = template::explain(error, &self.scope, place) {
             self.report(*diagnostic);
         }
-        None
     }
 
     /// The place in one of the component's own template files.
@@ -237,15 +283,4 @@ impl<'a> InstanceRender<'a> {
     fn report(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic.about(self.world.model.subject(self.index)));
     }
-}
-
-fn add(
-    path: &str,
-    entry: Entry,
-    used: Causes,
-    entries: &mut BTreeMap<String, Entry>,
-    causes: &mut BTreeMap<String, BTreeMap<String, String>>,
-) {
-    entries.insert(path.to_owned(), entry);
-    causes.insert(path.to_owned(), used);
 }

@@ -2,22 +2,20 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// One file's text and where its lines begin.
+/// One file's text and where its lines begin, which only a mistake asks for.
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
-    text: String,
-    lines: Vec<usize>,
+    text: Box<str>,
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Source {
     /// `path` is relative to the project.
-    pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Source> {
-        let text = text.into();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { path: path.into(), text, lines })
+    pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<Box<str>>) -> Arc<Source> {
+        Arc::new(Source { path: path.into(), text: text.into(), lines: OnceLock::new() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -28,24 +26,30 @@ impl Source {
         &self.text
     }
 
+    fn lines(&self) -> &[usize] {
+        let begins =
+            || std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.lines.get_or_init(begins)
+    }
+
     /// Line and column of a byte offset, both counted from 1, columns in characters.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.floor(offset);
-        let line = self.lines.partition_point(|start| *start <= offset) - 1;
-        let column = self.text[self.lines[line]..offset].chars().count();
+        let line = self.lines().partition_point(|start| *start <= offset) - 1;
+        let column = self.text[self.lines()[line]..offset].chars().count();
         (line + 1, column + 1)
     }
 
     /// The text of a line counted from 1, without its end.
     pub(crate) fn line(&self, line: usize) -> &str {
-        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let end = self.lines.get(line).copied().unwrap_or(self.text.len());
+        let start = self.lines().get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
+        let end = self.lines().get(line).copied().unwrap_or(self.text.len());
         self.text[start..end].trim_end_matches(['\n', '\r'])
     }
 
     /// The byte range of a line counted from 1.
     pub(crate) fn line_range(&self, line: usize) -> Range<usize> {
-        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
+        let start = self.lines().get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
         start..start + self.line(line).len()
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Loaded {
 pub(crate) enum Body {
     /// A template without anything to render, by its name.
     Constant(String),
-    /// A template of the component's engine, by its name.
+    /// A template, by its name.
     Template(String),
     /// A template written in component.toml, by its name; mistakes are shown in the text.
     Inline(String, Text),
@@ -35,6 +35,16 @@ pub(crate) enum Body {
     Source(PathBuf),
     /// A folder without anything in it.
     Directory,
+}
+
+impl Body {
+    /// The name of the template that is to be rendered.
+    pub(crate) fn template(&self) -> Option<&str> {
+        match self {
+            Body::Template(name) | Body::Inline(name, _) => Some(name),
+            Body::Constant(_) | Body::Source(_) | Body::Directory => None,
+        }
+    }
 }
 
 /// Finds what a definition declares.

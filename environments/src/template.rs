@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::address::{Address, NetLoc};
 use crate::diagnostic::{Diagnostic, listed, nearest};
@@ -51,12 +51,14 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Renders a template of the engine by name, up to the size that a file may have.
-pub(crate) fn render(engine: &Environment<'_>, name: &str, scope: &Value) -> Result<Vec<u8>, Error> {
-    let template = engine.get_template(name)?;
+/// Renders a template up to the size that a file may have.
+pub(crate) fn render(template: &Template<'_, '_>, scope: &Value) -> Result<Vec<u8>, Error> {
     let mut output = Bounded(Vec::with_capacity(template.source().len()));
     match template.render_captured_to(scope.clone(), &mut output) {
-        Ok(_) => Ok(output.0),
+        Ok(_) => {
+            output.0.shrink_to_fit();
+            Ok(output.0)
+        }
         Err(error) => Err(error),
     }
 }

@@ -8,6 +8,9 @@ use super::{Link, RemoteError};
 use crate::objects::{ObjectReader, ObjectWriter};
 use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 
+/// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
+const PIECE: usize = 32 << 10;
+
 /// The store behind a link. Its methods block.
 #[derive(Debug)]
 pub struct RemoteStore<'l> {
@@ -103,7 +106,7 @@ fn write_objects(
     outgoing: &mut Outgoing<'_>,
     open: &mut dyn FnMut(&ObjectId) -> Opened,
 ) -> Result<(), Error> {
-    let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(DATA_CHUNK, outgoing)).map_err(wrap)?;
+    let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(PIECE, outgoing)).map_err(wrap)?;
     for object in objects {
         let mut bytes = open(object)?;
         writer.object(object, &mut bytes).map_err(wrap)?;

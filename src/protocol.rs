@@ -10,11 +10,14 @@
 //! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
 //! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
 
-use std::io::{self, Read, Write};
+mod frame;
+mod state;
 
 use batou_store::{ArtifactId, Digest, ObjectId};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub use frame::{FrameError, encode, read_frame, write_frame};
+pub use state::{Current, JournalEntry, Outcome, State, StepRun, Target};
 
 /// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
 pub const PROTOCOL: u32 = 1;
@@ -280,110 +283,6 @@ pub enum Reply {
     Error(AgentError),
 }
 
-/// What an agent knows of its host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// The agent's user.
-    pub user: String,
-    /// The current release, if there is one.
-    pub current: Option<Current>,
-    /// The release last confirmed, if there is one.
-    pub confirmed: Option<Record>,
-    /// The newest sequence in the journal; 0 for none.
-    pub newest_sequence: u64,
-    /// The current generation is the wanted manifest, whole and with nothing left to converge.
-    pub settled: bool,
-    /// An intent without a commit: a release is under way, or was interrupted.
-    pub unfinished: bool,
-    /// Wanted artifacts that are not here.
-    pub missing: Vec<ArtifactId>,
-    /// What the target directory is.
-    pub target: Target,
-    /// Free bytes on the target directory's filesystem.
-    pub free: u64,
-    /// Under the lock: what had to be put right first (an interrupted release taken back), each a sentence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub recovered: Vec<String>,
-}
-
-/// The current generation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Current {
-    /// Its number on this host.
-    pub generation: u64,
-    /// Its manifest.
-    pub manifest: Digest,
-    /// The project that made it.
-    pub project: String,
-    /// The environment that made it.
-    pub environment: String,
-    /// When it was confirmed, RFC 3339 UTC.
-    pub since: Option<String>,
-}
-
-/// What the target directory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// It is there and ours to write, or can be made.
-    Ready,
-    /// It is absent, and this user may not make it.
-    Absent,
-    /// It is there, and this user may not write to it.
-    Forbidden,
-}
-
-/// How a release ended on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It is, or was, in force.
-    Confirmed,
-    /// It was taken back.
-    WentBack,
-    /// Its agent ended before it was confirmed; it was taken back by the next one.
-    Interrupted,
-}
-
-/// One line of a host's journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JournalEntry {
-    /// The release.
-    #[serde(flatten)]
-    pub record: Record,
-    /// When it ended, RFC 3339 UTC.
-    pub when: String,
-    /// The generation before.
-    pub from: Option<u64>,
-    /// The generation that was switched to.
-    pub to: Option<u64>,
-    /// The manifest that was switched to.
-    pub manifest: Digest,
-    /// How it ended.
-    pub result: Outcome,
-    /// What failed, where it did not succeed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What was run, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepRun>,
-}
-
-/// One run of a step's command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepRun {
-    /// The component.
-    pub component: String,
-    /// The step's name.
-    pub step: String,
-    /// Which of its commands: `verify`, `update` or `revert`.
-    pub command: String,
-    /// The exit status, or 128 and the signal's number; absent where it ran out of time or could not be started.
-    pub status: Option<i32>,
-    /// The end of what it printed, at most 16 KiB.
-    pub output: String,
-}
-
 /// Why an agent could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
@@ -428,103 +327,4 @@ pub struct ObjectHeader {
     pub object: ObjectId,
     /// How many bytes follow.
     pub size: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Envelope<M> {
-    #[serde(default, skip_serializing_if = "is_zero")]
-    raw: u32,
-    message: M,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_zero(raw: &u32) -> bool {
-    *raw == 0
-}
-
-/// Why a frame cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FrameError {
-    /// The other end is gone: between two frames where `clean`.
-    #[error("the connection ended{}", if *clean { "" } else { " in the middle of a message" })]
-    Ended {
-        /// Nothing of a frame had arrived.
-        clean: bool,
-    },
-    /// A length over the bounds.
-    #[error("a message announces {announced} bytes, and {allowed} are allowed")]
-    TooLarge {
-        /// What the frame says.
-        announced: u32,
-        /// The bound.
-        allowed: u32,
-    },
-    /// A header that is no known message.
-    #[error("a message is malformed")]
-    Malformed(#[source] serde_json::Error),
-    /// The connection failed.
-    #[error("the connection failed")]
-    Io(#[source] io::Error),
-}
-
-/// One frame in its transport form.
-///
-/// # Panics
-/// Never: messages are plain data. Raw parts and headers over the bounds are cut off by the callers' own limits.
-pub fn encode<M: Serialize>(message: &M, raw: &[u8]) -> Vec<u8> {
-    let envelope = Envelope { raw: u32::try_from(raw.len()).expect("raw parts are bounded"), message };
-    let header = serde_json::to_vec(&envelope).expect("messages are plain data");
-    let mut frame = Vec::with_capacity(4 + header.len() + raw.len());
-    frame.extend(u32::try_from(header.len()).expect("headers are bounded").to_be_bytes());
-    frame.extend(header);
-    frame.extend(raw);
-    frame
-}
-
-/// Writes one frame and flushes.
-pub fn write_frame<M: Serialize>(to: &mut impl Write, message: &M, raw: &[u8]) -> io::Result<()> {
-    to.write_all(&encode(message, raw))?;
-    to.flush()
-}
-
-/// Reads one frame.
-pub fn read_frame<M: DeserializeOwned>(from: &mut impl Read) -> Result<(M, Vec<u8>), FrameError> {
-    let mut length = [0; 4];
-    let first = read_some(from, &mut length)?;
-    if first == 0 {
-        return Err(FrameError::Ended { clean: true });
-    }
-    exact(from, &mut length[first..])?;
-    let header = bounded(from, u32::from_be_bytes(length), MAX_HEADER)?;
-    let Envelope { raw, message } = serde_json::from_slice(&header).map_err(FrameError::Malformed)?;
-    Ok((message, bounded(from, raw, MAX_RAW)?))
-}
-
-fn read_some(from: &mut impl Read, into: &mut [u8]) -> Result<usize, FrameError> {
-    loop {
-        match from.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other.map_err(FrameError::Io),
-        }
-    }
-}
-
-fn exact(from: &mut impl Read, into: &mut [u8]) -> Result<(), FrameError> {
-    from.read_exact(into).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => FrameError::Ended { clean: false },
-        _ => FrameError::Io(error),
-    })
-}
-
-/// Reads `announced` bytes, growing as they arrive: what is announced and never sent costs nothing.
-fn bounded(from: &mut impl Read, announced: u32, allowed: u32) -> Result<Vec<u8>, FrameError> {
-    if announced > allowed {
-        return Err(FrameError::TooLarge { announced, allowed });
-    }
-    let mut bytes = Vec::new();
-    from.take(u64::from(announced)).read_to_end(&mut bytes).map_err(FrameError::Io)?;
-    if bytes.len() < announced as usize {
-        return Err(FrameError::Ended { clean: false });
-    }
-    Ok(bytes)
 }

@@ -10,7 +10,7 @@ use crate::cli::Locking;
 use crate::deployment::{Deployment, chain, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::lock::LockError;
-use crate::fleet::transaction::{Ending, Failed, HostOrder, Listener, Order, Phase};
+use crate::fleet::order::{Ending, Failed, HostOrder, Listener, Order, Phase};
 use crate::fleet::{Member, sort};
 use crate::protocol::{AgentError, Holder, Record, State, StepRun};
 use crate::release::Instance;

@@ -10,7 +10,7 @@ use crate::cli::{Diff, LeaveOut, PlanArgs};
 use crate::context::Context;
 use crate::deployment::{Deployment, failed};
 use crate::error::CommandError;
-use crate::fleet::transaction::HostOrder;
+use crate::fleet::order::HostOrder;
 use crate::fleet::{Member, sort};
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::protocol::{State, Target};

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::deployment::{Deployment, failed};
 use crate::error::{CommandError, Kind};
 use crate::fleet::history::{History, Past};
-use crate::fleet::transaction::HostOrder;
+use crate::fleet::order::HostOrder;
 use crate::fleet::{Member, sort};
 use crate::guard;
 use crate::protocol::{Reply, Request};

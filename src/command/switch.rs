@@ -10,7 +10,7 @@ use crate::cli::{Diff, SwitchArgs};
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::error::CommandError;
-use crate::fleet::transaction::HostOrder;
+use crate::fleet::order::HostOrder;
 use crate::guard;
 use crate::protocol::{State, Wanted};
 use crate::records::Record;

@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod history;
 pub mod lock;
+pub mod order;
 pub mod staging;
 pub mod transaction;
 
@@ -18,7 +19,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use batou_store::Digest;
-use transaction::HostOrder;
+use order::HostOrder;
 
 use crate::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
 use crate::remote::{Dialer, Link, RemoteError, Route};

@@ -1,0 +1,141 @@
+//! What is ordered of a fleet, and how it can end.
+
+use std::collections::BTreeMap;
+
+use batou_store::Digest;
+
+use crate::protocol::{Holder, Record};
+use crate::release::{Causes, Instance, Manifest, manifest_digest};
+use crate::remote::RemoteError;
+
+/// What one host is to get.
+#[derive(Clone, Debug)]
+pub struct HostOrder {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+    /// Its id.
+    pub digest: Digest,
+    /// Why its files are as they are, as JSON.
+    pub causes: Vec<u8>,
+}
+
+impl HostOrder {
+    /// What a host is to get, from its manifest and the causes.
+    pub fn new(manifest: Manifest, causes: &Causes) -> Self {
+        let bytes = manifest.encode();
+        let digest = manifest_digest(&bytes);
+        let causes = serde_json::to_vec(causes).expect("causes are plain data");
+        HostOrder { manifest, bytes, digest, causes }
+    }
+
+    /// What a host says it has; it must be what was asked for.
+    pub(super) fn received(bytes: &[u8], causes: &[u8], asked: Option<Digest>) -> Result<Self, RemoteError> {
+        let digest = manifest_digest(bytes);
+        if asked.is_some_and(|asked| asked != digest) {
+            return Err(RemoteError::Protocol);
+        }
+        let manifest = Manifest::decode(bytes)?;
+        Ok(HostOrder { manifest, bytes: bytes.to_vec(), digest, causes: causes.to_vec() })
+    }
+
+    /// Why the files are as they are; empty where that was not recorded readably.
+    pub fn causes(&self) -> Causes {
+        serde_json::from_slice(&self.causes).unwrap_or_default()
+    }
+}
+
+/// A release to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What the journals will say.
+    pub record: Record,
+    /// Who holds the locks.
+    pub holder: Holder,
+    /// What each host that takes part gets.
+    pub hosts: BTreeMap<String, HostOrder>,
+    /// How many confirmed releases hosts keep.
+    pub keep: u32,
+    /// Hash every file, run every `verify`.
+    pub recheck: bool,
+}
+
+/// In which state a release left a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has the release.
+    Released {
+        /// Its generation there.
+        generation: Option<u64>,
+    },
+    /// It was never switched.
+    Untouched,
+    /// It has what it had before.
+    WentBack {
+        /// What did not work on the way back.
+        problems: Vec<String>,
+    },
+    /// It cannot be asked, or did not go back in time.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Ending {
+    /// The word for people and programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Ending::Released { .. } => "released",
+            Ending::Untouched => "unchanged",
+            Ending::WentBack { .. } => "rolled back",
+            Ending::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+/// What went wrong, and what became of the hosts.
+#[derive(Debug)]
+pub struct Failed {
+    /// What was being done.
+    pub phase: Phase,
+    /// The hosts, or host and component, that failed.
+    pub failures: Vec<(String, RemoteError)>,
+    /// The state of every host that takes part.
+    pub endings: BTreeMap<String, Ending>,
+}
+
+/// The parts of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// `current` is renamed everywhere.
+    Switch,
+    /// Steps are run.
+    Activate,
+    /// The hosts make it final.
+    Commit,
+}
+
+impl Phase {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Switch => "switching",
+            Phase::Activate => "activation",
+            Phase::Commit => "confirmation",
+        }
+    }
+}
+
+/// Hears of a release's progress.
+pub trait Listener {
+    /// A part of the release begins, with this many hosts or components.
+    fn phase(&self, _phase: Phase, _count: usize) {}
+    /// A component has converged, and these steps were run.
+    fn activated(&self, _instance: &Instance, _ran: &[String]) {}
+    /// Output of a step.
+    fn output(&self, _instance: &Instance, _bytes: &[u8]) {}
+    /// Something failed, and all switched hosts go back.
+    fn going_back(&self, _reason: &str) {}
+}

@@ -1,0 +1,107 @@
+//! Frames: how a message and the raw bytes with it travel. Both lengths are bounded before anything is allocated.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_HEADER, MAX_RAW};
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<M> {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    raw: u32,
+    message: M,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(raw: &u32) -> bool {
+    *raw == 0
+}
+
+/// Why a frame cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The other end is gone: between two frames where `clean`.
+    #[error("the connection ended{}", if *clean { "" } else { " in the middle of a message" })]
+    Ended {
+        /// Nothing of a frame had arrived.
+        clean: bool,
+    },
+    /// A length over the bounds.
+    #[error("a message announces {announced} bytes, and {allowed} are allowed")]
+    TooLarge {
+        /// What the frame says.
+        announced: u32,
+        /// The bound.
+        allowed: u32,
+    },
+    /// A header that is no known message.
+    #[error("a message is malformed")]
+    Malformed(#[source] serde_json::Error),
+    /// The connection failed.
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
+}
+
+/// One frame in its transport form.
+///
+/// # Panics
+/// Never: messages are plain data. Raw parts and headers over the bounds are cut off by the callers' own limits.
+pub fn encode<M: Serialize>(message: &M, raw: &[u8]) -> Vec<u8> {
+    let envelope = Envelope { raw: u32::try_from(raw.len()).expect("raw parts are bounded"), message };
+    let header = serde_json::to_vec(&envelope).expect("messages are plain data");
+    let mut frame = Vec::with_capacity(4 + header.len() + raw.len());
+    frame.extend(u32::try_from(header.len()).expect("headers are bounded").to_be_bytes());
+    frame.extend(header);
+    frame.extend(raw);
+    frame
+}
+
+/// Writes one frame and flushes.
+pub fn write_frame<M: Serialize>(to: &mut impl Write, message: &M, raw: &[u8]) -> io::Result<()> {
+    to.write_all(&encode(message, raw))?;
+    to.flush()
+}
+
+/// Reads one frame.
+pub fn read_frame<M: DeserializeOwned>(from: &mut impl Read) -> Result<(M, Vec<u8>), FrameError> {
+    let mut length = [0; 4];
+    let first = read_some(from, &mut length)?;
+    if first == 0 {
+        return Err(FrameError::Ended { clean: true });
+    }
+    exact(from, &mut length[first..])?;
+    let header = bounded(from, u32::from_be_bytes(length), MAX_HEADER)?;
+    let Envelope { raw, message } = serde_json::from_slice(&header).map_err(FrameError::Malformed)?;
+    Ok((message, bounded(from, raw, MAX_RAW)?))
+}
+
+fn read_some(from: &mut impl Read, into: &mut [u8]) -> Result<usize, FrameError> {
+    loop {
+        match from.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other.map_err(FrameError::Io),
+        }
+    }
+}
+
+fn exact(from: &mut impl Read, into: &mut [u8]) -> Result<(), FrameError> {
+    from.read_exact(into).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => FrameError::Ended { clean: false },
+        _ => FrameError::Io(error),
+    })
+}
+
+/// Reads `announced` bytes, growing as they arrive: what is announced and never sent costs nothing.
+fn bounded(from: &mut impl Read, announced: u32, allowed: u32) -> Result<Vec<u8>, FrameError> {
+    if announced > allowed {
+        return Err(FrameError::TooLarge { announced, allowed });
+    }
+    let mut bytes = Vec::new();
+    from.take(u64::from(announced)).read_to_end(&mut bytes).map_err(FrameError::Io)?;
+    if bytes.len() < announced as usize {
+        return Err(FrameError::Ended { clean: false });
+    }
+    Ok(bytes)
+}

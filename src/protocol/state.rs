@@ -1,0 +1,110 @@
+//! What hosts tell of themselves: their state, and their journal.
+
+use batou_store::{ArtifactId, Digest};
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+
+/// What an agent knows of its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The agent's user.
+    pub user: String,
+    /// The current release, if there is one.
+    pub current: Option<Current>,
+    /// The release last confirmed, if there is one.
+    pub confirmed: Option<Record>,
+    /// The newest sequence in the journal; 0 for none.
+    pub newest_sequence: u64,
+    /// The current generation is the wanted manifest, whole and with nothing left to converge.
+    pub settled: bool,
+    /// An intent without a commit: a release is under way, or was interrupted.
+    pub unfinished: bool,
+    /// Wanted artifacts that are not here.
+    pub missing: Vec<ArtifactId>,
+    /// What the target directory is.
+    pub target: Target,
+    /// Free bytes on the target directory's filesystem.
+    pub free: u64,
+    /// Under the lock: what had to be put right first (an interrupted release taken back), each a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<String>,
+}
+
+/// The current generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    /// Its number on this host.
+    pub generation: u64,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// The project that made it.
+    pub project: String,
+    /// The environment that made it.
+    pub environment: String,
+    /// When it was confirmed, RFC 3339 UTC.
+    pub since: Option<String>,
+}
+
+/// What the target directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// It is there and ours to write, or can be made.
+    Ready,
+    /// It is absent, and this user may not make it.
+    Absent,
+    /// It is there, and this user may not write to it.
+    Forbidden,
+}
+
+/// How a release ended on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is, or was, in force.
+    Confirmed,
+    /// It was taken back.
+    WentBack,
+    /// Its agent ended before it was confirmed; it was taken back by the next one.
+    Interrupted,
+}
+
+/// One line of a host's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// The release.
+    #[serde(flatten)]
+    pub record: Record,
+    /// When it ended, RFC 3339 UTC.
+    pub when: String,
+    /// The generation before.
+    pub from: Option<u64>,
+    /// The generation that was switched to.
+    pub to: Option<u64>,
+    /// The manifest that was switched to.
+    pub manifest: Digest,
+    /// How it ended.
+    pub result: Outcome,
+    /// What failed, where it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was run, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepRun>,
+}
+
+/// One run of a step's command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRun {
+    /// The component.
+    pub component: String,
+    /// The step's name.
+    pub step: String,
+    /// Which of its commands: `verify`, `update` or `revert`.
+    pub command: String,
+    /// The exit status, or 128 and the signal's number; absent where it ran out of time or could not be started.
+    pub status: Option<i32>,
+    /// The end of what it printed, at most 16 KiB.
+    pub output: String,
+}

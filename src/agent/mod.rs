@@ -4,9 +4,9 @@
 //! that changes anything on the host, in an order that is the same each time: so whatever interrupts it, what is on
 //! the disk is one of the states that the next agent knows how to go on from.
 //!
-//! The order of a switch is that of the modules: [`state`] tells what is there, [`transfer`] brings objects,
-//! [`switch`] writes the intent and moves `current`, [`step`] converges the components, and the line that [`journal`]
-//! then gets is the commit. Everything before that line is taken back by [`goback`], be it on the controller's order,
+//! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects,
+//! `switch` writes the intent and moves `current`, `step` converges the components, and the line that `journal`
+//! then gets is the commit. Everything before that line is taken back by `goback`, be it on the controller's order,
 //! because the connection ended or fell silent, or because the next agent finds an intent without such a line.
 
 mod activated;

@@ -1,6 +1,7 @@
 //! A component of the project, loaded once however many hosts have it: its declaration, the files beside it, and its
 //! templates.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
@@ -10,26 +11,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::{Environment, Error, ErrorKind};
 
-use crate::cause;
+use crate::cause::{self, Causes};
 use crate::definition::{self, Definition};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::file;
+use crate::file::{self, Reader};
+use crate::interface::{self, Interface};
 use crate::project::Project;
-use crate::source::{At, Source};
+use crate::raw::{self, Caller};
+use crate::source::{At, Source, Text};
 
 /// Templates larger than this are refused: what is this large is no configuration.
 const LARGEST_TEMPLATE: u64 = 16 * 1024 * 1024;
 
-/// A loaded component.
+/// A loaded component. One of code has a definition for each host, which its code makes.
 pub(crate) struct Component {
     pub(crate) name: String,
-    /// `components/NAME`, relative to the project.
+    /// The folder of its declaration, relative to the project.
     pub(crate) folder: PathBuf,
+    pub(crate) interface: Arc<Interface>,
     pub(crate) definition: Definition,
     /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
-    pub(crate) engine: Environment<'static>,
+    pub(crate) engine: Arc<Environment<'static>>,
     pub(crate) files: Vec<crate::sources::Loaded>,
-    templates: Arc<Templates>,
+    pub(crate) templates: Arc<Templates>,
+    /// What makes its definition, where that is code.
+    pub(crate) code: Option<()>,
+    /// What its code used to decide what it declares: the causes of every file that is made by it.
+    pub(crate) causes: Causes,
 }
 
 impl Component {
@@ -44,7 +52,7 @@ impl Component {
     }
 }
 
-/// Loads a component; `None` if it cannot be used.
+/// Loads a component.toml; `None` if it cannot be used.
 pub(crate) fn load(
     project: &Project,
     name: &str,
@@ -54,21 +62,23 @@ pub(crate) fn load(
     let folder = Path::new("components").join(name);
     let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
     let mut own = Problems::default();
-    let definition = definition::check(&table, &at, &mut own);
-    let templates = Arc::new(Templates {
-        root: project.root.clone(),
-        folder: folder.clone(),
-        read: Mutex::default(),
-        folders: Mutex::default(),
-    });
-    let files = crate::sources::load(&folder, &definition, &templates, &mut own);
+    let mut reader = Reader::new(&table, &at, "component.toml", &mut own);
+    let interface = Arc::new(interface::read(&mut reader));
+    let items = raw::items(&mut reader, &folder);
+    definition::later(&mut reader);
+    reader.finish();
+    let definition = definition::check(&items, &mut own);
+    let templates = Templates::new(project, folder.clone());
+    let files = crate::sources::load(&definition, &templates, &mut own);
     let failed = own.has_errors();
     problems.extend(own);
     if failed {
         return None;
     }
-    let engine = templates.attach(engine.clone());
-    Some(Component { name: name.to_owned(), folder, definition, engine, files, templates })
+    let engine = Arc::new(templates.attach(engine.clone()));
+    let causes = Causes::new();
+    let name = name.to_owned();
+    Some(Component { name, folder, interface, definition, engine, files, templates, code: None, causes })
 }
 
 /// Says that a component does not exist.
@@ -111,6 +121,7 @@ pub(crate) struct Known {
     pub(crate) source: Arc<Source>,
     pub(crate) digest: String,
     pub(crate) executable: bool,
+    inline: bool,
 }
 
 /// Why a template cannot be read.
@@ -133,6 +144,25 @@ pub(crate) enum ReadError {
 }
 
 impl Templates {
+    /// Those of a folder of the project.
+    pub(crate) fn new(project: &Project, folder: PathBuf) -> Arc<Templates> {
+        let root = project.root.clone();
+        Arc::new(Templates { root, folder, read: Mutex::default(), folders: Mutex::default() })
+    }
+
+    /// The name of a template that a caller means: one below another folder than the component's begins with `//`.
+    pub(crate) fn name(&self, by: &Caller, source: &str) -> String {
+        if source.starts_with("//") || by.folder == self.folder {
+            return source.to_owned();
+        }
+        format!("//{}/{source}", by.folder.display())
+    }
+
+    /// The path of a template from the project's root.
+    pub(crate) fn relative(&self, name: &str) -> PathBuf {
+        name.strip_prefix("//").map_or_else(|| self.folder.join(name), PathBuf::from)
+    }
+
     /// A template by its path below the component's folder.
     pub(crate) fn get(&self, name: &str) -> Result<Known, ReadError> {
         if let Some(known) = self.known(name) {
@@ -143,11 +173,18 @@ impl Templates {
         Ok(read.entry(name.to_owned()).or_insert(known).clone())
     }
 
-    /// A template written in component.toml, under a name that no file has.
-    pub(crate) fn add_inline(&self, name: &str, text: &str) {
-        let source = Source::new(self.folder.join("component.toml"), text);
-        let known = Known { digest: cause::digest(text.as_bytes()), source, executable: false };
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
+    /// A template written in a declaration, under a name that no file has.
+    pub(crate) fn add_inline(&self, by: &Caller, text: &Text) -> String {
+        let hex = blake3::hash(text.value.as_bytes()).to_hex();
+        let name = self.name(by, &format!("#{hex}"));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.entry(name.clone()).or_insert_with(|| Known {
+            source: Source::new(text.at.source.path(), text.value.as_str()),
+            digest: cause::digest(text.value.as_bytes()),
+            executable: false,
+            inline: true,
+        });
+        name
     }
 
     fn known(&self, name: &str) -> Option<Known> {
@@ -156,10 +193,13 @@ impl Templates {
 
     /// Where a file below the component's folder really is. A folder is resolved once for all files in it.
     pub(crate) fn locate(&self, name: &str) -> Result<(PathBuf, Metadata), ReadError> {
-        if !Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
+        if !Path::new(name.strip_prefix("//").unwrap_or(name))
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)))
+        {
             return Err(ReadError::Elsewhere(name.to_owned()));
         }
-        let relative = self.folder.join(name);
+        let relative = self.relative(name);
         let folder = self.real_folder(relative.parent().unwrap_or(&self.folder))?;
         let Some(std::path::Component::Normal(last)) = relative.components().next_back() else {
             return Err(ReadError::Outside(relative));
@@ -185,7 +225,7 @@ impl Templates {
     }
 
     fn read(&self, name: &str) -> Result<Known, ReadError> {
-        let relative = self.folder.join(name);
+        let relative = self.relative(name);
         let (path, meta) = self.locate(name)?;
         if !meta.is_file() {
             return Err(ReadError::NotAFile(relative));
@@ -201,27 +241,24 @@ impl Templates {
             ReadError::NotUtf8 { path: relative.clone(), line }
         })?;
         let executable = meta.permissions().mode() & 0o100 != 0;
-        Ok(Known { source: Source::new(relative, text), digest, executable })
+        Ok(Known { source: Source::new(relative, text), digest, executable, inline: false })
     }
 
     fn cause(&self, name: &str, known: &Known) -> (String, String) {
-        let path = if name.starts_with("component.toml#") {
-            known.source.path().to_owned()
-        } else {
-            self.folder.join(name)
-        };
+        let path = if known.inline { known.source.path().to_owned() } else { self.relative(name) };
         (format!("file {}", path.display()), known.digest.clone())
     }
 
     /// Lets an engine find these templates, and note which ones a template includes.
-    fn attach(self: &Arc<Self>, mut engine: Environment<'static>) -> Environment<'static> {
+    pub(crate) fn attach(self: &Arc<Self>, mut engine: Environment<'static>) -> Environment<'static> {
         let including = Arc::clone(self);
-        engine.set_path_join_callback(move |name, _| {
-            if let Ok(known) = including.get(name) {
-                let (name, digest) = including.cause(name, &known);
+        engine.set_path_join_callback(move |name, parent| {
+            let name = joined(name, parent);
+            if let Ok(known) = including.get(&name) {
+                let (name, digest) = including.cause(&name, &known);
                 cause::record(name, digest);
             }
-            name.into()
+            name
         });
         let loading = Arc::clone(self);
         engine.set_loader(move |name| match loading.get(name) {
@@ -231,6 +268,17 @@ impl Templates {
         });
         engine.set_auto_reload(false);
         engine
+    }
+}
+
+/// The name of a template that another one includes: relative to the component, or, in a template whose own name begins
+/// with `//`, relative to that one's folder.
+fn joined<'s>(name: &'s str, parent: &str) -> Cow<'s, str> {
+    match parent.rsplit_once('/') {
+        Some((folder, _)) if parent.starts_with("//") && !name.starts_with("//") => {
+            Cow::Owned(format!("{folder}/{name}"))
+        }
+        _ => Cow::Borrowed(name),
     }
 }
 

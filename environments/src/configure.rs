@@ -19,9 +19,45 @@ pub(crate) struct Provider {
     pub(crate) provide: usize,
 }
 
+/// Who provides which key.
+#[derive(Debug, Default)]
+pub(crate) struct Offers(BTreeMap<String, Vec<Provider>>);
+
+impl Offers {
+    fn new(model: &Model) -> Offers {
+        let mut offers: BTreeMap<String, Vec<Provider>> = BTreeMap::new();
+        for (instance, placed) in model.instances.iter().enumerate() {
+            for (provide, declared) in placed.component.definition.provides.iter().enumerate() {
+                let provider = Provider { instance, provide };
+                match offers.get_mut(&declared.key.value) {
+                    Some(providers) => providers.push(provider),
+                    None => drop(offers.insert(declared.key.value.clone(), vec![provider])),
+                }
+            }
+        }
+        Offers(offers)
+    }
+
+    /// Who provides a key, on one host or on all, by host, component and declaration.
+    pub(crate) fn of(&self, model: &Model, key: &str, host: Option<&str>) -> &[Provider] {
+        let all = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        let Some(host) = host else { return all };
+        // Instances are in the order of hosts.
+        let name = |provider: &Provider| model.host(provider.instance).name.as_str();
+        let start = all.partition_point(|provider| name(provider) < host);
+        let end = start + all[start..].partition_point(|provider| name(provider) == host);
+        &all[start..end]
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
 /// The matched requirements of a model.
 #[derive(Debug)]
 pub(crate) struct Connections {
+    pub(crate) offers: Offers,
     /// By instance and requirement: the providers, by host, component and declaration.
     pub(crate) providers: Vec<Vec<Vec<Provider>>>,
     /// All instances, what is needed first; ties by host and component.
@@ -32,12 +68,7 @@ pub(crate) struct Connections {
 
 /// Matches every requirement, and reports those without a provider, with too many, and circles.
 pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
-    let mut offered: BTreeMap<&str, Vec<Provider>> = BTreeMap::new();
-    for (instance, placed) in model.instances.iter().enumerate() {
-        for (provide, declared) in placed.component.definition.provides.iter().enumerate() {
-            offered.entry(&declared.key.value).or_default().push(Provider { instance, provide });
-        }
-    }
+    let offers = Offers::new(model);
     let mut used = BTreeSet::new();
     let mut graph = Graph::new(model.instances.len());
     let mut providers = Vec::with_capacity(model.instances.len());
@@ -46,7 +77,7 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
         let matched: Vec<Vec<Provider>> = requires
             .iter()
             .map(|require| {
-                let found = matching(model, instance, require, &offered, problems);
+                let found = matching(model, instance, require, &offers, problems);
                 used.extend(found.iter().copied());
                 graph.add(instance, require, &found);
                 found
@@ -55,20 +86,19 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
         providers.push(matched);
     }
     if model.complete {
-        report_unused(model, &offered, &used, problems);
+        report_unused(model, &offers, &used, problems);
     }
     let order = graph.order(model, problems);
-    Connections { providers, order, before: graph.before }
+    Connections { offers, providers, order, before: graph.before }
 }
 
 fn matching(
     model: &Model,
     instance: usize,
     require: &Require,
-    offered: &BTreeMap<&str, Vec<Provider>>,
+    offers: &Offers,
     problems: &mut Problems,
 ) -> Vec<Provider> {
-    let all = offered.get(require.key.value.as_str()).map(Vec::as_slice).unwrap_or_default();
     let wanted_host = match &require.host {
         None => None,
         Some(text) if text.value == "same" => Some(model.host(instance).name.clone()),
@@ -83,15 +113,9 @@ fn matching(
             Some(name)
         }
     };
-    let found: Vec<Provider> = all
-        .iter()
-        .filter(|provider| {
-            wanted_host.as_ref().is_none_or(|host| model.host(provider.instance).name == *host)
-        })
-        .copied()
-        .collect();
+    let found = offers.of(model, &require.key.value, wanted_host.as_deref()).to_vec();
     if found.is_empty() && require.strict && model.complete {
-        let own = unsatisfied(require, wanted_host.as_deref(), offered).about(model.subject(instance));
+        let own = unsatisfied(require, wanted_host.as_deref(), offers).about(model.subject(instance));
         problems.push(own);
     }
     if require.one && found.len() > 1 {
@@ -107,7 +131,7 @@ fn matching(
     found
 }
 
-fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, Vec<Provider>>) -> Diagnostic {
+fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagnostic {
     let key = &require.key.value;
     let same = require.host.as_ref().is_some_and(|text| text.value == "same");
     let message = match host {
@@ -115,7 +139,7 @@ fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, V
         Some(host) => format!("nobody on the host `{host}` provides `{key}`"),
         None => format!("nobody provides `{key}`"),
     };
-    let others = offered.keys().copied().filter(|known| known != key);
+    let others = offers.keys().filter(|known| known != key);
     let help = match nearest(key, others) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "place a component that provides it on a host; `strict = false` allows none".to_owned(),
@@ -123,13 +147,8 @@ fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, V
     Diagnostic::error(message).at(&require.key.at).help(help)
 }
 
-fn report_unused(
-    model: &Model,
-    offered: &BTreeMap<&str, Vec<Provider>>,
-    used: &BTreeSet<Provider>,
-    problems: &mut Problems,
-) {
-    for provider in offered.values().flatten().filter(|provider| !used.contains(provider)) {
+fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, problems: &mut Problems) {
+    for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
         let key = &model.instances[provider.instance].component.definition.provides[provider.provide].key;
         let message = format!("nobody requires `{}`", key.value);
         let subject = model.subject(provider.instance);

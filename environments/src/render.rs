@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::cause::{self, Causes};
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
@@ -156,7 +157,7 @@ impl<'a> InstanceRender<'a> {
         let mut instance = InstanceRender::new(world, index, Some(artifact));
         let declared = &instance.component.definition.steps;
         let steps: Vec<Option<Step>> =
-            declared.iter().map(|step| step.render(|text| instance.text(text))).collect();
+            declared.iter().map(|(step, by)| step.render(|text| instance.text(text, by))).collect();
         match steps.into_iter().collect() {
             Some(steps) => Ok(steps),
             None => Err(instance.problems),
@@ -170,7 +171,7 @@ impl<'a> InstanceRender<'a> {
 
     fn add_symlinks(&mut self) {
         for symlink in &self.component.definition.symlinks {
-            let (target, used) = cause::collect(|| self.target(&symlink.to));
+            let (target, used) = cause::collect(|| self.target(&symlink.to, &symlink.by));
             self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used);
         }
     }
@@ -199,8 +200,10 @@ impl<'a> InstanceRender<'a> {
                 self.own_cause(name);
                 Content::Bytes(self.component.source(name)?.text().as_bytes().to_vec())
             }
-            Body::Template(name) => Content::Bytes(self.template(compiled?, name, None)?),
-            Body::Inline(name, text) => Content::Bytes(self.template(compiled?, name, Some(text))?),
+            Body::Template(name) | Body::Inline(name, _) => {
+                self.own_cause(name);
+                Content::Bytes(self.template(compiled?, name, file)?)
+            }
         };
         Some(Entry::File { content, mode: file.mode })
     }
@@ -211,18 +214,22 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(&mut self, compiled: &Compiled<'_>, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
-        self.own_cause(name);
-        match compiled.as_ref().map(|template| template::render(template, &self.scope)) {
-            Ok(Ok(bytes)) => return Some(bytes),
-            Ok(Err(error)) => self.explain(&error, name, inline),
-            Err(error) => self.explain(error, name, inline),
-        }
+    fn template(&mut self, compiled: &Compiled<'_>, name: &str, file: &Loaded) -> Option<Vec<u8>> {
+        let inline = file.body.inline();
+        let scope = Scope::with(&self.scope, file.by.variables.as_ref());
+        let error = match compiled {
+            Ok(template) => match template::render(template, &scope) {
+                Ok(bytes) => return Some(bytes),
+                Err(error) => &{ error },
+            },
+            Err(error) => error,
+        };
+        self.explain(error, (name, inline), &scope);
         None
     }
 
     /// Reports an error of the engine.
-    fn explain(&mut self, error: &Error, name: &str, inline: Option<&Text>) {
+    fn explain(&mut self, error: &Error, (name, inline): (&str, Option<&Text>), scope: &Value) {
         let line = error.line();
         let place = |template: Option<&str>, part: Option<Range<usize>>| match (inline, template) {
             (Some(text), template) if template.is_none_or(|template| template == name) => match part {
@@ -231,7 +238,7 @@ impl<'a> InstanceRender<'a> {
             },
             (_, template) => self.place(template.unwrap_or(name), part, line),
         };
-        if let Some(diagnostic) = template::explain(error, &self.scope, place) {
+        if let Some(diagnostic) = template::explain(error, scope, place) {
             self.report(*diagnostic);
         }
     }
@@ -241,15 +248,19 @@ impl<'a> InstanceRender<'a> {
         match self.component.source(template) {
             Some(source) => template::place_in(&source, part, line),
             None => template::place_in(
-                &crate::source::Source::new(self.component.folder.join(template), ""),
+                &crate::source::Source::new(self.component.templates.relative(template), ""),
                 None,
                 None,
             ),
         }
     }
 
-    fn text(&mut self, text: &Text) -> Option<String> {
-        match template::evaluate(&self.component.engine, &text.value, &text.at, &self.scope) {
+    fn text(&mut self, text: &Text, by: &Caller) -> Option<String> {
+        if text.literal {
+            return self.without_nul(text.value.clone(), text);
+        }
+        let scope = Scope::with(&self.scope, by.variables.as_ref());
+        match template::evaluate(&self.component.engine, &text.value, &text.at, &scope) {
             Ok(value) => self.without_nul(value.to_string(), text),
             Err(mistake) => {
                 if let Some(diagnostic) = mistake {
@@ -269,8 +280,8 @@ impl<'a> InstanceRender<'a> {
         Some(value)
     }
 
-    fn target(&mut self, text: &Text) -> Option<String> {
-        let target = self.text(text)?;
+    fn target(&mut self, text: &Text, by: &Caller) -> Option<String> {
+        let target = self.text(text, by)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =
                 "a symlink's target must be a path of at most 4,095 bytes without control characters";

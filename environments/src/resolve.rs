@@ -69,7 +69,7 @@ pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mu
                 instances.push(Instance {
                     host: index,
                     component: Arc::clone(component),
-                    features: usage.features.clone(),
+                    features: component.interface.features_of(usage, problems),
                     ignored: usage.ignored || entry.host.ignored,
                     overrides: environment.overrides.of(&usage.name, &entry.host.name, problems),
                 });
@@ -117,7 +117,7 @@ fn check_overrides(
 ) {
     for (name, overrides) in environment.overrides.components() {
         let Some(component) = components.get(name) else { continue };
-        let declared = &component.definition.attributes;
+        let declared = &component.interface.attributes;
         for (attribute, places) in overrides.names() {
             if declared.contains_key(attribute) {
                 continue;

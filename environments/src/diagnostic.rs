@@ -210,9 +210,8 @@ impl miette::Diagnostic for Diagnostic {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         let affects = (!self.subject.is_empty()).then(|| format!("affects: {}", self.subject.join(", ")));
         let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
-        let calls = elsewhere.map(|call| {
-            format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column)
-        });
+        let calls = elsewhere
+            .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
         let lines: Vec<String> = self
             .help
             .iter()
@@ -233,8 +232,8 @@ impl miette::Diagnostic for Diagnostic {
         let shown = self.location.as_ref()?.miette.as_ref()?;
         let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span));
         let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.miette.as_ref());
-        let called =
-            calls.map(|call| miette::LabeledSpan::new_with_span(Some("called from here".to_owned()), call.span));
+        let called = calls
+            .map(|call| miette::LabeledSpan::new_with_span(Some("called from here".to_owned()), call.span));
         Some(Box::new(here.chain(called)))
     }
 }
@@ -317,6 +316,12 @@ impl Problems {
         let failed = self.has_errors();
         let sorted = unique(self.0);
         if failed { Err(Diagnostics(sorted)) } else { Ok(sorted) }
+    }
+}
+
+impl FromIterator<Diagnostic> for Problems {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Problems {
+        Problems(diagnostics.into_iter().collect())
     }
 }
 

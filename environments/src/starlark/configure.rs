@@ -44,7 +44,8 @@ pub(crate) fn run<'v>(
             Some(Platform::Function(function)) => call(frame, function, this, eval)?,
             Some(Platform::Definition(kind)) => {
                 let of = Of::Definition(Arc::clone(kind));
-                let part = Frame::new(&frame.session, of, frame.name.clone(), &frame.at, frame.arguments_for(kind));
+                let arguments = frame.arguments_for(kind)?;
+                let part = Frame::new(&frame.session, of, frame.name.clone(), &frame.at, arguments);
                 run(&part, Some(frame), eval)?;
             }
             None => {}

@@ -55,16 +55,21 @@ impl<'v> Walk<'_, 'v> {
             return self.dict(&dict);
         }
         if let Some(fields) = StructRef::from_value(value) {
-            let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect();
             return self.fields(fields);
         }
         if let Some(record) = Record::from_value(value) {
-            let fields: Vec<_> = record.iter().map(|(name, value)| (name.to_owned(), value.to_value())).collect();
+            let fields: Vec<_> =
+                record.iter().map(|(name, value)| (name.to_owned(), value.to_value())).collect();
             return self.fields(fields);
         }
         if EnumValue::from_value(value).is_some() {
             let inner = value.get_attr("value", self.heap).ok().flatten();
-            return inner.map_or_else(|| Err(self.refused(value)), |inner| self.data(inner));
+            return match inner {
+                Some(inner) => self.data(inner),
+                None => Err(self.refused(value)),
+            };
         }
         if value.get_type() == "range" || SetRef::unpack_value_opt(value).is_some() {
             let items = value.iterate(self.heap).map_err(|_| self.refused(value))?;

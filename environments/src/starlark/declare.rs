@@ -88,17 +88,17 @@ impl Call<'_> {
         let one = [given];
         let items = ListRef::from_value(given).map_or(one.as_slice(), |list| list.content());
         let mut texts: Vec<Node> = Vec::new();
-        let mut add = |text: String| texts.push(Node { data: file::Data::String(text), at: at.clone() });
+        let text = |text: String| Node { data: file::Data::String(text), at: at.clone() };
         for item in items {
             if let Some(part) = item.downcast_ref::<Part>() {
-                part.frame().files().into_iter().for_each(&mut add);
+                texts.extend(part.frame().files().into_iter().map(text));
             } else if let Some(handle) = item.downcast_ref::<Handle>() {
                 if handle.kind == Kind::Step {
                     let message = format!("a step triggers no other one, and `{}` is a step", handle.name);
                     let help = "name the files, sub-components or resources that both depend on";
                     return Err(Stop::mistake(message).help(help));
                 }
-                add(handle.name.clone());
+                texts.push(text(handle.name.clone()));
             } else {
                 texts.push(node::node(*item, "triggers", at, heap)?);
             }

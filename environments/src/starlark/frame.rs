@@ -203,6 +203,25 @@ impl Frame {
         Scope::with(&self.session.scope, self.caller(variables).variables.as_ref())
     }
 
+    /// What a definition for a platform takes over: the attributes that both have.
+    pub(crate) fn arguments_for(self: &Arc<Self>, kind: &Kind) -> Result<BTreeMap<String, Data>, Stop> {
+        let mut arguments = BTreeMap::new();
+        for name in kind.attributes.keys() {
+            if let Some(value) = self.attribute(name) {
+                arguments.insert(name.clone(), value?);
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// Where its code stands.
+    pub(crate) fn code_at(&self) -> At {
+        match &self.of {
+            Of::Component { .. } => self.at.clone(),
+            Of::Definition(kind) => kind.at.clone(),
+        }
+    }
+
     /// The names of its attributes.
     pub(crate) fn attribute_names(&self) -> Vec<String> {
         match self.kind() {

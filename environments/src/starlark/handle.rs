@@ -48,9 +48,11 @@ fn methods(builder: &mut MethodsBuilder) {
     #[starlark(attribute)]
     fn path(this: &Handle) -> starlark::Result<String> {
         match this.kind {
-            Kind::Step => Err(crate::starlark::stop::Stop::mistake(format!("the step `{}` has no path", this.name))
-                .help("a step has a `name`")
-                .into()),
+            Kind::Step => {
+                Err(crate::starlark::stop::Stop::mistake(format!("the step `{}` has no path", this.name))
+                    .help("a step has a `name`")
+                    .into())
+            }
             _ => Ok(this.text()),
         }
     }
@@ -62,7 +64,7 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 }
 
-static METHODS: MethodsStatic = MethodsStatic::new("batou::handle", methods);
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::handle", methods);
 
 #[starlark_value(type = "handle")]
 impl<'v> StarlarkValue<'v> for Handle {

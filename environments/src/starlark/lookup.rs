@@ -97,7 +97,7 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 }
 
-static METHODS: MethodsStatic = MethodsStatic::new("batou::namespace", methods);
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::namespace", methods);
 
 #[starlark_value(type = "namespace")]
 impl<'v> StarlarkValue<'v> for Lookup {

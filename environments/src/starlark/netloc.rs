@@ -118,7 +118,7 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 }
 
-static METHODS: MethodsStatic = MethodsStatic::new("batou::address", methods);
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::address", methods);
 
 #[starlark_value(type = "address")]
 impl<'v> StarlarkValue<'v> for Netloc {

@@ -17,7 +17,7 @@ use starlark::{starlark_module, starlark_simple_value};
 use crate::raw::Kind as ItemKind;
 use crate::starlark::configure;
 use crate::starlark::convert;
-use crate::starlark::declare::{self, Call};
+use crate::starlark::declare::Call;
 use crate::starlark::frame::{Frame, Of, Offered, Stage};
 use crate::starlark::handle::Handle;
 use crate::starlark::lookup::Lookup;
@@ -80,7 +80,8 @@ impl Part {
             return Ok(&self.frame);
         }
         let message = format!("{what}() of `{}` is called outside of its `configure`", self.frame.shown());
-        Err(Stop::mistake(message).help("declare it in the `configure` of its definition, or on the component that adds it"))
+        Err(Stop::mistake(message)
+            .help("declare it in the `configure` of its definition, or on the component that adds it"))
     }
 
     fn call(&self, name: &str, eval: &Evaluator<'_, '_, '_>) -> Result<Call<'_>, Stop> {

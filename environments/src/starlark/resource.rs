@@ -1,10 +1,9 @@
 //! `c.provide`, `c.require` and `c.require_one`.
 
 use minijinja::value::Value as Data;
-use starlark::values::{Heap, Value, ValueLike};
+use starlark::values::{Heap, Value};
 
 use crate::file::{self, Member, Node, Table};
-use crate::host::normalise;
 use crate::raw::{Item, Kind};
 use crate::source::At;
 use crate::starlark::convert;
@@ -50,11 +49,6 @@ pub(crate) fn require<'v>(
     let host = wanted.host.filter(|host| !host.is_none());
     let host = host.map(|host| host_name(host).map_err(|stop| stop.at(&host_at))).transpose()?;
     push(call, Kind::Require, table(call, wanted, host.as_deref(), &host_at));
-    let domain = session.world.model.environment.checked.settings.host_domain.as_deref();
-    let host = host.map(|host| match host.as_str() {
-        "same" => session.world.model.host(session.index).name.clone(),
-        name => normalise(name, domain),
-    });
     let query = Query { key: wanted.key.to_owned(), host };
     let found = session.world.ask(session.index, &query);
     if found.is_empty() && wanted.strict {
@@ -67,7 +61,7 @@ pub(crate) fn require<'v>(
         // Who they are is said where requirements are matched.
         return Err(Stop::Waiting);
     }
-    let mut values: Vec<Data> = found.into_iter().map(|found| found.value).collect();
+    let mut values: Vec<Data> = found.iter().map(|found| found.value.clone()).collect();
     if let Some(field) = wanted.sort.filter(|sort| !sort.is_none()) {
         sort(&mut values, field, wanted.key).map_err(|stop| stop.at(&call.site.value("sort")))?;
     }
@@ -83,7 +77,8 @@ fn host_name(host: Value<'_>) -> Result<String, Stop> {
         return Ok(host.to_str());
     }
     let message = format!("`host` must be a host's name, not `{}`", host.get_type());
-    Err(Stop::mistake(message).help("write host = \"same\", host = \"web01\", or name one of c.environment.hosts"))
+    Err(Stop::mistake(message)
+        .help("write host = \"same\", host = \"web01\", or name one of c.environment.hosts"))
 }
 
 fn table(call: &Call<'_>, wanted: &Wanted<'_, '_>, host: Option<&str>, host_at: &At) -> Table {

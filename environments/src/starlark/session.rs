@@ -4,17 +4,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::Value as Data;
-use starlark::any::ProvidesStaticType;
 
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::raw::Item;
 use crate::scope::Scope;
+use crate::source::At;
 use crate::starlark::declared::Declared;
 use crate::starlark::frame::Frame;
 use crate::starlark::program::Program;
 use crate::starlark::sources::Sources;
 use crate::starlark::stop::Stop;
-use crate::source::At;
 use crate::template;
 use crate::world::World;
 
@@ -28,7 +27,6 @@ pub(crate) enum Mode {
 }
 
 /// See the module.
-#[derive(ProvidesStaticType)]
 pub(crate) struct Session {
     pub(crate) program: Arc<Program>,
     pub(crate) world: Arc<World>,
@@ -141,7 +139,7 @@ impl Session {
 impl Session {
     /// The names of the component's attributes.
     pub(crate) fn attribute_names(&self) -> Vec<String> {
-        self.world.instance(self.index).component.definition.attributes.keys().cloned().collect()
+        self.world.instance(self.index).component.interface.attributes.keys().cloned().collect()
     }
 
     /// What the component itself has under a name: `path`, `state` or `features`.
@@ -156,5 +154,12 @@ impl Session {
             Some(diagnostic) => Stop::Diagnosed(diagnostic),
             None => Stop::Reported,
         })
+    }
+}
+
+impl Session {
+    /// The platform of the host.
+    pub(crate) fn own_platform(&self) -> Option<String> {
+        self.world.model.host(self.index).platform.clone()
     }
 }

@@ -26,9 +26,8 @@ impl Sources {
 
     /// The place of one of the interpreter's spans.
     pub(crate) fn at(&self, span: &FileSpan) -> At {
-        let source = self
-            .get(span.filename())
-            .unwrap_or_else(|| Source::new(span.filename(), span.file.source()));
+        let source =
+            self.get(span.filename()).unwrap_or_else(|| Source::new(span.filename(), span.file.source()));
         let range = span.span.begin().get() as usize..span.span.end().get() as usize;
         At::new(&source, range)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 
 use super::World;
-use crate::address::Address;
+use crate::address::{Address, NetLoc};
 use crate::attribute::plain;
 use crate::configure::Provider;
 use crate::diagnostic::Diagnostic;
@@ -49,8 +49,7 @@ impl World {
         let declaration = component.interface.attributes.get(name)?;
         let scope = Scope::of_attributes(self, index);
         let value = self.node(index, node, &scope).ok()?;
-        let checked = &self.model.environment.checked;
-        let address = |connect| Address::new(connect, checked.require_v4, checked.require_v6, &self.answers);
+        let address = |connect| self.address(connect);
         let written = !matches!(&node.data, Data::String(text) if template::is_template(text));
         match declaration.kind.convert(&value, written, address) {
             Ok(value) => Some(value),
@@ -65,6 +64,12 @@ impl World {
                 None
             }
         }
+    }
+
+    /// A location as the environment takes addresses.
+    pub(crate) fn address(&self, connect: NetLoc) -> Address {
+        let checked = &self.model.environment.checked;
+        Address::new(connect, checked.require_v4, checked.require_v6, &self.answers)
     }
 
     pub(super) fn resource_value(self: &Arc<Self>, index: usize, require: usize) -> Option<Value> {

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) problems: Problems,
     /// It stopped at a requirement that is not met, the last of its items.
     pub(crate) waiting: bool,
+    /// It came to its end.
+    pub(crate) complete: bool,
 }
 
 /// Runs a component on the host of an instance. The thread needs the stack of [`limits::STACK`].
@@ -86,6 +88,7 @@ fn finish(session: &Session, error: Option<starlark::Error>) -> Run {
     if let Some(diagnostic) = explained {
         problems.push(diagnostic.about(subject));
     }
+    let complete = error.is_none() && left.noted.is_none();
     if error.is_none() {
         for frame in left.made.iter().filter(|frame| frame.stage() == Stage::Made) {
             let message = format!("`{}` is made, but neither added nor provided", frame.shown());
@@ -95,5 +98,5 @@ fn finish(session: &Session, error: Option<starlark::Error>) -> Run {
         }
     }
     drop(left.running);
-    Run { items: left.items, problems, waiting }
+    Run { items: left.items, problems, waiting, complete }
 }

@@ -306,6 +306,11 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// Says of all of them what they affect.
+    pub(crate) fn about(&mut self, subject: &str) {
+        self.0.iter_mut().for_each(|diagnostic| diagnostic.subject.push(subject.to_owned()));
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

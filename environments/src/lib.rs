@@ -13,6 +13,7 @@
 
 mod address;
 mod attribute;
+mod catalog;
 mod cause;
 mod component;
 mod configure;
@@ -22,6 +23,7 @@ mod dns;
 mod environment;
 mod evaluate;
 mod file;
+mod graph;
 mod host;
 mod interface;
 mod inventory;
@@ -36,11 +38,13 @@ mod render;
 mod resolve;
 mod scope;
 mod settings;
+mod settle;
 mod source;
 mod sources;
 mod starlark;
 mod step;
 mod template;
+mod templates;
 mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};

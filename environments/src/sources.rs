@@ -9,11 +9,11 @@ use std::sync::Arc;
 use globset::GlobSet;
 use walkdir::WalkDir;
 
-use crate::component::{ReadError, Templates};
 use crate::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::raw::Caller;
 use crate::source::{At, Text};
+use crate::templates::{ReadError, Templates};
 
 /// One entry of the release that does not depend on a host, or says how the host's is made.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) mode: u32,
     pub(crate) body: Body,
     pub(crate) by: Arc<Caller>,
+    /// Whether code has made more of it than its name: then it depends on all that the code used.
+    pub(crate) made: bool,
 }
 
 /// What stands in a file.
@@ -114,7 +116,9 @@ impl Found<'_> {
     }
 
     fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
-        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by) });
+        let inline = matches!(file.origin, Origin::Inline(_));
+        let made = file.by.is_code() && (inline || body.template().is_some());
+        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made });
     }
 
     fn inline(&mut self, file: &FileDeclaration, text: &Text) {

@@ -9,6 +9,7 @@ use minijinja::Environment;
 
 use crate::component::{self, Component};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
+use crate::evaluate::Notes;
 use crate::project::Project;
 use crate::source::At;
 use crate::starlark::{self, Declared};
@@ -23,9 +24,13 @@ pub(crate) struct Catalog<'a> {
 
 impl<'a> Catalog<'a> {
     /// Loads every component.star.
-    pub(crate) fn load(project: &'a Project, problems: &mut Problems) -> Catalog<'a> {
+    pub(crate) fn load(
+        project: &'a Project,
+        notes: Option<Notes<'_>>,
+        problems: &mut Problems,
+    ) -> Catalog<'a> {
         let mut own = Problems::default();
-        let declared = starlark::load(project, &mut own);
+        let declared = starlark::load(project, notes, &mut own);
         let incomplete = own.has_errors();
         problems.extend(own);
         Catalog { project, declared, incomplete }

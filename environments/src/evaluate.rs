@@ -19,6 +19,10 @@ use crate::world::World;
 /// Names found in the answers to names: more rounds than this are a loop.
 const ROUNDS: usize = 16;
 
+/// Hears what the calling thread begins to evaluate (`web01/app (components/app/component.star)`), and `None` when
+/// that is done.
+pub type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);
+
 /// What an evaluation needs from outside.
 pub struct Options<'a> {
     /// Who answers for names without an entry in `[resolver]`.
@@ -27,6 +31,8 @@ pub struct Options<'a> {
     pub user: String,
     /// The home of that user.
     pub user_home: String,
+    /// Hears what is being evaluated, where that may take without bound.
+    pub notes: Option<Notes<'a>>,
 }
 
 /// An environment, rendered.
@@ -86,12 +92,12 @@ pub fn evaluate(
     if loaded.checked.settings.connect_method == ConnectMethod::Local {
         at_home(&mut loaded, options);
     }
-    let declared = Arc::new(resolve(project, loaded, &mut problems));
+    let declared = Arc::new(resolve(project, loaded, options.notes, &mut problems));
     let answers = Arc::new(Answers::new(declared.environment.resolver.clone()));
     let mut rounds = 0..ROUNDS;
     let (world, rendering) = loop {
         let mut own = Problems::default();
-        let attempt = attempt(&declared, &answers, &mut own)
+        let attempt = attempt(&declared, &answers, options.notes, &mut own)
             .map_err(|error| Diagnostic::error(format!("cannot start a thread: {error}")))?;
         if !answers.ask(options.dns) {
             problems.extend(own);
@@ -116,9 +122,10 @@ pub fn evaluate(
 fn attempt(
     declared: &Arc<Model>,
     answers: &Arc<Answers>,
+    notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> std::io::Result<(Arc<World>, Rendering)> {
-    let model = settle(declared, answers, problems).map_err(std::io::Error::other)?;
+    let model = settle(declared, answers, notes, problems).map_err(std::io::Error::other)?;
     let connections = Arc::new(connect(&model, problems));
     let before = deployed_before(&model, &connections);
     let deployed: Vec<usize> =

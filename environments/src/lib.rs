@@ -49,7 +49,7 @@ mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
-pub use evaluate::{Evaluation, Options, evaluate, settings};
+pub use evaluate::{Evaluation, Notes, Options, evaluate, settings};
 pub use host::Host;
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Entry, Rendered};

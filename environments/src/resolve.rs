@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::environment::Environment;
+use crate::evaluate::Notes;
 use crate::file::Table;
 use crate::host::Host;
 use crate::project::Project;
@@ -53,7 +54,12 @@ impl Model {
 }
 
 /// Loads the components that the environment names and places them on their hosts.
-pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mut Problems) -> Model {
+pub(crate) fn resolve(
+    project: &Project,
+    environment: Environment,
+    notes: Option<Notes<'_>>,
+    problems: &mut Problems,
+) -> Model {
     let mut named: BTreeMap<&str, &At> = BTreeMap::new();
     for usage in environment.inventory.hosts.iter().flat_map(|entry| &entry.components) {
         named.entry(&usage.name).or_insert(&usage.at);
@@ -63,7 +69,7 @@ pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mu
             named.entry(name).or_insert(at);
         }
     }
-    let (components, complete) = load(project, &named, problems);
+    let (components, complete) = load(project, &named, notes, problems);
     check_overrides(&environment, &components, problems);
     let mut instances = Vec::new();
     for (index, entry) in environment.inventory.hosts.iter().enumerate() {
@@ -91,10 +97,11 @@ pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mu
 fn load(
     project: &Project,
     named: &BTreeMap<&str, &At>,
+    notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> (BTreeMap<String, Arc<Component>>, bool) {
     let engine = template::engine();
-    let catalog = Catalog::load(project, problems);
+    let catalog = Catalog::load(project, notes, problems);
     let loaded: Vec<(&str, Option<Component>, Problems)> = named
         .par_iter()
         .map(|(name, at)| {

@@ -16,6 +16,7 @@ use crate::component::Component;
 use crate::configure::Connections;
 use crate::diagnostic::{Diagnostic, Problems, listed};
 use crate::dns::Answers;
+use crate::evaluate::Notes;
 use crate::resolve::Model;
 use crate::starlark::{self, Declared, Mode, Run};
 use crate::world::{Asked, World};
@@ -30,9 +31,10 @@ const SPARE_ROUNDS: usize = 3;
 pub(crate) fn settle(
     model: &Arc<Model>,
     answers: &Arc<Answers>,
+    notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> Result<Arc<Model>, rayon::ThreadPoolBuildError> {
-    let mut rounds = Rounds::new(model, answers);
+    let mut rounds = Rounds::new(model, answers, notes);
     if rounds.all.is_empty() {
         return Ok(Arc::clone(model));
     }
@@ -58,20 +60,21 @@ struct Last {
     causes: Causes,
 }
 
-struct Rounds {
+struct Rounds<'a> {
+    notes: Option<Notes<'a>>,
     model: Model,
     answers: Arc<Answers>,
     all: Vec<Configured>,
 }
 
-impl Rounds {
-    fn new(model: &Model, answers: &Arc<Answers>) -> Rounds {
+impl<'a> Rounds<'a> {
+    fn new(model: &Model, answers: &Arc<Answers>, notes: Option<Notes<'a>>) -> Rounds<'a> {
         let instances = model.instances.iter().enumerate();
         let all = instances.filter_map(|(index, instance)| {
             let declared = Arc::clone(instance.component.code.as_ref()?);
             Some(Configured { index, declared, last: None })
         });
-        Rounds { all: all.collect(), model: model.clone(), answers: Arc::clone(answers) }
+        Rounds { notes, all: all.collect(), model: model.clone(), answers: Arc::clone(answers) }
     }
 
     /// The world after the last round.
@@ -91,7 +94,8 @@ impl Rounds {
                 problems.push(self.unsettled(&due));
                 return world;
             }
-            let lasts: Vec<Last> = due.par_iter().map(|(at, _)| self.all[*at].run(&world)).collect();
+            let lasts: Vec<Last> =
+                due.par_iter().map(|(at, _)| self.all[*at].run(&world, self.notes)).collect();
             for ((at, _), last) in due.into_iter().zip(lasts) {
                 let instance = &mut self.model.instances[self.all[at].index];
                 instance.component = Arc::new(instance.component.connected(&last.run.items));
@@ -129,7 +133,7 @@ impl Rounds {
             self.model.finished &= last.run.complete;
             self.model.complete &= last.run.complete || last.run.waiting;
         }
-        self.model.promised = waiting::promises(world, &self.all, problems);
+        self.model.promised = waiting::promises(world, &self.all, self.notes, problems);
         let finished: BTreeMap<usize, (Component, Problems)> = std::mem::take(&mut self.all)
             .into_par_iter()
             .filter_map(|one| {
@@ -160,9 +164,9 @@ impl Configured {
         Some(Some(changed.query.key.clone()))
     }
 
-    fn run(&self, world: &Arc<World>) -> Last {
+    fn run(&self, world: &Arc<World>, notes: Option<Notes<'_>>) -> Last {
         let (run, mut causes) =
-            cause::collect(|| starlark::run(&self.declared, world, self.index, Mode::Normal));
+            cause::collect(|| starlark::run(&self.declared, world, self.index, Mode::Normal, notes));
         causes.extend(self.declared.causes.clone());
         Last { run, asked: world.take_asked(self.index), causes }
     }

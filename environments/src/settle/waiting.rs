@@ -12,6 +12,7 @@ use super::Configured;
 use crate::configure::wanted_host;
 use crate::definition::{self, Definition, Require};
 use crate::diagnostic::Problems;
+use crate::evaluate::Notes;
 use crate::graph::Graph;
 use crate::starlark::{self, Mode};
 use crate::world::World;
@@ -20,6 +21,7 @@ use crate::world::World;
 pub(super) fn promises(
     world: &Arc<World>,
     all: &[Configured],
+    notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> BTreeSet<(String, String)> {
     let waits = |one: &&Configured| one.last.as_ref().is_some_and(|last| last.run.waiting);
@@ -27,7 +29,7 @@ pub(super) fn promises(
     let phantoms: Vec<Definition> = waiting
         .par_iter()
         .map(|one| {
-            let run = starlark::run(&one.declared, world, one.index, Mode::Phantom);
+            let run = starlark::run(&one.declared, world, one.index, Mode::Phantom, notes);
             definition::connected(&run.items, &mut Problems::default())
         })
         .collect();

@@ -11,9 +11,9 @@ use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
 use crate::cause::{self, Causes};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
+use crate::evaluate::Notes;
 use crate::project::Project;
 use crate::source::{At, Source};
-use crate::starlark::Notes;
 use crate::starlark::builtins;
 use crate::starlark::context::{Context, Loading, Made};
 use crate::starlark::definition::slot;

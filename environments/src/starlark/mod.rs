@@ -54,6 +54,3 @@ pub(crate) use project::load;
 pub use reference::{Entry, Parameter, reference};
 pub(crate) use run::{Run, run};
 pub(crate) use session::Mode;
-
-/// Hears what is about to be evaluated, and that it is over.
-pub(crate) type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);

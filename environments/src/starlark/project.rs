@@ -7,9 +7,9 @@ use std::sync::Arc;
 use starlark::values::OwnedFrozenValue;
 
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::evaluate::Notes;
 use crate::project::Project;
 use crate::source::{At, Text};
-use crate::starlark::Notes;
 use crate::starlark::builtins;
 use crate::starlark::context::{Draft, Made};
 use crate::starlark::declared::Declared;

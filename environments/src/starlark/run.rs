@@ -7,8 +7,8 @@ use starlark::eval::Evaluator;
 
 use crate::cause;
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::evaluate::Notes;
 use crate::raw::Item;
-use crate::starlark::Notes;
 use crate::starlark::configure;
 use crate::starlark::context::Context;
 use crate::starlark::declared::Declared;

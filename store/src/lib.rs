@@ -31,6 +31,7 @@ mod monitor;
 mod name;
 mod object;
 mod pipe;
+mod placing;
 mod problem;
 mod read;
 mod repair;

@@ -87,7 +87,7 @@ fn a_damaged_object_is_not_copied_and_the_error_names_it() {
     let blob = from.store.closure(&[web]).unwrap().blobs.into_iter().next().unwrap();
     let ObjectId::Blob { digest, mode, .. } = blob else { panic!("{blob} is no blob") };
     let text = digest.to_string();
-    let path = from.path(&format!("blobs/{}/{}-{:o}", &text[..2], &text[2..], mode.bits()));
+    let path = from.path(&format!("blobs/{text}-{:o}", mode.bits()));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[0] ^= 1;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();

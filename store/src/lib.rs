@@ -46,7 +46,7 @@ pub use archive::{export, import_archive};
 pub use artifact::{Artifact, ArtifactId, directory_name};
 pub use batch::Batch;
 pub use closure::Closure;
-pub use copy::{Copied, Depot, Opened, copy, lacking};
+pub use copy::{Copied, Depot, Opened, copy, lacking, send};
 pub use digest::{Digest, DigestError, FileHasher};
 pub use error::Error;
 pub use gc::Collected;

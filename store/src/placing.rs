@@ -72,9 +72,7 @@ impl StagedCheckout {
                     .and_then(|()| std::fs::rename(&aside, &self.path));
                 moved.map_err(Error::io("move into place", &self.target))
             }
-            exchanged => {
-                exchanged.map_err(|error| Error::io("move into place", &self.target)(error.into()))
-            }
+            exchanged => exchanged.map_err(|error| Error::io("move into place", &self.target)(error.into())),
         }
     }
 }

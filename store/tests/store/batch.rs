@@ -105,7 +105,8 @@ fn what_a_killed_writer_left_is_swept_and_replaced() {
     fs::remove_file(path.join("plain")).unwrap();
     fs::create_dir_all(fixture.path("tmp/batch-dead/c0")).unwrap();
     fs::create_dir_all(fixture.path("artifacts/.batou-dead/etc")).unwrap();
-    fs::set_permissions(fixture.path("artifacts/.batou-dead/etc"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(fixture.path("artifacts/.batou-dead/etc"), fs::Permissions::from_mode(0o555))
+        .unwrap();
 
     let store = Store::open(fixture.store.root(), Durability::Host).unwrap();
     assert_eq!(listing(&fixture.path("tmp")), Vec::<String>::new());

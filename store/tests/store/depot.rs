@@ -75,7 +75,7 @@ fn only_what_is_absent_is_copied() {
     let tree = batch.tree(&tree).unwrap();
     let next = batch.artifact(&batou_store::Artifact { tree, ..record }).unwrap();
     batch.commit().unwrap();
-    let lacking = lacking(&mut &from.store, &mut &to.store, &[next, web, next]).unwrap();
+    let lacking = lacking(&from.store, &mut &to.store, &[next, web, next]).unwrap();
     assert_eq!(lacking.len(), 3);
     assert_eq!(lacking[1..], [ObjectId::Tree(tree), ObjectId::Artifact(next)]);
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is named by the digest of what it is ([`Digest`]). A [`Tree`] gives names to files and other
 //! trees, an [`Artifact`] is a tree with a name and the artifacts it needs. The [`Store`] holds them below one
-//! folder, with a checkout of each artifact; a [`Batch`] brings objects in, [`copy()`] moves them between two
+//! folder, with checkouts of artifacts; a [`Batch`] brings objects in, [`copy()`] and [`send`] move them between two
 //! stores, and [`Generations`] says which of them are in force. `store/README.md` describes the files on disk.
 //!
 //! The crate is synchronous, prints nothing, and never reads the process environment.

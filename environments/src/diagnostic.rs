@@ -275,6 +275,14 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// The same, each without advice of its own with this.
+    pub(crate) fn advised(mut self, help: &str) -> Problems {
+        for diagnostic in &mut self.0 {
+            diagnostic.help.get_or_insert_with(|| help.to_owned());
+        }
+        self
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

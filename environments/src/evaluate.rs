@@ -7,6 +7,7 @@ use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
 use crate::environment;
+use crate::facts;
 use crate::host::Host;
 use crate::project::Project;
 use crate::render::{InstanceRender, Rendered, render};
@@ -85,6 +86,7 @@ pub fn evaluate(
     if loaded.checked.settings.connect_method == ConnectMethod::Local {
         at_home(&mut loaded, options);
     }
+    facts::attach(project, &mut loaded, &mut problems);
     let model = Arc::new(resolve(project, loaded, &mut problems));
     let connections = Arc::new(connect(&model, &mut problems));
     let before = deployed_before(&model, &connections);

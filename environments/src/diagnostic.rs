@@ -283,6 +283,12 @@ impl Problems {
         self
     }
 
+    /// The first that was found, for a file that nobody writes by hand.
+    pub(crate) fn first(mut self) -> Problems {
+        self.0.truncate(1);
+        self
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

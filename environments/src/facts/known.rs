@@ -10,6 +10,7 @@ use super::FactsLock;
 use crate::diagnostic::{Problems, listed, nearest};
 use crate::environment::Environment;
 use crate::project::Project;
+use crate::template::reported_error;
 
 /// The facts of one host; which there are is the same for all hosts of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,6 +35,8 @@ enum Gathered {
     Never,
     /// The hosts were asked something else by this name.
     Otherwise,
+    /// facts.lock is damaged, which is reported.
+    Unreadable,
 }
 
 /// Reads facts.lock, where batou.toml declares facts, and gives each host its own.
@@ -42,9 +45,12 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
         return;
     }
     let name = environment.checked.settings.name.clone();
-    let lock = FactsLock::read(project, &name, problems);
+    let read = FactsLock::read(project, &name, problems);
+    let damaged = read.is_none();
+    let lock = read.unwrap_or_default();
     let facts = project.facts.iter().map(|(fact, source)| {
         let gathered = match lock.sources.get(fact) {
+            _ if damaged => Gathered::Unreadable,
             Some(old) if !old.means(source) => Gathered::Otherwise,
             Some(_) if lock.hosts.values().any(|facts| facts.contains_key(fact)) => Gathered::Yes,
             _ => Gathered::Never,
@@ -63,7 +69,10 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
 impl HostFacts {
     /// The value of a fact; an error that says what to do where there is none. `host` is whose facts these are.
     pub(crate) fn get(&self, host: &str, name: &str) -> Result<&Value, Error> {
-        self.known.get(name).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, self.why_not(host, name)))
+        self.known.get(name).ok_or_else(|| match self.declared.facts.get(name) {
+            Some(Gathered::Unreadable) => reported_error(),
+            gathered => Error::new(ErrorKind::InvalidOperation, self.why_not(host, name, gathered)),
+        })
     }
 
     /// The names of all facts that are declared.
@@ -76,9 +85,9 @@ impl HostFacts {
         self.names().find(|name| !self.known.contains_key(*name))
     }
 
-    fn why_not(&self, host: &str, name: &str) -> String {
+    fn why_not(&self, host: &str, name: &str, gathered: Option<&Gathered>) -> String {
         let environment = &self.declared.environment;
-        match self.declared.facts.get(name) {
+        match gathered {
             Some(Gathered::Yes) => format!(
                 "the fact `{name}` of {host} is not in {}: run `batou facts {environment} --host {host}`",
                 FactsLock::path(environment).display()
@@ -89,7 +98,7 @@ impl HostFacts {
             Some(Gathered::Otherwise) => format!(
                 "the fact `{name}` is declared otherwise than when it was gathered: run `batou facts {environment}`"
             ),
-            None => match nearest(name, self.names()) {
+            _ => match nearest(name, self.names()) {
                 Some(near) => format!("there is no fact `{name}`: did you mean `{near}`?"),
                 None if self.declared.facts.is_empty() => {
                     format!("there is no fact `{name}`: declare it in [facts] of batou.toml")

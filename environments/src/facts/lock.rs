@@ -29,18 +29,19 @@ impl FactsLock {
         let mut problems = Problems::default();
         let lock = Self::read(project, environment, &mut problems);
         problems.finish()?;
-        Ok(lock)
+        Ok(lock.unwrap_or_default())
     }
 
-    pub(super) fn read(project: &Project, environment: &str, problems: &mut Problems) -> FactsLock {
+    /// `None` where the file is damaged, which is reported.
+    pub(super) fn read(project: &Project, environment: &str, problems: &mut Problems) -> Option<FactsLock> {
         let path = Self::path(environment);
-        let mut found = Problems::default();
-        let mut lock = FactsLock::default();
-        if project.root.join(&path).symlink_metadata().is_ok() {
-            lock = Self::parse(project, &path, &mut found).unwrap_or_default();
+        if project.root.join(&path).symlink_metadata().is_err() {
+            return Some(FactsLock::default());
         }
+        let mut found = Problems::default();
+        let lock = Self::parse(project, &path, &mut found).filter(|_| !found.has_errors());
         let help = format!("restore it, or remove it and run `batou facts {environment}`");
-        problems.extend(found.advised(&help));
+        problems.extend(found.advised(&help).first());
         lock
     }
 

@@ -127,7 +127,7 @@ fn source(name: &str, member: &Member, problems: &mut Problems) -> Option<FactSo
             let json = reader.boolean("json");
             let timeout = reader.number("timeout", 1, LONGEST);
             let options = json.is_some() || timeout.is_some();
-            let neither = !reader.has("files") && !reader.has("command");
+            let neither = table.keys().all(|key| ["json", "timeout"].contains(&key.as_str()));
             reader.finish();
             match (files, command) {
                 (None, Some(command)) => {

@@ -58,12 +58,24 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
     let (told, failures) =
         super::block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
 
+    let failures = left_out(context, args, failures);
     let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
     let answers = told.iter().map(|(host, told)| (host.clone(), told.facts.clone())).collect();
     let new = old.updated(&project.facts, &names, answers);
     show(&context.ui, &old, &new);
     let differs = write(context, args, &new)?;
-    conclude(context, args, differs, &told, failures)
+    conclude(context, args, differs, &told, &failures)
+}
+
+/// Names the hosts that are left out by wish, and gives the others that failed.
+fn left_out(context: &Context, args: &FactsArgs, failures: Failures) -> Failures {
+    let (left_out, failures): (Failures, Failures) = failures
+        .into_iter()
+        .partition(|(_, error)| args.leave_out.skip_unreachable && matches!(error, RemoteError::Start(_)));
+    for (host, error) in &left_out {
+        context.ui.warn(&format!("{host} is left out: {}", chain(error)));
+    }
+    failures
 }
 
 /// Shows what is different, host by host.
@@ -130,7 +142,7 @@ fn write(context: &Context, args: &FactsArgs, new: &FactsLock) -> Result<bool, C
     ui.json(&Lock { kind: "facts-lock", file: &file, changed, written });
     match (changed, written) {
         (true, true) => ui.status(&format!("{file} is written: review it, and commit it")),
-        (false, _) => ui.status(&format!("{file} is as the hosts say")),
+        (false, _) => ui.status(&format!("nothing changed in {file}")),
         (true, false) => {}
     }
     Ok(changed)
@@ -142,14 +154,8 @@ fn conclude(
     args: &FactsArgs,
     differs: bool,
     told: &BTreeMap<String, Told>,
-    failures: Failures,
+    failures: &Failures,
 ) -> Result<(), CommandError> {
-    let (left_out, failures): (Failures, Failures) = failures
-        .into_iter()
-        .partition(|(_, error)| args.leave_out.skip_unreachable && matches!(error, RemoteError::Start(_)));
-    for (host, error) in &left_out {
-        context.ui.warn(&format!("{host} is left out: {}", chain(error)));
-    }
     let lines: Vec<String> = told
         .iter()
         .flat_map(|(host, told)| told.problems.iter().map(move |(fact, reason)| (host, fact, reason)))
@@ -164,8 +170,8 @@ fn conclude(
         context.ui.warn(&message);
     }
     if !failures.is_empty() {
-        let error = failed("cannot be asked; what was known of them is kept", &failures);
-        return Err(advice(&failures).into_iter().fold(error, CommandError::hint));
+        let error = failed("cannot be asked; what was known of them is kept", failures);
+        return Err(advice(failures).into_iter().fold(error, CommandError::hint));
     }
     if differs && args.check {
         let file = FactsLock::path(&args.environment);

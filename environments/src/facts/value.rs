@@ -63,7 +63,7 @@ impl FactValue {
                 };
                 table.iter().map(pair).collect::<Option<BTreeMap<_, _>>>().map(FactValue::Table)
             }
-            other => refuse(other.kind()),
+            Data::Date(_) => refuse("a date"),
         }
     }
 

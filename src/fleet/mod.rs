@@ -3,9 +3,11 @@
 //! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
 //! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
 //! have a module each: [`lock`], [`staging`], [`transaction`] (switch, activate, commit, go back), [`activation`] (the order
-//! over all hosts) and [`history`] (the journals read together).
+//! over all hosts) [`history`] (the journals
+//! read together) and [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
+pub mod facts;
 pub mod history;
 pub mod lock;
 pub mod order;

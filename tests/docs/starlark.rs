@@ -35,7 +35,7 @@ mail_from = "ops@example.net"
 /// What entries belong to, the title of their part, and what it begins with.
 const PARTS: [(&str, &str, &str); 11] = [
     ("", "Functions", "At the top of a file, in functions, and in `configure`, as each of them says."),
-    ("c", "The component", "`c` in `configure(c)`, and every sub-component. Its attributes are `c.NAME`."),
+    ("c", "The component", "`c` in `configure(c)`, and every sub-component. Its attributes are `c.NAME`. `options` are the keys of the same name in [component.toml](component.md)."),
     ("definition", "Definitions", "What `definition()` gives. Calling it makes a sub-component."),
     (
         "file",

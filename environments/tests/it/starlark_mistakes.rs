@@ -183,3 +183,29 @@ fn every_mistake_of_every_file_is_shown() {
     ]);
     insta::assert_snapshot!(sandbox.mistakes());
 }
+
+#[test]
+fn a_mistake_in_the_library_is_shown_where_it_is_called() {
+    insta::assert_snapshot!(app(
+        "load(\"@batou//network.star\", \"joined\")\ndef configure(c):\n    c.file(\"x\", content = joined([1]))\n"
+    )
+    .mistakes());
+}
+
+#[test]
+fn values_that_nest_without_an_end_do_no_harm() {
+    let deep = "def deep():\n    x = []\n    for i in range(300000):\n        x = [x]\n    return x\n";
+    for rest in [
+        "x = deep()\ndef configure(c):\n    c.file(\"x\", content = \"\")\n",
+        "def configure(c):\n    c.file(\"x\", content = str(deep()))\n",
+        "def configure(c):\n    c.file(\"x\", content = deep())\n",
+        "def configure(c):\n    c.provide(\"x\", deep())\n",
+        "def configure(c):\n    json.encode(deep())\n",
+        "def configure(c):\n    c.file(\"x\", content = str(deep() == deep()))\n",
+    ] {
+        let sandbox = app(&format!("{deep}{rest}"));
+        if let Err(found) = sandbox.evaluate_with(&batou_environments::Offline) {
+            assert!(found.to_string().contains("component.star"), "{found}");
+        }
+    }
+}

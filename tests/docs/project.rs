@@ -32,7 +32,9 @@ impl Project {
         if files.is_empty() {
             return None;
         }
-        files.extend(page.everywhere().map(|(path, content)| (path.to_owned(), content.to_owned())));
+        for (path, content) in page.everywhere() {
+            files.entry(path.to_owned()).or_insert_with(|| content.to_owned());
+        }
         let title = pieces.iter().find_map(|piece| match piece {
             Piece::Heading { title, .. } => Some(title.as_str()),
             _ => None,

@@ -18,24 +18,18 @@ const MARKER: &str = "<!-- from the code -->\n";
 /// Before each example.
 const EXAMPLE: &str = "<!-- file: components/app/component.star -->\n";
 
-const ENVIRONMENT: &str = r#"[environment]
-platform = "debian12"
-service_user = "shop"
-host_domain = "example.net"
-[hosts]
-web01 = [COMPONENTS]
-[host.web01]
-data-alias = "www"
-[settings]
-mail_from = "ops@example.net"
-[resolver]
-"www.example.net" = ["192.0.2.10", "2001:db8::1"]
-"#;
+/// For an example that declares its components by `component()`; others have the environment of the whole chapter.
+const ENVIRONMENT: &str =
+    "<!-- file: environments/dev/environment.toml\n[hosts]\nweb01 = [COMPONENTS]\n-->\n";
 
 /// What entries belong to, the title of their part, and what it begins with.
 const PARTS: [(&str, &str, &str); 11] = [
     ("", "Functions", "At the top of a file, in functions, and in `configure`, as each of them says."),
-    ("c", "The component", "`c` in `configure(c)`, and every sub-component. Its attributes are `c.NAME`. `options` are the keys of the same name in [component.toml](component.md)."),
+    (
+        "c",
+        "The component",
+        "`c` in `configure(c)`, and every sub-component. Its attributes are `c.NAME`. `options` are the keys of the same name in [component.toml](component.md).",
+    ),
     ("definition", "Definitions", "What `definition()` gives. Calling it makes a sub-component."),
     (
         "file",
@@ -102,20 +96,17 @@ fn function(text: &mut String, entry: &StarlarkEntry) {
     );
     let _ =
         writeln!(text, "{}", entry.doc.trim().replace("```starlark\n", &format!("{EXAMPLE}```starlark\n")));
-    if entry.doc.contains("```starlark\n") {
-        let _ =
-            writeln!(text, "\n<!-- file: environments/dev/environment.toml\n{}-->", environment(&entry.doc));
-    }
+    text.push_str(&environment(&entry.doc));
 }
 
-/// The environment of an example, with the components that it declares.
+/// The environment of an example, with the components that it names; empty if it names none.
 fn environment(doc: &str) -> String {
     let named = doc.split("component(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let mut names: Vec<_> = named.map(|name| format!("{:?}", name.replace("%d", "1"))).collect();
+    let names: Vec<_> = named.map(|name| format!("{:?}", name.replace("%d", "1"))).collect();
     if names.is_empty() {
-        names.push("\"app\"".to_owned());
+        return String::new();
     }
-    ENVIRONMENT.replace("COMPONENTS", &names.join(", "))
+    format!("\n{}", ENVIRONMENT.replace("COMPONENTS", &names.join(", ")))
 }
 
 /// What Starlark has by itself, a line each.
@@ -131,10 +122,21 @@ fn language(text: &mut String) {
             );
             last = Some(entry.of.clone());
         }
-        let first = entry.doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        if ["False", "None", "True"].contains(&entry.name.as_str()) {
+            continue;
+        }
+        let first = summary(&entry.doc);
         let _ =
             writeln!(text, "| `{}` | {} |", entry.signature.replace('|', "\\|"), first.replace('|', "\\|"));
     }
+}
+
+/// The first paragraph of the interpreter's own documentation, which often begins with a link.
+fn summary(doc: &str) -> String {
+    let first = doc.split("\n\n").next().and_then(|first| first.split("```").next()).unwrap_or_default();
+    let first =
+        first.split_once("): ").filter(|(link, _)| link.starts_with('[')).map_or(first, |(_, rest)| rest);
+    first.trim().replace('\n', " ")
 }
 
 /// A line `EXPRESSION  # gives TEXT` in an example is true: `str(EXPRESSION)` is the text.

@@ -23,7 +23,7 @@ use walkdir::WalkDir;
 
 use crate::common::{Sandbox, counted, python};
 use markdown::Chapter;
-use project::{Files, Project};
+use project::Project;
 
 const COMMANDS: &str = "docs/src/reference/commands.md";
 

@@ -103,11 +103,7 @@ fn files_of(section: &[Piece]) -> Files {
         let (Piece::Block { file: Some(path), text, .. } | Piece::Hidden { path, text }) = piece else {
             continue;
         };
-        let file = files.entry(path.clone()).or_default();
-        file.push_str(text);
-        if !path.starts_with("components/") || path.ends_with(".toml") {
-            file.push('\n');
-        }
+        files.entry(path.clone()).or_default().push_str(text);
     }
     files
 }

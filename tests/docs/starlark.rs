@@ -77,7 +77,9 @@ fn generated() -> String {
         }
         let own: Vec<_> = entries.iter().filter(|entry| entry.of == of).collect();
         assert!(!own.is_empty(), "nothing belongs to {of:?}");
-        own.iter().for_each(|entry| function(&mut text, entry));
+        for entry in own {
+            function(&mut text, entry);
+        }
     }
     let known = |entry: &&StarlarkEntry| PARTS.iter().any(|(of, ..)| *of == entry.of);
     assert_eq!(entries.iter().filter(known).count(), entries.len(), "a part of the chapter is missing");
@@ -101,8 +103,8 @@ fn function(text: &mut String, entry: &StarlarkEntry) {
 
 /// The environment of an example, with the components that it names; empty if it names none.
 fn environment(doc: &str) -> String {
-    let named = doc.split("component(\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let names: Vec<_> = named.map(|name| format!("{:?}", name.replace("%d", "1"))).collect();
+    let declared = doc.split("component(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let names: Vec<_> = declared.map(|name| format!("{:?}", name.replace("%d", "1"))).collect();
     if names.is_empty() {
         return String::new();
     }
@@ -151,7 +153,7 @@ fn examples_give_what_they_say() {
             .iter()
             .filter(|piece| matches!(piece, Piece::Block { info, .. } if info == "starlark"))
             .count();
-        for (_, text) in files.iter_mut().filter(|(path, _)| path.ends_with(".star")) {
+        for (_, text) in files.iter_mut().filter(|(path, _)| path.ends_with("/component.star")) {
             *text = text.lines().map(|line| asserted(line, &mut checked) + "\n").collect();
         }
         let output = project::sandbox(&files).batou(&["check"]);

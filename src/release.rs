@@ -113,9 +113,16 @@ pub fn manifest_digest(bytes: &[u8]) -> Digest {
     Digest::derive(MANIFEST_CONTEXT, bytes)
 }
 
-/// What a step depends on: it is run again when this differs from what the host last converged to.
-pub fn step_fingerprint(step: &Step) -> Digest {
-    Digest::derive(STEP_CONTEXT, &serde_json::to_vec(step).expect("a step is plain data"))
+/// What a component's step depends on: it is run again when this differs from what the host last converged to.
+///
+/// A step with triggers says itself on which files it depends: in its texts the artifact's own folder, which changes
+/// with every file, counts for nothing.
+pub fn step_fingerprint(component: &Component, step: &Step) -> Digest {
+    let mut text = serde_json::to_string(step).expect("a step is plain data");
+    if !step.triggers.is_empty() {
+        text = text.replace(&directory_name(&component.artifact, &component.name), "artifact");
+    }
+    Digest::derive(STEP_CONTEXT, text.as_bytes())
 }
 
 /// Why a manifest cannot be used.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use crate::cause::{self, Causes};
 use crate::component::Component;
-use crate::diagnostic::{Diagnostic, Problems};
+use crate::diagnostic::{Diagnostic, Problems, nearest};
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
-use crate::step::Step;
+use crate::step::{Step, Trigger, digest};
 use crate::template;
 use crate::world::World;
 
@@ -120,25 +120,39 @@ fn name(world: &World, index: usize) -> (String, String) {
 /// A template that many instances may use, or the mistake in it, which is one of each of them.
 type Compiled<'a> = Result<Template<'a, 'a>, Error>;
 
+/// Says what is at a path in an artifact: a text that differs where content, mode or kind do.
+pub type Describe<'a> = dyn Fn(&str) -> String + Sync + 'a;
+
+/// A component's artifact, as its steps see it.
+#[derive(Clone, Copy)]
+pub(crate) struct BuiltArtifact<'a> {
+    /// Its path on the host.
+    pub(crate) path: &'a str,
+    /// What is at a path in it.
+    pub(crate) describe: &'a Describe<'a>,
+}
+
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
     world: &'a Arc<World>,
     index: usize,
     component: &'a Component,
     scope: Value,
+    artifact: Option<BuiltArtifact<'a>>,
     rendered: Rendered,
     problems: Problems,
     incomplete: bool,
 }
 
 impl<'a> InstanceRender<'a> {
-    fn new(world: &'a Arc<World>, index: usize, artifact: Option<&str>) -> Self {
+    fn new(world: &'a Arc<World>, index: usize, artifact: Option<BuiltArtifact<'a>>) -> Self {
         let (host, component) = name(world, index);
         InstanceRender {
             world,
             index,
             component: world.instance(index).component.as_ref(),
-            scope: Scope::value(world, index, artifact),
+            scope: Scope::value(world, index, artifact.map(|artifact| artifact.path)),
+            artifact,
             rendered: Rendered {
                 host,
                 component,
@@ -152,11 +166,14 @@ impl<'a> InstanceRender<'a> {
     }
 
     /// The steps with the artifact's path in them.
-    pub(crate) fn steps(world: &'a Arc<World>, index: usize, artifact: &str) -> Result<Vec<Step>, Problems> {
+    pub(crate) fn steps(
+        world: &'a Arc<World>,
+        index: usize,
+        artifact: BuiltArtifact<'a>,
+    ) -> Result<Vec<Step>, Problems> {
         let mut instance = InstanceRender::new(world, index, Some(artifact));
         let declared = &instance.component.definition.steps;
-        let steps: Vec<Option<Step>> =
-            declared.iter().map(|step| step.render(|text| instance.text(text))).collect();
+        let steps: Vec<Option<Step>> = declared.iter().map(|step| step.render(&mut instance)).collect();
         match steps.into_iter().collect() {
             Some(steps) => Ok(steps),
             None => Err(instance.problems),
@@ -185,7 +202,8 @@ impl<'a> InstanceRender<'a> {
 
     /// The steps' texts are rendered again once the artifact is known: here for their mistakes only.
     fn check_steps(&mut self) {
-        if let Err(found) = InstanceRender::steps(self.world, self.index, "/artifact") {
+        let artifact = BuiltArtifact { path: "/artifact", describe: &|_| String::new() };
+        if let Err(found) = InstanceRender::steps(self.world, self.index, artifact) {
             self.problems.extend(found);
             self.incomplete = true;
         }
@@ -248,7 +266,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn text(&mut self, text: &Text) -> Option<String> {
+    pub(crate) fn text(&mut self, text: &Text) -> Option<String> {
         match template::evaluate(&self.component.engine, &text.value, &text.at, &self.scope) {
             Ok(value) => self.without_nul(value.to_string(), text),
             Err(mistake) => {
@@ -269,6 +287,63 @@ impl<'a> InstanceRender<'a> {
         Some(value)
     }
 
+    /// The digest of what a step's trigger names.
+    pub(crate) fn trigger(&mut self, trigger: &Trigger) -> Option<String> {
+        if let Some(variables) = trigger.variables(&self.component.definition.requires) {
+            let variables = self.reported(variables)?;
+            let value = |name: &&str| self.world.use_resource(self.index, name)?.ok();
+            let values: Option<Vec<Value>> = variables.iter().map(value).collect();
+            let texts: Vec<String> = values?.iter().map(Value::to_string).collect();
+            return Some(digest(texts.iter().map(String::as_str)));
+        }
+        let component = self.component;
+        let files = component.files.iter().map(|file| file.path.as_str());
+        let symlinks = component.definition.symlinks.iter().map(|symlink| symlink.path.as_str());
+        let all: Vec<&str> = files.chain(symlinks).collect();
+        let paths = self.reported(trigger.paths(&all))?;
+        Some(self.described(&paths))
+    }
+
+    /// The digest of a script of the component, which must be a file that can be run.
+    pub(crate) fn script(&mut self, path: &str, at: &At) -> Option<String> {
+        let component = self.component;
+        let files = || component.files.iter().filter(|file| !matches!(file.body, Body::Directory));
+        let Some(file) = files().find(|file| file.path == path) else {
+            let message = format!("the component has no file `{path}`");
+            let help = match nearest(path, files().map(|file| file.path.as_str())) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add [[file]] with path = \"{path}\" and mode = \"0755\""),
+            };
+            self.report(Diagnostic::error(message).at(at).help(help));
+            return None;
+        };
+        if file.mode & 0o100 == 0 {
+            let message = format!("the script `{path}` cannot be run: its mode is {:04o}", file.mode);
+            self.report(Diagnostic::error(message).at(at).help("give the file mode = \"0755\""));
+            return None;
+        }
+        Some(self.described(&[path]))
+    }
+
+    /// One digest for paths in the artifact and what is there.
+    fn described(&self, paths: &[&str]) -> String {
+        let describe = |path: &&str| self.artifact.map(|it| (it.describe)(path)).unwrap_or_default();
+        let states: Vec<String> = paths.iter().map(describe).collect();
+        digest(paths.iter().zip(&states).flat_map(|(path, state)| [*path, state.as_str()]))
+    }
+
+    /// Whether a path of a step, which may be relative to `directory`, is that of a file in a release.
+    pub(crate) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
+        let target = Path::new(&self.world.model.host(self.index).target_directory);
+        let path = directory.map_or_else(|| path.to_owned(), |directory| Path::new(directory).join(path));
+        let artifact = self.artifact.is_some_and(|artifact| path.starts_with(artifact.path));
+        artifact || ["current", "store", "generations"].iter().any(|name| path.starts_with(target.join(name)))
+    }
+
+    fn reported<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
+        result.map_err(|diagnostic| self.report(diagnostic)).ok()
+    }
+
     fn target(&mut self, text: &Text) -> Option<String> {
         let target = self.text(text)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
@@ -280,7 +355,7 @@ impl<'a> InstanceRender<'a> {
         Some(target)
     }
 
-    fn report(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic.about(self.world.model.subject(self.index)));
     }
 }

@@ -133,7 +133,8 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
         }
     }
     for step in &component.steps {
-        lines.push(format!("      runs step {}", visible_name(step)));
+        let why = component.because.get(step).map(|triggers| because(triggers)).unwrap_or_default();
+        lines.push(format!("      runs step {}{why}", visible_name(step)));
     }
 }
 
@@ -147,16 +148,20 @@ fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String
         ContentPlan::Kinds(old, new) => kinds(old.as_deref(), new.as_deref()),
         _ => String::new(),
     };
-    let causes: Vec<_> = file.causes.iter().map(|cause| visible_name(cause)).collect();
-    let why = match &causes[..] {
-        [] => String::new(),
-        causes => format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")),
-    };
+    let why = because(&file.causes);
     let (sign, path) = (sign(file.change), visible_name(&file.path));
     let line = format!("      {sign} {path}{}{content}{why}", mode.unwrap_or_default());
     lines.push(line);
     if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
         lines.extend(diff.lines().map(diff_line));
+    }
+}
+
+fn because(causes: &[String]) -> String {
+    let causes: Vec<_> = causes.iter().map(|cause| visible_name(cause)).collect();
+    match &causes[..] {
+        [] => String::new(),
+        causes => format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")),
     }
 }
 

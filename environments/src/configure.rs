@@ -47,7 +47,10 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
             .iter()
             .map(|require| {
                 let found = matching(model, instance, require, &offered, problems);
-                used.extend(found.iter().copied());
+                // Nobody knows which of them was meant: they count as required.
+                let unknown = || offered.get(require.key.value.as_str());
+                used.extend(found.as_ref().or_else(unknown).into_iter().flatten().copied());
+                let found = found.unwrap_or_default();
                 graph.add(instance, require, &found);
                 found
             })
@@ -61,13 +64,14 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
     Connections { providers, order, before: graph.before }
 }
 
+/// Who provides what is required; `None` if the host that is to provide it does not exist.
 fn matching(
     model: &Model,
     instance: usize,
     require: &Require,
     offered: &BTreeMap<&str, Vec<Provider>>,
     problems: &mut Problems,
-) -> Vec<Provider> {
+) -> Option<Vec<Provider>> {
     let all = offered.get(require.key.value.as_str()).map(Vec::as_slice).unwrap_or_default();
     let wanted_host = match &require.host {
         None => None,
@@ -78,7 +82,7 @@ fn matching(
             let inventory = &model.environment.inventory;
             let known = inventory.known(&name, &text.at, std::slice::from_ref(&name), problems);
             if known.is_empty() && !inventory.dropped.contains(&name) {
-                return Vec::new();
+                return None;
             }
             Some(name)
         }
@@ -104,7 +108,7 @@ fn matching(
         problems
             .push(Diagnostic::error(message).at(&require.key.at).help(help).about(model.subject(instance)));
     }
-    found
+    Some(found)
 }
 
 fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, Vec<Provider>>) -> Diagnostic {
@@ -129,11 +133,17 @@ fn report_unused(
     used: &BTreeSet<Provider>,
     problems: &mut Problems,
 ) {
+    let requires = model.instances.iter().flat_map(|placed| &placed.component.definition.requires);
+    let wanted: BTreeSet<&str> = requires.map(|require| require.key.value.as_str()).collect();
     for provider in offered.values().flatten().filter(|provider| !used.contains(provider)) {
         let key = &model.instances[provider.instance].component.definition.provides[provider.provide].key;
         let message = format!("nobody requires `{}`", key.value);
+        let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {
+            Some(near) => format!("`{near}` is required: is that meant?"),
+            None => "require it in a component of this environment, or remove this [[provide]]".to_owned(),
+        };
         let subject = model.subject(provider.instance);
-        problems.push(Diagnostic::error(message).at(&key.at).about(subject).warning());
+        problems.push(Diagnostic::error(message).at(&key.at).about(subject).help(help));
     }
 }
 

@@ -9,8 +9,10 @@ mod it {
     mod files;
     mod merging;
     mod random;
-    mod resources;
+    pub(crate) mod resources;
+    mod semantics;
     mod simple;
+    mod steps;
     mod templates;
     mod types;
 }

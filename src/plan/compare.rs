@@ -347,6 +347,28 @@ mod tests {
     }
 
     #[test]
+    fn a_step_says_which_of_its_triggers_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let id = artifact(&store, "web", &[("a", b"1")]);
+        let with = |etc: &str, db: &str, update: &str| {
+            let mut step = step("reload", update);
+            step.triggers = [("etc/".to_owned(), etc.to_owned()), ("resource:db".to_owned(), db.to_owned())].into();
+            manifest("h", vec![component("web", id, &[step])])
+        };
+        let none = Causes::new();
+        let plan = |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
+        let old = with("1", "1", "true");
+        assert_eq!(plan(&old, &old), []);
+        assert_eq!(plan(&old, &with("2", "1", "true"))[0].because["reload"], ["etc/"]);
+        assert_eq!(plan(&old, &with("2", "2", "false"))[0].because["reload"], ["etc/", "resource:db"]);
+        let reworded = plan(&old, &with("1", "1", "false"));
+        assert_eq!((reworded[0].steps.len(), reworded[0].because.len()), (1, 0));
+        let first = compare(&store, None, (&old, &none)).unwrap();
+        assert_eq!((first[0].steps.len(), first[0].because.len()), (1, 0));
+    }
+
+    #[test]
     fn a_step_runs_when_it_is_new_or_changed() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());

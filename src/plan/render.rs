@@ -236,6 +236,8 @@ fn numbered(name: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
     use batou_store::{Digest, Mode};
 
     use super::*;
@@ -254,6 +256,7 @@ mod tests {
             change: Change::Changed,
             files: vec![script, file("logo", Change::Changed, ContentPlan::Sizes(Some(10), Some(2048)))],
             steps: vec!["touch".to_owned()],
+            because: BTreeMap::from([("touch".to_owned(), vec!["etc/".to_owned(), "resource:db".to_owned()])]),
             incomparable: false,
         };
         let old = ComponentPlan {
@@ -261,6 +264,7 @@ mod tests {
             change: Change::Removed,
             files: vec![file("a", Change::Removed, ContentPlan::Sizes(Some(1), None))],
             steps: Vec::new(),
+            because: BTreeMap::new(),
             incomparable: false,
         };
         HostPlan {
@@ -293,7 +297,7 @@ mod tests {
                 -1
                 +2^[
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
               - a
 
@@ -308,14 +312,14 @@ mod tests {
           ~ tick
               ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
               - a
         ");
         insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"
         web01: 2 components to change, 2 objects (1.0 KiB) to send
           ~ tick
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
         ");
     }

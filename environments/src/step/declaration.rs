@@ -152,7 +152,8 @@ impl Parts<'_, '_> {
         if !self.instance.is_released(path.as_path(), directory) {
             return Some(path);
         }
-        let message = format!("`{path}` is a file of a release, whose time does not say when it changed");
+        let message =
+            format!("`{}` is a file of a release, whose time does not say when it changed", text.value);
         let help = "to run the step when it changed, name it in `triggers` or `unchanged`";
         self.instance.report(Diagnostic::error(message).at(&text.at).help(help));
         self.failed = true;

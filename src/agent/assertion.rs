@@ -35,7 +35,9 @@ pub(super) fn outdated(directory: &Path, newer: &Newer) -> Result<Option<String>
     };
     for other in &newer.than {
         match modified(directory, other)? {
-            None => return Ok(Some(format!("{other}, which {} must be newer than, does not exist", newer.path))),
+            None => {
+                return Ok(Some(format!("{other}, which {} must be newer than, does not exist", newer.path)));
+            }
             Some(time) if own < time => return Ok(Some(format!("{} is older than {other}", newer.path))),
             Some(_) => {}
         }
@@ -52,7 +54,9 @@ fn modified(directory: &Path, path: &HostPath) -> Result<Option<std::time::Syste
 fn metadata(path: &Path) -> Result<Option<Metadata>, Error> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(Error::io("examine", path)(error)),
     }
 }

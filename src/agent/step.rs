@@ -296,8 +296,7 @@ impl Convergence<'_> {
             }
             Program::Script(script) => {
                 let artifact = self.about.target.artifact(component);
-                let mut command =
-                    prepare(&artifact.join(script.path.as_str()), &directory, &self.about.user);
+                let mut command = prepare(&artifact.join(script.path.as_str()), &directory, &self.about.user);
                 command.args(&script.arguments);
                 command
             }

@@ -135,9 +135,8 @@ impl Deployment<'_> {
 fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<String> {
     let had = |component: &str, fingerprint: Digest| {
         let component = earlier.component(component);
-        component.is_some_and(|found| {
-            found.steps.iter().any(|step| step_fingerprint(found, step) == fingerprint)
-        })
+        component
+            .is_some_and(|found| found.steps.iter().any(|step| step_fingerprint(found, step) == fingerprint))
     };
     let mut found = Vec::new();
     for component in later.iter().flat_map(|manifest| &manifest.components) {

@@ -109,8 +109,7 @@ fn steps(old: Option<&Component>, new: &Component) -> (Vec<String>, BTreeMap<Str
         old.steps.iter().map(|step| step_fingerprint(old, step)).collect()
     };
     let known: BTreeSet<_> = old.map(fingerprints).into_iter().flatten().collect();
-    let run: Vec<_> =
-        new.steps.iter().filter(|step| !known.contains(&step_fingerprint(new, step))).collect();
+    let run: Vec<_> = new.steps.iter().filter(|step| !known.contains(&step_fingerprint(new, step))).collect();
     let mut because = BTreeMap::new();
     for step in &run {
         let before = old.and_then(|old| old.steps.iter().find(|before| before.name == step.name));
@@ -353,11 +352,13 @@ mod tests {
         let id = artifact(&store, "web", &[("a", b"1")]);
         let with = |etc: &str, db: &str, update: &str| {
             let mut step = step("reload", update);
-            step.triggers = [("etc/".to_owned(), etc.to_owned()), ("resource:db".to_owned(), db.to_owned())].into();
+            step.triggers =
+                [("etc/".to_owned(), etc.to_owned()), ("resource:db".to_owned(), db.to_owned())].into();
             manifest("h", vec![component("web", id, &[step])])
         };
         let none = Causes::new();
-        let plan = |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
+        let plan =
+            |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
         let old = with("1", "1", "true");
         assert_eq!(plan(&old, &old), []);
         assert_eq!(plan(&old, &with("2", "1", "true"))[0].because["reload"], ["etc/"]);

@@ -256,7 +256,10 @@ mod tests {
             change: Change::Changed,
             files: vec![script, file("logo", Change::Changed, ContentPlan::Sizes(Some(10), Some(2048)))],
             steps: vec!["touch".to_owned()],
-            because: BTreeMap::from([("touch".to_owned(), vec!["etc/".to_owned(), "resource:db".to_owned()])]),
+            because: BTreeMap::from([(
+                "touch".to_owned(),
+                vec!["etc/".to_owned(), "resource:db".to_owned()],
+            )]),
             incomparable: false,
         };
         let old = ComponentPlan {

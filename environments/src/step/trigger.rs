@@ -56,7 +56,9 @@ impl Trigger {
     fn names(&self, path: &str) -> bool {
         match &self.of {
             Of::File(file) => path == file,
-            Of::Folder(folder) => path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')),
+            Of::Folder(folder) => {
+                path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
             Of::Pattern(glob) => glob.is_match(path),
             Of::Resource(_) => false,
         }

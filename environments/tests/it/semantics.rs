@@ -19,10 +19,7 @@ use super::resources::{WEB, requirer, sandbox};
 
 #[test]
 fn a_provider_nobody_requires_is_an_error() {
-    insta::assert_snapshot!(
-        "unused",
-        sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).mistakes()
-    );
+    insta::assert_snapshot!("unused", sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).mistakes());
     let misspelt = requirer("strict = false", "x").replace("\"web\"", "\"wep\"");
     let misspelt = sandbox("a = [\"web\", \"lb\"]", &[("web", WEB), ("lb", &misspelt)]);
     insta::assert_snapshot!("unused_misspelt", misspelt.mistakes());
@@ -35,7 +32,8 @@ fn a_provider_is_required_by_whom_can_see_it() {
     let mistakes = lonely.mistakes();
     assert!(mistakes.contains("nobody requires `web`") && mistakes.contains("affects: b/web"), "{mistakes}");
     assert!(!mistakes.contains("a/web"), "{mistakes}");
-    let ignored = sandbox("a = [\"web\"]\nb = [\"!lb\"]", &[("web", WEB), ("lb", &requirer("", "{{ web }}"))]);
+    let ignored =
+        sandbox("a = [\"web\"]\nb = [\"!lb\"]", &[("web", WEB), ("lb", &requirer("", "{{ web }}"))]);
     assert_eq!(ignored.evaluate().components.len(), 1);
 }
 
@@ -94,7 +92,9 @@ fn a_value_of_the_wrong_type_names_attribute_and_component() {
 
 #[test]
 fn a_hosts_service_user_and_platform_beat_the_environments() {
-    let sandbox = Sandbox::app("[[file]]\npath = \"out\"\ncontent = \"{{ host.platform }} of {{ environment.platform }}\"\n");
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"out\"\ncontent = \"{{ host.platform }} of {{ environment.platform }}\"\n",
+    );
     sandbox.write(
         "environments/prod/environment.toml",
         "[environment]\nplatform = \"debian12\"\nservice_user = \"shop\"\n[hosts]\nweb01 = [\"app\"]\nweb02 = [\"app\"]\n\
@@ -119,7 +119,10 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
         );
         sandbox
     };
-    insta::assert_snapshot!("listen_v4_off", listen("require_v4 = false\nrequire_v6 = true", "listen").mistakes());
+    insta::assert_snapshot!(
+        "listen_v4_off",
+        listen("require_v4 = false\nrequire_v6 = true", "listen").mistakes()
+    );
     insta::assert_snapshot!("listen_v6_off", listen("require_v6 = false", "listen_v6").mistakes());
     let both = listen("require_v6 = true", "listen_v6");
     assert_eq!(text(&both.evaluate(), "web01", "app", "x"), "[2001:db8::1]:80");
@@ -127,17 +130,16 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
 
 #[test]
 fn seven_mistakes_in_files_are_shown_at_once() {
+    let environment = "[environment]\nkeep = \"many\"\nplatfrom = \"x\"\n[hosts]\n\"web{01..02}\" = [\"app\", \"lost\"]\n\
+         \"db{01..\" = [\"app\"]\ndb01 = [\"db\"]\n";
+    let app = "[[file]]\npath = \"../etc\"\ncontent = \"\"\n[[file]]\npath = \"missing\"\n";
     let sandbox = Sandbox::new(&[
-        (
-            "environments/prod/environment.toml",
-            "[environment]\nkeep = \"many\"\nplatfrom = \"x\"\n[hosts]\n\"web{01..02}\" = [\"app\", \"lost\"]\n\"db{01..\" = [\"db\"]\n",
-        ),
-        ("components/app/component.toml", "[[file]]\npath = \"../etc\"\ncontent = \"\"\n[[file]]\npath = \"missing\"\n"),
+        ("environments/prod/environment.toml", environment),
+        ("components/app/component.toml", app),
         ("components/db/component.toml", "[[step]\n"),
     ]);
-    sandbox.write("environments/prod/environment.toml", "[environment]\nkeep = \"many\"\nplatfrom = \"x\"\n[hosts]\n\"web{01..02}\" = [\"app\", \"lost\"]\n\"db{01..\" = [\"app\"]\ndb01 = [\"db\"]\n");
     let mistakes = sandbox.mistakes();
-    assert!(mistakes.ends_with("7 errors"), "{mistakes}");
+    assert_eq!(mistakes.matches("error: ").count(), 7);
     insta::assert_snapshot!("seven_load_errors", mistakes);
 }
 
@@ -160,7 +162,7 @@ const TWELVE: [(&str, &str); 6] = [
     (
         "files",
         "[[file]]\npath = \"x\"\ncontent = \"{{ host.nme }}\"\n[[step]]\nname = \"run\"\nscript = \"x\"\n\
-         [[step]]\nname = \"reload\"\nupdate = \"{{ component.pth }}\"\ntriggers = [\"etc/\"]\n",
+         [[step]]\nname = \"reload\"\nupdate = \"true\"\ntriggers = [\"etc/\"]\n",
     ),
 ];
 
@@ -169,6 +171,6 @@ fn twelve_mistakes_in_the_configuration_are_shown_at_once_with_the_affected_host
     let hosts = "a = [\"needs\", \"gives\", \"one\"]\nb = [\"gives\", \"two\", \"values\", \"files\"]\nc = [\"values\", \"files\"]\n\
          [components.values]\nport = \"x\"\n";
     let mistakes = sandbox(hosts, &TWELVE).mistakes();
+    assert_eq!(mistakes.matches("error: ").count(), 12);
     insta::assert_snapshot!("twelve_configuration_errors", mistakes);
-    assert!(mistakes.ends_with("12 errors"), "{mistakes}");
 }

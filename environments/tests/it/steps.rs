@@ -19,8 +19,9 @@ fn snapshot(name: &str, steps: &str) {
 
 #[test]
 fn a_trigger_changes_with_the_files_that_it_names() {
-    let component =
-        format!("{FILES}[[step]]\nname = \"s\"\nupdate = \"x\"\ntriggers = [\"etc/app.conf\", \"etc/\", \"*.ini\"]\n");
+    let component = format!(
+        "{FILES}[[step]]\nname = \"s\"\nupdate = \"x\"\ntriggers = [\"etc/app.conf\", \"etc/\", \"*.ini\"]\n"
+    );
     let old = step(&component, &str::to_owned).triggers;
     assert_eq!(old.keys().collect::<Vec<_>>(), ["*.ini", "etc/", "etc/app.conf"]);
     assert!(old.values().all(|digest| digest.len() == 64));
@@ -56,7 +57,9 @@ fn a_resources_trigger_changes_with_its_values() {
              [[step]]\nname = \"s\"\nupdate = \"x\"\ntriggers = [\"resource:db\"]\nverify = { unchanged = [\"resource:cache\"] }\n",
         );
         sandbox.write("environments/prod/environment.toml", environment);
-        let db = format!("[[provide]]\nkey = \"db\"\nvalue = {db}\n[[provide]]\nkey = \"cache\"\nvalue = {cache}\n");
+        let db = format!(
+            "[[provide]]\nkey = \"db\"\nvalue = {db}\n[[provide]]\nkey = \"cache\"\nvalue = {cache}\n"
+        );
         sandbox.write("components/db/component.toml", db);
         let evaluation = sandbox.evaluate();
         let step = evaluation.steps(("web01", "app"), "/a", &|_| String::new()).unwrap().remove(0);

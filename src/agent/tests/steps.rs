@@ -214,7 +214,9 @@ fn a_file_must_be_as_new_as_others() {
     let mut lane = Lane::new();
     let newer = Newer { path: path("log"), than: vec![path("one"), path("two")] };
     let step = asserting(Assertions { newer: Some(newer), ..Assertions::default() });
-    assert!(lane.run(&step, false).unwrap_err().contains("one, which log must be newer than, does not exist"));
+    assert!(
+        lane.run(&step, false).unwrap_err().contains("one, which log must be newer than, does not exist")
+    );
     let touch = |name: &str, age: u64| {
         lane.make(name);
         let time = SystemTime::now() - Duration::from_secs(age);
@@ -279,8 +281,12 @@ fn scripted(host: &Host, step: Step) -> Manifest {
 fn a_script_is_run_where_its_version_is_stored() {
     let mut lane = Lane::new();
     let asks = Assertions { script: Some(script("ask", &[])), ..Assertions::default() };
-    let runs =
-        Step { update: None, script: Some(script("run", &["a b", "$HOME;"])), assertions: asks, ..step("s", "") };
+    let runs = Step {
+        update: None,
+        script: Some(script("run", &["a b", "$HOME;"])),
+        assertions: asks,
+        ..step("s", "")
+    };
     let manifest = scripted(&lane.host, runs);
     assert_eq!(lane.release(&manifest, false).unwrap(), "verify 1, update 0, verify 0");
     let log = fs::read_to_string(lane.state("log")).unwrap();

@@ -340,8 +340,8 @@ impl<'a> InstanceRender<'a> {
         artifact || ["current", "store", "generations"].iter().any(|name| path.starts_with(target.join(name)))
     }
 
-    fn reported<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
-        result.map_err(|diagnostic| self.report(diagnostic)).ok()
+    fn reported<T>(&mut self, result: Result<T, Box<Diagnostic>>) -> Option<T> {
+        result.map_err(|diagnostic| self.report(*diagnostic)).ok()
     }
 
     fn target(&mut self, text: &Text) -> Option<String> {

@@ -129,7 +129,7 @@ impl Convergence<'_> {
             && !exists(&self.directory(component, step), path)?
         {
             let problem = format!("update did not create {path}");
-            return Err(failure(component, step, &problem, nothing_run(component, step)));
+            return Err(failure(component, step, &problem, Box::new(nothing_run(component, step))));
         }
         match self.verify(component, step, When::After)? {
             Err((problem, run)) => {
@@ -142,7 +142,7 @@ impl Convergence<'_> {
     /// Whether all that `verify` says holds: first what needs no command.
     fn verify(&mut self, component: &Component, step: &Step, when: When) -> Result<Held, Error> {
         if let Some(problem) = self.unmet(component, step, when)? {
-            return Ok(Err((format!("failed: {problem}"), nothing_run(component, step))));
+            return Ok(Err((format!("failed: {problem}"), Box::new(nothing_run(component, step)))));
         }
         let script = step.assertions.script.as_ref().map(Program::Script);
         for program in script.into_iter().chain(step.verify.as_deref().map(Program::Text)) {
@@ -312,14 +312,14 @@ impl Convergence<'_> {
 }
 
 /// What a failure has in place of a command's run.
-fn nothing_run(component: &Component, step: &Step) -> Box<StepRun> {
-    Box::new(StepRun {
+fn nothing_run(component: &Component, step: &Step) -> StepRun {
+    StepRun {
         component: component.name.to_string(),
         step: step.name.clone(),
         command: "verify".to_owned(),
         status: None,
         output: String::new(),
-    })
+    }
 }
 
 fn has_step(manifest: Option<&Manifest>, component: &str, fingerprint: &Digest) -> bool {

@@ -47,10 +47,10 @@ impl Trigger {
     }
 
     /// The paths that it names, of those of the component's files. That it names none is a mistake.
-    pub(crate) fn paths<'a>(&self, files: &[&'a str]) -> Result<Vec<&'a str>, Diagnostic> {
+    pub(crate) fn paths<'a>(&self, files: &[&'a str]) -> Result<Vec<&'a str>, Box<Diagnostic>> {
         let mut found: Vec<&str> = files.iter().copied().filter(|path| self.names(path)).collect();
         found.sort_unstable();
-        if found.is_empty() { Err(self.nothing(files)) } else { Ok(found) }
+        if found.is_empty() { Err(Box::new(self.nothing(files))) } else { Ok(found) }
     }
 
     fn names(&self, path: &str) -> bool {
@@ -81,7 +81,10 @@ impl Trigger {
 
     /// The variables of the requirements that a resource's trigger names; none for files. That there are none of the
     /// key is a mistake.
-    pub(crate) fn variables<'a>(&self, requires: &'a [Require]) -> Option<Result<Vec<&'a str>, Diagnostic>> {
+    pub(crate) fn variables<'a>(
+        &self,
+        requires: &'a [Require],
+    ) -> Option<Result<Vec<&'a str>, Box<Diagnostic>>> {
         let Of::Resource(key) = &self.of else { return None };
         let named = requires.iter().filter(|require| require.key.value == *key);
         let variables: Vec<&str> = named.map(|require| require.variable.as_str()).collect();
@@ -93,7 +96,7 @@ impl Trigger {
             Some(near) => format!("did you mean `resource:{near}`?"),
             None => format!("add [[require]] with key = \"{key}\""),
         };
-        Some(Err(Diagnostic::error(message).at(&self.text.at).help(help)))
+        Some(Err(Box::new(Diagnostic::error(message).at(&self.text.at).help(help))))
     }
 }
 

@@ -9,10 +9,10 @@ use crate::dns::{Answers, Dns};
 use crate::environment;
 use crate::host::Host;
 use crate::project::Project;
-use crate::render::{BuiltArtifact, Describe, InstanceRender, Rendered, render};
+use crate::render::{InstanceRender, Rendered, render};
 use crate::resolve::{Model, resolve};
 use crate::settings::{ConnectMethod, Settings};
-use crate::step::Step;
+use crate::step::{BuiltArtifact, Describe, Step};
 use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.

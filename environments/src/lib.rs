@@ -45,6 +45,6 @@ pub use dns::{Dns, DnsError, Family, Offline};
 pub use evaluate::{Evaluation, Options, evaluate, settings};
 pub use host::Host;
 pub use project::{Project, environment_names, project};
-pub use render::{Content, Describe, Entry, Rendered};
+pub use render::{Content, Entry, Rendered};
 pub use settings::{ConnectMethod, Settings};
-pub use step::{Assertions, HostPath, HostPathError, Newer, Script, ScriptPath, Step};
+pub use step::{Assertions, Describe, HostPath, HostPathError, Newer, Script, ScriptPath, Step};

@@ -1,5 +1,6 @@
 //! Steps: commands that a host runs after the switch, as the manifest holds them.
 
+mod artifact;
 mod check;
 mod declaration;
 mod path;
@@ -9,11 +10,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use artifact::BuiltArtifact;
+pub use artifact::Describe;
 pub(crate) use check::check;
 pub(crate) use declaration::StepDeclaration;
 
 pub use path::{HostPath, HostPathError, ScriptPath};
-pub(crate) use trigger::{Trigger, digest};
+pub(crate) use trigger::Trigger;
 
 /// A step whose every text is rendered.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]

@@ -14,3 +14,4 @@ mod guard;
 mod local;
 mod shop;
 mod ssh;
+mod steps;

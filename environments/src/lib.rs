@@ -58,4 +58,4 @@ pub use starlark::{
     Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
     reference as starlark_reference,
 };
-pub use step::Step;
+pub use step::{Assertions, Describe, HostPath, HostPathError, Newer, Script, ScriptPath, Step};

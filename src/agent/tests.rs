@@ -6,4 +6,5 @@ mod failure;
 mod host;
 mod order;
 mod release;
+mod steps;
 mod tidying;

@@ -319,13 +319,10 @@ fn methods(builder: &mut MethodsBuilder) {
     ///
     /// ```starlark
     /// def configure(c):
-    ///     c.file("nginx.conf")
-    ///     c.step(
-    ///         "check",
-    ///         verify = "test -e checked",
-    ///         update = "grep worker_processes {{ component.artifact }}/nginx.conf > checked",
-    ///         timeout = "1m",
-    ///     )
+    ///     config = c.file("nginx.conf")
+    ///     c.step("data", creates = "data.csv", update = "echo 1,2 > data.csv", timeout = "1m")
+    ///     c.step("reload", update = "systemctl --user reload nginx", triggers = [config, "conf.d/*.conf"])
+    ///     c.directory("conf.d", source = "conf.d")
     /// ```
     fn step<'v>(
         this: &Part,

@@ -10,6 +10,7 @@ mod it {
     mod merging;
     mod random;
     mod resources;
+    mod rounds;
     mod simple;
     pub(crate) mod starlark;
     mod starlark_mistakes;

@@ -21,7 +21,7 @@ pub(crate) fn app(code: &str) -> Sandbox {
 
 /// What `configure` with this body writes into the file `out`.
 fn out(body: &str) -> String {
-    let lines: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let lines = body.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     text(&app(&format!("def configure(c):\n{lines}")).evaluate(), "web01", "app", "out")
 }
 

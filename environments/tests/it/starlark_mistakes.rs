@@ -5,7 +5,7 @@ use super::starlark::app;
 
 /// The mistakes of a `configure` with this body.
 fn body(body: &str) -> String {
-    let lines: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let lines = body.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     app(&format!("def configure(c):\n{lines}")).mistakes()
 }
 
@@ -144,7 +144,7 @@ fn nothing_nests_too_deeply() {
     for code in [
         "(".repeat(100_000),
         format!("x = {}{}", "[".repeat(10_000), "]".repeat(10_000)),
-        (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect(),
+        (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect::<Vec<_>>().concat(),
         format!("x = {}1", "not ".repeat(100_000)),
         format!("x = 1{}", " + 1".repeat(100_000)),
         format!("x = y{}", ".z".repeat(100_000)),
@@ -163,7 +163,7 @@ fn nothing_nests_too_deeply() {
 fn what_is_as_deep_as_may_be_is_evaluated() {
     let nested = format!("{}1{}", "[".repeat(99), "]".repeat(99));
     let chained = format!("0{}", " + 1".repeat(900));
-    let ifs: String = (1..49).map(|level| format!("{}if True:\n", "    ".repeat(level))).collect();
+    let ifs = (1..49).map(|level| format!("{}if True:\n", "    ".repeat(level))).collect::<Vec<_>>().concat();
     let code = format!(
         "x = {nested}\ny = {chained}\ndef f(n):\n    return f(n - 1) + 1 if n else 0\ndef configure(c):\n{ifs}{}c.file(\"out\", content = str(y + f(150)))\n",
         "    ".repeat(49)

@@ -11,6 +11,7 @@ mod it {
     mod random;
     pub(crate) mod resources;
     mod semantics;
+    mod rounds;
     mod simple;
     pub(crate) mod starlark;
     mod starlark_mistakes;

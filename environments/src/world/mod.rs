@@ -190,6 +190,11 @@ impl World {
         )
     }
 
+    /// Whether what is provided has a value by now.
+    pub(crate) fn has_value(self: &Arc<Self>, provider: Provider) -> bool {
+        self.provided(provider).is_some()
+    }
+
     fn resource_at(self: &Arc<Self>, index: usize, require: usize) -> Option<&Evaluated> {
         let cell = self.cells[index].resources.get(require)?;
         self.force(

@@ -158,10 +158,17 @@ impl Fleet {
     }
 
     /// Ends all conversations at once, for hosts that have nothing in hand.
-    pub fn abandon(self) {
-        for link in self.members.into_values().filter_map(|member| member.link) {
+    pub fn abandon(mut self) {
+        for link in std::mem::take(&mut self.members).into_values().filter_map(|member| member.link) {
             link.abandon();
         }
+    }
+}
+
+impl Drop for Fleet {
+    /// All agents are told to end before the first is waited for.
+    fn drop(&mut self) {
+        self.members.values_mut().filter_map(|member| member.link.as_mut()).for_each(Link::finish);
     }
 }
 

@@ -10,8 +10,8 @@ mod it {
     mod merging;
     mod random;
     pub(crate) mod resources;
-    mod semantics;
     mod rounds;
+    mod semantics;
     mod simple;
     pub(crate) mod starlark;
     mod starlark_mistakes;

@@ -4,11 +4,12 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 # program:package, for those that the tests run
 PROGRAMS = cc:build-essential git:git sshd:openssh-server ssh:openssh-client strace:strace rsync:rsync haproxy:haproxy \
-	ip:iproute2 systemd-nspawn:systemd-container debootstrap:debootstrap
+	ip:iproute2 python3:python3-venv systemd-nspawn:systemd-container debootstrap:debootstrap
 LEFT_OUT = $(CURDIR)/target/left-out
+PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
-.PHONY: build release test tools fmt clippy doc book deny bench hosts-down
+.PHONY: build release test tools python fmt clippy doc book deny bench hosts-down
 
 build:
 	cargo build --workspace
@@ -20,6 +21,7 @@ release:
 # All tests. What cannot run here, such as booted hosts without root, is named at the end.
 test: tools
 	@mkdir -p $(dir $(LEFT_OUT)) && rm -f $(LEFT_OUT)
+	@$(MAKE) --no-print-directory python || echo "without batou 2 and Jinja2 some tests are left out"
 	@export BATOU_TEST_LEFT_OUT=$(LEFT_OUT) status=0; \
 	if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --workspace && cargo test --workspace --doc || status=$$?; \
@@ -41,6 +43,15 @@ tools:
 	else \
 		echo "not installed, and tests may need them:$$missing"; \
 	fi
+
+# What tests compare with, batou 2 and Jinja2, in a virtual environment; needs a network the first time
+python: $(PYTHON)/complete
+
+$(PYTHON)/complete: tests/requirements.txt
+	rm -rf $(PYTHON)
+	python3 -m venv $(PYTHON)
+	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 fmt:
 	cargo fmt --all

@@ -140,7 +140,8 @@ fn components(
         let name = layout.artifact.name.clone();
         let target = places[rendered.host.as_str()];
         let path = format!("{target}/store/artifacts/{}", directory_name(&layout.id, &name));
-        let steps = evaluation.steps(&rendered.host, &rendered.component, &path)?;
+        let instance = (rendered.host.as_str(), rendered.component.as_str());
+        let steps = evaluation.steps(instance, &path, &|path| layout.describe(path))?;
         let after =
             rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
         let after =

@@ -113,9 +113,16 @@ pub fn manifest_digest(bytes: &[u8]) -> Digest {
     Digest::derive(MANIFEST_CONTEXT, bytes)
 }
 
-/// What a step depends on: it is run again when this differs from what the host last converged to.
-pub fn step_fingerprint(step: &Step) -> Digest {
-    Digest::derive(STEP_CONTEXT, &serde_json::to_vec(step).expect("a step is plain data"))
+/// What a component's step depends on: it is run again when this differs from what the host last converged to.
+///
+/// A step with triggers says itself on which files it depends: in its texts the artifact's own folder, which changes
+/// with every file, counts for nothing.
+pub fn step_fingerprint(component: &Component, step: &Step) -> Digest {
+    let mut text = serde_json::to_string(step).expect("a step is plain data");
+    if !step.triggers.is_empty() {
+        text = text.replace(&directory_name(&component.artifact, &component.name), "artifact");
+    }
+    Digest::derive(STEP_CONTEXT, text.as_bytes())
 }
 
 /// Why a manifest cannot be used.
@@ -155,3 +162,48 @@ impl Release {
 /// Why a host's files are as they are: for each component and file, what it was rendered from, each with a short
 /// digest of the value. Kept beside the manifest, not in it: a cause that changed nothing makes no new generation.
 pub type Causes = BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As an older batou wrote it.
+    const STEP: &str = r#"{"name":"touch","verify":"test -e x","update":"touch x","revert":null,"irreversible":false,"timeout":300,"directory":null,"environment":{"A":"b"}}"#;
+
+    fn manifest() -> String {
+        let id = "12".repeat(32);
+        let component = format!(r#"{{"name":"app","artifact":"{id}","steps":[{STEP}]}}"#);
+        format!(
+            r#"{{"format":1,"project":"shop","environment":"prod","host":"web01","components":[{component}]}}"#
+        )
+    }
+
+    #[test]
+    fn a_manifest_without_newer_keys_keeps_its_bytes_and_fingerprints() {
+        let text = manifest();
+        let manifest = Manifest::decode(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(manifest.encode()).unwrap(), text);
+        let component = &manifest.components[0];
+        let fingerprint = step_fingerprint(component, &component.steps[0]);
+        assert_eq!(fingerprint, Digest::derive(STEP_CONTEXT, STEP.as_bytes()));
+    }
+
+    #[test]
+    fn a_step_with_triggers_does_not_depend_on_the_artifact_that_it_names() {
+        let mut one = Manifest::decode(manifest().as_bytes()).unwrap().components.remove(0);
+        let mut other = Component { artifact: ArtifactId::from(Digest::of(b"other")), ..one.clone() };
+        let name = |component: &Component| {
+            let directory = directory_name(&component.artifact, &component.name);
+            Some(format!("/srv/shop/store/artifacts/{directory}/reload"))
+        };
+        (one.steps[0].update, other.steps[0].update) = (name(&one), name(&other));
+        assert_ne!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
+        for component in [&mut one, &mut other] {
+            component.steps[0].triggers.insert("etc/".into(), "1".into());
+        }
+        assert_eq!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
+        other.steps[0].triggers.insert("etc/".into(), "2".into());
+        assert_ne!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
+    }
+}

@@ -1,21 +1,29 @@
 //! The documentation is true: its projects are sound, its consoles show what happens, and the commands, options, modules
 //! and files that it names exist.
 //!
-//! A `toml` or `jinja` block of a chapter belongs to the file that the comment before it names (`<!-- file: PATH -->`).
-//! The blocks below one `##` heading make one project, together with files that readers do not see: comments that hold
-//! a file's path and, on the lines after it, its content (`every section: PATH` for all sections of the chapter).
+//! A `toml`, `starlark` or `jinja` block of a chapter belongs to the file that the comment before it names
+//! (`<!-- file: PATH -->`). The blocks below one `##` heading make one project, together with files that readers do not
+//! see: comments that hold a file's path and, on the lines after it, its content (`every section: PATH` for all sections of
+//! the chapter). A component that is shown both in TOML and in Starlark makes two projects, which must build the same.
+//!
+//! `python` and `ini` blocks are the same project for batou 2. It deploys them, and must make the same files.
 
+mod batou2;
 mod console;
 mod markdown;
+mod project;
+mod starlark;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use walkdir::WalkDir;
 
-use crate::common::Sandbox;
-use markdown::{Chapter, Piece};
+use crate::common::{Sandbox, counted, python};
+use markdown::Chapter;
+use project::Project;
 
 const COMMANDS: &str = "docs/src/reference/commands.md";
 
@@ -37,74 +45,108 @@ fn pages() -> Vec<Chapter> {
     paths.map(|path| Chapter::read(root(), &path)).collect()
 }
 
+/// How deep a chapter is cut into projects: the reference of functions below each of them.
+fn depth(page: &Chapter) -> usize {
+    if page.path().ends_with(starlark::CHAPTER) { 3 } else { 2 }
+}
+
+fn projects() -> Vec<Project> {
+    pages().iter().flat_map(|page| Project::of(page, depth(page))).collect()
+}
+
 #[test]
 fn projects_in_the_book_are_sound() {
-    let (mut checked, mut mistakes) = (0, Vec::new());
+    let mut mistakes = Vec::new();
     for page in pages() {
-        for section in page.sections() {
-            let unnamed = section.iter().find_map(|piece| match piece {
-                Piece::Block { info, file: None, line, .. } if info == "toml" => Some(line),
-                _ => None,
-            });
-            if let Some(line) = unnamed {
-                mistakes.push(format!("{page}:{line}: no comment says which file this is"));
-            }
-            let mut files = files_of(&section);
-            if files.is_empty() {
-                continue;
-            }
-            files.extend(page.everywhere().map(|(path, content)| (path.to_owned(), content.to_owned())));
-            checked += 1;
-            let output = project(&files).batou(&["check"]);
+        let lines = Project::unnamed(page.pieces());
+        mistakes.extend(lines.map(|line| format!("{page}:{line}: no comment says which file this is")));
+    }
+    let projects = projects();
+    for project in projects.iter().filter(|project| !project.shows_mistakes()) {
+        for files in project.forms() {
+            let output = project::sandbox(&files).batou(&["check"]);
             if output.status != Some(0) {
-                mistakes.push(format!("{page}: {files:#?}\n{}{}", output.stdout, output.stderr));
+                mistakes.push(format!("{}: {files:#?}\n{}{}", project.place, output.stdout, output.stderr));
             }
         }
     }
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n\n"));
-    assert!(checked > 20, "only {checked} projects were found");
+    assert!(projects.len() > 20, "only {} projects were found", projects.len());
 }
 
-/// The files that a section shows or hides; pieces of one file are joined.
-fn files_of(section: &[Piece]) -> BTreeMap<String, String> {
-    let mut files = BTreeMap::<String, String>::new();
-    for piece in section {
-        let (Piece::Block { file: Some(path), text, .. } | Piece::Hidden { path, text }) = piece else {
+#[test]
+fn both_forms_of_a_component_make_the_same() {
+    let mut compared = 0;
+    for project in projects() {
+        let [toml, star] = project.forms().try_into().unwrap_or_default();
+        if star.is_empty() {
             continue;
+        }
+        compared += 1;
+        // In one folder, since a release on this machine is below it, and files may say so.
+        let sandbox = project::sandbox(&toml);
+        let ids = || -> Vec<String> {
+            let lines = sandbox.batou(&["build", "--json"]).success().json();
+            lines.iter().map(|line| format!("{} {}", line["artifact"], line["release"])).collect()
         };
-        let file = files.entry(path.clone()).or_default();
-        file.push_str(text);
-        file.push('\n');
+        let as_toml = ids();
+        fs::remove_dir_all(sandbox.project().join("components")).unwrap();
+        project::write(&sandbox, &star);
+        assert_eq!(as_toml, ids(), "{}", project.place);
     }
-    files
+    assert!(compared >= 3, "only {compared} were found");
 }
 
-/// A project of these files. Without an environment it has one, in which this machine has all components.
-fn project(files: &BTreeMap<String, String>) -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
-    if !files.keys().any(|path| path.starts_with("environments/")) {
-        let components = files.keys().filter_map(|path| path.strip_prefix("components/")?.split('/').next());
-        let components: BTreeSet<_> = components.map(|name| format!("{name:?}")).collect();
-        let list = Vec::from_iter(components).join(", ");
-        let text = format!("[environment]\nconnect_method = \"local\"\n\n[hosts]\nlocalhost = [{list}]\n");
-        sandbox.write("environments/dev/environment.toml", text);
+#[test]
+fn batou_2_makes_the_same_files() {
+    let Some(program) = python("batou", "the examples of batou 2 in the book") else { return };
+    let projects = projects();
+    let projects: Vec<&Project> = projects.iter().filter(|project| project.has_batou_2()).collect();
+    // batou 2 mostly waits.
+    let parts = projects.chunks(projects.len().div_ceil(4));
+    let program = &program;
+    let compared: usize = thread::scope(|threads| {
+        let compare = |part: &'_ [&Project]| {
+            part.iter().map(|project| batou2::compare(project, program)).sum::<usize>()
+        };
+        let running: Vec<_> = parts.map(|part| threads.spawn(move || compare(part))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    counted(&format!("{compared} files of batou 2 were compared, in {} examples", projects.len()));
+    assert!(compared >= 40, "only {compared} were found");
+}
+
+#[test]
+fn consoles_of_projects_show_what_happens() {
+    let mut mistakes = Vec::new();
+    let mut replayed = 0;
+    for project in projects() {
+        let commands = console::commands(&project.pieces, &project.place);
+        if commands.is_empty() || console::REPLAYED.iter().any(|(path, _)| project.place.starts_with(path)) {
+            continue;
+        }
+        let files = if project.has_batou_2() { project.all() } else { &project.forms().remove(0) };
+        let sandbox = project::sandbox(files);
+        if project.has_batou_2() {
+            let Some(program) = python("batou", &project.place) else { continue };
+            batou2::prepare(&sandbox, files, &program);
+        }
+        replayed += commands.len();
+        let found = console::replay(&sandbox, &commands);
+        mistakes.extend(found.into_iter().map(|mistake| format!("{}:{mistake}", project.place)));
     }
-    for (path, text) in files {
-        sandbox.write(path, text);
-    }
-    sandbox
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    assert!(replayed > 5, "only {replayed} commands were found");
 }
 
 #[test]
 fn consoles_show_what_happens() {
     let mut mistakes = Vec::new();
-    for (path, least) in
-        [("README.md", 15), ("docs/src/guide/first-project.md", 5), ("docs/src/reference/json.md", 15)]
-    {
-        let commands = console::commands(&chapter(path));
+    for (path, least) in console::REPLAYED {
+        let commands = console::commands(chapter(path).pieces(), path);
         assert!(commands.len() >= least, "{path} has {} commands", commands.len());
-        mistakes.extend(console::replay(&commands).into_iter().map(|mistake| format!("{path}:{mistake}")));
+        let found = console::replay(&Sandbox::new(), &commands);
+        mistakes.extend(found.into_iter().map(|mistake| format!("{path}:{mistake}")));
     }
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
@@ -167,7 +209,8 @@ fn commands_and_options_exist() {
     let is_written = |page: &&Chapter| page.is_for_users() && !page.path().ends_with("commands.md");
     for page in pages().iter().filter(is_written) {
         for code in page.code() {
-            if code.starts_with("--") {
+            let is_ours = !page.path().starts_with("docs/src/guide/from-batou-2/");
+            if code.starts_with("--") && is_ours {
                 let option = code.split([' ', '=']).next().unwrap_or_default();
                 if !helps.values().any(|help| has(help, option)) {
                     mistakes.push(format!("{page}: no command has {option}"));

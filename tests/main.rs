@@ -15,3 +15,4 @@ mod guard;
 mod local;
 mod shop;
 mod ssh;
+mod steps;

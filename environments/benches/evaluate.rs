@@ -18,7 +18,10 @@ fn sandbox(components: usize, hosts: usize) -> TempDir {
         fs::write(path, text).unwrap();
     };
     write("batou.toml", "[project]\nname = \"bench\"\n");
-    let names: Vec<String> = (0..components).map(|index| format!("\"c{index}\"")).collect();
+    let mut names: Vec<String> = (0..components).map(|index| format!("\"c{index}\"")).collect();
+    names.push("\"last\"".to_owned());
+    let last = format!("[[require]]\nkey = \"k{}\"\n", components - 1);
+    write("components/last/component.toml", &last);
     let placed = names.join(", ");
     write(
         "environments/prod/environment.toml",

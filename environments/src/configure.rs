@@ -95,7 +95,10 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
             .iter()
             .map(|require| {
                 let found = matching(model, instance, require, &offers, problems);
-                used.extend(found.iter().copied());
+                // Nobody knows which of them was meant: they count as required.
+                let meant = found.as_deref().unwrap_or(offers.of(model, &require.key.value, None));
+                used.extend(meant.iter().copied());
+                let found = found.unwrap_or_default();
                 graph.add(instance, require, &found);
                 found
             })
@@ -109,13 +112,14 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
     Connections { offers, providers, order, before: graph.before }
 }
 
+/// Who provides what is required; `None` if the host that is to provide it does not exist.
 fn matching(
     model: &Model,
     instance: usize,
     require: &Require,
     offers: &Offers,
     problems: &mut Problems,
-) -> Vec<Provider> {
+) -> Option<Vec<Provider>> {
     let wanted_host = wanted_host(model, instance, require);
     if let (Some(text), Some(name)) = (&require.host, &wanted_host)
         && text.value != "same"
@@ -123,7 +127,7 @@ fn matching(
         let inventory = &model.environment.inventory;
         let known = inventory.known(name, &text.at, std::slice::from_ref(name), problems);
         if known.is_empty() && !inventory.dropped.contains(name) {
-            return Vec::new();
+            return None;
         }
     }
     let found = offers.of(model, &require.key.value, wanted_host.as_deref()).to_vec();
@@ -142,7 +146,7 @@ fn matching(
         problems
             .push(Diagnostic::error(message).at(&require.key.at).help(help).about(model.subject(instance)));
     }
-    found
+    Some(found)
 }
 
 /// The host that a requirement is limited to.
@@ -177,11 +181,17 @@ fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagno
 }
 
 fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, problems: &mut Problems) {
+    let requires = model.instances.iter().flat_map(|placed| &placed.component.definition.requires);
+    let wanted: BTreeSet<&str> = requires.map(|require| require.key.value.as_str()).collect();
     for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
         let key = &model.instances[provider.instance].component.definition.provides[provider.provide].key;
         let message = format!("nobody requires `{}`", key.value);
+        let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {
+            Some(near) => format!("`{near}` is required: is that meant?"),
+            None => "require it in a component of this environment, or remove this [[provide]]".to_owned(),
+        };
         let subject = model.subject(provider.instance);
-        problems.push(Diagnostic::error(message).at(&key.at).about(subject).warning());
+        problems.push(Diagnostic::error(message).at(&key.at).about(subject).help(help));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::render::{InstanceRender, Rendered, Rendering, render};
 use crate::resolve::{Model, resolve};
 use crate::settings::{ConnectMethod, Settings};
 use crate::settle::settle;
-use crate::step::Step;
+use crate::step::{BuiltArtifact, Describe, Step};
 use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.
@@ -178,11 +178,18 @@ fn nothing(environment: &str) -> Diagnostics {
 }
 
 impl Evaluation {
-    /// The steps of a component, whose texts may name `component.artifact`: its path on the host.
-    pub fn steps(&self, host: &str, component: &str, artifact: &str) -> Result<Vec<Step>, Diagnostics> {
+    /// The steps of a component, whose texts may name `component.artifact`: its path on the host. `describe` says what
+    /// is at a path in the artifact, in a text that differs where content, mode or kind do: steps may depend on it.
+    pub fn steps(
+        &self,
+        (host, component): (&str, &str),
+        artifact: &str,
+        describe: &Describe<'_>,
+    ) -> Result<Vec<Step>, Diagnostics> {
         let Some(index) = self.instances.get(&(host.to_owned(), component.to_owned())) else {
             return Err(Diagnostic::error(format!("there is no component `{component}` on `{host}`")).into());
         };
+        let artifact = BuiltArtifact { path: artifact, describe };
         InstanceRender::steps(&self.world, *index, artifact).map_err(|problems| match problems.finish() {
             Err(diagnostics) => diagnostics,
             Ok(_) => Diagnostic::error(format!("the steps of {host}/{component} cannot be rendered")).into(),

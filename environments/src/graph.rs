@@ -47,11 +47,15 @@ impl Graph {
         }
     }
 
-    /// Reports the circles of those that wait.
-    pub(crate) fn report_waiting(&self, model: &Model, problems: &mut Problems) {
+    /// Reports the circles that components of code which wait are in.
+    pub(crate) fn report_waiting(&self, model: &Model, waiting: &BTreeSet<usize>, problems: &mut Problems) {
         let help = "call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which \
                     leaves their order open";
-        self.sort(|circle| self.report(model, circle, help, problems));
+        self.sort(|circle| {
+            if circle.iter().any(|index| waiting.contains(index)) {
+                self.report(model, circle, help, problems);
+            }
+        });
     }
 
     /// All instances, what is needed first. Circles are reported.

@@ -56,5 +56,8 @@ pub use host::Host;
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Entry, Rendered};
 pub use settings::{ConnectMethod, Settings};
-pub use starlark::{Entry as StarlarkEntry, Parameter as StarlarkParameter, reference as starlark_reference};
-pub use step::Step;
+pub use starlark::{
+    Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
+    reference as starlark_reference,
+};
+pub use step::{Assertions, Describe, HostPath, HostPathError, Newer, Script, ScriptPath, Step};

@@ -16,7 +16,7 @@ use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
-use crate::step::Step;
+use crate::step::{BuiltArtifact, Step};
 use crate::template;
 use crate::world::World;
 
@@ -137,26 +137,28 @@ type Compiled<'a> = Result<Template<'a, 'a>, Error>;
 
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
-    world: &'a Arc<World>,
-    index: usize,
-    component: &'a Component,
+    pub(crate) world: &'a Arc<World>,
+    pub(crate) index: usize,
+    pub(crate) component: &'a Component,
     /// What is still to be rendered, by template.
     files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
     scope: Value,
+    pub(crate) artifact: Option<BuiltArtifact<'a>>,
     rendered: Rendered,
     problems: Problems,
     incomplete: bool,
 }
 
 impl<'a> InstanceRender<'a> {
-    fn new(world: &'a Arc<World>, index: usize, artifact: Option<&str>) -> Self {
+    fn new(world: &'a Arc<World>, index: usize, artifact: Option<BuiltArtifact<'a>>) -> Self {
         let (host, component) = name(world, index);
         InstanceRender {
             world,
             index,
             component: world.instance(index).component.as_ref(),
             files: BTreeMap::new(),
-            scope: Scope::value(world, index, artifact),
+            scope: Scope::value(world, index, artifact.map(|artifact| artifact.path)),
+            artifact,
             rendered: Rendered {
                 host,
                 component,
@@ -179,11 +181,15 @@ impl<'a> InstanceRender<'a> {
     }
 
     /// The steps with the artifact's path in them.
-    pub(crate) fn steps(world: &'a Arc<World>, index: usize, artifact: &str) -> Result<Vec<Step>, Problems> {
+    pub(crate) fn steps(
+        world: &'a Arc<World>,
+        index: usize,
+        artifact: BuiltArtifact<'a>,
+    ) -> Result<Vec<Step>, Problems> {
         let mut instance = InstanceRender::new(world, index, Some(artifact));
         let declared = &instance.component.definition.steps;
         let steps: Vec<Option<Step>> =
-            declared.iter().map(|(step, by)| step.render(|text| instance.text(text, by))).collect();
+            declared.iter().map(|(step, by)| step.render(&mut instance, by)).collect();
         match steps.into_iter().collect() {
             Some(steps) => Ok(steps),
             None => Err(instance.problems),
@@ -239,7 +245,8 @@ impl<'a> InstanceRender<'a> {
 
     /// The steps' texts are rendered again once the artifact is known: here for their mistakes only.
     fn check_steps(&mut self) {
-        if let Err(found) = InstanceRender::steps(self.world, self.index, "/artifact") {
+        let artifact = BuiltArtifact { path: "/artifact", describe: &|_| String::new() };
+        if let Err(found) = InstanceRender::steps(self.world, self.index, artifact) {
             self.problems.extend(found);
             self.incomplete = true;
         }
@@ -308,7 +315,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn text(&mut self, text: &Text, by: &Caller) -> Option<String> {
+    pub(crate) fn text(&mut self, text: &Text, by: &Caller) -> Option<String> {
         if text.literal {
             return self.without_nul(text.value.clone(), text);
         }
@@ -344,7 +351,7 @@ impl<'a> InstanceRender<'a> {
         Some(target)
     }
 
-    fn report(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.problems.push(diagnostic.about(self.world.model.subject(self.index)));
     }
 }

@@ -10,10 +10,13 @@ mod it {
     mod files;
     mod merging;
     mod random;
-    mod resources;
+    pub(crate) mod resources;
+    mod rounds;
+    mod semantics;
     mod simple;
     pub(crate) mod starlark;
     mod starlark_mistakes;
+    mod steps;
     mod templates;
     mod types;
 }

@@ -9,6 +9,7 @@ use batou_store::Digest;
 use batou_store::fs::atomic_write;
 use serde::{Deserialize, Serialize};
 
+use super::assertion::is_wanted;
 use super::error::Error;
 use super::target::{Target, read_file};
 use crate::release::{Component, Manifest, step_fingerprint};
@@ -24,6 +25,12 @@ pub(super) struct Converged {
     pub(super) finished: bool,
     /// The fleet release that last ran it.
     pub(super) sequence: u64,
+    /// It is not for this host: its `only_if_path` did not exist.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) skipped: bool,
+    /// What its `verify` wants unchanged, as it was then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unchanged: BTreeMap<String, String>,
 }
 
 /// The steps of a host by `<component>/<step>`.
@@ -53,15 +60,23 @@ impl Activated {
         self.steps.get(&key(component, step))
     }
 
-    /// Whether the step is recorded to hold as it is.
-    pub(super) fn holds(&self, component: &Component, step: &batou_environments::Step) -> bool {
-        let recorded = self.get(component, step);
-        recorded.is_some_and(|recorded| recorded.finished && recorded.fingerprint == step_fingerprint(step))
+    /// Whether the step is recorded to hold as it is. One that was skipped for want of a path does so until there is
+    /// one; what cannot be examined is left to the step to say.
+    pub(super) fn holds(
+        &self,
+        target: &Target,
+        component: &Component,
+        step: &batou_environments::Step,
+    ) -> bool {
+        let Some(recorded) = self.get(component, step) else { return false };
+        recorded.finished
+            && recorded.fingerprint == step_fingerprint(component, step)
+            && !(recorded.skipped && is_wanted(target, component, step).unwrap_or(true))
     }
 
     /// Whether all of a component's steps are recorded to hold.
-    pub(super) fn settled(&self, component: &Component) -> bool {
-        component.steps.iter().all(|step| self.holds(component, step))
+    pub(super) fn settled(&self, target: &Target, component: &Component) -> bool {
+        component.steps.iter().all(|step| self.holds(target, component, step))
     }
 
     /// Records a step and writes the record, if that changes anything.

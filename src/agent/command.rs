@@ -69,7 +69,7 @@ pub(super) struct Captured {
 }
 
 /// A command with the agent's own small environment, in `directory`.
-pub(super) fn prepare(program: &str, directory: &Path, user: &User) -> Command {
+pub(super) fn prepare(program: &Path, directory: &Path, user: &User) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear();
     command.env("PATH", PATH).env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);

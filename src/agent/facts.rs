@@ -59,7 +59,7 @@ fn printed(
     user: &User,
 ) -> Result<Result<Vec<u8>, String>, Error> {
     // The target directory need not be there yet.
-    let mut prepared = command::prepare("/bin/sh", Path::new("/"), user);
+    let mut prepared = command::prepare(Path::new("/bin/sh"), Path::new("/"), user);
     prepared.arg("-c").arg(command);
     let captured = match command::capture(&mut prepared, timeout, &mut session.connection, PRINTED) {
         Ok(captured) => captured,

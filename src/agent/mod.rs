@@ -10,6 +10,7 @@
 //! because the connection ended or fell silent, or because the next agent finds an intent without such a line.
 
 mod activated;
+mod assertion;
 mod collect;
 mod command;
 mod commit;

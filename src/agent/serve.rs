@@ -1,6 +1,7 @@
 //! The request loop.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::Mode;
@@ -139,7 +140,7 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
     let about = session.about()?;
     let (program, arguments) =
         command.split_first().ok_or_else(|| Error::Protocol("there is no command to run".into()))?;
-    let mut prepared = command::prepare(program, about.target.path(), &about.user);
+    let mut prepared = command::prepare(Path::new(program), about.target.path(), &about.user);
     prepared.args(arguments);
     let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live)
         .map_err(|source| Error::Command { command: program.clone(), source })?;

@@ -124,7 +124,7 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         return false;
     }
     let Ok(activated) = Activated::load(&about.target) else { return false };
-    current.manifest.components.iter().all(|component| activated.settled(component))
+    current.manifest.components.iter().all(|component| activated.settled(&about.target, component))
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 

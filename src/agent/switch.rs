@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use super::session::{About, Locked, Session};
 use super::step::Convergence;
+use super::target::Target;
 use super::verify;
 use crate::protocol::{Outcome, Record, Reply, Switch};
 use crate::release::{Manifest, manifest_digest};
@@ -157,7 +158,7 @@ fn advance(
     let Err(error) = moved else {
         return Ok(Reply::Switched {
             generation: underway.intent.to,
-            pending: pending(underway, order.recheck),
+            pending: pending(&about.target, underway, order.recheck),
         });
     };
     connection.watch(false);
@@ -189,10 +190,10 @@ fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -
     convergence.revert_all(left, underway.manifest.as_ref(), |_: &Converged| true, Err)
 }
 
-fn pending(underway: &Underway, recheck: bool) -> Vec<String> {
+fn pending(target: &Target, underway: &Underway, recheck: bool) -> Vec<String> {
     let components = underway.manifest.iter().flat_map(|manifest| &manifest.components);
     let is_pending = |component: &&crate::release::Component| {
-        if recheck { !component.steps.is_empty() } else { !underway.activated.settled(component) }
+        if recheck { !component.steps.is_empty() } else { !underway.activated.settled(target, component) }
     };
     components.filter(is_pending).map(|component| component.name.to_string()).collect()
 }

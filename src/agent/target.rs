@@ -6,11 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use batou_store::fs::fsync_directory;
-use batou_store::{Durability, Name, Store};
+use batou_store::{Durability, Name, Store, directory_name};
 use rustix::fs::{Access, access, statvfs};
 
 use super::error::Error;
 use crate::protocol;
+use crate::release::Component;
 
 /// A target directory, there or not.
 #[derive(Clone, Debug)]
@@ -53,6 +54,11 @@ impl Target {
     /// The component's own data.
     pub(super) fn state(&self, component: &Name) -> PathBuf {
         self.states().join(component.as_str())
+    }
+
+    /// Where a component's files are.
+    pub(super) fn artifact(&self, component: &Component) -> PathBuf {
+        self.store().join("artifacts").join(directory_name(&component.artifact, &component.name))
     }
 
     pub(super) fn lock(&self) -> PathBuf {

@@ -7,4 +7,5 @@ mod failure;
 mod host;
 mod order;
 mod release;
+mod steps;
 mod tidying;

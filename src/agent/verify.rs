@@ -119,7 +119,7 @@ fn unsettled_steps(
     let mut problems = Vec::new();
     for component in &current.manifest.components {
         for step in &component.steps {
-            if !activated.holds(component, step) {
+            if !activated.holds(&about.target, component, step) {
                 problems.push(format!("step {}/{} has not converged", component.name, step.name));
             }
             let attention = Attention::Quiet;

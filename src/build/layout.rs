@@ -16,6 +16,8 @@ pub(super) struct Layout<'r> {
     pub(super) artifact: Artifact,
     /// Children before parents.
     trees: Vec<Tree>,
+    /// By path, what steps may depend on.
+    nodes: BTreeMap<&'r str, Node>,
     files: Vec<FileContent<'r>>,
 }
 
@@ -41,7 +43,7 @@ impl<'r> Layout<'r> {
         let name = Name::new(rendered.component.clone());
         let name = name.map_err(|error| CommandError::input(subject()).because(error))?;
         let mut root = Folder::default();
-        let mut files = Vec::new();
+        let (mut files, mut nodes) = (Vec::new(), BTreeMap::new());
         for (path, entry) in &rendered.entries {
             let fault = |message: String| CommandError::input(format!("{}: {path}: {message}", subject()));
             let checked =
@@ -57,6 +59,9 @@ impl<'r> Layout<'r> {
                     Child::Leaf(Node::File { digest, size, mode })
                 }
             };
+            if let Child::Leaf(node) = &child {
+                nodes.insert(path.as_str(), node.clone());
+            }
             let names: Vec<Name> = checked.names().collect();
             if !root.insert(&names, child) {
                 return Err(fault("there is already a file or folder of that name".into()));
@@ -65,7 +70,16 @@ impl<'r> Layout<'r> {
         let mut trees = Vec::new();
         let tree = root.fold(&mut trees);
         let artifact = Artifact { name, tree, references: BTreeSet::new() };
-        Ok(Self { id: artifact.id(), artifact, trees, files })
+        Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
+    }
+
+    /// What is at a path: a text that differs where content, mode or kind do.
+    pub(super) fn describe(&self, path: &str) -> String {
+        match self.nodes.get(path) {
+            Some(Node::File { digest, mode, .. }) => format!("file {digest} {:04o}", mode.bits()),
+            Some(Node::Symlink { target }) => format!("symlink {target}"),
+            Some(Node::Directory { .. }) | None => "folder".to_owned(),
+        }
     }
 
     /// Adds all of it to what is stored.

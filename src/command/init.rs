@@ -133,7 +133,7 @@ mod tests {
             Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
         let evaluation = batou_environments::evaluate(&project, "dev", &options).unwrap();
         assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
-        let steps = evaluation.steps("localhost", "hello", "/artifact").unwrap();
+        let steps = evaluation.steps(("localhost", "hello"), "/artifact", &|_| String::new()).unwrap();
         assert_eq!((evaluation.components.len(), steps.len()), (1, 1));
     }
 

@@ -135,13 +135,14 @@ impl Deployment<'_> {
 fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<String> {
     let had = |component: &str, fingerprint: Digest| {
         let component = earlier.component(component);
-        component.is_some_and(|found| found.steps.iter().any(|step| step_fingerprint(step) == fingerprint))
+        component
+            .is_some_and(|found| found.steps.iter().any(|step| step_fingerprint(found, step) == fingerprint))
     };
     let mut found = Vec::new();
     for component in later.iter().flat_map(|manifest| &manifest.components) {
         for step in component.steps.iter().filter(|step| step.irreversible) {
             let name = format!("{}: {}", component.name, step.name);
-            if !had(component.name.as_str(), step_fingerprint(step)) && !found.contains(&name) {
+            if !had(component.name.as_str(), step_fingerprint(component, step)) && !found.contains(&name) {
                 found.push(name);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use batou_environments::Step;
 use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
 use similar::TextDiff;
 
@@ -54,12 +55,13 @@ fn component_plan(
     new: &Side<'_>,
 ) -> Result<Option<ComponentPlan>, CommandError> {
     let Some(old) = old else { return added(store, new.component).map(Some) };
-    let steps = steps(Some(old.component), new.component);
+    let (steps, because) = steps(Some(old.component), new.component);
     let mut plan = ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Changed,
         files: Vec::new(),
         steps,
+        because,
         incomparable: false,
     };
     if old.component.artifact != new.component.artifact {
@@ -82,7 +84,8 @@ fn added(store: &Store, component: &Component) -> Result<ComponentPlan, CommandE
         component: component.name.to_string(),
         change: Change::Added,
         files: listed(&files(store, &component.artifact)?, Change::Added),
-        steps: steps(None, component),
+        steps: steps(None, component).0,
+        because: BTreeMap::new(),
         incomparable: false,
     })
 }
@@ -95,14 +98,42 @@ fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, Comman
         incomparable: known.is_none(),
         files: listed(&known.unwrap_or_default(), Change::Removed),
         steps: Vec::new(),
+        because: BTreeMap::new(),
     })
 }
 
-/// The names of the steps that the new component has and the old one had not, in order.
-fn steps(old: Option<&Component>, new: &Component) -> Vec<String> {
-    let known: BTreeSet<_> = old.iter().flat_map(|old| &old.steps).map(step_fingerprint).collect();
-    let run = new.steps.iter().filter(|step| !known.contains(&step_fingerprint(step)));
-    run.map(|step| step.name.clone()).collect()
+/// The names of the steps that the new component has and the old one had not, in order, and which of their triggers
+/// changed.
+fn steps(old: Option<&Component>, new: &Component) -> (Vec<String>, BTreeMap<String, Vec<String>>) {
+    let fingerprints = |old: &Component| -> Vec<Digest> {
+        old.steps.iter().map(|step| step_fingerprint(old, step)).collect()
+    };
+    let known: BTreeSet<_> = old.map(fingerprints).into_iter().flatten().collect();
+    let run: Vec<_> = new.steps.iter().filter(|step| !known.contains(&step_fingerprint(new, step))).collect();
+    let mut because = BTreeMap::new();
+    for step in &run {
+        let before = old.and_then(|old| old.steps.iter().find(|before| before.name == step.name));
+        let changed = before.map(|before| changed_triggers(before, step)).unwrap_or_default();
+        if !changed.is_empty() {
+            because.insert(step.name.clone(), changed);
+        }
+    }
+    (run.into_iter().map(|step| step.name.clone()).collect(), because)
+}
+
+/// What two versions of a step depend on with differing content.
+fn changed_triggers(old: &Step, new: &Step) -> Vec<String> {
+    let (old, new) = (dependencies(old), dependencies(new));
+    let changed = new.into_iter().filter(|(name, digest)| old.get(name).is_some_and(|old| old != digest));
+    changed.map(|(name, _)| name.to_owned()).collect()
+}
+
+fn dependencies(step: &Step) -> BTreeMap<&str, &str> {
+    let assertions = &step.assertions;
+    let triggers = step.triggers.iter().chain(&assertions.unchanged);
+    let triggers = triggers.map(|(name, digest)| (name.as_str(), digest.as_str()));
+    let scripts = step.script.iter().chain(&assertions.script);
+    triggers.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
 }
 
 fn files(store: &Store, artifact: &ArtifactId) -> Result<Files, CommandError> {
@@ -312,6 +343,30 @@ mod tests {
             plans.iter().map(|plan| (plan.component.as_str(), plan.change, plan.steps.len())).collect();
         assert_eq!(seen, [("new", Change::Added, 1), ("old", Change::Removed, 0)]);
         assert_eq!(plans[1].files[0].content, ContentPlan::Sizes(Some(3), None));
+    }
+
+    #[test]
+    fn a_step_says_which_of_its_triggers_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let id = artifact(&store, "web", &[("a", b"1")]);
+        let with = |etc: &str, db: &str, update: &str| {
+            let mut step = step("reload", update);
+            step.triggers =
+                [("etc/".to_owned(), etc.to_owned()), ("resource:db".to_owned(), db.to_owned())].into();
+            manifest("h", vec![component("web", id, &[step])])
+        };
+        let none = Causes::new();
+        let plan =
+            |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
+        let old = with("1", "1", "true");
+        assert_eq!(plan(&old, &old), []);
+        assert_eq!(plan(&old, &with("2", "1", "true"))[0].because["reload"], ["etc/"]);
+        assert_eq!(plan(&old, &with("2", "2", "false"))[0].because["reload"], ["etc/", "resource:db"]);
+        let reworded = plan(&old, &with("1", "1", "false"));
+        assert_eq!((reworded[0].steps.len(), reworded[0].because.len()), (1, 0));
+        let first = compare(&store, None, (&old, &none)).unwrap();
+        assert_eq!((first[0].steps.len(), first[0].because.len()), (1, 0));
     }
 
     #[test]

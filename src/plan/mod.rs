@@ -3,6 +3,8 @@
 mod compare;
 mod render;
 
+use std::collections::BTreeMap;
+
 use batou_store::{Digest, Mode};
 use serde::Serialize;
 
@@ -62,6 +64,9 @@ pub struct ComponentPlan {
     /// The steps that would run: those that are new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
+    /// By step: which of its triggers changed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub because: BTreeMap<String, Vec<String>>,
     /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomparable: bool,

@@ -133,7 +133,8 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
         }
     }
     for step in &component.steps {
-        lines.push(format!("      runs step {}", visible_name(step)));
+        let why = component.because.get(step).map(|triggers| because(triggers)).unwrap_or_default();
+        lines.push(format!("      runs step {}{why}", visible_name(step)));
     }
 }
 
@@ -147,16 +148,20 @@ fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String
         ContentPlan::Kinds(old, new) => kinds(old.as_deref(), new.as_deref()),
         _ => String::new(),
     };
-    let causes: Vec<_> = file.causes.iter().map(|cause| visible_name(cause)).collect();
-    let why = match &causes[..] {
-        [] => String::new(),
-        causes => format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")),
-    };
+    let why = because(&file.causes);
     let (sign, path) = (sign(file.change), visible_name(&file.path));
     let line = format!("      {sign} {path}{}{content}{why}", mode.unwrap_or_default());
     lines.push(line);
     if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
         lines.extend(diff.lines().map(diff_line));
+    }
+}
+
+fn because(causes: &[String]) -> String {
+    let causes: Vec<_> = causes.iter().map(|cause| visible_name(cause)).collect();
+    match &causes[..] {
+        [] => String::new(),
+        causes => format!("  {DIM}because {} changed{DIM:#}", causes.join(", ")),
     }
 }
 
@@ -231,6 +236,8 @@ fn numbered(name: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
     use batou_store::{Digest, Mode};
 
     use super::*;
@@ -249,6 +256,10 @@ mod tests {
             change: Change::Changed,
             files: vec![script, file("logo", Change::Changed, ContentPlan::Sizes(Some(10), Some(2048)))],
             steps: vec!["touch".to_owned()],
+            because: BTreeMap::from([(
+                "touch".to_owned(),
+                vec!["etc/".to_owned(), "resource:db".to_owned()],
+            )]),
             incomparable: false,
         };
         let old = ComponentPlan {
@@ -256,6 +267,7 @@ mod tests {
             change: Change::Removed,
             files: vec![file("a", Change::Removed, ContentPlan::Sizes(Some(1), None))],
             steps: Vec::new(),
+            because: BTreeMap::new(),
             incomparable: false,
         };
         HostPlan {
@@ -288,7 +300,7 @@ mod tests {
                 -1
                 +2^[
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
               - a
 
@@ -303,14 +315,14 @@ mod tests {
           ~ tick
               ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
               - a
         ");
         insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"
         web01: 2 components to change, 2 objects (1.0 KiB) to send
           ~ tick
-              runs step touch
+              runs step touch  because etc/, resource:db changed
           - old (1 file)
         ");
     }

@@ -101,9 +101,10 @@ pub struct StepRun {
     pub component: String,
     /// The step's name.
     pub step: String,
-    /// Which of its commands: `verify`, `update` or `revert`.
+    /// Which of its commands: `unless`, `verify`, `update` or `revert`.
     pub command: String,
-    /// The exit status, or 128 and the signal's number; absent where it ran out of time or could not be started.
+    /// The exit status, or 128 and the signal's number; absent where it ran out of time, could not be
+    /// started, or where nothing was run as the agent looked itself.
     pub status: Option<i32>,
     /// The end of what it printed, at most 16 KiB.
     pub output: String,

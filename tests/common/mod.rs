@@ -8,6 +8,7 @@
 
 mod booted_hosts;
 mod processes;
+mod python;
 mod sandbox;
 mod ssh_hosts;
 mod strace;
@@ -16,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 pub(crate) use booted_hosts::BootedHosts;
+pub(crate) use python::python;
 pub(crate) use sandbox::{Output, Sandbox};
 pub(crate) use ssh_hosts::SshHosts;
 pub(crate) use strace::{Call, Strace, parse};

@@ -3,13 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use super::markdown::{Chapter, Piece};
+use super::markdown::Piece;
 use crate::common::{Output, Sandbox};
 
 /// Whoever runs the tests; `ann` in the documentation.
 static USER: LazyLock<String> = LazyLock::new(|| {
     Output::of(std::process::Command::new("id").arg("-un")).success().stdout.trim().to_owned()
 });
+
+/// The chapters that are replayed from beginning to end, in an empty folder, and how many commands they have at least.
+/// Other chapters are replayed section by section, each in its project.
+pub(super) const REPLAYED: [(&str, usize); 3] =
+    [("README.md", 15), ("docs/src/guide/first-project.md", 5), ("docs/src/reference/json.md", 15)];
 
 /// A command of a page, and what the page says it prints.
 pub(super) struct Command {
@@ -18,10 +23,10 @@ pub(super) struct Command {
     shown: String,
 }
 
-/// The commands in a page's `console` blocks: lines after `$ `, each followed by its output.
-pub(super) fn commands(page: &Chapter) -> Vec<Command> {
+/// The commands in `console` blocks: lines after `$ `, each followed by its output.
+pub(super) fn commands(pieces: &[Piece], place: &str) -> Vec<Command> {
     let mut commands = Vec::<Command>::new();
-    for piece in page.pieces() {
+    for piece in pieces {
         let Piece::Block { info, text, line, .. } = piece else { continue };
         if info != "console" {
             continue;
@@ -33,17 +38,16 @@ pub(super) fn commands(page: &Chapter) -> Vec<Command> {
                     commands.push(Command { line: line + number + 1, text, shown });
                 }
                 (None, Some(command)) => command.shown.extend([text, "\n"]),
-                (None, None) => panic!("{page}:{line}: output without a command"),
+                (None, None) => panic!("{place}:{line}: output without a command"),
             }
         }
     }
     commands
 }
 
-/// Runs the commands one after the other in an empty folder, and says where the outcome is another. Those that show an
-/// error must fail, all others must not.
-pub(super) fn replay(commands: &[Command]) -> Vec<String> {
-    let sandbox = Sandbox::new();
+/// Runs the commands one after the other in a folder, and says where the outcome is another. Those that show an error
+/// must fail, all others must not.
+pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Vec<String> {
     let mut folder = sandbox.project();
     let mut mistakes = Vec::new();
     for Command { line, text, shown } in commands {
@@ -51,7 +55,7 @@ pub(super) fn replay(commands: &[Command]) -> Vec<String> {
             folder.push(name);
             continue;
         }
-        let output = shell(&sandbox, &folder, text);
+        let output = shell(sandbox, &folder, text);
         let is_error = |line: &str| line.starts_with("error: ") || line.starts_with(r#"{"type":"error""#);
         let fails = shown.lines().any(is_error);
         let (expected, found) = (masked(shown), masked(&output.stdout));

@@ -55,11 +55,11 @@ impl Chapter {
         &self.pieces
     }
 
-    /// The pieces before the first `##` heading, and those below each.
-    pub(super) fn sections(&self) -> Vec<Vec<Piece>> {
+    /// The pieces before the first heading of level 2 to `depth`, and those below each.
+    pub(super) fn sections(&self, depth: usize) -> Vec<Vec<Piece>> {
         let mut sections = vec![Vec::new()];
         for piece in &self.pieces {
-            if matches!(piece, Piece::Heading { level: 2, .. }) {
+            if matches!(piece, Piece::Heading { level, .. } if (2..=depth).contains(level)) {
                 sections.push(Vec::new());
             }
             sections.last_mut().unwrap().push(piece.clone());
@@ -132,7 +132,7 @@ fn parse(text: &str) -> Vec<Piece> {
                 pieces.push(Piece::Hidden { path: path.to_owned(), text: until(&mut lines, "-->") });
             } else if let Some(path) = comment.strip_prefix("every section: ") {
                 pieces.push(Piece::Everywhere { path: path.to_owned(), text: until(&mut lines, "-->") });
-            } else {
+            } else if comment != "from the code -->" {
                 panic!("line {}: a comment that nobody reads: {line}", number + 1);
             }
         } else if line.starts_with('#') {

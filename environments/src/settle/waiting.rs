@@ -40,24 +40,34 @@ pub(super) fn promises(
             suppliers.entry((provide.key.value.clone(), host.clone())).or_default().push(one.index);
         }
     }
-    let mut graph = Graph::new(world.model.instances.len());
-    for one in &waiting {
-        for require in open(world, one.index) {
-            for supplier in suppliers_of(world, one.index, require, &suppliers) {
-                graph.wait(one.index, require, supplier);
-            }
-        }
+    if !waiting.is_empty() {
+        let members: BTreeSet<usize> = waiting.iter().map(|one| one.index).collect();
+        needs(world, &suppliers).report_waiting(&world.model, &members, problems);
     }
-    graph.report_waiting(&world.model, problems);
     suppliers.into_keys().collect()
 }
 
-/// The requirements that nobody meets.
-fn open(world: &World, index: usize) -> impl Iterator<Item = &Require> {
-    let requires = &world.instance(index).component.definition.requires;
-    let providers = &world.connections.providers[index];
-    let open = requires.iter().zip(providers).filter(|(require, found)| require.strict && found.is_empty());
-    open.map(|(require, _)| require)
+/// Who cannot go on before whom: an instance whose requirement nobody meets before those who would, and one that is
+/// provided something before those whose value is not there. A table is as stuck as code, if what it provides is made
+/// of what it requires.
+fn needs(world: &Arc<World>, suppliers: &BTreeMap<(String, String), Vec<usize>>) -> Graph {
+    let mut graph = Graph::new(world.model.instances.len());
+    for (index, instance) in world.model.instances.iter().enumerate() {
+        let requires = &instance.component.definition.requires;
+        for (require, providers) in requires.iter().zip(&world.connections.providers[index]) {
+            let missing = providers.iter().filter(|provider| !world.has_value(**provider));
+            for provider in missing {
+                graph.wait(index, require, provider.instance);
+            }
+            if require.strict && providers.is_empty() {
+                let found = suppliers_of(world, index, require, suppliers);
+                for supplier in found {
+                    graph.wait(index, require, supplier);
+                }
+            }
+        }
+    }
+    graph
 }
 
 /// The waiting instances that would meet a requirement.

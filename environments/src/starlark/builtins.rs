@@ -60,6 +60,17 @@ pub(crate) fn own(builder: &mut GlobalsBuilder) {
 fn functions(builder: &mut GlobalsBuilder) {
     /// Declares a component of the given name, at the top of a file. A file without such a call, but with a function
     /// `configure` and perhaps `attributes`, `features` and `doc`, declares one that is named like its folder.
+    ///
+    /// ```starlark
+    /// def instance(number):
+    ///     def configure(c):
+    ///         c.file("port", content = "%d\n" % c.port)
+    ///
+    ///     component("app%d" % number, attributes = {"port": 9000 + number}, configure = configure)
+    ///
+    /// for number in [1, 2]:
+    ///     instance(number)
+    /// ```
     fn component<'v>(
         #[starlark(require = pos)] name: &str,
         #[starlark(require = named)] attributes: Option<Value<'v>>,
@@ -95,6 +106,17 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// Declares a kind of sub-components, at the top of a file. `attributes` are what they are made with, `configure`
     /// what each of them declares, `platforms` what is done besides on hosts of a platform: a function that takes the
     /// sub-component, or another definition.
+    ///
+    /// ```starlark
+    /// def _configure(c):
+    ///     c.file(c.name + ".conf", content = "port = {{ component.port }}\n")
+    ///
+    /// Instance = definition(attributes = {"port": 8080}, configure = _configure)
+    ///
+    /// def configure(c):
+    ///     c.add(Instance("one"))
+    ///     c.add(Instance("two", port = 8081))
+    /// ```
     fn definition<'v>(
         #[starlark(require = named)] attributes: Option<Value<'v>>,
         #[starlark(require = named)] configure: Option<Value<'v>>,
@@ -132,6 +154,16 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// Describes an attribute: its type (`"str"`, `"int"`, `"float"`, `"bool"`, `"list"`, `"dict"`, `"address"`, `"path"`,
     /// `"literal"` or `"choice"`), the default, which may be a template, and what it is for. Without a default the
     /// environment has to set it.
+    ///
+    /// ```starlark
+    /// attributes = {
+    ///     "address": attribute("address", default = "{{ host.fqdn }}:8080", doc = "where it listens"),
+    ///     "level": attribute("choice", choices = ["info", "debug"], default = "info"),
+    /// }
+    ///
+    /// def configure(c):
+    ///     c.file("app.conf", content = "{{ component.address.connect }} {{ component.level }}\n")
+    /// ```
     fn attribute<'v>(
         #[starlark(require = pos)] r#type: Option<&str>,
         #[starlark(require = named)] default: Option<Value<'v>>,
@@ -162,6 +194,13 @@ fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// An address from `"host:port"` or `"[v6]:port"`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     address("www.example.net:80").connect.port  # gives 80
+    ///     address("[::1]:80").connect  # gives [::1]:80
+    ///     sorted([address("b:1"), address("a:10000"), address("a:9000")])  # gives [a:9000, a:10000, b:1]
+    /// ```
     fn address<'v>(
         #[starlark(require = pos)] text: &str,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -177,6 +216,11 @@ fn functions(builder: &mut GlobalsBuilder) {
 
     /// The text of a file: beside the Starlark file of the definition that is configured, or, with `//` before its path,
     /// anywhere in the project.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     read("conf.d/a.conf")  # gives a = 1\n
+    /// ```
     fn read<'v>(
         #[starlark(require = pos)] file: &str,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -190,6 +234,12 @@ fn functions(builder: &mut GlobalsBuilder) {
 
     /// The paths of the files beside the Starlark file that match a pattern (or one of a list), in order. `*` stays within
     /// a folder, `**` does not. `exclude` lists patterns of paths or names.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     glob("conf.d/*.conf")  # gives ["conf.d/a.conf"]
+    ///     glob(["*.conf", "**/a.conf"], exclude = ["conf.d"])  # gives ["conf.d/a.conf", "nginx.conf"]
+    /// ```
     fn glob<'v>(
         #[starlark(require = pos)] pattern: Value<'v>,
         #[starlark(require = named)] exclude: Option<UnpackList<String>>,
@@ -210,6 +260,12 @@ fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// Shows a warning. The evaluation goes on.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     if c.platform != "debian12":
+    ///         warn("not tried on", c.platform)
+    /// ```
     fn warn<'v>(
         #[starlark(args)] texts: UnpackTuple<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,

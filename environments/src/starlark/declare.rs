@@ -98,7 +98,8 @@ impl Call<'_> {
                     let advice = "name the files, sub-components or resources that both depend on";
                     return Err(Stop::mistake(message).help(advice));
                 }
-                texts.push(text(handle.name.clone()));
+                let slash = if handle.kind == Kind::Directory { "/" } else { "" };
+                texts.push(text(format!("{}{slash}", handle.name)));
             } else {
                 texts.push(node::node(*item, "triggers", at, heap)?);
             }

@@ -108,6 +108,14 @@ pub(crate) fn check_function(function: Value<'_>, what: &str) -> Result<(), Stop
 fn methods(builder: &mut MethodsBuilder) {
     /// Another definition with other defaults, and perhaps another `configure`. What is done besides on a platform is not
     /// taken over.
+    ///
+    /// ```starlark
+    /// Venv = definition(attributes = {"version": "3.11"})
+    /// NewVenv = Venv.variant(version = "3.12")
+    ///
+    /// def configure(c):
+    ///     c.add(NewVenv("py")).version  # gives 3.12
+    /// ```
     fn variant<'v>(
         this: &Definition,
         #[starlark(require = named)] configure: Option<Value<'v>>,

@@ -16,6 +16,12 @@ use crate::starlark::{ini as ini_text, yaml as yaml_text};
 #[starlark_module]
 pub(crate) fn json(builder: &mut GlobalsBuilder) {
     /// A value as JSON. `indent` spaces make it several lines; members keep their order, or are sorted with `sort_keys`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     json.encode({"port": 80, "on": True})  # gives {"port":80,"on":true}
+    ///     json.encode({"b": 1, "a": [2]}, indent = 1, sort_keys = True)  # gives {\n "a": [\n  2\n ],\n "b": 1\n}
+    /// ```
     fn encode<'v>(
         #[starlark(require = pos)] value: Value<'v>,
         #[starlark(require = named, default = 0)] indent: i32,
@@ -36,6 +42,11 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
     }
 
     /// The value of a JSON text.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     json.decode("[1, true]")  # gives [1, True]
+    /// ```
     fn decode<'v>(
         #[starlark(require = pos)] text: &str,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -50,6 +61,11 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
 #[starlark_module]
 pub(crate) fn yaml(builder: &mut GlobalsBuilder) {
     /// A value as YAML, in block style. Strings that YAML could take for something else are quoted.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     yaml.encode({"port": 80, "answer": "yes"})  # gives port: 80\nanswer: "yes"\n
+    /// ```
     fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
         Ok(yaml_text::encode(&json_of(&data(value, heap)?, false)?))
     }
@@ -58,6 +74,11 @@ pub(crate) fn yaml(builder: &mut GlobalsBuilder) {
 #[starlark_module]
 pub(crate) fn toml(builder: &mut GlobalsBuilder) {
     /// A dict as TOML. Tables come after plain values, as TOML demands.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     toml.encode({"port": 80})  # gives port = 80\n
+    /// ```
     fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
         let data = data(value, heap)?;
         if data.kind() != ValueKind::Map {
@@ -73,6 +94,11 @@ pub(crate) fn toml(builder: &mut GlobalsBuilder) {
 pub(crate) fn ini(builder: &mut GlobalsBuilder) {
     /// A dict of sections, each a dict, as INI: `{"main": {"port": 80}}`. A list becomes several lines; booleans are `true`
     /// and `false`; `None` leaves the key out.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     ini.encode({"main": {"port": 80, "on": True}})  # gives [main]\nport = 80\non = true\n
+    /// ```
     fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
         Ok(ini_text::encode(&json_of(&data(value, heap)?, false)?)?)
     }

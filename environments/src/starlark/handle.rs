@@ -45,6 +45,11 @@ impl fmt::Display for Handle {
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
     /// The path on the host, which stays the same over releases: below `c.path`. A step has none.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.file("nginx.conf").path  # gives /srv/shop/current/app/nginx.conf
+    /// ```
     #[starlark(attribute)]
     fn path(this: &Handle) -> starlark::Result<String> {
         match this.kind {

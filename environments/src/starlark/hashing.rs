@@ -30,12 +30,22 @@ pub(crate) fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// BLAKE3 of a text, in hex.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     hashing.blake3("a")[:12]  # gives 17762fddd969
+    /// ```
     fn blake3(#[starlark(require = pos)] text: &str) -> starlark::Result<String> {
         Ok(::blake3::hash(text.as_bytes()).to_hex().to_string())
     }
 
     /// A password as crypt(3) hashes it. The salt has to be given, for the result to be the same in each release: up to 16
     /// of the characters `A-Z a-z 0-9 . /`. `method` is `"sha512"` or `"sha256"`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     hashing.crypt("secret", salt = "Zc1b")[:8]  # gives $6$Zc1b$
+    /// ```
     fn crypt(
         #[starlark(require = pos)] password: &str,
         #[starlark(require = named)] salt: &str,

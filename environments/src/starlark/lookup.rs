@@ -93,6 +93,11 @@ impl fmt::Display for Lookup {
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
     /// The value of a name, or `default` where there is none.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.settings.get("nothing", "-")  # gives -
+    /// ```
     fn get<'v>(
         this: &Lookup,
         #[starlark(require = pos)] name: &str,

@@ -56,6 +56,6 @@ mod yaml;
 
 pub(crate) use declared::Declared;
 pub(crate) use project::load;
-pub use reference::{Entry, Parameter, reference};
+pub use reference::{Entry, Parameter, language, reference};
 pub(crate) use run::{Run, run};
 pub(crate) use session::Mode;

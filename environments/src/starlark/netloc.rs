@@ -89,6 +89,11 @@ impl fmt::Display for Netloc {
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
     /// Where to connect: the host as it was written, and the port.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     address("www.example.net:80").connect.host  # gives www.example.net
+    /// ```
     #[starlark(attribute)]
     fn connect(this: &Netloc) -> starlark::Result<Netloc> {
         let data = this.connect().ok_or(Stop::Reported)?;
@@ -97,6 +102,11 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Where to listen, over IPv4: the address of the name, and the port. `None` if `require_v4 = "optional"` and there is
     /// none.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     address("www.example.net:80").listen  # gives 192.0.2.10:80
+    /// ```
     #[starlark(attribute)]
     fn listen(this: &Netloc) -> starlark::Result<NoneOr<Netloc>> {
         this.listen(Family::V4)

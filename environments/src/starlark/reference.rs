@@ -58,6 +58,27 @@ pub fn reference() -> Vec<Entry> {
     entries
 }
 
+/// The functions of Starlark itself, and the methods of its types.
+pub fn language() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let (mut methods, own) = (Vec::new(), GlobalsBuilder::new().with(builtins::own).build());
+    for (name, item) in builtins::globals().documentation().members {
+        let is_own = own.names().any(|known| known.as_str() == name);
+        match item {
+            DocItem::Member(member) if !is_own => entries.push(entry("", &name, &member)),
+            DocItem::Type(kind) => {
+                if let Some(constructor) = kind.constructor {
+                    entries.push(entry("", &name, &DocMember::Function(constructor)));
+                }
+                methods.extend(kind.members.iter().map(|(method, member)| entry(&name, method, member)));
+            }
+            DocItem::Member(_) | DocItem::Module(_) => {}
+        }
+    }
+    entries.extend(methods);
+    entries
+}
+
 fn add_globals(entries: &mut Vec<Entry>, globals: &Globals) {
     for (name, item) in globals.documentation().members {
         match item {

@@ -143,11 +143,16 @@ impl World {
     ) -> Option<Result<Value, Error>> {
         let requires = &self.instance(index).component.definition.requires;
         let require = requires.iter().position(|require| require.variable.as_deref() == Some(variable))?;
-        let Some(evaluated) = self.resource_at(index, require) else { return Some(Err(reported_error())) };
+        Some(self.use_requirement(index, require))
+    }
+
+    /// The same by the requirement's position; code gives it no name.
+    pub(crate) fn use_requirement(self: &Arc<Self>, index: usize, require: usize) -> Result<Value, Error> {
+        let Some(evaluated) = self.resource_at(index, require) else { return Err(reported_error()) };
         if cause::is_new(cause::key(evaluated, "resource")) {
             self.record_resource(index, require, evaluated);
         }
-        Some(Ok(evaluated.value.clone()))
+        Ok(evaluated.value.clone())
     }
 
     fn record_resource(self: &Arc<Self>, index: usize, require: usize, evaluated: &Evaluated) {
@@ -183,6 +188,11 @@ impl World {
             || Key::Provide(provider.instance, provider.provide),
             || collected(|| self.provided_value(provider)),
         )
+    }
+
+    /// Whether what is provided has a value by now.
+    pub(crate) fn has_value(self: &Arc<Self>, provider: Provider) -> bool {
+        self.provided(provider).is_some()
     }
 
     fn resource_at(self: &Arc<Self>, index: usize, require: usize) -> Option<&Evaluated> {

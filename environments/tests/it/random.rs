@@ -34,6 +34,10 @@ fn graph(nodes: usize, edges: &[(usize, usize)], hosts: &[usize], shuffle: &[usi
         components.rotate_left(shuffle[1 % nodes] % count);
         writeln!(environment, "h{host} = [{}]", components.join(", ")).unwrap();
     }
+    // Every key is to be required by somebody.
+    let all = (0..nodes).map(|node| format!("[[require]]\nkey = \"k{node}\"\ndirty = true\n"));
+    sandbox.write("components/all/component.toml", all.collect::<String>());
+    writeln!(environment, "all = [\"all\"]").unwrap();
     sandbox.write("environments/prod/environment.toml", environment);
     sandbox
 }

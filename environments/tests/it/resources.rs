@@ -2,7 +2,7 @@
 
 use super::common::{Sandbox, component, text};
 
-fn sandbox(hosts: &str, components: &[(&str, &str)]) -> Sandbox {
+pub(crate) fn sandbox(hosts: &str, components: &[(&str, &str)]) -> Sandbox {
     let sandbox = Sandbox::new(&[("environments/prod/environment.toml", &format!("[hosts]\n{hosts}\n"))]);
     for (name, text) in components {
         sandbox.write(&format!("components/{name}/component.toml"), text);
@@ -10,10 +10,10 @@ fn sandbox(hosts: &str, components: &[(&str, &str)]) -> Sandbox {
     sandbox
 }
 
-const WEB: &str = "[attributes]\naddress = { type = \"address\", default = \"{{ host.fqdn }}:8080\" }\n\
+pub(crate) const WEB: &str = "[attributes]\naddress = { type = \"address\", default = \"{{ host.fqdn }}:8080\" }\n\
     [[provide]]\nkey = \"web\"\nvalue = \"{{ component.address }}\"\n";
 
-fn requirer(require: &str, content: &str) -> String {
+pub(crate) fn requirer(require: &str, content: &str) -> String {
     format!("[[require]]\nkey = \"web\"\n{require}\n[[file]]\npath = \"out\"\ncontent = '''{content}'''\n")
 }
 
@@ -102,13 +102,6 @@ fn attributes_may_use_resources_and_pass_them_on() {
         sandbox("z = [\"db\"]\na = [\"lb\"]\nm = [\"app\"]", &[("db", db), ("app", app), ("lb", &lb)])
             .evaluate();
     assert_eq!(text(&evaluation, "a", "lb", "out"), "db://z:5432");
-}
-
-#[test]
-fn what_nobody_requires_is_a_warning() {
-    let evaluation = sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).evaluate();
-    assert_eq!(evaluation.warnings.len(), 1);
-    insta::assert_snapshot!("warning_unused", format!("{:#}", evaluation.warnings[0]));
 }
 
 #[test]

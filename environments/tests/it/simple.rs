@@ -83,12 +83,13 @@ fn settings_and_hosts_have_their_defaults() {
 #[test]
 fn steps_know_the_artifact() {
     let evaluation = sandbox().evaluate();
-    let steps = evaluation.steps("web01", "app", "/srv/shop/store/artifacts/abc-app").unwrap();
+    let steps =
+        evaluation.steps(("web01", "app"), "/srv/shop/store/artifacts/abc-app", &|_| String::new()).unwrap();
     assert_eq!(steps.len(), 1);
     assert_eq!(steps[0].verify.as_deref(), Some("test -e /srv/shop/store/artifacts/abc-app/x"));
     assert_eq!(steps[0].update.as_deref(), Some("touch /srv/shop/current/app"));
     assert_eq!((steps[0].timeout, steps[0].irreversible), (300, false));
-    assert!(evaluation.steps("web09", "app", "/x").is_err());
+    assert!(evaluation.steps(("web09", "app"), "/x", &|_| String::new()).is_err());
 }
 
 #[test]

@@ -104,7 +104,7 @@ def configure(c):
         matches!(&entries["current"], Entry::Symlink { target } if target.ends_with("/current/app/bin/run"))
     );
     assert!(matches!(&entries["empty"], Entry::Directory));
-    let steps = evaluation.steps("web01", "app", "/artifact").unwrap();
+    let steps = evaluation.steps(("web01", "app"), "/artifact", &|_| String::new()).unwrap();
     assert_eq!(steps[0].update.as_deref(), Some("systemctl restart app"));
     assert_eq!(steps[0].timeout, 300);
 }
@@ -255,7 +255,8 @@ def configure(c):
             ),
             (
                 "same",
-                "def configure(c):\n    c.file(\"out\", content = str(c.require(\"address\", host = \"same\")))\n",
+                "def configure(c):\n    c.file(\"out\", content = str(c.require(\"address\", host = \"same\")))\n\
+                 \x20   c.require(\"struct\")\n    c.require(\"dict\")\n",
             ),
         ],
     );
@@ -393,6 +394,53 @@ fn names_are_asked_of_dns_while_code_runs() {
 }
 
 #[test]
+fn steps_have_triggers_of_every_kind() {
+    let sandbox = sandbox(
+        "web01 = [\"app\", \"db\"]",
+        &[
+            (
+                "app",
+                r#"
+Part = definition(configure = lambda c: c.file(c.name + "/a", content = "") and None)
+def configure(c):
+    part = c.add(Part("part"))
+    file = c.file("file", content = "")
+    folder = c.directory("conf", source = "conf")
+    link = c.symlink("link", to = "file")
+    database = c.require_one("database")
+    c.step(
+        "run",
+        update = "echo {{ database }}",
+        triggers = [part, file, folder, link, "conf/*.conf", "resource:database"],
+        variables = {"database": database},
+        verify = {"path": "{{ host.name }}", "unchanged": ["file"]},
+        environment = {"NAME": c.expand("{{ host.name }}")},
+    )
+"#,
+            ),
+            ("db", "def configure(c):\n    c.provide(\"database\", c.host.name)\n"),
+        ],
+    );
+    sandbox.write("components/app/conf/x.conf", "");
+    let describe = |path: &str| path.to_owned();
+    let steps = |sandbox: &Sandbox| {
+        sandbox.evaluate().steps(("web01", "app"), "/artifact", &describe).unwrap().remove(0)
+    };
+    let step = steps(&sandbox);
+    let triggers: Vec<_> = step.triggers.keys().map(String::as_str).collect();
+    assert_eq!(triggers, ["conf/", "conf/*.conf", "file", "link", "part/a", "resource:database"]);
+    assert_eq!(step.update.as_deref(), Some("echo web01"));
+    assert_eq!(step.environment["NAME"], "web01");
+    assert_eq!(step.assertions.unchanged["file"], step.triggers["file"]);
+
+    let other = "def configure(c):\n    c.provide(\"database\", \"other\")\n";
+    sandbox.write("components/db/component.star", other);
+    let changed = steps(&sandbox);
+    assert_ne!(changed.triggers["resource:database"], step.triggers["resource:database"]);
+    assert_eq!(changed.triggers["conf/"], step.triggers["conf/"]);
+}
+
+#[test]
 fn warnings_do_not_end_the_evaluation() {
     let sandbox = app(r#"
 Venv = definition(configure = lambda c: None)
@@ -400,7 +448,6 @@ warn("old style")
 def configure(c):
     print("port", 1)
     Venv("forgotten")
-    c.provide("unused", 1)
     c.file("out", content = "")
 "#);
     let evaluation = sandbox.evaluate();

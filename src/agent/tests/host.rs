@@ -1,6 +1,5 @@
 //! A host with its target directory, the controller's store, and a controller that speaks frames.
 
-use std::collections::BTreeMap;
 use std::io::{BufReader, PipeReader, PipeWriter};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -42,10 +41,22 @@ impl Host {
 
     /// A component with one file, `file`, of this content.
     pub(super) fn component(&self, name: &str, content: &str, steps: Vec<Step>) -> Component {
+        self.component_of(name, &[("file", content, Mode::PLAIN)], steps)
+    }
+
+    /// A component with these files.
+    pub(super) fn component_of(
+        &self,
+        name: &str,
+        files: &[(&str, &str, Mode)],
+        steps: Vec<Step>,
+    ) -> Component {
         let batch = self.store.batch().unwrap();
-        let node = batch.bytes(content.as_bytes(), Mode::PLAIN).unwrap();
         let mut tree = Tree::new();
-        tree.insert(Name::new("file").unwrap(), node).unwrap();
+        for (file, content, mode) in files {
+            let node = batch.bytes(content.as_bytes(), *mode).unwrap();
+            tree.insert(Name::new(*file).unwrap(), node).unwrap();
+        }
         let tree = batch.tree(&tree).unwrap();
         let name = Name::new(name).unwrap();
         let artifact = Artifact { name: name.clone(), tree, references: [].into() };
@@ -296,16 +307,7 @@ pub(super) fn record(sequence: u64) -> Record {
 
 /// A step with an update only.
 pub(super) fn step(name: &str, update: &str) -> Step {
-    Step {
-        name: name.into(),
-        verify: None,
-        update: Some(update.into()),
-        revert: None,
-        irreversible: false,
-        timeout: 20,
-        directory: None,
-        environment: BTreeMap::new(),
-    }
+    Step { timeout: 20, ..crate::testing::step(name, update) }
 }
 
 /// Waits until something holds, for two seconds at most.

@@ -7,12 +7,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::source::{At, Source};
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use serde::{Deserialize, Serialize};
+
+use crate::source::At;
 
 /// Whether the evaluation failed because of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// The evaluation has no result.
     Error,
@@ -21,9 +23,10 @@ pub enum Severity {
 }
 
 /// Where in the project a mistake stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Location {
     /// Relative to the project.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// From 1; 0 where the whole file is meant.
     pub line: usize,
@@ -33,14 +36,27 @@ pub struct Location {
     pub width: usize,
     /// The text of the line.
     pub excerpt: String,
-    miette: Option<Arc<Shown>>,
+    shown: Option<Shown>,
 }
 
-/// The source as miette shows it: control characters made harmless, every offset unchanged.
-#[derive(Debug)]
+/// The lines around a place, as miette shows them: control characters made harmless, their bytes as many as before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Shown {
-    source: miette::NamedSource<String>,
-    span: miette::SourceSpan,
+    file: String,
+    /// How many lines of the file stand before `text`.
+    above: usize,
+    text: String,
+    /// In `text`.
+    start: usize,
+    length: usize,
+}
+
+/// More lines than miette shows above and below.
+const CONTEXT: usize = 3;
+
+/// A path that is not UTF-8 is only shown.
+fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl Location {
@@ -52,29 +68,58 @@ impl Location {
         let line_width = excerpt.chars().count();
         let end = if end_line == line { end_column } else { line_width + 1 };
         let width = end.saturating_sub(column).max(1);
-        let miette = Some(Arc::new(Shown::new(&at.source, at.span.start, at.span.end)));
-        Location { file: at.source.path().to_owned(), line, column, width, excerpt, miette }
+        let shown = Some(Shown::new(at, line, end_line));
+        Location { file: at.source.path().to_owned(), line, column, width, excerpt, shown }
     }
 
     /// A file as a whole, where there is no text to show.
     pub(crate) fn file(path: &Path) -> Location {
-        Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), miette: None }
+        Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), shown: None }
     }
 }
 
 impl Shown {
-    fn new(source: &Source, start: usize, end: usize) -> Shown {
-        let start = start.min(source.text().len());
-        let length = end.min(source.text().len()).saturating_sub(start);
+    fn new(at: &At, line: usize, end_line: usize) -> Shown {
+        let text = at.source.text();
+        let first = line.saturating_sub(CONTEXT).max(1);
+        let from = at.source.line_range(first).start;
+        let until = at.source.line_range(end_line + CONTEXT + 1).start;
+        let start = at.span.start.clamp(from, until);
         Shown {
-            source: miette::NamedSource::new(source.path().to_string_lossy(), harmless(source.text())),
-            span: (start, length).into(),
+            file: at.source.path().to_string_lossy().into_owned(),
+            above: first - 1,
+            text: harmless(&text[from..until]),
+            start: start - from,
+            length: at.span.end.clamp(start, until) - start,
         }
+    }
+
+    fn span(&self) -> SourceSpan {
+        (self.start, self.length).into()
+    }
+}
+
+impl SourceCode for Shown {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let lines = self.text.read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.file.clone(),
+            lines.data(),
+            *lines.span(),
+            lines.line() + self.above,
+            lines.column(),
+            lines.line_count(),
+        )))
     }
 }
 
 /// One mistake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
@@ -197,18 +242,18 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        let shown = self.location.as_ref()?.miette.as_ref()?;
-        Some(&shown.source)
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        Some(shown)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        let shown = self.location.as_ref()?.miette.as_ref()?;
-        Some(Box::new(std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span))))
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        Some(Box::new(std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span()))))
     }
 }
 
 /// One or more mistakes: sorted by place, each once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
@@ -374,6 +419,7 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::source::Source;
 
     fn at(text: &str, span: std::ops::Range<usize>) -> At {
         At::new(&Source::new("batou.toml", text), span)
@@ -422,6 +468,27 @@ mod tests {
             assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
             assert_eq!(drawn.matches("do better").count(), 1, "{drawn}");
             assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
+        }
+    }
+
+    /// Only the lines around a place are kept: they are drawn as if all of the file were.
+    #[test]
+    fn the_lines_around_a_place_are_drawn_like_the_whole_file() {
+        let text: String = (1..30).map(|number| format!("line {number} ä\n")).collect();
+        for span in [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7] {
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, span.clone()));
+            let whole = miette::NamedSource::new("batou.toml", text.clone());
+            let label = miette::LabeledSpan::new_with_span(None, (span.start, span.len()));
+            let other = miette::MietteDiagnostic::new("bad").with_label(label);
+            let draw = |report: miette::Report| {
+                let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+                let mut drawn = String::new();
+                handler.render_report(&mut drawn, &*report).unwrap();
+                drawn
+            };
+            let drawn = draw(diagnostic.into());
+            assert_eq!(drawn, draw(miette::Report::new(other).with_source_code(whole)), "{span:?}");
+            assert!(drawn.contains("batou.toml:"), "{drawn}");
         }
     }
 

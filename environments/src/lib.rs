@@ -42,7 +42,7 @@ mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
-pub use evaluate::{Evaluation, Options, evaluate, settings};
+pub use evaluate::{Configured, Evaluation, Notes, Options, evaluate, settings};
 pub use host::Host;
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Entry, Rendered};

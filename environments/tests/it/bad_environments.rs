@@ -119,6 +119,7 @@ fn projects() {
             dns: &batou_environments::Offline,
             user: "me".to_owned(),
             user_home: "/home/me".to_owned(),
+            notes: None,
         };
         batou_environments::evaluate(&sandbox.project(), name, &options).unwrap_err().to_string()
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use serde::{Deserialize, Serialize};
 
-use crate::source::At;
+use crate::source::{At, Source};
 
 /// Whether the evaluation failed because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,8 +45,10 @@ struct Shown {
     file: String,
     /// How many lines of the file stand before `text`.
     above: usize,
+    /// Where `text` begins in the file.
+    begin: usize,
     text: String,
-    /// In `text`.
+    /// Of the place, in `text`.
     start: usize,
     length: usize,
 }
@@ -80,22 +82,37 @@ impl Location {
 
 impl Shown {
     fn new(at: &At, line: usize, end_line: usize) -> Shown {
-        let text = at.source.text();
         let first = line.saturating_sub(CONTEXT).max(1);
-        let from = at.source.line_range(first).start;
-        let until = at.source.line_range(end_line + CONTEXT + 1).start;
-        let start = at.span.start.clamp(from, until);
+        let begin = at.source.line_range(first).start;
+        let end = at.source.line_range(end_line + CONTEXT + 1).start;
+        let start = at.span.start.clamp(begin, end);
         Shown {
             file: at.source.path().to_string_lossy().into_owned(),
             above: first - 1,
-            text: harmless(&text[from..until]),
-            start: start - from,
-            length: at.span.end.clamp(start, until) - start,
+            begin,
+            text: harmless(&at.source.text()[begin..end]),
+            start: start - begin,
+            length: at.span.end.clamp(start, end) - start,
         }
     }
 
     fn span(&self) -> SourceSpan {
         (self.start, self.length).into()
+    }
+
+    /// Another place of the same file, which [`Shown::cover`] was told of, in this text.
+    fn span_of(&self, other: &Shown) -> SourceSpan {
+        (other.begin.saturating_sub(self.begin) + other.start, other.length).into()
+    }
+
+    /// Takes in the lines around another place of the same file, and those between.
+    fn cover(&mut self, source: &Source, other: &Shown) {
+        let begin = self.begin.min(other.begin);
+        let end = (self.begin + self.text.len()).max(other.begin + other.text.len());
+        self.above = self.above.min(other.above);
+        self.start += self.begin - begin;
+        self.text = harmless(source.text().get(begin..end).unwrap_or_default());
+        self.begin = begin;
     }
 }
 
@@ -129,6 +146,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Where it stands.
     pub location: Option<Location>,
+    /// Where the code that stands there was called from, the nearest call first.
+    pub calls: Vec<Location>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
 }
@@ -141,6 +160,7 @@ impl Diagnostic {
             message: message.into(),
             help: None,
             location: None,
+            calls: Vec::new(),
             subject: Vec::new(),
         }
     }
@@ -154,6 +174,17 @@ impl Diagnostic {
     /// With its place.
     pub(crate) fn at(mut self, at: &At) -> Diagnostic {
         self.location = Some(Location::of(at));
+        self
+    }
+
+    /// With a call that led there.
+    pub(crate) fn called_from(mut self, at: &At) -> Diagnostic {
+        let call = Location::of(at);
+        let own = self.location.as_mut().filter(|own| own.file == call.file);
+        if let (Some(own), Some(other)) = (own.and_then(|own| own.shown.as_mut()), &call.shown) {
+            own.cover(&at.source, other);
+        }
+        self.calls.push(call);
         self
     }
 
@@ -173,6 +204,11 @@ impl Diagnostic {
     pub(crate) fn about(mut self, subject: impl Into<String>) -> Diagnostic {
         self.subject.push(subject.into());
         self
+    }
+
+    /// Whether a place is in the file that is shown.
+    fn shows(&self, place: &Location) -> bool {
+        self.location.as_ref().is_some_and(|own| own.line > 0 && own.file == place.file)
     }
 
     fn key(&self) -> (PathBuf, usize, usize, String, Severity) {
@@ -214,6 +250,10 @@ impl fmt::Display for Diagnostic {
         if let Some(location) = &self.location {
             Self::write_location(f, location)?;
         }
+        for call in &self.calls {
+            write!(f, "\n  called from")?;
+            Self::write_location(f, call)?;
+        }
         if !self.subject.is_empty() {
             write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
         }
@@ -236,8 +276,17 @@ impl miette::Diagnostic for Diagnostic {
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         let affects = (!self.subject.is_empty()).then(|| format!("affects: {}", self.subject.join(", ")));
-        let lines: Vec<String> =
-            self.help.iter().cloned().chain(affects).map(|line| visible(&line).into_owned()).collect();
+        let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
+        let calls = elsewhere
+            .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
+        let lines: Vec<String> = self
+            .help
+            .iter()
+            .cloned()
+            .chain(calls)
+            .chain(affects)
+            .map(|line| visible(&line).into_owned())
+            .collect();
         (!lines.is_empty()).then(|| Box::new(lines.join("\n")) as Box<dyn fmt::Display>)
     }
 
@@ -248,7 +297,13 @@ impl miette::Diagnostic for Diagnostic {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         let shown = self.location.as_ref()?.shown.as_ref()?;
-        Some(Box::new(std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span()))))
+        let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span()));
+        let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.shown.as_ref());
+        let called = calls.map(|call| {
+            let text = Some("called from here".to_owned());
+            miette::LabeledSpan::new_with_span(text, shown.span_of(call))
+        });
+        Some(Box::new(here.chain(called)))
     }
 }
 
@@ -320,6 +375,11 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// Says of all of them what they affect.
+    pub(crate) fn about(&mut self, subject: &str) {
+        self.0.iter_mut().for_each(|diagnostic| diagnostic.subject.push(subject.to_owned()));
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
@@ -330,6 +390,12 @@ impl Problems {
         let failed = self.has_errors();
         let sorted = unique(self.0);
         if failed { Err(Diagnostics(sorted)) } else { Ok(sorted) }
+    }
+}
+
+impl FromIterator<Diagnostic> for Problems {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Problems {
+        Problems(diagnostics.into_iter().collect())
     }
 }
 
@@ -419,7 +485,6 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::source::Source;
 
     fn at(text: &str, span: std::ops::Range<usize>) -> At {
         At::new(&Source::new("batou.toml", text), span)
@@ -475,11 +540,17 @@ mod tests {
     #[test]
     fn the_lines_around_a_place_are_drawn_like_the_whole_file() {
         let text: String = (1..30).map(|number| format!("line {number} ä\n")).collect();
-        for span in [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7] {
-            let diagnostic = Diagnostic::error("bad").at(&at(&text, span.clone()));
+        let spans = [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7];
+        for (span, call) in spans.iter().flat_map(|span| [(span, 12..14), (span, 200..203)]) {
+            let diagnostic =
+                Diagnostic::error("bad").at(&at(&text, span.clone())).called_from(&at(&text, call.clone()));
             let whole = miette::NamedSource::new("batou.toml", text.clone());
             let label = miette::LabeledSpan::new_with_span(None, (span.start, span.len()));
-            let other = miette::MietteDiagnostic::new("bad").with_label(label);
+            let called = miette::LabeledSpan::new_with_span(
+                Some("called from here".to_owned()),
+                (call.start, call.len()),
+            );
+            let other = miette::MietteDiagnostic::new("bad").with_labels([label, called]);
             let draw = |report: miette::Report| {
                 let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
                 let mut drawn = String::new();

@@ -11,6 +11,8 @@ mod it {
     mod random;
     mod resources;
     mod simple;
+    pub(crate) mod starlark;
+    mod starlark_mistakes;
     mod templates;
     mod types;
 }

@@ -12,8 +12,10 @@ const MIB: u64 = 1024 * 1024;
 const MEMORY: u64 = 1024;
 /// The last guard: the interpreter counts its steps itself.
 const SECONDS: u64 = 120;
-/// The stacks of the evaluation's own threads, which are address space more than memory.
-const STACKS: u64 = 512 * MIB;
+/// The stack of a thread that evaluates: address space more than memory, but counted.
+const STACK: u64 = 256 * MIB;
+/// More would gain little, and their stacks would make the limit loose.
+const THREADS: usize = 8;
 
 /// How much memory and time a child may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub(super) struct Limits {
     pub(super) memory: u64,
     /// Of processor time.
     pub(super) seconds: u64,
+    /// How many threads evaluate.
+    pub(super) threads: usize,
 }
 
 impl Limits {
@@ -30,6 +34,7 @@ impl Limits {
         Ok(Limits {
             memory: number("BATOU_EVALUATION_MEMORY", MEMORY)?,
             seconds: number("BATOU_EVALUATION_SECONDS", SECONDS)?,
+            threads: rayon::current_num_threads().min(THREADS),
         })
     }
 
@@ -38,7 +43,9 @@ impl Limits {
     /// `RLIMIT_DATA` counts what can be written to (since Linux 4.7), `RLIMIT_AS` also the 64 MiB that the allocator
     /// sets aside for each thread and mostly never uses: on a machine with many processors those alone would be too much.
     pub(super) fn apply(&self) -> io::Result<()> {
-        let memory = data()?.saturating_add(STACKS).saturating_add(self.memory.saturating_mul(MIB));
+        // Two more than the pool has: one that loads or configures, and one that is about to end.
+        let stacks = STACK.saturating_mul(self.threads as u64 + 2);
+        let memory = data()?.saturating_add(stacks).saturating_add(self.memory.saturating_mul(MIB));
         limit(Resource::Data, memory, memory)?;
         limit(Resource::Cpu, self.seconds, self.seconds.saturating_add(5))?;
         limit(Resource::Core, 0, 0)
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn memory_is_said_in_gibibytes_where_it_is_even() {
-        let text = |memory| Limits { memory, seconds: 1 }.memory_text();
+        let text = |memory| Limits { memory, seconds: 1, threads: 1 }.memory_text();
         assert_eq!(
             (text(1024), text(3072), text(64), text(1500)),
             ("1 GiB".into(), "3 GiB".into(), "64 MiB".into(), "1500 MiB".into())

@@ -6,7 +6,7 @@ use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
 use batou_environments::{Evaluation, Step};
 
-use super::death;
+use super::death::Death;
 use super::message::{self, Answer, Request, Wanted};
 use super::notes::Notes;
 use crate::error::CommandError;
@@ -19,6 +19,7 @@ pub struct Child {
     from: BufReader<ChildStdout>,
     notes: Notes,
     request: Request,
+    death: Option<Death>,
 }
 
 impl Child {
@@ -35,6 +36,7 @@ impl Child {
         let mut process = Command::new("/proc/self/exe")
             .arg0("batou")
             .arg("evaluate")
+            .env("RAYON_NUM_THREADS", request.limits.threads.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(notes.stdio()?)
@@ -43,7 +45,7 @@ impl Child {
         let (Some(to), Some(from)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Child { process, to, from: BufReader::with_capacity(1 << 16, from), notes, request })
+        Ok(Child { process, to, from: BufReader::with_capacity(1 << 16, from), notes, request, death: None })
     }
 
     /// Has the environment evaluated.
@@ -77,6 +79,11 @@ impl Child {
         }
     }
 
+    /// Whether one thread alone would show at what the memory ran out, or do with it.
+    pub(super) fn ran_out_among_several(&self) -> bool {
+        self.request.limits.threads > 1 && self.death.as_ref().is_some_and(Death::is_uncertain)
+    }
+
     fn answer(&mut self) -> Result<Answer, CommandError> {
         match message::read(&mut self.from) {
             Ok(Some(answer)) => Ok(answer),
@@ -90,7 +97,8 @@ impl Child {
     fn ended(&mut self) -> CommandError {
         match self.process.wait() {
             Ok(status) => {
-                death::explain(status, &self.notes, &self.request.limits, &self.request.environment)
+                let death = Death::of(status, &self.notes);
+                self.death.insert(death).explain(&self.request.limits, &self.request.environment)
             }
             Err(error) => CommandError::failed("the process that evaluates is lost").because(error),
         }

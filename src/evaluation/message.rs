@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::Limits;
 
 /// The first message to the child.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) root: PathBuf,
     pub(super) environment: String,
@@ -94,6 +94,7 @@ mod tests {
             component: "app".to_owned(),
             entries,
             causes: BTreeMap::new(),
+            breadcrumbs: BTreeMap::new(),
             after: BTreeSet::from([("db01".to_owned(), "postgres".to_owned())]),
         }
     }

@@ -63,11 +63,20 @@ pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<
         limits: Limits::from_environment()?,
     };
     if wants_child(&project.root) {
-        let mut child = Child::start(request)?;
-        let evaluation = child.evaluation()?;
-        return Ok(evaluation.replace_source(Source::Child(Mutex::new(child))).0);
+        return in_child(request);
     }
     Ok(here(project, &request, None)?)
+}
+
+fn in_child(request: Request) -> Result<Evaluation, CommandError> {
+    let mut child = Child::start(request.clone())?;
+    let mut evaluation = child.evaluation();
+    if child.ran_out_among_several() {
+        let limits = Limits { threads: 1, ..request.limits };
+        child = Child::start(Request { limits, ..request })?;
+        evaluation = child.evaluation();
+    }
+    Ok(evaluation?.replace_source(Source::Child(Mutex::new(child))).0)
 }
 
 /// Evaluates in this process.

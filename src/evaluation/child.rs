@@ -23,7 +23,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts one.
+    /// Starts one. For the kernel the thread that calls this is its parent, and it ends with that thread.
     pub(super) fn start(request: Request) -> Result<Self, CommandError> {
         Self::spawn(request).map_err(|error| {
             CommandError::failed("the process that evaluates cannot be started").because(error)

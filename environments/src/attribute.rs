@@ -37,6 +37,7 @@ pub(crate) struct Declaration {
     pub(crate) kind: Type,
     pub(crate) default: Option<Node>,
     /// What it is for.
+    #[allow(dead_code, reason = "for what explains attributes")]
     pub(crate) doc: Option<String>,
     pub(crate) at: At,
 }

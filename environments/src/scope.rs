@@ -82,16 +82,16 @@ impl Scope {
     /// The scope of an instance; `artifact` is its path in the store where that exists.
     pub(crate) fn value(world: &Arc<World>, index: usize, artifact: Option<&str>) -> Value {
         let artifact = artifact.map(str::to_owned);
-        Scope::new(Of { world: Arc::clone(world), index, artifact, resources: true })
+        Scope::made(Of { world: Arc::clone(world), index, artifact, resources: true })
     }
 
     /// The scope of an instance's attributes. Those of code come before its requirements, which may depend on them.
     pub(crate) fn of_attributes(world: &Arc<World>, index: usize) -> Value {
         let resources = world.instance(index).component.code.is_none();
-        Scope::new(Of { world: Arc::clone(world), index, artifact: None, resources })
+        Scope::made(Of { world: Arc::clone(world), index, artifact: None, resources })
     }
 
-    fn new(of: Of) -> Value {
+    fn made(of: Of) -> Value {
         let of = Arc::new(of);
         Value::from_object(Scope {
             component: Value::from_object(Component(Arc::clone(&of))),

@@ -116,9 +116,9 @@ impl Found<'_> {
     }
 
     fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
-        let inline = matches!(file.origin, Origin::Inline(_));
-        let made = file.by.is_code() && (inline || body.template().is_some());
-        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made });
+        let written = matches!(file.origin, Origin::Inline(_));
+        let by_code = file.by.is_code() && (written || body.template().is_some());
+        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made: by_code });
     }
 
     fn inline(&mut self, file: &FileDeclaration, text: &Text) {

@@ -47,6 +47,7 @@ pub(super) fn file(item: &Item, problems: &mut Problems) -> Option<FileDeclarati
     let mut reader = item.reader(problems);
     let path = checked_path(&mut reader, "path", path::check);
     let content = reader.text("content");
+    let broken = reader.has("content") && content.is_none();
     let source = source(&mut reader);
     let mode = mode(&mut reader);
     let template = reader.boolean("template").unwrap_or(true);
@@ -57,6 +58,9 @@ pub(super) fn file(item: &Item, problems: &mut Problems) -> Option<FileDeclarati
         reader.problems.push(Diagnostic::error(message).at(reader.at()));
     }
     reader.finish();
+    if broken {
+        return None;
+    }
     let (path, path_at) = path?;
     let origin = match (content, source) {
         (Some(content), _) => Origin::Inline(content),

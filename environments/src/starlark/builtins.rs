@@ -140,6 +140,10 @@ fn functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Spec> {
         let site = Site::of(eval, Context::of(eval)?.sources());
+        if r#type.is_none() && default.is_none() && choices.is_none() {
+            let help = "write attribute(\"str\") for one that the environment must set";
+            return Err(Stop::mistake("an attribute needs a type or a default").help(help).into());
+        }
         let mut table = Table::new();
         if let Some(kind) = r#type {
             spec::insert(&mut table, "type", definition::text_node(kind, &site.positional(0)));
@@ -247,15 +251,12 @@ pub(crate) fn check_name(name: &str) -> Result<(), Stop> {
 /// A list of strings.
 pub(crate) fn texts(given: Option<Value<'_>>, what: &str, at: &At) -> Result<Vec<Text>, Stop> {
     let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
-    let wrong = || {
-        let message = format!("`{what}` must be a list of strings, not `{}`", given.get_type());
-        Stop::mistake(message).at(at)
-    };
-    let list = ListRef::from_value(given).ok_or_else(wrong)?;
+    let wrong = |found: &str| Stop::mistake(format!("`{what}` must be a list of strings, {found}")).at(at);
+    let list = ListRef::from_value(given).ok_or_else(|| wrong(&format!("not `{}`", given.get_type())))?;
     let place = |text: &str| crate::starlark::site::key_in(at, text);
     list.iter()
         .map(|item| {
-            let text = item.unpack_str().ok_or_else(wrong)?;
+            let text = item.unpack_str().ok_or_else(|| wrong(&format!("and {} is none", item.to_repr())))?;
             Ok(Text { value: text.to_owned(), at: place(text), literal: false })
         })
         .collect()

@@ -11,10 +11,10 @@ use crate::starlark::program::Platform;
 use crate::starlark::stop::Stop;
 
 /// Configures a sub-component as a part of another one.
-pub(crate) fn add<'v>(
+pub(crate) fn add(
     child: &Arc<Frame>,
     parent: &Arc<Frame>,
-    eval: &mut Evaluator<'v, '_, '_>,
+    eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
     match child.stage() {
         Stage::Made | Stage::Provided => run(child, Some(parent), eval),
@@ -26,10 +26,10 @@ pub(crate) fn add<'v>(
 }
 
 /// Runs the code of a component.
-pub(crate) fn run<'v>(
+pub(crate) fn run(
     frame: &Arc<Frame>,
     parent: Option<&Arc<Frame>>,
-    eval: &mut Evaluator<'v, '_, '_>,
+    eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
     frame.session.enter(frame);
     frame.begin(parent)?;

@@ -30,8 +30,6 @@ pub(crate) enum Context {
 pub(crate) struct Loading {
     pub(crate) root: PathBuf,
     pub(crate) sources: Arc<Sources>,
-    /// Its name.
-    pub(crate) file: String,
     numbers: Arc<AtomicUsize>,
     made: Mutex<Made>,
 }
@@ -59,16 +57,10 @@ pub(crate) struct Draft {
 }
 
 impl Loading {
-    pub(crate) fn new(
-        root: &Path,
-        sources: &Arc<Sources>,
-        file: &str,
-        numbers: &Arc<AtomicUsize>,
-    ) -> Loading {
+    pub(crate) fn new(root: &Path, sources: &Arc<Sources>, numbers: &Arc<AtomicUsize>) -> Loading {
         Loading {
             root: root.to_owned(),
             sources: Arc::clone(sources),
-            file: file.to_owned(),
             numbers: Arc::clone(numbers),
             made: Mutex::default(),
         }

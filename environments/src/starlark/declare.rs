@@ -46,7 +46,7 @@ impl Call<'_> {
         let mut table = node::table(&options, &self.site, heap)?;
         if let Some(triggers) = triggers.filter(|triggers| !triggers.is_none()) {
             let at = self.site.value("triggers");
-            let node = self.triggers(triggers, &at, heap).map_err(|stop| stop.at(&at))?;
+            let node = Self::triggers(triggers, &at, heap).map_err(|stop| stop.at(&at))?;
             table.insert("triggers".to_owned(), Member { key: self.site.key("triggers"), node });
         }
         let at = self.site.either(0, key);
@@ -84,7 +84,7 @@ impl Call<'_> {
     }
 
     /// `triggers` as strings: paths relative to the component, and what is a string already.
-    fn triggers<'v>(&self, given: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+    fn triggers<'v>(given: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
         let one = [given];
         let items = ListRef::from_value(given).map_or(one.as_slice(), |list| list.content());
         let mut texts: Vec<Node> = Vec::new();
@@ -95,8 +95,8 @@ impl Call<'_> {
             } else if let Some(handle) = item.downcast_ref::<Handle>() {
                 if handle.kind == Kind::Step {
                     let message = format!("a step triggers no other one, and `{}` is a step", handle.name);
-                    let help = "name the files, sub-components or resources that both depend on";
-                    return Err(Stop::mistake(message).help(help));
+                    let advice = "name the files, sub-components or resources that both depend on";
+                    return Err(Stop::mistake(message).help(advice));
                 }
                 texts.push(text(handle.name.clone()));
             } else {

@@ -181,8 +181,8 @@ impl<'v> StarlarkValue<'v> for Definition {
         positional.extend(named.shift_remove("name"));
         let [name] = positional.as_slice() else {
             let message = format!("{} takes one name, not {} values", self.kind.name(), positional.len());
-            let help = format!("write {}, and its attributes by name", self.kind.shown("NAME"));
-            return Err(Stop::mistake(message).help(help).into());
+            let advice = format!("write {}, and its attributes by name", self.kind.shown("NAME"));
+            return Err(Stop::mistake(message).help(advice).into());
         };
         if name.downcast_ref::<Phantom>().is_some() {
             return Ok(*name);

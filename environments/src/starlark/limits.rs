@@ -27,7 +27,7 @@ pub(crate) fn bound(eval: &mut Evaluator<'_, '_, '_>) {
 /// What one of the interpreter's errors about limits says to users.
 pub(crate) fn explained(message: &str) -> Option<(String, &'static str)> {
     if message.contains("ticks has been exceeded") {
-        let message = format!("more than {STEPS} steps were made");
+        let message = format!("more than {} million steps were made", STEPS / 1_000_000);
         return Some((message, "look for a loop that grows: a step is a call, or a turn of a loop"));
     }
     if message.contains("Heap memory limit") {

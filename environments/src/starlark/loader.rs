@@ -194,7 +194,7 @@ impl<'a> Loader<'a> {
         loads: &HashMap<String, FrozenModule>,
         problems: &mut Problems,
     ) -> Option<(FrozenModule, Made)> {
-        let loading = Loading::new(&self.project.root, &self.sources, name, &self.numbers);
+        let loading = Loading::new(&self.project.root, &self.sources, &self.numbers);
         let context = Context::Load(loading);
         let modules = loads.iter().map(|(name, module)| (name.as_str(), module)).collect();
         let loader = ReturnFileLoader { modules: &modules };
@@ -214,10 +214,8 @@ impl<'a> Loader<'a> {
             Ok(module) if !made.problems.has_errors() => Some((module, made)),
             evaluated => {
                 problems.extend(made.problems);
-                let error = evaluated.err();
-                problems.extend(
-                    error.and_then(|error| diagnose(&error, None, &self.sources)).into_iter().collect(),
-                );
+                let error = evaluated.err().and_then(|error| diagnose(&error, None, &self.sources));
+                problems.extend(error.into_iter().map(|error| placed(error, name)).collect());
                 None
             }
         }
@@ -255,6 +253,11 @@ impl<'a> Loader<'a> {
             }
         }
     }
+}
+
+/// What the interpreter finds out only after a while has no place.
+fn placed(diagnostic: Diagnostic, file: &str) -> Diagnostic {
+    if diagnostic.location.is_some() { diagnostic } else { diagnostic.in_file(Path::new(file)) }
 }
 
 /// A value that cannot be shared by runs.
@@ -319,7 +322,7 @@ fn resolve(written: &str, from: &str) -> Result<String, (String, &'static str)> 
     const HELP: &str = "write \"//lib/FILE.star\" for a file of the project, \"FILE.star\" for one beside this file, or \
                         \"@batou//FILE.star\" for one of the library";
     let refuse = |reason: &str| Err((format!("`{written}` {reason}"), HELP));
-    if !written.ends_with(".star") {
+    if Path::new(written).extension().is_none_or(|extension| extension != "star") {
         return refuse("is no Starlark file: its name must end in `.star`");
     }
     if let Some(file) = written.strip_prefix(LIBRARY) {

@@ -24,6 +24,8 @@ pub(crate) struct Lookup {
     data: Data,
     #[allocative(skip)]
     session: Arc<Session>,
+    /// As it is written, for messages.
+    name: String,
     /// Whether tables in it are looked up as well; else they become dicts.
     nested: bool,
 }
@@ -32,8 +34,8 @@ starlark_simple_value!(Lookup);
 
 impl Lookup {
     /// A part of a scope; what is in it is looked up as well if `nested`.
-    pub(crate) fn new(data: Data, session: &Arc<Session>, nested: bool) -> Lookup {
-        Lookup { data, session: Arc::clone(session), nested }
+    pub(crate) fn new(data: Data, name: String, session: &Arc<Session>, nested: bool) -> Lookup {
+        Lookup { data, session: Arc::clone(session), name, nested }
     }
 
     /// All of it, as plain data.
@@ -43,16 +45,20 @@ impl Lookup {
 
     fn find<'v>(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
         let found = self.data.get_attr(name).ok().filter(|found| !found.is_undefined())?;
-        self.shown(&found, heap).map_err(|stop| self.session.note(stop)).ok()
+        self.shown(&found, name, heap).map_err(|stop| self.session.note(stop)).ok()
     }
 
-    fn shown<'v>(&self, found: &Data, heap: Heap<'v>) -> Result<Value<'v>, Stop> {
+    fn shown<'v>(&self, found: &Data, name: &str, heap: Heap<'v>) -> Result<Value<'v>, Stop> {
         match found.kind() {
             ValueKind::Invalid => Err(invalid(found)),
-            ValueKind::Map if self.nested => Ok(heap.alloc(Lookup::new(found.clone(), &self.session, true))),
+            ValueKind::Map if self.nested => {
+                let name = format!("{}.{name}", self.name);
+                Ok(heap.alloc(Lookup::new(found.clone(), name, &self.session, true)))
+            }
             ValueKind::Seq if self.nested => {
                 let items = found.try_iter().map_err(|_| Stop::Reported)?;
-                let items: Result<Vec<Value<'v>>, Stop> = items.map(|item| self.shown(&item, heap)).collect();
+                let items: Result<Vec<Value<'v>>, Stop> =
+                    items.map(|item| self.shown(&item, name, heap)).collect();
                 Ok(heap.alloc(AllocList(items?)))
             }
             _ => convert::value(found, &self.session, heap),
@@ -120,7 +126,7 @@ impl<'v> StarlarkValue<'v> for Lookup {
             let near = index
                 .unpack_str()
                 .and_then(|name| crate::diagnostic::nearest(name, names.iter().map(String::as_str)));
-            let stop = Stop::mistake(format!("there is no {}", index.to_repr()));
+            let stop = Stop::mistake(format!("`{}` has no {}", self.name, index.to_repr()));
             match near {
                 Some(near) => stop.help(format!("did you mean \"{near}\"?")).into(),
                 None => stop.into(),

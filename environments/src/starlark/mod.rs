@@ -7,6 +7,11 @@
 //! Definitions and functions that files keep are numbered, and found in the [`Program`] by their number: values of one
 //! file's memory never hold another's.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::too_many_arguments,
+    reason = "functions that the interpreter calls give a Result, and take their arguments one by one"
+)]
 #![allow(unsafe_code, reason = "the derives of the interpreter's traits write it; none is written by hand")]
 
 mod builtins;

@@ -30,16 +30,25 @@ pub(crate) struct TooDeep {
 pub(crate) fn check(text: &str) -> Result<(), TooDeep> {
     let mut depth = Depth::default();
     for (kind, range) in tokens(text) {
-        let result = match kind {
+        let checked = match kind {
             Kind::Open => depth.open(),
-            Kind::Close => depth.close(),
-            Kind::Newline => depth.newline(),
-            Kind::Comma => depth.comma(),
+            Kind::Close => {
+                depth.close();
+                Ok(())
+            }
+            Kind::Newline => {
+                depth.newline();
+                Ok(())
+            }
+            Kind::Comma => {
+                depth.comma();
+                Ok(())
+            }
             Kind::Operator => depth.operator(text, range.start),
             Kind::Word => depth.word(text, &text[range.clone()], range.start),
             Kind::Text => depth.begin(text, "", range.start),
         };
-        result.map_err(|message| TooDeep { offset: range.start, message })?;
+        checked.map_err(|message| TooDeep { offset: range.start, message })?;
     }
     Ok(())
 }
@@ -66,22 +75,19 @@ impl Depth {
         self.bounded()
     }
 
-    fn close(&mut self) -> Result<(), String> {
+    fn close(&mut self) {
         self.chain = self.outer.pop().unwrap_or_default();
-        Ok(())
     }
 
-    fn comma(&mut self) -> Result<(), String> {
+    fn comma(&mut self) {
         self.chain = 0;
-        Ok(())
     }
 
-    fn newline(&mut self) -> Result<(), String> {
+    fn newline(&mut self) {
         if self.outer.is_empty() {
             self.chain = 0;
             self.in_line = false;
         }
-        Ok(())
     }
 
     fn operator(&mut self, text: &str, offset: usize) -> Result<(), String> {
@@ -161,8 +167,8 @@ mod tests {
         assert!(message(&format!("x{}", "()".repeat(100_000))).contains("operators"));
         assert!(message(&format!("x = 1{}", " if 1 else 1".repeat(100_000))).contains("operators"));
         assert!(message(&"lambda: ".repeat(100_000)).contains("operators"));
-        let ifs: String = (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect();
-        assert!(message(&ifs).contains("blocks"));
+        let ifs: Vec<String> = (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect();
+        assert!(message(&ifs.concat()).contains("blocks"));
         assert!(message(&format!("if 1: pass\n{}", "elif 1: pass\n".repeat(10_000))).contains("branches"));
     }
 }

@@ -9,12 +9,12 @@ use minijinja::value::Value as Data;
 use starlark::any::ProvidesStaticType;
 use starlark::collections::StarlarkHasher;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
-use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueError, ValueLike, starlark_value};
+use starlark::values::none::NoneOr;
+use starlark::values::{NoSerialize, StarlarkValue, Value, ValueError, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::address::{Address, NetLoc};
 use crate::dns::Family;
-use crate::starlark::convert;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
 use crate::template::{PENDING, REPORTED};
@@ -51,7 +51,7 @@ impl Netloc {
         self.connect()?.downcast_object_ref::<NetLoc>().cloned()
     }
 
-    fn listen<'v>(&self, family: Family, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+    fn listen(&self, family: Family) -> starlark::Result<NoneOr<Netloc>> {
         let Some(address) = self.data.downcast_object_ref::<Address>() else {
             let stop = Stop::mistake(format!("`{}` is a host and a port, which nobody looks up", self.data));
             return Err(stop.help("`listen` belongs to an address: address(\"host:port\").listen").into());
@@ -60,18 +60,21 @@ impl Netloc {
             Ok(found) => found,
             Err(error) => match error.detail() {
                 // The name is noted, and everything is evaluated again with the answer.
-                Some(PENDING) => return Ok(self.placeholder(family, heap)),
+                Some(PENDING) => return Ok(NoneOr::Other(self.placeholder(family))),
                 Some(REPORTED) => return Err(Stop::Reported.into()),
                 detail => return Err(Stop::mistake(detail.unwrap_or("the address cannot be used")).into()),
             },
         };
-        Ok(convert::value(&found, &self.session, heap)?)
+        if found.is_none() {
+            return Ok(NoneOr::None);
+        }
+        Ok(NoneOr::Other(Netloc::new(found, &self.session)))
     }
 
-    fn placeholder<'v>(&self, family: Family, heap: Heap<'v>) -> Value<'v> {
+    fn placeholder(&self, family: Family) -> Netloc {
         let host = crate::dns::documentation(family).to_string();
         let port = self.location().map_or(1, |location| location.port);
-        heap.alloc(Netloc::new(Data::from_object(NetLoc { host, port }), &self.session))
+        Netloc::new(Data::from_object(NetLoc { host, port }), &self.session)
     }
 }
 
@@ -87,22 +90,22 @@ impl fmt::Display for Netloc {
 fn methods(builder: &mut MethodsBuilder) {
     /// Where to connect: the host as it was written, and the port.
     #[starlark(attribute)]
-    fn connect<'v>(this: &Netloc, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+    fn connect(this: &Netloc) -> starlark::Result<Netloc> {
         let data = this.connect().ok_or(Stop::Reported)?;
-        Ok(heap.alloc(Netloc::new(data, &this.session)))
+        Ok(Netloc::new(data, &this.session))
     }
 
     /// Where to listen, over IPv4: the address of the name, and the port. `None` if `require_v4 = "optional"` and there is
     /// none.
     #[starlark(attribute)]
-    fn listen<'v>(this: &Netloc, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        this.listen(Family::V4, heap)
+    fn listen(this: &Netloc) -> starlark::Result<NoneOr<Netloc>> {
+        this.listen(Family::V4)
     }
 
     /// Where to listen, over IPv6.
     #[starlark(attribute)]
-    fn listen_v6<'v>(this: &Netloc, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        this.listen(Family::V6, heap)
+    fn listen_v6(this: &Netloc) -> starlark::Result<NoneOr<Netloc>> {
+        this.listen(Family::V6)
     }
 
     /// The host's name or address.

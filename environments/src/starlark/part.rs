@@ -9,9 +9,10 @@ use starlark::any::ProvidesStaticType;
 use starlark::collections::SmallMap;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
 use starlark::eval::Evaluator;
-use starlark::values::list::AllocList;
-use starlark::values::none::NoneType;
-use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::{
+    Heap, NoSerialize, StarlarkValue, Value, ValueLike, ValueOfUnchecked, starlark_value,
+};
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::raw::Kind as ItemKind;
@@ -122,60 +123,71 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// The component's features on this host: those that the environment names, else all.
     #[starlark(attribute)]
-    fn features<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        Ok(convert::value(&this.session().own("features"), this.session(), heap)?)
+    fn features(this: &Part) -> starlark::Result<Vec<String>> {
+        Ok(this
+            .session()
+            .own("features")
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|name| name.to_string())
+            .collect())
     }
 
     /// The host's platform, else the environment's, else `None`.
     #[starlark(attribute)]
-    fn platform<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+    fn platform(this: &Part) -> starlark::Result<NoneOr<String>> {
         let platform = this.session().scope.get_attr("host").and_then(|host| host.get_attr("platform"));
-        Ok(convert::value(&platform.unwrap_or_default(), this.session(), heap)?)
+        Ok(match platform.unwrap_or_default().as_str() {
+            Some(platform) => NoneOr::Other(platform.to_owned()),
+            None => NoneOr::None,
+        })
     }
 
     /// The host: `name`, `fqdn`, `address`, `platform`, `data` and `facts`.
     #[starlark(attribute)]
-    fn host<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        Ok(looked_up(this, "host", true, heap))
+    fn host(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "host", true))
     }
 
     /// The environment: `name`, `platform`, `service_user` and `hosts`.
     #[starlark(attribute)]
-    fn environment<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        Ok(looked_up(this, "environment", true, heap))
+    fn environment(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "environment", true))
     }
 
     /// The `[settings]` of the environment.
     #[starlark(attribute)]
-    fn settings<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        Ok(looked_up(this, "settings", false, heap))
+    fn settings(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "settings", false))
     }
 
     /// The component that this is part of, itself if it is none's.
     #[starlark(attribute)]
-    fn root<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+    fn root(this: &Part) -> starlark::Result<Part> {
         let mut frame = Arc::clone(&this.frame);
         while let Some(parent) = frame.parent() {
             frame = parent;
         }
-        Ok(heap.alloc(Part::new(frame)))
+        Ok(Part::new(frame))
     }
 
     /// The component that added this one; `None` at the top.
     #[starlark(attribute)]
-    fn parent<'v>(this: &Part, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
-        Ok(this.frame.parent().map_or(Value::new_none(), |parent| heap.alloc(Part::new(parent))))
+    fn parent(this: &Part) -> starlark::Result<NoneOr<Part>> {
+        Ok(this.frame.parent().map_or(NoneOr::None, |parent| NoneOr::Other(Part::new(parent))))
     }
 
     /// Adds a sub-component, and configures it at once. Gives it back: it can stand in `triggers`.
     fn add<'v>(
         this: &Part,
-        #[starlark(require = pos)] part: Value<'v>,
+        #[starlark(require = pos)] part: ValueOfUnchecked<'v, &'v Part>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Value<'v>> {
+    ) -> starlark::Result<ValueOfUnchecked<'v, &'v Part>> {
         let parent = this.configuring("add")?;
+        let (given, part) = (part, part.get());
         if part.downcast_ref::<Phantom>().is_some() {
-            return Ok(part);
+            return Ok(given);
         }
         let Some(child) = part.downcast_ref::<Part>().filter(|part| part.frame.kind().is_some()) else {
             let help = "make one by calling a definition: c.add(Venv(\"py\"))";
@@ -183,7 +195,7 @@ fn methods(builder: &mut MethodsBuilder) {
             return Err(Stop::mistake(message).help(help).into());
         };
         configure::add(&child.frame, parent, eval)?;
-        Ok(part)
+        Ok(given)
     }
 
     /// A file of the release, with the keys of `[[file]]`: `content`, or `source` (by default the file of the same name
@@ -253,10 +265,9 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = false)] dirty: bool,
         #[starlark(require = named)] sort: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Value<'v>> {
+    ) -> starlark::Result<Vec<Value<'v>>> {
         let wanted = Wanted { key, host, strict, reverse, dirty, sort, one: false };
-        let values = resource::require(&this.call("require", eval)?, &wanted, eval.heap())?;
-        Ok(eval.heap().alloc(AllocList(values)))
+        Ok(resource::require(&this.call("require", eval)?, &wanted, eval.heap())?)
     }
 
     /// The one value that is provided under a key; `None` if there is none and `strict = False`. Two are an error.
@@ -298,9 +309,9 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 }
 
-fn looked_up<'v>(this: &Part, name: &str, nested: bool, heap: Heap<'v>) -> Value<'v> {
+fn looked_up(this: &Part, name: &str, nested: bool) -> Lookup {
     let data = this.session().scope.get_attr(name).unwrap_or_default();
-    heap.alloc(Lookup::new(data, this.session(), nested))
+    Lookup::new(data, format!("c.{name}"), this.session(), nested)
 }
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::component", methods);

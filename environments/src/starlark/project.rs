@@ -76,15 +76,15 @@ fn load_files(
     let mut loader = Loader::new(project, notes);
     let mut drafts: Vec<(String, Loaded, Draft)> = Vec::new();
     for file in files {
-        let Some((loaded, made)) = loader.file(file, problems) else { continue };
-        let found = match components(&mut loader, file, &loaded, made) {
+        let Some((parsed, made)) = loader.file(file, problems) else { continue };
+        let found = match components(&mut loader, file, &parsed, made) {
             Ok(found) => found,
             Err(found) => {
                 problems.extend(found);
                 continue;
             }
         };
-        drafts.extend(found.into_iter().map(|draft| (file.clone(), loaded.clone(), draft)));
+        drafts.extend(found.into_iter().map(|draft| (file.clone(), parsed.clone(), draft)));
     }
     let program = Arc::new(Program {
         root: project.root.clone(),
@@ -101,7 +101,7 @@ fn unique(
     problems: &mut Problems,
 ) -> BTreeMap<String, Arc<Declared>> {
     let mut declared: BTreeMap<String, Arc<Declared>> = BTreeMap::new();
-    for (file, loaded, draft) in drafts {
+    for (file, parsed, draft) in drafts {
         let name = draft.name.value.clone();
         let toml = format!("components/{name}/component.toml");
         let earlier = declared.get(&name).map(|earlier| {
@@ -115,12 +115,12 @@ fn unique(
             problems.push(Diagnostic::error(message).at(&draft.name.at).help(help));
             continue;
         }
-        declared.insert(name, Arc::new(finished(file, &loaded, draft, program)));
+        declared.insert(name, Arc::new(finished(file, &parsed, draft, program)));
     }
     declared
 }
 
-fn finished(file: String, loaded: &Loaded, draft: Draft, program: &Arc<Program>) -> Declared {
+fn finished(file: String, parsed: &Loaded, draft: Draft, program: &Arc<Program>) -> Declared {
     Declared {
         name: draft.name.value,
         folder: Path::new(&file).parent().unwrap_or(Path::new("")).to_owned(),
@@ -129,7 +129,7 @@ fn finished(file: String, loaded: &Loaded, draft: Draft, program: &Arc<Program>)
         attributes: draft.attributes,
         features: draft.features,
         doc: draft.doc,
-        causes: loaded.causes.clone(),
+        causes: parsed.causes.clone(),
         number: draft.number,
         program: Arc::clone(program),
     }
@@ -139,19 +139,19 @@ fn finished(file: String, loaded: &Loaded, draft: Draft, program: &Arc<Program>)
 fn components(
     loader: &mut Loader<'_>,
     file: &str,
-    loaded: &Loaded,
+    parsed: &Loaded,
     made: Made,
 ) -> Result<Vec<Draft>, Problems> {
     if !made.components.is_empty() {
         return Ok(made.components);
     }
     let mut problems = Problems::default();
-    match simple(loader, file, loaded, &mut problems) {
+    match simple(loader, file, parsed, &mut problems) {
         Ok(draft) if !problems.has_errors() => Ok(vec![draft]),
         Ok(_) => Err(problems),
         Err(stop) => {
             if let Stop::Mistake { message, help, at } = stop {
-                let at = at.unwrap_or_else(|| At::new(&loaded.source, 0..0));
+                let at = at.unwrap_or_else(|| At::new(&parsed.source, 0..0));
                 let diagnostic = Diagnostic::error(message).at(&at);
                 problems.push(help.into_iter().fold(diagnostic, Diagnostic::help));
             }
@@ -164,11 +164,11 @@ fn components(
 fn simple(
     loader: &mut Loader<'_>,
     file: &str,
-    loaded: &Loaded,
+    parsed: &Loaded,
     problems: &mut Problems,
 ) -> Result<Draft, Stop> {
-    let global = |name: &str| loaded.module.get(name).ok();
-    let place = |name: &str| site::global(&loaded.source, name);
+    let global = |name: &str| parsed.module.get(name).ok();
+    let place = |name: &str| site::global(&parsed.source, name);
     let Some(configure) = global("configure") else {
         return Err(Stop::mistake("the file declares no component")
             .help("define def configure(c): …, or call component(\"NAME\", configure = …)"));

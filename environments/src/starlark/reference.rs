@@ -37,11 +37,12 @@ pub struct Parameter {
     pub named: bool,
 }
 
-/// Everything that batou adds to Starlark, and the functions of Starlark itself, in groups.
+/// Everything that batou adds to Starlark, in groups: functions by themselves, modules, and what values have.
 pub fn reference() -> Vec<Entry> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     let own = GlobalsBuilder::new().with(builtins::own).build();
     add_globals(&mut entries, &own);
+    entries.sort_by(|one, other| (&one.of, &one.name).cmp(&(&other.of, &other.name)));
     let types = [
         ("c", part::METHODS.methods()),
         ("definition", definition::METHODS.methods()),
@@ -50,9 +51,9 @@ pub fn reference() -> Vec<Entry> {
         ("namespace", lookup::METHODS.methods()),
     ];
     for (of, methods) in types {
-        for (name, member) in methods.documentation(Ty::any()).members {
-            entries.push(entry(of, &name, &member));
-        }
+        let mut members: Vec<_> = methods.documentation(Ty::any()).members.into_iter().collect();
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        entries.extend(members.iter().map(|(name, member)| entry(of, name, member)));
     }
     entries
 }
@@ -77,13 +78,13 @@ fn entry(of: &str, name: &str, member: &DocMember) -> Entry {
     let (of, name) = (of.to_owned(), name.to_owned());
     match member {
         DocMember::Property(property) => {
-            let gives = property.typ.to_string();
+            let gives = kind(&property.typ);
             let signature = format!("{name}: {gives}");
             Entry { of, name, signature, parameters: Vec::new(), gives, doc: text(property.docs.as_ref()) }
         }
         DocMember::Function(function) => {
             let parameters = parameters(function);
-            let gives = function.ret.typ.to_string();
+            let gives = kind(&function.ret.typ);
             let signature = signature(&name, &parameters, &gives);
             Entry { of, name, signature, parameters, gives, doc: text(function.docs.as_ref()) }
         }
@@ -94,8 +95,9 @@ fn parameters(function: &DocFunction) -> Vec<Parameter> {
     let params = &function.params;
     let of = |param: &DocParam, stars: &str, named: bool| Parameter {
         name: format!("{stars}{}", param.name),
-        kind: param.typ.to_string(),
-        default: param.default_value.clone(),
+        kind: kind(&param.typ),
+        // The interpreter shows an optional parameter as `...`: it is `None` to the function.
+        default: param.default_value.as_ref().map(|shown| shown.replace("...", "None")),
         named,
     };
     let positional = params.pos_only.iter().chain(&params.pos_or_named).map(|param| of(param, "", false));
@@ -116,6 +118,11 @@ fn signature(name: &str, parameters: &[Parameter], gives: &str) -> String {
         shown.push(format!("{}: {}{default}", parameter.name, parameter.kind));
     }
     format!("{name}({}) -> {gives}", shown.join(", "))
+}
+
+/// A type as it is shown.
+fn kind(ty: &Ty) -> String {
+    ty.to_string().replace("typing.Any", "any")
 }
 
 fn text(docs: Option<&DocString>) -> String {

@@ -9,18 +9,27 @@ use crate::starlark::limits;
 use crate::starlark::sources::{Sources, is_own};
 use crate::starlark::stop::{self, Stop};
 
+/// Calls that are shown: a recursion has the same ones again and again.
+const MOST_CALLS: usize = 8;
+
 /// What is said about an error; `None` if it is said elsewhere, or there is only something to wait for.
 pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &Sources) -> Option<Diagnostic> {
     let places = places(error, sources);
     let stop = noted.or_else(|| stop::found(error));
     let (diagnostic, at) = match stop {
         Some(Stop::Reported | Stop::Waiting) => return None,
-        Some(Stop::Diagnosed(diagnostic)) => return Some(with_calls(diagnostic.as_ref().clone(), &places)),
+        Some(Stop::Diagnosed(diagnostic)) => {
+            let calls = match places.split_first() {
+                Some((call, rest)) if stands_in(diagnostic, call) => rest,
+                _ => places.as_slice(),
+            };
+            return Some(with_calls(diagnostic.as_ref().clone(), calls));
+        }
         Some(Stop::Mistake { message, help, at }) => {
             let diagnostic = Diagnostic::error(message.clone());
             (help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help.clone())), at.clone())
         }
-        None => (translated(error), None),
+        None => (translated(error, sources), None),
     };
     let own = at.filter(|at| is_own(&at.source.path().to_string_lossy()));
     let (first, calls) = match (own, places.split_first()) {
@@ -40,6 +49,14 @@ fn same_call(part: &At, call: &At) -> bool {
         && part.span.end <= call.span.end
 }
 
+/// Whether a mistake stands within a call, as one in a text given to `c.expand` does.
+fn stands_in(diagnostic: &Diagnostic, call: &At) -> bool {
+    let line = |offset| call.source.position(offset).0;
+    let lines = line(call.span.start)..=line(call.span.end);
+    let place = diagnostic.location.as_ref();
+    place.is_some_and(|place| place.file == call.source.path() && lines.contains(&place.line))
+}
+
 fn with_calls(diagnostic: Diagnostic, calls: &[At]) -> Diagnostic {
     calls.iter().fold(diagnostic, Diagnostic::called_from)
 }
@@ -53,13 +70,11 @@ fn places(error: &Error, sources: &Sources) -> Vec<At> {
             places.push(span);
         }
     }
-    // A recursion has the same calls again and again.
-    const MOST: usize = 8;
-    places.truncate(MOST);
+    places.truncate(MOST_CALLS);
     places.into_iter().map(|span| sources.at(span)).collect()
 }
 
-fn translated(error: &Error) -> Diagnostic {
+fn translated(error: &Error, sources: &Sources) -> Diagnostic {
     let message = error.without_diagnostic().to_string();
     if let Some((message, help)) = limits::explained(&message) {
         return Diagnostic::error(message).help(help);
@@ -73,7 +88,8 @@ fn translated(error: &Error) -> Diagnostic {
         Some((message, near)) => (message.to_owned(), Some(near.trim_end_matches('?').to_owned())),
         None => (message, None),
     };
-    let diagnostic = Diagnostic::error(plain(&message));
+    let message = missing(&message, error.span(), sources).unwrap_or_else(|| plain(&message));
+    let diagnostic = Diagnostic::error(message);
     match near {
         Some(near) => diagnostic.help(format!("did you mean {near}?")),
         None => diagnostic,
@@ -93,6 +109,16 @@ fn syntax(message: &str) -> Diagnostic {
         Some(expected) if expected.len() < 100 => diagnostic.help(format!("expected one of {expected}")),
         _ => diagnostic,
     }
+}
+
+/// What an attribute is missing of, as it is written: `c.host` has no `fqdm`.
+fn missing(message: &str, span: Option<&FileSpan>, sources: &Sources) -> Option<String> {
+    let name = between(message, "has no attribute `", "`")?;
+    let at = sources.at(span.filter(|span| is_own(span.filename()))?);
+    let text = at.source.text().get(at.span)?;
+    let owner = &text[..text.rfind(&format!(".{name}"))?];
+    let short = owner.len() <= 60 && !owner.contains('\n') && !owner.is_empty();
+    short.then(|| format!("`{owner}` has no `{name}`"))
 }
 
 /// The interpreter's words as ours.

@@ -14,6 +14,7 @@ use crate::starlark::stop::Stop;
 use crate::world::Query;
 
 /// The arguments of `c.require`.
+#[allow(clippy::struct_excessive_bools, reason = "as they are given")]
 pub(crate) struct Wanted<'a, 'v> {
     pub(crate) key: &'a str,
     pub(crate) host: Option<Value<'v>>,

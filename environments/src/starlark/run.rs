@@ -50,7 +50,7 @@ pub(crate) fn run(
     if let Some(notes) = notes {
         notes(None);
     }
-    finish(&session, result.err())
+    finish(&session, result.err().as_ref())
 }
 
 fn evaluate(declared: &Declared, session: &Arc<Session>) -> starlark::Result<()> {
@@ -66,15 +66,16 @@ fn evaluate(declared: &Declared, session: &Arc<Session>) -> starlark::Result<()>
     })
 }
 
-fn finish(session: &Session, error: Option<starlark::Error>) -> Run {
+fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
     let subject = session.subject();
+    let innermost = session.innermost();
     let left = session.take();
     let mut problems = left.problems;
-    let waiting = match (&left.noted, &error) {
+    let waiting = match (&left.noted, error) {
         (None, Some(error)) => matches!(stop::found(error), Some(Stop::Waiting)),
         _ => false,
     };
-    let explained = match (&error, &left.noted) {
+    let explained = match (error, &left.noted) {
         (Some(error), noted) => diagnose(error, noted.as_ref(), session.sources()),
         // The value was asked for, and its absence put up with: the mistake stays one.
         (None, Some(Stop::Mistake { message, help, at })) => {
@@ -86,7 +87,9 @@ fn finish(session: &Session, error: Option<starlark::Error>) -> Run {
         (None, _) => None,
     };
     if let Some(diagnostic) = explained {
-        problems.push(diagnostic.about(subject));
+        // What the interpreter finds out only after a while has no place.
+        let code = innermost.filter(|_| diagnostic.location.is_none()).map(|frame| frame.code_at());
+        problems.push(code.iter().fold(diagnostic, Diagnostic::at).about(subject));
     }
     let complete = error.is_none() && left.noted.is_none();
     if error.is_none() {

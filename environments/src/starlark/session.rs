@@ -64,6 +64,18 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// ` > Venv("py") > …`, as much of it as helps.
+fn shown(breadcrumb: &[String]) -> String {
+    const MOST: usize = 6;
+    let (first, last) = match breadcrumb {
+        [first @ .., last] if breadcrumb.len() > MOST => (&first[..MOST - 2], Some(last)),
+        all => (all, None),
+    };
+    let first = first.iter().map(String::as_str);
+    let rest = last.into_iter().flat_map(|last| ["…", last]);
+    first.chain(rest).flat_map(|part| [" > ", part]).collect()
+}
+
 impl Session {
     pub(crate) fn new(declared: &Declared, world: &Arc<World>, index: usize, mode: Mode) -> Arc<Session> {
         Arc::new(Session {
@@ -88,7 +100,7 @@ impl Session {
     pub(crate) fn subject(&self) -> String {
         let host = self.world.model.subject(self.index);
         match self.innermost() {
-            Some(frame) => std::iter::once(host).chain(frame.breadcrumb()).collect::<Vec<_>>().join(" > "),
+            Some(frame) => format!("{host}{}", shown(&frame.breadcrumb())),
             None => host,
         }
     }

@@ -34,6 +34,7 @@ impl fmt::Display for Spec {
 }
 
 #[starlark_value(type = "attribute")]
+#[allow(clippy::elidable_lifetime_names, reason = "the macro wants the name")]
 impl<'v> StarlarkValue<'v> for Spec {}
 
 /// `attributes = {…}`: names, and defaults or `attribute()`.
@@ -60,8 +61,8 @@ pub(crate) fn declarations<'v>(
         let key = site::key_in(at, name);
         if own.iter().any(|taken| taken == name) {
             let message = format!("`{name}` cannot be an attribute's name");
-            let help = format!("`c.{name}` is there by itself; choose another name");
-            problems.push(Diagnostic::error(message).at(&key).help(help));
+            let advice = format!("`c.{name}` is there by itself; choose another name");
+            problems.push(Diagnostic::error(message).at(&key).help(advice));
             continue;
         }
         let node = declared(name, value, &key, heap).map_err(|stop| stop.at(&key))?;

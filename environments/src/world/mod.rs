@@ -8,7 +8,7 @@ mod question;
 mod running;
 mod value;
 
-pub(crate) use question::{Asked, Found, Query};
+pub(crate) use question::{Asked, Query};
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

@@ -19,11 +19,9 @@ pub(crate) struct Query {
     pub(crate) host: Option<String>,
 }
 
-/// A provider and its value.
+/// What a provider gives.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    pub(crate) host: String,
-    pub(crate) component: String,
     pub(crate) value: Value,
 }
 
@@ -97,7 +95,7 @@ impl World {
             for part in [&host, &component, &format!("{:?}", provided.value.kind()), &provided.digest] {
                 hasher.update(part.as_bytes()).update(b"\0");
             }
-            found.push(Found { host, component, value: provided.value.clone() });
+            found.push(Found { value: provided.value.clone() });
         }
         if found.is_empty() {
             causes.push((format!("resource {}", query.key), cause::digest(b"")));

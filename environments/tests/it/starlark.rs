@@ -21,7 +21,7 @@ pub(crate) fn app(code: &str) -> Sandbox {
 
 /// What `configure` with this body writes into the file `out`.
 fn out(body: &str) -> String {
-    let lines: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let lines = body.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     text(&app(&format!("def configure(c):\n{lines}")).evaluate(), "web01", "app", "out")
 }
 
@@ -79,7 +79,7 @@ def configure(c):
     b = c.file("inline", content = "{{ component.name }} {{ x }}", variables = {"x": [1, 2]})
     raw = c.file("raw", content = "{{ no }}", template = False)
     source = c.file("from", source = "conf/a.conf", mode = None)
-    d = c.directory("conf", exclude = ["*.bak"])
+    d = c.directory("conf", source = "conf", exclude = ["*.bak"])
     empty = c.directory("empty")
     link = c.symlink("data", to = "{{ component.state }}")
     to_file = c.symlink("current", to = a)
@@ -163,7 +163,7 @@ load("//lib/venv.star", "New", "Venv")
 def configure(c):
     py = c.add(Venv("py", nested = True, port = "80"))
     new = c.add(New("new"))
-    c.step("install", update = "pip", triggers = [py, "other", c.file("other", content = "")])
+    c.file("other", content = "")
     c.file("out", content = " ".join([py.name, py.version, py.full, str(py.port), new.full, str(py.root == c), py.parent.name, str(py)]))
 "#);
     sandbox.write("lib/venv.star", VENV);
@@ -363,17 +363,20 @@ c.file("out", content = "\n".join(lines), template = False)"#;
 
 #[test]
 fn the_language_has_its_extensions() {
-    let body = r#"def double(x: int) -> int:
-    return x * 2
+    let code = r#"
 Point = record(x = int, y = field(int, 0))
-name = "f"
-lines = [
-    f"{name}-string", double(2), map(double, [1, 2]), filter(lambda x: x > 1, [1, 2]), partial(double, 4)(),
-    Point(x = 1).y, sorted(["b", "a"], reverse = True), sorted([3, -4], key = lambda x: -x),
-    [i for i in range(3) if i], {k: v for k, v in [("a", 1)]}, "%s" % 1, "a-{}".format(2), len(set([1, 1])),
-]
-c.file("out", content = "\n".join([str(line) for line in lines]))"#;
-    insta::assert_snapshot!(out(body));
+def double(x: int) -> int:
+    return x * 2
+def configure(c):
+    name = "f"
+    lines = [
+        f"{name}-string", double(2), map(double, [1, 2]), filter(lambda x: x > 1, [1, 2]), partial(double, 4)(),
+        Point(x = 1).y, sorted(["b", "a"], reverse = True), sorted([3, -4], key = lambda x: -x),
+        [i for i in range(3) if i], {k: v for k, v in [("a", 1)]}, "%s" % 1, "a-{}".format(2), len(set([1, 1])),
+    ]
+    c.file("out", content = "\n".join([str(line) for line in lines]))
+"#;
+    insta::assert_snapshot!(text(&app(code).evaluate(), "web01", "app", "out"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::starlark::app;
 
 /// The mistakes of a `configure` with this body.
 fn body(body: &str) -> String {
-    let lines: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let lines = body.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
     app(&format!("def configure(c):\n{lines}")).mistakes()
 }
 
@@ -144,7 +144,7 @@ fn nothing_nests_too_deeply() {
     for code in [
         "(".repeat(100_000),
         format!("x = {}{}", "[".repeat(10_000), "]".repeat(10_000)),
-        (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect(),
+        (0..10_000).map(|level| format!("{}if 1:\n", " ".repeat(level))).collect::<Vec<_>>().concat(),
         format!("x = {}1", "not ".repeat(100_000)),
         format!("x = 1{}", " + 1".repeat(100_000)),
         format!("x = y{}", ".z".repeat(100_000)),
@@ -163,7 +163,7 @@ fn nothing_nests_too_deeply() {
 fn what_is_as_deep_as_may_be_is_evaluated() {
     let nested = format!("{}1{}", "[".repeat(99), "]".repeat(99));
     let chained = format!("0{}", " + 1".repeat(900));
-    let ifs: String = (1..49).map(|level| format!("{}if True:\n", "    ".repeat(level))).collect();
+    let ifs = (1..49).map(|level| format!("{}if True:\n", "    ".repeat(level))).collect::<Vec<_>>().concat();
     let code = format!(
         "x = {nested}\ny = {chained}\ndef f(n):\n    return f(n - 1) + 1 if n else 0\ndef configure(c):\n{ifs}{}c.file(\"out\", content = str(y + f(150)))\n",
         "    ".repeat(49)
@@ -182,4 +182,30 @@ fn every_mistake_of_every_file_is_shown() {
         ("components/c/component.star", "def configure(c):\n    fail(\"broken\")\n"),
     ]);
     insta::assert_snapshot!(sandbox.mistakes());
+}
+
+#[test]
+fn a_mistake_in_the_library_is_shown_where_it_is_called() {
+    insta::assert_snapshot!(app(
+        "load(\"@batou//network.star\", \"joined\")\ndef configure(c):\n    c.file(\"x\", content = joined([1]))\n"
+    )
+    .mistakes());
+}
+
+#[test]
+fn values_that_nest_without_an_end_do_no_harm() {
+    let deep = "def deep():\n    x = []\n    for i in range(300000):\n        x = [x]\n    return x\n";
+    for rest in [
+        "x = deep()\ndef configure(c):\n    c.file(\"x\", content = \"\")\n",
+        "def configure(c):\n    c.file(\"x\", content = str(deep()))\n",
+        "def configure(c):\n    c.file(\"x\", content = deep())\n",
+        "def configure(c):\n    c.provide(\"x\", deep())\n",
+        "def configure(c):\n    json.encode(deep())\n",
+        "def configure(c):\n    c.file(\"x\", content = str(deep() == deep()))\n",
+    ] {
+        let sandbox = app(&format!("{deep}{rest}"));
+        if let Err(found) = sandbox.evaluate_with(&batou_environments::Offline) {
+            assert!(found.to_string().contains("component.star"), "{found}");
+        }
+    }
 }

@@ -3,15 +3,17 @@
 //! An evaluation goes on after a mistake wherever it can, so that all of them are shown at once. The same mistake
 //! reached from twelve hosts is one diagnostic that names them.
 
+mod location;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use serde::{Deserialize, Serialize};
 
-use crate::source::{At, Source};
+use crate::source::At;
+pub use location::Location;
 
 /// Whether the evaluation failed because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,119 +22,6 @@ pub enum Severity {
     Error,
     /// Worth a look; the evaluation went on.
     Warning,
-}
-
-/// Where in the project a mistake stands.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Location {
-    /// Relative to the project.
-    #[serde(serialize_with = "lossy")]
-    pub file: PathBuf,
-    /// From 1; 0 where the whole file is meant.
-    pub line: usize,
-    /// In characters, from 1; 0 where the whole file is meant.
-    pub column: usize,
-    /// How many characters of the line are meant.
-    pub width: usize,
-    /// The text of the line.
-    pub excerpt: String,
-    shown: Option<Shown>,
-}
-
-/// The lines around a place, as miette shows them: control characters made harmless, their bytes as many as before.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Shown {
-    file: String,
-    /// How many lines of the file stand before `text`.
-    above: usize,
-    /// Where `text` begins in the file.
-    begin: usize,
-    text: String,
-    /// Of the place, in `text`.
-    start: usize,
-    length: usize,
-}
-
-/// More lines than miette shows above and below.
-const CONTEXT: usize = 3;
-
-/// A path that is not UTF-8 is only shown.
-fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-impl Location {
-    /// The place as lines and columns.
-    pub(crate) fn of(at: &At) -> Location {
-        let (line, column) = at.source.position(at.span.start);
-        let excerpt = at.source.line(line).to_owned();
-        let (end_line, end_column) = at.source.position(at.span.end);
-        let line_width = excerpt.chars().count();
-        let end = if end_line == line { end_column } else { line_width + 1 };
-        let width = end.saturating_sub(column).max(1);
-        let shown = Some(Shown::new(at, line, end_line));
-        Location { file: at.source.path().to_owned(), line, column, width, excerpt, shown }
-    }
-
-    /// A file as a whole, where there is no text to show.
-    pub(crate) fn file(path: &Path) -> Location {
-        Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), shown: None }
-    }
-}
-
-impl Shown {
-    fn new(at: &At, line: usize, end_line: usize) -> Shown {
-        let first = line.saturating_sub(CONTEXT).max(1);
-        let begin = at.source.line_range(first).start;
-        let end = at.source.line_range(end_line + CONTEXT + 1).start;
-        let start = at.span.start.clamp(begin, end);
-        Shown {
-            file: at.source.path().to_string_lossy().into_owned(),
-            above: first - 1,
-            begin,
-            text: harmless(&at.source.text()[begin..end]),
-            start: start - begin,
-            length: at.span.end.clamp(start, end) - start,
-        }
-    }
-
-    fn span(&self) -> SourceSpan {
-        (self.start, self.length).into()
-    }
-
-    /// Another place of the same file, which [`Shown::cover`] was told of, in this text.
-    fn span_of(&self, other: &Shown) -> SourceSpan {
-        (other.begin.saturating_sub(self.begin) + other.start, other.length).into()
-    }
-
-    /// Takes in the lines around another place of the same file, and those between.
-    fn cover(&mut self, source: &Source, other: &Shown) {
-        let begin = self.begin.min(other.begin);
-        let end = (self.begin + self.text.len()).max(other.begin + other.text.len());
-        self.above = self.above.min(other.above);
-        self.start += self.begin - begin;
-        self.text = harmless(source.text().get(begin..end).unwrap_or_default());
-        self.begin = begin;
-    }
-}
-
-impl SourceCode for Shown {
-    fn read_span<'a>(
-        &'a self,
-        span: &SourceSpan,
-        before: usize,
-        after: usize,
-    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let lines = self.text.read_span(span, before, after)?;
-        Ok(Box::new(MietteSpanContents::new_named(
-            self.file.clone(),
-            lines.data(),
-            *lines.span(),
-            lines.line() + self.above,
-            lines.column(),
-            lines.line_count(),
-        )))
-    }
 }
 
 /// One mistake.
@@ -449,18 +338,6 @@ fn dangerous(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The same text with every dangerous character replaced byte for byte, so that offsets still hold.
-fn harmless(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if dangerous(c) {
-            shown.extend(std::iter::repeat_n('?', c.len_utf8()));
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
-}
-
 /// "did you mean `x`?" for a word among known ones, if one is near.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -485,6 +362,7 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::source::Source;
 
     fn at(text: &str, span: std::ops::Range<usize>) -> At {
         At::new(&Source::new("batou.toml", text), span)
@@ -516,7 +394,6 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_sent() {
         assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
-        assert_eq!(harmless("a\x1bö\u{9b}").len(), "a\x1bö\u{9b}".len());
         let place = at("\x1b]0;x\x07 = 1", 0..1);
         let diagnostic = Diagnostic::error("\x1b").at(&place);
         assert!(!format!("{diagnostic:#}").contains('\x1b'));
@@ -541,25 +418,27 @@ mod tests {
     fn the_lines_around_a_place_are_drawn_like_the_whole_file() {
         let text: String = (1..30).map(|number| format!("line {number} ä\n")).collect();
         let spans = [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7];
-        for (span, call) in spans.iter().flat_map(|span| [(span, 12..14), (span, 200..203)]) {
-            let diagnostic =
-                Diagnostic::error("bad").at(&at(&text, span.clone())).called_from(&at(&text, call.clone()));
+        let draw = |report: miette::Report| {
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &*report).unwrap();
+            drawn
+        };
+        for span in spans {
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, span.clone()));
             let whole = miette::NamedSource::new("batou.toml", text.clone());
             let label = miette::LabeledSpan::new_with_span(None, (span.start, span.len()));
-            let called = miette::LabeledSpan::new_with_span(
-                Some("called from here".to_owned()),
-                (call.start, call.len()),
-            );
-            let other = miette::MietteDiagnostic::new("bad").with_labels([label, called]);
-            let draw = |report: miette::Report| {
-                let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
-                let mut drawn = String::new();
-                handler.render_report(&mut drawn, &*report).unwrap();
-                drawn
-            };
-            let drawn = draw(diagnostic.into());
+            let other = miette::MietteDiagnostic::new("bad").with_label(label);
+            let drawn = draw(diagnostic.clone().into());
             assert_eq!(drawn, draw(miette::Report::new(other).with_source_code(whole)), "{span:?}");
-            assert!(drawn.contains("batou.toml:"), "{drawn}");
+            for line in [2, 18] {
+                let call = text.find(&format!("line {line} ")).unwrap();
+                let drawn = draw(diagnostic.clone().called_from(&at(&text, call..call + 4)).into());
+                let (number, text) = (format!(" {line} |"), format!("line {line} ä"));
+                let shown =
+                    |drawn: &str| drawn.lines().any(|one| one.contains(&number) && one.contains(&text));
+                assert!(shown(&drawn) && drawn.contains("called from here"), "{drawn}");
+            }
         }
     }
 

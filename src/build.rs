@@ -9,11 +9,12 @@ mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::{Diagnostics, Evaluation, Rendered};
+use batou_environments::Rendered;
 use batou_store::{Lease, ObjectId, Store, directory_name};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
+use crate::evaluation::{Evaluation, Wanted};
 use crate::release::{Causes, Component, Instance, MANIFEST_FORMAT, Manifest, Release};
 use crate::ui::Progress;
 use layout::Layout;
@@ -129,6 +130,7 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
     Ok(looked_for.into_iter().flatten().collect())
 }
 
+/// The components with their steps, whose texts may name the artifact: all are asked for at once.
 fn components(
     evaluation: &Evaluation,
     places: &BTreeMap<&str, &str>,
@@ -136,21 +138,26 @@ fn components(
     layouts: &[Layout<'_>],
 ) -> Result<Vec<Component>, CommandError> {
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
-    let component = |(rendered, layout): (&&Rendered, &Layout<'_>)| {
-        let name = layout.artifact.name.clone();
-        let target = places[rendered.host.as_str()];
-        let path = format!("{target}/store/artifacts/{}", directory_name(&layout.id, &name));
-        let instance = (rendered.host.as_str(), rendered.component.as_str());
-        let steps = evaluation.steps(instance, &path, &|path| layout.describe(path))?;
+    let wanted = rendered.iter().zip(layouts).map(|(rendered, layout)| Wanted {
+        host: rendered.host.clone(),
+        component: rendered.component.clone(),
+        artifact: artifact_path(places[rendered.host.as_str()], layout),
+        contents: layout.contents(),
+    });
+    let steps = evaluation.source.steps(&wanted.collect::<Vec<_>>())?;
+    let component = |((rendered, layout), steps): ((&&Rendered, &Layout<'_>), _)| {
         let after =
             rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
         let after =
             after.map(|(host, name)| Instance { host: host.clone(), component: name.clone() }).collect();
-        Ok(Component { name, artifact: layout.id, after, steps })
+        Component { name: layout.artifact.name.clone(), artifact: layout.id, after, steps }
     };
-    let components: Vec<Result<_, Diagnostics>> =
-        rendered.par_iter().zip(layouts.par_iter()).map(component).collect();
-    components.into_iter().collect::<Result<_, _>>().map_err(CommandError::from)
+    Ok(rendered.iter().zip(layouts).zip(steps).map(component).collect())
+}
+
+/// Where an artifact is on its host.
+fn artifact_path(target: &str, layout: &Layout<'_>) -> String {
+    format!("{target}/store/artifacts/{}", directory_name(&layout.id, &layout.artifact.name))
 }
 
 #[cfg(test)]

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use batou_environments::{Dns, Evaluation, Host, Offline, Options, Project, Settings};
+use batou_environments::{Host, Project, Settings};
 use batou_store::{Durability, Store};
 
 use crate::build::{Built, build};
 use crate::cli::Global;
 use crate::error::CommandError;
+use crate::evaluation::{self, Evaluation, Lookup};
 use crate::login;
 use crate::records::{Record, Records};
-use crate::resolver::SystemDns;
 use crate::ui::Ui;
 
 /// The file that makes a folder a project.
@@ -63,27 +63,25 @@ impl Context {
     /// that all of its mistakes are told at once.
     pub fn settings(&self, environment: &str) -> Result<(Settings, Vec<Host>), CommandError> {
         batou_environments::settings(self.project()?, environment).map_err(|mistakes| {
-            self.evaluate_silently(environment, &Offline).err().unwrap_or_else(|| mistakes.into())
+            self.evaluate_silently(environment, Lookup::Offline).err().unwrap_or_else(|| mistakes.into())
         })
     }
 
     /// Evaluates an environment and shows its warnings.
-    pub fn evaluate(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
-        let evaluation = self.evaluate_silently(environment, dns)?;
+    pub fn evaluate(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
+        let evaluation = self.evaluate_silently(environment, lookup)?;
         crate::ui::diagnostics(&self.ui, &evaluation.warnings);
         Ok(evaluation)
     }
 
     /// Evaluates an environment; its warnings are the caller's.
-    pub fn evaluate_silently(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
-        let login = login::current();
-        let options = Options { dns, user: login.user, user_home: login.home, notes: None };
-        Ok(batou_environments::evaluate(self.project()?, environment, &options)?)
+    pub fn evaluate_silently(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
+        evaluation::evaluate(self.project()?, environment, lookup)
     }
 
     /// Evaluates an environment, builds it into the store, and records its release as the environment's newest.
     pub fn build(&self, environment: &str) -> Result<(Evaluation, Built), CommandError> {
-        let evaluation = self.evaluate(environment, &SystemDns::default())?;
+        let evaluation = self.evaluate(environment, Lookup::System)?;
         let built = build(&evaluation, self.store()?, &self.ui.progress())?;
         self.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
         Ok((evaluation, built))

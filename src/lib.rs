@@ -1,6 +1,6 @@
 //! The command line of batou, and the agent it starts on hosts.
 //!
-//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`build`] makes
+//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`evaluation`] says what every host is to have; [`build`] makes
 //! a [`release`] of what was evaluated; [`plan`] says what it would change; [`deployment`], [`releasing`] and [`fleet`] carry
 //! it out over [`remote`] agents that speak the [`protocol`]; [`agent`] is their other end.
 
@@ -12,6 +12,7 @@ pub mod command;
 pub mod context;
 pub mod deployment;
 pub mod error;
+pub mod evaluation;
 pub mod fleet;
 pub mod guard;
 pub mod login;

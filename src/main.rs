@@ -6,6 +6,7 @@ use batou::agent;
 use batou::cli::{Cli, Command};
 use batou::command;
 use batou::context::Context;
+use batou::evaluation;
 use batou::ui::{self, Ui};
 use clap::Parser;
 
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
     };
     if matches!(cli.command, Command::Agent) {
         return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));
+    }
+    if matches!(cli.command, Command::Evaluate) {
+        return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
     }
     let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
     match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {

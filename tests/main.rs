@@ -8,6 +8,7 @@ mod common_test;
 mod crash;
 mod deployers;
 mod docs;
+mod evaluation;
 mod examples;
 mod facts;
 mod failure;

@@ -3,16 +3,20 @@
 //! An evaluation goes on after a mistake wherever it can, so that all of them are shown at once. The same mistake
 //! reached from twelve hosts is one diagnostic that names them.
 
+mod location;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::source::{At, Source};
+use serde::{Deserialize, Serialize};
+
+use crate::source::At;
+pub use location::Location;
 
 /// Whether the evaluation failed because of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// The evaluation has no result.
     Error,
@@ -20,61 +24,8 @@ pub enum Severity {
     Warning,
 }
 
-/// Where in the project a mistake stands.
-#[derive(Debug, Clone)]
-pub struct Location {
-    /// Relative to the project.
-    pub file: PathBuf,
-    /// From 1; 0 where the whole file is meant.
-    pub line: usize,
-    /// In characters, from 1; 0 where the whole file is meant.
-    pub column: usize,
-    /// How many characters of the line are meant.
-    pub width: usize,
-    /// The text of the line.
-    pub excerpt: String,
-    miette: Option<Arc<Shown>>,
-}
-
-/// The source as miette shows it: control characters made harmless, every offset unchanged.
-#[derive(Debug)]
-struct Shown {
-    source: miette::NamedSource<String>,
-    span: miette::SourceSpan,
-}
-
-impl Location {
-    /// The place as lines and columns.
-    pub(crate) fn of(at: &At) -> Location {
-        let (line, column) = at.source.position(at.span.start);
-        let excerpt = at.source.line(line).to_owned();
-        let (end_line, end_column) = at.source.position(at.span.end);
-        let line_width = excerpt.chars().count();
-        let end = if end_line == line { end_column } else { line_width + 1 };
-        let width = end.saturating_sub(column).max(1);
-        let miette = Some(Arc::new(Shown::new(&at.source, at.span.start, at.span.end)));
-        Location { file: at.source.path().to_owned(), line, column, width, excerpt, miette }
-    }
-
-    /// A file as a whole, where there is no text to show.
-    pub(crate) fn file(path: &Path) -> Location {
-        Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), miette: None }
-    }
-}
-
-impl Shown {
-    fn new(source: &Source, start: usize, end: usize) -> Shown {
-        let start = start.min(source.text().len());
-        let length = end.min(source.text().len()).saturating_sub(start);
-        Shown {
-            source: miette::NamedSource::new(source.path().to_string_lossy(), harmless(source.text())),
-            span: (start, length).into(),
-        }
-    }
-}
-
 /// One mistake.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
@@ -118,7 +69,12 @@ impl Diagnostic {
 
     /// With a call that led there.
     pub(crate) fn called_from(mut self, at: &At) -> Diagnostic {
-        self.calls.push(Location::of(at));
+        let call = Location::of(at);
+        let own = self.location.as_mut().filter(|own| own.file == call.file);
+        if let (Some(own), Some(other)) = (own.and_then(|own| own.shown.as_mut()), &call.shown) {
+            own.cover(&at.source, other);
+        }
+        self.calls.push(call);
         self
     }
 
@@ -225,22 +181,24 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        let shown = self.location.as_ref()?.miette.as_ref()?;
-        Some(&shown.source)
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        Some(shown)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        let shown = self.location.as_ref()?.miette.as_ref()?;
-        let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span));
-        let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.miette.as_ref());
-        let called = calls
-            .map(|call| miette::LabeledSpan::new_with_span(Some("called from here".to_owned()), call.span));
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span()));
+        let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.shown.as_ref());
+        let called = calls.map(|call| {
+            let text = Some("called from here".to_owned());
+            miette::LabeledSpan::new_with_span(text, shown.span_of(call))
+        });
         Some(Box::new(here.chain(called)))
     }
 }
 
 /// One or more mistakes: sorted by place, each once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
@@ -395,18 +353,6 @@ fn dangerous(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The same text with every dangerous character replaced byte for byte, so that offsets still hold.
-fn harmless(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if dangerous(c) {
-            shown.extend(std::iter::repeat_n('?', c.len_utf8()));
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
-}
-
 /// "did you mean `x`?" for a word among known ones, if one is near.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -431,6 +377,7 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::source::Source;
 
     fn at(text: &str, span: std::ops::Range<usize>) -> At {
         At::new(&Source::new("batou.toml", text), span)
@@ -462,7 +409,6 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_sent() {
         assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
-        assert_eq!(harmless("a\x1bö\u{9b}").len(), "a\x1bö\u{9b}".len());
         let place = at("\x1b]0;x\x07 = 1", 0..1);
         let diagnostic = Diagnostic::error("\x1b").at(&place);
         assert!(!format!("{diagnostic:#}").contains('\x1b'));
@@ -479,6 +425,35 @@ mod tests {
             assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
             assert_eq!(drawn.matches("do better").count(), 1, "{drawn}");
             assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
+        }
+    }
+
+    /// Only the lines around a place are kept: they are drawn as if all of the file were.
+    #[test]
+    fn the_lines_around_a_place_are_drawn_like_the_whole_file() {
+        let text: String = (1..30).map(|number| format!("line {number} ä\n")).collect();
+        let spans = [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7];
+        let draw = |report: miette::Report| {
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &*report).unwrap();
+            drawn
+        };
+        for span in spans {
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, span.clone()));
+            let whole = miette::NamedSource::new("batou.toml", text.clone());
+            let label = miette::LabeledSpan::new_with_span(None, (span.start, span.len()));
+            let other = miette::MietteDiagnostic::new("bad").with_label(label);
+            let drawn = draw(diagnostic.clone().into());
+            assert_eq!(drawn, draw(miette::Report::new(other).with_source_code(whole)), "{span:?}");
+            for line in [2, 18] {
+                let call = text.find(&format!("line {line} ")).unwrap();
+                let drawn = draw(diagnostic.clone().called_from(&at(&text, call..call + 4)).into());
+                let (number, text) = (format!(" {line} |"), format!("line {line} ä"));
+                let shown =
+                    |drawn: &str| drawn.lines().any(|one| one.contains(&number) && one.contains(&text));
+                assert!(shown(&drawn) && drawn.contains("called from here"), "{drawn}");
+            }
         }
     }
 

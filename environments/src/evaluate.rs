@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
@@ -36,8 +38,9 @@ pub struct Options<'a> {
     pub notes: Option<Notes<'a>>,
 }
 
-/// An environment, rendered.
-pub struct Evaluation {
+/// An environment, rendered. All of it but `source` is plain data, which can be told to another process.
+#[derive(Serialize, Deserialize)]
+pub struct Evaluation<S = Configured> {
     /// The project's name.
     pub project: String,
     /// `[environment]`
@@ -52,17 +55,41 @@ pub struct Evaluation {
     pub warnings: Vec<Diagnostic>,
     /// Names that DNS was not asked for.
     pub unresolved: Vec<String>,
-    world: Arc<World>,
-    instances: BTreeMap<(String, String), usize>,
+    /// What can still be asked.
+    pub source: S,
 }
 
-impl std::fmt::Debug for Evaluation {
+impl<S> std::fmt::Debug for Evaluation<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Evaluation")
             .field("project", &self.project)
             .field("components", &self.components)
             .finish_non_exhaustive()
     }
+}
+
+impl<S> Evaluation<S> {
+    /// The same with another source, and the source it had.
+    pub fn replace_source<T>(self, source: T) -> (Evaluation<T>, S) {
+        let Evaluation {
+            project,
+            settings,
+            hosts,
+            components,
+            ignored,
+            warnings,
+            unresolved,
+            source: before,
+        } = self;
+        let same = Evaluation { project, settings, hosts, components, ignored, warnings, unresolved, source };
+        (same, before)
+    }
+}
+
+/// The configured components, which know more than what was rendered of them.
+pub struct Configured {
+    world: Arc<World>,
+    instances: BTreeMap<(String, String), usize>,
 }
 
 /// Only `[environment]` and the hosts, for commands that evaluate nothing else.
@@ -155,8 +182,7 @@ fn finish(
         ignored: all.clone().filter(|index| model.instances[*index].ignored).map(name).collect(),
         warnings,
         unresolved: answers.unresolved(),
-        instances: all.map(|index| (name(index), index)).collect(),
-        world,
+        source: Configured { instances: all.map(|index| (name(index), index)).collect(), world },
     }
 }
 
@@ -177,7 +203,7 @@ fn nothing(environment: &str) -> Diagnostics {
     Diagnostic::error(format!("the environment `{environment}` is empty")).into()
 }
 
-impl Evaluation {
+impl Configured {
     /// The steps of a component, whose texts may name `component.artifact`: its path on the host. `describe` says what
     /// is at a path in the artifact, in a text that differs where content, mode or kind do: steps may depend on it.
     pub fn steps(
@@ -194,5 +220,17 @@ impl Evaluation {
             Err(diagnostics) => diagnostics,
             Ok(_) => Diagnostic::error(format!("the steps of {host}/{component} cannot be rendered")).into(),
         })
+    }
+}
+
+impl Evaluation {
+    /// [`Configured::steps`]
+    pub fn steps(
+        &self,
+        instance: (&str, &str),
+        artifact: &str,
+        describe: &Describe<'_>,
+    ) -> Result<Vec<Step>, Diagnostics> {
+        self.source.steps(instance, artifact, describe)
     }
 }

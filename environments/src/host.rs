@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::facts::HostFacts;
 
 /// One host of an environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// As in `[hosts]`: lower case, without a trailing dot, without the environment's `host_domain`.
     pub name: String,
@@ -28,6 +30,7 @@ pub struct Host {
     /// `data-NAME` of `[host.X]`, by NAME.
     pub data: BTreeMap<String, String>,
     /// What facts.lock says of it; only an evaluation reads that.
+    #[serde(skip)]
     pub facts: HostFacts,
 }
 

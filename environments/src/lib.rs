@@ -50,7 +50,7 @@ mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
-pub use evaluate::{Evaluation, Notes, Options, evaluate, settings};
+pub use evaluate::{Configured, Evaluation, Notes, Options, evaluate, settings};
 pub use facts::{Builtin, FactSource, FactSources, FactValue, Facts, FactsLock, HostFacts};
 pub use host::Host;
 pub use project::{Project, environment_names, project};

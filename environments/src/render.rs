@@ -8,6 +8,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, Template};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::cause::{self, Causes};
 use crate::component::Component;
@@ -21,7 +22,7 @@ use crate::template;
 use crate::world::World;
 
 /// What a component is on a host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rendered {
     /// The host's name.
     pub host: String,
@@ -40,7 +41,7 @@ pub struct Rendered {
 }
 
 /// One entry of a component.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// A file.
     File {
@@ -59,10 +60,10 @@ pub enum Entry {
 }
 
 /// The content of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// Rendered.
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
     /// To be taken from this file of the project as it is; may be large. Absolute, without symlinks.
     Source(PathBuf),
 }

@@ -1,5 +1,7 @@
 //! What `[environment]` says: how hosts are reached and how a release of this environment is made.
 
+use serde::{Deserialize, Serialize};
+
 use crate::address::Need;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Reader, Table};
@@ -7,7 +9,7 @@ use crate::name::{is_host_or_user, is_project_or_environment};
 use crate::source::{At, Text};
 
 /// How hosts are reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectMethod {
     /// Over OpenSSH.
     Ssh,
@@ -16,7 +18,7 @@ pub enum ConnectMethod {
 }
 
 /// `[environment]`, after `inherits`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The environment's name.
     pub name: String,

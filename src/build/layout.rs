@@ -73,13 +73,14 @@ impl<'r> Layout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
     }
 
-    /// What is at a path: a text that differs where content, mode or kind do.
-    pub(super) fn describe(&self, path: &str) -> String {
-        match self.nodes.get(path) {
-            Some(Node::File { digest, mode, .. }) => format!("file {digest} {:04o}", mode.bits()),
-            Some(Node::Symlink { target }) => format!("symlink {target}"),
-            Some(Node::Directory { .. }) | None => "folder".to_owned(),
-        }
+    /// By path what is there: a text that differs where content, mode or kind do.
+    pub(super) fn contents(&self) -> BTreeMap<String, String> {
+        let text = |node: &Node| match node {
+            Node::File { digest, mode, .. } => format!("file {digest} {:04o}", mode.bits()),
+            Node::Symlink { target } => format!("symlink {target}"),
+            Node::Directory { .. } => "folder".to_owned(),
+        };
+        self.nodes.iter().map(|(path, node)| ((*path).to_owned(), text(node))).collect()
     }
 
     /// Adds all of it to what is stored.

@@ -8,6 +8,7 @@ use batou_store::Node;
 use tempfile::TempDir;
 
 use super::*;
+use crate::evaluation::FromHere;
 use crate::testing::store;
 
 /// A project with two hosts that share a component, and a source that is no template.
@@ -59,6 +60,7 @@ impl Fixture {
             notes: None,
         };
         let evaluation = evaluate(&project(&self.root()).unwrap(), "prod", &options).unwrap();
+        let evaluation = Evaluation::from_here(evaluation);
         build(&evaluation, &self.store, &Progress::silent()).unwrap()
     }
 }

@@ -113,6 +113,9 @@ pub enum Command {
     /// Serve a controller over standard input and output
     #[command(hide = true)]
     Agent,
+    /// Evaluate an environment for the batou that started this one
+    #[command(hide = true)]
+    Evaluate,
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::Evaluation;
 use serde::Serialize;
 
 use crate::build::{Built, build};
 use crate::command::known;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::evaluation::{Evaluation, Lookup};
 use crate::outlink::OutLinks;
-use crate::resolver::SystemDns;
 use crate::ui::{DIM, plural, visible_name};
 
 /// Build environments into the local store and link the results below result/.
@@ -44,7 +43,7 @@ impl Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     for name in context.environments(&args.environments)? {
         let built = if args.is_partial() {
-            let mut evaluation = context.evaluate(&name, &SystemDns::default())?;
+            let mut evaluation = context.evaluate(&name, Lookup::System)?;
             select(&mut evaluation, args)?;
             build(&evaluation, context.store()?, &context.ui.progress())?
         } else {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostic, Evaluation, Offline, Severity};
+use batou_environments::{Diagnostic, Severity};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::evaluation::{Evaluation, Lookup};
 use crate::ui::{diagnostic, plural, visible_name};
 
 /// Evaluate environments and show every mistake; needs no network.
@@ -29,7 +30,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let mut found = BTreeMap::new();
     let mut failed = Vec::new();
     for name in context.environments(&args.environments)? {
-        match context.evaluate_silently(&name, &Offline) {
+        match context.evaluate_silently(&name, Lookup::Offline) {
             Ok(evaluation) => {
                 show(context, &evaluation);
                 collect(&mut found, &evaluation.warnings);

@@ -8,10 +8,10 @@ use crate::build::{HostRelease, build};
 use crate::cli::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::evaluation::Lookup;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::records::{HostRecord, Record};
 use crate::release::{Causes, MANIFEST_FORMAT, Manifest};
-use crate::resolver::SystemDns;
 use crate::ui::visible_name;
 
 /// Show what differs between two environments or built releases.
@@ -51,7 +51,7 @@ pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError
     let environments =
         context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
     if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
-        let evaluation = context.evaluate(name, &SystemDns::default())?;
+        let evaluation = context.evaluate(name, Lookup::System)?;
         let built = build(&evaluation, context.store()?, &context.ui.progress())?;
         return Ok(Record::of(&built, evaluation.settings.keep));
     }

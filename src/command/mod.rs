@@ -43,7 +43,9 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
         Command::Retire(args) => retire::run(context, args),
         Command::Exec(args) => exec::run(context, args),
         Command::Facts(args) => facts::run(context, args),
-        Command::Agent => Err(CommandError::usage("an agent is started before anything else")),
+        Command::Agent | Command::Evaluate => {
+            Err(CommandError::usage("a process that serves another is started before anything else"))
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use crate::cli::{Diff, SwitchArgs};
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::error::CommandError;
+use crate::evaluation::Lookup;
 use crate::fleet::order::HostOrder;
 use crate::guard;
 use crate::protocol::{State, Wanted};
 use crate::records::Record;
 use crate::releasing::Intended;
-use crate::resolver::SystemDns;
 use crate::saved_plan::{SavedHost, SavedPlan};
 
 /// Runs the command.
@@ -124,7 +124,7 @@ impl Deployment<'_> {
         // A thread of its own: the resolver of names runs a runtime, which cannot be done on a runtime's thread.
         std::thread::scope(|scope| {
             let built = scope.spawn(|| {
-                let evaluation = self.context.evaluate(&self.settings.name, &SystemDns::default())?;
+                let evaluation = self.context.evaluate(&self.settings.name, Lookup::System)?;
                 let built = build(&evaluation, self.context.store()?, &self.context.ui.progress())?;
                 self.context.records()?.save(&Record::of(&built, self.settings.keep))?;
                 Ok(built)

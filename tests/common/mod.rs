@@ -17,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 pub(crate) use booted_hosts::BootedHosts;
+pub(crate) use processes::{below, signal};
 pub(crate) use python::python;
 pub(crate) use sandbox::{Output, Sandbox};
 pub(crate) use ssh_hosts::SshHosts;

@@ -5,13 +5,13 @@ use std::fs;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A process: its id and its program's name, at most 15 bytes of it.
-pub(super) struct Process {
-    pub(super) pid: Pid,
-    pub(super) name: String,
+pub(crate) struct Process {
+    pub(crate) pid: Pid,
+    pub(crate) name: String,
 }
 
 /// All processes that `ancestor` and its children started, as far as their parents still live.
-pub(super) fn below(ancestor: Pid) -> Vec<Process> {
+pub(crate) fn below(ancestor: Pid) -> Vec<Process> {
     let mut all: Vec<(Pid, Process)> = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok())
@@ -29,7 +29,7 @@ pub(super) fn below(ancestor: Pid) -> Vec<Process> {
 }
 
 /// Sends a signal to a process, which may have ended meanwhile.
-pub(super) fn signal(pid: Pid, signal: Signal) {
+pub(crate) fn signal(pid: Pid, signal: Signal) {
     // The only other error is "not permitted", and these are our own processes.
     let _ = kill_process(pid, signal);
 }

@@ -1,0 +1,150 @@
+//! Why a child ended before it had answered.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use rustix::process::Signal;
+
+use super::limits::Limits;
+use super::notes::{Note, Notes};
+use crate::error::CommandError;
+use crate::ui::visible;
+
+/// How a child ended.
+#[derive(Debug)]
+pub(super) struct Death {
+    kind: Kind,
+    status: ExitStatus,
+    printed: String,
+    /// What may have been the reason.
+    concerned: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    Stack,
+    Time,
+    Killed,
+    Unknown,
+}
+
+impl Death {
+    /// From what is left of the child.
+    pub(super) fn of(status: ExitStatus, notes: &Notes) -> Death {
+        let printed = notes.printed();
+        let kind = Kind::of(status, &printed);
+        let concerned = concerned(notes.subjects(), kind, &printed);
+        Death { kind, status, printed, concerned }
+    }
+
+    /// Whether memory ran out while several things were evaluated.
+    pub(super) fn is_uncertain(&self) -> bool {
+        self.kind == Kind::Memory && self.concerned.len() > 1
+    }
+
+    /// The error that says at what and why the child ended.
+    pub(super) fn explain(&self, limits: &Limits, environment: &str) -> CommandError {
+        let evaluating = format!("evaluating {}", subject(&self.concerned, environment));
+        match self.kind {
+            Kind::Memory => {
+                let limit = limits.memory_text();
+                CommandError::input(format!("{evaluating} used more than {limit} of memory")).hint(
+                    "look for a text or a list that grows without need; BATOU_EVALUATION_MEMORY=MIB allows more",
+                )
+            }
+            Kind::Stack => CommandError::input(format!("{evaluating} overflowed the stack"))
+                .hint("look for an expression or a value that is nested very deeply"),
+            Kind::Time => {
+                let limit = limits.seconds;
+                CommandError::input(format!("{evaluating} took more than {limit} s of processor time")).hint(
+                    "look for a loop that does more than it must; BATOU_EVALUATION_SECONDS=SECONDS allows more",
+                )
+            }
+            Kind::Killed => CommandError::failed(format!("{evaluating} was killed from outside"))
+                .hint("the kernel does that when the machine is out of memory: see its log"),
+            Kind::Unknown => self.unknown(&evaluating),
+        }
+    }
+
+    fn unknown(&self, evaluating: &str) -> CommandError {
+        let error = CommandError::failed(format!("{evaluating} ended unexpectedly: {}", self.status))
+            .hint("this is a mistake in batou: please report it");
+        if self.printed.is_empty() { error } else { error.because(visible(&self.printed)) }
+    }
+}
+
+impl Kind {
+    fn of(status: ExitStatus, printed: &str) -> Kind {
+        let signal = |signal: Signal| status.signal() == Some(signal.as_raw());
+        // The words of the standard library, and of the arenas of the interpreter.
+        let no_memory = ["memory allocation of ", "out of memory", "Cannot allocate memory"];
+        if printed.contains("has overflowed its stack") || signal(Signal::SEGV) || signal(Signal::BUS) {
+            Kind::Stack
+        } else if no_memory.iter().any(|words| printed.contains(words)) {
+            Kind::Memory
+        } else if signal(Signal::XCPU) {
+            Kind::Time
+        } else if signal(Signal::KILL) {
+            Kind::Killed
+        } else {
+            Kind::Unknown
+        }
+    }
+}
+
+/// What may have been the reason: a stack that overflows says which thread's.
+fn concerned(notes: Vec<Note>, kind: Kind, printed: &str) -> Vec<String> {
+    let named = |note: &Note| printed.contains(&format!("({})", note.thread));
+    let certain = kind == Kind::Stack && notes.iter().any(named);
+    notes.into_iter().filter(|note| !certain || named(note)).map(|note| visible(&note.subject)).collect()
+}
+
+fn subject(concerned: &[String], environment: &str) -> String {
+    const SHOWN: usize = 8;
+    match concerned {
+        [] => format!("the environment {environment}"),
+        [one] => one.clone(),
+        some if some.len() <= SHOWN => format!("one of {}", some.join(", ")),
+        many => format!("one of {} and {} more", many[..SHOWN].join(", "), many.len() - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(raw: i32, printed: &str) -> Kind {
+        Kind::of(ExitStatus::from_raw(raw), printed)
+    }
+
+    #[test]
+    fn each_kind_is_told_from_the_others() {
+        assert_eq!(of(6, "memory allocation of 1000000000 bytes failed"), Kind::Memory);
+        assert_eq!(of(101 << 8, "thread 'main' (7) panicked at bumpalo:\nout of memory"), Kind::Memory);
+        assert_eq!(of(6, "thread '<unknown>' (7) has overflowed its stack"), Kind::Stack);
+        assert_eq!(of(11, ""), Kind::Stack);
+        assert_eq!(of(24, ""), Kind::Time);
+        assert_eq!(of(9, ""), Kind::Killed);
+        assert_eq!(of(101 << 8, "thread 'main' (7) panicked"), Kind::Unknown);
+    }
+
+    #[test]
+    fn only_the_thread_whose_stack_overflowed_is_named() {
+        let note = |thread: &str| Note { thread: thread.to_owned(), subject: format!("at {thread}") };
+        let concerned = |death, printed| concerned(vec![note("7"), note("71")], death, printed);
+        assert_eq!(concerned(Kind::Stack, "thread 'x' (7) has overflowed its stack"), ["at 7"]);
+        assert_eq!(concerned(Kind::Memory, "(7)"), ["at 7", "at 71"]);
+    }
+
+    #[test]
+    fn many_subjects_are_counted() {
+        let names: Vec<_> = (1..11).map(|number| format!("h{number}/app")).collect();
+        assert_eq!(
+            subject(&names, "prod"),
+            "one of h1/app, h2/app, h3/app, h4/app, h5/app, h6/app, h7/app, h8/app and 2 more"
+        );
+        assert_eq!(subject(&names[..1], "prod"), "h1/app");
+        assert_eq!(subject(&[], "prod"), "the environment prod");
+    }
+}

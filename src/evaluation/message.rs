@@ -1,0 +1,145 @@
+//! What the two processes say to each other: a length, then `MessagePack` with the names of fields, which unlike more
+//! compact forms allows types to leave fields out.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use batou_environments::{Diagnostics, Evaluation, Rendered, Step};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limits;
+
+/// The first message to the child.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) root: PathBuf,
+    pub(super) environment: String,
+    /// Whether DNS may be asked.
+    pub(super) lookup: bool,
+    pub(super) user: String,
+    pub(super) user_home: String,
+    pub(super) limits: Limits,
+}
+
+/// A component whose steps are wanted. The messages after the first hold many.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The host's name.
+    pub host: String,
+    /// The component's name.
+    pub component: String,
+    /// Where the artifact is on the host.
+    pub artifact: String,
+    /// By path in the artifact: a text that differs where content, mode or kind of what is there do.
+    pub contents: BTreeMap<String, String>,
+}
+
+/// What the child says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// One of the evaluation's components, in their order: each in a message of its own, so that neither side ever holds
+    /// all of them twice.
+    Component(Rendered),
+    /// The rest of the evaluation.
+    Evaluation(Box<Evaluation<()>>),
+    /// The steps of those that were wanted.
+    Steps(Vec<Vec<Step>>),
+    /// The project's mistakes.
+    Mistakes(Diagnostics),
+}
+
+/// Writes one message and flushes.
+pub(super) fn write<M: Serialize>(to: &mut impl Write, message: &M) -> io::Result<()> {
+    let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
+    to.write_all(&(bytes.len() as u64).to_be_bytes())?;
+    to.write_all(&bytes)?;
+    to.flush()
+}
+
+/// Reads one message; an end before its first byte is `None`.
+pub(super) fn read<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<M>> {
+    let mut length = Vec::with_capacity(8);
+    from.take(8).read_to_end(&mut length)?;
+    if length.is_empty() {
+        return Ok(None);
+    }
+    let length = length.try_into().map(u64::from_be_bytes).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+    // Grows as the bytes arrive: what is announced and never sent costs nothing.
+    let mut bytes = Vec::new();
+    from.take(length).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    rmp_serde::from_slice(&bytes).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use batou_environments::{Content, Entry};
+
+    use super::*;
+
+    fn rendered() -> Rendered {
+        let bytes = Content::Bytes(vec![0, 200, 255]);
+        let entries = BTreeMap::from([
+            ("file".to_owned(), Entry::File { content: bytes, mode: 0o755 }),
+            ("folder".to_owned(), Entry::Directory),
+            ("link".to_owned(), Entry::Symlink { target: "/ä".to_owned() }),
+            ("source".to_owned(), Entry::File { content: Content::Source("/p/x".into()), mode: 0o644 }),
+        ]);
+        Rendered {
+            host: "web01".to_owned(),
+            component: "app".to_owned(),
+            entries,
+            causes: BTreeMap::new(),
+            breadcrumbs: BTreeMap::new(),
+            after: BTreeSet::from([("db01".to_owned(), "postgres".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_component_arrives_as_it_was_sent() {
+        let mut sent = Vec::new();
+        write(&mut sent, &Answer::Component(rendered())).unwrap();
+        let mut from = sent.as_slice();
+        let Some(Answer::Component(arrived)) = read(&mut from).unwrap() else { panic!("another message") };
+        assert_eq!(format!("{arrived:?}"), format!("{:?}", rendered()));
+        assert!(read::<Answer>(&mut from).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_message_that_ends_early_is_an_error() {
+        let mut sent = Vec::new();
+        write(&mut sent, &Answer::Component(rendered())).unwrap();
+        for length in [1, 7, 8, 9, sent.len() - 1] {
+            assert!(read::<Answer>(&mut &sent[..length]).is_err(), "{length}");
+        }
+        assert!(read::<Answer>(&mut [0xff; 9].as_slice()).is_err());
+    }
+
+    /// What the child found is shown like what is found here.
+    #[test]
+    fn a_mistake_is_shown_alike_on_both_sides() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("batou.toml"), "[project]\nname = \"shop\"\n\n\nnmae = 1\n")
+            .unwrap();
+        let mistakes = batou_environments::project(folder.path()).unwrap_err();
+        let mut sent = Vec::new();
+        write(&mut sent, &Answer::Mistakes(mistakes.clone())).unwrap();
+        let Some(Answer::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else { panic!("another") };
+        assert_eq!(arrived.to_string(), mistakes.to_string());
+        let drawn = |mistakes: &Diagnostics| {
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, mistakes.iter().next().unwrap()).unwrap();
+            drawn
+        };
+        assert_eq!(drawn(&arrived), drawn(&mistakes));
+        assert!(drawn(&arrived).contains("nmae = 1"));
+    }
+}

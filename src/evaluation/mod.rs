@@ -1,0 +1,144 @@
+//! An environment's evaluation, made here or by a child process.
+//!
+//! Components in TOML and their templates are bounded wherever they are evaluated. Starlark is not: one expression can ask
+//! for gigabytes at once (`"x" * 10**9`), and a program can be nested deeper than a parser's stack. So a project that
+//! has any `component.star` is evaluated by the same program in a process of its own, whose memory and time are
+//! limited by the kernel: when it is killed, this one goes on and says at what. That process stays until the evaluation
+//! is dropped, since the texts of steps are rendered when the artifacts are known.
+
+mod child;
+mod death;
+mod limits;
+mod message;
+mod notes;
+mod serve;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use batou_environments::{Configured, Diagnostics, Dns, Offline, Options, Project, Step};
+use rayon::prelude::*;
+
+use crate::error::CommandError;
+use crate::login;
+use crate::resolver::SystemDns;
+use child::Child;
+use limits::Limits;
+use message::Request;
+pub use message::Wanted;
+pub use serve::serve;
+
+/// An environment, rendered, and whom to ask for its steps.
+pub type Evaluation = batou_environments::Evaluation<Source>;
+
+/// Whether names without an entry in `[resolver]` are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// As this machine does.
+    System,
+    /// No name server is asked.
+    Offline,
+}
+
+/// What knows the steps of an evaluation.
+#[allow(clippy::large_enum_variant)] // one a command
+pub enum Source {
+    /// It was made in this process.
+    Here(Configured),
+    /// It was made by a child, which waits.
+    Child(Mutex<Child>),
+}
+
+/// Evaluates an environment: in a child process where the project has components in Starlark. `BATOU_EVALUATION`
+/// (`child` or `here`) decides otherwise.
+pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
+    let login = login::current();
+    let request = Request {
+        root: project.root.clone(),
+        environment: environment.to_owned(),
+        lookup: lookup == Lookup::System,
+        user: login.user,
+        user_home: login.home,
+        limits: Limits::from_environment()?,
+    };
+    if wants_child(&project.root) {
+        return in_child(request);
+    }
+    Ok(here(project, &request, None)?)
+}
+
+fn in_child(request: Request) -> Result<Evaluation, CommandError> {
+    let mut child = Child::start(request.clone())?;
+    let mut evaluation = child.evaluation();
+    if child.ran_out_among_several() {
+        let limits = Limits { threads: 1, ..request.limits };
+        child = Child::start(Request { limits, ..request })?;
+        evaluation = child.evaluation();
+    }
+    Ok(evaluation?.replace_source(Source::Child(Mutex::new(child))).0)
+}
+
+/// Evaluates in this process.
+fn here(
+    project: &Project,
+    request: &Request,
+    notes: Option<batou_environments::Notes<'_>>,
+) -> Result<Evaluation, Diagnostics> {
+    let (system, offline) = (SystemDns::default(), Offline);
+    let dns: &dyn Dns = if request.lookup { &system } else { &offline };
+    let options = Options { dns, user: request.user.clone(), user_home: request.user_home.clone(), notes };
+    batou_environments::evaluate(project, &request.environment, &options).map(Evaluation::from_here)
+}
+
+/// Whether the project has a component in Starlark. This library's own tests are no program that could be a child.
+fn wants_child(root: &Path) -> bool {
+    if cfg!(test) {
+        return false;
+    }
+    match std::env::var_os("BATOU_EVALUATION").as_deref().and_then(OsStr::to_str) {
+        Some("child") => true,
+        Some("here") => false,
+        _ => has_starlark(root),
+    }
+}
+
+fn has_starlark(root: &Path) -> bool {
+    let components = std::fs::read_dir(root.join("components")).into_iter().flatten().flatten();
+    components.map(|entry| entry.path().join("component.star")).any(|path| path.symlink_metadata().is_ok())
+}
+
+/// What [`batou_environments::evaluate`] gives, as commands use it.
+pub trait FromHere {
+    /// The same, with its source as one of two.
+    fn from_here(evaluation: batou_environments::Evaluation) -> Self;
+}
+
+impl FromHere for Evaluation {
+    fn from_here(evaluation: batou_environments::Evaluation) -> Self {
+        let (plain, configured) = evaluation.replace_source(());
+        plain.replace_source(Source::Here(configured)).0
+    }
+}
+
+impl Source {
+    /// The steps of each of the wanted components, in their order.
+    pub fn steps(&self, wanted: &[Wanted]) -> Result<Vec<Vec<Step>>, CommandError> {
+        match self {
+            Source::Here(configured) => Ok(steps(configured, wanted)?),
+            Source::Child(child) => child.lock().unwrap_or_else(PoisonError::into_inner).steps(wanted),
+        }
+    }
+}
+
+/// Renders the steps of components whose artifacts are known.
+fn steps(configured: &Configured, wanted: &[Wanted]) -> Result<Vec<Vec<Step>>, Diagnostics> {
+    let steps: Vec<_> = wanted
+        .par_iter()
+        .map(|wanted| {
+            let describe = |path: &str| wanted.contents.get(path).cloned().unwrap_or_default();
+            configured.steps((&wanted.host, &wanted.component), &wanted.artifact, &describe)
+        })
+        .collect();
+    steps.into_iter().collect()
+}

@@ -1,0 +1,164 @@
+//! Evaluations in a child process: the same results, and an error where it runs out of memory, stack or time.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use crate::common::{Output, Sandbox, below, signal};
+use crate::shop::says;
+
+/// Two hosts with a component in Starlark, whose `configure` is this.
+fn project(configure: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
+    sandbox.write("environments/dev/environment.toml", "[hosts]\nweb01 = [\"plain\", \"zope\"]\n");
+    sandbox.write(
+        "components/plain/component.toml",
+        "[[file]]\npath = \"host\"\ncontent = \"{{ host.name }}\"\n",
+    );
+    sandbox.write("components/zope/component.star", format!("def configure(c):\n{configure}"));
+    sandbox
+}
+
+/// It must end with status 2 and this in its message, and leave no store behind.
+#[track_caller]
+fn refused(sandbox: &Sandbox, variables: &[(&str, &str)], message: &str) {
+    let output = Output::of(sandbox.command(&["build", "dev"]).envs(variables.iter().copied())).fails(2);
+    says(&output.stderr, &[message]);
+    assert!(!sandbox.store().join("artifacts").exists() && !sandbox.project().join("result").exists());
+}
+
+/// What `build` says of each artifact and release, but how many were stored.
+fn build(sandbox: &Sandbox, how: &str) -> Vec<serde_json::Value> {
+    let mut command = sandbox.command(&["build", "--json"]);
+    let mut lines = Output::of(command.env("BATOU_EVALUATION", how)).success().json();
+    lines.iter_mut().filter_map(|line| line.as_object_mut()).for_each(|line| drop(line.remove("stored")));
+    assert!(lines.iter().any(|line| line["type"] == "release"), "{lines:?}");
+    lines
+}
+
+#[test]
+fn a_child_gives_what_is_given_here() {
+    for example in ["quickstart", "website", "per-developer"] {
+        let sandbox = Sandbox::example(example);
+        assert_eq!(build(&sandbox, "here"), build(&sandbox, "child"), "{example}");
+    }
+}
+
+#[test]
+fn mistakes_are_shown_alike() {
+    let sandbox =
+        project("    c.file(\"a\", content = \"{{ nothing }}\", mod = \"0644\")\n    c.nothing()\n");
+    let shown = |how| Output::of(sandbox.command(&["check"]).env("BATOU_EVALUATION", how)).fails(2).stderr;
+    says(&shown("child"), &["components/zope/component.star:", "affects: web01/zope"]);
+    assert_eq!(shown("child"), shown("here"));
+}
+
+#[test]
+fn steps_are_rendered_by_the_child() {
+    let sandbox = project(concat!(
+        "    c.file(\"x\", content = \"1\")\n",
+        "    c.step(\"cat\", update = \"cat {{ component.artifact }}/x > found\")\n"
+    ));
+    sandbox.write(
+        "environments/dev/environment.toml",
+        "[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"zope\"]\n",
+    );
+    assert_eq!(build(&sandbox, ""), build(&sandbox, "here"));
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(sandbox.read("work/dev/state/zope/found"), "1");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let about = "evaluating web01/zope (components/zope/component.star) used more than 1 GiB of memory";
+    for expression in ["\"x\" * (500000000 * len(c.name))", "[0] * 1000000000"] {
+        refused(&project(&format!("    x = {expression}\n")), &[], about);
+    }
+    let less = [("BATOU_EVALUATION_MEMORY", "64")];
+    refused(&project("    x = \"x\" * 2000000000\n"), &less, "used more than 64 MiB of memory");
+}
+
+#[test]
+fn what_runs_out_of_memory_is_found_among_others() {
+    let sandbox = project("    x = [i for i in range(1000000)]\n");
+    let hosts: String = (1..9).map(|number| format!("web{number:02} = [\"zope\"]\n")).collect();
+    sandbox.write("environments/dev/environment.toml", format!("[hosts]\n{hosts}big = [\"bad\"]\n"));
+    sandbox.write("components/bad/component.star", "def configure(c):\n    x = [0] * 1000000000\n");
+    refused(
+        &sandbox,
+        &[],
+        "evaluating big/bad (components/bad/component.star) used more than 1 GiB of memory",
+    );
+}
+
+#[test]
+fn a_file_that_is_loaded_is_named_too() {
+    let sandbox = project("    pass\n");
+    sandbox.write("components/zope/component.star", "X = [0] * 1000000000\ndef configure(c):\n    pass\n");
+    refused(&sandbox, &[], "evaluating components/zope/component.star used more than 1 GiB of memory");
+}
+
+#[test]
+fn time_is_bounded() {
+    let loops = "    for i in range(1000000):\n        x = sorted(range(1000000))\n";
+    refused(
+        &project(loops),
+        &[("BATOU_EVALUATION_SECONDS", "1")],
+        "evaluating web01/zope (components/zope/component.star) took more than 1 s of processor time",
+    );
+}
+
+#[test]
+fn limits_are_numbers() {
+    let output = Output::of(project("    pass\n").command(&["check"]).env("BATOU_EVALUATION_MEMORY", "1G"));
+    says(&output.fails(2).stderr, &["BATOU_EVALUATION_MEMORY must be a number of MiB, not `1G`"]);
+}
+
+#[test]
+fn a_child_ends_with_its_parent() {
+    for end in [Signal::KILL, Signal::INT, Signal::TERM] {
+        let sandbox = project("    for i in range(1000000):\n        x = sorted(range(1000000))\n");
+        let mut parent = sandbox.command(&["check", "dev"]).spawn().unwrap();
+        let id = Pid::from_child(&parent);
+        let child = wait_for(|| below(id).pop()).pid;
+        signal(id, end);
+        parent.wait().unwrap();
+        let path = format!("/proc/{}/stat", child.as_raw_nonzero());
+        let gone = || fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
+        wait_for(|| gone().then_some(()));
+    }
+}
+
+#[test]
+fn the_stack_is_bounded() {
+    let nested = "    x = ()\n    for i in range(1900000):\n        x = ((x,),)\n    hash(x)\n";
+    let about = "evaluating web01/zope (components/zope/component.star) overflowed the stack";
+    refused(&project(nested), &[], about);
+}
+
+#[test]
+fn a_child_that_is_killed_is_no_mistake_of_the_project() {
+    let sandbox = project("    for i in range(1000000):\n        x = sorted(range(1000000))\n");
+    let parent = sandbox.command(&["check", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
+    let id = Pid::from_child(&parent);
+    wait_for(|| below(id).pop());
+    std::thread::sleep(Duration::from_millis(300));
+    signal(below(id).pop().unwrap().pid, Signal::KILL);
+    let output = parent.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    says(&String::from_utf8_lossy(&output.stderr), &["evaluating web01/zope", "was killed from outside"]);
+}
+
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

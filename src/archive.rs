@@ -76,7 +76,9 @@ mod tests {
         let file = here.path().join("release.tar.zst");
         export(&from, &record, &file).unwrap();
         assert_eq!(import(&to, &file).unwrap(), record);
-        let path = to.artifact_path(&id, &batou_store::Name::new("web").unwrap());
+        let name = batou_store::Name::new("web").unwrap();
+        to.check_out(&[(id, &name)]).unwrap();
+        let path = to.artifact_path(&id, &name);
         assert_eq!(std::fs::read(path.join("link")).unwrap(), b"1");
     }
 

@@ -26,14 +26,14 @@ pub struct Built {
     pub hosts: BTreeMap<String, HostRelease>,
     /// How many artifacts the store did not have.
     pub stored: usize,
-    #[allow(dead_code)] // held, not read: dropping it ends the protection
-    lease: Option<Lease>,
+    /// Ends the protection when it is dropped.
+    _lease: Option<Lease>,
 }
 
 impl Built {
     /// A release whose objects need no protection.
     pub fn new(release: Release, hosts: BTreeMap<String, HostRelease>) -> Self {
-        Self { release, hosts, stored: 0, lease: None }
+        Self { release, hosts, stored: 0, _lease: None }
     }
 }
 
@@ -71,7 +71,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         environment: evaluation.settings.name.clone(),
         hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
     };
-    Ok(Built { stored, lease, ..Built::new(release, hosts) })
+    Ok(Built { stored, _lease: lease, ..Built::new(release, hosts) })
 }
 
 fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {
@@ -95,7 +95,7 @@ fn lay_out<'r>(rendered: &[&'r Rendered], progress: &Progress) -> Result<Vec<Lay
     layouts.collect()
 }
 
-/// Stores what is absent. The lease is taken before a second look, so that no collection comes between that look
+/// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look
 /// and the use of what it found.
 fn store_missing(
     layouts: &[Layout<'_>],
@@ -109,11 +109,13 @@ fn store_missing(
     let lease = store.lease(&wanted.into_iter().collect::<Vec<_>>())?;
     let absent = absent(layouts, store)?;
     progress.start("building", absent.len() as u64, 0);
+    let batch = store.batch()?;
     absent.par_iter().try_for_each(|layout| {
-        let stored = layout.store(store);
+        let added = layout.add_to(&batch);
         progress.add(1, 0);
-        stored
+        added
     })?;
+    batch.commit()?;
     Ok((absent.len(), Some(lease)))
 }
 

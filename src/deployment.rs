@@ -64,14 +64,8 @@ impl<'c> Deployment<'c> {
             return Err(failed("cannot be asked", &others));
         }
         if !leave_out.skip_unreachable {
-            let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
-            let mut hints =
-                vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
-            if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
-                hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
-            }
             let error = failed("cannot be reached; nothing was changed", &unreachable);
-            return Err(hints.into_iter().fold(error, CommandError::hint));
+            return Err(advice(&unreachable).into_iter().fold(error, CommandError::hint));
         }
         for (host, error) in &unreachable {
             self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));
@@ -108,6 +102,16 @@ pub fn failed(what: &str, failures: &Failures) -> CommandError {
     let lines: Vec<_> = failures.iter().map(|(host, error)| format!("  {host}: {}", chain(error))).collect();
     let count = plural(failures.len(), "host");
     CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))
+}
+
+/// What to do about hosts that cannot be reached.
+pub fn advice(unreachable: &Failures) -> Vec<String> {
+    let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
+    let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
+    if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
+        hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
+    }
+    hints
 }
 
 /// An error with its sources, in one line, and harmless.

@@ -38,7 +38,10 @@ impl<'s> OutLinks<'s> {
                     return Ok(false);
                 }
             }
-            Ok(_) => batou_store::fs::swap_symlink(&link, &target, false)?,
+            Ok(_) => {
+                self.store.check_out(&[(*artifact, name)])?;
+                batou_store::fs::swap_symlink(&link, &target, false)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 let message = format!("{} is no link of batou's", link.display());

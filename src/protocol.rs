@@ -10,12 +10,17 @@
 //! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
 //! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
 
+mod fact;
 mod frame;
 mod state;
 
+use std::collections::BTreeMap;
+
+use batou_environments::FactSources;
 use batou_store::{ArtifactId, Digest, ObjectId};
 use serde::{Deserialize, Serialize};
 
+pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
 pub use state::{Current, JournalEntry, Outcome, State, StepRun, Target};
 
@@ -117,6 +122,11 @@ pub enum Request {
     Exec {
         /// Program and arguments.
         command: Vec<String>,
+    },
+    /// Gathers facts: [`Reply::Facts`].
+    Facts {
+        /// What is asked, by the fact's name.
+        facts: FactSources,
     },
 }
 
@@ -276,6 +286,11 @@ pub enum Reply {
     Exited {
         /// The exit status, or 128 and the signal's number.
         status: i32,
+    },
+    /// What the host knows of itself.
+    Facts {
+        /// One answer to each question.
+        facts: BTreeMap<String, Fact>,
     },
     /// Done.
     Done,

@@ -10,10 +10,9 @@ use crate::cli::Locking;
 use crate::deployment::{Deployment, chain, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::lock::LockError;
-use crate::fleet::order::{Ending, Failed, HostOrder, Listener, Order, Phase};
+use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order};
 use crate::fleet::{Member, sort};
 use crate::protocol::{AgentError, Holder, Record, State, StepRun};
-use crate::release::Instance;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
 
@@ -135,9 +134,10 @@ impl Deployment<'_> {
                 return Err(failed("could not be staged; nothing was switched anywhere", &failures));
             }
         }
-        let listener = Teller::new(ui);
-        let endings = self.fleet.release(order, states, self.context.store()?, &listener).await;
-        drop(listener);
+        let progress = ui.progress();
+        let tell = |event: Event<'_>| tell(ui, &progress, event);
+        let endings = self.fleet.release(order, states, self.context.store()?, &tell).await;
+        drop(progress);
         endings.map_err(|failed| self.explain(&failed))
     }
 
@@ -274,38 +274,24 @@ fn person(holder: Option<&Holder>) -> String {
 }
 
 /// Shows a release's progress.
-struct Teller<'u> {
-    ui: &'u Ui,
-    progress: Progress,
-}
-
-impl<'u> Teller<'u> {
-    fn new(ui: &'u Ui) -> Self {
-        Teller { ui, progress: ui.progress() }
-    }
-}
-
-impl Listener for Teller<'_> {
-    fn phase(&self, phase: Phase, count: usize) {
-        self.progress.start(phase.name(), count as u64, 0);
-    }
-
-    fn activated(&self, instance: &Instance, ran: &[String]) {
-        self.progress.add(1, 0);
-        if !ran.is_empty() {
-            self.ui.status(&visible(&format!("{instance}: ran {}", ran.join(", "))));
+fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
+    match event {
+        Event::Begins(phase, count) => progress.start(phase.name(), count as u64, 0),
+        Event::Activated(instance, ran) => {
+            progress.add(1, 0);
+            if !ran.is_empty() {
+                ui.status(&visible(&format!("{instance}: ran {}", ran.join(", "))));
+            }
         }
-    }
-
-    fn output(&self, instance: &Instance, bytes: &[u8]) {
-        let text = visible(&String::from_utf8_lossy(bytes));
-        for line in text.lines() {
-            self.ui.detail(&format!("{instance}: {line}"));
+        Event::Output(instance, bytes) => {
+            let text = visible(&String::from_utf8_lossy(bytes));
+            for line in text.lines() {
+                ui.detail(&format!("{instance}: {line}"));
+            }
         }
-    }
-
-    fn going_back(&self, _reason: &str) {
-        self.progress.end();
-        self.ui.warn("a host failed: every switched host goes back");
+        Event::GoingBack => {
+            progress.end();
+            ui.warn("a host failed: every switched host goes back");
+        }
     }
 }

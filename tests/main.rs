@@ -9,6 +9,7 @@ mod crash;
 mod deployers;
 mod docs;
 mod examples;
+mod facts;
 mod failure;
 mod guard;
 mod local;

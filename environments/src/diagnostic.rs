@@ -311,6 +311,20 @@ impl Problems {
         self.0.iter_mut().for_each(|diagnostic| diagnostic.subject.push(subject.to_owned()));
     }
 
+    /// The same, each without advice of its own with this.
+    pub(crate) fn advised(mut self, help: &str) -> Problems {
+        for diagnostic in &mut self.0 {
+            diagnostic.help.get_or_insert_with(|| help.to_owned());
+        }
+        self
+    }
+
+    /// The first that was found, for a file that nobody writes by hand.
+    pub(crate) fn first(mut self) -> Problems {
+        self.0.truncate(1);
+        self
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

@@ -40,7 +40,7 @@ pub(crate) fn load(project: &Project, name: &str, problems: &mut Problems) -> Op
     let values = reader.table("settings").map(|(table, _)| table.clone()).unwrap_or_default();
     let components = reader.table("components");
     let resolver = reader.table("resolver");
-    reader.later(&["vfs", "facts"]);
+    reader.later(&["vfs"]);
     reader.finish();
 
     let empty = Table::new();

@@ -7,6 +7,7 @@ use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
 use crate::environment;
+use crate::facts;
 use crate::host::Host;
 use crate::project::Project;
 use crate::render::{InstanceRender, Rendered, Rendering, render};
@@ -92,6 +93,7 @@ pub fn evaluate(
     if loaded.checked.settings.connect_method == ConnectMethod::Local {
         at_home(&mut loaded, options);
     }
+    facts::attach(project, &mut loaded, &mut problems);
     let declared = Arc::new(resolve(project, loaded, options.notes, &mut problems));
     let answers = Arc::new(Answers::new(declared.environment.resolver.clone()));
     let mut rounds = 0..ROUNDS;

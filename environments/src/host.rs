@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::facts::HostFacts;
+
 /// One host of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
@@ -25,6 +27,8 @@ pub struct Host {
     pub ignored: bool,
     /// `data-NAME` of `[host.X]`, by NAME.
     pub data: BTreeMap<String, String>,
+    /// What facts.lock says of it; only an evaluation reads that.
+    pub facts: HostFacts,
 }
 
 /// Lower case, without trailing dot and without the environment's domain.

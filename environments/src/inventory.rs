@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, Problems, nearest};
+use crate::facts::HostFacts;
 use crate::file::{Data, Member, Reader, Table};
 use crate::host::{Host, fqdn, home_of};
 use crate::layers::{Said, hosts_of};
@@ -137,6 +138,7 @@ fn bare(name: &str, domain: Option<&str>) -> Host {
         require_sudo: None,
         ignored: false,
         data: BTreeMap::new(),
+        facts: HostFacts::default(),
     }
 }
 

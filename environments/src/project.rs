@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
+use crate::facts::{self, FactSources};
 use crate::file::{self, Reader};
 use crate::name::is_project_or_environment;
 
@@ -13,6 +14,8 @@ pub struct Project {
     pub name: String,
     /// The folder, absolute, without symlinks.
     pub root: PathBuf,
+    /// `[facts]`: what its hosts are asked.
+    pub facts: FactSources,
 }
 
 /// Reads the project in `directory` itself; folders above are not searched.
@@ -50,7 +53,9 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
     if project.is_none() && !reader.has("project") {
         reader.problems.push(Diagnostic::error("[project] is missing in batou.toml").at(&at));
     }
+    let facts = reader.table("facts").map(|(table, _)| table);
     reader.finish();
+    let facts = facts.map(|table| facts::check(table, problems)).unwrap_or_default();
     let (table, at) = project?;
     let mut reader = Reader::new(table, at, "[project]", problems);
     let name = reader.required("name");
@@ -61,7 +66,7 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
         let help = "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
         problems.push(Diagnostic::error(message).at(&name.at).help(help));
     }
-    Some(Project { name: name.value, root })
+    Some(Project { name: name.value, root, facts })
 }
 
 /// The environments of a project, sorted: the folders below `environments/` that hold an `environment.toml`.

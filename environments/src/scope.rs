@@ -11,7 +11,9 @@ use minijinja::{Error, ErrorKind};
 
 use crate::attribute::plain;
 use crate::cause;
+use crate::facts::{FactsObject, HostWithFacts};
 use crate::host::Host;
+use crate::inventory::HostEntry;
 use crate::world::World;
 
 /// Names that every template has.
@@ -214,6 +216,10 @@ impl Object for HostObject {
             "address" => ("address", Value::from(host.address.as_str())),
             "platform" => ("platform", Value::from(host.platform.as_deref()?)),
             "data" => return Some(Value::from_object(HostData(Arc::clone(&self.0)))),
+            "facts" => {
+                let place = self.0.world.instance(self.0.index).host;
+                return Some(FactsObject::value(&self.0.world, place, true));
+            }
             _ => return None,
         };
         Some(used(host, name, || format!("host {name}"), value))
@@ -246,7 +252,12 @@ impl Object for EnvironmentObject {
             "platform" => ("platform", Value::from(settings.platform.as_deref()?)),
             "service_user" => ("service_user", Value::from(settings.service_user.as_deref()?)),
             "hosts" => {
-                ("hosts", environment.inventory.hosts.iter().map(|entry| host_value(&entry.host)).collect())
+                let hosts = environment.inventory.hosts.iter().enumerate();
+                let world = &self.0.world;
+                let value = |(place, entry): (usize, &HostEntry)| {
+                    HostWithFacts::value(world, place, host_value(&entry.host))
+                };
+                ("hosts", hosts.map(value).collect())
             }
             _ => return None,
         };
@@ -261,7 +272,7 @@ impl Object for EnvironmentObject {
     }
 }
 
-/// A host in `environment.hosts`.
+/// A host in `environment.hosts`, without its facts.
 fn host_value(host: &Host) -> Value {
     let mut pairs = vec![
         ("name", Value::from(host.name.as_str())),

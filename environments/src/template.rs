@@ -131,12 +131,16 @@ fn single_expression(text: &str) -> Option<Range<usize>> {
 /// A value without the objects that only a scope has: it can be kept, compared and handed to others.
 pub(crate) fn plain_value(value: Value) -> Result<Value, Error> {
     match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable => {
-            value.try_iter()?.map(plain_value).collect::<Result<Vec<Value>, Error>>().map(Value::from)
-        }
+        ValueKind::Seq | ValueKind::Iterable => value
+            .try_iter()?
+            .checked()
+            .map(|item| plain_value(item?))
+            .collect::<Result<Vec<Value>, Error>>()
+            .map(Value::from),
         ValueKind::Map => {
             let mut pairs = Vec::new();
-            for key in value.try_iter()? {
+            for key in value.try_iter()?.checked() {
+                let key = key?;
                 let item = value.get_item(&key)?;
                 pairs.push((key.to_string(), plain_value(item)?));
             }

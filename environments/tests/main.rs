@@ -6,6 +6,7 @@ mod it {
     mod bad_environments;
     pub(crate) mod common;
     mod dns;
+    mod facts;
     mod files;
     mod merging;
     mod random;

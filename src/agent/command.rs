@@ -58,6 +58,16 @@ pub(super) struct Finished {
     pub(super) output: String,
 }
 
+/// A command that was run for what it prints.
+pub(super) struct Captured {
+    /// How it ended.
+    pub(super) ending: Ending,
+    /// All of its standard output; `None` if that was more than allowed, for which it was killed.
+    pub(super) output: Option<Vec<u8>>,
+    /// The end of its standard error, at most [`OUTPUT`] bytes.
+    pub(super) errors: String,
+}
+
 /// A command with the agent's own small environment, in `directory`.
 pub(super) fn prepare(program: &str, directory: &Path, user: &User) -> Command {
     let mut command = Command::new(program);
@@ -74,17 +84,24 @@ pub(super) fn run(
     connection: &mut Connection,
     attention: Attention,
 ) -> io::Result<Finished> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut running = Running::start(command, connection.wake())?;
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let cut = running.attend(deadline, connection, attention);
-    let ended = matches!(cut, Ok(None));
-    let status = running.end(!ended)?;
-    if ended {
-        running.pass_on(REST, connection, attention)?;
-    }
-    let ending = cut?.unwrap_or_else(|| Ending::Status(code(status)));
+    let ending = running.finish(timeout, connection, attention)?;
     Ok(Finished { ending, output: running.tail.text() })
+}
+
+/// Runs a command to its end for what it prints on its standard output, of which `limit` bytes are allowed. It is
+/// killed when the controller is gone.
+pub(super) fn capture(
+    command: &mut Command,
+    timeout: Duration,
+    connection: &mut Connection,
+    limit: usize,
+) -> io::Result<Captured> {
+    let mut running = Running::start(command, connection.wake())?;
+    running.kept = Some(Kept { bytes: Vec::new(), limit });
+    let ending = running.finish(Some(timeout), connection, Attention::Quiet)?;
+    let output = running.kept.filter(|kept| !kept.is_over()).map(|kept| kept.bytes);
+    Ok(Captured { ending, output, errors: running.tail.text() })
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -96,6 +113,7 @@ struct Running {
     exited: Arc<AtomicBool>,
     streams: Vec<Stream>,
     tail: Tail,
+    kept: Option<Kept>,
 }
 
 struct Stream {
@@ -105,6 +123,7 @@ struct Stream {
 
 impl Running {
     fn start(command: &mut Command, wake: &Wake) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let exited = Arc::new(AtomicBool::new(false));
         let mut streams = Vec::new();
@@ -112,12 +131,30 @@ impl Running {
             .extend(child.stdout.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: false }));
         streams
             .extend(child.stderr.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: true }));
-        let mut running = Self { child, exited: Arc::clone(&exited), streams, tail: Tail::default() };
+        let mut running =
+            Self { child, exited: Arc::clone(&exited), streams, tail: Tail::default(), kept: None };
         if let Err(error) = running.watch(exited, wake.clone()) {
             running.end(true)?;
             return Err(error);
         }
         Ok(running)
+    }
+
+    /// Attends to the command until it has ended, or ends it.
+    fn finish(
+        &mut self,
+        timeout: Option<Duration>,
+        connection: &mut Connection,
+        attention: Attention,
+    ) -> io::Result<Ending> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let cut = self.attend(deadline, connection, attention);
+        let ended = matches!(cut, Ok(None));
+        let status = self.end(!ended)?;
+        if ended {
+            self.pass_on(REST, connection, attention)?;
+        }
+        Ok(cut?.unwrap_or_else(|| Ending::Status(code(status))))
     }
 
     /// Has a thread wait for the end. It does not reap: as long as nobody does, the group's id is nobody else's.
@@ -159,6 +196,9 @@ impl Running {
             let patience = if attention == Attention::Deaf { None } else { connection.patience() };
             self.wait(left.into_iter().chain(patience).min(), connection.wake())?;
             self.pass_on(64 << 10, connection, attention)?;
+            if self.kept.as_ref().is_some_and(Kept::is_over) {
+                self.kill();
+            }
         }
         Ok(None)
     }
@@ -188,7 +228,10 @@ impl Running {
                     Ok(0) => break true,
                     Ok(count) => {
                         taken += count;
-                        self.tail.add(&buffer[..count]);
+                        match &mut self.kept {
+                            Some(kept) if !stream.error => kept.add(&buffer[..count]),
+                            _ => self.tail.add(&buffer[..count]),
+                        }
                         if attention == Attention::Live {
                             // A controller that is gone shows as a disturbance.
                             let _ =
@@ -214,10 +257,31 @@ impl Running {
     /// Reaps the command, after killing its group where it is cut short.
     fn end(&mut self, kill: bool) -> io::Result<ExitStatus> {
         if kill {
-            // The only failure is that the group is gone already.
-            let _ = kill_process_group(self.group(), Signal::KILL);
+            self.kill();
         }
         self.child.wait()
+    }
+
+    fn kill(&self) {
+        // The only failure is that the group is gone already.
+        let _ = kill_process_group(self.group(), Signal::KILL);
+    }
+}
+
+/// The first bytes of an output: one more than the limit shows that there were more.
+struct Kept {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = (self.limit + 1).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes.len() > self.limit
     }
 }
 

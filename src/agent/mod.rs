@@ -15,6 +15,7 @@ mod command;
 mod commit;
 mod connection;
 mod error;
+mod facts;
 mod goback;
 mod intent;
 mod journal;

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::goback::{self, go_back};
 use super::journal::Journal;
 use super::session::Session;
-use super::{collect, commit, retire, state, switch, transfer, verify};
+use super::{collect, commit, facts, retire, state, switch, transfer, verify};
 use crate::protocol::{AgentError, Outcome, Reply, Request, SILENCE};
 
 /// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
@@ -99,6 +99,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Answer,
         Request::Collect { keep } => collect::answer(session, keep),
         Request::Retire { purge } => retire::retire(session, purge),
         Request::Exec { command } => exec(session, &command),
+        Request::Facts { facts } => facts::answer(session, &facts),
     };
     reply.map(|reply| Some((reply, Vec::new())))
 }

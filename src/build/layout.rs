@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use batou_environments::{Content, Entry, Rendered};
-use batou_store::{Artifact, ArtifactId, Digest, FileHasher, Mode, Name, Node, RelPath, Store, Tree};
+use batou_store::{Artifact, ArtifactId, Batch, Digest, FileHasher, Mode, Name, Node, RelPath, Tree};
 
 use crate::error::CommandError;
 
@@ -68,9 +68,8 @@ impl<'r> Layout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, files })
     }
 
-    /// Stores all of it, or nothing.
-    pub(super) fn store(&self, store: &Store) -> Result<(), CommandError> {
-        let batch = store.batch()?;
+    /// Adds all of it to what is stored.
+    pub(super) fn add_to(&self, batch: &Batch<'_>) -> Result<(), CommandError> {
         for file in &self.files {
             match file.content {
                 Content::Bytes(bytes) => drop(batch.bytes(bytes, file.mode)?),
@@ -81,7 +80,7 @@ impl<'r> Layout<'r> {
             batch.tree(tree)?;
         }
         batch.artifact(&self.artifact)?;
-        Ok(batch.commit()?)
+        Ok(())
     }
 }
 

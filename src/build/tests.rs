@@ -94,6 +94,7 @@ fn what_is_built_is_what_was_rendered() {
     let fixture = Fixture::new();
     let built = fixture.build();
     let web = built.hosts["web01"].manifest.component("web").unwrap();
+    fixture.store.check_out(&[(web.artifact, &web.name)]).unwrap();
     let path = fixture.store.artifact_path(&web.artifact, &web.name);
     assert_eq!(fs::read(path.join("etc/web.conf")).unwrap(), b"sleep 1\n");
     assert_eq!(fs::read(path.join("logo.png")).unwrap(), b"\x89PNG\0");
@@ -140,7 +141,7 @@ fn a_source_that_changes_while_it_is_built_is_refused() {
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let layout = Layout::of(web).unwrap();
     fs::write(fixture.root().join("components/web/logo.png"), b"other").unwrap();
-    assert!(layout.store(&fixture.store).is_err());
+    assert!(layout.add_to(&fixture.store.batch().unwrap()).is_err());
     assert!(!fixture.store.contains(&ObjectId::Artifact(layout.id)).unwrap());
 }
 

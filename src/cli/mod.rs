@@ -12,8 +12,8 @@ use crate::command::{build, check, completions, diff, gc, init, store};
 use crate::ui::Wanted;
 
 pub use remote::{
-    Diff, ExecArgs, HistoryArgs, LeaveOut, Locking, PlanArgs, RetireArgs, RollbackArgs, StatusArgs,
-    SwitchArgs, VerifyArgs,
+    Diff, ExecArgs, FactsArgs, HistoryArgs, LeaveOut, Locking, PlanArgs, RetireArgs, RollbackArgs,
+    StatusArgs, SwitchArgs, VerifyArgs,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -102,6 +102,8 @@ pub enum Command {
     Retire(RetireArgs),
     /// Run a command on an environment's hosts
     Exec(ExecArgs),
+    /// Ask hosts for the facts that batou.toml declares, and write them to facts.lock
+    Facts(FactsArgs),
     /// Remove what nobody needs any more from the local store
     Gc(gc::Args),
     /// Look into the local store, check it, move releases between stores

@@ -202,3 +202,27 @@ pub struct ExecArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
+
+/// Ask hosts for the facts that batou.toml declares, and write them to facts.lock.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The facts are those in [facts] of batou.toml. The answers go to environments/ENV/facts.lock, which belongs into the repository: evaluations read that file and ask no host. What changes in it is shown. A host that cannot be asked keeps its old facts, and the exit status is 1.
+
+Examples:
+  batou facts prod
+  batou facts prod --host web03        a new host
+  batou facts prod --check             whether the file is still true")]
+pub struct FactsArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only this host [may be repeated]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Write nothing; the exit status is 1 if the file would be another one
+    #[arg(long)]
+    pub check: bool,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+}

@@ -1,6 +1,6 @@
 //! `batou build`: renders environments into the local store and links the results.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use batou_environments::Evaluation;
 use serde::Serialize;
@@ -71,7 +71,11 @@ fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> 
 }
 
 fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
-    let links = OutLinks::of(context.store()?, &context.project()?.root, environment)?;
+    let store = context.store()?;
+    let components = || built.hosts.values().flat_map(|content| &content.manifest.components);
+    let shown: BTreeMap<_, _> = components().map(|one| (one.artifact, &one.name)).collect();
+    store.check_out(&shown.into_iter().collect::<Vec<_>>())?;
+    let links = OutLinks::of(store, &context.project()?.root, environment)?;
     let mut kept = Vec::new();
     for (host, content) in &built.hosts {
         for component in &content.manifest.components {

@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod exec;
+pub mod facts;
 pub mod gc;
 pub mod history;
 pub mod init;
@@ -41,6 +42,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
         Command::Verify(args) => verify::run(context, args),
         Command::Retire(args) => retire::run(context, args),
         Command::Exec(args) => exec::run(context, args),
+        Command::Facts(args) => facts::run(context, args),
         Command::Agent => Err(CommandError::usage("an agent is started before anything else")),
     }
 }

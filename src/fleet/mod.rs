@@ -3,9 +3,11 @@
 //! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
 //! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
 //! have a module each: [`lock`], [`staging`], [`transaction`] (switch, activate, commit, go back), [`activation`] (the order
-//! over all hosts) and [`history`] (the journals read together).
+//! over all hosts) [`history`] (the journals
+//! read together) and [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
+pub mod facts;
 pub mod history;
 pub mod lock;
 pub mod order;
@@ -158,10 +160,17 @@ impl Fleet {
     }
 
     /// Ends all conversations at once, for hosts that have nothing in hand.
-    pub fn abandon(self) {
-        for link in self.members.into_values().filter_map(|member| member.link) {
+    pub fn abandon(mut self) {
+        for link in std::mem::take(&mut self.members).into_values().filter_map(|member| member.link) {
             link.abandon();
         }
+    }
+}
+
+impl Drop for Fleet {
+    /// All agents are told to end before the first is waited for.
+    fn drop(&mut self) {
+        self.members.values_mut().filter_map(|member| member.link.as_mut()).for_each(Link::finish);
     }
 }
 

@@ -128,14 +128,18 @@ impl Phase {
     }
 }
 
-/// Hears of a release's progress.
-pub trait Listener {
+/// What happens during a release, for who watches it.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
-    fn phase(&self, _phase: Phase, _count: usize) {}
+    Begins(Phase, usize),
     /// A component has converged, and these steps were run.
-    fn activated(&self, _instance: &Instance, _ran: &[String]) {}
+    Activated(&'e Instance, &'e [String]),
     /// Output of a step.
-    fn output(&self, _instance: &Instance, _bytes: &[u8]) {}
+    Output(&'e Instance, &'e [u8]),
     /// Something failed, and all switched hosts go back.
-    fn going_back(&self, _reason: &str) {}
+    GoingBack,
 }
+
+/// Who watches a release.
+pub type Watcher<'w> = dyn Fn(Event<'_>) + 'w;

@@ -11,7 +11,7 @@ use batou_store::Store;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
-use super::order::{Ending, Failed, Listener, Order, Phase};
+use super::order::{Ending, Event, Failed, Order, Phase, Watcher};
 use super::{Answers, Failures, Fleet, Member, sort};
 use crate::protocol::{ErrorKind, Holder, Reply, Request, SILENCE, State, Switch};
 use crate::release::Instance;
@@ -24,28 +24,28 @@ impl Fleet {
         order: &Order,
         states: &BTreeMap<String, State>,
         store: &Store,
-        listener: &dyn Listener,
+        watcher: &Watcher<'_>,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
         let (unchanged, changing): (BTreeSet<_>, BTreeSet<_>) = {
             let settled =
                 |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
             order.hosts.keys().cloned().partition(|host| settled(&host))
         };
-        listener.phase(Phase::Switch, changing.len());
+        watcher(Event::Begins(Phase::Switch, changing.len()));
         let switching = self.some(
             |host| changing.contains(host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
         let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
-            return Err(self.back(order, Phase::Switch, failures, listener).await);
+            return Err(self.back(order, Phase::Switch, failures, watcher).await);
         }
-        let failures = self.activate(order, &switches, listener).await;
+        let failures = self.activate(order, &switches, watcher).await;
         if !failures.is_empty() {
-            return Err(self.back(order, Phase::Activate, failures, listener).await);
+            return Err(self.back(order, Phase::Activate, failures, watcher).await);
         }
-        listener.phase(Phase::Commit, order.hosts.len());
-        self.commit(order, &unchanged, &switches, listener).await
+        watcher(Event::Begins(Phase::Commit, order.hosts.len()));
+        self.commit(order, &unchanged, &switches, watcher).await
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
@@ -53,10 +53,10 @@ impl Fleet {
         &mut self,
         order: &Order,
         switches: &BTreeMap<String, Switched>,
-        listener: &dyn Listener,
+        watcher: &Watcher<'_>,
     ) -> Failures {
         let pending = pending(switches);
-        listener.phase(Phase::Activate, pending.len());
+        watcher(Event::Begins(Phase::Activate, pending.len()));
         let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
         let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
         let (mut busy, mut failures, mut running) =
@@ -67,7 +67,7 @@ impl Fleet {
                     let Some((name, member)) = idle.remove_entry(&host) else { continue };
                     busy.insert(host);
                     running.push(async move {
-                        let answer = member.activate(&instance, order.recheck, listener).await;
+                        let answer = member.activate(&instance, order.recheck, watcher).await;
                         (name, member, instance, answer)
                     });
                 }
@@ -76,7 +76,7 @@ impl Fleet {
             idle.insert(name, member);
             busy.remove(name);
             match answer {
-                Ok(ran) => listener.activated(&instance, &ran),
+                Ok(ran) => watcher(Event::Activated(&instance, &ran)),
                 Err(error) => drop(failures.insert(instance.to_string(), error)),
             }
             schedule.finish(&instance);
@@ -89,7 +89,7 @@ impl Fleet {
         order: &Order,
         unchanged: &BTreeSet<String>,
         switches: &BTreeMap<String, Switched>,
-        listener: &dyn Listener,
+        watcher: &Watcher<'_>,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
         let keep = order.keep;
         let answers: Answers<()> = self
@@ -112,7 +112,7 @@ impl Fleet {
         }
         if committed.is_empty() {
             // A host may have committed, and its answer have been lost.
-            let failed = self.back(order, Phase::Commit, failures, listener).await;
+            let failed = self.back(order, Phase::Commit, failures, watcher).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
@@ -132,12 +132,12 @@ impl Fleet {
         order: &Order,
         phase: Phase,
         failures: Failures,
-        listener: &dyn Listener,
+        watcher: &Watcher<'_>,
     ) -> Failed {
         let reason =
             failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
         let reason = reason.join("; ");
-        listener.going_back(&reason);
+        watcher(Event::GoingBack);
         let request = Request::GoBack { reason };
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
@@ -276,13 +276,13 @@ impl Member {
         &mut self,
         instance: &Instance,
         recheck: bool,
-        listener: &dyn Listener,
+        watcher: &Watcher<'_>,
     ) -> Result<Vec<String>, RemoteError> {
         let request = Request::Activate { component: instance.component.clone(), recheck };
         let mut answer = self.ask(&request, &[]).await?;
         loop {
             match answer {
-                (Reply::Output { .. }, bytes) => listener.output(instance, &bytes),
+                (Reply::Output { .. }, bytes) => watcher(Event::Output(instance, &bytes)),
                 (Reply::Activated { ran }, _) => return Ok(ran),
                 _ => return Err(RemoteError::Protocol),
             }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use batou_store::Digest;
 
@@ -22,6 +23,8 @@ pub struct Binary {
 pub struct Binaries {
     own: PathBuf,
     folder: Option<PathBuf>,
+    /// That of the controller's own kind, which every host is asked for: hashed once.
+    first: OnceLock<Binary>,
 }
 
 /// No binary for a host's processor.
@@ -50,12 +53,16 @@ pub enum BinaryError {
 impl Binaries {
     /// `own` is this program; `folder` (`BATOU_AGENTS`) holds others by target triple, and wins.
     pub fn new(own: PathBuf, folder: Option<PathBuf>) -> Self {
-        Binaries { own, folder }
+        Binaries { own, folder, first: OnceLock::new() }
     }
 
     /// The binary for hosts of the controller's own kind, which is asked for first.
     pub fn own(&self) -> Result<Binary, BinaryError> {
-        self.find(std::env::consts::ARCH)
+        if let Some(binary) = self.first.get() {
+            return Ok(binary.clone());
+        }
+        let binary = self.find(std::env::consts::ARCH)?;
+        Ok(self.first.get_or_init(|| binary).clone())
     }
 
     /// Where [`Binaries::own`] is.

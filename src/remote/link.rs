@@ -148,6 +148,12 @@ impl Link {
         }
     }
 
+    /// Tells the agent that the conversation has ended; dropping the link waits for it.
+    pub fn finish(&mut self) {
+        self.outgoing = None;
+        self.incoming.close();
+    }
+
     /// Ends the conversation at once, for an agent that has nothing in hand.
     pub fn abandon(mut self) {
         if !self.local {
@@ -160,8 +166,7 @@ impl Drop for Link {
     /// Ends the conversation, and waits until the agent has finished what it was at; a connection that does not end by
     /// itself is cut.
     fn drop(&mut self) {
-        self.outgoing = None;
-        self.incoming.close();
+        self.finish();
         let started = Instant::now();
         while let Ok(None) = self.child.try_wait() {
             if started.elapsed() > FAREWELL && !self.local {

@@ -65,8 +65,9 @@ impl Dialer {
         if route.address.is_none() && route.user.is_none() {
             return self.spawn();
         }
-        let own = self.binaries.own().map_err(StartError::from)?;
         let mut start = self.start(route)?;
+        // Read while the connection is made.
+        let own = self.binaries.own().map_err(StartError::from)?;
         start.say(&["agent", route.user.as_deref().unwrap_or("-"), &own.digest.to_string()])?;
         match start.hear()?.as_str() {
             "ready" => {}

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking};
+use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking, send};
 
 use super::{Link, RemoteError};
 use crate::objects::{ObjectReader, ObjectWriter};
@@ -26,20 +26,20 @@ impl<'l> RemoteStore<'l> {
     /// Sends the host what it lacks of these artifacts.
     pub fn receive_from(
         mut self,
-        mut store: &Store,
+        store: &Store,
         artifacts: &[ArtifactId],
         monitor: &dyn Monitor,
     ) -> Result<Copied, RemoteError> {
-        copy(&mut store, &mut self, artifacts, monitor).map_err(unwrap)
+        send(store, &mut self, artifacts, monitor).map_err(unwrap)
     }
 
     /// What [`RemoteStore::receive_from`] would send.
     pub fn lacking_of(
         mut self,
-        mut store: &Store,
+        store: &Store,
         artifacts: &[ArtifactId],
     ) -> Result<Vec<ObjectId>, RemoteError> {
-        lacking(&mut store, &mut self, artifacts).map_err(unwrap)
+        lacking(store, &mut self, artifacts).map_err(unwrap)
     }
 
     /// Brings artifacts of the host into the controller's store.
@@ -86,7 +86,11 @@ impl Depot for RemoteStore<'_> {
         Ok(())
     }
 
-    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error> {
+    fn put<'r>(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
+    ) -> Result<(), Error> {
         self.link.send(&Request::Put, &[]);
         let mut outgoing = Outgoing { link: self.link, failure: None };
         let written = write_objects(objects, &mut outgoing, open);
@@ -101,10 +105,10 @@ impl Depot for RemoteStore<'_> {
     }
 }
 
-fn write_objects(
+fn write_objects<'r>(
     objects: &[ObjectId],
     outgoing: &mut Outgoing<'_>,
-    open: &mut dyn FnMut(&ObjectId) -> Opened,
+    open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
 ) -> Result<(), Error> {
     let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(PIECE, outgoing)).map_err(wrap)?;
     for object in objects {

@@ -22,8 +22,7 @@ pub(crate) struct Checkout<'a> {
 }
 
 impl Checkout<'_> {
-    /// Builds a tree's files in a new folder `into`. Folders below it become read-only; the one at the top
-    /// stays writable, because its owner could not move it otherwise.
+    /// Builds a tree's files in a new folder `into`, which becomes read-only as those below it.
     pub(crate) fn stage(&self, tree: &Digest, into: &Path) -> Result<Stats, Error> {
         let mut stats = Stats::new();
         self.folder(tree, into, None, &mut stats)?;
@@ -46,7 +45,7 @@ impl Checkout<'_> {
             }
         }
         // Not left to the umask: whoever may run the service must be able to read its files.
-        fs::set_mode(into, if below.is_some() { 0o555 } else { 0o755 })
+        fs::set_mode(into, 0o555)
     }
 
     fn node(&self, node: &Node, to: &Path, path: RelPath, stats: &mut Stats) -> Result<(), Error> {

@@ -3,17 +3,18 @@
 //! Because a present object implies a complete subtree, the question what is missing starts at the roots and
 //! descends only where something is absent: where everything is present it is one question.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
 use crate::closure::{Source, Walk};
 use crate::pipe::{self, Receiver};
+use crate::read::ObjectReader;
 use crate::read::{mismatch, read_encoding};
 use crate::store::undecodable;
 use crate::{Artifact, ArtifactId, Error, Monitor, ObjectId, Phase, Store, Tree};
 
 /// An object's bytes, ready to be read.
-pub type Opened = Result<Box<dyn Read>, Error>;
+pub type Opened<'r> = Result<Box<dyn Read + 'r>, Error>;
 
 /// A place that holds objects: the local store, or a remote one.
 ///
@@ -32,7 +33,11 @@ pub trait Depot: Send {
 
     /// Stores the objects (children before parents), each opened once and in this order; nothing is visible
     /// until all have arrived and been checked. An object that is here already may be left unopened.
-    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error>;
+    fn put<'r>(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
+    ) -> Result<(), Error>;
 }
 
 impl Depot for &Store {
@@ -54,7 +59,11 @@ impl Depot for &Store {
         objects.iter().try_for_each(|object| each(object, &mut self.object(object)?))
     }
 
-    fn put(&mut self, objects: &[ObjectId], open: &mut dyn FnMut(&ObjectId) -> Opened) -> Result<(), Error> {
+    fn put<'r>(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
+    ) -> Result<(), Error> {
         let batch = self.batch()?;
         for object in objects {
             if !batch.has(object)? {
@@ -107,14 +116,60 @@ impl Copied {
     }
 }
 
-/// What [`copy`] would send, children before parents.
-pub fn lacking(
-    from: &mut dyn Depot,
+/// What of the artifacts and all they need is missing at `to`, children before parents. To look into a store on this
+/// machine costs next to nothing, so `to` is asked twice at most: for the artifacts, and for all that the absent ones
+/// need.
+pub fn lacking(from: &Store, to: &mut dyn Depot, roots: &[ArtifactId]) -> Result<Vec<ObjectId>, Error> {
+    let roots: BTreeSet<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+    let absent: BTreeSet<_> = to.missing(&roots.iter().copied().collect::<Vec<_>>())?.into_iter().collect();
+    let mut walk = Walk::new(from);
+    for root in roots.intersection(&absent) {
+        walk.add(*root)?;
+    }
+    let mut objects = walk.finish().objects();
+    if !objects.is_empty() {
+        // The answer only picks from what was asked: nothing else of the store is `to`'s to have.
+        let missing: HashSet<_> = to.missing(&objects)?.into_iter().collect();
+        objects.retain(|object| missing.contains(object));
+    }
+    Ok(objects)
+}
+
+/// Sends the artifacts with everything they need, as far as `to` lacks it. Nothing is visible there before all has
+/// arrived.
+pub fn send(
+    from: &Store,
     to: &mut dyn Depot,
     roots: &[ArtifactId],
-) -> Result<Vec<ObjectId>, Error> {
-    let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
-    lacking_objects(from, &mut |objects| to.missing(objects), &roots)
+    monitor: &dyn Monitor,
+) -> Result<Copied, Error> {
+    let objects = lacking(from, to, roots)?;
+    let copied = Copied::of(&objects);
+    monitor.begin(Phase::Copying, copied.objects, copied.bytes);
+    if !objects.is_empty() {
+        to.put(&objects, &mut |object| Ok(Box::new(Watched { reader: from.object(object)?, monitor })))?;
+    }
+    Ok(copied)
+}
+
+/// An object that is read, as the monitor sees it.
+struct Watched<'m> {
+    reader: ObjectReader,
+    monitor: &'m dyn Monitor,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.monitor.advance(0, count as u64);
+        Ok(count)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.monitor.advance(1, 0);
+    }
 }
 
 /// Some objects, or why they are not known.
@@ -175,7 +230,8 @@ fn children(object: &ObjectId, bytes: &mut dyn Read) -> Result<Vec<ObjectId>, Er
     })
 }
 
-/// Copies the artifacts with everything they need, as far as `to` lacks it.
+/// Copies the artifacts with everything they need, as far as `to` lacks it; [`send`] does it sooner from a store on
+/// this machine.
 ///
 /// Nothing is visible at `to` before all has arrived. Memory does not grow with the objects' sizes: one
 /// thread reads, another writes, with a bounded pipe between them.
@@ -185,7 +241,8 @@ pub fn copy(
     roots: &[ArtifactId],
     monitor: &dyn Monitor,
 ) -> Result<Copied, Error> {
-    let objects = lacking(from, to, roots)?;
+    let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+    let objects = lacking_objects(from, &mut |objects| to.missing(objects), &roots)?;
     let copied = Copied::of(&objects);
     monitor.begin(Phase::Copying, copied.objects, copied.bytes);
     if objects.is_empty() {

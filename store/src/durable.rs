@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Store, fs};
 
 /// Up to how many files or folders are synced one by one.
-const FEW: usize = 16;
+pub(crate) const FEW: usize = 16;
 
 impl Store {
     /// Waits until these files and folders are on the disk, in a store that promises that.
@@ -22,7 +22,11 @@ impl Store {
         if touched.len() <= FEW {
             return touched.iter().try_for_each(|path| fs::fsync_directory(path));
         }
-        // Checkouts may lie on a filesystem of their own.
+        self.sync_filesystems()
+    }
+
+    /// Waits until everything is on the disk. Checkouts may lie on a filesystem of their own.
+    pub(crate) fn sync_filesystems(&self) -> Result<(), Error> {
         let artifacts = self.layout.folder("artifacts");
         sync_filesystem(self.root())?;
         if device(&artifacts)? == device(self.root())? { Ok(()) } else { sync_filesystem(&artifacts) }

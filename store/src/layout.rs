@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::artifact::directory_name;
-use crate::{Artifact, ArtifactId, Digest, Error, Mode, Name, ObjectId, fs};
+use crate::{ArtifactId, Digest, Error, Mode, Name, ObjectId, fs};
 
 /// The newest version of the layout: what this program writes.
 pub(crate) const VERSION: u64 = 1;
@@ -31,19 +31,19 @@ impl Layout {
         self.0.join(name)
     }
 
-    /// `blobs/ab/cdef…-444`
+    /// `blobs/<digest>-444`
     pub(crate) fn blob(&self, digest: &Digest, mode: Mode) -> PathBuf {
-        self.0.join(format!("blobs/{digest:.2}/{}-{:03o}", &digest.to_string()[2..], mode.bits()))
+        self.0.join(format!("blobs/{digest}-{:03o}", mode.bits()))
     }
 
-    /// `trees/ab/cdef…`
+    /// `trees/<digest>`
     pub(crate) fn tree(&self, digest: &Digest) -> PathBuf {
-        self.sharded("trees", digest)
+        self.0.join(format!("trees/{digest}"))
     }
 
-    /// `records/ab/cdef…`
+    /// `records/<id>`
     pub(crate) fn record(&self, id: &ArtifactId) -> PathBuf {
-        self.sharded("records", id.digest())
+        self.0.join(format!("records/{id}"))
     }
 
     pub(crate) fn object(&self, object: &ObjectId) -> PathBuf {
@@ -60,13 +60,8 @@ impl Layout {
     }
 
     /// `stats/<40 digits>-<name>`
-    pub(crate) fn stats(&self, id: &ArtifactId, artifact: &Artifact) -> PathBuf {
-        self.0.join("stats").join(directory_name(id, &artifact.name))
-    }
-
-    fn sharded(&self, folder: &str, digest: &Digest) -> PathBuf {
-        let digits = digest.to_string();
-        self.0.join(format!("{folder}/{}/{}", &digits[..2], &digits[2..]))
+    pub(crate) fn stats(&self, id: &ArtifactId, name: &Name) -> PathBuf {
+        self.0.join("stats").join(directory_name(id, name))
     }
 
     /// Checks the version; `false` when there is no store yet.

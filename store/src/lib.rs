@@ -2,7 +2,7 @@
 //!
 //! Everything is named by the digest of what it is ([`Digest`]). A [`Tree`] gives names to files and other
 //! trees, an [`Artifact`] is a tree with a name and the artifacts it needs. The [`Store`] holds them below one
-//! folder, with a checkout of each artifact; a [`Batch`] brings objects in, [`copy()`] moves them between two
+//! folder, with checkouts of artifacts; a [`Batch`] brings objects in, [`copy()`] and [`send`] move them between two
 //! stores, and [`Generations`] says which of them are in force. `store/README.md` describes the files on disk.
 //!
 //! The crate is synchronous, prints nothing, and never reads the process environment.
@@ -31,6 +31,7 @@ mod monitor;
 mod name;
 mod object;
 mod pipe;
+mod placing;
 mod problem;
 mod read;
 mod repair;
@@ -45,7 +46,7 @@ pub use archive::{export, import_archive};
 pub use artifact::{Artifact, ArtifactId, directory_name};
 pub use batch::Batch;
 pub use closure::Closure;
-pub use copy::{Copied, Depot, Opened, copy, lacking};
+pub use copy::{Copied, Depot, Opened, copy, lacking, send};
 pub use digest::{Digest, DigestError, FileHasher};
 pub use error::Error;
 pub use gc::Collected;

@@ -30,6 +30,13 @@ impl Mode {
         Ok(Self(bits & 0o555 | 0o400))
     }
 
+    /// All there are, the usual ones first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let usual = [Self::PLAIN, Self::EXECUTABLE];
+        let others = (0o400..=0o555).map(Self).filter(|mode| Self::new(mode.0).as_ref() == Ok(mode));
+        usual.into_iter().chain(others.filter(move |mode| !usual.contains(mode)))
+    }
+
     /// The bits.
     pub fn bits(self) -> u32 {
         self.0

@@ -28,7 +28,7 @@ impl Store {
         }
         self.fetch_anew(&wanted.into_iter().collect::<Vec<_>>(), from)?;
         for id in checkouts {
-            self.check_out_anew(id)?;
+            self.mend_checkout(&id)?;
         }
         self.verify(&Silent)
     }
@@ -56,15 +56,9 @@ impl Store {
     }
 
     /// Replaces an artifact's checkout. Where something it needs is still missing it stays as it is.
-    fn check_out_anew(&self, id: ArtifactId) -> Result<(), Error> {
-        let record = match self.artifact(&id) {
-            Err(Error::Missing(_) | Error::Damaged { .. }) => return Ok(()),
-            record => record?,
-        };
-        let batch = self.batch_replacing(HashSet::from([ObjectId::Artifact(id)]))?;
-        let checked_out = batch.artifact(&record).and_then(|_| batch.commit());
-        match checked_out {
-            Err(Error::Missing(_) | Error::MissingChild { .. } | Error::Damaged { .. }) => Ok(()),
+    fn mend_checkout(&self, id: &ArtifactId) -> Result<(), Error> {
+        match self.check_out_anew(id) {
+            Err(Error::Missing(_) | Error::Damaged { .. }) => Ok(()),
             checked_out => checked_out,
         }
     }

@@ -64,7 +64,9 @@ impl Store {
         match (std::fs::read_link(&link), artifacts.first()) {
             (Ok(target), _) => Ok(OutLink { link, target }),
             (Err(error), Some(first)) if error.kind() == io::ErrorKind::NotFound => {
-                let target = self.artifact_path(first, &self.artifact(first)?.name);
+                let name = self.artifact(first)?.name;
+                self.check_out(&[(*first, &name)])?;
+                let target = self.artifact_path(first, &name);
                 fs::create_directories(fs::parent(&link))?;
                 fs::swap_symlink(&link, &target, false)?;
                 Ok(OutLink { link, target })

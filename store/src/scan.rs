@@ -12,7 +12,7 @@ pub(crate) struct Found {
     pub(crate) object: Option<ObjectId>,
 }
 
-/// The kinds of objects that are files in folders by the first two digits.
+/// The kinds of objects, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Blob,
@@ -29,18 +29,16 @@ impl Kind {
         }
     }
 
-    fn parse(self, shard: &str, name: &str) -> Option<ObjectId> {
-        let digest = |rest: &str| {
-            if shard.len() == 2 { format!("{shard}{rest}").parse::<Digest>().ok() } else { None }
-        };
+    fn parse(self, name: &str) -> Option<ObjectId> {
+        let digest = |digits: &str| digits.parse::<Digest>().ok();
         match self {
             Self::Tree => digest(name).map(ObjectId::Tree),
             Self::Record => digest(name).map(|digest| ObjectId::Artifact(digest.into())),
             Self::Blob => {
-                let (rest, bits) = name.split_once('-')?;
+                let (digits, bits) = name.split_once('-')?;
                 let mode = Mode::new(u32::from_str_radix(bits, 8).ok()?).ok()?;
                 let canonical = format!("{:03o}", mode.bits()) == bits;
-                digest(rest).filter(|_| canonical).map(|digest| ObjectId::Blob { digest, size: 0, mode })
+                digest(digits).filter(|_| canonical).map(|digest| ObjectId::Blob { digest, size: 0, mode })
             }
         }
     }
@@ -49,21 +47,12 @@ impl Kind {
 impl Store {
     /// All files of a kind, sorted by path, foreign ones included.
     pub(crate) fn scan(&self, kind: Kind) -> Result<Vec<Found>, Error> {
-        let mut found = Vec::new();
-        for shard in fs::entries(&self.layout.folder(kind.folder()))? {
-            if !shard.file_type().is_ok_and(|kind| kind.is_dir()) {
-                found.push(Found { path: shard.path(), object: None });
-                continue;
-            }
-            let name = shard.file_name();
-            for entry in fs::entries(&shard.path())? {
-                let file = entry.file_name();
-                let parsed =
-                    name.to_str().zip(file.to_str()).and_then(|(shard, file)| kind.parse(shard, file));
-                found.push(Found { path: entry.path(), object: parsed });
-            }
-        }
-        Ok(found)
+        let entries = fs::entries(&self.layout.folder(kind.folder()))?;
+        let found = entries.iter().map(|entry| {
+            let object = entry.file_name().to_str().and_then(|name| kind.parse(name));
+            Found { path: entry.path(), object }
+        });
+        Ok(found.collect())
     }
 
     /// The ids of all artifacts that are here, sorted.

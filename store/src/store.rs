@@ -22,12 +22,13 @@ use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, Obje
 /// without an end.
 const MAX_FILES: usize = 1 << 20;
 
-/// What a store promises about a power cut.
+/// What a store is for, and so what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A host's store: what `commit` has returned for is on the disk.
+    /// A host's store: what `commit` has returned for is on the disk, and every artifact is checked out.
     Host,
-    /// The controller's store: its content can be made again, so nothing waits for the disk.
+    /// The controller's store: its content can be made again, so nothing waits for the disk. What is only to be
+    /// sent on needs no checkout: that is made by [`Store::check_out`].
     Cache,
 }
 
@@ -129,18 +130,13 @@ impl Store {
 
     /// Opens a blob of that content in any mode. The bytes are not checked: see [`Store::object`].
     pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
-        for mode in [Mode::PLAIN, Mode::EXECUTABLE] {
+        for mode in Mode::all() {
             match File::open(self.layout.blob(digest, mode)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return opened.map_err(Error::io("open", self.layout.blob(digest, mode))),
             }
         }
-        let plain = self.layout.blob(digest, Mode::PLAIN);
-        let prefix = digest.to_string()[2..].to_owned();
-        let others = fs::entries(fs::parent(&plain))?;
-        let other = others.iter().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        let path = other.ok_or(Error::MissingBlob(*digest))?.path();
-        File::open(&path).map_err(Error::io("open", path))
+        Err(Error::MissingBlob(*digest))
     }
 
     /// Reads a blob of at most `limit` bytes, and checks it.
@@ -188,7 +184,7 @@ impl Store {
         fs::read_limited(path, MAX_ENCODING)?.ok_or(Error::Missing(object))
     }
 
-    /// Where the artifact's files are checked out, whether or not it is here.
+    /// Where the artifact's files are checked out, if they are.
     pub fn artifact_path(&self, id: &ArtifactId, name: &Name) -> PathBuf {
         self.layout.checkout(id, name)
     }

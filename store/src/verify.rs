@@ -237,18 +237,22 @@ impl Check<'_> {
 
     /// The checkout of an artifact and its stat record.
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
-        let path = self.store.layout.stats(id, record);
+        let path = self.store.layout.stats(id, &record.name);
         let stats = match fs::read_limited(&path, MAX_SEALED) {
             Ok(bytes) => bytes.and_then(|bytes| unseal::<Stats>(&bytes)),
             Err(Error::TooLarge { .. }) => None,
             Err(error) => return Err(error),
         };
+        let folder = self.store.artifact_path(id, &record.name);
+        let unused = stats.is_none() && fs::lstat(&path)?.is_none() && fs::lstat(&folder)?.is_none();
+        if unused && !self.store.is_durable() {
+            return Ok(Vec::new()); // its trees and files are checked as objects
+        }
         let mut problems = Vec::new();
         if stats.is_none() {
             let detail = "the record of the files' times is missing or not what was written";
             problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::CheckOut(*id)));
         }
-        let folder = self.store.artifact_path(id, &record.name);
         let stats = stats.unwrap_or_default();
         let mut checkout = CheckedOut { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
         checkout.folder(&record.tree, &folder, None)?;

@@ -180,7 +180,13 @@ impl Disk<'_> {
     /// What only the process that made it uses: a power cut may have it.
     fn is_temporary(&self, path: &Path) -> bool {
         let Ok(path) = path.strip_prefix(self.target) else { return true };
-        ["store/tmp", "store/leases", "lock"].iter().any(|temporary| path.starts_with(temporary))
+        let beside_checkouts = path.strip_prefix("store/artifacts").is_ok_and(|path| {
+            path.components()
+                .next()
+                .is_some_and(|first| first.as_os_str().to_string_lossy().starts_with(".batou-"))
+        });
+        let ours = ["store/tmp", "store/leases", "lock"];
+        beside_checkouts || ours.iter().any(|temporary| path.starts_with(temporary))
     }
 
     /// All chosen paths are on the disk, with their contents, except temporary ones.

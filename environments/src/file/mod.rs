@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Problems};
 use crate::source::{At, Source};
 
 /// Configuration files larger than this are refused before they are read.
-const LARGEST: u64 = 16 * 1024 * 1024;
+pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Reads a TOML file of the project; every syntax error in it is reported.
 pub(crate) fn load(root: &Path, relative: &Path, problems: &mut Problems) -> Option<(Table, At)> {

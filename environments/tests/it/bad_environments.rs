@@ -55,7 +55,7 @@ fn wrong_types_and_values() {
 #[test]
 fn later_features_are_not_supported_yet() {
     let sandbox = environment(
-        "[environment]\nservice_manager = \"systemd\"\n[hosts]\nweb01 = []\n[vfs]\nsandbox = \"Developer\"\n[facts]\n",
+        "[environment]\nservice_manager = \"systemd\"\n[hosts]\nweb01 = []\n[vfs]\nsandbox = \"Developer\"\n",
     );
     sandbox.write("environments/prod/secrets.toml", "");
     insta::assert_snapshot!("env_later_features", sandbox.mistakes());

@@ -420,3 +420,28 @@ fn the_reference_has_every_function_with_types() {
         assert!(!entry.doc.is_empty(), "{}.{} has no documentation", entry.of, entry.name);
     }
 }
+
+#[test]
+fn whoever_listens_hears_what_is_evaluated() {
+    let sandbox = app("load(\"//lib/a.star\", \"a\")\ndef configure(c):\n    c.file(\"x\", content = a)\n");
+    sandbox.write("lib/a.star", "a = \"\"\n");
+    let heard = std::sync::Mutex::new(Vec::new());
+    let listen = |note: Option<&str>| heard.lock().unwrap().push(note.unwrap_or("-").to_owned());
+    let options = batou_environments::Options {
+        dns: &batou_environments::Offline,
+        user: "me".to_owned(),
+        user_home: "/home/me".to_owned(),
+        notes: Some(&listen),
+    };
+    batou_environments::evaluate(&sandbox.project(), "prod", &options).unwrap();
+    let heard = heard.into_inner().unwrap();
+    let wanted = [
+        "lib/a.star",
+        "-",
+        "components/app/component.star",
+        "-",
+        "web01/app (components/app/component.star)",
+        "-",
+    ];
+    assert_eq!(heard[..wanted.len()], wanted);
+}

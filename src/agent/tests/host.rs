@@ -153,22 +153,9 @@ impl Host {
     /// The blob in the host's store that has this content.
     pub(super) fn blob(&self, content: &str) -> PathBuf {
         let digest = Digest::of(content.as_bytes()).to_string();
-        let blobs = self.target().join("store/blobs");
-        let mut found = walkdir::WalkDir::new(blobs).into_iter().map(|entry| entry.unwrap().into_path());
-        found
-            .find(|path| {
-                let name: String = path
-                    .iter()
-                    .rev()
-                    .take(2)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .rev()
-                    .map(|it| it.to_str().unwrap())
-                    .collect();
-                name.starts_with(&digest)
-            })
-            .unwrap()
+        let blobs = std::fs::read_dir(self.target().join("store/blobs")).unwrap();
+        let mut paths = blobs.map(|entry| entry.unwrap().path());
+        paths.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&digest)).unwrap()
     }
 
     pub(super) fn artifact_on_host(&self, id: &ArtifactId) -> bool {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use batou_store::{Artifact, Digest, Durability, Error, Mode, Node, ObjectId, Store, Tree};
+use batou_store::{Artifact, Digest, Durability, Error, Mode, Node, ObjectId, Silent, Store, Tree};
 
 use crate::common::{Fixture, add, checkout, listing, name, stored};
 
@@ -12,6 +12,7 @@ fn an_artifact_is_checked_out_read_only_and_linked_to_its_blobs() {
     for durability in [Durability::Cache, Durability::Host] {
         let fixture = Fixture::with(durability);
         let id = stored(&fixture.store, "web", "1", &[]);
+        fixture.store.check_out(&[(id, &name("web"))]).unwrap();
         let path = checkout(&fixture.store, &id);
         assert_eq!(listing(&path), ["empty", "etc", "etc/deep", "link", "plain", "run"]);
         assert_eq!(fs::read(path.join("plain")).unwrap(), b"plain 1");
@@ -98,15 +99,18 @@ fn what_a_killed_writer_left_is_swept_and_replaced() {
     let id = stored(&fixture.store, "web", "1", &[]);
     let path = checkout(&fixture.store, &id);
     // As if killed between the checkout's rename and the record's: the record is missing, files too.
-    let record = fixture.path(&format!("records/{}/{}", &id.to_string()[..2], &id.to_string()[2..]));
+    let record = fixture.path(&format!("records/{id}"));
     fs::remove_file(&record).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     fs::remove_file(path.join("plain")).unwrap();
-    fs::create_dir_all(fixture.path("tmp/batch-dead/c0/etc")).unwrap();
-    fs::set_permissions(fixture.path("tmp/batch-dead/c0/etc"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::create_dir_all(fixture.path("tmp/batch-dead/c0")).unwrap();
+    fs::create_dir_all(fixture.path("artifacts/.batou-dead/etc")).unwrap();
+    fs::set_permissions(fixture.path("artifacts/.batou-dead/etc"), fs::Permissions::from_mode(0o555))
+        .unwrap();
 
-    let store = Store::open(fixture.store.root(), Durability::Cache).unwrap();
+    let store = Store::open(fixture.store.root(), Durability::Host).unwrap();
     assert_eq!(listing(&fixture.path("tmp")), Vec::<String>::new());
+    assert!(!fixture.path("artifacts/.batou-dead").exists());
     assert!(!store.contains(&ObjectId::Artifact(id)).unwrap());
     assert_eq!(stored(&store, "web", "1", &[]), id);
     assert_eq!(fs::read(path.join("plain")).unwrap(), b"plain 1");
@@ -144,4 +148,51 @@ fn many_threads_and_batches_store_the_same_objects() {
     shared.commit().unwrap();
     assert_eq!(listing(&fixture.path("tmp")), Vec::<String>::new());
     assert_eq!(fs::read_dir(fixture.path("artifacts")).unwrap().count(), 20);
+}
+
+#[test]
+fn a_cache_checks_out_what_is_asked_for_and_nothing_else() {
+    let fixture = Fixture::with(Durability::Cache);
+    let (web, db) = (stored(&fixture.store, "web", "1", &[]), stored(&fixture.store, "db", "2", &[]));
+    assert_eq!(listing(&fixture.path("artifacts")), Vec::<String>::new());
+    assert_eq!(fixture.store.verify(&Silent).unwrap(), []);
+
+    let (web_name, db_name) = (name("web"), name("db"));
+    fixture.store.check_out(&[(web, &web_name)]).unwrap();
+    assert_eq!(fs::read(checkout(&fixture.store, &web).join("plain")).unwrap(), b"plain 1");
+    assert!(!checkout(&fixture.store, &db).exists());
+    let before = listing(fixture.store.root());
+    let inode = fs::metadata(checkout(&fixture.store, &web)).unwrap().ino();
+    fixture.store.check_out(&[(web, &web_name)]).unwrap();
+    assert_eq!(listing(fixture.store.root()), before);
+    assert_eq!(fs::metadata(checkout(&fixture.store, &web)).unwrap().ino(), inode, "it was not made again");
+
+    // As if killed before the stat record had its name: the folder is no checkout yet.
+    fs::remove_file(fixture.path("stats").join(format!("{web:.40}-web"))).unwrap();
+    fixture.store.check_out(&[(web, &web_name), (db, &db_name)]).unwrap();
+    assert_ne!(fs::metadata(checkout(&fixture.store, &web)).unwrap().ino(), inode);
+    assert_eq!(fixture.store.verify(&Silent).unwrap(), []);
+    assert_eq!(fixture.store.verify_artifacts(&[web, db]).unwrap(), []);
+    let unknown = Artifact { name: web_name.clone(), tree: Digest::of(b"x"), references: [].into() };
+    let unknown = fixture.store.check_out(&[(unknown.id(), &web_name)]);
+    assert!(matches!(unknown, Err(Error::Missing(_))));
+    fixture.store.gc(&[], &Silent).unwrap();
+    assert_eq!(listing(&fixture.path("artifacts")), Vec::<String>::new());
+}
+
+#[test]
+fn a_blob_is_found_in_any_mode() {
+    let fixture = Fixture::new();
+    let batch = fixture.store.batch().unwrap();
+    let modes = [0o444, 0o555, 0o400, 0o440, 0o551, 0o500];
+    for bits in modes {
+        batch.bytes(bits.to_string().as_bytes(), Mode::new(bits).unwrap()).unwrap();
+    }
+    batch.commit().unwrap();
+    for bits in modes {
+        let content = bits.to_string().into_bytes();
+        assert_eq!(fixture.store.read_blob(&Digest::of(&content), 9).unwrap(), content);
+    }
+    let absent = Digest::of(b"absent");
+    assert!(matches!(fixture.store.blob(&absent), Err(Error::MissingBlob(found)) if found == absent));
 }

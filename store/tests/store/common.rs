@@ -13,7 +13,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        Self::with(Durability::Cache)
+        Self::with(Durability::Host)
     }
 
     pub(crate) fn with(durability: Durability) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use batou_store::{Depot, Error, ObjectId, Silent, Store, copy, lacking};
+use batou_store::{Depot, Durability, Error, ObjectId, Opened, Silent, Store, copy, lacking, send};
 
 use crate::common::{Fixture, stored};
 
@@ -75,7 +75,7 @@ fn only_what_is_absent_is_copied() {
     let tree = batch.tree(&tree).unwrap();
     let next = batch.artifact(&batou_store::Artifact { tree, ..record }).unwrap();
     batch.commit().unwrap();
-    let lacking = lacking(&mut &from.store, &mut &to.store, &[next, web, next]).unwrap();
+    let lacking = lacking(&from.store, &mut &to.store, &[next, web, next]).unwrap();
     assert_eq!(lacking.len(), 3);
     assert_eq!(lacking[1..], [ObjectId::Tree(tree), ObjectId::Artifact(next)]);
 }
@@ -87,7 +87,7 @@ fn a_damaged_object_is_not_copied_and_the_error_names_it() {
     let blob = from.store.closure(&[web]).unwrap().blobs.into_iter().next().unwrap();
     let ObjectId::Blob { digest, mode, .. } = blob else { panic!("{blob} is no blob") };
     let text = digest.to_string();
-    let path = from.path(&format!("blobs/{}/{}-{:o}", &text[..2], &text[2..], mode.bits()));
+    let path = from.path(&format!("blobs/{text}-{:o}", mode.bits()));
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[0] ^= 1;
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -97,4 +97,53 @@ fn a_damaged_object_is_not_copied_and_the_error_names_it() {
     assert!(from.store.read_blob(&digest, 100).is_err());
     let present: BTreeSet<_> = crate::common::listing(&to.path("blobs")).into_iter().collect();
     assert_eq!(present, BTreeSet::new());
+}
+
+/// A depot that counts what it is asked, and says that it lacks more than that.
+struct Greedy<'s> {
+    store: &'s Store,
+    questions: usize,
+    also: Vec<ObjectId>,
+}
+
+impl Depot for Greedy<'_> {
+    fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
+        self.questions += 1;
+        let mut missing = self.store.missing(objects)?;
+        missing.extend(&self.also);
+        Ok(missing)
+    }
+
+    fn get(
+        &mut self,
+        _: &[ObjectId],
+        _: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        unreachable!("it is sent to")
+    }
+
+    fn put<'r>(
+        &mut self,
+        objects: &[ObjectId],
+        open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
+    ) -> Result<(), Error> {
+        self.store.put(objects, open)
+    }
+}
+
+#[test]
+fn a_receiver_is_asked_twice_at_most_and_gets_nothing_that_it_was_not_asked_about() {
+    let (from, to) = (Fixture::with(Durability::Cache), Fixture::new());
+    let library = stored(&from.store, "lib", "lib", &[]);
+    let web = stored(&from.store, "web", "web", &[library]);
+    let secret = stored(&from.store, "secret", "secret", &[]);
+    let also = from.store.closure(&[secret]).unwrap().objects();
+    let mut greedy = Greedy { store: &to.store, questions: 0, also };
+    let sent = send(&from.store, &mut greedy, &[web], &Silent).unwrap();
+    assert_eq!((sent.objects, sent.bytes, greedy.questions), (6 + 5 + 2, 2 * (8 + 9 + 7), 2));
+    assert_eq!(to.store.closure(&[web]).unwrap(), from.store.closure(&[web]).unwrap());
+    assert!(!to.store.contains(&ObjectId::Artifact(secret)).unwrap());
+    assert_eq!(to.store.verify(&Silent).unwrap(), []);
+    assert_eq!(send(&from.store, &mut greedy, &[web], &Silent).unwrap().objects, 0);
+    assert_eq!(greedy.questions, 3, "where all is present, once");
 }

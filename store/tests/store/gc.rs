@@ -108,7 +108,7 @@ fn damage_below_a_root_stops_gc_before_it_removes_anything() {
     let id = stored(&fixture.store, "web", "1", &[]);
     stored(&fixture.store, "dead", "2", &[]);
     let tree = fixture.store.artifact(&id).unwrap().tree.to_string();
-    fs::remove_file(fixture.path(&format!("trees/{}/{}", &tree[..2], &tree[2..]))).unwrap();
+    fs::remove_file(fixture.path(&format!("trees/{tree}"))).unwrap();
     let before = listing(fixture.store.root());
     assert!(matches!(fixture.store.gc(&[id], &Silent), Err(Error::Missing(ObjectId::Tree(_)))));
     assert_eq!(listing(fixture.store.root()), before);

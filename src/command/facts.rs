@@ -1,0 +1,182 @@
+//! `batou facts`: asks hosts for their facts and writes them down.
+
+use std::collections::BTreeMap;
+
+use batou_environments::{FactsLock, Host};
+use serde::Serialize;
+use similar::ChangeTag;
+
+use crate::cli::FactsArgs;
+use crate::context::Context;
+use crate::deployment::{Deployment, advice, chain, failed};
+use crate::error::CommandError;
+use crate::fleet::facts::{Told, gather};
+use crate::fleet::{Failures, sort};
+use crate::remote::RemoteError;
+use crate::ui::{ADDED, DIM, REMOVED, Ui, plural, visible_name};
+
+/// How many lines are shown of one host.
+const LINES: usize = 40;
+/// How many characters are shown of one line.
+const WIDTH: usize = 200;
+
+/// What changes of one host's facts: lines as in facts.lock.
+#[derive(Serialize)]
+struct Change<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    host: &'a str,
+    removed: Vec<String>,
+    added: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Lock<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    file: &'a str,
+    changed: bool,
+    written: bool,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
+    let project = context.project()?;
+    if project.facts.is_empty() {
+        let error = CommandError::input("batou.toml declares no facts");
+        return Err(error.hint("declare them in [facts], such as `memory = \"memory\"`"));
+    }
+    let (settings, hosts) = context.settings(&args.environment)?;
+    let old = FactsLock::load(project, &args.environment)?;
+    // A host that is ignored is asked when it is named.
+    let asked: Vec<Host> = hosts
+        .iter()
+        .map(|host| Host { ignored: host.ignored && !args.host.contains(&host.name), ..host.clone() })
+        .collect();
+    let mut deployment = Deployment::new(context, settings, &asked, &args.leave_out)?;
+    deployment.only(&args.host)?;
+    let (told, failures) =
+        super::block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
+
+    let failures = left_out(context, args, failures);
+    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    let answers = told.iter().map(|(host, told)| (host.clone(), told.facts.clone())).collect();
+    let new = old.updated(&project.facts, &names, answers);
+    show(&context.ui, &old, &new);
+    let differs = write(context, args, &new)?;
+    conclude(context, args, differs, &told, &failures)
+}
+
+/// Names the hosts that are left out by wish, and gives the others that failed.
+fn left_out(context: &Context, args: &FactsArgs, failures: Failures) -> Failures {
+    let (left_out, failures): (Failures, Failures) = failures
+        .into_iter()
+        .partition(|(_, error)| args.leave_out.skip_unreachable && matches!(error, RemoteError::Start(_)));
+    for (host, error) in &left_out {
+        context.ui.warn(&format!("{host} is left out: {}", chain(error)));
+    }
+    failures
+}
+
+/// Shows what is different, host by host.
+fn show(ui: &Ui, old: &FactsLock, new: &FactsLock) {
+    let mut hosts: Vec<&str> = old.hosts().chain(new.hosts()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    for host in hosts {
+        let (before, after) = (old.lines(host), new.lines(host));
+        let diff = similar::TextDiff::from_slices(
+            &before.iter().map(String::as_str).collect::<Vec<_>>(),
+            &after.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        let changes: Vec<_> =
+            diff.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal).collect();
+        if changes.is_empty() {
+            continue;
+        }
+        let of = |tag| {
+            let chosen = changes.iter().filter(|change| change.tag() == tag);
+            chosen.map(|change| change.value().to_owned()).collect()
+        };
+        ui.json(&Change {
+            kind: "facts",
+            host,
+            removed: of(ChangeTag::Delete),
+            added: of(ChangeTag::Insert),
+        });
+        ui.section(&visible_name(host));
+        let most = if ui.verbosity() > 0 { usize::MAX } else { LINES };
+        for change in changes.iter().take(most) {
+            let (sign, style) = if change.tag() == ChangeTag::Delete { ("-", REMOVED) } else { ("+", ADDED) };
+            ui.line(&format!("  {style}{sign} {}{style:#}", shortened(change.value())));
+        }
+        if changes.len() > most {
+            ui.line(&format!(
+                "  {DIM}and {} more, which -v shows{DIM:#}",
+                plural(changes.len() - most, "line")
+            ));
+        }
+    }
+}
+
+fn shortened(line: &str) -> String {
+    let line = visible_name(line);
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Writes the file where it is to be another one, unless it is only to be checked. Whether it is to be another one.
+fn write(context: &Context, args: &FactsArgs, new: &FactsLock) -> Result<bool, CommandError> {
+    let relative = FactsLock::path(&args.environment);
+    let path = context.project()?.root.join(&relative);
+    let text = new.to_toml(&args.environment);
+    let changed = std::fs::read(&path).map_or(true, |found| found != text.as_bytes());
+    if changed && !args.check {
+        new.fits(&text).map_err(CommandError::failed)?;
+        batou_store::fs::atomic_write(&path, text.as_bytes(), false)?;
+    }
+    let file = relative.to_string_lossy();
+    let (ui, written) = (&context.ui, changed && !args.check);
+    ui.json(&Lock { kind: "facts-lock", file: &file, changed, written });
+    match (changed, written) {
+        (true, true) => ui.status(&format!("{file} is written: review it, and commit it")),
+        (false, _) => ui.status(&format!("nothing changed in {file}")),
+        (true, false) => {}
+    }
+    Ok(changed)
+}
+
+/// Says what could not be learned, and which difference was found.
+fn conclude(
+    context: &Context,
+    args: &FactsArgs,
+    differs: bool,
+    told: &BTreeMap<String, Told>,
+    failures: &Failures,
+) -> Result<(), CommandError> {
+    let lines: Vec<String> = told
+        .iter()
+        .flat_map(|(host, told)| told.problems.iter().map(move |(fact, reason)| (host, fact, reason)))
+        .map(|(host, fact, reason)| format!("  {host}: {fact}: {}", visible_name(reason)))
+        .collect();
+    if !lines.is_empty() {
+        let count = plural(lines.len(), "fact");
+        let message = format!("{count} could not be gathered; what was known is kept:\n{}", lines.join("\n"));
+        if failures.is_empty() {
+            return Err(CommandError::failed(message));
+        }
+        context.ui.warn(&message);
+    }
+    if !failures.is_empty() {
+        let error = failed("cannot be asked; what was known of them is kept", failures);
+        return Err(advice(failures).into_iter().fold(error, CommandError::hint));
+    }
+    if differs && args.check {
+        let file = FactsLock::path(&args.environment);
+        let error = CommandError::failed(format!("{} is not what the hosts say", file.display()));
+        return Err(error.hint(format!("write it anew with `batou facts {}`", args.environment)));
+    }
+    Ok(())
+}

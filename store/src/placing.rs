@@ -1,0 +1,126 @@
+//! A checkout on its way to its place.
+//!
+//! It is built beside the others, under a temporary name: so it is on their filesystem, which may be another than
+//! the store's, and the rename into place stays within one folder, which a read-only folder allows.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use crate::checkout::Checkout;
+use crate::commit::move_into_place;
+use crate::lock::Guard;
+use crate::{ArtifactId, Digest, Error, Name, Store, fs, stats};
+
+/// A complete checkout under a temporary name, which goes when this is dropped, and its stat record.
+pub(crate) struct StagedCheckout {
+    path: PathBuf,
+    target: PathBuf,
+    stats: PathBuf,
+    stats_target: PathBuf,
+}
+
+impl StagedCheckout {
+    /// Builds it, and writes the stat record to `stats`.
+    pub(crate) fn build(
+        source: Checkout<'_>,
+        (id, name): (&ArtifactId, &Name),
+        tree: &Digest,
+        stats: PathBuf,
+    ) -> Result<Self, Error> {
+        let layout = &source.store.layout;
+        let staged = Self {
+            path: layout.folder("artifacts").join(fs::unique(".batou-")),
+            target: layout.checkout(id, name),
+            stats,
+            stats_target: layout.stats(id, name),
+        };
+        let files = source.stage(tree, &staged.path)?;
+        fs::write_new(&staged.stats, &stats::seal(&files), 0o444, false)?;
+        Ok(staged)
+    }
+
+    /// Its files and folders, and the stat record.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = PathBuf> {
+        let walk = walkdir::WalkDir::new(&self.path).into_iter().filter_map(Result::ok);
+        let entries = walk.filter(|entry| !entry.file_type().is_symlink()).map(walkdir::DirEntry::into_path);
+        entries.chain([self.stats.clone()])
+    }
+
+    /// Renames it into place. What is there already, left by an interrupted commit or damaged, changes places with
+    /// it, so that a reader finds one or the other.
+    pub(crate) fn place(&self, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+        if fs::lstat(&self.target)?.is_some_and(|old| old.is_dir()) {
+            self.exchange()?;
+        } else {
+            fs::remove_tree(&self.target)?;
+            std::fs::rename(&self.path, &self.target).map_err(Error::io("move into place", &self.target))?;
+        }
+        touched.insert(fs::parent(&self.target).to_owned());
+        move_into_place(&self.stats, &self.stats_target, touched)
+    }
+
+    /// Lets the old and the new folder change names; in several steps where the filesystem cannot do it in one.
+    fn exchange(&self) -> Result<(), Error> {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::EXCHANGE) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                let aside = fs::parent(&self.path).join(fs::unique(".batou-"));
+                let moved = std::fs::rename(&self.target, &aside)
+                    .and_then(|()| std::fs::rename(&self.path, &self.target))
+                    .and_then(|()| std::fs::rename(&aside, &self.path));
+                moved.map_err(Error::io("move into place", &self.target))
+            }
+            exchanged => exchanged.map_err(|error| Error::io("move into place", &self.target)(error.into())),
+        }
+    }
+}
+
+impl Drop for StagedCheckout {
+    /// Removes what was not placed, or what changed places with it.
+    fn drop(&mut self) {
+        // What cannot be removed now is removed when the store is next opened.
+        let _ = fs::remove_tree(&self.path);
+    }
+}
+
+impl Store {
+    /// Checks out artifacts that are here, as far as they are not checked out; in a host's store all are. Where
+    /// there is nothing to do, nothing is written.
+    pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<(), Error> {
+        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let absent = |(id, name): &(ArtifactId, &Name)| {
+            let known = fs::lstat(&self.layout.stats(id, name))?.is_some();
+            Ok(if known { None } else { Some(self.stage_checkout(id)?) })
+        };
+        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(absent).collect();
+        self.place_checkouts(&staged?.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// Replaces an artifact's checkout.
+    pub(crate) fn check_out_anew(&self, id: &ArtifactId) -> Result<(), Error> {
+        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        self.place_checkouts(&[self.stage_checkout(id)?])
+    }
+
+    fn stage_checkout(&self, id: &ArtifactId) -> Result<StagedCheckout, Error> {
+        let artifact = self.artifact(id)?;
+        let stats = self.layout.folder("tmp").join(fs::unique("stats-"));
+        let source = Checkout { store: self, pending: None };
+        StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
+    }
+
+    fn place_checkouts(&self, staged: &[StagedCheckout]) -> Result<(), Error> {
+        if staged.is_empty() {
+            return Ok(());
+        }
+        if self.is_durable() {
+            self.barrier(&staged.iter().flat_map(StagedCheckout::contents).collect())?;
+        }
+        let _turn = Guard::exclusive(&self.layout.folder("publish"))?;
+        let mut touched = BTreeSet::new();
+        staged.iter().try_for_each(|checkout| checkout.place(&mut touched))?;
+        self.barrier(&touched)
+    }
+}

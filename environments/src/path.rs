@@ -13,6 +13,8 @@ pub(crate) enum PathError {
     Control(String),
     #[error("a part of the path `{0}` is longer than 255 bytes, or the whole is longer than 4,095")]
     TooLong(String),
+    #[error("`{0}` is not a path below the project's folder")]
+    Project(String),
     #[error("the path `{0}` looks like a template; paths are taken as they are")]
     Template(String),
 }
@@ -45,7 +47,13 @@ pub(crate) fn check(text: &str) -> Result<String, PathError> {
 /// A path below a folder of the project, or below its root where the path begins with `//`.
 pub(crate) fn check_source(text: &str) -> Result<String, PathError> {
     match text.strip_prefix("//") {
-        Some(below) => Ok(format!("//{}", check(below)?)),
+        Some(below) => match check(below) {
+            Ok(path) => Ok(format!("//{path}")),
+            Err(PathError::Absolute(_) | PathError::Parent(_) | PathError::Empty) => {
+                Err(PathError::Project(text.to_owned()))
+            }
+            Err(error) => Err(error),
+        },
         None => check(text),
     }
 }

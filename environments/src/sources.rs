@@ -103,7 +103,8 @@ impl Found<'_> {
             return;
         }
         if matches!(file.origin, Origin::Folder { .. }) {
-            let message = format!("{source} is a file, not a folder");
+            let path = self.templates.relative(&source);
+            let message = format!("{} is a file, not a folder", path.display());
             let help = "declare it as a file";
             self.problems.push(Diagnostic::error(message).at(at).help(help));
             return;

@@ -165,9 +165,8 @@ impl Configured {
     }
 
     fn run(&self, world: &Arc<World>, notes: Option<Notes<'_>>) -> Last {
-        let (run, mut causes) =
+        let (run, causes) =
             cause::collect(|| starlark::run(&self.declared, world, self.index, Mode::Normal, notes));
-        causes.extend(self.declared.causes.clone());
         Last { run, asked: world.take_asked(self.index), causes }
     }
 }

@@ -55,13 +55,11 @@ fn needs(world: &Arc<World>, suppliers: &BTreeMap<(String, String), Vec<usize>>)
     for (index, instance) in world.model.instances.iter().enumerate() {
         let requires = &instance.component.definition.requires;
         for (require, providers) in requires.iter().zip(&world.connections.providers[index]) {
-            let missing = providers.iter().filter(|provider| !world.has_value(**provider));
-            for provider in missing {
+            for provider in providers.iter().filter(|provider| !world.has_value(**provider)) {
                 graph.wait(index, require, provider.instance);
             }
             if require.strict && providers.is_empty() {
-                let found = suppliers_of(world, index, require, suppliers);
-                for supplier in found {
+                for supplier in suppliers_of(world, index, require, suppliers) {
                     graph.wait(index, require, supplier);
                 }
             }

@@ -102,3 +102,51 @@ fn file_names_that_look_like_options_are_only_names() {
     );
     assert_eq!(text(&sandbox.evaluate(), "web01", "app", "-rf"), "x");
 }
+
+#[test]
+fn directories_are_empty_or_have_a_source_and_others_may_add_to_them() {
+    let sandbox = Sandbox::app(
+        "[[directory]]\npath = \"empty\"\n[[directory]]\npath = \"plugins\"\n[[directory]]\npath = \"plugins\"\n\
+         [[directory]]\npath = \"etc\"\nsource = \"conf\"\nmode = \"0600\"\nexclude = [\"*.bak\"]\n\
+         [[file]]\npath = \"plugins/one\"\ncontent = \"1\"\n",
+    );
+    sandbox.write("components/app/conf/a.conf", "host {{ host.name }}\n");
+    sandbox.write("components/app/conf/a.bak", "{{ broken");
+    let evaluation = sandbox.evaluate();
+    let entries = &component(&evaluation, "web01", "app").entries;
+    assert_eq!(entries.keys().collect::<Vec<_>>(), ["empty", "etc/a.conf", "plugins/one"]);
+    assert_eq!(entries["empty"], Entry::Directory);
+    assert_eq!(mode(&entries["etc/a.conf"]), 0o600);
+    assert_eq!(text(&evaluation, "web01", "app", "etc/a.conf"), "host web01\n");
+}
+
+#[test]
+fn sources_may_be_shared_by_components() {
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"a\"\nsource = \"//shared/a.conf\"\n[[file]]\npath = \"b\"\ncontent = \"{% include '//shared/a.conf' %}\"\n\
+         [[directory]]\npath = \"c\"\nsource = \"//shared/deep\"\n",
+    );
+    sandbox.write("shared/a.conf", "{% include 'part' %} {% include 'deep/part' %}");
+    sandbox.write("shared/part", "{{ host.name }}");
+    sandbox.write("shared/deep/part", "deep");
+    sandbox.write("components/app/part", "not this one");
+    let evaluation = sandbox.evaluate();
+    for path in ["a", "b"] {
+        assert_eq!(text(&evaluation, "web01", "app", path), "web01 deep");
+        let causes = &component(&evaluation, "web01", "app").causes[path];
+        assert!(causes.contains_key("file shared/deep/part"), "{causes:?}");
+    }
+    assert_eq!(text(&evaluation, "web01", "app", "c/part"), "deep");
+}
+
+#[test]
+fn mistakes_in_directories_and_sources_are_shown() {
+    let sandbox = Sandbox::app(
+        "features = [\"web\", \"Web\", \"web\"]\n\
+         [[directory]]\npath = \"a\"\nmode = \"0700\"\n[[directory]]\npath = \"b\"\nsource = \"file\"\n\
+         [[directory]]\npath = \"c\"\ncontent = \"x\"\n[[file]]\npath = \"d\"\nsource = \"//../x\"\n\
+         [[file]]\npath = \"e\"\nsource = \"///etc/passwd\"\n[[directory]]\npath = \"f\"\n[[symlink]]\npath = \"f\"\nto = \"x\"\n",
+    );
+    sandbox.write("components/app/file", "x");
+    insta::assert_snapshot!("directories_and_sources", sandbox.mistakes());
+}

@@ -155,3 +155,22 @@ port = 2
     assert_eq!(text(&evaluation, "web01", "app", "out"), "2 11 web");
     assert_eq!(evaluation.hosts[0].service_user.as_deref(), Some("postgres"));
 }
+
+#[test]
+fn selected_features_replace_the_default_which_is_all() {
+    let component = "features = [\"web\", \"cron\", \"mail\"]\n[[file]]\npath = \"out\"\ncontent = \"{{ component.features | join(' ') }}\"\n";
+    let environment = |hosts: &str| format!("[hosts]\n{hosts}\n");
+    let sandbox = Sandbox::new(&[
+        ("components/app/component.toml", component),
+        (
+            "environments/prod/environment.toml",
+            &environment("a = \"app\"\nb = \"app:mail, app:web\"\nc = \"app:cron\""),
+        ),
+    ]);
+    let evaluation = sandbox.evaluate();
+    assert_eq!(text(&evaluation, "a", "app", "out"), "web cron mail");
+    assert_eq!(text(&evaluation, "b", "app", "out"), "web mail");
+    assert_eq!(text(&evaluation, "c", "app", "out"), "cron");
+    sandbox.write("environments/prod/environment.toml", environment("a = \"app:mial\"\nb = \"app:other\""));
+    insta::assert_snapshot!("unknown_features", sandbox.mistakes());
+}

@@ -208,7 +208,8 @@ fn sorted(required: &[usize]) -> Vec<usize> {
 }
 
 fn table(node: usize, required: &[usize]) -> String {
-    let used = sorted(required).iter().fold(String::new(), |used, from| used + &format!("{{{{ k{from} }}}}"));
+    let used: Vec<String> = sorted(required).iter().map(|from| format!("{{{{ k{from} }}}}")).collect();
+    let used = used.concat();
     let mut blocks = vec![format!("[[provide]]\nkey = \"k{node}\"\nvalue = \"{node}<{used}>\"\n")];
     blocks.extend(required.iter().map(|from| format!("[[require]]\nkey = \"k{from}\"\none = true\n")));
     blocks.push(format!("[[file]]\npath = \"out\"\ncontent = \"{node}: {used}\"\n"));
@@ -227,7 +228,7 @@ fn function(node: usize, required: &[usize], name: &str) -> String {
     text
 }
 
-/// A component on a host: what lies in it, and what comes before it.
+/// Host and component, its files, and what comes before it.
 type Outcome = ((String, String), BTreeMap<String, Entry>, BTreeSet<(String, String)>);
 
 /// What came out, without what tells how it was written down.

@@ -10,8 +10,11 @@ mod it {
     mod merging;
     mod random;
     pub(crate) mod resources;
+    mod rounds;
     mod semantics;
     mod simple;
+    pub(crate) mod starlark;
+    mod starlark_mistakes;
     mod steps;
     mod templates;
     mod types;

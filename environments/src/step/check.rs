@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::declaration::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
 use super::trigger::Trigger;
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::file::{Data, Reader, Table};
+use crate::file::{Data, Reader, Table, text};
 use crate::path;
 use crate::source::{At, Text};
 
@@ -82,15 +82,13 @@ fn check_commands(reader: &mut Reader<'_, '_>) {
 fn verify(reader: &mut Reader<'_, '_>) -> Verify {
     let Some(node) = reader.node("verify") else { return Verify::default() };
     match &node.data {
-        Data::String(value) => {
-            let command = Text { value: value.clone(), at: node.at.clone() };
-            Verify { command: Some(command), ..Verify::default() }
-        }
         Data::Table(table) => verify_table(table, &node.at, reader.problems),
         other => {
-            let wanted = "a command, or a table of what must hold";
-            reader.wrong::<()>("verify", wanted, other, &node.at);
-            Verify::default()
+            let command = text(node);
+            if command.is_none() {
+                reader.wrong::<()>("verify", "a command, or a table of what must hold", other, &node.at);
+            }
+            Verify { command, ..Verify::default() }
         }
     }
 }
@@ -197,11 +195,9 @@ fn environment(reader: &mut Reader<'_, '_>) -> BTreeMap<String, Text> {
             reader.problems.push(Diagnostic::error(message).at(&member.key));
             continue;
         }
-        match &member.node.data {
-            Data::String(value) => {
-                variables.insert(name.clone(), Text { value: value.clone(), at: member.node.at.clone() });
-            }
-            other => drop(reader.wrong::<()>(name, "a string", other, &member.node.at)),
+        match text(&member.node) {
+            Some(text) => drop(variables.insert(name.clone(), text)),
+            None => drop(reader.wrong::<()>(name, "a string", &member.node.data, &member.node.at)),
         }
     }
     variables

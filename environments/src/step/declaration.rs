@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Assertions, HostPath, HostPathError, Newer, Script, ScriptPath, Step, Trigger};
 use crate::diagnostic::Diagnostic;
+use crate::raw::Caller;
 use crate::render::InstanceRender;
 use crate::source::{At, Text};
 
@@ -52,8 +53,8 @@ pub(crate) struct ScriptDeclaration {
 
 impl StepDeclaration {
     /// The step with every text replaced by what it renders to; `None` if any of them fails.
-    pub(crate) fn render(&self, instance: &mut InstanceRender<'_>) -> Option<Step> {
-        let mut parts = Parts { instance, failed: false };
+    pub(crate) fn render(&self, instance: &mut InstanceRender<'_>, by: &Caller) -> Option<Step> {
+        let mut parts = Parts { instance, by, failed: false };
         let step = Step {
             name: self.name.clone(),
             verify: parts.text(self.verify.command.as_ref()),
@@ -77,6 +78,8 @@ impl StepDeclaration {
 /// Renders the parts of a step, and remembers whether one of them failed.
 struct Parts<'i, 'a> {
     instance: &'i mut InstanceRender<'a>,
+    /// Who declared the step: its variables are in scope.
+    by: &'i Caller,
     failed: bool,
 }
 
@@ -87,7 +90,7 @@ impl Parts<'_, '_> {
     }
 
     fn text(&mut self, text: Option<&Text>) -> Option<String> {
-        let rendered = self.instance.text(text?);
+        let rendered = self.instance.text(text?, self.by);
         self.noted(rendered)
     }
 

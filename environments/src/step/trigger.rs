@@ -132,7 +132,7 @@ mod tests {
 
     fn named(trigger: &str, files: &[&str]) -> String {
         let at = At { source: Source::new("component.toml", trigger), span: 0..trigger.len() };
-        let text = Text { value: trigger.to_owned(), at };
+        let text = Text { value: trigger.to_owned(), at, literal: false };
         let trigger = Trigger::new(text, &mut Problems::default()).unwrap();
         match trigger.paths(files) {
             Ok(paths) => paths.join(" "),

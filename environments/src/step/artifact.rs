@@ -25,10 +25,10 @@ pub(crate) struct BuiltArtifact<'a> {
 impl InstanceRender<'_> {
     /// The digest of what a step's trigger names.
     pub(crate) fn trigger(&mut self, trigger: &Trigger) -> Option<String> {
-        if let Some(variables) = trigger.variables(&self.component.definition.requires) {
-            let variables = self.reported(variables)?;
-            let value = |name: &&str| self.world.use_resource(self.index, name)?.ok();
-            let values: Option<Vec<Value>> = variables.iter().map(value).collect();
+        if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
+            let requirements = self.reported(requirements)?;
+            let value = |require| self.world.resource(self.index, require);
+            let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
             let texts: Vec<String> = values?.iter().map(Value::to_string).collect();
             return Some(digest(texts.iter().map(String::as_str)));
         }

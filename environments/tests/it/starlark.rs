@@ -104,7 +104,7 @@ def configure(c):
         matches!(&entries["current"], Entry::Symlink { target } if target.ends_with("/current/app/bin/run"))
     );
     assert!(matches!(&entries["empty"], Entry::Directory));
-    let steps = evaluation.steps("web01", "app", "/artifact").unwrap();
+    let steps = evaluation.steps(("web01", "app"), "/artifact", &|_| String::new()).unwrap();
     assert_eq!(steps[0].update.as_deref(), Some("systemctl restart app"));
     assert_eq!(steps[0].timeout, 300);
 }
@@ -240,6 +240,8 @@ def configure(c):
     servers = c.require("server", sort = "weight")
     structs = c.require("struct", host = "web02")
     one = c.require_one("dict", host = c.environment.hosts[1])
+    c.require("struct")
+    c.require("dict")
     none = c.require_one("nobody", strict = False)
     empty = c.require("nobody", strict = False)
     first = structs[0]
@@ -400,7 +402,6 @@ warn("old style")
 def configure(c):
     print("port", 1)
     Venv("forgotten")
-    c.provide("unused", 1)
     c.file("out", content = "")
 "#);
     let evaluation = sandbox.evaluate();

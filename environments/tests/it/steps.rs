@@ -99,7 +99,7 @@ fn mistakes_in_triggers() {
     snapshot(
         "step_triggers",
         "[[require]]\nkey = \"database\"\nstrict = false\n[[step]]\nname = \"a\"\nupdate = \"x\"\n\
-         triggers = [\"etc/app.cnf\", \"etc\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
+         triggers = [\"etc/app.cnf\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
          [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"nothing\"] }\n",
     );
     snapshot(

@@ -188,7 +188,7 @@ fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, prob
         let message = format!("nobody requires `{}`", key.value);
         let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {
             Some(near) => format!("`{near}` is required: is that meant?"),
-            None => "require it in a component of this environment, or remove this [[provide]]".to_owned(),
+            None => "require it in a component of this environment, or do not provide it".to_owned(),
         };
         let subject = model.subject(provider.instance);
         problems.push(Diagnostic::error(message).at(&key.at).about(subject).help(help));

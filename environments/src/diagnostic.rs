@@ -55,7 +55,6 @@ impl Diagnostic {
     }
 
     /// The same as a warning.
-    #[allow(dead_code, reason = "no mistake in component.toml is only a warning")]
     pub(crate) fn warning(mut self) -> Diagnostic {
         self.severity = Severity::Warning;
         self

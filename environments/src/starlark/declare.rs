@@ -42,12 +42,12 @@ impl Call<'_> {
         let key = if kind == Kind::Step { "name" } else { "path" };
         let variables = options.shift_remove("variables");
         let variables = variables.map(|given| self.variables(given, heap)).transpose()?.unwrap_or_default();
-        let triggers = options.shift_remove("triggers").filter(|_| kind == Kind::Step);
+        let relative = if kind == Kind::Step { Self::relative(&mut options) } else { Vec::new() };
         let mut table = node::table(&options, &self.site, heap)?;
-        if let Some(triggers) = triggers.filter(|triggers| !triggers.is_none()) {
-            let at = self.site.value("triggers");
-            let node = Self::triggers(triggers, &at, heap).map_err(|stop| stop.at(&at))?;
-            table.insert("triggers".to_owned(), Member { key: self.site.key("triggers"), node });
+        for (name, value) in relative {
+            let at = self.site.value(name);
+            let node = Self::of_step(name, value, &at, heap).map_err(|stop| stop.at(&at))?;
+            table.insert(name.to_owned(), Member { key: self.site.key(name), node });
         }
         let at = self.site.either(0, key);
         let node = node::node(first, key, &at, heap).map_err(|stop| stop.at(&at))?;
@@ -81,6 +81,34 @@ impl Call<'_> {
             variable(name, value, heap).map_err(|stop| stop.at(&at))
         });
         named.collect()
+    }
+
+    /// The options of a step in which a file stands for itself, not for its path on the host.
+    fn relative<'v>(options: &mut SmallMap<String, Value<'v>>) -> Vec<(&'static str, Value<'v>)> {
+        let names = ["triggers", "script", "verify"].into_iter();
+        let given = names.filter_map(|name| Some((name, options.shift_remove(name)?)));
+        given.filter(|(_, value)| !value.is_none()).collect()
+    }
+
+    fn of_step<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+        match (name, value.downcast_ref::<Handle>(), DictRef::from_value(value)) {
+            ("triggers" | "unchanged", ..) => Self::triggers(value, at, heap),
+            ("script", Some(handle), _) => {
+                Ok(Node { data: file::Data::String(handle.name.clone()), at: at.clone() })
+            }
+            ("verify", None, Some(assertions)) => {
+                let mut table = file::Table::new();
+                for (key, value) in assertions.iter().filter(|(_, value)| !value.is_none()) {
+                    let Some(key) = key.unpack_str() else {
+                        return Err(Stop::mistake("the keys of `verify` must be strings"));
+                    };
+                    let node = Self::of_step(key, value, at, heap)?;
+                    table.insert(key.to_owned(), Member { key: at.clone(), node });
+                }
+                Ok(Node { data: file::Data::Table(table), at: at.clone() })
+            }
+            _ => node::node(value, name, at, heap),
+        }
     }
 
     /// `triggers` as strings: paths relative to the component, and what is a string already.

@@ -87,9 +87,11 @@ fn verify(reader: &mut Reader<'_, '_>) -> Verify {
     match &node.data {
         Data::Table(table) => verify_table(table, &node.at, reader.problems),
         other => {
-            let wanted = "a command, or a table of what must hold";
-            reader.wrong::<()>("verify", wanted, other, &node.at);
-            Verify::default()
+            let command = text(node);
+            if command.is_none() {
+                reader.wrong::<()>("verify", "a command, or a table of what must hold", other, &node.at);
+            }
+            Verify { command, ..Verify::default() }
         }
     }
 }

@@ -78,6 +78,7 @@ impl StepDeclaration {
 /// Renders the parts of a step, and remembers whether one of them failed.
 struct Parts<'i, 'a> {
     instance: &'i mut InstanceRender<'a>,
+    /// Who declared the step: its variables are in scope.
     by: &'i Caller,
     failed: bool,
 }

@@ -21,10 +21,8 @@ pub(crate) struct Trigger {
 /// What a trigger names.
 #[derive(Debug)]
 pub(crate) enum Of {
-    /// `"etc/app.conf"`
-    File(String),
-    /// `"etc/"`, without the slash: everything below it.
-    Folder(String),
+    /// `"etc/app.conf"`, or the folder `"etc/"`: everything below it.
+    Path(String),
     /// `"*.conf"`
     Pattern(GlobMatcher),
     /// `"resource:KEY"`: what is required under this key.
@@ -55,9 +53,8 @@ impl Trigger {
 
     fn names(&self, path: &str) -> bool {
         match &self.of {
-            Of::File(file) => path == file,
-            Of::Folder(folder) => {
-                path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            Of::Path(named) => {
+                path.strip_prefix(named.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             Of::Pattern(glob) => glob.is_match(path),
             Of::Resource(_) => false,
@@ -68,10 +65,6 @@ impl Trigger {
         let text = &self.text.value;
         let diagnostic =
             Diagnostic::error(format!("`{text}` names no file of the component")).at(&self.text.at);
-        let below = format!("{text}/");
-        if files.iter().any(|path| path.starts_with(&below)) {
-            return diagnostic.help(format!("for everything in the folder write \"{below}\""));
-        }
         match nearest(text, files.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic
@@ -100,11 +93,8 @@ impl Trigger {
 
 fn files(text: &str) -> Result<Of, String> {
     let path = path::check(text).map_err(|error| error.to_string())?;
-    if text.ends_with('/') {
-        return Ok(Of::Folder(path));
-    }
     if !text.contains(['*', '?', '[', '{']) {
-        return Ok(Of::File(path));
+        return Ok(Of::Path(path));
     }
     match Glob::new(&path) {
         Ok(glob) => Ok(Of::Pattern(glob.compile_matcher())),
@@ -146,7 +136,7 @@ mod tests {
         assert_eq!(named("etc/", &files), "etc/a.conf etc/b.conf etc/sub/c.ini");
         assert_eq!(named("*.conf", &files), "etc/a.conf etc/b.conf top.conf");
         assert_eq!(named("etc/*.{ini,conf}", &files), "etc/a.conf etc/b.conf etc/sub/c.ini");
-        assert!(named("etc", &files).contains("write \"etc/\""));
+        assert_eq!(named("etc", &files), named("etc/", &files));
         assert!(named("tip.conf", &files).contains("did you mean `top.conf`?"));
         assert!(named("*.toml", &files).contains("names no file"));
     }

@@ -129,6 +129,19 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
 }
 
 #[test]
+fn selected_features_replace_the_default_which_is_all() {
+    let component = "features = [\"web\", \"worker\"]\n[[file]]\npath = \"out\"\ncontent = \"{{ component.features | join('+') }}\"\n";
+    let hosts = "a = [\"app\"]\nb = [\"app:worker\"]\nc = [\"app:worker\", \"app:web\"]";
+    let evaluation = sandbox(hosts, &[("app", component)]).evaluate();
+    let shown = |host| text(&evaluation, host, "app", "out");
+    assert_eq!([shown("a"), shown("b"), shown("c")], ["web+worker", "worker", "web+worker"]);
+    insta::assert_snapshot!(
+        "unknown_feature",
+        sandbox("a = [\"app:wep\"]", &[("app", component)]).mistakes()
+    );
+}
+
+#[test]
 fn seven_mistakes_in_files_are_shown_at_once() {
     let environment = "[environment]\nkeep = \"many\"\nplatfrom = \"x\"\n[hosts]\n\"web{01..02}\" = [\"app\", \"lost\"]\n\
          \"db{01..\" = [\"app\"]\ndb01 = [\"db\"]\n";

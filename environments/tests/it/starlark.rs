@@ -240,6 +240,8 @@ def configure(c):
     servers = c.require("server", sort = "weight")
     structs = c.require("struct", host = "web02")
     one = c.require_one("dict", host = c.environment.hosts[1])
+    c.require("struct")
+    c.require("dict")
     none = c.require_one("nobody", strict = False)
     empty = c.require("nobody", strict = False)
     first = structs[0]

@@ -99,7 +99,7 @@ fn mistakes_in_triggers() {
     snapshot(
         "step_triggers",
         "[[require]]\nkey = \"database\"\nstrict = false\n[[step]]\nname = \"a\"\nupdate = \"x\"\n\
-         triggers = [\"etc/app.cnf\", \"etc\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
+         triggers = [\"etc/app.cnf\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
          [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"nothing\"] }\n",
     );
     snapshot(
@@ -150,4 +150,24 @@ fn mistakes_in_assertions() {
          [[step]]\nname = \"b\"\nverify = { newer = \"{{ component.artifact }}/x\", than = [\"venv\"] }\n\
          [[step]]\nname = \"c\"\ndirectory = \"{{ component.artifact }}\"\nverify = { newer = \"venv\", than = [\"x\"] }\n",
     );
+}
+
+#[test]
+fn code_names_files_by_what_declared_them() {
+    let code = "def configure(c):\n    conf = c.file(\"etc/app.conf\", content = \"\")\n    c.file(\"etc/b\", content = \"\")\n    \
+        etc = c.directory(\"share\", source = \"share\")\n    run = c.file(\"bin/run\", content = \"\", mode = \"0755\")\n    \
+        c.step(\"s\", script = run, arguments = [c.host.name], triggers = [conf, etc, \"etc/\"], creates = c.state + \"/made\",\n           \
+        verify = {\"path\": \"x\", \"unchanged\": [conf], \"script\": run})\n";
+    let sandbox = Sandbox::app("");
+    std::fs::remove_file(sandbox.root().join("components/app/component.toml")).unwrap();
+    sandbox.write("components/app/component.star", code);
+    sandbox.write("components/app/share/a", "");
+    let evaluation = sandbox.evaluate();
+    let step = evaluation.steps(("web01", "app"), "/a", &str::to_owned).unwrap().remove(0);
+    assert_eq!(step.triggers.keys().collect::<Vec<_>>(), ["etc/", "etc/app.conf", "share"]);
+    let script = step.script.unwrap();
+    assert_eq!((script.path.as_str(), &script.arguments[..]), ("bin/run", &["web01".to_owned()][..]));
+    assert_eq!(step.creates, Some(HostPath::new("/srv/shop/state/app/made").unwrap()));
+    assert_eq!(step.assertions.unchanged["etc/app.conf"], step.triggers["etc/app.conf"]);
+    assert_eq!(step.assertions.script.unwrap().path.as_str(), "bin/run");
 }

@@ -4,11 +4,12 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 # program:package, for those that the tests run
 PROGRAMS = cc:build-essential git:git sshd:openssh-server ssh:openssh-client strace:strace rsync:rsync haproxy:haproxy \
-	ip:iproute2 systemd-nspawn:systemd-container debootstrap:debootstrap
+	ip:iproute2 systemd-nspawn:systemd-container debootstrap:debootstrap \
+	python3:python3-venv
 LEFT_OUT = $(CURDIR)/target/left-out
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
-.PHONY: build release test tools fmt clippy doc book deny bench hosts-down
+.PHONY: build release test tools jinja2 fmt clippy doc book deny bench hosts-down
 
 build:
 	cargo build --workspace
@@ -19,6 +20,7 @@ release:
 
 # All tests. What cannot run here, such as booted hosts without root, is named at the end.
 test: tools
+	-@$(MAKE) --no-print-directory jinja2
 	@mkdir -p $(dir $(LEFT_OUT)) && rm -f $(LEFT_OUT)
 	@export BATOU_TEST_LEFT_OUT=$(LEFT_OUT) status=0; \
 	if cargo nextest --version >/dev/null 2>&1; then \
@@ -41,6 +43,15 @@ tools:
 	else \
 		echo "not installed, and tests may need them:$$missing"; \
 	fi
+
+# What the templates are compared with
+jinja2: target/jinja2/bin/python
+
+target/jinja2/bin/python:
+	rm -rf target/jinja2.tmp target/jinja2
+	python3 -m venv target/jinja2.tmp
+	target/jinja2.tmp/bin/python -m pip install --quiet --disable-pip-version-check Jinja2==3.1.6
+	mv target/jinja2.tmp target/jinja2
 
 fmt:
 	cargo fmt --all

@@ -24,6 +24,7 @@ mod evaluate;
 mod file;
 mod host;
 mod inventory;
+mod jinja;
 mod layers;
 mod name;
 mod overrides;

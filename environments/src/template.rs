@@ -27,8 +27,8 @@ pub(crate) fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    engine.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     minijinja_contrib::add_to_environment(&mut engine);
+    crate::jinja::add_to(&mut engine);
     engine.set_fuel(Some(FUEL));
     engine.set_debug(true);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -183,7 +183,12 @@ pub(crate) fn explain(
             Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
                 .help("templates are found in the folder of their component")
         }
-        _ => Diagnostic::error(described(last)),
+        _ => {
+            let message = described(last);
+            let by_percent = message.starts_with("tried to use % operator on unsupported types string");
+            let diagnostic = Diagnostic::error(message);
+            if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
+        }
     };
     Some(Box::new(diagnostic.at(&at)))
 }

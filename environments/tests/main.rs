@@ -7,6 +7,7 @@ mod it {
     pub(crate) mod common;
     mod dns;
     mod files;
+    mod jinja;
     mod merging;
     mod random;
     mod resources;

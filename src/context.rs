@@ -77,7 +77,7 @@ impl Context {
     /// Evaluates an environment; its warnings are the caller's.
     pub fn evaluate_silently(&self, environment: &str, dns: &dyn Dns) -> Result<Evaluation, CommandError> {
         let login = login::current();
-        let options = Options { dns, user: login.user, user_home: login.home };
+        let options = Options { dns, user: login.user, user_home: login.home, notes: None };
         Ok(batou_environments::evaluate(self.project()?, environment, &options)?)
     }
 

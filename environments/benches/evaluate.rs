@@ -64,7 +64,8 @@ fn template(file: usize) -> String {
 
 fn run(root: &Path) {
     let project = project(root).unwrap();
-    let options = Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned() };
+    let options =
+        Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
     let evaluation = evaluate(&project, "prod", &options).unwrap();
     assert!(!evaluation.components.is_empty());
 }

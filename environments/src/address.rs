@@ -125,7 +125,7 @@ impl Address {
         Address { connect, shown, require_v4, require_v6, answers: Arc::clone(answers) }
     }
 
-    fn listen(&self, family: Family) -> Result<Value, Error> {
+    pub(crate) fn listen(&self, family: Family) -> Result<Value, Error> {
         let (need, key) = match family {
             Family::V4 => (self.require_v4, "require_v4"),
             Family::V6 => (self.require_v6, "require_v6"),

@@ -36,6 +36,9 @@ const TYPES: [&str; 10] =
 pub(crate) struct Declaration {
     pub(crate) kind: Type,
     pub(crate) default: Option<Node>,
+    /// What it is for.
+    #[allow(dead_code, reason = "for what explains attributes")]
+    pub(crate) doc: Option<String>,
     pub(crate) at: At,
 }
 
@@ -53,13 +56,14 @@ pub(crate) fn check(name: &str, key: &At, node: &Node, problems: &mut Problems) 
     }
     let Data::Table(table) = &node.data else {
         let kind = plain_type(node, problems)?;
-        return Some(Declaration { kind, default: Some(node.clone()), at: key.clone() });
+        return Some(Declaration { kind, default: Some(node.clone()), doc: None, at: key.clone() });
     };
     let mut reader = Reader::new(table, &node.at, format!("the attribute `{name}`"), problems);
     let default = reader.node("default").cloned();
     let kind = declared_type(&mut reader, default.as_ref());
+    let doc = reader.text("doc").map(|text| text.value);
     reader.finish();
-    Some(Declaration { kind: kind?, default, at: key.clone() })
+    Some(Declaration { kind: kind?, default, doc, at: key.clone() })
 }
 
 /// The type of a default without a declaration.
@@ -77,7 +81,26 @@ fn plain_type(node: &Node, problems: &mut Problems) -> Option<Type> {
             );
             None
         }
+        Data::Value(value) => made_type(value, &node.at, problems),
     }
+}
+
+/// The type of a default that code made.
+fn made_type(value: &Value, at: &At, problems: &mut Problems) -> Option<Type> {
+    Some(match value.kind() {
+        ValueKind::String => Type::Str,
+        ValueKind::Bool => Type::Bool,
+        ValueKind::Number if value.is_integer() => Type::Int,
+        ValueKind::Number => Type::Float,
+        ValueKind::Seq | ValueKind::Iterable => Type::List,
+        ValueKind::Map => Type::Dict,
+        _ if value.downcast_object_ref::<Address>().is_some() => Type::Address,
+        _ => {
+            let message = format!("{} cannot be the default of an attribute", shown(value));
+            problems.push(Diagnostic::error(message).at(at).help("name the attribute's type"));
+            return None;
+        }
+    })
 }
 
 fn declared_type(reader: &mut Reader<'_, '_>, default: Option<&Node>) -> Option<Type> {
@@ -277,6 +300,7 @@ pub(crate) fn plain(node: &Node) -> Value {
                 table.iter().map(|(key, member)| (key.clone(), plain(&member.node))).collect();
             Value::from_pairs(pairs)
         }
+        Data::Value(value) => value.clone(),
     }
 }
 

@@ -1,35 +1,37 @@
-//! A component of the project, loaded once however many hosts have it: its declaration, the files beside it, and its
-//! templates.
+//! A component of the project: its declaration, the files beside it, and its templates. One of component.toml is loaded
+//! once however many hosts have it.
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::Environment;
 
-use crate::cause;
+use crate::cause::Causes;
 use crate::definition::{self, Definition};
-use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::file;
+use crate::diagnostic::Problems;
+use crate::file::{self, Reader};
+use crate::interface::{self, Interface};
 use crate::project::Project;
-use crate::source::{At, Source};
+use crate::raw::{self, Item};
+use crate::source::Source;
+use crate::starlark::Declared;
+use crate::templates::Templates;
 
-/// Templates larger than this are refused: what is this large is no configuration.
-const LARGEST_TEMPLATE: u64 = 16 * 1024 * 1024;
-
-/// A loaded component.
+/// A loaded component. One of code has a definition for each host, which its code makes.
 pub(crate) struct Component {
     pub(crate) name: String,
-    /// `components/NAME`, relative to the project.
+    /// The folder of its declaration, relative to the project.
     pub(crate) folder: PathBuf,
+    pub(crate) interface: Arc<Interface>,
     pub(crate) definition: Definition,
     /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
-    pub(crate) engine: Environment<'static>,
+    pub(crate) engine: Arc<Environment<'static>>,
     pub(crate) files: Vec<crate::sources::Loaded>,
-    templates: Arc<Templates>,
+    pub(crate) templates: Arc<Templates>,
+    /// What makes its definition, where that is code.
+    pub(crate) code: Option<Arc<Declared>>,
+    /// What its code used to decide what it declares: the causes of every file that is made by it.
+    pub(crate) causes: Causes,
 }
 
 impl Component {
@@ -44,7 +46,7 @@ impl Component {
     }
 }
 
-/// Loads a component; `None` if it cannot be used.
+/// Loads a component.toml; `None` if it cannot be used.
 pub(crate) fn load(
     project: &Project,
     name: &str,
@@ -54,198 +56,75 @@ pub(crate) fn load(
     let folder = Path::new("components").join(name);
     let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
     let mut own = Problems::default();
-    let definition = definition::check(&table, &at, &mut own);
-    let templates = Arc::new(Templates {
-        root: project.root.clone(),
-        folder: folder.clone(),
-        read: Mutex::default(),
-        folders: Mutex::default(),
-    });
-    let files = crate::sources::load(&folder, &definition, &templates, &mut own);
+    let mut reader = Reader::new(&table, &at, "component.toml", &mut own);
+    let interface = Arc::new(interface::read(&mut reader));
+    let items = raw::items(&mut reader, &folder);
+    definition::later(&mut reader);
+    reader.finish();
+    let definition = definition::check(&items, &mut own);
+    let templates = Templates::new(project, folder.clone());
+    let files = crate::sources::load(&definition, &templates, &mut own);
     let failed = own.has_errors();
     problems.extend(own);
     if failed {
         return None;
     }
-    let engine = templates.attach(engine.clone());
-    Some(Component { name: name.to_owned(), folder, definition, engine, files, templates })
+    let engine = Arc::new(templates.attach(engine.clone()));
+    let causes = Causes::new();
+    let name = name.to_owned();
+    Some(Component { name, folder, interface, definition, engine, files, templates, code: None, causes })
 }
 
-/// Says that a component does not exist.
-pub(crate) fn missing(project: &Project, name: &str, at: &At) -> Diagnostic {
-    let folder = project.root.join("components");
-    if folder.join(name).join("component.star").exists() {
-        return Diagnostic::error(format!("component.star of `{name}` is not supported yet"))
-            .at(at)
-            .help("write it as component.toml");
-    }
-    let known = names(&folder);
-    let diagnostic = Diagnostic::error(format!("there is no component `{name}`")).at(at);
-    match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-        None => diagnostic.help(format!("create components/{name}/component.toml")),
-    }
-}
-
-/// Whether the component can be loaded.
-pub(crate) fn exists(project: &Project, name: &str) -> bool {
-    project.root.join("components").join(name).join("component.toml").exists()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-/// The templates of a component's folder, read when they are first named.
-pub(crate) struct Templates {
-    root: PathBuf,
-    folder: PathBuf,
-    read: Mutex<BTreeMap<String, Known>>,
-    folders: Mutex<BTreeMap<PathBuf, PathBuf>>,
-}
-
-/// A template that was read.
-#[derive(Clone)]
-pub(crate) struct Known {
-    pub(crate) source: Arc<Source>,
-    pub(crate) digest: String,
-    pub(crate) executable: bool,
-}
-
-/// Why a template cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("there is no file {}", .0.display())]
-    Missing(PathBuf),
-    #[error("{} lies outside the project", .0.display())]
-    Outside(PathBuf),
-    #[error("`{0}` is not a path below the component's folder")]
-    Elsewhere(String),
-    #[error("{} is not a file", .0.display())]
-    NotAFile(PathBuf),
-    #[error("{} is not UTF-8 text (line {line})", .path.display())]
-    NotUtf8 { path: PathBuf, line: usize },
-    #[error("{} is larger than 16 MiB", .0.display())]
-    TooLarge(PathBuf),
-    #[error("cannot read {}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
-}
-
-impl Templates {
-    /// A template by its path below the component's folder.
-    pub(crate) fn get(&self, name: &str) -> Result<Known, ReadError> {
-        if let Some(known) = self.known(name) {
-            return Ok(known);
+impl Component {
+    /// A component of code, of which no definition is known yet.
+    pub(crate) fn of_code(
+        project: &Project,
+        declared: &Arc<Declared>,
+        engine: &Environment<'static>,
+        problems: &mut Problems,
+    ) -> Component {
+        let features = Some(declared.features.clone());
+        let interface = Interface { attributes: declared.attributes.clone(), features };
+        interface.check_features(problems);
+        let templates = Templates::new(project, declared.folder.clone());
+        Component {
+            name: declared.name.clone(),
+            folder: declared.folder.clone(),
+            interface: Arc::new(interface),
+            definition: Definition::default(),
+            engine: Arc::new(templates.attach(engine.clone())),
+            files: Vec::new(),
+            templates,
+            code: Some(Arc::clone(declared)),
+            causes: Causes::new(),
         }
-        let known = self.read(name)?;
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(read.entry(name.to_owned()).or_insert(known).clone())
     }
 
-    /// A template written in component.toml, under a name that no file has.
-    pub(crate) fn add_inline(&self, name: &str, text: &str) {
-        let source = Source::new(self.folder.join("component.toml"), text);
-        let known = Known { digest: cause::digest(text.as_bytes()), source, executable: false };
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
-    }
-
-    fn known(&self, name: &str) -> Option<Known> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// Where a file below the component's folder really is. A folder is resolved once for all files in it.
-    pub(crate) fn locate(&self, name: &str) -> Result<(PathBuf, Metadata), ReadError> {
-        if !Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_))) {
-            return Err(ReadError::Elsewhere(name.to_owned()));
+    /// The same with another definition.
+    fn with(&self, definition: Definition) -> Component {
+        Component {
+            name: self.name.clone(),
+            folder: self.folder.clone(),
+            interface: Arc::clone(&self.interface),
+            definition,
+            engine: Arc::clone(&self.engine),
+            files: Vec::new(),
+            templates: Arc::clone(&self.templates),
+            code: self.code.clone(),
+            causes: Causes::new(),
         }
-        let relative = self.folder.join(name);
-        let folder = self.real_folder(relative.parent().unwrap_or(&self.folder))?;
-        let Some(std::path::Component::Normal(last)) = relative.components().next_back() else {
-            return Err(ReadError::Outside(relative));
-        };
-        let path = folder.join(last);
-        let meta = std::fs::symlink_metadata(&path).map_err(|error| io_error(&relative, error))?;
-        if !meta.is_symlink() {
-            return Ok((path, meta));
-        }
-        let path = inside(&self.root, &relative)?;
-        let meta = std::fs::metadata(&path).map_err(|error| io_error(&relative, error))?;
-        Ok((path, meta))
     }
 
-    fn real_folder(&self, folder: &Path) -> Result<PathBuf, ReadError> {
-        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(real) = folders.get(folder) {
-            return Ok(real.clone());
-        }
-        let real = inside(&self.root, folder)?;
-        folders.insert(folder.to_owned(), real.clone());
-        Ok(real)
+    /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`Component::whole`].
+    pub(crate) fn connected(&self, items: &[Item]) -> Component {
+        self.with(definition::connected(items, &mut Problems::default()))
     }
 
-    fn read(&self, name: &str) -> Result<Known, ReadError> {
-        let relative = self.folder.join(name);
-        let (path, meta) = self.locate(name)?;
-        if !meta.is_file() {
-            return Err(ReadError::NotAFile(relative));
-        }
-        if meta.len() > LARGEST_TEMPLATE {
-            return Err(ReadError::TooLarge(relative));
-        }
-        let bytes = std::fs::read(&path).map_err(|error| io_error(&relative, error))?;
-        let digest = cause::digest(&bytes);
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.split(|byte| *byte == b'\n').skip(1).count();
-            ReadError::NotUtf8 { path: relative.clone(), line }
-        })?;
-        let executable = meta.permissions().mode() & 0o100 != 0;
-        Ok(Known { source: Source::new(relative, text), digest, executable })
-    }
-
-    fn cause(&self, name: &str, known: &Known) -> (String, String) {
-        let path = if name.starts_with("component.toml#") {
-            known.source.path().to_owned()
-        } else {
-            self.folder.join(name)
-        };
-        (format!("file {}", path.display()), known.digest.clone())
-    }
-
-    /// Lets an engine find these templates, and note which ones a template includes.
-    fn attach(self: &Arc<Self>, mut engine: Environment<'static>) -> Environment<'static> {
-        let including = Arc::clone(self);
-        engine.set_path_join_callback(move |name, _| {
-            if let Ok(known) = including.get(name) {
-                let (name, digest) = including.cause(name, &known);
-                cause::record(name, digest);
-            }
-            name.into()
-        });
-        let loading = Arc::clone(self);
-        engine.set_loader(move |name| match loading.get(name) {
-            Ok(known) => Ok(Some(known.source.text().to_owned())),
-            Err(ReadError::Missing(_)) => Ok(None),
-            Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
-        });
-        engine.set_auto_reload(false);
-        engine
-    }
-}
-
-/// The real path of a file of the project; one that a symlink takes outside is refused.
-fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
-    match root.join(relative).canonicalize() {
-        Ok(path) if path.starts_with(root) => Ok(path),
-        Ok(_) => Err(ReadError::Outside(relative.to_owned())),
-        Err(error) => Err(io_error(relative, error)),
-    }
-}
-
-fn io_error(relative: &Path, source: io::Error) -> ReadError {
-    match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing(relative.to_owned()),
-        _ => ReadError::Io { path: relative.to_owned(), source },
+    /// All that its code has declared, and what it used to decide that.
+    pub(crate) fn whole(&self, items: &[Item], causes: Causes, problems: &mut Problems) -> Component {
+        let mut component = self.with(definition::check(items, problems));
+        component.files = crate::sources::load(&component.definition, &component.templates, problems);
+        component.causes = causes;
+        component
     }
 }

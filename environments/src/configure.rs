@@ -3,14 +3,13 @@
 //! Keys do not depend on values, so requirements are matched before anything is evaluated, and the result does not
 //! depend on the order of declaration.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::definition::{Order, Require};
+use crate::definition::Require;
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
+use crate::graph::Graph;
 use crate::host::normalise;
 use crate::resolve::Model;
-use crate::source::At;
 
 /// A `[[provide]]` of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,9 +18,45 @@ pub(crate) struct Provider {
     pub(crate) provide: usize,
 }
 
+/// Who provides which key.
+#[derive(Debug, Default)]
+pub(crate) struct Offers(BTreeMap<String, Vec<Provider>>);
+
+impl Offers {
+    fn new(model: &Model) -> Offers {
+        let mut offers: BTreeMap<String, Vec<Provider>> = BTreeMap::new();
+        for (instance, placed) in model.instances.iter().enumerate() {
+            for (provide, declared) in placed.component.definition.provides.iter().enumerate() {
+                let provider = Provider { instance, provide };
+                match offers.get_mut(&declared.key.value) {
+                    Some(providers) => providers.push(provider),
+                    None => drop(offers.insert(declared.key.value.clone(), vec![provider])),
+                }
+            }
+        }
+        Offers(offers)
+    }
+
+    /// Who provides a key, on one host or on all, by host, component and declaration.
+    pub(crate) fn of(&self, model: &Model, key: &str, host: Option<&str>) -> &[Provider] {
+        let all = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        let Some(host) = host else { return all };
+        // Instances are in the order of hosts.
+        let name = |provider: &Provider| model.host(provider.instance).name.as_str();
+        let start = all.partition_point(|provider| name(provider) < host);
+        let end = start + all[start..].partition_point(|provider| name(provider) == host);
+        &all[start..end]
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
 /// The matched requirements of a model.
 #[derive(Debug)]
 pub(crate) struct Connections {
+    pub(crate) offers: Offers,
     /// By instance and requirement: the providers, by host, component and declaration.
     pub(crate) providers: Vec<Vec<Vec<Provider>>>,
     /// All instances, what is needed first; ties by host and component.
@@ -30,14 +65,27 @@ pub(crate) struct Connections {
     pub(crate) before: Vec<BTreeSet<usize>>,
 }
 
+impl Connections {
+    /// Matches every requirement, and leaves mistakes and the order for [`connect`].
+    pub(crate) fn matched(model: &Model) -> Connections {
+        let offers = Offers::new(model);
+        let of = |(instance, require)| {
+            let host = wanted_host(model, instance, require);
+            offers.of(model, &require.key.value, host.as_deref()).to_vec()
+        };
+        let instances = model.instances.iter().enumerate();
+        let providers = instances.map(|(instance, placed)| {
+            let requires = &placed.component.definition.requires;
+            requires.iter().map(|require| of((instance, require))).collect()
+        });
+        let providers = providers.collect();
+        Connections { offers, providers, order: Vec::new(), before: Vec::new() }
+    }
+}
+
 /// Matches every requirement, and reports those without a provider, with too many, and circles.
 pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
-    let mut offered: BTreeMap<&str, Vec<Provider>> = BTreeMap::new();
-    for (instance, placed) in model.instances.iter().enumerate() {
-        for (provide, declared) in placed.component.definition.provides.iter().enumerate() {
-            offered.entry(&declared.key.value).or_default().push(Provider { instance, provide });
-        }
-    }
+    let offers = Offers::new(model);
     let mut used = BTreeSet::new();
     let mut graph = Graph::new(model.instances.len());
     let mut providers = Vec::with_capacity(model.instances.len());
@@ -46,7 +94,7 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
         let matched: Vec<Vec<Provider>> = requires
             .iter()
             .map(|require| {
-                let found = matching(model, instance, require, &offered, problems);
+                let found = matching(model, instance, require, &offers, problems);
                 used.extend(found.iter().copied());
                 graph.add(instance, require, &found);
                 found
@@ -54,44 +102,34 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
             .collect();
         providers.push(matched);
     }
-    if model.complete {
-        report_unused(model, &offered, &used, problems);
+    if model.complete && model.finished {
+        report_unused(model, &offers, &used, problems);
     }
     let order = graph.order(model, problems);
-    Connections { providers, order, before: graph.before }
+    Connections { offers, providers, order, before: graph.before }
 }
 
 fn matching(
     model: &Model,
     instance: usize,
     require: &Require,
-    offered: &BTreeMap<&str, Vec<Provider>>,
+    offers: &Offers,
     problems: &mut Problems,
 ) -> Vec<Provider> {
-    let all = offered.get(require.key.value.as_str()).map(Vec::as_slice).unwrap_or_default();
-    let wanted_host = match &require.host {
-        None => None,
-        Some(text) if text.value == "same" => Some(model.host(instance).name.clone()),
-        Some(text) => {
-            let domain = model.environment.checked.settings.host_domain.as_deref();
-            let name = normalise(&text.value, domain);
-            let inventory = &model.environment.inventory;
-            let known = inventory.known(&name, &text.at, std::slice::from_ref(&name), problems);
-            if known.is_empty() && !inventory.dropped.contains(&name) {
-                return Vec::new();
-            }
-            Some(name)
+    let wanted_host = wanted_host(model, instance, require);
+    if let (Some(text), Some(name)) = (&require.host, &wanted_host)
+        && text.value != "same"
+    {
+        let inventory = &model.environment.inventory;
+        let known = inventory.known(name, &text.at, std::slice::from_ref(name), problems);
+        if known.is_empty() && !inventory.dropped.contains(name) {
+            return Vec::new();
         }
-    };
-    let found: Vec<Provider> = all
-        .iter()
-        .filter(|provider| {
-            wanted_host.as_ref().is_none_or(|host| model.host(provider.instance).name == *host)
-        })
-        .copied()
-        .collect();
-    if found.is_empty() && require.strict && model.complete {
-        let own = unsatisfied(require, wanted_host.as_deref(), offered).about(model.subject(instance));
+    }
+    let found = offers.of(model, &require.key.value, wanted_host.as_deref()).to_vec();
+    let promised = || is_promised(model, &require.key.value, wanted_host.as_deref());
+    if found.is_empty() && require.strict && model.complete && !promised() {
+        let own = unsatisfied(require, wanted_host.as_deref(), offers).about(model.subject(instance));
         problems.push(own);
     }
     if require.one && found.len() > 1 {
@@ -107,7 +145,22 @@ fn matching(
     found
 }
 
-fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, Vec<Provider>>) -> Diagnostic {
+/// The host that a requirement is limited to.
+pub(crate) fn wanted_host(model: &Model, instance: usize, require: &Require) -> Option<String> {
+    match require.host.as_ref()?.value.as_str() {
+        "same" => Some(model.host(instance).name.clone()),
+        name => Some(normalise(name, model.environment.checked.settings.host_domain.as_deref())),
+    }
+}
+
+/// Whether somebody who waits would provide a key.
+fn is_promised(model: &Model, key: &str, host: Option<&str>) -> bool {
+    let from = (key.to_owned(), host.unwrap_or_default().to_owned());
+    let found = model.promised.range(from..).next();
+    found.is_some_and(|(known, by)| known == key && host.is_none_or(|host| host == by))
+}
+
+fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagnostic {
     let key = &require.key.value;
     let same = require.host.as_ref().is_some_and(|text| text.value == "same");
     let message = match host {
@@ -115,7 +168,7 @@ fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, V
         Some(host) => format!("nobody on the host `{host}` provides `{key}`"),
         None => format!("nobody provides `{key}`"),
     };
-    let others = offered.keys().copied().filter(|known| known != key);
+    let others = offers.keys().filter(|known| known != key);
     let help = match nearest(key, others) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "place a component that provides it on a host; `strict = false` allows none".to_owned(),
@@ -123,116 +176,12 @@ fn unsatisfied(require: &Require, host: Option<&str>, offered: &BTreeMap<&str, V
     Diagnostic::error(message).at(&require.key.at).help(help)
 }
 
-fn report_unused(
-    model: &Model,
-    offered: &BTreeMap<&str, Vec<Provider>>,
-    used: &BTreeSet<Provider>,
-    problems: &mut Problems,
-) {
-    for provider in offered.values().flatten().filter(|provider| !used.contains(provider)) {
+fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, problems: &mut Problems) {
+    for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
         let key = &model.instances[provider.instance].component.definition.provides[provider.provide].key;
         let message = format!("nobody requires `{}`", key.value);
         let subject = model.subject(provider.instance);
         problems.push(Diagnostic::error(message).at(&key.at).about(subject).warning());
-    }
-}
-
-/// What must come before what.
-struct Graph {
-    before: Vec<BTreeSet<usize>>,
-    /// One place for each edge, to show a circle.
-    places: BTreeMap<(usize, usize), At>,
-}
-
-impl Graph {
-    fn new(count: usize) -> Graph {
-        Graph { before: vec![BTreeSet::new(); count], places: BTreeMap::new() }
-    }
-
-    fn add(&mut self, requirer: usize, require: &Require, providers: &[Provider]) {
-        if require.order == Order::Open {
-            return;
-        }
-        for provider in
-            providers.iter().map(|provider| provider.instance).filter(|provider| *provider != requirer)
-        {
-            let (first, then) = if require.order == Order::RequirerFirst {
-                (requirer, provider)
-            } else {
-                (provider, requirer)
-            };
-            if self.before[then].insert(first) {
-                self.places.insert((first, then), require.key.at.clone());
-            }
-        }
-    }
-
-    /// Kahn's algorithm; circles are reported and their members appended, so that evaluation can go on.
-    fn order(&self, model: &Model, problems: &mut Problems) -> Vec<usize> {
-        let count = self.before.len();
-        let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
-        let mut after: Vec<Vec<usize>> = vec![Vec::new(); count];
-        for (then, firsts) in self.before.iter().enumerate() {
-            for first in firsts {
-                after[*first].push(then);
-            }
-        }
-        let mut done = vec![false; count];
-        let mut order = Vec::with_capacity(count);
-        let mut ready: BinaryHeap<Reverse<usize>> =
-            (0..count).filter(|index| missing[*index] == 0).map(Reverse).collect();
-        loop {
-            while let Some(Reverse(next)) = ready.pop() {
-                if std::mem::replace(&mut done[next], true) {
-                    continue;
-                }
-                order.push(next);
-                for then in &after[next] {
-                    missing[*then] = missing[*then].saturating_sub(1);
-                    if missing[*then] == 0 {
-                        ready.push(Reverse(*then));
-                    }
-                }
-            }
-            let Some(left) = done.iter().position(|done| !done) else { return order };
-            let circle = self.circle(left, &done);
-            self.report(model, &circle, problems);
-            ready.extend(circle.into_iter().map(Reverse));
-        }
-    }
-
-    /// A circle among those that are not done, found by going backwards: each of them has such a predecessor.
-    fn circle(&self, start: usize, done: &[bool]) -> Vec<usize> {
-        let mut path: Vec<usize> = Vec::new();
-        let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut current = start;
-        loop {
-            if let Some(first) = seen.get(&current) {
-                let mut circle = path.split_off(*first);
-                circle.reverse();
-                let least =
-                    circle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
-                circle.rotate_left(least);
-                return circle;
-            }
-            seen.insert(current, path.len());
-            path.push(current);
-            match self.before[current].iter().find(|index| !done[**index]) {
-                Some(previous) => current = *previous,
-                None => return path,
-            }
-        }
-    }
-
-    fn report(&self, model: &Model, circle: &[usize], problems: &mut Problems) {
-        let mut names: Vec<String> = circle.iter().map(|index| model.subject(*index)).collect();
-        names.extend(names.first().cloned());
-        let message = format!("components need each other in a circle: {}", names.join(" -> "));
-        let help = "`dirty = true` on one of the requirements leaves their order open";
-        let diagnostic = Diagnostic::error(message).help(help);
-        let last = circle.len().saturating_sub(1);
-        let place = circle.first().and_then(|first| self.places.get(&(circle[last], *first)));
-        problems.push(place.into_iter().fold(diagnostic, Diagnostic::at));
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Where it stands.
     pub location: Option<Location>,
+    /// Where the code that stands there was called from, the nearest call first.
+    pub calls: Vec<Location>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
 }
@@ -96,6 +98,7 @@ impl Diagnostic {
             message: message.into(),
             help: None,
             location: None,
+            calls: Vec::new(),
             subject: Vec::new(),
         }
     }
@@ -109,6 +112,12 @@ impl Diagnostic {
     /// With its place.
     pub(crate) fn at(mut self, at: &At) -> Diagnostic {
         self.location = Some(Location::of(at));
+        self
+    }
+
+    /// With a call that led there.
+    pub(crate) fn called_from(mut self, at: &At) -> Diagnostic {
+        self.calls.push(Location::of(at));
         self
     }
 
@@ -128,6 +137,11 @@ impl Diagnostic {
     pub(crate) fn about(mut self, subject: impl Into<String>) -> Diagnostic {
         self.subject.push(subject.into());
         self
+    }
+
+    /// Whether a place is in the file that is shown.
+    fn shows(&self, place: &Location) -> bool {
+        self.location.as_ref().is_some_and(|own| own.line > 0 && own.file == place.file)
     }
 
     fn key(&self) -> (PathBuf, usize, usize, String, Severity) {
@@ -169,6 +183,10 @@ impl fmt::Display for Diagnostic {
         if let Some(location) = &self.location {
             Self::write_location(f, location)?;
         }
+        for call in &self.calls {
+            write!(f, "\n  called from")?;
+            Self::write_location(f, call)?;
+        }
         if !self.subject.is_empty() {
             write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
         }
@@ -191,8 +209,17 @@ impl miette::Diagnostic for Diagnostic {
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         let affects = (!self.subject.is_empty()).then(|| format!("affects: {}", self.subject.join(", ")));
-        let lines: Vec<String> =
-            self.help.iter().cloned().chain(affects).map(|line| visible(&line).into_owned()).collect();
+        let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
+        let calls = elsewhere
+            .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
+        let lines: Vec<String> = self
+            .help
+            .iter()
+            .cloned()
+            .chain(calls)
+            .chain(affects)
+            .map(|line| visible(&line).into_owned())
+            .collect();
         (!lines.is_empty()).then(|| Box::new(lines.join("\n")) as Box<dyn fmt::Display>)
     }
 
@@ -203,7 +230,11 @@ impl miette::Diagnostic for Diagnostic {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         let shown = self.location.as_ref()?.miette.as_ref()?;
-        Some(Box::new(std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span))))
+        let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span));
+        let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.miette.as_ref());
+        let called = calls
+            .map(|call| miette::LabeledSpan::new_with_span(Some("called from here".to_owned()), call.span));
+        Some(Box::new(here.chain(called)))
     }
 }
 
@@ -275,6 +306,11 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// Says of all of them what they affect.
+    pub(crate) fn about(&mut self, subject: &str) {
+        self.0.iter_mut().for_each(|diagnostic| diagnostic.subject.push(subject.to_owned()));
+    }
+
     /// Whether anything but warnings was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
@@ -285,6 +321,12 @@ impl Problems {
         let failed = self.has_errors();
         let sorted = unique(self.0);
         if failed { Err(Diagnostics(sorted)) } else { Ok(sorted) }
+    }
+}
+
+impl FromIterator<Diagnostic> for Problems {
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Problems {
+        Problems(diagnostics.into_iter().collect())
     }
 }
 

@@ -151,7 +151,7 @@ impl Answers {
 }
 
 /// RFC 5737 and RFC 3849.
-fn documentation(family: Family) -> IpAddr {
+pub(crate) fn documentation(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
         Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),

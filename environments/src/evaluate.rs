@@ -9,14 +9,19 @@ use crate::dns::{Answers, Dns};
 use crate::environment;
 use crate::host::Host;
 use crate::project::Project;
-use crate::render::{InstanceRender, Rendered, render};
+use crate::render::{InstanceRender, Rendered, Rendering, render};
 use crate::resolve::{Model, resolve};
 use crate::settings::{ConnectMethod, Settings};
+use crate::settle::settle;
 use crate::step::Step;
 use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.
 const ROUNDS: usize = 16;
+
+/// Hears what the calling thread begins to evaluate (`web01/app (components/app/component.star)`), and `None` when
+/// that is done.
+pub type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);
 
 /// What an evaluation needs from outside.
 pub struct Options<'a> {
@@ -26,6 +31,8 @@ pub struct Options<'a> {
     pub user: String,
     /// The home of that user.
     pub user_home: String,
+    /// Hears what is being evaluated, where that may take without bound.
+    pub notes: Option<Notes<'a>>,
 }
 
 /// An environment, rendered.
@@ -85,21 +92,16 @@ pub fn evaluate(
     if loaded.checked.settings.connect_method == ConnectMethod::Local {
         at_home(&mut loaded, options);
     }
-    let model = Arc::new(resolve(project, loaded, &mut problems));
-    let connections = Arc::new(connect(&model, &mut problems));
-    let before = deployed_before(&model, &connections);
-    let deployed: Vec<usize> =
-        connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
-    let answers = Arc::new(Answers::new(model.environment.resolver.clone()));
+    let declared = Arc::new(resolve(project, loaded, options.notes, &mut problems));
+    let answers = Arc::new(Answers::new(declared.environment.resolver.clone()));
     let mut rounds = 0..ROUNDS;
     let (world, rendering) = loop {
-        let world = World::new(&model, &connections, &answers);
-        if let Err(error) = world.configure() {
-            return Err(Diagnostic::error(format!("cannot start a thread: {error}")).into());
-        }
-        let rendering = render(&world, &deployed, &before);
+        let mut own = Problems::default();
+        let attempt = attempt(&declared, &answers, options.notes, &mut own)
+            .map_err(|error| Diagnostic::error(format!("cannot start a thread: {error}")))?;
         if !answers.ask(options.dns) {
-            break (world, rendering);
+            problems.extend(own);
+            break attempt;
         }
         if rounds.next().is_none() {
             return Err(Diagnostic::error("the answers of DNS lead to further names without an end").into());
@@ -112,7 +114,26 @@ pub fn evaluate(
     }
     let components = rendering.components;
     let warnings = problems.finish()?;
+    let model = Arc::clone(&world.model);
     Ok(finish(&model, world, components, warnings, &answers))
+}
+
+/// Configures and renders with what is known of names so far.
+fn attempt(
+    declared: &Arc<Model>,
+    answers: &Arc<Answers>,
+    notes: Option<Notes<'_>>,
+    problems: &mut Problems,
+) -> std::io::Result<(Arc<World>, Rendering)> {
+    let model = settle(declared, answers, notes, problems).map_err(std::io::Error::other)?;
+    let connections = Arc::new(connect(&model, problems));
+    let before = deployed_before(&model, &connections);
+    let deployed: Vec<usize> =
+        connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
+    let world = World::new(&model, &connections, answers);
+    world.configure()?;
+    let rendering = render(&world, &deployed, &before);
+    Ok((world, rendering))
 }
 
 fn finish(

@@ -42,6 +42,14 @@ pub(crate) fn check(text: &str) -> Result<String, PathError> {
     Ok(parts.join("/"))
 }
 
+/// A path below a folder of the project, or below its root where the path begins with `//`.
+pub(crate) fn check_source(text: &str) -> Result<String, PathError> {
+    match text.strip_prefix("//") {
+        Some(below) => Ok(format!("//{}", check(below)?)),
+        None => check(text),
+    }
+}
+
 /// Why a text is no mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ModeError {

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use minijinja::value::Value;
-use minijinja::{Error, Template};
+use minijinja::{Environment, Error, Template};
 use rayon::prelude::*;
 
 use crate::cause::{self, Causes};
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
@@ -31,6 +32,9 @@ pub struct Rendered {
     /// By path: what the entry was made from (`attribute web.sleep`, `resource postgres from db01/postgres`, …) and
     /// 12 hex digits of the BLAKE3 digest of each. A [`Content::Source`] is its own cause and is not hashed here.
     pub causes: BTreeMap<String, BTreeMap<String, String>>,
+    /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
+    /// those that the component declares itself.
+    pub breadcrumbs: BTreeMap<String, Vec<String>>,
     /// Host and component of what must be activated before, directly.
     pub after: BTreeSet<(String, String)>,
 }
@@ -93,24 +97,35 @@ pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<u
     rendering
 }
 
-/// Renders one component wherever it is placed, file by file: a compiled template takes many times the room of its
-/// text, so each goes as soon as its file is rendered for all instances, and what it includes, with the component.
+/// Renders one component wherever it is placed, template by template: a compiled one takes many times the room of its
+/// text, so each goes as soon as its files are rendered for all instances, and what they include, with the component.
 fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize, InstanceRender<'a>)> {
     let mut instances: Vec<_> =
-        indices.iter().map(|index| InstanceRender::new(world, *index, None)).collect();
+        indices.iter().map(|index| InstanceRender::new(world, *index, None).with_files()).collect();
     let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
-    let engine = component.engine.clone();
-    for file in &component.files {
-        let template = file.body.template().and_then(|name| Some((name, component.source(name)?)));
-        let compiled =
-            template.as_ref().map(|(name, source)| engine.template_from_named_str(name, source.text()));
-        instances.par_iter_mut().for_each(|instance| instance.add_file(file, compiled.as_ref()));
+    let engine = component.engine.as_ref().clone();
+    let users = users(&instances);
+    for name in users.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name) {
+        let Some(source) = component.source(name) else { continue };
+        let compiled = engine.template_from_named_str(name, source.text());
+        instances.par_iter_mut().for_each(|instance| instance.add_files(Some(name), Some(&compiled)));
     }
     instances.par_iter_mut().for_each(|instance| {
+        instance.add_own_files(&engine, &users);
+        instance.add_files(None, None);
         instance.add_symlinks();
         instance.check_steps();
     });
     indices.iter().copied().zip(instances).collect()
+}
+
+/// The templates of all instances, and how many of these have each.
+fn users<'a>(instances: &[InstanceRender<'a>]) -> BTreeMap<&'a str, usize> {
+    let mut users = BTreeMap::new();
+    for name in instances.iter().flat_map(|instance| instance.files.keys().copied().flatten()) {
+        *users.entry(name).or_insert(0) += 1;
+    }
+    users
 }
 
 fn name(world: &World, index: usize) -> (String, String) {
@@ -125,6 +140,8 @@ pub(crate) struct InstanceRender<'a> {
     world: &'a Arc<World>,
     index: usize,
     component: &'a Component,
+    /// What is still to be rendered, by template.
+    files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
     scope: Value,
     rendered: Rendered,
     problems: Problems,
@@ -138,12 +155,14 @@ impl<'a> InstanceRender<'a> {
             world,
             index,
             component: world.instance(index).component.as_ref(),
+            files: BTreeMap::new(),
             scope: Scope::value(world, index, artifact),
             rendered: Rendered {
                 host,
                 component,
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
+                breadcrumbs: BTreeMap::new(),
                 after: BTreeSet::new(),
             },
             problems: Problems::default(),
@@ -151,32 +170,67 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
+    /// With all its files to render.
+    fn with_files(mut self) -> Self {
+        for file in &self.component.files {
+            self.files.entry(file.body.template()).or_default().push(file);
+        }
+        self
+    }
+
     /// The steps with the artifact's path in them.
     pub(crate) fn steps(world: &'a Arc<World>, index: usize, artifact: &str) -> Result<Vec<Step>, Problems> {
         let mut instance = InstanceRender::new(world, index, Some(artifact));
         let declared = &instance.component.definition.steps;
         let steps: Vec<Option<Step>> =
-            declared.iter().map(|step| step.render(|text| instance.text(text))).collect();
+            declared.iter().map(|(step, by)| step.render(|text| instance.text(text, by))).collect();
         match steps.into_iter().collect() {
             Some(steps) => Ok(steps),
             None => Err(instance.problems),
         }
     }
 
-    fn add_file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) {
-        let (entry, used) = cause::collect(|| self.file(file, compiled));
-        self.add(&file.path, entry, used);
+    /// Adds the files of a template, or those that have none.
+    fn add_files(&mut self, template: Option<&'a str>, compiled: Option<&Compiled<'_>>) {
+        for file in self.files.remove(&template).unwrap_or_default() {
+            let (entry, mut used) = cause::collect(|| self.file(file, compiled));
+            if file.made {
+                self.add_causes_of_code(&mut used);
+            }
+            self.add(&file.path, entry, used, &file.by);
+        }
+    }
+
+    /// Adds the files of templates that no other instance has: code may make one for each host.
+    fn add_own_files(&mut self, engine: &Environment<'_>, users: &BTreeMap<&'a str, usize>) {
+        let component = self.component;
+        for name in component.files.iter().filter_map(|file| file.body.template()) {
+            let own = users.get(name) == Some(&1) && self.files.contains_key(&Some(name));
+            let Some(source) = component.source(name).filter(|_| own) else { continue };
+            let compiled = engine.template_from_named_str(name, source.text());
+            self.add_files(Some(name), Some(&compiled));
+        }
+    }
+
+    fn add_causes_of_code(&self, used: &mut Causes) {
+        for (name, digest) in &self.component.causes {
+            used.entry(name.clone()).or_insert_with(|| digest.clone());
+        }
     }
 
     fn add_symlinks(&mut self) {
         for symlink in &self.component.definition.symlinks {
-            let (target, used) = cause::collect(|| self.target(&symlink.to));
-            self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used);
+            let (target, mut used) = cause::collect(|| self.target(&symlink.to, &symlink.by));
+            self.add_causes_of_code(&mut used);
+            self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used, &symlink.by);
         }
     }
 
-    fn add(&mut self, path: &str, entry: Option<Entry>, used: Causes) {
+    fn add(&mut self, path: &str, entry: Option<Entry>, used: Causes, by: &Caller) {
         self.incomplete |= entry.is_none();
+        if !by.breadcrumb.is_empty() {
+            self.rendered.breadcrumbs.insert(path.to_owned(), by.breadcrumb.clone());
+        }
         if let Some(entry) = entry {
             self.rendered.entries.insert(path.to_owned(), entry);
             self.rendered.causes.insert(path.to_owned(), used);
@@ -199,8 +253,10 @@ impl<'a> InstanceRender<'a> {
                 self.own_cause(name);
                 Content::Bytes(self.component.source(name)?.text().as_bytes().to_vec())
             }
-            Body::Template(name) => Content::Bytes(self.template(compiled?, name, None)?),
-            Body::Inline(name, text) => Content::Bytes(self.template(compiled?, name, Some(text))?),
+            Body::Template(name) | Body::Inline(name, _) => {
+                self.own_cause(name);
+                Content::Bytes(self.template(compiled?, name, file)?)
+            }
         };
         Some(Entry::File { content, mode: file.mode })
     }
@@ -211,18 +267,22 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(&mut self, compiled: &Compiled<'_>, name: &str, inline: Option<&Text>) -> Option<Vec<u8>> {
-        self.own_cause(name);
-        match compiled.as_ref().map(|template| template::render(template, &self.scope)) {
-            Ok(Ok(bytes)) => return Some(bytes),
-            Ok(Err(error)) => self.explain(&error, name, inline),
-            Err(error) => self.explain(error, name, inline),
-        }
+    fn template(&mut self, compiled: &Compiled<'_>, name: &str, file: &Loaded) -> Option<Vec<u8>> {
+        let inline = file.body.inline();
+        let scope = Scope::with(&self.scope, file.by.variables.as_ref());
+        let error = match compiled {
+            Ok(template) => match template::render(template, &scope) {
+                Ok(bytes) => return Some(bytes),
+                Err(error) => &{ error },
+            },
+            Err(error) => error,
+        };
+        self.explain(error, (name, inline), &scope);
         None
     }
 
     /// Reports an error of the engine.
-    fn explain(&mut self, error: &Error, name: &str, inline: Option<&Text>) {
+    fn explain(&mut self, error: &Error, (name, inline): (&str, Option<&Text>), scope: &Value) {
         let line = error.line();
         let place = |template: Option<&str>, part: Option<Range<usize>>| match (inline, template) {
             (Some(text), template) if template.is_none_or(|template| template == name) => match part {
@@ -231,7 +291,7 @@ impl<'a> InstanceRender<'a> {
             },
             (_, template) => self.place(template.unwrap_or(name), part, line),
         };
-        if let Some(diagnostic) = template::explain(error, &self.scope, place) {
+        if let Some(diagnostic) = template::explain(error, scope, place) {
             self.report(*diagnostic);
         }
     }
@@ -241,15 +301,19 @@ impl<'a> InstanceRender<'a> {
         match self.component.source(template) {
             Some(source) => template::place_in(&source, part, line),
             None => template::place_in(
-                &crate::source::Source::new(self.component.folder.join(template), ""),
+                &crate::source::Source::new(self.component.templates.relative(template), ""),
                 None,
                 None,
             ),
         }
     }
 
-    fn text(&mut self, text: &Text) -> Option<String> {
-        match template::evaluate(&self.component.engine, &text.value, &text.at, &self.scope) {
+    fn text(&mut self, text: &Text, by: &Caller) -> Option<String> {
+        if text.literal {
+            return self.without_nul(text.value.clone(), text);
+        }
+        let scope = Scope::with(&self.scope, by.variables.as_ref());
+        match template::evaluate(&self.component.engine, &text.value, &text.at, &scope) {
             Ok(value) => self.without_nul(value.to_string(), text),
             Err(mistake) => {
                 if let Some(diagnostic) = mistake {
@@ -269,8 +333,8 @@ impl<'a> InstanceRender<'a> {
         Some(value)
     }
 
-    fn target(&mut self, text: &Text) -> Option<String> {
-        let target = self.text(text)?;
+    fn target(&mut self, text: &Text, by: &Caller) -> Option<String> {
+        let target = self.text(text, by)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =
                 "a symlink's target must be a path of at most 4,095 bytes without control characters";

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::component::{self, Component};
+use crate::catalog::Catalog;
+use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::environment::Environment;
+use crate::evaluate::Notes;
 use crate::file::Table;
 use crate::host::Host;
 use crate::project::Project;
@@ -15,23 +17,29 @@ use crate::source::At;
 use crate::template;
 
 /// An environment together with the components that run in it.
+#[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) project: Project,
-    pub(crate) environment: Environment,
+    pub(crate) environment: Arc<Environment>,
     /// By host and component.
     pub(crate) instances: Vec<Instance>,
     /// Whether every component could be loaded: else what others provide is not known.
     pub(crate) complete: bool,
+    /// Whether all code ran to its end: else what it requires is not known.
+    pub(crate) finished: bool,
+    /// What components would provide that wait for others, by key and host: whoever lacks it is not told so.
+    pub(crate) promised: BTreeSet<(String, String)>,
 }
 
 /// A component on a host.
+#[derive(Clone)]
 pub(crate) struct Instance {
     pub(crate) host: usize,
     pub(crate) component: Arc<Component>,
     pub(crate) features: Vec<String>,
     /// Evaluated for the sake of others, but not deployed.
     pub(crate) ignored: bool,
-    pub(crate) overrides: Table,
+    pub(crate) overrides: Arc<Table>,
 }
 
 impl Model {
@@ -46,7 +54,12 @@ impl Model {
 }
 
 /// Loads the components that the environment names and places them on their hosts.
-pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mut Problems) -> Model {
+pub(crate) fn resolve(
+    project: &Project,
+    environment: Environment,
+    notes: Option<Notes<'_>>,
+    problems: &mut Problems,
+) -> Model {
     let mut named: BTreeMap<&str, &At> = BTreeMap::new();
     for usage in environment.inventory.hosts.iter().flat_map(|entry| &entry.components) {
         named.entry(&usage.name).or_insert(&usage.at);
@@ -56,7 +69,7 @@ pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mu
             named.entry(name).or_insert(at);
         }
     }
-    let (components, complete) = load(project, &named, problems);
+    let (components, complete) = load(project, &named, notes, problems);
     check_overrides(&environment, &components, problems);
     let mut instances = Vec::new();
     for (index, entry) in environment.inventory.hosts.iter().enumerate() {
@@ -69,31 +82,31 @@ pub(crate) fn resolve(project: &Project, environment: Environment, problems: &mu
                 instances.push(Instance {
                     host: index,
                     component: Arc::clone(component),
-                    features: usage.features.clone(),
+                    features: component.interface.features_of(usage, problems),
                     ignored: usage.ignored || entry.host.ignored,
-                    overrides: environment.overrides.of(&usage.name, &entry.host.name, problems),
+                    overrides: Arc::new(environment.overrides.of(&usage.name, &entry.host.name, problems)),
                 });
             }
         }
     }
-    Model { project: project.clone(), environment, instances, complete }
+    let environment = Arc::new(environment);
+    let project = project.clone();
+    Model { project, environment, instances, complete, finished: true, promised: BTreeSet::new() }
 }
 
 fn load(
     project: &Project,
     named: &BTreeMap<&str, &At>,
+    notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> (BTreeMap<String, Arc<Component>>, bool) {
     let engine = template::engine();
+    let catalog = Catalog::load(project, notes, problems);
     let loaded: Vec<(&str, Option<Component>, Problems)> = named
         .par_iter()
         .map(|(name, at)| {
             let mut problems = Problems::default();
-            if !component::exists(project, name) {
-                problems.push(component::missing(project, name, at));
-                return (*name, None, problems);
-            }
-            let component = component::load(project, name, &engine, &mut problems);
+            let component = catalog.component(name, at, &engine, &mut problems);
             (*name, component, problems)
         })
         .collect();
@@ -117,16 +130,14 @@ fn check_overrides(
 ) {
     for (name, overrides) in environment.overrides.components() {
         let Some(component) = components.get(name) else { continue };
-        let declared = &component.definition.attributes;
+        let declared = &component.interface.attributes;
         for (attribute, places) in overrides.names() {
             if declared.contains_key(attribute) {
                 continue;
             }
             let help = match nearest(attribute, declared.keys().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if declared.is_empty() => {
-                    format!("declare it in [attributes] of components/{name}/component.toml")
-                }
+                None if declared.is_empty() => declaring(component),
                 None => format!("it declares {}", listed(declared.keys().map(String::as_str))),
             };
             for at in places {
@@ -134,5 +145,13 @@ fn check_overrides(
                 problems.push(Diagnostic::error(message).at(at).help(help.clone()));
             }
         }
+    }
+}
+
+/// How a component declares its first attribute.
+fn declaring(component: &Component) -> String {
+    match &component.code {
+        Some(declared) => format!("declare it with `attributes` of the component in {}", declared.file),
+        None => format!("declare it in [attributes] of components/{}/component.toml", component.name),
     }
 }

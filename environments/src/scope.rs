@@ -2,6 +2,7 @@
 //!
 //! Each of them is an object that looks values up when a template asks, and notes that it did.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,11 +28,19 @@ pub(crate) struct Scope {
     settings: Value,
 }
 
+/// A caller's variables before a scope.
+struct Layered {
+    front: Value,
+    back: Value,
+}
+
 /// Whose scope it is.
 struct Of {
     world: Arc<World>,
     index: usize,
     artifact: Option<String>,
+    /// Whether it has what the instance requires.
+    resources: bool,
 }
 
 /// `component`
@@ -59,13 +68,31 @@ macro_rules! opaque_debug {
     };
 }
 
-opaque_debug!(Scope, Component, HostObject, HostData, EnvironmentObject, SettingsObject);
+opaque_debug!(Scope, Layered, Component, HostObject, HostData, EnvironmentObject, SettingsObject);
 
 impl Scope {
+    /// A scope with the variables of a caller in front of its own names.
+    pub(crate) fn with(scope: &Value, variables: Option<&Value>) -> Value {
+        match variables {
+            Some(front) => Value::from_object(Layered { front: front.clone(), back: scope.clone() }),
+            None => scope.clone(),
+        }
+    }
+
     /// The scope of an instance; `artifact` is its path in the store where that exists.
     pub(crate) fn value(world: &Arc<World>, index: usize, artifact: Option<&str>) -> Value {
         let artifact = artifact.map(str::to_owned);
-        let of = Arc::new(Of { world: Arc::clone(world), index, artifact });
+        Scope::made(Of { world: Arc::clone(world), index, artifact, resources: true })
+    }
+
+    /// The scope of an instance's attributes. Those of code come before its requirements, which may depend on them.
+    pub(crate) fn of_attributes(world: &Arc<World>, index: usize) -> Value {
+        let resources = world.instance(index).component.code.is_none();
+        Scope::made(Of { world: Arc::clone(world), index, artifact: None, resources })
+    }
+
+    fn made(of: Of) -> Value {
+        let of = Arc::new(of);
         Value::from_object(Scope {
             component: Value::from_object(Component(Arc::clone(&of))),
             host: Value::from_object(HostObject(Arc::clone(&of))),
@@ -107,6 +134,7 @@ impl Object for Scope {
             "environment" => Some(self.environment.clone()),
             "settings" => Some(self.settings.clone()),
             "batou_generated_header" => Some(Value::from(HEADER)),
+            _ if !self.of.resources => None,
             variable => self
                 .of
                 .world
@@ -117,8 +145,22 @@ impl Object for Scope {
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let requires = &self.of.world.instance(self.of.index).component.definition.requires;
-        let own = requires.iter().map(|require| require.variable.clone());
+        let requires = requires.iter().filter(|_| self.of.resources);
+        let own = requires.filter_map(|require| require.variable.clone());
         names(NAMES.iter().map(|name| (*name).to_owned()).chain(own))
+    }
+}
+
+impl Object for Layered {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let found = |layer: &Value| layer.get_item(key).ok().filter(|value| !value.is_undefined());
+        found(&self.front).or_else(|| found(&self.back))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let keys = [&self.front, &self.back].into_iter().filter_map(|layer| layer.try_iter().ok()).flatten();
+        let all: BTreeSet<String> = keys.map(|key| key.to_string()).collect();
+        names(all)
     }
 }
 
@@ -151,7 +193,7 @@ impl Object for Component {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let attributes = &self.0.world.instance(self.0.index).component.definition.attributes;
+        let attributes = &self.0.world.instance(self.0.index).component.interface.attributes;
         let own = ["name", "path", "state", "features"].map(str::to_owned);
         names(own.into_iter().chain(attributes.keys().cloned()))
     }

@@ -132,7 +132,7 @@ pub(crate) fn inherits(table: &Table, problems: &mut Problems) -> Option<Text> {
     let node = &environment.get("inherits")?.node;
     match &node.data {
         Data::String(name) if is_project_or_environment(name) => {
-            Some(Text { value: name.clone(), at: node.at.clone() })
+            Some(Text { value: name.clone(), at: node.at.clone(), literal: true })
         }
         Data::String(name) => {
             problems.push(Diagnostic::error(format!("`{name}` is not an environment's name")).at(&node.at));

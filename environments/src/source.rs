@@ -89,6 +89,8 @@ impl At {
 pub(crate) struct Text {
     pub(crate) value: String,
     pub(crate) at: At,
+    /// Made by code: never taken for a template.
+    pub(crate) literal: bool,
 }
 
 #[cfg(test)]

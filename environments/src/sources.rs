@@ -1,7 +1,7 @@
 //! The files that a component declares, found beside it: folders walked, duplicates refused, templates told from
 //! files that are taken as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use std::sync::Arc;
 use globset::GlobSet;
 use walkdir::WalkDir;
 
-use crate::component::{ReadError, Templates};
-use crate::definition::{Definition, FileDeclaration, Origin};
+use crate::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::raw::Caller;
 use crate::source::{At, Text};
+use crate::templates::{ReadError, Templates};
 
 /// One entry of the release that does not depend on a host, or says how the host's is made.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(crate) struct Loaded {
     pub(crate) path: String,
     pub(crate) mode: u32,
     pub(crate) body: Body,
+    pub(crate) by: Arc<Caller>,
+    /// Whether code has made more of it than its name: then it depends on all that the code used.
+    pub(crate) made: bool,
 }
 
 /// What stands in a file.
@@ -29,7 +33,7 @@ pub(crate) enum Body {
     Constant(String),
     /// A template, by its name.
     Template(String),
-    /// A template written in component.toml, by its name; mistakes are shown in the text.
+    /// A template written in the declaration, by its name; mistakes are shown in the text.
     Inline(String, Text),
     /// A file as it is.
     Source(PathBuf),
@@ -38,6 +42,14 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// The text of a template that is written in the declaration.
+    pub(crate) fn inline(&self) -> Option<&Text> {
+        match self {
+            Body::Inline(_, text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The name of the template that is to be rendered.
     pub(crate) fn template(&self) -> Option<&str> {
         match self {
@@ -49,61 +61,74 @@ impl Body {
 
 /// Finds what a definition declares.
 pub(crate) fn load(
-    folder: &Path,
     definition: &Definition,
     templates: &Arc<Templates>,
     problems: &mut Problems,
 ) -> Vec<Loaded> {
-    let mut found = Found { files: Vec::new(), folder, templates, problems };
-    let mut places: Vec<(String, &At)> = Vec::new();
-    for (index, declaration) in definition.files.iter().enumerate() {
+    let mut found = Found { files: Vec::new(), templates, problems };
+    let mut places: Vec<Place> = Vec::new();
+    for declaration in &definition.files {
         let first = found.files.len();
-        found.declaration(index, declaration);
-        places.extend(found.files[first..].iter().map(|file| (file.path.clone(), &declaration.at)));
+        found.declaration(declaration);
+        places.extend(found.files[first..].iter().map(|file| Place::of(file, declaration)));
     }
-    let files = found.files;
-    places.extend(definition.symlinks.iter().map(|symlink| (symlink.path.clone(), &symlink.at)));
-    conflicts(places, problems);
+    let mut files = found.files;
+    places.extend(definition.symlinks.iter().map(Place::of_symlink));
+    conflicts(&places, problems);
+    drop_filled(&mut files, &places);
     files
 }
 
 struct Found<'a> {
     files: Vec<Loaded>,
-    folder: &'a Path,
     templates: &'a Arc<Templates>,
     problems: &'a mut Problems,
 }
 
 impl Found<'_> {
-    fn declaration(&mut self, index: usize, file: &FileDeclaration) {
+    fn declaration(&mut self, file: &FileDeclaration) {
         let (source, at, exclude) = match &file.origin {
-            Origin::Inline(text) => return self.inline(index, file, text),
-            Origin::Beside { path, at, exclude } => (path, at, exclude.as_ref()),
+            Origin::Inline(text) => return self.inline(file, text),
+            Origin::Nothing => return self.push(file, file.path.clone(), 0o755, Body::Directory),
+            Origin::Beside { path, at, exclude } | Origin::Folder { path, at, exclude } => {
+                (self.templates.name(&file.by, path), at, exclude.as_ref())
+            }
         };
-        let (real, meta) = match self.templates.locate(source) {
+        let (real, meta) = match self.templates.locate(&source) {
             Ok(found) => found,
             Err(error) => return self.refuse(&error, at),
         };
         if meta.is_dir() {
-            self.walk(file, source, &real, exclude);
+            self.walk(file, &source, &real, exclude);
+            return;
+        }
+        if matches!(file.origin, Origin::Folder { .. }) {
+            let message = format!("{source} is a file, not a folder");
+            let help = "declare it as a file";
+            self.problems.push(Diagnostic::error(message).at(at).help(help));
             return;
         }
         if exclude.is_some() {
             let message = format!("`exclude` belongs to folders, and {source} is a file");
             self.problems.push(Diagnostic::error(message).at(at));
         }
-        self.file(file, file.path.clone(), source, at);
+        self.file(file, file.path.clone(), &source, at);
     }
 
-    fn inline(&mut self, index: usize, file: &FileDeclaration, text: &Text) {
-        let name = format!("component.toml#{index}");
-        self.templates.add_inline(&name, &text.value);
-        let body = if file.template && crate::template::is_template(&text.value) {
+    fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
+        let written = matches!(file.origin, Origin::Inline(_));
+        let by_code = file.by.is_code() && (written || body.template().is_some());
+        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made: by_code });
+    }
+
+    fn inline(&mut self, file: &FileDeclaration, text: &Text) {
+        let name = self.templates.add_inline(&file.by, text);
+        let body = if file.template && !text.literal && crate::template::is_template(&text.value) {
             Body::Inline(name, text.clone())
         } else {
             Body::Constant(name)
         };
-        self.files.push(Loaded { path: file.path.clone(), mode: file.mode.unwrap_or(0o644), body });
+        self.push(file, file.path.clone(), file.mode.unwrap_or(0o644), body);
     }
 
     /// One file below the component's folder.
@@ -112,7 +137,7 @@ impl Found<'_> {
         if !file.template {
             match self.plain(source) {
                 Ok((real, executable)) => {
-                    self.files.push(Loaded { path, mode: default(executable), body: Body::Source(real) });
+                    self.push(file, path, default(executable), Body::Source(real));
                 }
                 Err(error) => self.refuse(&error, at),
             }
@@ -123,7 +148,7 @@ impl Found<'_> {
                 let name = source.to_owned();
                 let template = crate::template::is_template(known.source.text());
                 let body = if template { Body::Template(name) } else { Body::Constant(name) };
-                self.files.push(Loaded { path, mode: default(known.executable), body });
+                self.push(file, path, default(known.executable), body);
             }
             Err(error) => self.refuse(&error, at),
         }
@@ -133,7 +158,7 @@ impl Found<'_> {
     fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
         let (real, meta) = self.templates.locate(source)?;
         if !meta.is_file() {
-            return Err(ReadError::NotAFile(self.folder.join(source)));
+            return Err(ReadError::NotAFile(self.templates.relative(source)));
         }
         Ok((real, meta.permissions().mode() & 0o100 != 0))
     }
@@ -163,7 +188,7 @@ impl Found<'_> {
             let path = format!("{}/{below}", file.path);
             if entry.file_type().is_dir() {
                 if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
-                    self.files.push(Loaded { path, mode: 0o755, body: Body::Directory });
+                    self.push(file, path, 0o755, Body::Directory);
                 }
             } else {
                 self.file(file, path, &format!("{source}/{below}"), &file.at);
@@ -185,24 +210,66 @@ impl Found<'_> {
     }
 }
 
-/// Reports paths that are declared twice, and files that others would lie below.
-fn conflicts(places: Vec<(String, &At)>, problems: &mut Problems) {
-    let mut known: BTreeMap<String, &At> = BTreeMap::new();
-    for (path, at) in places {
-        if let Some(earlier) = known.get(&path) {
-            let line = earlier.source.position(earlier.span.start).0;
-            let message = format!("the path `{path}` is declared twice");
-            let help = format!("it is declared in line {line} already: keep one of the two");
-            problems.push(Diagnostic::error(message).at(at).help(help));
+/// A path of the release and where it is declared.
+struct Place<'a> {
+    path: String,
+    at: &'a At,
+    folder: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(file: &Loaded, declaration: &'a FileDeclaration) -> Place<'a> {
+        let folder = matches!(file.body, Body::Directory);
+        Place { path: file.path.clone(), at: &declaration.at, folder }
+    }
+
+    fn of_symlink(symlink: &'a SymlinkDeclaration) -> Place<'a> {
+        Place { path: symlink.path.clone(), at: &symlink.at, folder: false }
+    }
+}
+
+/// Reports paths that are declared twice, and files that others would lie below. A folder may be declared any number
+/// of times.
+fn conflicts(places: &[Place<'_>], problems: &mut Problems) {
+    let mut known: BTreeMap<&str, &Place<'_>> = BTreeMap::new();
+    for place in places {
+        if let Some(earlier) = known.get(place.path.as_str()) {
+            if !(earlier.folder && place.folder) {
+                problems.push(twice(place, earlier));
+            }
             continue;
         }
-        known.insert(path, at);
+        known.insert(&place.path, place);
     }
-    for (path, at) in &known {
-        let parents = path.match_indices('/').map(|(end, _)| &path[..end]);
-        for parent in parents.filter(|parent| known.contains_key(*parent)) {
-            let message = format!("`{path}` cannot lie below `{parent}`, which is no folder");
-            problems.push(Diagnostic::error(message).at(at).help("choose another path for one of the two"));
+    for (path, place) in &known {
+        let parents = path.match_indices('/').filter_map(|(end, _)| known.get(&path[..end]));
+        for parent in parents.filter(|parent| !parent.folder) {
+            let message = format!("`{path}` cannot lie below `{}`, which is no folder", parent.path);
+            let help = "choose another path for one of the two";
+            problems.push(Diagnostic::error(message).at(place.at).help(help));
         }
     }
+}
+
+fn twice(place: &Place<'_>, earlier: &Place<'_>) -> Diagnostic {
+    let line = earlier.at.source.position(earlier.at.span.start).0;
+    let file = earlier.at.source.path();
+    let already = if file == place.at.source.path() {
+        format!("in line {line}")
+    } else {
+        format!("in {}:{line}", file.display())
+    };
+    let message = format!("the path `{}` is declared twice", place.path);
+    Diagnostic::error(message)
+        .at(place.at)
+        .help(format!("it is declared {already} already: keep one of the two"))
+}
+
+/// Drops the entries of folders that are there anyway, since something lies in them.
+fn drop_filled(files: &mut Vec<Loaded>, places: &[Place<'_>]) {
+    let mut filled: HashSet<&str> = HashSet::new();
+    for place in places {
+        filled.extend(place.path.match_indices('/').map(|(end, _)| &place.path[..end]));
+    }
+    files.retain(|file| !matches!(file.body, Body::Directory) || !filled.contains(file.path.as_str()));
 }

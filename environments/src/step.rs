@@ -167,11 +167,9 @@ fn environment(reader: &mut Reader<'_, '_>) -> BTreeMap<String, Text> {
             reader.problems.push(Diagnostic::error(message).at(&member.key));
             continue;
         }
-        match &member.node.data {
-            Data::String(value) => {
-                variables.insert(name.clone(), Text { value: value.clone(), at: member.node.at.clone() });
-            }
-            other => drop(reader.wrong::<()>(name, "a string", other, &member.node.at)),
+        match crate::file::text(&member.node) {
+            Some(text) => drop(variables.insert(name.clone(), text)),
+            None => drop(reader.wrong::<()>(name, "a string", &member.node.data, &member.node.at)),
         }
     }
     variables

@@ -19,8 +19,8 @@ const FUEL: u64 = 5_000_000;
 const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Details of errors that are reported elsewhere: the value's own mistake, or a name to be asked of DNS.
-const REPORTED: &str = "the value could not be evaluated";
-const PENDING: &str = "the name is not resolved yet";
+pub(crate) const REPORTED: &str = "the value could not be evaluated";
+pub(crate) const PENDING: &str = "the name is not resolved yet";
 
 /// An engine with everything but templates.
 pub(crate) fn engine() -> Environment<'static> {

@@ -11,7 +11,10 @@ mod it {
     mod merging;
     mod random;
     mod resources;
+    mod rounds;
     mod simple;
+    pub(crate) mod starlark;
+    mod starlark_mistakes;
     mod templates;
     mod types;
 }

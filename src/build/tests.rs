@@ -52,8 +52,12 @@ impl Fixture {
     }
 
     fn build(&self) -> Built {
-        let options =
-            Options { dns: &Offline, user: "someone".to_owned(), user_home: "/home/someone".to_owned() };
+        let options = Options {
+            dns: &Offline,
+            user: "someone".to_owned(),
+            user_home: "/home/someone".to_owned(),
+            notes: None,
+        };
         let evaluation = evaluate(&project(&self.root()).unwrap(), "prod", &options).unwrap();
         build(&evaluation, &self.store, &Progress::silent()).unwrap()
     }
@@ -126,8 +130,12 @@ fn a_change_is_built_alone_and_gives_another_release() {
 #[test]
 fn a_source_that_changes_while_it_is_built_is_refused() {
     let fixture = Fixture::new();
-    let options =
-        Options { dns: &Offline, user: "someone".to_owned(), user_home: "/home/someone".to_owned() };
+    let options = Options {
+        dns: &Offline,
+        user: "someone".to_owned(),
+        user_home: "/home/someone".to_owned(),
+        notes: None,
+    };
     let evaluation = evaluate(&project(&fixture.root()).unwrap(), "prod", &options).unwrap();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let layout = Layout::of(web).unwrap();

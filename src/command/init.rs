@@ -129,7 +129,8 @@ mod tests {
         assert!(init(&directory, None).unwrap().contains("batou switch dev"));
         let project = batou_environments::project(&directory).unwrap();
         assert_eq!(project.name, "shop");
-        let options = Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned() };
+        let options =
+            Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
         let evaluation = batou_environments::evaluate(&project, "dev", &options).unwrap();
         assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
         let steps = evaluation.steps("localhost", "hello", "/artifact").unwrap();

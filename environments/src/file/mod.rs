@@ -6,7 +6,7 @@
 mod reader;
 mod tree;
 
-pub(crate) use reader::Reader;
+pub(crate) use reader::{Reader, text};
 pub(crate) use tree::{Data, Member, Node, Table, merge};
 
 use std::path::Path;

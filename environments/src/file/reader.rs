@@ -44,9 +44,9 @@ impl<'a, 'p> Reader<'a, 'p> {
     /// The text of a key.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
         let node = self.node(key)?;
-        match &node.data {
-            Data::String(value) => Some(Text { value: value.clone(), at: node.at.clone() }),
-            other => self.wrong(key, "a string", other, &node.at),
+        match text(node) {
+            Some(text) => Some(text),
+            None => self.wrong(key, "a string", &node.data, &node.at),
         }
     }
 
@@ -119,11 +119,9 @@ impl<'a, 'p> Reader<'a, 'p> {
         };
         let mut texts = Vec::new();
         for item in items {
-            match &item.data {
-                Data::String(value) => texts.push(Text { value: value.clone(), at: item.at.clone() }),
-                other => {
-                    self.wrong::<()>(key, "a list of strings", other, &item.at);
-                }
+            match text(item) {
+                Some(text) => texts.push(text),
+                None => drop(self.wrong::<()>(key, "a list of strings", &item.data, &item.at)),
             }
         }
         texts
@@ -168,4 +166,14 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.problems.push(Diagnostic::error(message).at(at));
         None
     }
+}
+
+/// The text of a node that is one.
+pub(crate) fn text(node: &Node) -> Option<Text> {
+    let (value, literal) = match &node.data {
+        Data::String(value) => (value.clone(), false),
+        Data::Value(value) => (value.as_str()?.to_owned(), true),
+        _ => return None,
+    };
+    Some(Text { value, at: node.at.clone(), literal })
 }

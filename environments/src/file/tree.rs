@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use minijinja::value::{Value, ValueKind};
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::address::Address;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::source::{At, Source};
 
@@ -16,7 +18,7 @@ pub(crate) struct Node {
     pub(crate) at: At,
 }
 
-/// What TOML can say. Dates are kept as their text: nothing in a project means one.
+/// What TOML can say, and what code made. Dates are kept as their text: nothing in a project means one.
 #[derive(Debug, Clone)]
 pub(crate) enum Data {
     String(String),
@@ -26,6 +28,8 @@ pub(crate) enum Data {
     Date(String),
     Array(Vec<Node>),
     Table(Table),
+    /// Made by code: never taken for a template.
+    Value(Value),
 }
 
 impl Data {
@@ -39,6 +43,16 @@ impl Data {
             Data::Date(_) => "a date",
             Data::Array(_) => "a list",
             Data::Table(_) => "a table",
+            Data::Value(value) => match value.kind() {
+                ValueKind::None | ValueKind::Undefined => "nothing",
+                ValueKind::Bool => "a boolean",
+                ValueKind::Number => "a number",
+                ValueKind::String => "a string",
+                ValueKind::Seq | ValueKind::Iterable => "a list",
+                ValueKind::Map => "a table",
+                _ if value.downcast_object_ref::<Address>().is_some() => "an address",
+                _ => "a value",
+            },
         }
     }
 }

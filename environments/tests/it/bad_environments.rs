@@ -55,10 +55,9 @@ fn wrong_types_and_values() {
 #[test]
 fn later_features_are_not_supported_yet() {
     let sandbox = environment(
-        "[environment]\nservice_manager = \"systemd\"\n[hosts]\nweb01 = [\"star\"]\n[vfs]\nsandbox = \"Developer\"\n[facts]\n",
+        "[environment]\nservice_manager = \"systemd\"\n[hosts]\nweb01 = []\n[vfs]\nsandbox = \"Developer\"\n[facts]\n",
     );
     sandbox.write("environments/prod/secrets.toml", "");
-    sandbox.write("components/star/component.star", "");
     insta::assert_snapshot!("env_later_features", sandbox.mistakes());
 }
 
@@ -119,6 +118,7 @@ fn projects() {
             dns: &batou_environments::Offline,
             user: "me".to_owned(),
             user_home: "/home/me".to_owned(),
+            notes: None,
         };
         batou_environments::evaluate(&sandbox.project(), name, &options).unwrap_err().to_string()
     };

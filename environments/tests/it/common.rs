@@ -49,7 +49,7 @@ impl Sandbox {
 
     pub(crate) fn evaluate_with(&self, dns: &dyn Dns) -> Result<Evaluation, Diagnostics> {
         let project = batou_environments::project(self.0.path())?;
-        let options = Options { dns, user: "me".to_owned(), user_home: "/home/me".to_owned() };
+        let options = Options { dns, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
         batou_environments::evaluate(&project, "prod", &options)
     }
 

@@ -1,0 +1,268 @@
+//! The functions that every file has, besides those of Starlark itself.
+
+use std::sync::{Arc, OnceLock};
+
+use minijinja::value::Value as Data;
+use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::list::{ListRef, UnpackList};
+use starlark::values::none::NoneType;
+use starlark::values::tuple::UnpackTuple;
+use starlark::values::{Heap, Value};
+
+use crate::address::NetLoc;
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::file::{Data as Raw, Node, Table};
+use crate::name::is_component;
+use crate::source::{At, Text};
+use crate::starlark::context::{Context, Draft, own_place};
+use crate::starlark::definition::{self, Definition};
+use crate::starlark::encode;
+use crate::starlark::hashing;
+use crate::starlark::kind::Kind;
+use crate::starlark::netloc::Netloc;
+use crate::starlark::node;
+use crate::starlark::site::Site;
+use crate::starlark::sources::folder_of;
+use crate::starlark::spec::{self, Spec};
+use crate::starlark::stop::Stop;
+
+/// Everything that a file can use without loading it.
+pub(crate) fn globals() -> &'static Globals {
+    static GLOBALS: OnceLock<Globals> = OnceLock::new();
+    GLOBALS.get_or_init(|| {
+        let extensions = [
+            LibraryExtension::StructType,
+            LibraryExtension::RecordType,
+            LibraryExtension::EnumType,
+            LibraryExtension::SetType,
+            LibraryExtension::Map,
+            LibraryExtension::Filter,
+            LibraryExtension::Partial,
+            LibraryExtension::Typing,
+        ];
+        GlobalsBuilder::extended_by(&extensions).with(own).build()
+    })
+}
+
+/// What batou adds to the language.
+pub(crate) fn own(builder: &mut GlobalsBuilder) {
+    functions(builder);
+    builder.namespace("json", encode::json);
+    builder.namespace("yaml", encode::yaml);
+    builder.namespace("toml", encode::toml);
+    builder.namespace("ini", encode::ini);
+    builder.namespace("hashing", hashing::functions);
+}
+
+#[starlark_module]
+fn functions(builder: &mut GlobalsBuilder) {
+    /// Declares a component of the given name, at the top of a file. A file without such a call, but with a function
+    /// `configure` and perhaps `attributes`, `features` and `doc`, declares one that is named like its folder.
+    fn component<'v>(
+        #[starlark(require = pos)] name: &str,
+        #[starlark(require = named)] attributes: Option<Value<'v>>,
+        #[starlark(require = named)] features: Option<Value<'v>>,
+        #[starlark(require = named)] doc: Option<&str>,
+        #[starlark(require = named)] configure: Value<'v>,
+        #[starlark(require = named)] platforms: Option<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let context = Context::of(eval)?;
+        let loading = context.loading("component")?;
+        let site = Site::of(eval, context.sources());
+        let mut problems = Problems::default();
+        let attributes = spec::declarations(
+            attributes.unwrap_or(Value::new_none()),
+            &site.value("attributes"),
+            &mut problems,
+            eval.heap(),
+        )?;
+        let features = texts(features, "features", &site.value("features"))?;
+        let number = loading.number();
+        definition::keep(loading, number, Some(configure), platforms, &site, eval)?;
+        let name_at = site.positional(0);
+        check_name(name).map_err(|stop| stop.at(&name_at))?;
+        let name = Text { value: name.to_owned(), at: name_at, literal: false };
+        let (at, doc) = (site.at.clone(), doc.map(str::to_owned));
+        let mut made = loading.made();
+        made.problems.extend(problems);
+        made.components.push(Draft { name, number, at, attributes, features, doc });
+        Ok(NoneType)
+    }
+
+    /// Declares a kind of sub-components, at the top of a file. `attributes` are what they are made with, `configure`
+    /// what each of them declares, `platforms` what is done besides on hosts of a platform: a function that takes the
+    /// sub-component, or another definition.
+    fn definition<'v>(
+        #[starlark(require = named)] attributes: Option<Value<'v>>,
+        #[starlark(require = named)] configure: Option<Value<'v>>,
+        #[starlark(require = named)] platforms: Option<Value<'v>>,
+        #[starlark(require = named)] doc: Option<&str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Definition> {
+        let context = Context::of(eval)?;
+        let loading = context.loading("definition")?;
+        let site = Site::of(eval, context.sources());
+        let mut problems = Problems::default();
+        let attributes = spec::declarations(
+            attributes.unwrap_or(Value::new_none()),
+            &site.value("attributes"),
+            &mut problems,
+            eval.heap(),
+        )?;
+        let number = loading.number();
+        let configure = configure.filter(|configure| !configure.is_none());
+        definition::keep(loading, number, configure, platforms, &site, eval)?;
+        let kind = Arc::new(Kind {
+            number,
+            name: OnceLock::new(),
+            attributes,
+            folder: folder_of(&site.at.source.path().to_string_lossy()),
+            at: site.at.clone(),
+            doc: doc.unwrap_or_default().to_owned(),
+        });
+        let mut made = loading.made();
+        made.problems.extend(problems);
+        made.definitions.push((Arc::clone(&kind), None));
+        Ok(Definition { kind })
+    }
+
+    /// Describes an attribute: its type (`"str"`, `"int"`, `"float"`, `"bool"`, `"list"`, `"dict"`, `"address"`, `"path"`,
+    /// `"literal"` or `"choice"`), the default, which may be a template, and what it is for. Without a default the
+    /// environment has to set it.
+    fn attribute<'v>(
+        #[starlark(require = pos)] r#type: Option<&str>,
+        #[starlark(require = named)] default: Option<Value<'v>>,
+        #[starlark(require = named)] choices: Option<Value<'v>>,
+        #[starlark(require = named)] doc: Option<&str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Spec> {
+        let site = Site::of(eval, Context::of(eval)?.sources());
+        if r#type.is_none() && default.is_none() && choices.is_none() {
+            let help = "write attribute(\"str\") for one that the environment must set";
+            return Err(Stop::mistake("an attribute needs a type or a default").help(help).into());
+        }
+        let mut table = Table::new();
+        if let Some(kind) = r#type {
+            spec::insert(&mut table, "type", definition::text_node(kind, &site.positional(0)));
+        }
+        for (name, value) in [("default", default), ("choices", choices)] {
+            if let Some(value) = value.filter(|value| !value.is_none()) {
+                let at = site.value(name);
+                let node = node::node(value, name, &at, eval.heap()).map_err(|stop| stop.at(&at))?;
+                spec::insert(&mut table, name, node);
+            }
+        }
+        if let Some(doc) = doc {
+            spec::insert(&mut table, "doc", definition::text_node(doc, &site.value("doc")));
+        }
+        Ok(Spec { node: Node { data: Raw::Table(table), at: site.at.clone() } })
+    }
+
+    /// An address from `"host:port"` or `"[v6]:port"`.
+    fn address<'v>(
+        #[starlark(require = pos)] text: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Netloc> {
+        let context = Context::of(eval)?;
+        let session = context.session("address()")?;
+        let at = Site::of(eval, context.sources()).positional(0);
+        let location: NetLoc = text.parse().map_err(|error: crate::address::AddressError| {
+            Stop::mistake(error.to_string()).help("write it as host:port, or [v6]:port").at(&at)
+        })?;
+        Ok(Netloc::new(Data::from_object(session.world.address(location)), session))
+    }
+
+    /// The text of a file: beside the Starlark file of the definition that is configured, or, with `//` before its path,
+    /// anywhere in the project.
+    fn read<'v>(
+        #[starlark(require = pos)] file: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<String> {
+        let context = Context::of(eval)?;
+        let site = Site::of(eval, context.sources());
+        let (text, cause) = context.files(&site).read(file).map_err(|stop| stop.at(&site.positional(0)))?;
+        context.record(cause);
+        Ok(text)
+    }
+
+    /// The paths of the files beside the Starlark file that match a pattern (or one of a list), in order. `*` stays within
+    /// a folder, `**` does not. `exclude` lists patterns of paths or names.
+    fn glob<'v>(
+        #[starlark(require = pos)] pattern: Value<'v>,
+        #[starlark(require = named)] exclude: Option<UnpackList<String>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Vec<String>> {
+        let context = Context::of(eval)?;
+        let site = Site::of(eval, context.sources());
+        let at = site.positional(0);
+        let patterns: Vec<String> = match pattern.unpack_str() {
+            Some(text) => vec![text.to_owned()],
+            None => texts(Some(pattern), "pattern", &at)?.into_iter().map(|text| text.value).collect(),
+        };
+        let exclude = exclude.map(|list| list.items).unwrap_or_default();
+        let found = context.files(&site).glob(&patterns, &exclude).map_err(|stop| stop.at(&at));
+        let (files, cause) = found?;
+        context.record(cause);
+        Ok(files)
+    }
+
+    /// Shows a warning. The evaluation goes on.
+    fn warn<'v>(
+        #[starlark(args)] texts: UnpackTuple<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        say(&texts, eval, None)
+    }
+
+    /// Shows values as a warning, while a file is written.
+    fn print<'v>(
+        #[starlark(args)] texts: UnpackTuple<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        say(&texts, eval, Some("print() is for looking at values; remove it when you have seen them"))
+    }
+}
+
+fn say<'v>(
+    texts: &UnpackTuple<Value<'v>>,
+    eval: &Evaluator<'v, '_, '_>,
+    help: Option<&str>,
+) -> starlark::Result<NoneType> {
+    let context = Context::of(eval)?;
+    let text: Vec<String> = texts.items.iter().map(|value| value.to_str()).collect();
+    let diagnostic = Diagnostic::error(text.join(" "));
+    let diagnostic = own_place(eval, context.sources()).iter().fold(diagnostic, Diagnostic::at);
+    context.warn(help.into_iter().fold(diagnostic, Diagnostic::help));
+    Ok(NoneType)
+}
+
+/// A component's name, for the file that declares it.
+pub(crate) fn check_name(name: &str) -> Result<(), Stop> {
+    if is_component(name) {
+        return Ok(());
+    }
+    let help = "names begin with a lower case letter; then letters, digits, `_` and `-`";
+    Err(Stop::mistake(format!("`{name}` is not a component's name")).help(help))
+}
+
+/// A list of strings.
+pub(crate) fn texts(given: Option<Value<'_>>, what: &str, at: &At) -> Result<Vec<Text>, Stop> {
+    let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
+    let wrong = |found: &str| Stop::mistake(format!("`{what}` must be a list of strings, {found}")).at(at);
+    let list = ListRef::from_value(given).ok_or_else(|| wrong(&format!("not `{}`", given.get_type())))?;
+    let place = |text: &str| crate::starlark::site::key_in(at, text);
+    list.iter()
+        .map(|item| {
+            let text = item.unpack_str().ok_or_else(|| wrong(&format!("and {} is none", item.to_repr())))?;
+            Ok(Text { value: text.to_owned(), at: place(text), literal: false })
+        })
+        .collect()
+}
+
+/// A value for the encoders.
+pub(crate) fn data<'v>(value: Value<'v>, heap: Heap<'v>) -> starlark::Result<Data> {
+    Ok(crate::starlark::convert::data(value, "value", heap)?)
+}

@@ -1,0 +1,117 @@
+//! Files, folders, symlinks and steps: a call becomes the table that component.toml would hold.
+
+use std::sync::Arc;
+
+use minijinja::value::Value as Data;
+use starlark::collections::SmallMap;
+use starlark::values::dict::DictRef;
+use starlark::values::list::ListRef;
+use starlark::values::{Heap, Value, ValueLike};
+
+use crate::file::{self, Member, Node};
+use crate::name::is_identifier;
+use crate::path;
+use crate::raw::{Item, Kind};
+use crate::source::At;
+use crate::starlark::convert;
+use crate::starlark::frame::Frame;
+use crate::starlark::handle::Handle;
+use crate::starlark::node;
+use crate::starlark::part::Part;
+use crate::starlark::site::Site;
+use crate::starlark::stop::Stop;
+
+/// Names that templates have by themselves.
+const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];
+
+/// A call of one of a component's methods.
+pub(crate) struct Call<'a> {
+    pub(crate) frame: &'a Arc<Frame>,
+    pub(crate) site: Site,
+}
+
+impl Call<'_> {
+    /// Declares an item by its path or name, and the keys of its table.
+    pub(crate) fn item<'v>(
+        &self,
+        kind: Kind,
+        first: Value<'v>,
+        mut options: SmallMap<String, Value<'v>>,
+        heap: Heap<'v>,
+    ) -> Result<Handle, Stop> {
+        let key = if kind == Kind::Step { "name" } else { "path" };
+        let variables = options.shift_remove("variables");
+        let variables = variables.map(|given| self.variables(given, heap)).transpose()?.unwrap_or_default();
+        let triggers = options.shift_remove("triggers").filter(|_| kind == Kind::Step);
+        let mut table = node::table(&options, &self.site, heap)?;
+        if let Some(triggers) = triggers.filter(|triggers| !triggers.is_none()) {
+            let at = self.site.value("triggers");
+            let node = Self::triggers(triggers, &at, heap).map_err(|stop| stop.at(&at))?;
+            table.insert("triggers".to_owned(), Member { key: self.site.key("triggers"), node });
+        }
+        let at = self.site.either(0, key);
+        let node = node::node(first, key, &at, heap).map_err(|stop| stop.at(&at))?;
+        table.insert(key.to_owned(), Member { key: at, node });
+        let by = self.frame.caller(&variables);
+        self.frame.session.push(Item { kind, table, at: self.site.at.clone(), by });
+        Ok(self.handle(kind, first))
+    }
+
+    fn handle(&self, kind: Kind, first: Value<'_>) -> Handle {
+        let given = first.unpack_str().unwrap_or_default();
+        let component = self.frame.session.own("path").to_string();
+        if kind == Kind::Step {
+            return Handle { kind, name: given.to_owned(), component };
+        }
+        // A path that cannot be is reported when the item is checked.
+        let name = path::check(given).unwrap_or_else(|_| given.to_owned());
+        self.frame.declare(&name);
+        Handle { kind, name, component }
+    }
+
+    /// `variables = {…}` of a call.
+    fn variables<'v>(&self, given: Value<'v>, heap: Heap<'v>) -> Result<Vec<(String, Data)>, Stop> {
+        let at = self.site.value("variables");
+        let Some(dict) = DictRef::from_value(given) else {
+            let message = format!("`variables` must be a dict, not `{}`", given.get_type());
+            return Err(Stop::mistake(message).help("write variables = {\"name\": value}").at(&at));
+        };
+        let named = dict.iter().map(|(name, value)| {
+            let name = name.unpack_str().unwrap_or_default();
+            variable(name, value, heap).map_err(|stop| stop.at(&at))
+        });
+        named.collect()
+    }
+
+    /// `triggers` as strings: paths relative to the component, and what is a string already.
+    fn triggers<'v>(given: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+        let one = [given];
+        let items = ListRef::from_value(given).map_or(one.as_slice(), |list| list.content());
+        let mut texts: Vec<Node> = Vec::new();
+        let text = |text: String| Node { data: file::Data::String(text), at: at.clone() };
+        for item in items {
+            if let Some(part) = item.downcast_ref::<Part>() {
+                texts.extend(part.frame().files().into_iter().map(text));
+            } else if let Some(handle) = item.downcast_ref::<Handle>() {
+                if handle.kind == Kind::Step {
+                    let message = format!("a step triggers no other one, and `{}` is a step", handle.name);
+                    let advice = "name the files, sub-components or resources that both depend on";
+                    return Err(Stop::mistake(message).help(advice));
+                }
+                texts.push(text(handle.name.clone()));
+            } else {
+                texts.push(node::node(*item, "triggers", at, heap)?);
+            }
+        }
+        Ok(Node { data: file::Data::Array(texts), at: at.clone() })
+    }
+}
+
+/// A variable for a template.
+pub(crate) fn variable<'v>(name: &str, value: Value<'v>, heap: Heap<'v>) -> Result<(String, Data), Stop> {
+    if !is_identifier(name) || TAKEN.contains(&name) {
+        let message = format!("`{name}` cannot be a template's variable");
+        return Err(Stop::mistake(message).help("choose another name: letters, digits and `_`"));
+    }
+    Ok((name.to_owned(), convert::data(value, name, heap)?))
+}

@@ -1,0 +1,31 @@
+//! A component that a file of Starlark declares.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::attribute::Declaration;
+use crate::cause::Causes;
+use crate::source::{At, Text};
+use crate::starlark::program::Program;
+
+/// What is known of it before any host is.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: String,
+    /// Its file, as a path from the project's root.
+    pub(crate) file: String,
+    /// The folder of its file, relative to the project.
+    pub(crate) folder: PathBuf,
+    /// The call of `component()`, or the function `configure`.
+    pub(crate) at: At,
+    pub(crate) attributes: BTreeMap<String, Declaration>,
+    pub(crate) features: Vec<Text>,
+    #[allow(dead_code, reason = "for what lists and explains components")]
+    pub(crate) doc: Option<String>,
+    /// The files that its code is made of, or has read while it was loaded, and their digests.
+    pub(crate) causes: Causes,
+    /// Finds its functions in the program.
+    pub(crate) number: usize,
+    pub(crate) program: Arc<Program>,
+}

@@ -1,0 +1,150 @@
+//! `json`, `yaml`, `toml` and `ini`: data as text. Members stand in the order in which they were made, so that the same
+//! code gives the same bytes.
+
+use minijinja::value::{Value as Data, ValueKind};
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::{Heap, Value};
+
+use crate::starlark::builtins::data;
+use crate::starlark::context::Context;
+use crate::starlark::decoded;
+use crate::starlark::stop::Stop;
+use crate::starlark::{ini as ini_text, yaml as yaml_text};
+
+#[starlark_module]
+pub(crate) fn json(builder: &mut GlobalsBuilder) {
+    /// A value as JSON. `indent` spaces make it several lines; members keep their order, or are sorted with `sort_keys`.
+    fn encode<'v>(
+        #[starlark(require = pos)] value: Value<'v>,
+        #[starlark(require = named, default = 0)] indent: i32,
+        #[starlark(require = named, default = false)] sort_keys: bool,
+        heap: Heap<'v>,
+    ) -> starlark::Result<String> {
+        let json = json_of(&data(value, heap)?, sort_keys)?;
+        let Some(indent) = usize::try_from(indent).ok().filter(|indent| (1..=16).contains(indent)) else {
+            return Ok(json.to_string());
+        };
+        let spaces = " ".repeat(indent);
+        let mut text = Vec::new();
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+        let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+        serde::Serialize::serialize(&json, &mut serializer)
+            .map_err(|error| Stop::mistake(format!("cannot be written as JSON: {error}")))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The value of a JSON text.
+    fn decode<'v>(
+        #[starlark(require = pos)] text: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        Context::of(eval)?;
+        let json: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| Stop::mistake(format!("this is not JSON: {error}")))?;
+        Ok(decoded::value(&json, eval.heap()))
+    }
+}
+
+#[starlark_module]
+pub(crate) fn yaml(builder: &mut GlobalsBuilder) {
+    /// A value as YAML, in block style. Strings that YAML could take for something else are quoted.
+    fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
+        Ok(yaml_text::encode(&json_of(&data(value, heap)?, false)?))
+    }
+}
+
+#[starlark_module]
+pub(crate) fn toml(builder: &mut GlobalsBuilder) {
+    /// A dict as TOML. Tables come after plain values, as TOML demands.
+    fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
+        let data = data(value, heap)?;
+        if data.kind() != ValueKind::Map {
+            return Err(Stop::mistake("a TOML document is a dict").into());
+        }
+        let table = toml_of(&data, "value")?;
+        ::toml::to_string(&table)
+            .map_err(|error| Stop::mistake(format!("cannot be written as TOML: {error}")).into())
+    }
+}
+
+#[starlark_module]
+pub(crate) fn ini(builder: &mut GlobalsBuilder) {
+    /// A dict of sections, each a dict, as INI: `{"main": {"port": 80}}`. A list becomes several lines; booleans are `true`
+    /// and `false`; `None` leaves the key out.
+    fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
+        Ok(ini_text::encode(&json_of(&data(value, heap)?, false)?)?)
+    }
+}
+
+/// Data as JSON has it: what is more than that is its text.
+pub(crate) fn json_of(data: &Data, sort: bool) -> Result<serde_json::Value, Stop> {
+    use serde_json::Value as Json;
+    let failed = |_| Stop::Reported;
+    Ok(match data.kind() {
+        ValueKind::None | ValueKind::Undefined => Json::Null,
+        ValueKind::Bool => Json::Bool(data.is_true()),
+        ValueKind::Number => number(data)?,
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = data.try_iter().map_err(failed)?;
+            Json::Array(items.map(|item| json_of(&item, sort)).collect::<Result<_, _>>()?)
+        }
+        ValueKind::Map => {
+            let mut keys: Vec<Data> = data.try_iter().map_err(failed)?.collect();
+            if sort {
+                keys.sort();
+            }
+            let member = |key: Data| {
+                let value = data.get_item(&key).map_err(failed)?;
+                Ok((key.to_string(), json_of(&value, sort)?))
+            };
+            Json::Object(keys.into_iter().map(member).collect::<Result<_, Stop>>()?)
+        }
+        _ => Json::String(data.to_string()),
+    })
+}
+
+fn number(data: &Data) -> Result<serde_json::Value, Stop> {
+    if data.is_integer() {
+        if let Ok(number) = i64::try_from(data.clone()) {
+            return Ok(number.into());
+        }
+        if let Ok(number) = u64::try_from(data.clone()) {
+            return Ok(number.into());
+        }
+    }
+    let number = f64::try_from(data.clone()).unwrap_or(f64::NAN);
+    let number = serde_json::Number::from_f64(number);
+    number.map(Into::into).ok_or_else(|| Stop::mistake(format!("{data} cannot be written as a number")))
+}
+
+fn toml_of(data: &Data, path: &str) -> Result<::toml::Value, Stop> {
+    use ::toml::Value as Toml;
+    let refused = |what: &str| Stop::mistake(format!("`{path}` is {what}, which TOML does not have"));
+    Ok(match data.kind() {
+        ValueKind::None | ValueKind::Undefined => return Err(refused("None").help("leave the key out")),
+        ValueKind::Bool => Toml::Boolean(data.is_true()),
+        ValueKind::Number if data.is_integer() => {
+            Toml::Integer(i64::try_from(data.clone()).map_err(|_| refused("larger than 64 bits"))?)
+        }
+        ValueKind::Number => Toml::Float(f64::try_from(data.clone()).unwrap_or_default()),
+        ValueKind::Seq | ValueKind::Iterable => {
+            let items = data.try_iter().map_err(|_| Stop::Reported)?.enumerate();
+            Toml::Array(
+                items
+                    .map(|(index, item)| toml_of(&item, &format!("{path}[{index}]")))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        ValueKind::Map => {
+            let mut table = ::toml::Table::new();
+            for key in data.try_iter().map_err(|_| Stop::Reported)? {
+                let value = data.get_item(&key).map_err(|_| Stop::Reported)?;
+                table.insert(key.to_string(), toml_of(&value, &format!("{path}.{key}"))?);
+            }
+            Toml::Table(table)
+        }
+        _ => Toml::String(data.to_string()),
+    })
+}

@@ -1,0 +1,84 @@
+//! What a declared file, folder, symlink or step is for the code that declared it.
+
+use std::fmt;
+
+use allocative::Allocative;
+use starlark::any::ProvidesStaticType;
+use starlark::collections::StarlarkHasher;
+use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::{starlark_module, starlark_simple_value};
+
+use crate::raw::Kind;
+
+/// See the module.
+#[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
+pub(crate) struct Handle {
+    #[allocative(skip)]
+    pub(crate) kind: Kind,
+    /// A path relative to the component; a step's name.
+    pub(crate) name: String,
+    /// The component's path on the host.
+    pub(crate) component: String,
+}
+
+starlark_simple_value!(Handle);
+
+impl Handle {
+    /// The path on the host, which stays the same over releases; a step's name.
+    pub(crate) fn text(&self) -> String {
+        match self.kind {
+            Kind::Step => self.name.clone(),
+            _ => format!("{}/{}", self.component, self.name),
+        }
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+/// What `c.file()`, `c.directory()`, `c.symlink()` and `c.step()` give. As a string, and where a string is wanted, it is its
+/// path; in `triggers` it stands for itself.
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// The path on the host, which stays the same over releases: below `c.path`. A step has none.
+    #[starlark(attribute)]
+    fn path(this: &Handle) -> starlark::Result<String> {
+        match this.kind {
+            Kind::Step => {
+                Err(crate::starlark::stop::Stop::mistake(format!("the step `{}` has no path", this.name))
+                    .help("a step has a `name`")
+                    .into())
+            }
+            _ => Ok(this.text()),
+        }
+    }
+
+    /// The path relative to the component, as it was given; a step's name.
+    #[starlark(attribute)]
+    fn name(this: &Handle) -> starlark::Result<String> {
+        Ok(this.name.clone())
+    }
+}
+
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::handle", methods);
+
+#[starlark_value(type = "handle")]
+impl<'v> StarlarkValue<'v> for Handle {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(METHODS.methods())
+    }
+
+    fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
+        let same = |other: &Handle| other.kind == self.kind && other.text() == self.text();
+        Ok(other.downcast_ref::<Handle>().is_some_and(same))
+    }
+
+    fn write_hash(&self, hasher: &mut StarlarkHasher) -> starlark::Result<()> {
+        std::hash::Hash::hash(&self.text(), hasher);
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! `component.star`: components as code.
+//!
+//! A file is loaded once, with what it loads, and frozen; each run of a component's `configure` has values of its own
+//! and gives items, exactly those that component.toml would give. Nothing that code can reach reads a clock, a random
+//! number, the network or files outside of the project, so a run with the same answers gives the same items.
+//!
+//! Definitions and functions that files keep are numbered, and found in the [`Program`] by their number: values of one
+//! file's memory never hold another's.
+
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::too_many_arguments,
+    reason = "functions that the interpreter calls give a Result, and take their arguments one by one"
+)]
+#![allow(unsafe_code, reason = "the derives of the interpreter's traits write it; none is written by hand")]
+
+mod builtins;
+mod configure;
+mod context;
+mod convert;
+mod declare;
+mod declared;
+mod decoded;
+mod definition;
+mod encode;
+mod fields;
+mod files;
+mod frame;
+mod handle;
+mod hashing;
+mod ini;
+mod kind;
+mod lex;
+mod library;
+mod limits;
+mod loader;
+mod lookup;
+mod nesting;
+mod netloc;
+mod node;
+mod part;
+mod phantom;
+mod program;
+mod project;
+mod reference;
+mod report;
+mod resource;
+mod run;
+mod session;
+mod site;
+mod sources;
+mod spec;
+mod stop;
+mod text;
+mod yaml;
+
+pub(crate) use declared::Declared;
+pub(crate) use project::load;
+pub use reference::{Entry, Parameter, reference};
+pub(crate) use run::{Run, run};
+pub(crate) use session::Mode;

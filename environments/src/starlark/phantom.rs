@@ -1,0 +1,80 @@
+//! A value that stands for one that nobody provides yet: whatever is done with it gives it again. Runs that are made only
+//! to learn what they would provide go on with it.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use allocative::Allocative;
+use starlark::any::ProvidesStaticType;
+use starlark::collections::StarlarkHasher;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_simple_value;
+use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, starlark_value};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, ProvidesStaticType, NoSerialize, Allocative)]
+pub(crate) struct Phantom;
+
+starlark_simple_value!(Phantom);
+
+impl fmt::Display for Phantom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("phantom")
+    }
+}
+
+#[starlark_value(type = "phantom")]
+impl<'v> StarlarkValue<'v> for Phantom {
+    fn get_attr(&self, _attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
+        Some(heap.alloc(Phantom))
+    }
+
+    fn at(&self, _index: Value<'v>, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+        Ok(heap.alloc(Phantom))
+    }
+
+    fn iterate_collect(&self, heap: Heap<'v>) -> starlark::Result<Vec<Value<'v>>> {
+        Ok(vec![heap.alloc(Phantom)])
+    }
+
+    fn length(&self) -> starlark::Result<i32> {
+        Ok(1)
+    }
+
+    fn invoke(
+        &self,
+        _me: Value<'v>,
+        _args: &Arguments<'v, '_>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        Ok(eval.heap().alloc(Phantom))
+    }
+
+    fn add(&self, _rhs: Value<'v>, heap: Heap<'v>) -> Option<starlark::Result<Value<'v>>> {
+        Some(Ok(heap.alloc(Phantom)))
+    }
+
+    fn radd(&self, _lhs: Value<'v>, heap: Heap<'v>) -> Option<starlark::Result<Value<'v>>> {
+        Some(Ok(heap.alloc(Phantom)))
+    }
+
+    fn mul(&self, _rhs: Value<'v>, heap: Heap<'v>) -> Option<starlark::Result<Value<'v>>> {
+        Some(Ok(heap.alloc(Phantom)))
+    }
+
+    fn is_in(&self, _other: Value<'v>) -> starlark::Result<bool> {
+        Ok(true)
+    }
+
+    fn equals(&self, _other: Value<'v>) -> starlark::Result<bool> {
+        Ok(true)
+    }
+
+    fn compare(&self, _other: Value<'v>) -> starlark::Result<Ordering> {
+        Ok(Ordering::Equal)
+    }
+
+    fn write_hash(&self, _hasher: &mut StarlarkHasher) -> starlark::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! What there is in Starlark files, for the documentation: made from the functions themselves.
+
+use serde::Serialize;
+use starlark::docs::{DocFunction, DocItem, DocMember, DocParam, DocString};
+use starlark::environment::{Globals, GlobalsBuilder};
+use starlark::typing::Ty;
+
+use crate::starlark::{builtins, definition, handle, lookup, netloc, part};
+
+/// A function, or a value by name.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// What it belongs to: `c`, `json`, …; empty for a function that is there by itself.
+    pub of: String,
+    /// Its name.
+    pub name: String,
+    /// `name(parameter: type = default) -> type`; a value is `name: type`.
+    pub signature: String,
+    /// In the order of declaration; empty for a value.
+    pub parameters: Vec<Parameter>,
+    /// The type of what it gives.
+    pub gives: String,
+    /// What it does, in Markdown.
+    pub doc: String,
+}
+
+/// A parameter of a function.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parameter {
+    /// With `*` or `**` where it takes more than one.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// `None` if it must be given.
+    pub default: Option<String>,
+    /// Whether it can be given only by name.
+    pub named: bool,
+}
+
+/// Everything that batou adds to Starlark, in groups: functions by themselves, modules, and what values have.
+pub fn reference() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let own = GlobalsBuilder::new().with(builtins::own).build();
+    add_globals(&mut entries, &own);
+    entries.sort_by(|one, other| (&one.of, &one.name).cmp(&(&other.of, &other.name)));
+    let types = [
+        ("c", part::METHODS.methods()),
+        ("definition", definition::METHODS.methods()),
+        ("file", handle::METHODS.methods()),
+        ("address", netloc::METHODS.methods()),
+        ("namespace", lookup::METHODS.methods()),
+    ];
+    for (of, methods) in types {
+        let mut members: Vec<_> = methods.documentation(Ty::any()).members.into_iter().collect();
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        entries.extend(members.iter().map(|(name, member)| entry(of, name, member)));
+    }
+    entries
+}
+
+fn add_globals(entries: &mut Vec<Entry>, globals: &Globals) {
+    for (name, item) in globals.documentation().members {
+        match item {
+            DocItem::Module(module) => {
+                for (inner, item) in module.members {
+                    if let DocItem::Member(member) = item {
+                        entries.push(entry(&name, &inner, &member));
+                    }
+                }
+            }
+            DocItem::Member(member) => entries.push(entry("", &name, &member)),
+            DocItem::Type(_) => {}
+        }
+    }
+}
+
+fn entry(of: &str, name: &str, member: &DocMember) -> Entry {
+    let (of, name) = (of.to_owned(), name.to_owned());
+    match member {
+        DocMember::Property(property) => {
+            let gives = kind(&property.typ);
+            let signature = format!("{name}: {gives}");
+            Entry { of, name, signature, parameters: Vec::new(), gives, doc: text(property.docs.as_ref()) }
+        }
+        DocMember::Function(function) => {
+            let parameters = parameters(function);
+            let gives = kind(&function.ret.typ);
+            let signature = signature(&name, &parameters, &gives);
+            Entry { of, name, signature, parameters, gives, doc: text(function.docs.as_ref()) }
+        }
+    }
+}
+
+fn parameters(function: &DocFunction) -> Vec<Parameter> {
+    let params = &function.params;
+    let of = |param: &DocParam, stars: &str, named: bool| Parameter {
+        name: format!("{stars}{}", param.name),
+        kind: kind(&param.typ),
+        // The interpreter shows an optional parameter as `...`: it is `None` to the function.
+        default: param.default_value.as_ref().map(|shown| shown.replace("...", "None")),
+        named,
+    };
+    let positional = params.pos_only.iter().chain(&params.pos_or_named).map(|param| of(param, "", false));
+    let rest = params.args.iter().map(|param| of(param, "*", false));
+    let named = params.named_only.iter().map(|param| of(param, "", true));
+    let others = params.kwargs.iter().map(|param| of(param, "**", true));
+    positional.chain(rest).chain(named).chain(others).collect()
+}
+
+fn signature(name: &str, parameters: &[Parameter], gives: &str) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let mut star = parameters.iter().any(|parameter| parameter.name.starts_with('*') && !parameter.named);
+    for parameter in parameters {
+        if parameter.named && !parameter.name.starts_with('*') && !std::mem::replace(&mut star, true) {
+            shown.push("*".to_owned());
+        }
+        let default = parameter.default.as_ref().map(|default| format!(" = {default}")).unwrap_or_default();
+        shown.push(format!("{}: {}{default}", parameter.name, parameter.kind));
+    }
+    format!("{name}({}) -> {gives}", shown.join(", "))
+}
+
+/// A type as it is shown.
+fn kind(ty: &Ty) -> String {
+    ty.to_string().replace("typing.Any", "any")
+}
+
+fn text(docs: Option<&DocString>) -> String {
+    let Some(docs) = docs else { return String::new() };
+    match &docs.details {
+        Some(details) => format!("{}\n\n{details}", docs.summary),
+        None => docs.summary.clone(),
+    }
+}

@@ -1,0 +1,158 @@
+//! The interpreter's errors as diagnostics: in the user's own file, with the calls that led there, in plain words.
+
+use starlark::codemap::FileSpan;
+use starlark::{Error, ErrorKind};
+
+use crate::diagnostic::Diagnostic;
+use crate::source::At;
+use crate::starlark::limits;
+use crate::starlark::sources::{Sources, is_own};
+use crate::starlark::stop::{self, Stop};
+
+/// Calls that are shown: a recursion has the same ones again and again.
+const MOST_CALLS: usize = 8;
+
+/// What is said about an error; `None` if it is said elsewhere, or there is only something to wait for.
+pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &Sources) -> Option<Diagnostic> {
+    let places = places(error, sources);
+    let stop = noted.or_else(|| stop::found(error));
+    let (diagnostic, at) = match stop {
+        Some(Stop::Reported | Stop::Waiting) => return None,
+        Some(Stop::Diagnosed(diagnostic)) => {
+            let calls = match places.split_first() {
+                Some((call, rest)) if stands_in(diagnostic, call) => rest,
+                _ => places.as_slice(),
+            };
+            return Some(with_calls(diagnostic.as_ref().clone(), calls));
+        }
+        Some(Stop::Mistake { message, help, at }) => {
+            let diagnostic = Diagnostic::error(message.clone());
+            (help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help.clone())), at.clone())
+        }
+        None => (translated(error, sources), None),
+    };
+    let own = at.filter(|at| is_own(&at.source.path().to_string_lossy()));
+    let (first, calls) = match (own, places.split_first()) {
+        (Some(at), Some((call, rest))) if same_call(&at, call) => (Some(at), rest),
+        (Some(at), _) => (Some(at), places.as_slice()),
+        (None, Some((first, rest))) => (Some(first.clone()), rest),
+        (None, None) => (None, places.as_slice()),
+    };
+    let diagnostic = first.iter().fold(diagnostic, Diagnostic::at);
+    Some(with_calls(diagnostic, calls))
+}
+
+/// Whether a place is a part of a call, which it stands for then.
+fn same_call(part: &At, call: &At) -> bool {
+    part.source.path() == call.source.path()
+        && call.span.start <= part.span.start
+        && part.span.end <= call.span.end
+}
+
+/// Whether a mistake stands within a call, as one in a text given to `c.expand` does.
+fn stands_in(diagnostic: &Diagnostic, call: &At) -> bool {
+    let line = |offset| call.source.position(offset).0;
+    let lines = line(call.span.start)..=line(call.span.end);
+    let place = diagnostic.location.as_ref();
+    place.is_some_and(|place| place.file == call.source.path() && lines.contains(&place.line))
+}
+
+fn with_calls(diagnostic: Diagnostic, calls: &[At]) -> Diagnostic {
+    calls.iter().fold(diagnostic, Diagnostic::called_from)
+}
+
+/// Where it happened and from where that was called, innermost first, in the user's own files.
+fn places(error: &Error, sources: &Sources) -> Vec<At> {
+    let frames = error.call_stack().frames.iter().rev().filter_map(|frame| frame.location.as_ref());
+    let mut places: Vec<&FileSpan> = Vec::new();
+    for span in error.span().into_iter().chain(frames).filter(|span| is_own(span.filename())) {
+        if places.last() != Some(&span) {
+            places.push(span);
+        }
+    }
+    places.truncate(MOST_CALLS);
+    places.into_iter().map(|span| sources.at(span)).collect()
+}
+
+fn translated(error: &Error, sources: &Sources) -> Diagnostic {
+    let message = error.without_diagnostic().to_string();
+    if let Some((message, help)) = limits::explained(&message) {
+        return Diagnostic::error(message).help(help);
+    }
+    match error.kind() {
+        ErrorKind::Fail(inner) => return Diagnostic::error(inner.to_string().trim().to_owned()),
+        ErrorKind::Parser(_) => return syntax(&message),
+        _ => {}
+    }
+    let (message, near) = match message.split_once(", did you mean ") {
+        Some((message, near)) => (message.to_owned(), Some(near.trim_end_matches('?').to_owned())),
+        None => (message, None),
+    };
+    let message = missing(&message, error.span(), sources).unwrap_or_else(|| plain(&message));
+    let diagnostic = Diagnostic::error(message);
+    match near {
+        Some(near) => diagnostic.help(format!("did you mean {near}?")),
+        None => diagnostic,
+    }
+}
+
+fn syntax(message: &str) -> Diagnostic {
+    let message = message.strip_prefix("Parse error: ").unwrap_or(message);
+    let mut lines = message.lines();
+    let first = lines.next().unwrap_or("syntax error");
+    let (first, expected) = match first.split_once(", expected one of ") {
+        Some((first, expected)) => (first, Some(expected.to_owned())),
+        None => (first, None),
+    };
+    let diagnostic = Diagnostic::error(format!("not valid Starlark: {}", lower(first)));
+    match expected {
+        Some(expected) if expected.len() < 100 => diagnostic.help(format!("expected one of {expected}")),
+        _ => diagnostic,
+    }
+}
+
+/// What an attribute is missing of, as it is written: `c.host` has no `fqdm`.
+fn missing(message: &str, span: Option<&FileSpan>, sources: &Sources) -> Option<String> {
+    let name = between(message, "has no attribute `", "`")?;
+    let at = sources.at(span.filter(|span| is_own(span.filename()))?);
+    let text = at.source.text().get(at.span)?;
+    let owner = &text[..text.rfind(&format!(".{name}"))?];
+    let short = owner.len() <= 60 && !owner.contains('\n') && !owner.is_empty();
+    short.then(|| format!("`{owner}` has no `{name}`"))
+}
+
+/// The interpreter's words as ours.
+fn plain(message: &str) -> String {
+    let message = message.lines().next().unwrap_or("the evaluation failed");
+    if let Some(name) = between(message, "Variable `", "` not found") {
+        return format!("`{name}` is not defined");
+    }
+    if let Some((kind, name)) =
+        between(message, "Object of type `", "`").zip(between(message, "has no attribute `", "`"))
+    {
+        return format!("a value of the type `{kind}` has no `{name}`");
+    }
+    if let Some(name) = between(message, "Local variable `", "` referenced before assignment") {
+        return format!("`{name}` is used before it is set");
+    }
+    if let Some(name) = between(message, "Module has no symbol `", "`") {
+        return format!("the file defines no `{name}`");
+    }
+    lower(message)
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let start = text.find(before)? + before.len();
+    let length = text[start..].find(after)?;
+    Some(&text[start..start + length])
+}
+
+fn lower(text: &str) -> String {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first) if !rest.as_str().starts_with(|c: char| c.is_uppercase()) => {
+            first.to_lowercase().chain(rest).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Runs a component's `configure` for one host.
+
+use std::sync::Arc;
+
+use starlark::environment::Module;
+use starlark::eval::Evaluator;
+
+use crate::cause;
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::evaluate::Notes;
+use crate::raw::Item;
+use crate::starlark::configure;
+use crate::starlark::context::Context;
+use crate::starlark::declared::Declared;
+use crate::starlark::frame::{Frame, Stage};
+use crate::starlark::limits;
+use crate::starlark::report::diagnose;
+use crate::starlark::session::{Mode, Session};
+use crate::starlark::stop::{self, Stop};
+use crate::world::World;
+
+/// What a run gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// What was declared, as far as the run came.
+    pub(crate) items: Vec<Item>,
+    pub(crate) problems: Problems,
+    /// It stopped at a requirement that is not met, the last of its items.
+    pub(crate) waiting: bool,
+    /// It came to its end.
+    pub(crate) complete: bool,
+}
+
+/// Runs a component on the host of an instance. The thread needs the stack of [`limits::STACK`].
+pub(crate) fn run(
+    declared: &Declared,
+    world: &Arc<World>,
+    index: usize,
+    mode: Mode,
+    notes: Option<Notes<'_>>,
+) -> Run {
+    let session = Session::new(declared, world, index, mode);
+    for (name, digest) in &declared.causes {
+        cause::record(name.clone(), digest.clone());
+    }
+    if let Some(notes) = notes {
+        notes(Some(&format!("{} ({})", world.model.subject(index), declared.file)));
+    }
+    let result = evaluate(declared, &session);
+    if let Some(notes) = notes {
+        notes(None);
+    }
+    finish(&session, result.err().as_ref())
+}
+
+fn evaluate(declared: &Declared, session: &Arc<Session>) -> starlark::Result<()> {
+    let context = Context::Run(Arc::clone(session));
+    let frame = Frame::top(declared, session);
+    Module::with_temp_heap(|module| {
+        let mut eval = Evaluator::new(&module);
+        limits::bound(&mut eval);
+        // A run is short, and its memory bounded: collecting would cost more than it frees.
+        eval.disable_gc();
+        eval.extra = Some(&context);
+        configure::run(&frame, None, &mut eval)
+    })
+}
+
+fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
+    let subject = session.subject();
+    let innermost = session.innermost();
+    let left = session.take();
+    let mut problems = left.problems;
+    let waiting = match (&left.noted, error) {
+        (None, Some(error)) => matches!(stop::found(error), Some(Stop::Waiting)),
+        _ => false,
+    };
+    let explained = match (error, &left.noted) {
+        (Some(error), noted) => diagnose(error, noted.as_ref(), session.sources()),
+        // The value was asked for, and its absence put up with: the mistake stays one.
+        (None, Some(Stop::Mistake { message, help, at })) => {
+            let diagnostic = Diagnostic::error(message.clone());
+            let diagnostic = at.iter().fold(diagnostic, Diagnostic::at);
+            Some(help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help.clone())))
+        }
+        (None, Some(Stop::Diagnosed(diagnostic))) => Some(diagnostic.as_ref().clone()),
+        (None, _) => None,
+    };
+    if let Some(diagnostic) = explained {
+        // What the interpreter finds out only after a while has no place.
+        let code = innermost.filter(|_| diagnostic.location.is_none()).map(|frame| frame.code_at());
+        problems.push(code.iter().fold(diagnostic, Diagnostic::at).about(subject));
+    }
+    let complete = error.is_none() && left.noted.is_none();
+    if error.is_none() {
+        for frame in left.made.iter().filter(|frame| frame.stage() == Stage::Made) {
+            let message = format!("`{}` is made, but neither added nor provided", frame.shown());
+            let help = "add it with c.add(…), or drop it";
+            let host = session.world.model.subject(session.index);
+            problems.push(Diagnostic::error(message).at(&frame.at).help(help).about(host).warning());
+        }
+    }
+    drop(left.running);
+    Run { items: left.items, problems, waiting, complete }
+}

@@ -1,0 +1,100 @@
+//! `attribute()`, and the dict that declares a component's attributes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use allocative::Allocative;
+use starlark::any::ProvidesStaticType;
+use starlark::starlark_simple_value;
+use starlark::values::dict::DictRef;
+use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
+
+use crate::attribute::{self, Declaration};
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::file::{Data, Member, Node, Table};
+use crate::source::At;
+use crate::starlark::node;
+use crate::starlark::part;
+use crate::starlark::site;
+use crate::starlark::stop::Stop;
+
+/// What `attribute()` gives: the table that component.toml would hold.
+#[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
+pub(crate) struct Spec {
+    #[allocative(skip)]
+    pub(crate) node: Node,
+}
+
+starlark_simple_value!(Spec);
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("attribute()")
+    }
+}
+
+#[starlark_value(type = "attribute")]
+#[allow(clippy::elidable_lifetime_names, reason = "the macro wants the name")]
+impl<'v> StarlarkValue<'v> for Spec {}
+
+/// `attributes = {…}`: names, and defaults or `attribute()`.
+pub(crate) fn declarations<'v>(
+    given: Value<'v>,
+    at: &At,
+    problems: &mut Problems,
+    heap: Heap<'v>,
+) -> Result<BTreeMap<String, Declaration>, Stop> {
+    let mut declarations = BTreeMap::new();
+    if given.is_none() {
+        return Ok(declarations);
+    }
+    let Some(dict) = DictRef::from_value(given) else {
+        let message = format!("`attributes` must be a dict, not `{}`", given.get_type());
+        return Err(Stop::mistake(message).help("write attributes = {\"port\": 8080}").at(at));
+    };
+    let own = part::own_names();
+    for (name, value) in dict.iter() {
+        let Some(name) = name.unpack_str() else {
+            let message = format!("the names of attributes are strings, and {} is none", name.to_repr());
+            return Err(Stop::mistake(message).at(at));
+        };
+        let key = site::key_in(at, name);
+        if own.iter().any(|taken| taken == name) {
+            let message = format!("`{name}` cannot be an attribute's name");
+            let advice = format!("`c.{name}` is there by itself; choose another name");
+            problems.push(Diagnostic::error(message).at(&key).help(advice));
+            continue;
+        }
+        let node = declared(name, value, &key, heap).map_err(|stop| stop.at(&key))?;
+        if let Some(declaration) = attribute::check(name, &key, &node, problems) {
+            declarations.insert(name.to_owned(), declaration);
+        }
+    }
+    Ok(declarations)
+}
+
+/// A default or an `attribute()` as TOML would say it. There, a table tells a type: a dict is a default here.
+fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+    if let Some(spec) = value.downcast_ref::<Spec>() {
+        return Ok(spec.node.clone());
+    }
+    if value.is_none() {
+        let message = format!("the attribute `{name}` needs a default or a type");
+        return Err(Stop::mistake(message).help("write attribute(\"str\") for one that must be set"));
+    }
+    let default = node::node(value, name, at, heap)?;
+    Ok(match default.data {
+        Data::Table(_) => {
+            let mut table = Table::new();
+            insert(&mut table, "type", Node { data: Data::String("dict".to_owned()), at: at.clone() });
+            insert(&mut table, "default", default);
+            Node { data: Data::Table(table), at: at.clone() }
+        }
+        _ => default,
+    })
+}
+
+/// Adds a key that stands where its value does.
+pub(crate) fn insert(table: &mut Table, name: &str, node: Node) {
+    table.insert(name.to_owned(), Member { key: node.at.clone(), node });
+}

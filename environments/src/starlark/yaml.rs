@@ -1,0 +1,104 @@
+//! Data as YAML: block style, two spaces a level.
+
+use std::fmt::Write;
+
+use serde_json::Value as Json;
+
+/// A document, with a line end.
+pub(crate) fn encode(json: &Json) -> String {
+    let mut text = String::new();
+    match json {
+        Json::Object(members) if !members.is_empty() => mapping(&mut text, json, 0),
+        Json::Array(items) if !items.is_empty() => sequence(&mut text, json, 0),
+        other => {
+            let _ = writeln!(text, "{}", scalar(other));
+        }
+    }
+    text
+}
+
+fn mapping(text: &mut String, json: &Json, level: usize) {
+    for (key, value) in json.as_object().into_iter().flatten() {
+        let _ = write!(text, "{}{}:", "  ".repeat(level), string(key));
+        below(text, value, level);
+    }
+}
+
+fn sequence(text: &mut String, json: &Json, level: usize) {
+    for item in json.as_array().into_iter().flatten() {
+        let _ = write!(text, "{}-", "  ".repeat(level));
+        match item {
+            Json::Object(members) if !members.is_empty() => {
+                // The first member stands beside the dash.
+                let mut inner = String::new();
+                mapping(&mut inner, item, level + 1);
+                let _ = write!(text, " {}", inner.trim_start());
+            }
+            _ => below(text, item, level),
+        }
+    }
+}
+
+/// What comes after a key or a dash.
+fn below(text: &mut String, value: &Json, level: usize) {
+    match value {
+        Json::Object(members) if !members.is_empty() => {
+            text.push('\n');
+            mapping(text, value, level + 1);
+        }
+        Json::Array(items) if !items.is_empty() => {
+            text.push('\n');
+            sequence(text, value, level + 1);
+        }
+        other => {
+            let _ = writeln!(text, " {}", scalar(other));
+        }
+    }
+}
+
+fn scalar(value: &Json) -> String {
+    match value {
+        Json::String(text) => string(text),
+        // `[]`, `{}`, `null`, numbers and booleans are the same as in JSON.
+        other => other.to_string(),
+    }
+}
+
+/// A string without quotes where nobody could take it for anything else, or else as JSON has it, which is YAML, too.
+fn string(text: &str) -> String {
+    const WORDS: [&str; 11] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '/'));
+    let safe = begins && text.chars().all(plain) && !text.ends_with(' ');
+    if safe && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
+        return text.to_owned();
+    }
+    Json::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_taken_for_something_else_is_quoted() {
+        for text in [
+            "yes", "No", "1", "1.5", "-x", "a: b", "a #b", "", " a", "a ", "~", "null", "*x", "a\nb", "0x1",
+            "é",
+        ] {
+            assert!(string(text).starts_with('"'), "{text}");
+        }
+        for text in ["web01", "/srv/app", "a b", "x.y-z"] {
+            assert_eq!(string(text), text);
+        }
+    }
+
+    #[test]
+    fn lists_and_tables_nest() {
+        let json = serde_json::json!({
+            "a": [1, [2, 3], {"b": {"c": []}, "d": "e"}], "f": {}, "g": [[{"h": null}]]
+        });
+        let wanted = "a:\n  - 1\n  -\n    - 2\n    - 3\n  - b:\n      c: []\n    d: e\nf: {}\ng:\n  -\n    - h: null\n";
+        assert_eq!(encode(&json), wanted);
+    }
+}

@@ -5,6 +5,7 @@ mod it {
     mod bad_components;
     mod bad_environments;
     pub(crate) mod common;
+    mod corpus;
     mod dns;
     mod files;
     mod jinja;

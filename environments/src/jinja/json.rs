@@ -6,7 +6,8 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::arguments::Arguments;
 use super::bound::{Growing, items, pay_for_text};
-use super::print::{self, DEEPEST};
+use super::print;
+use crate::template::DEEPEST;
 
 pub(super) fn tojson(
     state: &State<'_, '_>,

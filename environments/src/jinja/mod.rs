@@ -12,6 +12,7 @@ mod functions;
 mod json;
 mod list;
 mod methods;
+pub(crate) mod nesting;
 mod number;
 mod print;
 mod string;

@@ -8,9 +8,7 @@ use minijinja::{AutoEscape, Error, ErrorKind, Output, State};
 use super::bound::{Growing, ensure};
 use super::encode::escaped;
 use super::list::Group;
-
-/// Lists within lists, and maps: deeper than this is no configuration, and would need a stack without an end.
-pub(super) const DEEPEST: usize = 100;
+use crate::template::DEEPEST;
 
 /// Writes a value to where the template goes.
 pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {

@@ -28,6 +28,7 @@ mod graph;
 mod host;
 mod interface;
 mod inventory;
+mod jinja;
 mod layers;
 mod name;
 mod overrides;

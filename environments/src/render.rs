@@ -108,7 +108,7 @@ fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize,
     let users = users(&instances);
     for name in users.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name) {
         let Some(source) = component.source(name) else { continue };
-        let compiled = engine.template_from_named_str(name, source.text());
+        let compiled = template::compile(&engine, name, &source);
         instances.par_iter_mut().for_each(|instance| instance.add_files(Some(name), Some(&compiled)));
     }
     instances.par_iter_mut().for_each(|instance| {
@@ -214,7 +214,7 @@ impl<'a> InstanceRender<'a> {
         for name in component.files.iter().filter_map(|file| file.body.template()) {
             let own = users.get(name) == Some(&1) && self.files.contains_key(&Some(name));
             let Some(source) = component.source(name).filter(|_| own) else { continue };
-            let compiled = engine.template_from_named_str(name, source.text());
+            let compiled = template::compile(&engine, name, &source);
             self.add_files(Some(name), Some(&compiled));
         }
     }

@@ -9,6 +9,7 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::address::{Address, NetLoc};
 use crate::diagnostic::{Diagnostic, listed, nearest};
+use crate::jinja::nesting;
 use crate::source::{At, Source};
 
 /// The work that one template may make: far above what configuration needs, reached within a second by a loop that
@@ -17,6 +18,9 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Lists within lists, and maps: what is deeper is no configuration.
+pub(crate) const DEEPEST: usize = 100;
 
 /// Details of errors that are reported elsewhere: the value's own mistake, or a name to be asked of DNS.
 pub(crate) const REPORTED: &str = "the value could not be evaluated";
@@ -27,8 +31,8 @@ pub(crate) fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    engine.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     minijinja_contrib::add_to_environment(&mut engine);
+    crate::jinja::add_to(&mut engine);
     engine.set_fuel(Some(FUEL));
     engine.set_debug(true);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
@@ -49,6 +53,21 @@ pub(crate) fn pending_error() -> Error {
 /// Whether a text has anything for the engine to do.
 pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// Compiles a template, unless it is so deep that compiling it would not come to an end.
+pub(crate) fn compile<'a>(
+    engine: &'a Environment<'_>,
+    name: &'a str,
+    source: &'a Source,
+) -> Result<Template<'a, 'a>, Error> {
+    shallow(source.text())?;
+    engine.template_from_named_str(name, source.text())
+}
+
+/// Refuses what is nested too deeply.
+pub(crate) fn shallow(text: &str) -> Result<(), Error> {
+    nesting::check(text).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))
 }
 
 /// Renders a template up to the size that a file may have.
@@ -92,6 +111,11 @@ pub(crate) fn evaluate(
     if !is_template(text) {
         return Ok(Value::from(text));
     }
+    let place = |_: Option<&str>, part: Option<Range<usize>>| match part {
+        Some(part) => at.within(text, part),
+        None => at.clone(),
+    };
+    shallow(text).map_err(|error| explain(&error, scope, place))?;
     if let Some(range) = single_expression(text)
         && let Ok(expression) = engine.compile_expression(&text[range.clone()])
     {
@@ -107,10 +131,6 @@ pub(crate) fn evaluate(
             Err(error) => Err(explain(&error, scope, |_, part| part.map_or_else(whole, shifted))),
         };
     }
-    let place = |_: Option<&str>, part: Option<Range<usize>>| match part {
-        Some(part) => at.within(text, part),
-        None => at.clone(),
-    };
     engine
         .render_named_str("<text>", text, scope.clone())
         .map(Value::from)
@@ -130,6 +150,15 @@ fn single_expression(text: &str) -> Option<Range<usize>> {
 
 /// A value without the objects that only a scope has: it can be kept, compared and handed to others.
 pub(crate) fn plain_value(value: Value) -> Result<Value, Error> {
+    plain_within(value, 0)
+}
+
+fn plain_within(value: Value, depth: usize) -> Result<Value, Error> {
+    if depth > DEEPEST {
+        let message = format!("lists and maps are nested deeper than {DEEPEST}");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    let plain_value = |value| plain_within(value, depth + 1);
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => value
             .try_iter()?
@@ -187,7 +216,12 @@ pub(crate) fn explain(
             Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
                 .help("templates are found in the folder of their component")
         }
-        _ => Diagnostic::error(described(last)),
+        _ => {
+            let message = described(last);
+            let by_percent = message.starts_with("tried to use % operator on unsupported types string");
+            let diagnostic = Diagnostic::error(message);
+            if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
+        }
     };
     Some(Box::new(diagnostic.at(&at)))
 }

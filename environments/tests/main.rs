@@ -5,9 +5,11 @@ mod it {
     mod bad_components;
     mod bad_environments;
     pub(crate) mod common;
+    mod corpus;
     mod dns;
     mod facts;
     mod files;
+    mod jinja;
     mod merging;
     mod random;
     pub(crate) mod resources;

@@ -55,10 +55,8 @@ pub(crate) fn template<'v>(
         cause::record(cause, digest);
     }
     let explained = |error: &Error| explain(error, &scope, component, &name, &known.source);
-    let compiled = component
-        .engine
-        .template_from_named_str(&name, known.source.text())
-        .map_err(|error| explained(&error))?;
+    let compiled =
+        template::compile(&component.engine, &name, &known.source).map_err(|error| explained(&error))?;
     let bytes = template::render(&compiled, &scope).map_err(|error| explained(&error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -195,11 +195,6 @@ impl World {
         self.provided(provider).is_some()
     }
 
-    /// What a requirement gets; `None` if that is not known, which is reported.
-    pub(crate) fn resource(self: &Arc<Self>, index: usize, require: usize) -> Option<Value> {
-        self.resource_at(index, require).map(|evaluated| evaluated.value.clone())
-    }
-
     fn resource_at(self: &Arc<Self>, index: usize, require: usize) -> Option<&Evaluated> {
         let cell = self.cells[index].resources.get(require)?;
         self.force(

@@ -67,3 +67,59 @@ fn the_scope_has_what_it_should() {
     assert_eq!(render("# {{ batou_generated_header }}").lines().count(), 1);
     assert_eq!(render("{{ settings is defined }}{{ settings.x is defined }}"), "TrueFalse");
 }
+
+/// What a template is refused for.
+fn refused(template: &str) -> String {
+    let sandbox = Sandbox::app("[[file]]\npath = \"x\"\n");
+    sandbox.write("components/app/x", template);
+    sandbox.mistakes()
+}
+
+#[test]
+fn chains_that_would_need_a_stack_without_an_end_are_refused() {
+    let links = [
+        "+1",
+        "~1",
+        "**1",
+        " and 1",
+        " if 1 else 1",
+        " is odd",
+        "|abs",
+        ".a",
+        "[0]",
+        "()",
+        " == 1",
+        " in 1",
+        "*-1",
+        " not in 1",
+    ];
+    for link in links {
+        assert!(refused(&format!("{{{{ 1{} }}}}", link.repeat(20_000))).contains("operators"), "{link}");
+        // The deepest that is allowed fits the stack of a thread, whatever else is wrong with it.
+        let sandbox = Sandbox::app("[[file]]\npath = \"x\"\n");
+        sandbox.write(
+            "components/app/x",
+            format!("{{{{ 1{} }}}}", link.repeat(500 / link.split_whitespace().count().max(1) / 2)),
+        );
+        let _ = sandbox.evaluate_with(&batou_environments::Offline);
+    }
+    for sign in ["not ", "-", "- - ", "("] {
+        let mistakes = refused(&format!("{{{{ {}1 }}}}", sign.repeat(20_000)));
+        assert!(mistakes.contains("operators") || mistakes.contains("recursion"), "{mistakes}");
+    }
+    assert!(
+        refused(&format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(20_000))).contains("`elif`")
+    );
+    assert!(refused(&"{% if 1 %}".repeat(5_000)).contains("recursion"));
+}
+
+#[test]
+fn chains_in_attributes_and_included_files_are_refused() {
+    let chain = format!("{{{{ 1{} }}}}", "+1".repeat(20_000));
+    let sandbox = Sandbox::app(&format!("[attributes]\na = \"{chain}\"\n[[file]]\npath = \"x\"\n"));
+    sandbox.write("components/app/x", "\n{% include 'y' %}");
+    sandbox.write("components/app/y", format!("\n{chain}"));
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("line 1: an expression has more than 500 operators"), "{mistakes}");
+    assert!(mistakes.contains("line 2: an expression has more than 500 operators"), "{mistakes}");
+}

@@ -1,0 +1,148 @@
+//! Filters over lists whose arguments Jinja2 takes by position too, and `join`.
+
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State};
+
+use super::arguments::{Arguments, soft_text};
+use super::bound::{Growing, items};
+use super::print;
+
+pub(super) fn add_to(engine: &mut Environment<'_>) {
+    engine.add_filter("sort", sort);
+    engine.add_filter("dictsort", dictsort);
+    engine.add_filter("unique", unique);
+    engine.add_filter("min", min);
+    engine.add_filter("max", max);
+    engine.add_filter("groupby", groupby);
+    engine.add_filter("join", join);
+    engine.add_filter("default", default);
+    engine.add_filter("d", default);
+    engine.add_filter("string", soft_text);
+}
+
+fn sort(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["reverse", "case_sensitive", "attribute"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    minijinja::filters::sort(state, value, arguments.named(&names))
+}
+
+fn dictsort(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["case_sensitive", "by", "reverse"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    if let Some(by) = arguments.text(1)?.filter(|by| !["key", "value"].contains(by)) {
+        let message = format!("`dictsort` sorts by \"key\" or \"value\", not by \"{by}\"");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    print::defined(value)?;
+    state.consume_fuel(value.len().unwrap_or_default() as u64)?;
+    let sorted = minijinja::filters::dictsort(value, arguments.named(&names))?;
+    sorted.try_iter()?.map(|item| pair(&item)).collect::<Result<Vec<Value>, Error>>().map(Value::from)
+}
+
+/// A list of two as a tuple.
+fn pair(value: &Value) -> Result<Value, Error> {
+    let items: Vec<Value> = value.try_iter()?.collect();
+    Ok(Value::from(minijinja::value::Tuple::from(items)))
+}
+
+fn unique(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["case_sensitive", "attribute"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    minijinja::filters::unique(state, value, arguments.named(&names))
+}
+
+fn min(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["case_sensitive", "attribute"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    minijinja::filters::min(state, value, arguments.named(&names))
+}
+
+fn max(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["case_sensitive", "attribute"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    minijinja::filters::max(state, value, arguments.named(&names))
+}
+
+fn default(value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let arguments = Arguments::bind(&["default_value", "boolean"], &given.into_values())?;
+    if value.is_undefined() || (arguments.truth(1, false) && !value.is_true()) {
+        return Ok(arguments.value(0).cloned().unwrap_or_else(|| Value::from("")));
+    }
+    print::valid(value.clone())
+}
+
+fn groupby(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["attribute", "default", "case_sensitive"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    print::defined(value)?;
+    let items = Value::from(items(state, value)?);
+    let groups = minijinja::filters::groupby(items, None, arguments.named(&names))?;
+    let groups = groups.try_iter()?.checked().map(|group| Ok(Value::from_object(Group::new(&group?)?)));
+    groups.collect::<Result<Vec<Value>, Error>>().map(Value::from)
+}
+
+/// One group: a tuple whose parts have names.
+#[derive(Debug)]
+pub(super) struct Group {
+    grouper: Value,
+    list: Value,
+}
+
+impl Group {
+    fn new(group: &Value) -> Result<Group, Error> {
+        let list =
+            group.get_item_by_index(1)?.try_iter()?.checked().collect::<Result<Vec<Value>, Error>>()?;
+        Ok(Group { grouper: group.get_item_by_index(0)?, list: Value::from(list) })
+    }
+}
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_usize(), key.as_str()) {
+            (Some(0), _) | (_, Some("grouper")) => Some(self.grouper.clone()),
+            (Some(1), _) | (_, Some("list")) => Some(self.list.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+}
+
+/// As in Jinja2, but an undefined item is an error.
+fn join(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let arguments = Arguments::bind(&["d", "attribute"], &given.into_values())?;
+    print::defined(value)?;
+    let between =
+        arguments.value(0).map(|between| soft_text(state, between)).transpose()?.unwrap_or_default();
+    let items = value.try_iter().map_err(|_| {
+        Error::new(ErrorKind::InvalidOperation, format!("a {} cannot be joined", value.kind()))
+    })?;
+    let mut joined = Growing::new(state);
+    for (index, item) in items.enumerate() {
+        state.consume_fuel(1)?;
+        if index > 0 {
+            joined.push(&between)?;
+        }
+        let item = print::valid(item)?;
+        let part = arguments.value(1).filter(|path| !path.is_none()).map(|path| at_path(&item, path));
+        joined.push(&soft_text(state, &part.transpose()?.unwrap_or(item))?)?;
+    }
+    Ok(joined.finish())
+}
+
+/// What stands at a path like `address.0.port`.
+fn at_path(item: &Value, path: &Value) -> Result<Value, Error> {
+    let Some(text) = path.as_str() else { return item.get_item(path) };
+    text.split('.').try_fold(item.clone(), |value, part| match part.parse::<usize>() {
+        Ok(index) if value.kind() != ValueKind::Map => value.get_item_by_index(index),
+        _ => value.get_attr(part),
+    })
+}

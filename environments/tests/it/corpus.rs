@@ -1,0 +1,40 @@
+//! What the fuzzers found worth keeping, once more: nothing of it panics.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../../../fuzz/projects.rs"]
+mod projects;
+
+/// Evaluates every file of a corpus.
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 10, "{} files", files.len());
+    for file in files {
+        let data = fs::read(&file).unwrap();
+        if std::panic::catch_unwind(|| target(&data)).is_err() {
+            panic!("{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn component_toml() {
+    replay("component_toml", projects::component_toml);
+}
+
+#[test]
+fn component_star() {
+    replay("component_star", projects::component_star);
+}
+
+#[test]
+fn environment_toml() {
+    replay("environment_toml", projects::environment_toml);
+}
+
+#[test]
+fn template() {
+    replay("template", projects::template);
+}

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../projects.rs"]
+mod projects;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| projects::component_star(data));

@@ -73,6 +73,7 @@ deny:
 # Measures against other tools and prints tables; benches/fleet needs root.
 bench: release
 	benches/build
+	benches/evaluation
 	benches/fleet
 
 # Ends the booted hosts, unless tests of another checkout use them just now

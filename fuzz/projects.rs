@@ -77,7 +77,10 @@ pub fn template(data: &[u8]) {
         ("components/db/component.toml", DB.as_bytes()),
         ("components/app/component.toml", TEMPLATE.as_bytes()),
         ("components/app/part", b"part {{ component.label }} {{ x | default('no x') }}\n"),
-        ("components/app/macros", b"{% macro opt(k, v=none) %}{{ k }}={{ v }}{% endmacro %}{% set const = 42 %}"),
+        (
+            "components/app/macros",
+            b"{% macro opt(k, v=none) %}{{ k }}={{ v }}{% endmacro %}{% set const = 42 %}",
+        ),
         ("components/app/base", b"<{% block head %}H{% endblock %}|{% block body %}base{% endblock %}>\n"),
         ("components/app/main", data),
     ]);

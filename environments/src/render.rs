@@ -214,7 +214,7 @@ impl<'a> InstanceRender<'a> {
         for name in component.files.iter().filter_map(|file| file.body.template()) {
             let own = users.get(name) == Some(&1) && self.files.contains_key(&Some(name));
             let Some(source) = component.source(name).filter(|_| own) else { continue };
-            let compiled = template::compile(&engine, name, &source);
+            let compiled = template::compile(engine, name, &source);
             self.add_files(Some(name), Some(&compiled));
         }
     }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
-use crate::release::{Causes, Component, Instance, MANIFEST_FORMAT, Manifest, Release};
+use crate::release::{Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release};
 use crate::ui::Progress;
 use layout::Layout;
 
@@ -64,7 +64,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         places.keys().map(|host| ((*host).to_owned(), empty(evaluation, host))).collect();
     for (rendered, component) in rendered.iter().zip(components) {
         let Some(host) = hosts.get_mut(&rendered.host) else { continue };
-        host.causes.insert(rendered.component.clone(), rendered.causes.clone());
+        host.causes.insert(rendered.component.clone(), causes(rendered));
         host.manifest.components.push(component);
     }
     let release = Release {
@@ -73,6 +73,16 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
     };
     Ok(Built { stored, _lease: lease, ..Built::new(release, hosts) })
+}
+
+/// What each file was made from, and the sub-component that declares it.
+fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut causes = rendered.causes.clone();
+    for (path, breadcrumb) in &rendered.breadcrumbs {
+        let causes = causes.entry(path.clone()).or_default();
+        causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
+    }
+    causes
 }
 
 fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {

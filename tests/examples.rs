@@ -20,7 +20,11 @@ fn haproxy(test: &str) -> bool {
 #[test]
 fn every_example_is_checked() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    assert_eq!(names(&examples), ["per-developer", "quickstart", "website"], "each has a test here");
+    assert_eq!(
+        names(&examples),
+        ["per-developer", "plone-like", "quickstart", "website"],
+        "each has a test here"
+    );
     for example in names(&examples) {
         let sandbox = Sandbox::example(&example);
         let lines = sandbox.batou(&["check", "--json"]).success().json();
@@ -120,4 +124,69 @@ fn website_on_four_hosts() {
         says(&target(host).file("web/site/index.html"), &["Served by"]);
         assert!(fs::read_link(target(host).0.join("current")).unwrap().ends_with("1"));
     }
+}
+
+#[test]
+fn plone_like_on_this_machine() {
+    let sandbox = Sandbox::example("plone-like");
+    sandbox.batou(&["switch", "dev"]).success();
+    says(
+        &sandbox.read("work/dev/current/zope/instance1/zope.conf"),
+        &["address localhost:8081", "threads 2"],
+    );
+    says(&sandbox.read("work/dev/current/haproxy/haproxy.cfg"), &["bind 127.0.0.1:8000\n"]);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+}
+
+/// A third instance brings files of its own, and changes the two configurations that list it, and no other file.
+#[test]
+fn plone_like_on_two_hosts() {
+    let hosts = SshHosts::start(&["app01", "web01"]);
+    let sandbox = Sandbox::example("plone-like");
+    // The hosts of this test have no user plone, and share the machine's /srv.
+    let path = "environments/prod/environment.toml";
+    let environment =
+        sandbox.read(path).replace("service_user = \"plone\"", "target_directory = \"~/plone\"");
+    sandbox.write(path, environment + "\n" + &hosts.environment());
+    sandbox.write("ssh_config_prod", hosts.ssh_config());
+    sandbox.batou(&["switch", "prod"]).success();
+
+    let target = |host: &str| Target(hosts.host(host).home().join("plone"));
+    let config = target("web01").file("haproxy/haproxy.cfg");
+    let server = |number: u16| format!("    server app01-instance{number} app01.example.net:808{number}\n");
+    assert!(config.contains("    bind 192.0.2.10:8000\n    bind [2001:db8::10]:8000\n"), "{config}");
+    assert!(config.ends_with(&[server(1), server(2)].concat()), "{config}");
+    says(&target("app01").file("zope/instance2/zope.conf"), &["threads 4", "server app01.example.net:9100"]);
+
+    let environment = sandbox.read(path);
+    let third = environment.replace("\"zope:instance2\"]", "\"zope:instance2\", \"zope:instance3\"]");
+    assert_ne!(environment, third);
+    sandbox.write(path, third);
+    let changes: Vec<(String, String, String)> =
+        sandbox.batou(&["plan", "prod", "--json"]).success().json().iter().flat_map(files).collect();
+    let expected = [
+        ("app01/zope", "instance3/run", "added"),
+        ("app01/zope", "instance3/zope.conf", "added"),
+        ("web01/haproxy", "haproxy.cfg", "changed"),
+        ("web01/varnish", "default.vcl", "changed"),
+    ];
+    let expected = expected.map(|(component, path, kind)| (component.into(), path.into(), kind.into()));
+    assert_eq!(changes, expected);
+    sandbox.batou(&["switch", "prod"]).success();
+    assert!(
+        target("web01").file("haproxy/haproxy.cfg").ends_with(&[server(1), server(2), server(3)].concat())
+    );
+    says(&target("web01").file("varnish/default.vcl"), &["app01-instance3"]);
+}
+
+/// Component, path and change of each file of a plan's line.
+fn files(line: &serde_json::Value) -> Vec<(String, String, String)> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let components = line["components"].as_array().into_iter().flatten();
+    let of = |component: &serde_json::Value| {
+        let name = format!("{}/{}", text(&line["host"]), text(&component["component"]));
+        let files = component["files"].as_array().into_iter().flatten();
+        files.map(|file| (name.clone(), text(&file["path"]), text(&file["change"]))).collect::<Vec<_>>()
+    };
+    components.flat_map(of).collect()
 }

@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use super::{Change, ComponentPlan, ContentPlan, FilePlan};
 use crate::error::CommandError;
-use crate::release::{Causes, Component, Manifest, step_fingerprint};
+use crate::release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint};
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
@@ -152,6 +152,7 @@ fn listed(files: &Files, change: Change) -> Vec<FilePlan> {
         change,
         content: sizes(if change == Change::Removed { (Some(node), None) } else { (None, Some(node)) }),
         mode: None,
+        by: None,
         causes: Vec::new(),
     };
     files.iter().map(file).collect()
@@ -186,7 +187,8 @@ impl Changes<'_> {
             _ => None,
         };
         let content = self.content(nodes)?;
-        Ok(FilePlan { path: path.to_string(), change, content, mode, causes: self.causes(path.as_str()) })
+        let (by, causes) = (self.declared_by(path.as_str()), self.causes(path.as_str()));
+        Ok(FilePlan { path: path.to_string(), change, content, mode, by, causes })
     }
 
     fn content(&self, nodes: (Option<&Node>, Option<&Node>)) -> Result<ContentPlan, CommandError> {
@@ -224,7 +226,13 @@ impl Changes<'_> {
         let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
         let differs =
             |(cause, value): &(&String, &String)| old.and_then(|old| old.get(*cause)) != Some(value);
-        new.into_iter().flatten().filter(differs).map(|(cause, _)| cause.clone()).collect()
+        let causes = new.into_iter().flatten().filter(differs).map(|(cause, _)| cause);
+        causes.filter(|cause| *cause != DECLARED_BY).cloned().collect()
+    }
+
+    fn declared_by(&self, path: &str) -> Option<String> {
+        let of = |reasons: &Reasons| reasons.get(path)?.get(DECLARED_BY).cloned();
+        of(self.causes.1).or_else(|| of(self.causes.0))
     }
 }
 
@@ -299,10 +307,19 @@ mod tests {
     fn only_causes_whose_value_differs_are_named() {
         let before =
             causes("web", "a", &[("attribute web.sleep", "1"), ("setting mail", "m"), ("file a", "f")]);
-        let after =
-            causes("web", "a", &[("attribute web.sleep", "2"), ("setting mail", "m"), ("resource db", "d")]);
+        let after = causes(
+            "web",
+            "a",
+            &[
+                ("attribute web.sleep", "2"),
+                ("setting mail", "m"),
+                ("resource db", "d"),
+                ("by", "Site(\"a\")"),
+            ],
+        );
         let plan = changed([&[("a", b"1")], &[("a", b"2")]], [&before, &after]);
         assert_eq!(plan.files[0].causes, ["attribute web.sleep", "resource db"]);
+        assert_eq!(plan.files[0].by.as_deref(), Some("Site(\"a\")"));
     }
 
     #[test]

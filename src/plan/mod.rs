@@ -85,6 +85,9 @@ pub struct FilePlan {
     /// The permission bits before and after, where both are files and they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<(Mode, Mode)>,
+    /// The sub-component that declares it, with those that it is part of: `Venv("py") > Package("zope")`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// What it was rendered from that changed: "attribute web.sleep".
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,

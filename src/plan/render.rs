@@ -149,8 +149,9 @@ fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String
         _ => String::new(),
     };
     let why = because(&file.causes);
+    let by = file.by.as_ref().map(|by| format!("  {DIM}of {}{DIM:#}", visible_name(by))).unwrap_or_default();
     let (sign, path) = (sign(file.change), visible_name(&file.path));
-    let line = format!("      {sign} {path}{}{content}{why}", mode.unwrap_or_default());
+    let line = format!("      {sign} {path}{}{content}{by}{why}", mode.unwrap_or_default());
     lines.push(line);
     if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
         lines.extend(diff.lines().map(diff_line));
@@ -243,12 +244,13 @@ mod tests {
     use super::*;
 
     fn file(path: &str, change: Change, content: ContentPlan) -> FilePlan {
-        FilePlan { path: path.to_owned(), change, content, mode: None, causes: Vec::new() }
+        FilePlan { path: path.to_owned(), change, content, mode: None, by: None, causes: Vec::new() }
     }
 
     fn host(name: &str) -> HostPlan {
         let mut script =
             file("tick.sh", Change::Changed, ContentPlan::Diff("@@ -1 +1 @@\n-1\n+2\x1b\n".to_owned()));
+        script.by = Some("Script(\"tick\")".to_owned());
         script.causes = vec!["attribute tick.sleep".to_owned()];
         script.mode = Some((Mode::PLAIN, Mode::EXECUTABLE));
         let tick = ComponentPlan {
@@ -295,7 +297,7 @@ mod tests {
         insta::assert_snapshot!(plain(&plans, Diff::Full), @r"
         web01, web02: 2 components to change, 4 objects (2.0 KiB) to send in all
           ~ tick
-              ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
+              ~ tick.sh, mode 0444 -> 0555  of Script("tick")  because attribute tick.sleep changed
                 @@ -1 +1 @@
                 -1
                 +2^[
@@ -313,7 +315,7 @@ mod tests {
         insta::assert_snapshot!(plain(&[host("web01")], Diff::Short), @r"
         web01: 2 components to change, 2 objects (1.0 KiB) to send
           ~ tick
-              ~ tick.sh, mode 0444 -> 0555  because attribute tick.sleep changed
+              ~ tick.sh, mode 0444 -> 0555  of Script("tick")  because attribute tick.sleep changed
               ~ logo, 10 B -> 2.0 KiB
               runs step touch  because etc/, resource:db changed
           - old (1 file)

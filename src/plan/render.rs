@@ -250,7 +250,7 @@ mod tests {
     fn host(name: &str) -> HostPlan {
         let mut script =
             file("tick.sh", Change::Changed, ContentPlan::Diff("@@ -1 +1 @@\n-1\n+2\x1b\n".to_owned()));
-        script.by = Some("Script(\"tick\")".to_owned());
+        script.by = Some("Cron > Script".to_owned());
         script.causes = vec!["attribute tick.sleep".to_owned()];
         script.mode = Some((Mode::PLAIN, Mode::EXECUTABLE));
         let tick = ComponentPlan {
@@ -297,7 +297,7 @@ mod tests {
         insta::assert_snapshot!(plain(&plans, Diff::Full), @r"
         web01, web02: 2 components to change, 4 objects (2.0 KiB) to send in all
           ~ tick
-              ~ tick.sh, mode 0444 -> 0555  of Script("tick")  because attribute tick.sleep changed
+              ~ tick.sh, mode 0444 -> 0555  of Cron > Script  because attribute tick.sleep changed
                 @@ -1 +1 @@
                 -1
                 +2^[
@@ -315,7 +315,7 @@ mod tests {
         insta::assert_snapshot!(plain(&[host("web01")], Diff::Short), @r"
         web01: 2 components to change, 2 objects (1.0 KiB) to send
           ~ tick
-              ~ tick.sh, mode 0444 -> 0555  of Script("tick")  because attribute tick.sleep changed
+              ~ tick.sh, mode 0444 -> 0555  of Cron > Script  because attribute tick.sleep changed
               ~ logo, 10 B -> 2.0 KiB
               runs step touch  because etc/, resource:db changed
           - old (1 file)

@@ -164,7 +164,7 @@ fn code_names_files_by_what_declared_them() {
     sandbox.write("components/app/share/a", "");
     let evaluation = sandbox.evaluate();
     let step = evaluation.steps(("web01", "app"), "/a", &str::to_owned).unwrap().remove(0);
-    assert_eq!(step.triggers.keys().collect::<Vec<_>>(), ["etc/", "etc/app.conf", "share"]);
+    assert_eq!(step.triggers.keys().collect::<Vec<_>>(), ["etc/", "etc/app.conf", "share/"]);
     let script = step.script.unwrap();
     assert_eq!((script.path.as_str(), &script.arguments[..]), ("bin/run", &["web01".to_owned()][..]));
     assert_eq!(step.creates, Some(HostPath::new("/srv/shop/state/app/made").unwrap()));

@@ -4,7 +4,7 @@
 //! and gives items, exactly those that component.toml would give. Nothing that code can reach reads a clock, a random
 //! number, the network or files outside of the project, so a run with the same answers gives the same items.
 //!
-//! Definitions and functions that files keep are numbered, and found in the [`Program`] by their number: values of one
+//! Definitions and functions that files keep are numbered, and found in the [`program::Program`] by their number: values of one
 //! file's memory never hold another's.
 
 #![allow(

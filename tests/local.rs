@@ -496,3 +496,36 @@ fn a_folder_above_is_found_and_a_named_one_wins() {
     nowhere.current_dir("/");
     says(&Output::of(&mut nowhere).fails(2).stderr, &["batou.toml"]);
 }
+
+#[test]
+fn explain_says_where_values_are_set() {
+    let sandbox = Sandbox::example("plone-like");
+    let explain = |arguments: &[&str]| sandbox.batou(&[&["explain", "prod"], arguments].concat());
+    let text = explain(&["app01", "zope"]).success().stdout;
+    says(
+        &text,
+        &["base_port = 8080", "instance 1 listens on the port after this one", "default in components/zope"],
+    );
+    says(
+        &text,
+        &[
+            "set in environments/prod/environment.toml:12  threads = 4",
+            "instead of components/zope/component.star:5",
+        ],
+    );
+    let lines = explain(&["web01", "haproxy", "address", "--json"]).success().json();
+    assert_eq!((lines.len(), &lines[0]["value"]), (1, &"web01.example.net:8000".into()));
+    assert_eq!(lines[0]["causes"], serde_json::json!(["host fqdn"]));
+    assert_eq!(lines[0]["set"][0]["default"], true);
+    // In this process as in one of its own
+    let website = Sandbox::example("website");
+    let text = website.batou(&["explain", "prod", "web01", "web", "workers"]).success().stdout;
+    says(&text, &["workers = 1  int", "instead of components/web/component.toml:3  workers = 4"]);
+    for (arguments, message) in [
+        (["web02", "haproxy", "address"], "there is no host web02"),
+        (["web01", "hapoxy", "address"], "there is no component hapoxy"),
+        (["web01", "haproxy", "adress"], "there is no attribute adress"),
+    ] {
+        says(&explain(&arguments).fails(2).stderr, &[message, "the nearest name is"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! Attributes: what a component lets its environments choose, and how a value becomes one of the declared type.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use minijinja::value::{Value, ValueKind};
 
@@ -37,7 +38,6 @@ pub(crate) struct Declaration {
     pub(crate) kind: Type,
     pub(crate) default: Option<Node>,
     /// What it is for.
-    #[allow(dead_code, reason = "for what explains attributes")]
     pub(crate) doc: Option<String>,
     pub(crate) at: At,
 }
@@ -162,6 +162,24 @@ fn declared_type(reader: &mut Reader<'_, '_>, default: Option<&Node>) -> Option<
         reader.problems.push(Diagnostic::error("`choices` belong to the type `choice`").at(&text.at));
     }
     Some(kind)
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Type::Str => "str",
+            Type::Int => "int",
+            Type::Float => "float",
+            Type::Bool => "bool",
+            Type::List => "list",
+            Type::Dict => "dict",
+            Type::Address => "address",
+            Type::Path => "path",
+            Type::Literal => "literal",
+            Type::Choice(choices) => return write!(f, "choice of {}", choices.join(", ")),
+        };
+        f.write_str(name)
+    }
 }
 
 impl Type {

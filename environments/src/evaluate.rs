@@ -9,6 +9,7 @@ use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
 use crate::environment;
+use crate::explain::{Explained, explain};
 use crate::facts;
 use crate::host::Host;
 use crate::project::Project;
@@ -204,6 +205,12 @@ fn nothing(environment: &str) -> Diagnostics {
 }
 
 impl Configured {
+    /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
+    pub fn explain(&self, host: &str, component: &str) -> Option<Vec<Explained>> {
+        let index = self.instances.get(&(host.to_owned(), component.to_owned()))?;
+        Some(explain(&self.world, *index))
+    }
+
     /// The steps of a component, whose texts may name `component.artifact`: its path on the host. `describe` says what
     /// is at a path in the artifact, in a text that differs where content, mode or kind do: steps may depend on it.
     pub fn steps(

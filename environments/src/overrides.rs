@@ -70,6 +70,18 @@ impl Overrides {
         }
         merge(overrides.general.clone(), said.merged(host, problems))
     }
+
+    /// Where an attribute of a component is set for a host: for this host or patterns, then for all.
+    pub(crate) fn places(&self, component: &str, host: &str, attribute: &str) -> Vec<&At> {
+        let Some(overrides) = self.0.get(component) else { return Vec::new() };
+        let hosts = overrides.hosts.get(host).into_iter().flatten();
+        let tables = hosts.filter_map(|(_, member)| match &member.node.data {
+            Data::Table(table) => Some(table),
+            _ => None,
+        });
+        let all = tables.chain(std::iter::once(&overrides.general));
+        all.filter_map(|table| table.get(attribute)).map(|member| &member.node.at).collect()
+    }
 }
 
 impl ComponentOverrides {

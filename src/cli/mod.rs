@@ -8,7 +8,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::command::{build, check, completions, diff, gc, init, store};
+use crate::command::{build, check, completions, diff, explain, gc, init, store};
 use crate::ui::Wanted;
 
 pub use remote::{
@@ -81,6 +81,8 @@ pub enum Command {
     Init(init::Args),
     /// Evaluate environments and show every mistake; needs no network
     Check(check::Args),
+    /// Show the attributes of a component on a host, and where each value is set
+    Explain(explain::Args),
     /// Build environments into the local store and link the results below result/
     Build(build::Args),
     /// Show what a switch would change on the hosts, and why

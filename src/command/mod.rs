@@ -5,6 +5,7 @@ pub mod check;
 pub mod completions;
 pub mod diff;
 pub mod exec;
+pub mod explain;
 pub mod facts;
 pub mod gc;
 pub mod history;
@@ -42,6 +43,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
         Command::Verify(args) => verify::run(context, args),
         Command::Retire(args) => retire::run(context, args),
         Command::Exec(args) => exec::run(context, args),
+        Command::Explain(args) => explain::run(context, args),
         Command::Facts(args) => facts::run(context, args),
         Command::Agent | Command::Evaluate => {
             Err(CommandError::usage("a process that serves another is started before anything else"))

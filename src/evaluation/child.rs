@@ -4,10 +4,10 @@ use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
-use batou_environments::{Evaluation, Step};
+use batou_environments::{Evaluation, Explained, Step};
 
 use super::death::Death;
-use super::message::{self, Answer, Request, Wanted};
+use super::message::{self, Answer, Question, Request, Wanted};
 use super::notes::Notes;
 use crate::error::CommandError;
 
@@ -59,6 +59,7 @@ impl Child {
                 Answer::Component(rendered) => components.push(rendered),
                 Answer::Evaluation(evaluation) => return Ok(Evaluation { components, ..*evaluation }),
                 Answer::Mistakes(mistakes) => return Err(mistakes.into()),
+                Answer::Explained(_) => return Err(confused("attributes that nobody asked for")),
                 Answer::Steps(_) => return Err(confused("steps that nobody asked for")),
             }
         }
@@ -69,14 +70,30 @@ impl Child {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        if message::write(&mut self.to, &wanted).is_err() {
-            return Err(self.ended());
-        }
-        match self.answer()? {
+        match self.ask(&Question::Steps(wanted.to_vec()))? {
             Answer::Steps(steps) if steps.len() == wanted.len() => Ok(steps),
             Answer::Mistakes(mistakes) => Err(mistakes.into()),
             _ => Err(confused("something else than the steps")),
         }
+    }
+
+    /// The attributes of a component; `None` if it is not on the host.
+    pub(super) fn explain(
+        &mut self,
+        host: &str,
+        component: &str,
+    ) -> Result<Option<Vec<Explained>>, CommandError> {
+        match self.ask(&Question::Explain(host.to_owned(), component.to_owned()))? {
+            Answer::Explained(explained) => Ok(explained),
+            _ => Err(confused("something else than the attributes")),
+        }
+    }
+
+    fn ask(&mut self, question: &Question) -> Result<Answer, CommandError> {
+        if message::write(&mut self.to, question).is_err() {
+            return Err(self.ended());
+        }
+        self.answer()
     }
 
     /// Whether one thread alone would show at what the memory ran out, or do with it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostics, Evaluation, Rendered, Step};
+use batou_environments::{Diagnostics, Evaluation, Explained, Rendered, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,16 @@ pub(super) struct Request {
     pub(super) limits: Limits,
 }
 
-/// A component whose steps are wanted. The messages after the first hold many.
+/// The messages after the first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Question {
+    /// The steps of components.
+    Steps(Vec<Wanted>),
+    /// The attributes of a component on a host.
+    Explain(String, String),
+}
+
+/// A component whose steps are wanted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Wanted {
     /// The host's name.
@@ -46,6 +55,8 @@ pub(super) enum Answer {
     Evaluation(Box<Evaluation<()>>),
     /// The steps of those that were wanted.
     Steps(Vec<Vec<Step>>),
+    /// The attributes of the component, if it is on the host.
+    Explained(Option<Vec<Explained>>),
     /// The project's mistakes.
     Mistakes(Diagnostics),
 }

@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use batou_environments::{Configured, Diagnostics, Dns, Offline, Options, Project, Step};
+use batou_environments::{Configured, Diagnostics, Dns, Explained, Offline, Options, Project, Step};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
@@ -127,6 +127,16 @@ impl Source {
         match self {
             Source::Here(configured) => Ok(steps(configured, wanted)?),
             Source::Child(child) => child.lock().unwrap_or_else(PoisonError::into_inner).steps(wanted),
+        }
+    }
+
+    /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
+    pub fn explain(&self, host: &str, component: &str) -> Result<Option<Vec<Explained>>, CommandError> {
+        match self {
+            Source::Here(configured) => Ok(configured.explain(host, component)),
+            Source::Child(child) => {
+                child.lock().unwrap_or_else(PoisonError::into_inner).explain(host, component)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::message::{self, Answer, Request, Wanted};
+use super::message::{self, Answer, Question, Request};
 use super::notes::Places;
 use super::{Source, here, steps};
 
@@ -38,10 +38,13 @@ fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
         }
     };
     let Source::Here(configured) = configured else { return Ok(()) };
-    while let Some(wanted) = message::read::<Vec<Wanted>>(from)? {
-        let answer = match steps(&configured, &wanted) {
-            Ok(steps) => Answer::Steps(steps),
-            Err(mistakes) => Answer::Mistakes(mistakes),
+    while let Some(question) = message::read::<Question>(from)? {
+        let answer = match question {
+            Question::Steps(wanted) => match steps(&configured, &wanted) {
+                Ok(steps) => Answer::Steps(steps),
+                Err(mistakes) => Answer::Mistakes(mistakes),
+            },
+            Question::Explain(host, component) => Answer::Explained(configured.explain(&host, &component)),
         };
         message::write(to, &answer)?;
     }

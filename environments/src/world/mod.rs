@@ -169,7 +169,8 @@ impl World {
         }
     }
 
-    fn attribute(self: &Arc<Self>, index: usize, name: &str) -> Option<&Evaluated> {
+    /// An attribute and what it was made from; `None` if it has no value, which is reported.
+    pub(crate) fn attribute(self: &Arc<Self>, index: usize, name: &str) -> Option<&Evaluated> {
         let cell = self.cells[index].attributes.get(name)?;
         self.force(
             cell,

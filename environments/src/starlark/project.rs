@@ -43,10 +43,8 @@ pub(crate) fn load(
                 problems.extend(found);
                 declared
             }
-            Ok(Err(_)) => {
-                problems.push(Diagnostic::error("the loading of component.star ended early"));
-                BTreeMap::new()
-            }
+            // No mistake of the project: whoever called hears of it as if there were no thread.
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(error) => {
                 problems.push(Diagnostic::error(format!("cannot start a thread: {error}")));
                 BTreeMap::new()

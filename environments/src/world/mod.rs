@@ -96,7 +96,8 @@ impl World {
         std::thread::scope(|threads| {
             let worker =
                 std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, || self.compute())?;
-            worker.join().map_err(|_| io::Error::other("the evaluation ended early"))
+            // A mistake in here: whoever called hears of it as if there were no thread.
+            Ok(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })
     }
 

@@ -212,10 +212,12 @@ proptest! {
         if cut { stream.truncate(at) } else { stream[at] ^= 1 << flip }
         let mut controller = host.locked();
         let reply = controller.put(&stream);
-        // Not every bit of a zstd frame means something: then what arrived is what was sent.
+        // Not every bit of a zstd frame means something: then what arrived is what was sent. It may be refused all the
+        // same, where the bit says that a receiver needs more memory than is allowed.
         let harmless = zstd::decode_all(&stream[..]).ok() == zstd::decode_all(&host.stream(&objects)[..]).ok();
-        prop_assert_eq!(matches!(reply, Reply::Stored { objects: 3 }), harmless, "{:?}", reply);
-        prop_assert_eq!(host.artifact_on_host(&artifact), harmless);
+        let stored = matches!(reply, Reply::Stored { objects: 3 });
+        prop_assert!(harmless || !stored, "{:?}", reply);
+        prop_assert_eq!(host.artifact_on_host(&artifact), stored);
         prop_assert_eq!(controller.end(), 0);
     }
 }

@@ -504,7 +504,12 @@ fn explain_says_where_values_are_set() {
     let text = explain(&["app01", "zope"]).success().stdout;
     says(
         &text,
-        &["base_port = 8080", "instance 1 listens on the port after this one", "default in components/zope"],
+        &[
+            "Zope, as many numbered instances",
+            "base_port = 8080",
+            "instance 1 listens on the port after this one",
+            "default in components/zope",
+        ],
     );
     says(
         &text,

@@ -9,7 +9,7 @@ use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
 use crate::environment;
-use crate::explain::{Explained, explain};
+use crate::explain::{Explanation, explain};
 use crate::facts;
 use crate::host::Host;
 use crate::project::Project;
@@ -206,7 +206,7 @@ fn nothing(environment: &str) -> Diagnostics {
 
 impl Configured {
     /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
-    pub fn explain(&self, host: &str, component: &str) -> Option<Vec<Explained>> {
+    pub fn explain(&self, host: &str, component: &str) -> Option<Explanation> {
         let index = self.instances.get(&(host.to_owned(), component.to_owned()))?;
         Some(explain(&self.world, *index))
     }

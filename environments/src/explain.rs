@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Location;
 use crate::world::World;
 
+/// A component on a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What the component is for, where its code says so.
+    pub doc: Option<String>,
+    /// By name.
+    pub attributes: Vec<Explained>,
+}
+
 /// An attribute of a component on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explained {
@@ -35,10 +44,14 @@ pub struct SetAt {
     pub default: bool,
 }
 
-/// The attributes of an instance, by name.
-pub(crate) fn explain(world: &Arc<World>, index: usize) -> Vec<Explained> {
-    let attributes = &world.instance(index).component.interface.attributes;
-    attributes.keys().filter_map(|name| one(world, index, name)).collect()
+/// An instance and its attributes.
+pub(crate) fn explain(world: &Arc<World>, index: usize) -> Explanation {
+    let component = &world.instance(index).component;
+    let names = component.interface.attributes.keys();
+    Explanation {
+        doc: component.code.as_ref().and_then(|code| code.doc.clone()),
+        attributes: names.filter_map(|name| one(world, index, name)).collect(),
+    }
 }
 
 fn one(world: &Arc<World>, index: usize, name: &str) -> Option<Explained> {

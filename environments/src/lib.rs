@@ -53,7 +53,7 @@ mod world;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
 pub use evaluate::{Configured, Evaluation, Notes, Options, evaluate, settings};
-pub use explain::{Explained, SetAt};
+pub use explain::{Explained, Explanation, SetAt};
 pub use facts::{Builtin, FactSource, FactSources, FactValue, Facts, FactsLock, HostFacts};
 pub use host::Host;
 pub use project::{Project, environment_names, project};

@@ -36,11 +36,15 @@ pub struct Args {
 /// Evaluates, and shows what was asked for.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let evaluation = context.evaluate(&args.environment, Lookup::Offline)?;
-    let Some(all) = evaluation.source.explain(&args.host, &args.component)? else {
+    let Some(explanation) = evaluation.source.explain(&args.host, &args.component)? else {
         return absent(&evaluation, args);
     };
+    let all = &explanation.attributes;
     let names = all.iter().map(|one| one.name.as_str()).collect();
     known("attribute", args.attribute.as_slice(), &names)?;
+    if let (Some(doc), None) = (&explanation.doc, &args.attribute) {
+        context.ui.line(&visible(doc));
+    }
     let wanted = |one: &&Explained| args.attribute.as_ref().is_none_or(|name| one.name == *name);
     for attribute in all.iter().filter(wanted) {
         show(context, args, attribute);

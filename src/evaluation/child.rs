@@ -4,7 +4,7 @@ use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
-use batou_environments::{Evaluation, Explained, Step};
+use batou_environments::{Evaluation, Explanation, Step};
 
 use super::death::Death;
 use super::message::{self, Answer, Question, Request, Wanted};
@@ -82,7 +82,7 @@ impl Child {
         &mut self,
         host: &str,
         component: &str,
-    ) -> Result<Option<Vec<Explained>>, CommandError> {
+    ) -> Result<Option<Explanation>, CommandError> {
         match self.ask(&Question::Explain(host.to_owned(), component.to_owned()))? {
             Answer::Explained(explained) => Ok(explained),
             _ => Err(confused("something else than the attributes")),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostics, Evaluation, Explained, Rendered, Step};
+use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ pub(super) enum Answer {
     /// The steps of those that were wanted.
     Steps(Vec<Vec<Step>>),
     /// The attributes of the component, if it is on the host.
-    Explained(Option<Vec<Explained>>),
+    Explained(Option<Explanation>),
     /// The project's mistakes.
     Mistakes(Diagnostics),
 }

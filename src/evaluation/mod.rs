@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use batou_environments::{Configured, Diagnostics, Dns, Explained, Offline, Options, Project, Step};
+use batou_environments::{Configured, Diagnostics, Dns, Explanation, Offline, Options, Project, Step};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
@@ -131,7 +131,7 @@ impl Source {
     }
 
     /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
-    pub fn explain(&self, host: &str, component: &str) -> Result<Option<Vec<Explained>>, CommandError> {
+    pub fn explain(&self, host: &str, component: &str) -> Result<Option<Explanation>, CommandError> {
         match self {
             Source::Here(configured) => Ok(configured.explain(host, component)),
             Source::Child(child) => {

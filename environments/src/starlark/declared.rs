@@ -21,7 +21,7 @@ pub(crate) struct Declared {
     pub(crate) at: At,
     pub(crate) attributes: BTreeMap<String, Declaration>,
     pub(crate) features: Vec<Text>,
-    #[allow(dead_code, reason = "for what lists and explains components")]
+    /// What the component is for.
     pub(crate) doc: Option<String>,
     /// The files that its code is made of, or has read while it was loaded, and their digests.
     pub(crate) causes: Causes,

@@ -97,7 +97,10 @@ impl World {
             let worker =
                 std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, || self.compute())?;
             // A mistake in here: whoever called hears of it as if there were no thread.
-            Ok(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+            Ok(())
         })
     }
 

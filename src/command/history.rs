@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
         let history = deployment.history().await?;
         deployment.fleet.abandon();
-        let current = history.current().map(|past| past.record.sequence);
+        let current = history.current();
         for past in history.releases().rev() {
             context.ui.json(&Line {
                 kind: "release",
@@ -38,7 +38,7 @@ pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
                 when: &past.when,
                 hosts: &past.hosts,
             });
-            context.ui.line(&describe(past, current == Some(past.record.sequence)));
+            context.ui.line(&describe(past, current == Some(past)));
             tell_failures(context, past);
         }
         if current.is_none() {

@@ -25,9 +25,12 @@ impl Past {
 }
 
 /// All releases that any host remembers, oldest first.
+///
+/// A number is one more than the newest on the hosts that take part. So two releases have the same number where they left
+/// each other's hosts out; they are told apart by the rest of their records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    by_sequence: BTreeMap<u64, Past>,
+    releases: Vec<Past>,
 }
 
 /// Why a release to go back to cannot be named.
@@ -56,17 +59,27 @@ pub enum HistoryError {
         /// How many fit.
         count: usize,
     },
+    /// A number that was given twice, to releases that left each other's hosts out.
+    #[error(
+        "{wanted} is the number of {count} releases, each on other hosts: give the release's id, or --host"
+    )]
+    SameNumber {
+        /// What was asked for.
+        wanted: String,
+        /// How many have it.
+        count: usize,
+    },
 }
 
 impl History {
     /// Reads the journals together.
     pub fn read(journals: BTreeMap<String, Vec<JournalEntry>>) -> Self {
-        let mut by_sequence: BTreeMap<u64, Past> = BTreeMap::new();
+        let mut releases: BTreeMap<(u64, String), Past> = BTreeMap::new();
         for (host, entry) in journals
             .into_iter()
             .flat_map(|(host, entries)| entries.into_iter().map(move |entry| (host.clone(), entry)))
         {
-            let past = by_sequence.entry(entry.record.sequence).or_insert_with(|| Past {
+            let past = releases.entry(identity(&entry.record)).or_insert_with(|| Past {
                 record: entry.record.clone(),
                 when: entry.when.clone(),
                 hosts: BTreeMap::new(),
@@ -74,22 +87,21 @@ impl History {
             past.when = past.when.clone().min(entry.when.clone());
             past.hosts.insert(host, entry);
         }
-        History { by_sequence }
+        let mut releases: Vec<_> = releases.into_values().collect();
+        releases.sort_by(|one, other| {
+            (one.record.sequence, &one.when).cmp(&(other.record.sequence, &other.when))
+        });
+        History { releases }
     }
 
     /// All releases, oldest first.
     pub fn releases(&self) -> impl DoubleEndedIterator<Item = &Past> {
-        self.by_sequence.values()
+        self.releases.iter()
     }
 
     /// The release in force.
     pub fn current(&self) -> Option<&Past> {
         self.confirmed().next_back()
-    }
-
-    /// The newest sequence, confirmed or not.
-    pub fn newest_sequence(&self) -> u64 {
-        self.by_sequence.keys().next_back().copied().unwrap_or(0)
     }
 
     /// The release that was confirmed before the one in force. A rollback stands where the release stands that it
@@ -101,7 +113,7 @@ impl History {
             .confirmed()
             .rev()
             .find(|past| past.record.sequence < position && past.record.release != current.record.release);
-        let found = before.and_then(|past| self.by_sequence.get(&origin(past)));
+        let found = before.and_then(|past| self.restored(past));
         found.ok_or_else(|| HistoryError::Oldest {
             current: format!("{}, {}", current.record.sequence, current.record.release.short()),
         })
@@ -109,12 +121,16 @@ impl History {
 
     /// The confirmed release with this number, or whose id begins so.
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
-        let by_number = wanted.parse().ok().and_then(|sequence: u64| self.by_sequence.get(&sequence));
-        if let Some(past) = by_number.filter(|past| past.is_confirmed()) {
-            return self
-                .by_sequence
-                .get(&origin(past))
-                .ok_or(HistoryError::NotFound { wanted: wanted.into() });
+        let numbered = |sequence: u64| self.confirmed().filter(move |past| past.record.sequence == sequence);
+        let by_number: Vec<_> = wanted.parse().into_iter().flat_map(numbered).collect();
+        match by_number[..] {
+            [] => {}
+            [past] => {
+                return self.restored(past).ok_or(HistoryError::NotFound { wanted: wanted.into() });
+            }
+            _ => {
+                return Err(HistoryError::SameNumber { wanted: wanted.into(), count: by_number.len() });
+            }
         }
         let fits = |past: &&Past| past.record.release.to_string().starts_with(wanted);
         let mut found: BTreeMap<Digest, &Past> = BTreeMap::new();
@@ -132,7 +148,7 @@ impl History {
     /// are not in it.
     pub fn manifests(&self, sequence: u64) -> BTreeMap<String, Digest> {
         let mut manifests = BTreeMap::new();
-        for past in self.by_sequence.range(..=sequence).map(|(_, past)| past) {
+        for past in self.releases.iter().filter(|past| past.record.sequence <= sequence) {
             let confirmed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Confirmed);
             manifests.extend(confirmed.map(|(host, entry)| (host.clone(), entry.manifest)));
         }
@@ -141,13 +157,27 @@ impl History {
 
     /// The manifests that a host has had after the release of this number, oldest first.
     pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
-        let later = self.by_sequence.range(sequence + 1..).filter_map(|(_, past)| past.hosts.get(host));
-        later.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
+        let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
+        let entries = later.filter_map(|past| past.hosts.get(host));
+        entries.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
+    }
+
+    /// The release whose configuration this one is: itself, or what it restored.
+    fn restored(&self, past: &Past) -> Option<&Past> {
+        let sequence = origin(past);
+        let same =
+            |found: &&Past| found.record.sequence == sequence && found.record.release == past.record.release;
+        self.releases.iter().find(same)
     }
 
     fn confirmed(&self) -> impl DoubleEndedIterator<Item = &Past> {
-        self.by_sequence.values().filter(|past| past.is_confirmed())
+        self.releases.iter().filter(|past| past.is_confirmed())
     }
+}
+
+/// What all hosts' lines about one release have in common, in the order of their numbers.
+fn identity(record: &Record) -> (u64, String) {
+    (record.sequence, serde_json::to_string(record).expect("a record is plain data"))
 }
 
 /// The number of the release whose configuration this one is.
@@ -208,10 +238,10 @@ mod tests {
 
     #[test]
     fn failed_releases_do_not_count() {
-        let mut history = history(&[(1, "a", None), (3, "c", None)]);
+        let (first, third) =
+            (entry(1, "a", None, Outcome::Confirmed), entry(3, "c", None, Outcome::Confirmed));
         let failed = entry(2, "b", None, Outcome::WentBack);
-        let hosts = BTreeMap::from([("h1".to_owned(), failed.clone())]);
-        history.by_sequence.insert(2, Past { record: failed.record, when: failed.when, hosts });
+        let history = History::read(BTreeMap::from([("h1".to_owned(), vec![first, failed, third])]));
         assert_eq!(history.previous().unwrap().record.sequence, 1);
         assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
     }
@@ -231,6 +261,27 @@ mod tests {
         assert_eq!(then.get("h2"), Some(&first.manifest));
         assert_eq!(then.get("h3"), None);
         assert_eq!(history.since(1, "h1"), [second.manifest]);
+    }
+
+    #[test]
+    fn releases_that_left_out_each_others_hosts_and_have_one_number_are_two() {
+        let first = entry(1, "a", None, Outcome::Confirmed);
+        let (mut one, other) =
+            (entry(2, "b", None, Outcome::Confirmed), entry(2, "c", None, Outcome::Confirmed));
+        one.when = "2026-02-01T00:00:00Z".into();
+        let history = History::read(BTreeMap::from([
+            ("h1".to_owned(), vec![first.clone(), one.clone()]),
+            ("h2".to_owned(), vec![first, other.clone()]),
+        ]));
+        let hosts: Vec<_> =
+            history.releases().map(|past| past.hosts.keys().cloned().collect::<String>()).collect();
+        assert_eq!(hosts, ["h1h2", "h2", "h1"]);
+        assert_eq!(history.current().unwrap().record, one.record);
+        assert_eq!(history.previous().unwrap().record.sequence, 1);
+        assert_eq!(history.find("2"), Err(HistoryError::SameNumber { wanted: "2".into(), count: 2 }));
+        assert_eq!(history.find(&other.record.release.to_string()).unwrap().record, other.record);
+        let then = history.manifests(2);
+        assert_eq!((then.get("h1"), then.get("h2")), (Some(&one.manifest), Some(&other.manifest)));
     }
 
     #[test]

@@ -235,6 +235,29 @@ fn a_host_of_another_processor_kind_needs_an_agent_of_its_kind() {
 fn an_unknown_host_key_is_refused_unless_accepted() {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);
+#[test]
+fn a_folder_of_somebody_else_is_not_taken_over() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("a folder of somebody else as target directory", "needs root");
+    }
+    let theirs = tempfile::Builder::new().prefix("batou-theirs-").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(theirs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(theirs.path().join("file"), "theirs").unwrap();
+    let sandbox = shop::local();
+    let directory = theirs.path().display().to_string();
+    shop::set(&sandbox, &format!("service_user = \"nobody\"\ntarget_directory = \"{directory}\""));
+    let home = "[host.localhost]\nhome = \"/nonexistent\"\n";
+    shop::append(&sandbox, "environments/dev/environment.toml", home);
+    let before = listing(theirs.path());
+    let switched = sandbox.batou(&["switch", "dev"]);
+    let id = Output::of(sandbox.program("id").args(["-u", "nobody"])).success().stdout;
+    let agent = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex();
+    fs::remove_file(format!("/var/tmp/batou-agents-{}/{agent}", id.trim())).unwrap();
+    let stderr = switched.fails(1).stderr;
+    says(&stderr, &["nothing was changed", &format!("`chown nobody {directory}`"), "target_directory"]);
+    assert_eq!(listing(theirs.path()), before);
+}
+
     let known = sandbox.project().join("known_hosts");
     let config = sandbox.read("ssh_config");
     let lines = config.lines().filter(|line| !line.contains("UserKnownHostsFile"));

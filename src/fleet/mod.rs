@@ -24,7 +24,7 @@ use batou_store::Digest;
 use order::HostOrder;
 
 use crate::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
-use crate::remote::{Dialer, Link, RemoteError, Route};
+use crate::remote::{Dialer, Link, RemoteError, Route, StartError};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -212,10 +212,15 @@ impl Member {
         }
     }
 
-    /// Makes the target directory where the agent's user may not.
+    /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
+    /// anything, `/etc` too.
     pub async fn prepare(&mut self, state: &State) -> Result<(), RemoteError> {
-        if state.target == Target::Ready {
-            return Ok(());
+        let directory = self.hello.target_directory.clone();
+        match state.target {
+            Target::Ready => return Ok(()),
+            Target::Forbidden => return Err(StartError::Taken { directory, user: state.user.clone() }.into()),
+            Target::ReadOnly => return Err(StartError::ReadOnly(directory).into()),
+            Target::Absent => {}
         }
         let (dialer, route) = (Arc::clone(&self.dialer), self.route.clone());
         joined(tokio::task::spawn_blocking(move || dialer.prepare(&route))).await

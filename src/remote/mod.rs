@@ -80,6 +80,20 @@ pub enum StartError {
     #[error("the agent could not be stored on the host{}", after(_0))]
     Upload(String),
     /// The target directory could not be made.
+    /// The target directory is somebody else's, and not ours to give away.
+    #[error(
+        "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
+         folder, give it away with `chown {user} {directory}`"
+    )]
+    Taken {
+        /// The target directory.
+        directory: String,
+        /// The agent's user.
+        user: String,
+    },
+    /// The target directory is on a filesystem that cannot be written to.
+    #[error("{_0} is on a filesystem that is mounted read-only")]
+    ReadOnly(String),
     #[error("the target directory cannot be created{}", after(_0))]
     Preparation(String),
     /// Something else speaks there.

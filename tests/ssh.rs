@@ -413,6 +413,19 @@ fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     (hosts, sandbox, targets)
+#[test]
+fn no_more_hosts_run_steps_at_a_time_than_there_are_jobs() {
+    let names = ["a", "b", "c"];
+    let hosts = SshHosts::start(&names);
+    let sandbox = shop::remote(&hosts, &names);
+    shop::set(&sandbox, "jobs = 1");
+    let alone = sandbox.project().join("alone");
+    let update = format!("mkdir {0} && sleep 0.3 && rmdir {0}", alone.display());
+    let step = format!("[[step]]\nname = \"alone\"\nupdate = \"{update}\"\n");
+    shop::append(&sandbox, "components/app/component.toml", &step);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 3 hosts"]);
+}
+
 }
 
 #[test]

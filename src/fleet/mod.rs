@@ -3,10 +3,11 @@
 //! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
 //! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
 //! have a module each: [`lock`], [`staging`], [`transaction`] (switch, activate, commit, go back), [`activation`] (the order
-//! over all hosts) [`history`] (the journals
-//! read together) and [`facts`] (what the hosts know of themselves).
+//! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together) and
+//! [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
+mod aftermath;
 pub mod facts;
 pub mod history;
 pub mod lock;
@@ -161,7 +162,12 @@ impl Fleet {
 
     /// Ends all conversations at once, for hosts that have nothing in hand.
     pub fn abandon(mut self) {
-        for link in std::mem::take(&mut self.members).into_values().filter_map(|member| member.link) {
+        self.cut_off();
+    }
+
+    /// Ends all conversations at once, whatever hosts have in hand.
+    fn cut_off(&mut self) {
+        for link in self.members.values_mut().filter_map(|member| member.link.take()) {
             link.abandon();
         }
     }
@@ -226,9 +232,12 @@ impl Member {
         joined(tokio::task::spawn_blocking(move || dialer.prepare(&route))).await
     }
 
-    /// Ends the conversation; an agent in the middle of a release goes back.
+    /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this
+    /// thread has other hosts to serve.
     pub fn hang_up(&mut self) {
-        self.link = None;
+        if let Some(link) = self.link.take() {
+            std::thread::spawn(move || drop(link));
+        }
     }
 
     /// Whether there is a conversation.

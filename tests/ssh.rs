@@ -106,6 +106,33 @@ fn an_agent_that_arrived_only_in_part_is_sent_anew() {
 }
 
 #[test]
+fn an_agent_that_is_damaged_is_sent_anew() {
+    let (hosts, sandbox, [target, _]) = released();
+    let folder = agents(&hosts, "one");
+    let agent = folder.join(&names(&folder)[0]);
+    let whole = fs::read(&agent).unwrap();
+    // What a power cut leaves of a file that nobody synced, and what a bad disk does.
+    for damage in [&whole[..0], &whole[..whole.len() / 2], b"\0\0\0\0", b"#!/nonexistent\n"] {
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&agent, damage).unwrap();
+        let logins = hosts.host("one").logins();
+        sandbox.batou(&["status", "dev"]).success();
+        assert_eq!(hosts.host("one").logins(), logins + 2);
+        assert!(fs::read(&agent).unwrap() == whole, "after {} bytes", damage.len());
+    }
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(target.file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn an_agent_is_on_the_disk_before_it_has_its_name() {
+    let script = include_str!("../src/remote/start.sh");
+    let (sync, name) = (script.find("sync \"$t\"").unwrap(), script.find("mv -f \"$t\"").unwrap());
+    assert!(script.find("chmod 0500 \"$t\"").unwrap() < sync && sync < name);
+}
+
+#[test]
 fn an_unreachable_host_stops_a_release_before_it_begins() {
     let (hosts, sandbox, [one, two]) = released();
     hosts.host("two").cut();
@@ -165,6 +192,20 @@ fn what_a_login_shell_prints_is_skipped() {
 }
 
 #[test]
+fn what_a_login_prints_that_runs_nothing_is_told() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let refusal = "echo 'This account is currently not available.'; printf '\\033[2Jtoday' >&2; exit 7\n";
+    wrap_logins(&hosts, "one", refusal);
+    let stderr = sandbox.batou(&["switch", "dev"]).fails(1).stderr;
+    says(
+        &stderr,
+        &["one: the login ended before anything was run there (status 7): This account is currently"],
+    );
+    says(&stderr, &["^[[2Jtoday"]);
+}
+
+#[test]
 fn a_login_shell_that_prints_without_end_is_an_error() {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);
@@ -192,6 +233,29 @@ fn without_a_home_the_agent_goes_to_var_tmp() {
     installed.unwrap();
     assert_eq!(mode.unwrap(), 0o700);
     assert_eq!(target.file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_not_taken_over() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("a folder of somebody else as target directory", "needs root");
+    }
+    let theirs = tempfile::Builder::new().prefix("batou-theirs-").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(theirs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(theirs.path().join("file"), "theirs").unwrap();
+    let sandbox = shop::local();
+    let directory = theirs.path().display().to_string();
+    shop::set(&sandbox, &format!("service_user = \"nobody\"\ntarget_directory = \"{directory}\""));
+    let home = "[host.localhost]\nhome = \"/nonexistent\"\n";
+    shop::append(&sandbox, "environments/dev/environment.toml", home);
+    let before = listing(theirs.path());
+    let switched = sandbox.batou(&["switch", "dev"]);
+    let id = Output::of(sandbox.program("id").args(["-u", "nobody"])).success().stdout;
+    let agent = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex();
+    fs::remove_file(format!("/var/tmp/batou-agents-{}/{agent}", id.trim())).unwrap();
+    let stderr = switched.fails(1).stderr;
+    says(&stderr, &["nothing was changed", &format!("`chown nobody {directory}`"), "target_directory"]);
+    assert_eq!(listing(theirs.path()), before);
 }
 
 /// A program for `BATOU_AGENTS` that runs a shell command and then is the agent.
@@ -235,29 +299,6 @@ fn a_host_of_another_processor_kind_needs_an_agent_of_its_kind() {
 fn an_unknown_host_key_is_refused_unless_accepted() {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);
-#[test]
-fn a_folder_of_somebody_else_is_not_taken_over() {
-    if !rustix::process::geteuid().is_root() {
-        return left_out("a folder of somebody else as target directory", "needs root");
-    }
-    let theirs = tempfile::Builder::new().prefix("batou-theirs-").tempdir_in("/var/tmp").unwrap();
-    fs::set_permissions(theirs.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::write(theirs.path().join("file"), "theirs").unwrap();
-    let sandbox = shop::local();
-    let directory = theirs.path().display().to_string();
-    shop::set(&sandbox, &format!("service_user = \"nobody\"\ntarget_directory = \"{directory}\""));
-    let home = "[host.localhost]\nhome = \"/nonexistent\"\n";
-    shop::append(&sandbox, "environments/dev/environment.toml", home);
-    let before = listing(theirs.path());
-    let switched = sandbox.batou(&["switch", "dev"]);
-    let id = Output::of(sandbox.program("id").args(["-u", "nobody"])).success().stdout;
-    let agent = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex();
-    fs::remove_file(format!("/var/tmp/batou-agents-{}/{agent}", id.trim())).unwrap();
-    let stderr = switched.fails(1).stderr;
-    says(&stderr, &["nothing was changed", &format!("`chown nobody {directory}`"), "target_directory"]);
-    assert_eq!(listing(theirs.path()), before);
-}
-
     let known = sandbox.project().join("known_hosts");
     let config = sandbox.read("ssh_config");
     let lines = config.lines().filter(|line| !line.contains("UserKnownHostsFile"));
@@ -373,6 +414,19 @@ fn providers_are_activated_before_those_that_require_them() {
 }
 
 #[test]
+fn no_more_hosts_run_steps_at_a_time_than_there_are_jobs() {
+    let names = ["a", "b", "c"];
+    let hosts = SshHosts::start(&names);
+    let sandbox = shop::remote(&hosts, &names);
+    shop::set(&sandbox, "jobs = 1");
+    let alone = sandbox.project().join("alone");
+    let update = format!("mkdir {0} && sleep 0.3 && rmdir {0}", alone.display());
+    let step = format!("[[step]]\nname = \"alone\"\nupdate = \"{update}\"\n");
+    shop::append(&sandbox, "components/app/component.toml", &step);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 3 hosts"]);
+}
+
+#[test]
 fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
     let hosts = SshHosts::start(&["one", "two"]);
     let sandbox = shop::remote(&hosts, &["one"]);
@@ -413,19 +467,6 @@ fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     (hosts, sandbox, targets)
-#[test]
-fn no_more_hosts_run_steps_at_a_time_than_there_are_jobs() {
-    let names = ["a", "b", "c"];
-    let hosts = SshHosts::start(&names);
-    let sandbox = shop::remote(&hosts, &names);
-    shop::set(&sandbox, "jobs = 1");
-    let alone = sandbox.project().join("alone");
-    let update = format!("mkdir {0} && sleep 0.3 && rmdir {0}", alone.display());
-    let step = format!("[[step]]\nname = \"alone\"\nupdate = \"{update}\"\n");
-    shop::append(&sandbox, "components/app/component.toml", &step);
-    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 3 hosts"]);
-}
-
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! should be.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -551,6 +552,24 @@ fn a_full_disk_leaves_the_old_release_in_force() {
 
 #[test]
 fn a_read_only_disk_leaves_the_old_release_in_force() {
+#[test]
+fn a_disk_without_any_room_can_be_collected() {
+    let Some((_hosts, sandbox, targets, _disk)) = on_small_disk("a disk without any room") else { return };
+    sandbox.batou(&["switch", "dev"]).success();
+    let filler = targets[0].0.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    greet(&sandbox, "three");
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stderr, &["one: the disk is full", "nothing was switched anywhere"]);
+    shop::set(&sandbox, "keep = 1");
+    says(&sandbox.batou(&["gc", "dev"]).success().stdout, &["one: ", "1 generation"]);
+    fs::remove_file(filler).unwrap();
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(targets[0].file("app/app.conf"), "three on one\n");
+}
+
     let Some((_hosts, sandbox, targets, disk)) = on_small_disk("a read-only disk") else { return };
     disk.remount("ro");
     let before = targets.each_ref().map(Target::listing);

@@ -27,7 +27,21 @@ impl Past {
 /// All releases that any host remembers, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    by_sequence: BTreeMap<u64, Past>,
+    past: BTreeMap<Key, Past>,
+}
+
+/// A release's number, and its id: hosts that were left out of each other's releases may have given the same number to
+/// different ones.
+type Key = (u64, Digest);
+
+/// Before all keys of this number.
+fn first(sequence: u64) -> Key {
+    (sequence, Digest::from_bytes([0; 32]))
+}
+
+/// After all keys of this number.
+fn last(sequence: u64) -> Key {
+    (sequence, Digest::from_bytes([0xff; 32]))
 }
 
 /// Why a release to go back to cannot be named.
@@ -49,7 +63,7 @@ pub enum HistoryError {
         wanted: String,
     },
     /// More than one.
-    #[error("{wanted:?} names {count} releases: give more digits, or the release's number")]
+    #[error("{wanted:?} names {count} releases: give the beginning of its id, with enough digits")]
     Ambiguous {
         /// What was asked for.
         wanted: String,
@@ -61,25 +75,23 @@ pub enum HistoryError {
 impl History {
     /// Reads the journals together.
     pub fn read(journals: BTreeMap<String, Vec<JournalEntry>>) -> Self {
-        let mut by_sequence: BTreeMap<u64, Past> = BTreeMap::new();
+        let mut releases: BTreeMap<Key, Past> = BTreeMap::new();
         for (host, entry) in journals
             .into_iter()
             .flat_map(|(host, entries)| entries.into_iter().map(move |entry| (host.clone(), entry)))
         {
-            let past = by_sequence.entry(entry.record.sequence).or_insert_with(|| Past {
-                record: entry.record.clone(),
-                when: entry.when.clone(),
-                hosts: BTreeMap::new(),
+            let past = releases.entry((entry.record.sequence, entry.record.release)).or_insert_with(|| {
+                Past { record: entry.record.clone(), when: entry.when.clone(), hosts: BTreeMap::new() }
             });
             past.when = past.when.clone().min(entry.when.clone());
             past.hosts.insert(host, entry);
         }
-        History { by_sequence }
+        History { past: releases }
     }
 
     /// All releases, oldest first.
     pub fn releases(&self) -> impl DoubleEndedIterator<Item = &Past> {
-        self.by_sequence.values()
+        self.past.values()
     }
 
     /// The release in force.
@@ -89,7 +101,7 @@ impl History {
 
     /// The newest sequence, confirmed or not.
     pub fn newest_sequence(&self) -> u64 {
-        self.by_sequence.keys().next_back().copied().unwrap_or(0)
+        self.past.keys().next_back().map_or(0, |(sequence, _)| *sequence)
     }
 
     /// The release that was confirmed before the one in force. A rollback stands where the release stands that it
@@ -101,7 +113,7 @@ impl History {
             .confirmed()
             .rev()
             .find(|past| past.record.sequence < position && past.record.release != current.record.release);
-        let found = before.and_then(|past| self.by_sequence.get(&origin(past)));
+        let found = before.and_then(|past| self.origin(past));
         found.ok_or_else(|| HistoryError::Oldest {
             current: format!("{}, {}", current.record.sequence, current.record.release.short()),
         })
@@ -109,12 +121,16 @@ impl History {
 
     /// The confirmed release with this number, or whose id begins so.
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
-        let by_number = wanted.parse().ok().and_then(|sequence: u64| self.by_sequence.get(&sequence));
-        if let Some(past) = by_number.filter(|past| past.is_confirmed()) {
-            return self
-                .by_sequence
-                .get(&origin(past))
-                .ok_or(HistoryError::NotFound { wanted: wanted.into() });
+        let not_found = || HistoryError::NotFound { wanted: wanted.into() };
+        let numbered = wanted.parse().ok().map(|sequence| self.past.range(first(sequence)..=last(sequence)));
+        let numbered =
+            numbered.into_iter().flatten().map(|(_, past)| past).filter(|past| past.is_confirmed());
+        match numbered.collect::<Vec<_>>()[..] {
+            [] => {}
+            [past] => return self.origin(past).ok_or_else(not_found),
+            ref several => {
+                return Err(HistoryError::Ambiguous { wanted: wanted.into(), count: several.len() });
+            }
         }
         let fits = |past: &&Past| past.record.release.to_string().starts_with(wanted);
         let mut found: BTreeMap<Digest, &Past> = BTreeMap::new();
@@ -123,7 +139,7 @@ impl History {
         }
         match (found.len(), found.into_values().next()) {
             (1, Some(past)) if wanted.len() >= 4 => Ok(past),
-            (0 | 1, _) => Err(HistoryError::NotFound { wanted: wanted.into() }),
+            (0 | 1, _) => Err(not_found()),
             (count, _) => Err(HistoryError::Ambiguous { wanted: wanted.into(), count }),
         }
     }
@@ -132,7 +148,7 @@ impl History {
     /// are not in it.
     pub fn manifests(&self, sequence: u64) -> BTreeMap<String, Digest> {
         let mut manifests = BTreeMap::new();
-        for past in self.by_sequence.range(..=sequence).map(|(_, past)| past) {
+        for past in self.past.range(..=last(sequence)).map(|(_, past)| past) {
             let confirmed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Confirmed);
             manifests.extend(confirmed.map(|(host, entry)| (host.clone(), entry.manifest)));
         }
@@ -141,12 +157,17 @@ impl History {
 
     /// The manifests that a host has had after the release of this number, oldest first.
     pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
-        let later = self.by_sequence.range(sequence + 1..).filter_map(|(_, past)| past.hosts.get(host));
+        let later = self.past.range(first(sequence + 1)..).filter_map(|(_, past)| past.hosts.get(host));
         later.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
     }
 
+    /// The release whose configuration this one is.
+    fn origin(&self, past: &Past) -> Option<&Past> {
+        self.past.get(&(origin(past), past.record.release))
+    }
+
     fn confirmed(&self) -> impl DoubleEndedIterator<Item = &Past> {
-        self.by_sequence.values().filter(|past| past.is_confirmed())
+        self.past.values().filter(|past| past.is_confirmed())
     }
 }
 
@@ -211,7 +232,8 @@ mod tests {
         let mut history = history(&[(1, "a", None), (3, "c", None)]);
         let failed = entry(2, "b", None, Outcome::WentBack);
         let hosts = BTreeMap::from([("h1".to_owned(), failed.clone())]);
-        history.by_sequence.insert(2, Past { record: failed.record, when: failed.when, hosts });
+        let key = (2, failed.record.release);
+        history.past.insert(key, Past { record: failed.record, when: failed.when, hosts });
         assert_eq!(history.previous().unwrap().record.sequence, 1);
         assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
     }
@@ -231,6 +253,24 @@ mod tests {
         assert_eq!(then.get("h2"), Some(&first.manifest));
         assert_eq!(then.get("h3"), None);
         assert_eq!(history.since(1, "h1"), [second.manifest]);
+    }
+
+    #[test]
+    fn releases_of_one_number_are_told_apart() {
+        let confirmed = |sequence, release: &str| entry(sequence, release, None, Outcome::Confirmed);
+        let journals = BTreeMap::from([
+            ("h1".to_owned(), vec![confirmed(1, "a"), confirmed(2, "b")]),
+            ("h2".to_owned(), vec![confirmed(1, "a"), confirmed(2, "c")]),
+        ]);
+        let history = History::read(journals);
+        let hosts: Vec<_> = history.releases().map(|past| past.hosts.len()).collect();
+        assert_eq!(hosts, [2, 1, 1]);
+        let error = history.find("2").unwrap_err();
+        assert_eq!(error, HistoryError::Ambiguous { wanted: "2".into(), count: 2 });
+        for release in ["b", "c"] {
+            let id = Digest::of(release.as_bytes());
+            assert_eq!(history.find(&id.to_string()).unwrap().record.release, id);
+        }
     }
 
     #[test]

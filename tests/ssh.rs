@@ -167,6 +167,8 @@ fn a_host_that_is_left_out_is_caught_up_later() {
     assert_eq!(two.file("app/app.conf"), "three on two\n");
     says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
     says(&sandbox.batou(&["switch", "dev", "--skip", "tow"]).fails(2).stderr, &["no host tow"]);
+    let nobody = sandbox.batou(&["switch", "dev", "--skip", "one", "--skip", "two"]).fails(2);
+    says(&nobody.stderr, &["environment dev has no host that is not left out"]);
 }
 
 #[test]
@@ -551,8 +553,6 @@ fn a_full_disk_leaves_the_old_release_in_force() {
 }
 
 #[test]
-fn a_read_only_disk_leaves_the_old_release_in_force() {
-#[test]
 fn a_disk_without_any_room_can_be_collected() {
     let Some((_hosts, sandbox, targets, _disk)) = on_small_disk("a disk without any room") else { return };
     sandbox.batou(&["switch", "dev"]).success();
@@ -570,6 +570,8 @@ fn a_disk_without_any_room_can_be_collected() {
     assert_eq!(targets[0].file("app/app.conf"), "three on one\n");
 }
 
+#[test]
+fn a_read_only_disk_leaves_the_old_release_in_force() {
     let Some((_hosts, sandbox, targets, disk)) = on_small_disk("a read-only disk") else { return };
     disk.remount("ro");
     let before = targets.each_ref().map(Target::listing);
@@ -584,7 +586,7 @@ fn a_disk_without_any_room_can_be_collected() {
 
 #[test]
 fn a_retired_host_is_forgotten_by_the_others() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (hosts, sandbox, [one, two]) = released();
     let environment = sandbox.read("environments/dev/environment.toml");
     let (start, rest) = environment.split_once("two = [\"app\", \"db\"]\n").unwrap();
     let rest = &rest[..rest.find("[host.two]").unwrap()];
@@ -592,6 +594,14 @@ fn a_retired_host_is_forgotten_by_the_others() {
     sandbox.batou(&["switch", "dev"]).success();
     says(&sandbox.batou(&["status", "dev"]).success().stderr, &["two", "`batou retire dev two`"]);
     assert_eq!(two.file("app/app.conf"), "one on two\n");
+
+    hosts.host("two").cut();
+    let stderr = sandbox.batou(&["retire", "dev", "two"]).fails(1).stderr;
+    says(&stderr, &["two: cannot connect", "`batou retire dev two --lost`"]);
+    assert!(!stderr.contains("--skip"), "{stderr}");
+    sandbox.batou(&["retire", "dev", "two", "--lost"]).success();
+    assert!(!sandbox.batou(&["status", "dev"]).success().stderr.contains("two"));
+    hosts.host("two").heal();
 
     // The home of a host that is no longer in the environment has to be said again.
     sandbox.write("environments/dev/environment.toml", &environment);

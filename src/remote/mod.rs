@@ -45,6 +45,13 @@ pub enum RemoteError {
     Protocol,
 }
 
+impl RemoteError {
+    /// Whether it says that there is nobody to speak to, and nothing of what the host has.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. })
+    }
+}
+
 /// Why an agent could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

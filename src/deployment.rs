@@ -43,8 +43,13 @@ impl<'c> Deployment<'c> {
             return Err(CommandError::usage(message));
         }
         let chosen = hosts.iter().filter(|host| !host.ignored && !leave_out.skip.contains(&host.name));
+        let chosen: Vec<_> = chosen.collect();
+        if chosen.is_empty() {
+            let why = if hosts.is_empty() { "has no hosts" } else { "has no host that is not left out" };
+            return Err(CommandError::usage(format!("environment {} {why}", settings.name)));
+        }
         let local = settings.connect_method == ConnectMethod::Local;
-        let routes = chosen.map(|host| (route(host, local), host.home.clone())).collect();
+        let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();
         let identity =
             Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
         let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);
@@ -59,13 +64,12 @@ impl<'c> Deployment<'c> {
             return Ok(states);
         }
         let (unreachable, others): (Failures, Failures) =
-            failures.into_iter().partition(|(_, error)| matches!(error, RemoteError::Start(_)));
+            failures.into_iter().partition(|(_, error)| error.is_unreachable());
         if !others.is_empty() {
             return Err(failed("cannot be asked", &others));
         }
         if !leave_out.skip_unreachable {
-            let error = failed("cannot be reached; nothing was changed", &unreachable);
-            return Err(advice(&unreachable).into_iter().fold(error, CommandError::hint));
+            return Err(not_reached(&unreachable, advice(&unreachable)));
         }
         for (host, error) in &unreachable {
             self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));
@@ -75,6 +79,20 @@ impl<'c> Deployment<'c> {
             return Err(CommandError::failed(format!("no host of {} can be reached", self.settings.name)));
         }
         Ok(states)
+    }
+
+    /// Every host's state, for commands that leave no host out.
+    pub async fn all_states(&mut self) -> Result<BTreeMap<String, State>, CommandError> {
+        let (states, failures) = sort(self.fleet.states().await);
+        if failures.is_empty() {
+            return Ok(states);
+        }
+        if !failures.values().all(RemoteError::is_unreachable) {
+            return Err(failed("cannot be asked", &failures));
+        }
+        let plan = format!("`batou plan {} --accept-new`", self.settings.name);
+        let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
+        Err(not_reached(&failures, hint))
     }
 
     /// Keeps only the hosts named; all where none is.
@@ -108,10 +126,19 @@ pub fn failed(what: &str, failures: &Failures) -> CommandError {
 pub fn advice(unreachable: &Failures) -> Vec<String> {
     let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
     let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
-    if unreachable.values().any(|error| error.to_string().contains("Host key verification failed")) {
+    if has_new_key(unreachable) {
         hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
     }
     hints
+}
+
+fn has_new_key(unreachable: &Failures) -> bool {
+    unreachable.values().any(|error| error.to_string().contains("Host key verification failed"))
+}
+
+fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item = String>) -> CommandError {
+    let error = failed("cannot be reached; nothing was changed", unreachable);
+    hints.into_iter().fold(error, CommandError::hint)
 }
 
 /// An error with its sources, in one line, and harmless.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod evaluation;
 pub mod fleet;
 pub mod guard;
+pub mod interrupt;
 pub mod login;
 pub mod objects;
 pub mod outlink;

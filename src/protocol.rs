@@ -2,7 +2,8 @@
 //!
 //! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
 //! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), the agent answers each
-//! request with exactly one [`Reply`], except that [`Request::Heartbeat`] and [`Request::Data`] have no answer,
+//! request with exactly one [`Reply`], except that [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and
+//! [`Request::Data`] have no answer,
 //! [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`], and while a component is
 //! activated or a command run, [`Reply::Output`] frames may come before the answer. An [`Reply::Error`] answers
 //! any request.
@@ -34,10 +35,10 @@ pub const MAX_RAW: u32 = 32 << 20;
 pub const MAX_OBJECTS: usize = 20_000;
 /// How many raw bytes a data frame holds at most.
 pub const DATA_CHUNK: usize = 256 << 10;
-/// How often the controller sends a heartbeat, in seconds.
+/// How often either side sends a heartbeat when it has nothing else to say, in seconds.
 pub const HEARTBEAT: u64 = 5;
-/// After how many seconds without a word from the controller an agent takes it for gone: it gives
-/// an unconfirmed release up, and the lock.
+/// After how many seconds without a word from the controller an agent takes it for gone, and gives an unconfirmed
+/// release up, and the lock; and after how many a controller takes an agent for gone.
 pub const SILENCE: u64 = 30;
 /// What the agent's start prints before the first frame; all before it is a login shell's noise.
 pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";
@@ -209,6 +210,8 @@ pub struct Switch {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
+    /// The agent is alive.
+    Heartbeat,
     /// The host's state.
     Hello(Box<State>),
     /// The lock is ours; the state under it.

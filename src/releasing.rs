@@ -10,8 +10,9 @@ use crate::cli::Locking;
 use crate::deployment::{Deployment, chain, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::lock::LockError;
-use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order};
+use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order, Phase, Why};
 use crate::fleet::{Member, sort};
+use crate::interrupt::Interrupts;
 use crate::protocol::{AgentError, Holder, Record, State, StepRun};
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
@@ -134,9 +135,12 @@ impl Deployment<'_> {
                 return Err(failed("could not be staged; nothing was switched anywhere", &failures));
             }
         }
+        let mut interrupts = Interrupts::listen()
+            .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
         let progress = ui.progress();
         let tell = |event: Event<'_>| tell(ui, &progress, event);
-        let endings = self.fleet.release(order, states, self.context.store()?, &tell).await;
+        let endings =
+            self.fleet.release(order, (states, self.context.store()?), &tell, &mut interrupts).await;
         drop(progress);
         endings.map_err(|failed| self.explain(&failed))
     }
@@ -144,7 +148,11 @@ impl Deployment<'_> {
     /// What a failed release left behind, host by host; the last line sums it up.
     fn explain(&self, failed: &Failed) -> CommandError {
         let ui = &self.context.ui;
-        let mut text = format!("{} failed:", failed.phase.name());
+        let mut text = if failed.failures.is_empty() {
+            format!("the release was interrupted during {}", failed.phase.name())
+        } else {
+            format!("{} failed:", failed.phase.name())
+        };
         for (subject, error) in &failed.failures {
             text.push_str(&format!("\n  {subject}: {}", chain(error)));
             if let RemoteError::Agent(AgentError { step: Some(run), .. }) = error {
@@ -289,9 +297,18 @@ fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
                 ui.detail(&format!("{instance}: {line}"));
             }
         }
-        Event::GoingBack => {
+        Event::GoingBack(why) => {
             progress.end();
-            ui.warn("a host failed: every switched host goes back");
+            let why = match why {
+                Why::Failure => "a host failed",
+                Why::Interrupt => "interrupted",
+            };
+            ui.warn(&format!("{why}: every switched host goes back"));
+        }
+        Event::Interrupted(phase) => {
+            progress.end();
+            let what = if phase == Phase::Commit { "the hosts confirm" } else { "the hosts go back" };
+            ui.warn(&format!("{what}, which is waited for; interrupt again to leave them alone with it"));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -239,11 +240,68 @@ fn an_interrupted_deployer_leaves_nothing_half_done() {
     let child = hanging(&sandbox, &targets);
     signal(Pid::from_child(&child), Signal::INT);
     let (status, text) = ended(child);
-    assert_ne!(status, Some(0), "{text}");
-    until("both hosts have gone back", || targets.iter().all(|target| target.results().len() == 2));
-    until("both have ended", || targets.iter().all(|target| !target.0.join("intent.json").exists()));
+    assert_eq!(status, Some(1), "{text}");
+    says(
+        &text,
+        &[
+            "interrupted: every switched host goes back",
+            "one  rolled back",
+            "two  rolled back",
+            "the release was interrupted during activation",
+            "2 hosts rolled back",
+        ],
+    );
+    assert_eq!(targets.each_ref().map(Target::results), [["1 confirmed", "2 went-back"]; 2]);
     assert_old(&targets);
     assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn a_deployer_that_is_interrupted_twice_waits_for_nobody() {
+    let (_hosts, sandbox, targets) = released();
+    // Going back takes long: the step of the old release has to be run again.
+    add_step_on_two(&sandbox, "slow", "until [ -e go ]; do sleep 0.1; done", "");
+    let state = targets[1].0.join("state/db");
+    fs::write(state.join("go"), "").unwrap();
+    sandbox.batou(&["switch", "dev"]).success();
+    fs::remove_file(state.join("go")).unwrap();
+    let component = sandbox.read("components/db/component.toml");
+    sandbox
+        .write("components/db/component.toml", component.replace("until [ -e go", "touch on; until [ -e no"));
+    let child = sandbox.command(&["switch", "dev"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap();
+    until("the step runs", || state.join("on").exists());
+    signal(Pid::from_child(&child), Signal::TERM);
+    until("the host goes back", || targets[1].generation() == Some(2));
+    signal(Pid::from_child(&child), Signal::TERM);
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(3), "{text}");
+    says(&text, &["two  unknown: batou was interrupted before it could ask", "`batou status`"]);
+    assert!(targets[1].0.join("intent.json").exists());
+    fs::write(state.join("go"), "").unwrap();
+    until("the host has gone back", || !targets[1].0.join("intent.json").exists());
+    assert_eq!(targets[1].results(), ["1 confirmed", "2 confirmed", "3 went-back"]);
+}
+
+#[test]
+fn hosts_that_are_lost_together_are_waited_for_together() {
+    let names = ["a", "b", "c"];
+    let hosts = SshHosts::start(&names);
+    let sandbox = shop::remote(&hosts, &names);
+    sandbox.batou(&["switch", "dev"]).success();
+    let targets = names.map(|name| Target::remote(&hosts, name));
+    add_step(&sandbox, "hang", "update = \"touch on; sleep 600\"");
+    let child = sandbox.command(&["switch", "dev"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap();
+    until("the steps run", || targets.iter().all(|target| target.0.join("state/db/on").exists()));
+    names.iter().for_each(|name| hosts.host(name).cut());
+    let start = Instant::now();
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(3), "{text}");
+    says(&text, &["a unknown, b unknown, c unknown"]);
+    // One host is asked for 45 seconds.
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(80), "{took:?}");
 }
 
 #[test]

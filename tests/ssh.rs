@@ -2,6 +2,7 @@
 //! should be.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,6 +107,33 @@ fn an_agent_that_arrived_only_in_part_is_sent_anew() {
 }
 
 #[test]
+fn an_agent_that_is_damaged_is_sent_anew() {
+    let (hosts, sandbox, [target, _]) = released();
+    let folder = agents(&hosts, "one");
+    let agent = folder.join(&names(&folder)[0]);
+    let whole = fs::read(&agent).unwrap();
+    // What a power cut leaves of a file that nobody synced, and what a bad disk does.
+    for damage in [&whole[..0], &whole[..whole.len() / 2], b"\0\0\0\0", b"#!/nonexistent\n"] {
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&agent, damage).unwrap();
+        let logins = hosts.host("one").logins();
+        sandbox.batou(&["status", "dev"]).success();
+        assert_eq!(hosts.host("one").logins(), logins + 2);
+        assert!(fs::read(&agent).unwrap() == whole, "after {} bytes", damage.len());
+    }
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(target.file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn an_agent_is_on_the_disk_before_it_has_its_name() {
+    let script = include_str!("../src/remote/start.sh");
+    let (sync, name) = (script.find("sync \"$t\"").unwrap(), script.find("mv -f \"$t\"").unwrap());
+    assert!(script.find("chmod 0500 \"$t\"").unwrap() < sync && sync < name);
+}
+
+#[test]
 fn an_unreachable_host_stops_a_release_before_it_begins() {
     let (hosts, sandbox, [one, two]) = released();
     hosts.host("two").cut();
@@ -139,6 +167,8 @@ fn a_host_that_is_left_out_is_caught_up_later() {
     assert_eq!(two.file("app/app.conf"), "three on two\n");
     says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
     says(&sandbox.batou(&["switch", "dev", "--skip", "tow"]).fails(2).stderr, &["no host tow"]);
+    let nobody = sandbox.batou(&["switch", "dev", "--skip", "one", "--skip", "two"]).fails(2);
+    says(&nobody.stderr, &["environment dev has no host that is not left out"]);
 }
 
 #[test]
@@ -162,6 +192,20 @@ fn what_a_login_shell_prints_is_skipped() {
     let output = sandbox.batou(&["switch", "dev"]).success();
     assert!(!(output.stdout + &output.stderr).contains("Welcome"));
     assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn what_a_login_prints_that_runs_nothing_is_told() {
+    let hosts = SshHosts::start(&["one"]);
+    let sandbox = shop::remote(&hosts, &["one"]);
+    let refusal = "echo 'This account is currently not available.'; printf '\\033[2Jtoday' >&2; exit 7\n";
+    wrap_logins(&hosts, "one", refusal);
+    let stderr = sandbox.batou(&["switch", "dev"]).fails(1).stderr;
+    says(
+        &stderr,
+        &["one: the login ended before anything was run there (status 7): This account is currently"],
+    );
+    says(&stderr, &["^[[2Jtoday"]);
 }
 
 #[test]
@@ -192,6 +236,29 @@ fn without_a_home_the_agent_goes_to_var_tmp() {
     installed.unwrap();
     assert_eq!(mode.unwrap(), 0o700);
     assert_eq!(target.file("app/app.conf"), "one on one\n");
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_not_taken_over() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("a folder of somebody else as target directory", "needs root");
+    }
+    let theirs = tempfile::Builder::new().prefix("batou-theirs-").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(theirs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(theirs.path().join("file"), "theirs").unwrap();
+    let sandbox = shop::local();
+    let directory = theirs.path().display().to_string();
+    shop::set(&sandbox, &format!("service_user = \"nobody\"\ntarget_directory = \"{directory}\""));
+    let home = "[host.localhost]\nhome = \"/nonexistent\"\n";
+    shop::append(&sandbox, "environments/dev/environment.toml", home);
+    let before = listing(theirs.path());
+    let switched = sandbox.batou(&["switch", "dev"]);
+    let id = Output::of(sandbox.program("id").args(["-u", "nobody"])).success().stdout;
+    let agent = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex();
+    fs::remove_file(format!("/var/tmp/batou-agents-{}/{agent}", id.trim())).unwrap();
+    let stderr = switched.fails(1).stderr;
+    says(&stderr, &["nothing was changed", &format!("`chown nobody {directory}`"), "target_directory"]);
+    assert_eq!(listing(theirs.path()), before);
 }
 
 /// A program for `BATOU_AGENTS` that runs a shell command and then is the agent.
@@ -350,6 +417,19 @@ fn providers_are_activated_before_those_that_require_them() {
 }
 
 #[test]
+fn no_more_hosts_run_steps_at_a_time_than_there_are_jobs() {
+    let names = ["a", "b", "c"];
+    let hosts = SshHosts::start(&names);
+    let sandbox = shop::remote(&hosts, &names);
+    shop::set(&sandbox, "jobs = 1");
+    let alone = sandbox.project().join("alone");
+    let update = format!("mkdir {0} && sleep 0.3 && rmdir {0}", alone.display());
+    let step = format!("[[step]]\nname = \"alone\"\nupdate = \"{update}\"\n");
+    shop::append(&sandbox, "components/app/component.toml", &step);
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["is in force on 3 hosts"]);
+}
+
+#[test]
 fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
     let hosts = SshHosts::start(&["one", "two"]);
     let sandbox = shop::remote(&hosts, &["one"]);
@@ -473,6 +553,24 @@ fn a_full_disk_leaves_the_old_release_in_force() {
 }
 
 #[test]
+fn a_disk_without_any_room_can_be_collected() {
+    let Some((_hosts, sandbox, targets, _disk)) = on_small_disk("a disk without any room") else { return };
+    sandbox.batou(&["switch", "dev"]).success();
+    let filler = targets[0].0.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    greet(&sandbox, "three");
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stderr, &["one: the disk is full", "nothing was switched anywhere"]);
+    shop::set(&sandbox, "keep = 1");
+    says(&sandbox.batou(&["gc", "dev"]).success().stdout, &["one: ", "1 generation"]);
+    fs::remove_file(filler).unwrap();
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(targets[0].file("app/app.conf"), "three on one\n");
+}
+
+#[test]
 fn a_read_only_disk_leaves_the_old_release_in_force() {
     let Some((_hosts, sandbox, targets, disk)) = on_small_disk("a read-only disk") else { return };
     disk.remount("ro");
@@ -488,7 +586,7 @@ fn a_read_only_disk_leaves_the_old_release_in_force() {
 
 #[test]
 fn a_retired_host_is_forgotten_by_the_others() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (hosts, sandbox, [one, two]) = released();
     let environment = sandbox.read("environments/dev/environment.toml");
     let (start, rest) = environment.split_once("two = [\"app\", \"db\"]\n").unwrap();
     let rest = &rest[..rest.find("[host.two]").unwrap()];
@@ -496,6 +594,14 @@ fn a_retired_host_is_forgotten_by_the_others() {
     sandbox.batou(&["switch", "dev"]).success();
     says(&sandbox.batou(&["status", "dev"]).success().stderr, &["two", "`batou retire dev two`"]);
     assert_eq!(two.file("app/app.conf"), "one on two\n");
+
+    hosts.host("two").cut();
+    let stderr = sandbox.batou(&["retire", "dev", "two"]).fails(1).stderr;
+    says(&stderr, &["two: cannot connect", "`batou retire dev two --lost`"]);
+    assert!(!stderr.contains("--skip"), "{stderr}");
+    sandbox.batou(&["retire", "dev", "two", "--lost"]).success();
+    assert!(!sandbox.batou(&["status", "dev"]).success().stderr.contains("two"));
+    hosts.host("two").heal();
 
     // The home of a host that is no longer in the environment has to be said again.
     sandbox.write("environments/dev/environment.toml", &environment);

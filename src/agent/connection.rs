@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::outbox::{Gone, Outbox};
-use crate::protocol::{FrameError, Reply, Request, encode, read_frame};
+use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
 
 /// How many frames are read ahead.
 const AHEAD: usize = 2;
@@ -112,7 +112,7 @@ impl Connection {
             silence,
             watched: false,
             wake,
-            outbox: Outbox::start(output),
+            outbox: Outbox::start(output, Duration::from_secs(HEARTBEAT)),
         })
     }
 

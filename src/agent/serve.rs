@@ -13,14 +13,19 @@ use super::goback::{self, go_back};
 use super::journal::Journal;
 use super::session::Session;
 use super::{collect, commit, facts, retire, state, switch, transfer, verify};
-use crate::protocol::{AgentError, Outcome, Reply, Request, SILENCE};
+use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 
 /// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
 /// the connection broke.
 ///
 /// A release that is neither confirmed nor taken back when the connection ends is taken back at once. A controller
 /// that holds the lock and has not said a word for [`SILENCE`] seconds counts as gone.
-pub fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> i32 {
+pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 'static) -> i32 {
+    // Who does not hear this takes the program for damaged.
+    let greeting = [MAGIC, b"ready\n"].concat();
+    if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
+        return 1;
+    }
     serve_within(input, output, Duration::from_secs(SILENCE))
 }
 

@@ -12,7 +12,6 @@ use super::intent::Intent;
 use super::journal::{Journal, Tail};
 use super::release::{Installed, broken_links};
 use super::session::{About, Locked, Session, no_hello};
-use super::target::read_file;
 use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
 
 /// Answers a hello. It never writes.
@@ -52,19 +51,10 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     Ok(Reply::Locked(Box::new(state)))
 }
 
-/// The lock, or who has it. A lock on a file that was removed meanwhile, with the rest of what retire removes, is
-/// no lock: then the next file is tried.
+/// The lock, or who has it.
 fn acquire(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>, Error> {
     let text = serde_json::to_string(holder).expect("a holder is plain data");
-    loop {
-        match Lock::try_acquire(path, &text)? {
-            Err(other) => return Ok(Err(serde_json::from_str(&other).ok())),
-            Ok(lock) if read_file(path, 1 << 16)?.is_some_and(|found| found == text.as_bytes()) => {
-                return Ok(Ok(lock));
-            }
-            Ok(_) => {}
-        }
-    }
+    Ok(Lock::try_acquire(path, &text)?.map_err(|other| serde_json::from_str(&other).ok()))
 }
 
 /// What the host has.

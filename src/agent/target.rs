@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use batou_store::fs::fsync_directory;
 use batou_store::{Durability, Name, Store, directory_name};
 use rustix::fs::{Access, access, statvfs};
+use rustix::io::Errno;
 
 use super::error::Error;
 use crate::protocol;
 use crate::release::Component;
+
+/// What is asked of a folder that is to be written to.
+const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 
 /// A target directory, there or not.
 #[derive(Clone, Debug)]
@@ -83,8 +87,11 @@ impl Target {
             Ok(metadata) if !metadata.is_dir() => {
                 Err(Error::Target { path: self.path.clone(), problem: "is no directory" })
             }
-            Ok(_) if may_write(&self.path) => Ok(protocol::Target::Ready),
-            Ok(_) => Ok(protocol::Target::Forbidden),
+            Ok(_) => Ok(match access(&self.path, WRITABLE) {
+                Ok(()) => protocol::Target::Ready,
+                Err(Errno::ROFS) => protocol::Target::ReadOnly,
+                Err(_) => protocol::Target::Forbidden,
+            }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(protocol::Target::Forbidden),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let makeable = may_write(self.nearest());
@@ -112,7 +119,7 @@ impl Target {
         for path in self.path.ancestors().collect::<Vec<_>>().into_iter().rev() {
             make_directory(path, 0o755)?;
         }
-        match access(&self.path, Access::WRITE_OK | Access::EXEC_OK) {
+        match access(&self.path, WRITABLE) {
             Err(error) => Err(Error::io("write to", &self.path)(error.into())),
             Ok(()) => Ok(()),
         }
@@ -148,7 +155,7 @@ impl Target {
 }
 
 fn may_write(path: &Path) -> bool {
-    access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+    access(path, WRITABLE).is_ok()
 }
 
 /// Makes a folder that is not there, durably.

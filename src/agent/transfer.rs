@@ -15,8 +15,9 @@ use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 /// that will come; without it nothing is written, and nothing is protected.
 pub(super) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<Reply, Error> {
     check_count(&objects)?;
-    if let Some(locked) = &mut session.locked {
-        locked.leases.push(locked.store.lease(&objects)?);
+    if let Ok((about, locked, _)) = session.locked() {
+        let lease = locked.store.lease(&objects);
+        locked.leases.push(lease.map_err(|error| about.target.explain_full(error.into(), 1))?);
     }
     let Some(store) = session.about()?.target.existing_store()? else {
         return Ok(Reply::Missing { objects });

@@ -178,6 +178,9 @@ pub struct RetireArgs {
     /// Remove the components' own data (state/) too
     #[arg(long)]
     pub purge: bool,
+    /// The host is gone for good: only have the others forget it
+    #[arg(long, conflicts_with = "purge")]
+    pub lost: bool,
     /// How the host is locked.
     #[command(flatten)]
     pub locking: Locking,

@@ -12,7 +12,6 @@ use crate::deployment::{Deployment, advice, chain, failed};
 use crate::error::CommandError;
 use crate::fleet::facts::{Told, gather};
 use crate::fleet::{Failures, sort};
-use crate::remote::RemoteError;
 use crate::ui::{ADDED, DIM, REMOVED, Ui, plural, visible_name};
 
 /// How many lines are shown of one host.
@@ -71,7 +70,7 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
 fn left_out(context: &Context, args: &FactsArgs, failures: Failures) -> Failures {
     let (left_out, failures): (Failures, Failures) = failures
         .into_iter()
-        .partition(|(_, error)| args.leave_out.skip_unreachable && matches!(error, RemoteError::Start(_)));
+        .partition(|(_, error)| args.leave_out.skip_unreachable && error.is_unreachable());
     for (host, error) in &left_out {
         context.ui.warn(&format!("{host} is left out: {}", chain(error)));
     }

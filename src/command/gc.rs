@@ -85,7 +85,7 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     let keep = settings.keep;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     super::block_on(async {
-        deployment.states(&LeaveOut::default()).await?;
+        deployment.all_states().await?;
         deployment.lock(&holder(), &Locking::default()).await?;
         let collect = async |member: &mut Member| match member.ask(&Request::Collect { keep }, &[]).await?.0 {
             Reply::Collected { generations, objects, bytes } => Ok((generations, objects, bytes)),

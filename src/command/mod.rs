@@ -55,7 +55,10 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
 fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    // Hosts that are still being called are not waited for: nobody wants to know any more.
+    runtime.shutdown_background();
+    done
 }
 
 /// Refuses names given on the command line that are none of the known ones, with the nearest one as a hint.

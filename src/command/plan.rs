@@ -124,8 +124,11 @@ fn notes(state: &State) -> Vec<String> {
     if state.unfinished {
         notes.push("a release is under way there, or was interrupted: it is taken back first".to_owned());
     }
-    if state.target != Target::Ready {
-        notes.push("the target directory is created through sudo".to_owned());
+    match state.target {
+        Target::Ready => {}
+        Target::Absent => notes.push("the target directory is created through sudo".to_owned()),
+        Target::Forbidden => notes.push(format!("{} may not write to the target directory", state.user)),
+        Target::ReadOnly => notes.push("the target directory is mounted read-only".to_owned()),
     }
     notes
 }

@@ -16,18 +16,15 @@ pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let host = find(&settings, &hosts, &args.host)?;
     super::block_on(async {
-        let mut deployment = Deployment::new(context, settings.clone(), &[host], &LeaveOut::default())?;
-        deployment.states(&LeaveOut::default()).await?;
-        deployment.lock(&holder(), &args.locking).await?;
-        let request = Request::Retire { purge: args.purge };
-        let (_, failures) =
-            sort(deployment.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
-        if !failures.is_empty() {
-            return Err(failed("could not be retired", &failures));
+        if args.lost {
+            context.ui.line(&format!("{}: nothing is removed there", args.host));
+            let line =
+                serde_json::json!({ "type": "retired", "host": args.host, "purged": false, "lost": true });
+            context.ui.json(&line);
+        } else {
+            let mut deployment = Deployment::new(context, settings.clone(), &[host], &LeaveOut::default())?;
+            deployment.retire(args).await?;
         }
-        let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
-        context.ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
-        context.ui.json(&serde_json::json!({ "type": "retired", "host": args.host, "purged": args.purge }));
         let others: Vec<Host> =
             hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
         if !others.is_empty() {
@@ -59,9 +56,28 @@ fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, Command
 }
 
 impl Deployment<'_> {
+    /// Removes what is on the one host.
+    async fn retire(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
+        let forget = format!("`batou retire {} {} --lost`", args.environment, args.host);
+        let hint = format!("if the host is gone for good, have the others forget it with {forget}");
+        self.all_states().await.map_err(|error| error.hint(hint))?;
+        self.lock(&holder(), &args.locking).await?;
+        let request = Request::Retire { purge: args.purge };
+        let (_, failures) =
+            sort(self.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
+        if !failures.is_empty() {
+            return Err(failed("could not be retired", &failures));
+        }
+        let ui = &self.context.ui;
+        let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+        ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        ui.json(&serde_json::json!({ "type": "retired", "host": args.host, "purged": args.purge }));
+        Ok(())
+    }
+
     /// Journals on the hosts that stay that the environment no longer has the retired one.
     async fn forget(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
-        let states = self.states(&LeaveOut::default()).await?;
+        let states = self.all_states().await?;
         let newest =
             states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
         let Some(last) = newest.filter(|record| record.hosts.contains(&args.host)).cloned() else {

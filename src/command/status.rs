@@ -11,7 +11,6 @@ use crate::deployment::{Deployment, chain};
 use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::protocol::State;
-use crate::remote::RemoteError;
 use crate::ui::{bytes, visible};
 
 #[derive(Serialize)]
@@ -44,7 +43,7 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         }
         for (host, error) in &failures {
             context.ui.json(&status(host, Err(chain(error)), false));
-            let what = if matches!(error, RemoteError::Start(_)) { "not reachable" } else { "refused" };
+            let what = if error.is_unreachable() { "not reachable" } else { "refused" };
             lines.insert(host, format!("{what}: {}", chain(error)));
         }
         for (host, line) in lines {

@@ -27,7 +27,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     super::block_on(async {
-        let states = deployment.states(&LeaveOut::default()).await?;
+        let states = deployment.all_states().await?;
         if args.repair {
             deployment.lock(&holder(), &Locking::default()).await?;
             deployment.repair(&states).await?;

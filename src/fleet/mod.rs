@@ -3,10 +3,11 @@
 //! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
 //! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
 //! have a module each: [`lock`], [`staging`], [`transaction`] (switch, activate, commit, go back), [`activation`] (the order
-//! over all hosts) [`history`] (the journals
-//! read together) and [`facts`] (what the hosts know of themselves).
+//! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together) and
+//! [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
+mod aftermath;
 pub mod facts;
 pub mod history;
 pub mod lock;
@@ -24,7 +25,7 @@ use batou_store::Digest;
 use order::HostOrder;
 
 use crate::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
-use crate::remote::{Dialer, Link, RemoteError, Route};
+use crate::remote::{Dialer, Link, RemoteError, Route, StartError};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -161,7 +162,12 @@ impl Fleet {
 
     /// Ends all conversations at once, for hosts that have nothing in hand.
     pub fn abandon(mut self) {
-        for link in std::mem::take(&mut self.members).into_values().filter_map(|member| member.link) {
+        self.cut_off();
+    }
+
+    /// Ends all conversations at once, whatever hosts have in hand.
+    fn cut_off(&mut self) {
+        for link in self.members.values_mut().filter_map(|member| member.link.take()) {
             link.abandon();
         }
     }
@@ -212,18 +218,26 @@ impl Member {
         }
     }
 
-    /// Makes the target directory where the agent's user may not.
+    /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
+    /// anything, `/etc` too.
     pub async fn prepare(&mut self, state: &State) -> Result<(), RemoteError> {
-        if state.target == Target::Ready {
-            return Ok(());
+        let directory = self.hello.target_directory.clone();
+        match state.target {
+            Target::Ready => return Ok(()),
+            Target::Forbidden => return Err(StartError::Taken { directory, user: state.user.clone() }.into()),
+            Target::ReadOnly => return Err(StartError::ReadOnly(directory).into()),
+            Target::Absent => {}
         }
         let (dialer, route) = (Arc::clone(&self.dialer), self.route.clone());
         joined(tokio::task::spawn_blocking(move || dialer.prepare(&route))).await
     }
 
-    /// Ends the conversation; an agent in the middle of a release goes back.
+    /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this
+    /// thread has other hosts to serve.
     pub fn hang_up(&mut self) {
-        self.link = None;
+        if let Some(link) = self.link.take() {
+            std::thread::spawn(move || drop(link));
+        }
     }
 
     /// Whether there is a conversation.

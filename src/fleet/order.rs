@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_store::Digest;
 
+use super::Failures;
 use crate::protocol::{Holder, Record};
 use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
@@ -69,8 +70,6 @@ pub enum Ending {
         /// Its generation there.
         generation: Option<u64>,
     },
-    /// It was never switched.
-    Untouched,
     /// It has what it had before.
     WentBack {
         /// What did not work on the way back.
@@ -88,7 +87,6 @@ impl Ending {
     pub fn word(&self) -> &'static str {
         match self {
             Ending::Released { .. } => "released",
-            Ending::Untouched => "unchanged",
             Ending::WentBack { .. } => "rolled back",
             Ending::Unknown { .. } => "unknown",
         }
@@ -100,8 +98,8 @@ impl Ending {
 pub struct Failed {
     /// What was being done.
     pub phase: Phase,
-    /// The hosts, or host and component, that failed.
-    pub failures: Vec<(String, RemoteError)>,
+    /// The hosts, or host and component, that failed; none where the release was interrupted.
+    pub failures: Failures,
     /// The state of every host that takes part.
     pub endings: BTreeMap<String, Ending>,
 }
@@ -137,8 +135,19 @@ pub enum Event<'e> {
     Activated(&'e Instance, &'e [String]),
     /// Output of a step.
     Output(&'e Instance, &'e [u8]),
-    /// Something failed, and all switched hosts go back.
-    GoingBack,
+    /// All switched hosts go back.
+    GoingBack(Why),
+    /// An interrupt came while this was not to be left half-done; the next one ends it.
+    Interrupted(Phase),
+}
+
+/// Why hosts go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Something failed.
+    Failure,
+    /// Whoever started the release interrupted it.
+    Interrupt,
 }
 
 /// Who watches a release.

@@ -4,48 +4,64 @@
 //! The agents' side of the bargain: one that loses its controller before the commit goes back by itself. So after a lost
 //! connection the host is asked again, over a new one, until it has.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use batou_store::Store;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
-use super::order::{Ending, Event, Failed, Order, Phase, Watcher};
-use super::{Answers, Failures, Fleet, Member, sort};
-use crate::protocol::{ErrorKind, Holder, Reply, Request, SILENCE, State, Switch};
+use super::order::{Ending, Event, Failed, Order, Phase, Watcher, Why};
+use super::{Failures, Fleet, Member, sort};
+use crate::interrupt::Interrupts;
+use crate::protocol::{ErrorKind, Reply, Request, State, Switch};
 use crate::release::Instance;
 use crate::remote::RemoteError;
 
 impl Fleet {
-    /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states.
+    /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states. An interrupt
+    /// before the commit takes the release back; one after it has to be repeated to end batou before all have answered.
     pub async fn release(
         &mut self,
         order: &Order,
-        states: &BTreeMap<String, State>,
-        store: &Store,
+        (states, store): (&BTreeMap<String, State>, &Store),
         watcher: &Watcher<'_>,
+        interrupts: &mut Interrupts,
     ) -> Result<BTreeMap<String, Ending>, Failed> {
-        let (unchanged, changing): (BTreeSet<_>, BTreeSet<_>) = {
-            let settled =
-                |host: &&String| !order.recheck && states.get(*host).is_some_and(|state| state.settled);
-            order.hosts.keys().cloned().partition(|host| settled(&host))
+        let phase = Cell::new(Phase::Switch);
+        let put_in_force = self.put_in_force(order, (states, store), watcher, &phase);
+        let switches = match interrupts.unless(put_in_force).await {
+            Some(Ok(switches)) => switches,
+            Some(Err(failures)) => {
+                return Err(self.back(order, phase.get(), failures, (watcher, interrupts)).await);
+            }
+            None => return Err(self.interrupted(order, phase.get(), (watcher, interrupts)).await),
         };
+        self.commit(order, &switches, (watcher, interrupts)).await
+    }
+
+    /// Switches and activates.
+    async fn put_in_force(
+        &mut self,
+        order: &Order,
+        (states, store): (&BTreeMap<String, State>, &Store),
+        watcher: &Watcher<'_>,
+        phase: &Cell<Phase>,
+    ) -> Result<BTreeMap<String, Switched>, Failures> {
+        let settled = |host: &String| !order.recheck && states.get(host).is_some_and(|state| state.settled);
+        let changing: BTreeSet<_> = order.hosts.keys().filter(|host| !settled(host)).collect();
         watcher(Event::Begins(Phase::Switch, changing.len()));
         let switching = self.some(
-            |host| changing.contains(host),
+            |host| changing.iter().any(|changing| *changing == host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
         let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
-            return Err(self.back(order, Phase::Switch, failures, watcher).await);
+            return Err(failures);
         }
+        phase.set(Phase::Activate);
         let failures = self.activate(order, &switches, watcher).await;
-        if !failures.is_empty() {
-            return Err(self.back(order, Phase::Activate, failures, watcher).await);
-        }
-        watcher(Event::Begins(Phase::Commit, order.hosts.len()));
-        self.commit(order, &unchanged, &switches, watcher).await
+        if failures.is_empty() { Ok(switches) } else { Err(failures) }
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
@@ -58,12 +74,14 @@ impl Fleet {
         let pending = pending(switches);
         watcher(Event::Begins(Phase::Activate, pending.len()));
         let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
+        let jobs = self.jobs.available_permits();
         let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
         let (mut busy, mut failures, mut running) =
             (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
         loop {
             if failures.is_empty() {
-                for (host, instance) in schedule.ready(&busy) {
+                let free = jobs.saturating_sub(running.len());
+                for (host, instance) in schedule.ready(&busy).into_iter().take(free) {
                     let Some((name, member)) = idle.remove_entry(&host) else { continue };
                     busy.insert(host);
                     running.push(async move {
@@ -87,20 +105,22 @@ impl Fleet {
     async fn commit(
         &mut self,
         order: &Order,
-        unchanged: &BTreeSet<String>,
         switches: &BTreeMap<String, Switched>,
-        watcher: &Watcher<'_>,
+        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
     ) -> Result<BTreeMap<String, Ending>, Failed> {
+        watcher(Event::Begins(Phase::Commit, order.hosts.len()));
         let keep = order.keep;
-        let answers: Answers<()> = self
-            .each(async |member: &mut Member| {
-                let record = order.record.clone();
-                if unchanged.contains(&member.route.host) {
-                    return member.tell(&Request::Confirm { record, keep }).await;
-                }
-                member.tell(&Request::Commit { keep }).await
-            })
-            .await;
+        let commit = async |member: &mut Member| {
+            let record = order.record.clone();
+            if switches.contains_key(&member.route.host) {
+                return member.tell(&Request::Commit { keep }).await;
+            }
+            member.tell(&Request::Confirm { record, keep }).await
+        };
+        let warn = || watcher(Event::Interrupted(Phase::Commit));
+        let Some(answers) = interrupts.insistent(self.each(commit), warn).await else {
+            return Err(self.leave(order, Phase::Commit, Failures::new()));
+        };
         let (committed, failures) = sort(answers);
         let released = |host: &String| {
             let generation = switches.get(host).map(|switched| switched.generation);
@@ -112,18 +132,21 @@ impl Fleet {
         }
         if committed.is_empty() {
             // A host may have committed, and its answer have been lost.
-            let failed = self.back(order, Phase::Commit, failures, watcher).await;
+            let failed = self.back(order, Phase::Commit, failures, (watcher, interrupts)).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
-        for host in failures.keys() {
-            let ending = self.ask_again(host, order).await;
-            endings.insert(host.clone(), ending);
-        }
+        let lost = failures.keys().cloned().collect();
+        let Some(asked) = interrupts.insistent(self.ask_again(&lost, order), warn).await else {
+            let left = self.leave(order, Phase::Commit, failures);
+            let endings = left.endings.into_iter().chain(endings).collect();
+            return Err(Failed { endings, ..left });
+        };
+        endings.extend(asked);
         if all_released(&endings) {
             return Ok(endings);
         }
-        Err(Failed { phase: Phase::Commit, failures: failures.into_iter().collect(), endings })
+        Err(Failed { phase: Phase::Commit, failures, endings })
     }
 
     /// Takes the release back on every host that may have been switched.
@@ -132,12 +155,42 @@ impl Fleet {
         order: &Order,
         phase: Phase,
         failures: Failures,
-        watcher: &Watcher<'_>,
+        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
     ) -> Failed {
-        let reason =
-            failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect::<Vec<_>>();
-        let reason = reason.join("; ");
-        watcher(Event::GoingBack);
+        watcher(Event::GoingBack(Why::Failure));
+        let reason: Vec<_> = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect();
+        let back = self.take_back(order, reason.join("; "));
+        match interrupts.insistent(back, || watcher(Event::Interrupted(phase))).await {
+            Some(endings) => Failed { phase, failures, endings },
+            None => self.leave(order, phase, failures),
+        }
+    }
+
+    /// Takes back what was interrupted: agents that lose their controller end what they run, and go back.
+    async fn interrupted(
+        &mut self,
+        order: &Order,
+        phase: Phase,
+        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
+    ) -> Failed {
+        watcher(Event::GoingBack(Why::Interrupt));
+        let hosts = order.hosts.keys().cloned().collect();
+        let failures = Failures::new();
+        match interrupts.unless(self.ask_again(&hosts, order)).await {
+            Some(endings) => Failed { phase, failures, endings },
+            None => self.leave(order, phase, failures),
+        }
+    }
+
+    /// Waits for nobody any more.
+    fn leave(&mut self, order: &Order, phase: Phase, failures: Failures) -> Failed {
+        self.cut_off();
+        let why = "batou was interrupted before it could ask".to_owned();
+        let unknown = |host: &String| (host.clone(), Ending::Unknown { why: why.clone() });
+        Failed { phase, failures, endings: order.hosts.keys().map(unknown).collect() }
+    }
+
+    async fn take_back(&mut self, order: &Order, reason: String) -> BTreeMap<String, Ending> {
         let request = Request::GoBack { reason };
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
@@ -145,39 +198,18 @@ impl Fleet {
             }
             match member.ask(&request, &[]).await?.0 {
                 Reply::WentBack { problems, .. } => Ok(Some(Ending::WentBack { problems })),
-                Reply::Done => Ok(Some(Ending::Untouched)),
                 _ => Err(RemoteError::Protocol),
             }
         });
-        let mut endings = BTreeMap::new();
+        let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
         for (host, answer) in answers.await {
-            let ending = match answer {
-                Ok(Some(ending)) => ending,
-                _ => self.ask_again(&host, order).await,
-            };
-            endings.insert(host, ending);
-        }
-        Failed { phase, failures: failures.into_iter().collect(), endings }
-    }
-
-    /// What has become of a host whose connection was lost: asked over a new one, until its agent has gone back.
-    async fn ask_again(&mut self, host: &str, order: &Order) -> Ending {
-        let deadline = Instant::now() + Duration::from_secs(SILENCE + 15);
-        let Some(member) = self.member(host) else {
-            return Ending::Unknown { why: "it takes no part".into() };
-        };
-        loop {
-            member.hang_up();
-            let why = match member.settled(&order.holder).await {
-                Ok(Some(state)) => return ending(&state, order),
-                Ok(None) => "it has not gone back yet".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            if Instant::now() > deadline {
-                return Ending::Unknown { why };
+            match answer {
+                Ok(Some(ending)) => drop(endings.insert(host, ending)),
+                _ => drop(lost.insert(host)),
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
         }
+        endings.extend(self.ask_again(&lost, order).await);
+        endings
     }
 }
 
@@ -200,15 +232,6 @@ fn pending(switches: &BTreeMap<String, Switched>) -> BTreeSet<Instance> {
         switched.pending.iter().map(instance).collect::<Vec<_>>()
     };
     switches.iter().flat_map(of_host).collect()
-}
-
-/// What a state that is asked for after the fact says of a release.
-fn ending(state: &State, order: &Order) -> Ending {
-    let confirmed = state.confirmed.as_ref();
-    if confirmed.is_some_and(|record| record.sequence == order.record.sequence) {
-        return Ending::Released { generation: state.current.as_ref().map(|current| current.generation) };
-    }
-    Ending::WentBack { problems: Vec::new() }
 }
 
 impl Member {
@@ -255,20 +278,6 @@ impl Member {
                 _ => return Err(RemoteError::Protocol),
             }
             answer = self.receive().await?.0;
-        }
-    }
-
-    /// The host's state, once no release is under way there; `None` while an agent still works at one. Nobody takes
-    /// back what a killed agent left: the next one to have the lock does, so that is taken for a moment.
-    async fn settled(&mut self, holder: &Holder) -> Result<Option<State>, RemoteError> {
-        let state = self.state().await?;
-        if !state.unfinished {
-            return Ok(Some(state));
-        }
-        match self.ask(&Request::Lock { holder: holder.clone() }, &[]).await?.0 {
-            Reply::Locked(state) => self.tell(&Request::Unlock).await.map(|()| Some(*state)),
-            Reply::Held { .. } => Ok(None),
-            _ => Err(RemoteError::Protocol),
         }
     }
 

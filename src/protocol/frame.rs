@@ -28,6 +28,9 @@ pub enum FrameError {
         /// Nothing of a frame had arrived.
         clean: bool,
     },
+    /// The other end has not said a word for too long.
+    #[error("nothing was heard for {} s", super::SILENCE)]
+    Silent,
     /// A length over the bounds.
     #[error("a message announces {announced} bytes, and {allowed} are allowed")]
     TooLarge {

@@ -56,6 +56,8 @@ pub enum Target {
     Absent,
     /// It is there, and this user may not write to it.
     Forbidden,
+    /// It is there, on a filesystem that cannot be written to.
+    ReadOnly,
 }
 
 /// How a release ended on a host.

@@ -2,7 +2,8 @@
 //!
 //! Two threads a link carry the frames: one writes, and sends a heartbeat when there has been nothing to write for a
 //! while; one reads. So an agent knows that its controller lives whatever the controller is waiting for, and a reply
-//! can arrive while a request is still being written. The async side sees two channels.
+//! can arrive while a request is still being written. The agent sends heartbeats too: a host that hangs with its
+//! connection open is noticed, whatever it was asked. The async side sees two channels.
 
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::RemoteError;
+use super::alarm::{Alarm, Rang};
 use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
 
 type Incoming = Result<(Reply, Vec<u8>), FrameError>;
@@ -33,7 +35,8 @@ pub struct Link {
     outgoing: Option<SyncSender<Vec<u8>>>,
     incoming: mpsc::Receiver<Incoming>,
     noise: Noise,
-    local: bool,
+    /// Set where a silent agent is killed.
+    silent: Option<Rang>,
 }
 
 /// The end of what a child printed on standard error.
@@ -83,19 +86,22 @@ impl Noise {
 }
 
 impl Link {
-    /// Takes over a child whose agent has just started. A `local` one is never killed at its work.
+    /// Takes over a child whose agent has just started, and may be silent for as long as `patience` says; without one
+    /// it is never killed at its work.
     pub(super) fn new(
         child: Child,
         to: ChildStdin,
         from: BufReader<ChildStdout>,
         noise: Noise,
-        local: bool,
+        patience: Option<Duration>,
     ) -> Self {
         let (outgoing, frames) = sync_channel(WAITING);
         let (replies, incoming) = mpsc::channel(WAITING);
         std::thread::spawn(move || write(to, &frames));
-        std::thread::spawn(move || read(from, &replies));
-        Link { child, outgoing: Some(outgoing), incoming, noise, local }
+        let alarm = patience.map(|patience| Alarm::set(&child, patience));
+        let silent = alarm.as_ref().map(Alarm::rang);
+        std::thread::spawn(move || read(from, &replies, alarm.as_ref()));
+        Link { child, outgoing: Some(outgoing), incoming, noise, silent }
     }
 
     /// Asks, and waits for the one answer.
@@ -141,11 +147,18 @@ impl Link {
         match incoming {
             Some(Ok((Reply::Error(error), _))) => Err(RemoteError::Agent(error)),
             Some(Ok(reply)) => Ok(reply),
-            Some(Err(source)) => Err(RemoteError::Lost { noise: self.noise.text(), source }),
-            None => {
-                Err(RemoteError::Lost { noise: self.noise.text(), source: FrameError::Ended { clean: true } })
-            }
+            Some(Err(source)) => Err(self.lost(source)),
+            None => Err(self.lost(FrameError::Ended { clean: true })),
         }
+    }
+
+    fn lost(&self, source: FrameError) -> RemoteError {
+        let source = if self.silent.as_ref().is_some_and(Rang::yes) { FrameError::Silent } else { source };
+        RemoteError::Lost { noise: self.noise.text(), source }
+    }
+
+    fn is_local(&self) -> bool {
+        self.silent.is_none()
     }
 
     /// Tells the agent that the conversation has ended; dropping the link waits for it.
@@ -156,7 +169,7 @@ impl Link {
 
     /// Ends the conversation at once, for an agent that has nothing in hand.
     pub fn abandon(mut self) {
-        if !self.local {
+        if !self.is_local() {
             let _ = self.child.kill();
         }
     }
@@ -169,7 +182,7 @@ impl Drop for Link {
         self.finish();
         let started = Instant::now();
         while let Ok(None) = self.child.try_wait() {
-            if started.elapsed() > FAREWELL && !self.local {
+            if started.elapsed() > FAREWELL && !self.is_local() {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return;
@@ -195,13 +208,66 @@ fn write(to: ChildStdin, frames: &Receiver<Vec<u8>>) {
     }
 }
 
-/// Reads frames until the connection ends.
-fn read(mut from: BufReader<ChildStdout>, replies: &mpsc::Sender<Incoming>) {
+/// Reads frames until the connection ends; each is a sign of life.
+fn read(mut from: BufReader<ChildStdout>, replies: &mpsc::Sender<Incoming>, alarm: Option<&Alarm>) {
     loop {
         let incoming = read_frame(&mut from);
-        let ended = incoming.is_err();
-        if replies.blocking_send(incoming).is_err() || ended {
-            return;
+        if !matches!(incoming, Ok((Reply::Heartbeat, _))) {
+            let ended = incoming.is_err();
+            // Whoever takes it may take his time: that is no silence of the agent's.
+            alarm.inspect(|alarm| alarm.hold());
+            if replies.blocking_send(incoming).is_err() || ended {
+                return;
+            }
+        }
+        alarm.inspect(|alarm| alarm.put_off());
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// A shell script in place of an agent.
+    fn link(script: &str) -> Link {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Link::new(child, to, from, Noise::collect(std::io::empty()), Some(PATIENCE))
+    }
+
+    /// `printf` of a frame.
+    fn printf(reply: &Reply) -> String {
+        let octal = |byte: &u8| format!("\\{byte:03o}");
+        format!("printf '{}'", encode(reply, &[]).iter().map(octal).collect::<String>())
+    }
+
+    #[test]
+    fn a_host_that_hangs_is_lost_and_one_that_works_is_not() {
+        let start = Instant::now();
+        let error = link("exec sleep 100").ask_blocking(&Request::Journal).unwrap_err();
+        assert!(matches!(error, RemoteError::Lost { source: FrameError::Silent, .. }), "{error:?}");
+        assert!(start.elapsed() < Duration::from_secs(20));
+
+        let (alive, done) = (printf(&Reply::Heartbeat), printf(&Reply::Done));
+        let script = format!("for i in 1 2 3 4 5 6 7 8; do sleep 0.1; {alive}; done; {done}; exec sleep 100");
+        let reply = link(&script).ask_blocking(&Request::Journal).unwrap().0;
+        assert!(matches!(reply, Reply::Done), "{reply:?}");
+    }
+
+    #[test]
+    fn a_controller_that_takes_its_time_is_no_silence() {
+        let done = printf(&Reply::Done);
+        let mut link = link(&format!("{done}; {done}; {done}; {done}; {done}; {done}; {done}; exec cat >&2"));
+        std::thread::sleep(2 * PATIENCE);
+        for _ in 0..7 {
+            assert!(matches!(link.receive_blocking().unwrap().0, Reply::Done));
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Dialer`] makes a [`Link`] along a [`Route`]; [`RemoteStore`] is the host's store behind a link.
 
+mod alarm;
 mod binary;
 mod link;
 mod ssh;
@@ -44,6 +45,13 @@ pub enum RemoteError {
     Protocol,
 }
 
+impl RemoteError {
+    /// Whether it says that there is nobody to speak to, and nothing of what the host has.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. })
+    }
+}
+
 /// Why an agent could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -79,14 +87,36 @@ pub enum StartError {
     /// The agent's bytes did not arrive.
     #[error("the agent could not be stored on the host{}", after(_0))]
     Upload(String),
+    /// The target directory is somebody else's, and not ours to give away.
+    #[error(
+        "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
+         folder, give it away with `chown {user} {directory}`"
+    )]
+    Taken {
+        /// The target directory.
+        directory: String,
+        /// The agent's user.
+        user: String,
+    },
+    /// The target directory is on a filesystem that cannot be written to.
+    #[error("{_0} is on a filesystem that is mounted read-only")]
+    ReadOnly(String),
     /// The target directory could not be made.
     #[error("the target directory cannot be created{}", after(_0))]
     Preparation(String),
     /// Something else speaks there.
     #[error("the host answered {_0:?}, which is not of this protocol")]
     Unexpected(String),
+    /// No shell ran what it was to run: an account without one, or with a forced command.
+    #[error("the login ended before anything was run there{}{}", with(*status), after(said))]
+    Shell {
+        /// The exit status.
+        status: Option<i32>,
+        /// The end of what it printed.
+        said: String,
+    },
     /// It ended by itself.
-    #[error("the agent ended as it started{}{}", status.map_or(String::new(), |status| format!(" (status {status})")), after(noise))]
+    #[error("the agent ended as it started{}{}", with(*status), after(noise))]
     Ended {
         /// The exit status.
         status: Option<i32>,
@@ -96,6 +126,10 @@ pub enum StartError {
     /// No agent for the host's kind.
     #[error(transparent)]
     Binary(#[from] BinaryError),
+}
+
+fn with(status: Option<i32>) -> String {
+    status.map_or(String::new(), |status| format!(" (status {status})"))
 }
 
 fn after(noise: &str) -> String {

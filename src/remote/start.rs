@@ -8,32 +8,32 @@
 //! |---|---|
 //! | action | `agent`, or `prepare`: make a folder that belongs to the service user |
 //! | user | the service user, or `-` for the login user |
-//! | word | the wanted agent's digest, or the folder to prepare |
+//! | word | the wanted agent's digest, `anew` for one that is to be sent whatever is there, or the folder to prepare |
 //!
-//! It answers with the magic and a word: `ready` (frames from now on), `want MACHINE` (the agent is not there: answer
-//! with name, size and checksum), `send` (the bytes, please), or what went wrong.
+//! It answers with the magic and a word: `found` (the agent is there, and is started), `want MACHINE` (it is not there:
+//! answer with name, size and checksum), `send` (the bytes, please), `stored` (it is there now, and is started), or what
+//! went wrong. The agent itself says `ready`: frames from then on. One that is found and does not say so is damaged, and
+//! is sent anew.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
+use super::alarm::{Alarm, Rang};
 use super::binary::{Binaries, Binary};
 use super::link::{Link, Noise};
 use super::ssh::SshConfig;
 use super::{RemoteError, StartError};
-use crate::protocol::MAGIC;
+use crate::protocol::{MAGIC, SILENCE};
 
 /// What is run on every host.
 const COMMAND: &str = include_str!("start.sh");
 /// How much a login shell may print before the agent, in bytes.
 const MAX_PREAMBLE: usize = 64 << 10;
+/// How much of that is told where there is no agent afterwards, in bytes.
+const SKIPPED: usize = 1 << 10;
 
 /// The way to one host.
 #[derive(Clone, Debug)]
@@ -60,20 +60,30 @@ pub struct Dialer {
 }
 
 impl Dialer {
-    /// Starts the host's agent, copying it there where it is missing. Blocks.
+    /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
     pub fn dial(&self, route: &Route) -> Result<Link, RemoteError> {
         if route.address.is_none() && route.user.is_none() {
             return self.spawn();
         }
+        match self.reach(route, false) {
+            Err(RemoteError::Start(StartError::Ended { .. })) => self.reach(route, true),
+            other => other,
+        }
+    }
+
+    /// Starts the agent that is there, or the one that is sent; with `anew` what is there is not used.
+    fn reach(&self, route: &Route, anew: bool) -> Result<Link, RemoteError> {
         let mut start = self.start(route)?;
         // Read while the connection is made.
         let own = self.binaries.own().map_err(StartError::from)?;
-        start.say(&["agent", route.user.as_deref().unwrap_or("-"), &own.digest.to_string()])?;
+        let digest = own.digest.to_string();
+        let wanted = if anew { "anew" } else { &digest };
+        start.say(&["agent", route.user.as_deref().unwrap_or("-"), wanted])?;
         match start.hear()?.as_str() {
-            "ready" => {}
+            "found" => {}
             word => start.install(word, &self.binaries, own)?,
         }
-        Ok(start.into_link(route.address.is_none()))
+        start.into_link(route.address.is_none())
     }
 
     /// Makes the target directory for the service user, through sudo where it must be. Blocks.
@@ -95,8 +105,7 @@ impl Dialer {
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.binaries.own_path());
         command.arg("agent");
-        let (child, to, from, noise) = piped(command)?;
-        Ok(Link::new(child, to, from, noise, true))
+        self.begin(command, None)?.into_link(true)
     }
 
     fn start(&self, route: &Route) -> Result<Start, RemoteError> {
@@ -107,22 +116,21 @@ impl Dialer {
             shell.args(["-c", COMMAND.trim_end()]);
             shell
         };
-        let (child, to, from, noise) = piped(command)?;
-        let alarm = Alarm::set(&child, self.patience);
-        Ok(Start { child, to, from, noise, user: route.user.clone(), alarm })
+        self.begin(command, route.user.clone())
     }
-}
 
-type Pipes = (Child, ChildStdin, BufReader<ChildStdout>, Noise);
-
-/// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
-fn piped(mut command: Command) -> Result<Pipes, RemoteError> {
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(StartError::Spawn)?;
-    let to = child.stdin.take().expect("stdin is piped");
-    let from = BufReader::new(child.stdout.take().expect("stdout is piped"));
-    let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
-    Ok((child, to, from, noise))
+    /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
+    fn begin(&self, mut command: Command, user: Option<String>) -> Result<Start, RemoteError> {
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(StartError::Spawn)?;
+        let to = child.stdin.take().expect("stdin is piped");
+        let from = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
+        let alarm = Alarm::set(&child, self.patience);
+        let late = alarm.rang();
+        let alarm = Some(alarm);
+        Ok(Start { child, to, from, noise, user, alarm, late, skipped: Vec::new(), answered: false })
+    }
 }
 
 /// A child whose agent has not started yet.
@@ -132,7 +140,13 @@ struct Start {
     from: BufReader<ChildStdout>,
     noise: Noise,
     user: Option<String>,
-    alarm: Alarm,
+    /// Until all that takes a bounded time is done.
+    alarm: Option<Alarm>,
+    late: Rang,
+    /// The end of what was printed before the first word.
+    skipped: Vec<u8>,
+    /// Whether there was a word.
+    answered: bool,
 }
 
 impl Start {
@@ -163,8 +177,12 @@ impl Start {
                 _ => return Err(self.ended()),
             };
             if let (Some(word), Some(b'\n')) = (line.strip_prefix(magic), line.last()) {
+                self.answered = true;
                 return Ok(String::from_utf8_lossy(word).trim_end().to_owned());
             }
+            self.skipped.extend(line);
+            let excess = self.skipped.len().saturating_sub(SKIPPED);
+            self.skipped.drain(..excess);
         }
     }
 
@@ -177,11 +195,11 @@ impl Start {
         self.say(&[&binary.digest.to_string(), &bytes.len().to_string(), &sum.to_string()])?;
         let mut answer = self.hear()?;
         if answer == "send" {
-            self.alarm.silence();
+            self.alarm = None;
             self.pour(&bytes)?;
             answer = self.hear()?;
         }
-        if answer == "ready" { Ok(()) } else { Err(self.refused(&answer)) }
+        if answer == "found" || answer == "stored" { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
     fn refused(&mut self, word: &str) -> RemoteError {
@@ -201,54 +219,33 @@ impl Start {
 
     /// Why the child went before it said what was expected.
     fn ended(&mut self) -> RemoteError {
-        if self.alarm.rang() {
+        if self.late.yes() {
             return StartError::Patience.into();
         }
         let status = self.child.wait().ok().and_then(|status| status.code());
         let noise = self.noise.text();
         let sudo = noise.lines().any(|line| line.starts_with("sudo:"));
         match status {
+            // Also 255: so ssh tells of a program that was killed by a signal.
+            _ if self.answered => StartError::Ended { status, noise }.into(),
             Some(255) => StartError::Connection(noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
-            _ => StartError::Ended { status, noise }.into(),
-        }
-    }
-
-    fn into_link(self, local: bool) -> Link {
-        self.alarm.silence();
-        Link::new(self.child, self.to, self.from, self.noise, local)
-    }
-}
-
-/// Ends a child that takes too long to start.
-struct Alarm {
-    silenced: Mutex<Option<Sender<()>>>,
-    rang: Arc<AtomicBool>,
-}
-
-impl Alarm {
-    fn set(child: &Child, patience: Duration) -> Self {
-        let (silence, silenced) = channel::<()>();
-        let rang = Arc::new(AtomicBool::new(false));
-        let ringing = Arc::clone(&rang);
-        let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let process = process.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        std::thread::spawn(move || {
-            if silenced.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                ringing.store(true, Ordering::SeqCst);
-                let _ = process.map(|process| pidfd_send_signal(process, Signal::KILL));
+            _ => {
+                let said = String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &noise;
+                StartError::Shell { status, said }.into()
             }
-        });
-        Alarm { silenced: Mutex::new(Some(silence)), rang }
-    }
-
-    fn silence(&self) {
-        if let Ok(mut silenced) = self.silenced.lock() {
-            *silenced = None;
         }
     }
 
-    fn rang(&self) -> bool {
-        self.rang.load(Ordering::SeqCst)
+    /// The conversation with the agent, once that says that it is there.
+    fn into_link(mut self, local: bool) -> Result<Link, RemoteError> {
+        match self.hear()?.as_str() {
+            "ready" => {}
+            word => return Err(StartError::Unexpected(word.to_owned()).into()),
+        }
+        self.alarm = None;
+        // One on this machine is never killed at its work.
+        let patience = (!local).then(|| Duration::from_secs(SILENCE));
+        Ok(Link::new(self.child, self.to, self.from, self.noise, patience))
     }
 }

@@ -1,7 +1,8 @@
 //! Locks that end with their holder: `flock` on a file, which the kernel releases when a process dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,26 +20,50 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path` (made when absent), or returns the text of the one who holds it.
+    /// Takes the lock at `path` (made when absent), or returns the text of the one who holds it: empty where a full disk
+    /// had no room for one.
     pub fn try_acquire(path: &Path, holder: &str) -> Result<Result<Self, String>, Error> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Error::io("open the lock", path))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let text = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
-                text.map_err(Error::io("write the lock", path))?;
-                Ok(Ok(Self { file }))
-            }
-            Err(TryLockError::WouldBlock) => holder_of(&mut file, path).map(Err),
-            Err(TryLockError::Error(source)) => {
-                Err(Error::Io { action: "lock", path: path.to_owned(), source })
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .map_err(Error::io("open the lock", path))?;
+            match file.try_lock() {
+                Ok(()) if !is_at(&file, path)? => {}
+                Ok(()) => {
+                    write(&mut file, holder).map_err(Error::io("write the lock", path))?;
+                    return Ok(Ok(Self { file }));
+                }
+                Err(TryLockError::WouldBlock) => return holder_of(&mut file, path).map(Err),
+                Err(TryLockError::Error(source)) => {
+                    return Err(Error::Io { action: "lock", path: path.to_owned(), source });
+                }
             }
         }
+    }
+}
+
+/// Whether the file is still the one of this name: a lock on one that was removed meanwhile keeps nobody out.
+fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
+    let own = file.metadata().map_err(Error::io("examine the lock", path))?;
+    match std::fs::metadata(path) {
+        Ok(found) => Ok((own.dev(), own.ino()) == (found.dev(), found.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::Io { action: "examine the lock", path: path.to_owned(), source }),
+    }
+}
+
+/// Writes the holder's text. A full disk must not keep anybody from the lock that is needed to make room there.
+fn write(file: &mut File, holder: &str) -> io::Result<()> {
+    match file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            // Part of a text would name nobody.
+            file.set_len(0)
+        }
+        other => other,
     }
 }
 
@@ -115,6 +140,17 @@ mod tests {
         assert_eq!(Lock::try_acquire(&path, "bob").unwrap().unwrap_err(), "alice on laptop, a longer text");
         drop(held);
         let _held = Lock::try_acquire(&path, "bob").unwrap().unwrap();
+        assert_eq!(Lock::try_acquire(&path, "carol").unwrap().unwrap_err(), "bob");
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_by_its_holder_is_taken_at_its_new_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_acquire(&path, "alice").unwrap().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _new = Lock::try_acquire(&path, "bob").unwrap().unwrap();
+        drop(held);
         assert_eq!(Lock::try_acquire(&path, "carol").unwrap().unwrap_err(), "bob");
     }
 

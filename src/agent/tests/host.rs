@@ -213,6 +213,7 @@ impl Controller {
         loop {
             match read_frame(&mut self.from).unwrap() {
                 (Reply::Output { .. }, raw) => self.output.extend(raw),
+                (Reply::Heartbeat, _) => {}
                 answer => return answer,
             }
         }

@@ -26,7 +26,8 @@ pub struct Intended {
     /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
     /// in it are remembered beside them, until they are retired.
     pub members: Vec<String>,
-    /// The number of the release that a rollback restores.
+    /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before they were
+    /// locked, which must be so still.
     pub restores: Option<u64>,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
@@ -35,15 +36,15 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `states`.
+    /// Makes the release on all hosts of the fleet, whose states were `before`.
     pub async fn release(
         &mut self,
         intended: Intended,
-        states: &BTreeMap<String, State>,
+        before: &BTreeMap<String, State>,
         locking: &Locking,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
-        self.prepare(states).await?;
+        self.prepare(before).await?;
         let holder = holder();
         let states = self.lock(&holder, locking).await?;
         for (host, recovered) in
@@ -53,6 +54,9 @@ impl Deployment<'_> {
         }
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
+        }
+        if intended.restores.is_some() {
+            unreleased(before, &states)?;
         }
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
         let order = Order {
@@ -254,6 +258,23 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
 fn output_of(run: &StepRun) -> String {
     let output = visible(run.output.trim_end());
     output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
+}
+
+/// A release since the hosts were first asked is not one to go back behind without having been seen.
+fn unreleased(
+    before: &BTreeMap<String, State>,
+    states: &BTreeMap<String, State>,
+) -> Result<(), CommandError> {
+    let confirmed = |state: Option<&State>| state.and_then(|state| state.confirmed.clone());
+    let changed = |host: &&String| confirmed(before.get(*host)) != confirmed(states.get(*host));
+    let hosts: Vec<_> = states.keys().filter(changed).cloned().collect();
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let hosts = hosts.join(", ");
+    let message = format!("another release has just been made on {hosts}; nothing was rolled back");
+    Err(CommandError::failed(message)
+        .hint("see `batou history ENV`, and roll back again to go back behind it"))
 }
 
 /// A host that has another release than when the plan was made refuses the plan.

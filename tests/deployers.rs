@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::thread;
 
@@ -169,4 +170,35 @@ fn a_release_under_way_can_be_looked_at() {
     says(&sandbox.batou(&["plan", "dev"]).success().stdout, &["under way"]);
     fs::write(target.0.join("state/db/go"), "").unwrap();
     assert_eq!(wait(child).0, Some(0));
+}
+
+#[test]
+fn a_rollback_that_waited_for_another_release_does_not_go_back_behind_it() {
+    let sandbox = shop::local();
+    let target = Target::local(&sandbox);
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "three");
+    let wait_for_it =
+        "[[step]]\nname = \"wait\"\nupdate = \"touch waits; until test -e go; do sleep 0.05; done\"\n";
+    append(&sandbox, "components/app/component.toml", wait_for_it);
+    let switch = start(&sandbox, &["switch", "dev"]);
+    let state = target.0.join("state/app");
+    until("the step waits", || state.join("waits").exists());
+
+    let mut rollback = sandbox.command(&["rollback", "dev"]);
+    let mut rollback = rollback.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(rollback.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    says(&line, &["waiting: "]);
+    fs::write(state.join("go"), "").unwrap();
+    assert_eq!(wait(switch).0, Some(0));
+    said.read_to_string(&mut line).unwrap();
+    assert_eq!(rollback.wait().unwrap().code(), Some(1), "{line}");
+    says(&line, &["another release has just been made on localhost; nothing was rolled back"]);
+    assert_eq!(target.file("app/app.conf"), "three on localhost\n");
+    sandbox.batou(&["rollback", "dev"]).success();
+    assert_eq!(target.file("app/app.conf"), "two on localhost\n");
 }

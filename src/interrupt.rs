@@ -39,12 +39,10 @@ impl Interrupts {
     /// Does something that should not be left half-done: the first interrupt is answered by `warn`, the second ends it.
     pub async fn insistent<T>(&mut self, work: impl Future<Output = T>, warn: impl Fn()) -> Option<T> {
         let mut work = pin!(work);
-        match self.unless(&mut work).await {
-            Some(done) => Some(done),
-            None => {
-                warn();
-                self.unless(work).await
-            }
+        if let Some(done) = self.unless(&mut work).await {
+            return Some(done);
         }
+        warn();
+        self.unless(work).await
     }
 }

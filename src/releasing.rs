@@ -195,7 +195,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
     let (problems, why): (&[String], &str) = match ending {
         Ending::WentBack { problems } => (problems, ""),
         Ending::Unknown { why } => (&[], why),
-        _ => (&[], ""),
+        Ending::Released { .. } => (&[], ""),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
     ui.line(&format!("  {host}  {word}{why}"));

@@ -294,7 +294,9 @@ fn hosts_that_are_lost_together_are_waited_for_together() {
     let child = sandbox.command(&["switch", "dev"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap();
     until("the steps run", || targets.iter().all(|target| target.0.join("state/db/on").exists()));
-    names.iter().for_each(|name| hosts.host(name).cut());
+    for name in names {
+        hosts.host(name).cut();
+    }
     let start = Instant::now();
     let (status, text) = ended(child);
     assert_eq!(status, Some(3), "{text}");
@@ -316,6 +318,27 @@ fn an_agent_that_is_killed_is_recovered_at_once() {
     assert_eq!(targets[0].results(), ["1 confirmed", "2 went-back"]);
     assert_eq!(targets[1].results(), ["1 confirmed", "2 interrupted"]);
     assert_next_succeeds(&sandbox, &targets);
+}
+
+#[test]
+fn what_a_killed_agent_left_running_is_ended_before_anything_else_runs() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target::local(&sandbox);
+    greet(&sandbox, "two");
+    add_step(&sandbox, "hang", "update = \"echo $PPID >agent; sleep 600 & echo $! >it; mv it child; wait\"");
+    let mut command = sandbox.command(&["switch", "dev"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let state = target.0.join("state/db");
+    until("the step runs", || state.join("child").exists());
+    let number = |name: &str| fs::read_to_string(state.join(name)).unwrap().trim().to_owned();
+    signal(Pid::from_raw(number("agent").parse().unwrap()).unwrap(), Signal::KILL);
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(&text, &["localhost  rolled back"]);
+    assert!(has_ended(&number("child")));
+    assert!(!target.0.join("running.json").exists());
+    assert_eq!(target.results(), ["1 confirmed", "2 interrupted"]);
 }
 
 #[test]

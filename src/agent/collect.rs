@@ -55,15 +55,18 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
     }
     let keep = keep.max(1) as usize;
     let mut releases = BTreeSet::new();
-    for entry in Journal::of(&about.target).entries()?.into_iter().rev() {
-        if entry.result != Outcome::Confirmed {
-            continue;
+    let mut confirmed = Vec::new();
+    Journal::of(&about.target).each(|entry, _| {
+        if entry.result == Outcome::Confirmed {
+            confirmed.push((entry.record.release, entry.to));
         }
-        if !releases.contains(&entry.record.release) && releases.len() == keep {
+    })?;
+    for (release, generation) in confirmed.into_iter().rev() {
+        if !releases.contains(&release) && releases.len() == keep {
             break;
         }
-        releases.insert(entry.record.release);
-        kept.extend(entry.to);
+        releases.insert(release);
+        kept.extend(generation);
     }
     Ok(generations.list()?.into_iter().filter(|number| !kept.contains(number)).collect())
 }

@@ -77,14 +77,16 @@ pub(super) fn prepare(program: &Path, directory: &Path, user: &User) -> Command 
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end; `started` is told its process group.
 pub(super) fn run(
     command: &mut Command,
     timeout: Option<Duration>,
     connection: &mut Connection,
     attention: Attention,
+    started: impl FnOnce(Pid),
 ) -> io::Result<Finished> {
     let mut running = Running::start(command, connection.wake())?;
+    started(running.group());
     let ending = running.finish(timeout, connection, attention)?;
     Ok(Finished { ending, output: running.tail.text() })
 }

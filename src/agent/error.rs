@@ -61,6 +61,13 @@ pub(super) enum Error {
     /// A manifest cannot be used.
     #[error("{} cannot be used", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
+    /// A generation's manifest was changed by somebody else.
+    #[error(
+        "{} is damaged: where `current` names this generation, have it name another (`ln -sfn generations/N \
+         current`), and release again",
+        path.display()
+    )]
+    Generation { path: PathBuf, source: ManifestError },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },

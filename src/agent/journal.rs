@@ -3,6 +3,7 @@
 //! It is only appended to. The line about a confirmed release is its commit: once it is on the disk, the release is in
 //! force, and without it, it is taken back. A torn last line, the trace of a power cut, is no line.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
@@ -15,6 +16,11 @@ use crate::protocol::{JournalEntry, Outcome, Record};
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 8 << 20;
+/// The longest line that is written, in bytes. What steps printed is left out first: a line that cannot be read would
+/// be no commit.
+const LONGEST: usize = 4 << 20;
+/// How much is kept of a reason where a line would be too long, in bytes.
+const REASON: usize = 64 << 10;
 /// How many bytes of lines one answer holds.
 const ANSWER: usize = 8 << 20;
 /// The first piece that is read from the end; each further one is larger.
@@ -50,7 +56,7 @@ impl Journal {
             .open(&self.path)
             .map_err(Error::io("open", &self.path))?;
         let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
-        let mut line = serde_json::to_vec(entry).expect("a journal line is plain data");
+        let mut line = shortened(entry);
         line.push(b'\n');
         if is_torn(&mut file, length).map_err(Error::io("read", &self.path))? {
             line.insert(0, b'\n');
@@ -63,34 +69,36 @@ impl Journal {
         if is_new { Ok(self.path.parent().map_or(Ok(()), fsync_directory)?) } else { Ok(()) }
     }
 
-    /// All lines that can be read, oldest first.
-    pub(super) fn entries(&self) -> Result<Vec<JournalEntry>, Error> {
-        let Some(file) = self.open()? else { return Ok(Vec::new()) };
+    /// Takes all lines that can be read, with their lengths, oldest first. One at a time: a journal only grows.
+    pub(super) fn each(&self, mut take: impl FnMut(JournalEntry, usize)) -> Result<(), Error> {
+        let Some(file) = self.open()? else { return Ok(()) };
         let mut reader = BufReader::new(file);
-        let mut entries = Vec::new();
         let mut line = Vec::new();
         loop {
             line.clear();
             let read = reader.by_ref().take(LINE).read_until(b'\n', &mut line);
             if read.map_err(Error::io("read", &self.path))? == 0 {
-                return Ok(entries);
+                return Ok(());
             }
-            entries.extend(parse(&line));
+            if let Some(entry) = parse(&line) {
+                take(entry, line.len());
+            }
         }
     }
 
     /// The newest lines, oldest first: as many as one message holds.
     pub(super) fn recent(&self) -> Result<Vec<JournalEntry>, Error> {
-        let mut entries = self.entries()?;
-        let mut room = ANSWER;
-        let fits = |entry: &&JournalEntry| {
-            let size = serde_json::to_vec(entry).map_or(0, |line| line.len());
-            let fits = size <= room;
-            room = room.saturating_sub(size);
-            fits
-        };
-        let kept = entries.iter().rev().take_while(fits).count();
-        Ok(entries.split_off(entries.len() - kept))
+        let (mut kept, mut size) = (VecDeque::new(), 0);
+        self.each(|entry, length| {
+            kept.push_back((entry, length));
+            size += length;
+            while size > ANSWER
+                && let Some((_, length)) = kept.pop_front()
+            {
+                size -= length;
+            }
+        })?;
+        Ok(kept.into_iter().map(|(entry, _)| entry).collect())
     }
 
     /// What the end tells. It reads backwards, only as far as is needed.
@@ -110,8 +118,13 @@ impl Journal {
 
     /// Whether the journal says that this release is confirmed.
     pub(super) fn confirms(&self, record: &Record) -> Result<bool, Error> {
-        let last = self.entries()?.into_iter().rfind(|entry| entry.record.sequence == record.sequence);
-        Ok(last.is_some_and(|entry| entry.result == Outcome::Confirmed && entry.record == *record))
+        let mut confirmed = false;
+        self.each(|entry, _| {
+            if entry.record.sequence == record.sequence {
+                confirmed = entry.result == Outcome::Confirmed && entry.record == *record;
+            }
+        })?;
+        Ok(confirmed)
     }
 
     fn open(&self) -> Result<Option<File>, Error> {
@@ -139,6 +152,32 @@ impl Tail {
     }
 }
 
+/// The line, with less of what else it tells where it would be too long to be read again.
+fn shortened(entry: &JournalEntry) -> Vec<u8> {
+    let line = |entry: &JournalEntry| serde_json::to_vec(entry).expect("a journal line is plain data");
+    let cuts: [fn(&mut JournalEntry); 3] = [
+        |entry| {
+            entry.steps.iter_mut().filter(|run| run.status == Some(0)).for_each(|run| run.output.clear());
+        },
+        |entry| entry.steps.iter_mut().for_each(|run| run.output.clear()),
+        |entry| {
+            entry.steps.clear();
+            let end =
+                |reason: &String| (0..=REASON.min(reason.len())).rfind(|at| reason.is_char_boundary(*at));
+            entry.reason.iter_mut().for_each(|reason| reason.truncate(end(reason).unwrap_or(0)));
+        },
+    ];
+    let (mut text, mut shorter) = (line(entry), entry.clone());
+    for cut in cuts {
+        if text.len() <= LONGEST {
+            break;
+        }
+        cut(&mut shorter);
+        text = line(&shorter);
+    }
+    text
+}
+
 fn parse(line: &[u8]) -> Option<JournalEntry> {
     serde_json::from_slice(line).ok()
 }
@@ -158,6 +197,7 @@ fn is_torn(file: &mut File, length: u64) -> io::Result<bool> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::protocol::StepRun;
     use batou_store::Digest;
 
     fn entry(sequence: u64, result: Outcome) -> JournalEntry {
@@ -196,8 +236,8 @@ mod tests {
             let torn = [&whole[..], &whole[..cut]].concat();
             std::fs::write(&journal.path, &torn).unwrap();
             journal.append(&entry(2, Outcome::WentBack)).unwrap();
-            let sequences: Vec<_> =
-                journal.entries().unwrap().iter().map(|entry| entry.record.sequence).collect();
+            let mut sequences = Vec::new();
+            journal.each(|entry, _| sequences.push(entry.record.sequence)).unwrap();
             assert_eq!((sequences.first(), sequences.last()), (Some(&1), Some(&2)), "cut at {cut}");
             assert_eq!(journal.tail().unwrap().newest_sequence, 2);
         }
@@ -217,6 +257,48 @@ mod tests {
         let tail = journal.tail().unwrap();
         assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
         assert_eq!(tail.newest_sequence, 59);
+    }
+
+    #[test]
+    fn however_much_steps_print_the_line_can_be_read_again() {
+        let (_folder, journal) = journal();
+        let run = |number: usize, status: i32| StepRun {
+            component: "db".into(),
+            step: format!("step {number}"),
+            command: "update".into(),
+            status: Some(status),
+            output: "\u{1}".repeat(16 << 10),
+        };
+        let mut loud = entry(1, Outcome::Confirmed);
+        loud.steps = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
+        journal.append(&loud).unwrap();
+        assert!(journal.confirms(&loud.record).unwrap());
+        let found = journal.recent().unwrap().remove(0);
+        assert_eq!(found.steps.len(), 200);
+        assert!(
+            found.steps[0].output.is_empty() && found.steps[199] == loud.steps[199],
+            "what failed is kept"
+        );
+
+        let mut wordy = entry(2, Outcome::WentBack);
+        wordy.reason = Some("ä".repeat(5 << 20));
+        journal.append(&wordy).unwrap();
+        assert_eq!(journal.tail().unwrap().newest_sequence, 2);
+        let reason = journal.recent().unwrap().remove(1).reason.unwrap();
+        assert_eq!(reason.len(), REASON);
+    }
+
+    #[test]
+    fn an_answer_holds_the_newest_lines() {
+        let (_folder, journal) = journal();
+        let mut long = entry(1, Outcome::WentBack);
+        long.reason = Some("x".repeat(3 << 20));
+        for sequence in 1..=5 {
+            long.record.sequence = sequence;
+            journal.append(&long).unwrap();
+        }
+        let sequences: Vec<_> = journal.recent().unwrap().iter().map(|entry| entry.record.sequence).collect();
+        assert_eq!(sequences, [4, 5]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod journal;
 mod outbox;
 mod release;
 mod retire;
+mod running;
 mod serve;
 mod session;
 mod state;

@@ -58,7 +58,7 @@ pub(super) struct Installed {
 pub(super) fn installed(target: &Target, generations: &Generations, number: u64) -> Result<Installed, Error> {
     let bytes = generations.manifest(number)?;
     let manifest = Manifest::decode(&bytes)
-        .map_err(|source| Error::Manifest { path: manifest_path(target, number), source })?;
+        .map_err(|source| Error::Generation { path: manifest_path(target, number), source })?;
     Ok(Installed { number, digest: manifest_digest(&bytes), manifest })
 }
 

@@ -19,7 +19,7 @@ pub(super) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     about.current(&generations)?;
     generations.clear()?;
     locked.leases.clear();
-    for path in [target.activated(), target.intent()] {
+    for path in [target.activated(), target.intent(), target.running()] {
         remove_file(&path)?;
     }
     for number in generations.list()? {

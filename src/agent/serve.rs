@@ -147,7 +147,7 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
         command.split_first().ok_or_else(|| Error::Protocol("there is no command to run".into()))?;
     let mut prepared = command::prepare(Path::new(program), about.target.path(), &about.user);
     prepared.args(arguments);
-    let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live)
+    let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live, |_| ())
         .map_err(|source| Error::Command { command: program.clone(), source })?;
     match finished.ending {
         Ending::Status(status) => Ok(Reply::Exited { status }),

@@ -11,6 +11,7 @@ use super::goback;
 use super::intent::Intent;
 use super::journal::{Journal, Tail};
 use super::release::{Installed, broken_links};
+use super::running;
 use super::session::{About, Locked, Session, no_hello};
 use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
 
@@ -40,9 +41,12 @@ pub(super) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     };
     let generations = about.generations()?;
     about.current(&generations)?;
+    // Before any step of this release can run.
+    let ended = running::end_left(&about.target)?;
     generations.tidy()?;
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
     let recovered = goback::recover(about, &mut session.connection)?;
+    let recovered = ended.into_iter().chain(recovered).collect();
     let state = State { recovered, ..state(about)? };
     session.locked =
         Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });

@@ -17,6 +17,7 @@ use super::assertion::{directory, exists, is_wanted, outdated};
 use super::command::{Attention, Ending, Finished, prepare, run};
 use super::connection::Connection;
 use super::error::Error;
+use super::running::Running;
 use super::session::About;
 use crate::protocol::StepRun;
 use crate::release::{Component, Manifest, step_fingerprint};
@@ -302,8 +303,17 @@ impl Convergence<'_> {
             }
         };
         command.envs(&step.environment);
-        let timeout = Duration::from_secs(step.timeout);
-        run(&mut command, Some(timeout), self.connection, self.attention)
+        let timeout = Some(Duration::from_secs(step.timeout));
+        let target = &self.about.target;
+        // Who only looks has no lock, and changes nothing that could go on.
+        if self.attention == Attention::Quiet {
+            return run(&mut command, timeout, self.connection, self.attention, |_| ());
+        }
+        let name = format!("{}/{}", component.name, step.name);
+        let record = |group| Running::record(target, &name, group);
+        let finished = run(&mut command, timeout, self.connection, self.attention, record);
+        Running::forget(target);
+        finished
     }
 
     fn directory(&self, component: &Component, step: &Step) -> PathBuf {

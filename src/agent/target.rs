@@ -73,6 +73,10 @@ impl Target {
         self.path.join("intent.json")
     }
 
+    pub(super) fn running(&self) -> PathBuf {
+        self.path.join("running.json")
+    }
+
     pub(super) fn journal(&self) -> PathBuf {
         self.path.join("journal")
     }

@@ -32,6 +32,8 @@ use crate::protocol::{MAGIC, SILENCE};
 const COMMAND: &str = include_str!("start.sh");
 /// How much a login shell may print before the agent, in bytes.
 const MAX_PREAMBLE: usize = 64 << 10;
+/// How long a host may take to store an agent that it has received, on whatever disk it has.
+const STORING: Duration = Duration::from_mins(5);
 /// How much of that is told where there is no agent afterwards, in bytes.
 const SKIPPED: usize = 1 << 10;
 
@@ -197,6 +199,10 @@ impl Start {
         if answer == "send" {
             self.alarm = None;
             self.pour(&bytes)?;
+            // It is checked and synced there, and then named.
+            let alarm = Alarm::set(&self.child, STORING);
+            self.late = alarm.rang();
+            self.alarm = Some(alarm);
             answer = self.hear()?;
         }
         if answer == "found" || answer == "stored" { Ok(()) } else { Err(self.refused(&answer)) }

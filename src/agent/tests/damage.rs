@@ -92,6 +92,26 @@ fn a_damaged_record_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_damaged_manifest_is_left_behind_as_the_message_says() {
+    let host = Host::new();
+    let old = host.manifest(vec![host.component("web", "one", vec![])]);
+    let new = host.manifest(vec![host.component("web", "two", vec![])]);
+    host.release(&old, 1);
+    host.release(&new, 2);
+    std::fs::write(host.target().join("generations/2/manifest.json"), "").unwrap();
+    let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+    let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
+    assert!(message.contains("generations/2/manifest.json is damaged"), "{message}");
+    assert!(message.contains("`ln -sfn generations/N current`"), "{message}");
+
+    std::fs::remove_file(host.target().join("current")).unwrap();
+    std::os::unix::fs::symlink("generations/1", host.target().join("current")).unwrap();
+    host.release(&new, 3);
+    assert_eq!(host.read("web/file").unwrap(), "two");
+    assert!(host.state(&new, 3).settled);
+}
+
+#[test]
 fn a_broken_link_of_a_generation_is_replaced_by_a_new_generation() {
     let host = Host::new();
     let manifest = host.manifest(vec![host.component("web", "one", vec![])]);

@@ -42,9 +42,15 @@ impl<'c> Deployment<'c> {
             let message = format!("environment {} has no host {} to skip", settings.name, visible(name));
             return Err(CommandError::usage(message));
         }
-        let chosen = hosts.iter().filter(|host| !host.ignored && !leave_out.skip.contains(&host.name));
+        let chosen: Vec<_> =
+            hosts.iter().filter(|host| !host.ignored && !leave_out.skip.contains(&host.name)).collect();
+        if chosen.is_empty() {
+            let left_out =
+                if leave_out.skip.is_empty() { "has no hosts" } else { "has no host that is left" };
+            return Err(CommandError::usage(format!("environment {} {left_out}", settings.name)));
+        }
         let local = settings.connect_method == ConnectMethod::Local;
-        let routes = chosen.map(|host| (route(host, local), host.home.clone())).collect();
+        let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();
         let identity =
             Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
         let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod guard;
 pub mod login;
 pub mod objects;
+pub mod outfile;
 pub mod outlink;
 pub mod plan;
 pub mod protocol;

@@ -13,6 +13,7 @@ mod examples;
 mod facts;
 mod failure;
 mod guard;
+mod leaving_out;
 mod local;
 mod shop;
 mod ssh;

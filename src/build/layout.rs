@@ -185,7 +185,7 @@ impl FileContent<'_> {
                 monitor.advance(1, size);
             }
             Content::Source(_) if batch.has(&ObjectId::Blob { digest, size, mode })? => {
-                monitor.advance(1, size)
+                monitor.advance(1, size);
             }
             Content::Source(path) => {
                 let file = File::open(path).map_err(|error| unreadable(path, error))?;

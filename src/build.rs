@@ -10,14 +10,17 @@ mod layout;
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_environments::Rendered;
-use batou_store::{Lease, ObjectId, Store, directory_name};
+use batou_store::{Lease, Monitor, ObjectId, Phase, Sources, Store, directory_name};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
 use crate::release::{Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release};
 use crate::ui::Progress;
-use layout::Layout;
+use layout::{Amount, Layout};
+
+/// The folder in the store that holds, for each project, what its source files looked like.
+pub const SOURCES: &str = "sources";
 
 /// A built environment. What was added to the store is protected from collection while this lives.
 pub struct Built {
@@ -57,7 +60,9 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         .collect();
     let rendered: Vec<_> =
         evaluation.components.iter().filter(|rendered| places.contains_key(rendered.host.as_str())).collect();
-    let layouts = lay_out(&rendered, progress)?;
+    let sources = Sources::open(&store.root().join(SOURCES).join(&evaluation.project));
+    let layouts = lay_out(&rendered, &sources, progress)?;
+    sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
     let components = components(evaluation, &places, &rendered, &layouts)?;
     let mut hosts: BTreeMap<_, _> =
@@ -96,14 +101,17 @@ fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {
     HostRelease { manifest, causes: Causes::new() }
 }
 
-fn lay_out<'r>(rendered: &[&'r Rendered], progress: &Progress) -> Result<Vec<Layout<'r>>, CommandError> {
-    progress.start("hashing", rendered.len() as u64, 0);
-    let layouts = rendered.par_iter().map(|rendered| {
-        let layout = Layout::of(rendered);
-        progress.add(1, 0);
-        layout
-    });
-    layouts.collect()
+fn lay_out<'r>(
+    rendered: &[&'r Rendered],
+    sources: &Sources,
+    progress: &Progress,
+) -> Result<Vec<Layout<'r>>, CommandError> {
+    if progress.is_visible() {
+        let amounts = rendered.par_iter().map(|rendered| Amount::rendered(rendered));
+        let all = amounts.reduce(Amount::default, Amount::plus);
+        progress.begin(Phase::Hashing, all.files, all.bytes);
+    }
+    rendered.par_iter().map(|rendered| Layout::of(rendered, sources, progress)).collect()
 }
 
 /// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look
@@ -119,13 +127,10 @@ fn store_missing(
     let wanted: BTreeSet<_> = layouts.iter().map(|layout| ObjectId::Artifact(layout.id)).collect();
     let lease = store.lease(&wanted.into_iter().collect::<Vec<_>>())?;
     let absent = absent(layouts, store)?;
-    progress.start("building", absent.len() as u64, 0);
+    let all = absent.iter().map(|layout| layout.amount()).fold(Amount::default(), Amount::plus);
+    progress.begin(Phase::Storing, all.files, all.bytes);
     let batch = store.batch()?;
-    absent.par_iter().try_for_each(|layout| {
-        let added = layout.add_to(&batch);
-        progress.add(1, 0);
-        added
-    })?;
+    absent.par_iter().try_for_each(|layout| layout.add_to(&batch, progress))?;
     batch.commit()?;
     Ok((absent.len(), Some(lease)))
 }

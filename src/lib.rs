@@ -18,6 +18,7 @@ pub mod guard;
 pub mod interrupt;
 pub mod login;
 pub mod objects;
+pub mod outfile;
 pub mod outlink;
 pub mod plan;
 pub mod protocol;

@@ -13,7 +13,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(usage) => return ui::usage(&usage, std::env::args_os().any(|word| word == "--json")),
+        Err(usage) => {
+            // What follows `--` is not for batou.
+            let mut words = std::env::args_os().take_while(|word| word != "--");
+            return ui::usage(&usage, words.any(|word| word == "--json"));
+        }
     };
     if matches!(cli.command, Command::Agent) {
         return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));

@@ -277,18 +277,19 @@ fn unreleased(
         .hint("see `batou history ENV`, and roll back again to go back behind it"))
 }
 
-/// A host that has another release than when the plan was made refuses the plan.
+/// A host that has another release than when the plan was made refuses the plan. Hosts that are left out do not count.
 fn unmoved(
     expected: &BTreeMap<String, Option<Digest>>,
     states: &BTreeMap<String, State>,
 ) -> Result<(), CommandError> {
-    let current = |host: &String| states.get(host)?.current.as_ref().map(|current| current.manifest);
-    let moved: Vec<_> =
-        expected.iter().filter(|(host, then)| current(host) != **then).map(|(host, _)| host).collect();
+    let current = |state: &State| state.current.as_ref().map(|current| current.manifest);
+    let has_moved =
+        |(host, state): &(&String, &State)| expected.get(*host).is_some_and(|then| current(state) != *then);
+    let moved: Vec<_> = states.iter().filter(has_moved).map(|(host, _)| host.as_str()).collect();
     if moved.is_empty() {
         return Ok(());
     }
-    let hosts = moved.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let hosts = moved.join(", ");
     let message =
         format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))

@@ -23,6 +23,9 @@ pub struct SavedPlan {
     pub format: u32,
     /// The fleet release; its project and environment are the plan's.
     pub release: Release,
+    /// What the guard rails had against a release of the project as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objection: Option<String>,
     /// What each host that takes part is to get.
     pub hosts: BTreeMap<String, SavedHost>,
 }
@@ -51,7 +54,7 @@ struct Sealed {
 impl SavedPlan {
     /// A plan of this version of the format.
     pub fn new(release: Release, hosts: BTreeMap<String, SavedHost>) -> Self {
-        Self { format: FORMAT, release, hosts }
+        Self { format: FORMAT, release, objection: None, hosts }
     }
 
     /// Writes the file, whole or not at all.

@@ -218,6 +218,9 @@ fn a_bad_command_line_is_refused() {
         refused(&sandbox, arguments);
     }
     refused(&Sandbox::new(), &["switch", "dev"]);
+    // What follows `--` is another program's: this is no wish for JSON.
+    refused(&sandbox, &["exec", "--", "ls", "--json"]);
+    says(&sandbox.batou(&["help", "switch"]).success().stdout, &["Usage: batou switch"]);
 }
 
 #[test]

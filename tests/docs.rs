@@ -174,11 +174,12 @@ fn the_two_commands_of_the_readme_work() {
     assert!(makefile.lines().any(|line| line.starts_with(&format!("{}:", make[1]))), "no target {}", make[1]);
 }
 
-/// The names of the subcommands that a help text lists.
+/// The names of the subcommands that a help text lists, without `help`, which prints the same texts.
 fn subcommands(help: &str) -> Vec<String> {
     let listed =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    listed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let names = listed.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 /// What every command's `--help` prints, by the words of the command; the program itself is the empty text.

@@ -58,6 +58,23 @@ fn commits_that_are_not_pushed_are_refused() {
 }
 
 #[test]
+fn a_plan_is_guarded_by_the_repository_that_it_was_made_from() {
+    let (_hosts, sandbox, target) = repository();
+    let file = sandbox.home().join("two.plan").display().to_string();
+    greet(&sandbox, "two");
+    let plan = sandbox.batou(&["plan", "dev", "-o", &file]).success();
+    says(&plan.stderr, &["warning: the project has 1 change that is not committed", "needs --dirty"]);
+    sandbox.git(&["checkout", "--quiet", "."]);
+    let refused = sandbox.batou(&["switch", "dev", "--plan", &file]).fails(2);
+    says(&refused.stderr, &["when the plan was made, the project has 1 change", "--dirty"]);
+    assert_eq!(target.generation(), None);
+    sandbox.batou(&["plan", "dev", "-o", &file]).success();
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev", "--plan", &file]).success();
+    assert_eq!(target.file("app/app.conf"), "one on one\n");
+}
+
+#[test]
 fn another_branch_is_refused() {
     let (_hosts, sandbox, target) = repository();
     sandbox.git(&["checkout", "--quiet", "-b", "feature"]);

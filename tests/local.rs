@@ -311,6 +311,7 @@ fn a_diff_compares_environments_and_releases() {
     let diff = sandbox.batou(&["diff", &old[..12], "dev"]).success().stdout;
     says(&diff, &["app.conf", "-one on localhost", "+two on localhost"]);
     assert!(!diff.contains("db.conf"), "{diff}");
+    assert_eq!(sandbox.batou(&["diff", "dev", "dev"]).success().stdout, "no difference\n");
     says(&sandbox.batou(&["diff", "dev", "nowhere"]).fails(2).stderr, &["nowhere", "dev"]);
 }
 
@@ -406,8 +407,9 @@ fn exec_runs_a_command_without_a_shell() {
     assert_eq!(output.stdout, "localhost  $HOME; a b\nlocalhost  ^[[31m\n");
     let output = sandbox.batou(&["exec", "dev", "--", "pwd", "-P"]).success();
     assert_eq!(output.stdout, format!("localhost  {}\n", fs::canonicalize(&target.0).unwrap().display()));
-    let output = sandbox.batou(&["exec", "dev", "--", "sh", "-c", "exit 7"]).fails(1);
-    says(&output.stderr, &["localhost: status 7"]);
+    let output = sandbox.batou(&["exec", "dev", "--", "sh", "-c", "echo out; echo bad >&2; exit 7"]).fails(1);
+    assert_eq!(output.stdout, "localhost  out\n");
+    says(&output.stderr, &["localhost  bad\n", "localhost: status 7"]);
     says(&sandbox.batou(&["exec", "dev", "--host", "x", "--", "true"]).fails(2).stderr, &["no host x"]);
 }
 
@@ -440,8 +442,48 @@ fn a_release_travels_as_a_file_to_another_store() {
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let third = Sandbox::new();
-    says(&third.batou(&["store", "import", file.to_str().unwrap()]).fails(2).stderr, &["shop.tar.zst"]);
+    let cut = third.batou(&["store", "import", file.to_str().unwrap()]).fails(2);
+    says(&cut.stderr, &["shop.tar.zst", "it ends too early"]);
     assert_eq!(third.batou(&["store", "ls"]).success().stdout, "");
+}
+
+#[test]
+fn an_artifact_is_found_by_its_link() {
+    let sandbox = shop::local();
+    sandbox.batou(&["build", "dev"]).success();
+    let link = "result/dev/localhost/app";
+    assert_eq!(sandbox.batou(&["store", "cat", link, "app.conf"]).success().stdout, "one on localhost\n");
+    says(&sandbox.batou(&["store", "ls", link]).success().stdout, &["app.conf", "run.sh"]);
+}
+
+#[test]
+fn the_check_of_the_store_says_what_it_found_and_what_is_left() {
+    let sandbox = shop::local();
+    sandbox.batou(&["store", "export", "dev", "-o", "shop.tar.zst"]).success();
+    let whole = json!([{"type": "store-verified", "problems": 0, "mended": 0}]);
+    assert_eq!(json!(sandbox.batou(&["store", "verify", "--json"]).success().json()), whole);
+    let blobs = fs::read_dir(sandbox.store().join("blobs")).unwrap();
+    blobs.map(Result::unwrap).for_each(|blob| fs::remove_file(blob.path()).unwrap());
+    fs::write(sandbox.store().join("junk"), "").unwrap();
+    let repair = ["store", "verify", "--repair", "--from", "shop.tar.zst"];
+    let output = sandbox.batou(&repair).fails(1);
+    says(&output.stdout, &["3 problems mended", "Left:\nforeign: junk"]);
+    says(&output.stderr, &["has 1 problem", "look at what is foreign"]);
+    fs::remove_file(sandbox.store().join("junk")).unwrap();
+    says(&sandbox.batou(&["store", "verify"]).success().stdout, &["every object is whole"]);
+}
+
+#[test]
+fn only_a_plain_file_is_written_over() {
+    let sandbox = shop::local();
+    let pipe = sandbox.project().join("pipe");
+    Output::of(sandbox.program("mkfifo").arg(&pipe)).success();
+    for command in [&["plan", "dev", "-o", "pipe"][..], &["store", "export", "dev", "-o", "pipe"]] {
+        let output = sandbox.batou(command).fails(2);
+        says(&output.stderr, &["pipe is there and is no plain file"]);
+        assert_eq!(output.stdout, "");
+    }
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod facts;
 mod failure;
 mod guard;
 mod history;
+mod leaving_out;
 mod local;
 mod shop;
 mod ssh;

@@ -6,9 +6,15 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use batou_environments::{Content, Entry, Rendered};
-use batou_store::{Artifact, ArtifactId, Batch, Digest, FileHasher, Mode, Name, Node, RelPath, Tree};
+use batou_store::{
+    Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, Sources, Tree,
+};
+use rayon::prelude::*;
 
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
+
+/// How many files are worth a thread.
+const SHARE: usize = 32;
 
 /// What a component is in the store, before anything is stored.
 pub(super) struct Layout<'r> {
@@ -24,7 +30,37 @@ pub(super) struct Layout<'r> {
 struct FileContent<'r> {
     content: &'r Content,
     digest: Digest,
+    size: u64,
     mode: Mode,
+}
+
+/// How many files there are, and how many bytes they have together.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Amount {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+impl Amount {
+    fn and(self, size: u64) -> Self {
+        Self { files: self.files + 1, bytes: self.bytes.saturating_add(size) }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    /// What is to be hashed of a component. A source that cannot be examined is told when it is to be read.
+    pub(super) fn rendered(rendered: &Rendered) -> Self {
+        let contents = rendered.entries.values().filter_map(|entry| match entry {
+            Entry::File { content, .. } => Some(content),
+            _ => None,
+        });
+        contents.fold(Self::default(), |amount, content| match content {
+            Content::Bytes(bytes) => amount.and(bytes.len() as u64),
+            Content::Source(path) => amount.and(std::fs::metadata(path).map_or(0, |found| found.len())),
+        })
+    }
 }
 
 /// A folder on the way to being a [`Tree`].
@@ -38,13 +74,20 @@ enum Child {
 
 impl<'r> Layout<'r> {
     /// Hashes a component's files.
-    pub(super) fn of(rendered: &'r Rendered) -> Result<Self, CommandError> {
+    pub(super) fn of(
+        rendered: &'r Rendered,
+        sources: &Sources,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, CommandError> {
         let subject = || format!("{}/{}", rendered.host, rendered.component);
         let name = Name::new(rendered.component.clone());
         let name = name.map_err(|error| CommandError::input(subject()).because(error))?;
         let mut root = Folder::default();
         let (mut files, mut nodes) = (Vec::new(), BTreeMap::new());
-        for (path, entry) in &rendered.entries {
+        let entries: Vec<_> = rendered.entries.iter().collect();
+        let hashed = entries.par_iter().with_min_len(SHARE).map(|(_, entry)| hash(entry, sources, monitor));
+        let hashed: Vec<_> = hashed.collect::<Result<_, _>>()?;
+        for ((path, entry), hashed) in entries.into_iter().zip(hashed) {
             let fault = |message: String| CommandError::input(format!("{}: {path}: {message}", subject()));
             let checked =
                 RelPath::new(path).map_err(|error| fault("not a path in a release".into()).because(error))?;
@@ -54,8 +97,8 @@ impl<'r> Layout<'r> {
                 Entry::File { content, mode } => {
                     let mode = Mode::new(*mode)
                         .map_err(|error| fault("the mode cannot be".into()).because(error))?;
-                    let (digest, size) = hash(content)?;
-                    files.push(FileContent { content, digest, mode });
+                    let (digest, size) = hashed.expect("every file was hashed");
+                    files.push(FileContent { content, digest, size, mode });
                     Child::Leaf(Node::File { digest, size, mode })
                 }
             };
@@ -83,14 +126,14 @@ impl<'r> Layout<'r> {
         self.nodes.iter().map(|(path, node)| ((*path).to_owned(), text(node))).collect()
     }
 
+    /// How much there is to store.
+    pub(super) fn amount(&self) -> Amount {
+        self.files.iter().fold(Amount::default(), |amount, file| amount.and(file.size))
+    }
+
     /// Adds all of it to what is stored.
-    pub(super) fn add_to(&self, batch: &Batch<'_>) -> Result<(), CommandError> {
-        for file in &self.files {
-            match file.content {
-                Content::Bytes(bytes) => drop(batch.bytes(bytes, file.mode)?),
-                Content::Source(path) => drop(batch.blob(Some(&file.digest), file.mode, &mut open(path)?)?),
-            }
-        }
+    pub(super) fn add_to(&self, batch: &Batch<'_>, monitor: &dyn Monitor) -> Result<(), CommandError> {
+        self.files.par_iter().with_min_len(SHARE).try_for_each(|file| file.add_to(batch, monitor))?;
         for tree in &self.trees {
             batch.tree(tree)?;
         }
@@ -132,20 +175,70 @@ impl Folder {
     }
 }
 
-fn hash(content: &Content) -> Result<(Digest, u64), CommandError> {
-    match content {
-        Content::Bytes(bytes) => Ok((Digest::of(bytes), bytes.len() as u64)),
-        Content::Source(path) => {
-            let mut hasher = FileHasher::new();
-            let mut source = open(path)?;
-            let size = io::copy(&mut source, &mut hasher).map_err(|error| unreadable(path, error))?;
-            Ok((hasher.finish(), size))
+impl FileContent<'_> {
+    /// A source is read only if its content is not there already.
+    fn add_to(&self, batch: &Batch<'_>, monitor: &dyn Monitor) -> Result<(), CommandError> {
+        let Self { content, digest, size, mode } = *self;
+        match content {
+            Content::Bytes(bytes) => {
+                batch.bytes(bytes, mode)?;
+                monitor.advance(1, size);
+            }
+            Content::Source(_) if batch.has(&ObjectId::Blob { digest, size, mode })? => {
+                monitor.advance(1, size);
+            }
+            Content::Source(path) => {
+                let file = File::open(path).map_err(|error| unreadable(path, error))?;
+                let stored = batch.blob(Some(&digest), mode, &mut Watched { file, monitor });
+                stored.map_err(|error| changed(path, error))?;
+                monitor.advance(1, 0);
+            }
         }
+        Ok(())
     }
 }
 
-fn open(path: &Path) -> Result<impl Read + use<>, CommandError> {
-    File::open(path).map_err(|error| unreadable(path, error))
+/// A source that is read, as the monitor sees it.
+struct Watched<'m> {
+    file: File,
+    monitor: &'m dyn Monitor,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.monitor.advance(0, count as u64);
+        Ok(count)
+    }
+}
+
+/// Digest and size of a file; nothing for what is none.
+fn hash(
+    entry: &Entry,
+    sources: &Sources,
+    monitor: &dyn Monitor,
+) -> Result<Option<(Digest, u64)>, CommandError> {
+    match entry {
+        Entry::File { content: Content::Bytes(bytes), .. } => {
+            monitor.advance(1, bytes.len() as u64);
+            Ok(Some((Digest::of(bytes), bytes.len() as u64)))
+        }
+        Entry::File { content: Content::Source(path), .. } => {
+            let hashed = sources.digest(path, monitor);
+            Ok(Some(hashed.map_err(|error| CommandError::from_error(Kind::Input, error))?))
+        }
+        Entry::Directory | Entry::Symlink { .. } => Ok(None),
+    }
+}
+
+fn changed(path: &Path, error: Error) -> CommandError {
+    match error {
+        Error::Mismatch { .. } => {
+            CommandError::input(format!("{} changed while it was built", path.display()))
+                .hint("build again when nobody writes to it")
+        }
+        other => other.into(),
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> CommandError {

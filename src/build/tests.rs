@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use batou_environments::{Offline, Options, evaluate, project};
-use batou_store::Node;
+use batou_store::{Node, Silent};
 use tempfile::TempDir;
 
 use super::*;
@@ -52,15 +52,18 @@ impl Fixture {
         fs::write(path, content).unwrap();
     }
 
-    fn build(&self) -> Built {
+    fn evaluate(&self) -> batou_environments::Evaluation {
         let options = Options {
             dns: &Offline,
             user: "someone".to_owned(),
             user_home: "/home/someone".to_owned(),
             notes: None,
         };
-        let evaluation = evaluate(&project(&self.root()).unwrap(), "prod", &options).unwrap();
-        let evaluation = Evaluation::from_here(evaluation);
+        evaluate(&project(&self.root()).unwrap(), "prod", &options).unwrap()
+    }
+
+    fn build(&self) -> Built {
+        let evaluation = Evaluation::from_here(self.evaluate());
         build(&evaluation, &self.store, &Progress::silent()).unwrap()
     }
 }
@@ -133,18 +136,35 @@ fn a_change_is_built_alone_and_gives_another_release() {
 #[test]
 fn a_source_that_changes_while_it_is_built_is_refused() {
     let fixture = Fixture::new();
-    let options = Options {
-        dns: &Offline,
-        user: "someone".to_owned(),
-        user_home: "/home/someone".to_owned(),
-        notes: None,
-    };
-    let evaluation = evaluate(&project(&fixture.root()).unwrap(), "prod", &options).unwrap();
+    let evaluation = fixture.evaluate();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
-    let layout = Layout::of(web).unwrap();
+    let sources = Sources::open(&fixture.folder.path().join("cache"));
+    let layout = Layout::of(web, &sources, &Silent).unwrap();
     fs::write(fixture.root().join("components/web/logo.png"), b"other").unwrap();
-    assert!(layout.add_to(&fixture.store.batch().unwrap()).is_err());
+    let error = layout.add_to(&fixture.store.batch().unwrap(), &Silent).unwrap_err();
+    assert!(error.to_string().ends_with("logo.png changed while it was built"), "{error}");
     assert!(!fixture.store.contains(&ObjectId::Artifact(layout.id)).unwrap());
+}
+
+#[test]
+fn a_large_source_that_is_as_it_was_is_neither_read_nor_stored_again() {
+    let fixture = Fixture::new();
+    let logo = fixture.root().join("components/web/logo.png");
+    fs::write(&logo, vec![7; 300 << 10]).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    fixture.build();
+    fixture.write(
+        "components/web/component.toml",
+        "[[file]]\npath = \"logo.png\"\ntemplate = false\nmode = \"0644\"\n",
+    );
+    let evaluation = fixture.evaluate();
+    let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
+    let sources = Sources::open(&fixture.store.root().join(SOURCES).join("shop"));
+    let layout = Layout::of(web, &sources, &Silent).unwrap();
+    assert_eq!(sources.bytes_read(), 0);
+    assert!(!fixture.store.contains(&ObjectId::Artifact(layout.id)).unwrap(), "it is another artifact");
+    fs::remove_file(logo).unwrap();
+    layout.add_to(&fixture.store.batch().unwrap(), &Silent).unwrap();
 }
 
 #[test]

@@ -30,7 +30,6 @@ const STYLES: Styles = Styles::styled()
     styles = STYLES,
     max_term_width = 100,
     propagate_version = false,
-    disable_help_subcommand = true,
     after_help = "\
 Exit status:
   0  done

@@ -189,7 +189,7 @@ pub struct RetireArgs {
 /// Run a command on an environment's hosts.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The command runs as the service user in the target directory, without a shell.
+The command runs as the service user in the target directory, without a shell. What it prints to standard error, batou prints to its own.
 
 Examples:
   batou exec prod -- df -h .

@@ -41,8 +41,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let new = side(context, &args.new)?;
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
-    let plans =
+    let mut plans =
         hosts.into_iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()?;
+    if !context.ui.is_json() {
+        plans.retain(|plan| !plan.settled || !plan.notes.is_empty());
+        if plans.is_empty() {
+            context.ui.line("no difference");
+        }
+    }
     render(&plans, args.diff, &context.ui);
     Ok(())
 }

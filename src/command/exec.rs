@@ -105,8 +105,12 @@ impl<'a> Lines<'a> {
     fn show(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let (host, error, width) = (self.host, self.error, self.width);
-        self.ui.json(&OutputLine { kind: "output", host, error, line: &line });
-        self.ui.line(&format!("{host:width$}  {}", visible(&line)));
+        if self.ui.is_json() {
+            self.ui.json(&OutputLine { kind: "output", host, error, line: &line });
+            return;
+        }
+        let text = format!("{host:width$}  {}", visible(&line));
+        if error { self.ui.error_text(&text) } else { self.ui.line(&text) }
     }
 }
 

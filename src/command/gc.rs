@@ -1,6 +1,6 @@
 //! `batou gc`: removes what nobody needs any more from the local store.
 
-use batou_store::ObjectId;
+use batou_store::{ArtifactId, ObjectId, Store};
 use serde::Serialize;
 
 use crate::cli::{LeaveOut, Locking};
@@ -42,16 +42,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         collect_hosts(context, environment)?;
     }
     let store = context.store()?;
-    let mut roots = context.records()?.prune()?;
-    // A release of which something was removed by hand cannot be kept, and must not keep the rest from being collected.
-    let mut absent = Vec::new();
-    for root in &roots {
-        if !store.contains(&ObjectId::Artifact(*root))? {
-            absent.push(*root);
-        }
-    }
-    roots.retain(|root| !absent.contains(root));
-    let freed = store.gc(&roots, &context.ui.progress())?;
+    let freed = store.gc_with(|| roots(context, store), &context.ui.progress())?;
     context.ui.json(&Freed {
         kind: "collected",
         artifacts: freed.artifacts,
@@ -67,6 +58,18 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         plural(count(freed.blobs), "blob"),
     ));
     Ok(())
+}
+
+/// What the recorded releases need. One of which something was removed by hand cannot be kept, and must not keep the
+/// rest from being collected.
+fn roots(context: &Context, store: &Store) -> Result<Vec<ArtifactId>, CommandError> {
+    let mut roots = Vec::new();
+    for root in context.records()?.prune()? {
+        if store.contains(&ObjectId::Artifact(root))? {
+            roots.push(root);
+        }
+    }
+    Ok(roots)
 }
 
 #[derive(Serialize)]

@@ -10,9 +10,12 @@ use crate::context::{Context, PROJECT_FILE};
 use crate::error::CommandError;
 use crate::ui::visible_name;
 
+/// The one file that a folder may have before it is a project: many repositories begin with it.
+const IGNORED: &str = ".gitignore";
+
 /// The files of a new project: their paths and their content, in which `@NAME@` is the project's name.
 const FILES: [(&str, &str); 5] = [
-    (".gitignore", include_str!("../template/gitignore")),
+    (IGNORED, include_str!("../template/gitignore")),
     ("components/hello/component.toml", include_str!("../template/components/hello/component.toml")),
     ("components/hello/greeting.txt", include_str!("../template/components/hello/greeting.txt")),
     ("environments/dev/environment.toml", include_str!("../template/environments/dev/environment.toml")),
@@ -49,7 +52,13 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let name = project_name(&directory, args.name.as_deref())?;
     refuse_existing(&directory)?;
     for (path, content) in FILES {
-        write_new(&directory.join(path), &content.replace("@NAME@", &name))?;
+        let file = directory.join(path);
+        if path == IGNORED && exists(&file) {
+            let lines = content.split_whitespace().collect::<Vec<_>>().join("` and `");
+            context.ui.notice(&format!("{} is left as it is: add `{lines}` to it", file.display()));
+            continue;
+        }
+        write_new(&file, &content.replace("@NAME@", &name))?;
     }
     let shown = directory.display().to_string();
     context.ui.json(&Made { kind: "project", project: &name, directory: shown.clone() });
@@ -85,13 +94,16 @@ fn project_name(directory: &Path, asked: Option<&str>) -> Result<String, Command
 }
 
 fn refuse_existing(directory: &Path) -> Result<(), CommandError> {
-    let existing =
-        FILES.iter().map(|(path, _)| directory.join(path)).find(|path| fs::symlink_metadata(path).is_ok());
-    match existing {
+    let ours = FILES.iter().map(|(path, _)| *path).filter(|path| *path != IGNORED);
+    match ours.map(|path| directory.join(path)).find(|path| exists(path)) {
         Some(path) => Err(CommandError::input(format!("{} already exists", path.display()))
             .hint("a new project is made in an empty or new folder")),
         None => Ok(()),
     }
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn write_new(path: &Path, content: &str) -> Result<(), CommandError> {
@@ -148,6 +160,15 @@ mod tests {
         assert_eq!(init(folder.path(), Some("shop")).unwrap_err().exit_code(), 2);
         assert_eq!(fs::read(&file).unwrap(), b"mine");
         assert!(!folder.path().join(PROJECT_FILE).exists());
+    }
+
+    #[test]
+    fn a_repository_may_already_say_what_it_ignores() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(IGNORED), "*.swp\n").unwrap();
+        init(folder.path(), Some("shop")).unwrap();
+        assert_eq!(fs::read(folder.path().join(IGNORED)).unwrap(), b"*.swp\n");
+        assert!(folder.path().join(PROJECT_FILE).exists());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::deployment::{Deployment, failed};
 use crate::error::CommandError;
 use crate::fleet::order::HostOrder;
 use crate::fleet::{Member, sort};
+use crate::guard;
+use crate::outfile;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::protocol::{State, Target};
 use crate::release::Manifest;
@@ -23,10 +25,17 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
     let Some(file) = &args.output else {
         return show(context, settings, &hosts, &args.leave_out, args.diff);
     };
+    let place = outfile::place(file)?;
+    // Looked at before the files are, so that a change in between is not missed.
+    let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
+    let objection = objection.map(|error| error.to_string());
     super::block_on(async {
         let planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
         render(&planned.hosts, args.diff, &context.ui);
-        planned.save().write(file)?;
+        if let Some(objection) = &objection {
+            context.ui.warn(&format!("{objection}: a switch with this plan needs --dirty"));
+        }
+        planned.save(objection).write(&place)?;
         context.ui.status(&format!(
             "saved; `batou switch {} --plan {}` does it",
             args.environment,
@@ -99,7 +108,7 @@ impl<'c> Planned<'c> {
 
 impl Planned<'_> {
     /// The plan as a file holds it: for the hosts that could be asked.
-    fn save(&self) -> SavedPlan {
+    fn save(&self, objection: Option<String>) -> SavedPlan {
         let saved = |(host, state): (&String, &State)| {
             let wanted = self.built.hosts.get(host)?;
             let saved = SavedHost {
@@ -110,7 +119,8 @@ impl Planned<'_> {
             };
             Some((host.clone(), saved))
         };
-        SavedPlan::new(self.built.release.clone(), self.states.iter().filter_map(saved).collect())
+        let hosts = self.states.iter().filter_map(saved).collect();
+        SavedPlan { objection, ..SavedPlan::new(self.built.release.clone(), hosts) }
     }
 }
 

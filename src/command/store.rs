@@ -28,7 +28,7 @@ Examples:
   batou store ls                the built releases of all projects
   batou store ls 3f9a01c2       the artifacts of a release, or the files of an artifact")]
     Ls {
-        /// A release or artifact: the beginning of its id, or the artifact's path
+        /// A release or artifact: the beginning of its id, or the artifact's path, also below result/
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
@@ -37,7 +37,7 @@ Examples:
 Example:
   batou store cat 88e1f00d nginx.conf")]
     Cat {
-        /// The artifact: the beginning of its id, or its path
+        /// The artifact: the beginning of its id, or its path, which may be a link below result/
         #[arg(value_name = "ARTIFACT")]
         artifact: String,
         /// The file's path in it

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 
 use batou_environments::{Host, Settings};
-use batou_store::Digest;
+use batou_store::{Digest, ObjectId};
 
-use crate::build::{Built, HostRelease, build};
+use crate::build::{Built, HostRelease};
 use crate::cli::{Diff, SwitchArgs};
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::error::CommandError;
-use crate::evaluation::Lookup;
 use crate::fleet::order::HostOrder;
 use crate::guard;
 use crate::protocol::{State, Wanted};
-use crate::records::Record;
 use crate::releasing::Intended;
 use crate::saved_plan::{SavedHost, SavedPlan};
+use crate::ui::visible_name;
 
 /// Runs the command.
 pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {
@@ -34,16 +33,16 @@ async fn switch(
     settings: Settings,
     hosts: Vec<Host>,
 ) -> Result<(), CommandError> {
-    let mut deployment = Deployment::new(context, settings.clone(), &hosts, &args.leave_out)?;
+    let mut deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
     // The hosts are called while the configuration is evaluated: both take about as long.
     deployment.fleet.call();
-    guard::check_repository(&context.project()?.root, &settings, args.dirty, &context.ui)?;
-    let wanted = match &args.plan {
-        Some(file) => Wish::planned(SavedPlan::read(file)?, &deployment)?,
-        None => Wish::built(deployment.build()?),
-    };
+    let wanted = wish(&deployment, args, &hosts)?;
+    deployment.only_planned(&wanted)?;
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
+    if wanted.expected.is_some() {
+        deployment.refuse_lost(&states)?;
+    }
     if !args.recheck && wanted.expected.is_none() && is_settled(&states) {
         up_to_date(deployment, wanted.release);
         return Ok(());
@@ -57,6 +56,27 @@ async fn switch(
         expected: wanted.expected,
     };
     deployment.release(intended, &states, &args.locking).await
+}
+
+/// What is wanted, once it is known that it may be released from here.
+fn wish(deployment: &Deployment<'_>, args: &SwitchArgs, hosts: &[Host]) -> Result<Wish, CommandError> {
+    let Deployment { context, settings, .. } = deployment;
+    let Some(file) = &args.plan else {
+        guard::check_repository(&context.project()?.root, settings, args.dirty, &context.ui)?;
+        return Ok(Wish::built(deployment.build()?));
+    };
+    let plan = SavedPlan::read(file)?;
+    refuse_objection(&plan, args.dirty)?;
+    Wish::planned(plan, deployment, hosts)
+}
+
+/// What counts is the repository that a plan was made from, not the one beside it now.
+fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
+    match &plan.objection {
+        Some(objection) if !dirty => Err(CommandError::input(format!("when the plan was made, {objection}"))
+            .hint("make the plan anew, or release it anyway with --dirty")),
+        _ => Ok(()),
+    }
 }
 
 /// What is to be released: built just now, or planned before.
@@ -73,7 +93,7 @@ impl Wish {
         Wish { release: built.release.id(), hosts: orders(&built), expected: None, _built: Some(built) }
     }
 
-    fn planned(plan: SavedPlan, deployment: &Deployment<'_>) -> Result<Self, CommandError> {
+    fn planned(plan: SavedPlan, deployment: &Deployment<'_>, known: &[Host]) -> Result<Self, CommandError> {
         let (project, environment) = (&deployment.context.project()?.name, &deployment.settings.name);
         if plan.release.project != *project || plan.release.environment != *environment {
             let message = format!(
@@ -81,6 +101,12 @@ impl Wish {
                 plan.release.environment, plan.release.project
             );
             return Err(CommandError::usage(message));
+        }
+        let is_known = |name: &String| known.iter().any(|host| host.name == *name && !host.ignored);
+        if let Some(gone) = plan.hosts.keys().find(|name| !is_known(name)) {
+            let message =
+                format!("the plan is for {} too, which is no host of {environment}", visible_name(gone));
+            return Err(CommandError::usage(message).hint("make a new one with `batou plan ENV -o FILE`"));
         }
         let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
         let order =
@@ -123,14 +149,41 @@ impl Deployment<'_> {
     pub fn build(&self) -> Result<Built, CommandError> {
         // A thread of its own: the resolver of names runs a runtime, which cannot be done on a runtime's thread.
         std::thread::scope(|scope| {
-            let built = scope.spawn(|| {
-                let evaluation = self.context.evaluate(&self.settings.name, Lookup::System)?;
-                let built = build(&evaluation, self.context.store()?, &self.context.ui.progress())?;
-                self.context.records()?.save(&Record::of(&built, self.settings.keep))?;
-                Ok(built)
-            });
+            let built = scope.spawn(|| Ok(self.context.build(&self.settings.name)?.1));
             built.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Leaves out the hosts that a saved plan leaves out, and says so.
+    fn only_planned(&mut self, wanted: &Wish) -> Result<(), CommandError> {
+        let (planned, others): (Vec<_>, Vec<_>) =
+            self.fleet.hosts().into_iter().partition(|host| wanted.hosts.contains_key(host));
+        for host in &others {
+            self.context.ui.notice(&format!("{host} is not in the plan, and stays as it is"));
+        }
+        self.fleet.leave_out(others);
+        if planned.is_empty() {
+            return Err(CommandError::usage("none of the plan's hosts is left"));
+        }
+        Ok(())
+    }
+
+    /// A saved plan names what it releases, and does not hold it: what neither the host nor the local store has is lost.
+    fn refuse_lost(&self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+        let store = self.context.store()?;
+        for id in states.values().flat_map(|state| &state.missing) {
+            if !store.contains(&ObjectId::Artifact(*id))? {
+                let message = format!(
+                    "the plan needs artifact {}, which is no longer in {}, or never was",
+                    id.short(),
+                    store.root().display()
+                );
+                return Err(CommandError::failed(message).hint(
+                    "make the plan anew, or bring its release here with `batou store export` and `batou store import`",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Tells the hosts which release they are asked about.

@@ -55,9 +55,10 @@ impl<'p> Repository<'p> {
     /// The paths that are changed, staged, or neither tracked nor ignored, relative to the repository.
     pub(super) fn changes(&self) -> Result<Vec<String>, CommandError> {
         let mut arguments =
-            vec!["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames", "--", "."];
+            vec!["status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames"];
+        arguments.extend(["--ignore-submodules=none", "--", "."]);
         let excluded =
-            OURS.map(|folder| format!(":(exclude,top){}{folder}", self.prefix().unwrap_or_default()));
+            OURS.map(|folder| format!(":(exclude,top,literal){}{folder}", self.prefix().unwrap_or_default()));
         arguments.extend(excluded.iter().map(String::as_str));
         let answer = self.answer(&arguments)?;
         if !answer.status.success() {

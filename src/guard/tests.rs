@@ -11,6 +11,7 @@ use crate::ui::Wanted;
 /// A git repository with a project in its folder `shop`.
 struct Fixture {
     folder: TempDir,
+    name: &'static str,
     seen: Captured,
 }
 
@@ -19,7 +20,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shop")).unwrap();
         std::fs::write(folder.path().join("shop/batou.toml"), "[project]\nname = \"shop\"\n").unwrap();
-        Self { folder, seen: Captured::default() }
+        Self { folder, name: "shop", seen: Captured::default() }
     }
 
     fn committed() -> Self {
@@ -30,7 +31,7 @@ impl Fixture {
     }
 
     fn project(&self) -> PathBuf {
-        self.folder.path().join("shop")
+        self.folder.path().join(self.name)
     }
 
     fn write(&self, path: &str, content: &str) {
@@ -174,6 +175,33 @@ fn commits_that_are_not_pushed_refuse_a_release() {
     fixture.write("shop/new", "x");
     fixture.commit();
     assert_eq!(fixture.check(None, false).unwrap_err(), "the project has 1 commit that is not pushed");
+}
+
+#[test]
+fn changes_in_a_submodule_count_whatever_git_is_told_to_ignore() {
+    let fixture = Fixture::committed();
+    fixture.git(&["init", "--quiet", "shop/library"]);
+    fixture.write("shop/library/file", "x");
+    fixture.git(&["-C", "shop/library", "add", "--all"]);
+    fixture.git(&["-C", "shop/library", "commit", "--quiet", "--message=x"]);
+    fixture.git(&["-c", "advice.addEmbeddedRepo=false", "add", "--all"]);
+    fixture.git(&["commit", "--quiet", "--message=x"]);
+    fixture.git(&["config", "diff.ignoreSubmodules", "all"]);
+    assert_eq!(fixture.check(None, false), Ok(()));
+    fixture.write("shop/library/file", "y");
+    assert!(fixture.check(None, false).unwrap_err().ends_with("not committed: shop/library"));
+}
+
+#[test]
+fn the_name_of_the_projects_folder_is_no_pattern() {
+    let mut fixture = Fixture::plain();
+    let odd = fixture.folder.path().join("sh*[o]p");
+    std::fs::rename(fixture.project(), &odd).unwrap();
+    fixture.git(&["init", "--quiet", "--initial-branch=main"]);
+    fixture.commit();
+    fixture.name = "sh*[o]p";
+    fixture.write("sh*[o]p/work/dev/x", "x");
+    assert_eq!(fixture.check(None, false), Ok(()));
 }
 
 #[test]

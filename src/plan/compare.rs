@@ -12,6 +12,8 @@ use crate::release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint}
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
+/// The cause of a file that is no template and has other content.
+const OWN_FILE: &str = "its own file";
 /// Lines around a change.
 const CONTEXT: usize = 3;
 
@@ -221,13 +223,34 @@ impl Changes<'_> {
         Ok(text.filter(|text| !text.contains('\0')))
     }
 
-    /// What the new file was rendered from and the old one was not, or with another value.
+    /// What the new file was rendered from and the old one was not, or with another value. Of what a file is made from
+    /// that was not there before, only that counts of which the component's other files tell that it has changed.
     fn causes(&self, path: &str) -> Vec<String> {
         let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
-        let differs =
-            |(cause, value): &(&String, &String)| old.and_then(|old| old.get(*cause)) != Some(value);
-        let causes = new.into_iter().flatten().filter(differs).map(|(cause, _)| cause);
-        causes.filter(|cause| *cause != DECLARED_BY).cloned().collect()
+        let new: Vec<_> = new.into_iter().flatten().filter(|(cause, _)| *cause != DECLARED_BY).collect();
+        let differs = |(cause, value): &&(&String, &String)| match old.and_then(|old| old.get(*cause)) {
+            Some(before) => before != *value,
+            None => old.is_some() || self.has_changed(cause, value),
+        };
+        let changed: Vec<_> = new.iter().filter(differs).map(|(cause, _)| (*cause).clone()).collect();
+        if changed.is_empty() && new.is_empty() && self.has_other_content(path) {
+            return vec![OWN_FILE.to_owned()];
+        }
+        changed
+    }
+
+    /// Whether any of the component's old files was made from the same with another value.
+    fn has_changed(&self, cause: &str, value: &str) -> bool {
+        let values = self.causes.0.values().filter_map(|causes| causes.get(cause));
+        values.into_iter().any(|before| before != value)
+    }
+
+    fn has_other_content(&self, path: &str) -> bool {
+        let digest = |files: &Files| match files.get(path) {
+            Some(Node::File { digest, .. }) => Some(*digest),
+            _ => None,
+        };
+        digest(self.old).zip(digest(self.new)).is_some_and(|(old, new)| old != new)
     }
 
     fn declared_by(&self, path: &str) -> Option<String> {
@@ -320,6 +343,25 @@ mod tests {
         let plan = changed([&[("a", b"1")], &[("a", b"2")]], [&before, &after]);
         assert_eq!(plan.files[0].causes, ["attribute web.sleep", "resource db"]);
         assert_eq!(plan.files[0].by.as_deref(), Some("Site(\"a\")"));
+    }
+
+    #[test]
+    fn a_new_file_is_not_because_of_what_did_not_change() {
+        let before = causes("web", "a", &[("attribute web.names", "1"), ("setting mail", "m")]);
+        let mut after = causes("web", "a", &[("attribute web.names", "2"), ("setting mail", "m")]);
+        let new = [("attribute web.names", "2"), ("setting mail", "m"), ("file new", "f")];
+        after.get_mut("web").unwrap().extend(causes("web", "new", &new).remove("web").unwrap());
+        let plan = changed([&[("a", b"1")], &[("a", b"1"), ("new", b"2")]], [&before, &after]);
+        assert_eq!((plan.files[0].path.as_str(), plan.files[0].change), ("new", Change::Added));
+        assert_eq!(plan.files[0].causes, ["attribute web.names"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_template_changes_because_of_itself() {
+        let none = causes("web", "a", &[]);
+        let plan = changed([&[("a", b"1"), ("b", b"1")], &[("a", b"2"), ("c", b"2")]], [&none, &none]);
+        let seen: Vec<_> = plan.files.iter().map(|file| file.causes.join(", ")).collect();
+        assert_eq!(seen, ["its own file", "", ""]);
     }
 
     #[test]

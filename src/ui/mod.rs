@@ -184,8 +184,9 @@ impl Ui {
         }
     }
 
-    /// An error for people, already laid out.
-    fn error_text(&self, text: &str) {
+    /// An error for people, or what a command on a host called one, already laid out. Foreign text in it must have
+    /// passed through [`visible`].
+    pub fn error_text(&self, text: &str) {
         self.write(&self.err, text);
     }
 

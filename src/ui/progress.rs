@@ -1,12 +1,16 @@
 //! Bars for work that takes longer than half a second, on a terminal only.
 
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use batou_store::{Monitor, Phase};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often a bar is drawn although nothing has been done: it shows that batou lives.
+const TICK: Duration = Duration::from_millis(200);
 
 /// One bar, which shows one phase of work after the other. Shared by all threads; dropping it removes it.
 pub struct Progress {
@@ -16,9 +20,19 @@ pub struct Progress {
 
 struct Bar {
     widget: ProgressBar,
-    since: Instant,
-    shown: bool,
     in_bytes: bool,
+    /// A thread that shows it, because work may be one long piece that counts nothing until its end.
+    shower: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some((ends, shower)) = self.shower.take() {
+            drop(ends);
+            // Once it has ended, nothing of the bar is left on the terminal. A bar is not worth a panic.
+            let _ = shower.join();
+        }
+    }
 }
 
 impl Progress {
@@ -32,30 +46,31 @@ impl Progress {
         Self::new(None)
     }
 
+    /// Whether anybody may see it.
+    pub fn is_visible(&self) -> bool {
+        self.bars.is_some()
+    }
+
     /// Begins a phase of so many objects and bytes (0: unknown, or not to be counted in bytes), in place of the
     /// one before.
     pub fn start(&self, what: &str, objects: u64, bytes: u64) {
-        if self.bars.is_none() {
-            return;
-        }
+        let Some(bars) = &self.bars else { return };
         let length = if bytes > 0 { bytes } else { objects };
         let widget = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         widget.set_style(style(bytes > 0, length));
         widget.set_message(what.to_owned());
-        let next = Bar { widget, since: Instant::now(), shown: false, in_bytes: bytes > 0 };
-        self.replace(Some(next));
+        let (ends, ended) = mpsc::channel();
+        let (bars, shown) = (bars.clone(), widget.clone());
+        let shower = std::thread::spawn(move || show_later(&bars, shown, &ended));
+        self.replace(Some(Bar { widget, in_bytes: bytes > 0, shower: Some((ends, shower)) }));
     }
 
     /// Counts work done.
     pub fn add(&self, objects: u64, bytes: u64) {
-        let Some(bars) = &self.bars else { return };
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bar) = current.as_mut() else { return };
-        if !bar.shown && bar.since.elapsed() >= PATIENCE {
-            bar.shown = true;
-            bar.widget = bars.add(bar.widget.clone());
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = current.as_ref() {
+            bar.widget.inc(if bar.in_bytes { bytes } else { objects });
         }
-        bar.widget.inc(if bar.in_bytes { bytes } else { objects });
     }
 
     /// Removes the bar.
@@ -64,14 +79,25 @@ impl Progress {
     }
 
     fn replace(&self, next: Option<Bar>) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = std::mem::replace(&mut *current, next) {
-            before.widget.finish_and_clear();
-            if let Some(bars) = &self.bars {
-                bars.remove(&before.widget);
-            }
-        }
+        let before = {
+            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, next)
+        };
+        drop(before);
     }
+}
+
+/// Shows a bar when its phase takes long, and removes it at its end.
+fn show_later(bars: &MultiProgress, widget: ProgressBar, ended: &Receiver<()>) {
+    if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+        return;
+    }
+    let shown = bars.add(widget);
+    while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        shown.tick();
+    }
+    shown.finish_and_clear();
+    bars.remove(&shown);
 }
 
 impl Drop for Progress {
@@ -99,36 +125,99 @@ impl Monitor for Progress {
 
 fn style(in_bytes: bool, length: u64) -> ProgressStyle {
     let template = match (length, in_bytes) {
-        (0, _) => "{msg} {spinner} {human_pos}",
+        (0, _) => "{msg} {spinner} {human_pos} {elapsed}",
         (_, true) => "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
-        (_, false) => "{msg} [{bar:30}] {human_pos}/{human_len} {eta}",
+        (_, false) => "{msg} [{bar:30}] {human_pos}/{human_len} {elapsed}",
     };
     ProgressStyle::with_template(template).expect("the template is ours").progress_chars("=> ")
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io;
+    use std::sync::Arc;
+
+    use indicatif::TermLike;
+
     use super::*;
+
+    /// A terminal whose text is kept.
+    #[derive(Clone, Debug, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl Screen {
+        fn text(&self) -> String {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn progress() -> (Screen, Progress) {
+        let screen = Screen::default();
+        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let progress = Progress::new(Some(MultiProgress::with_draw_target(target)));
+        (screen, progress)
+    }
 
     #[test]
     fn a_bar_is_shown_after_a_while_and_goes_with_its_phase() {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let progress = Progress::new(Some(bars));
-        let shown = || {
-            let current = progress.current.lock().unwrap_or_else(PoisonError::into_inner);
-            current.as_ref().map(|bar| (bar.shown, bar.widget.position()))
-        };
-        for (objects, bytes, position) in [(10, 100, 50), (10, 0, 5), (0, 0, 5)] {
+        let (screen, progress) = progress();
+        for (objects, bytes, shown) in [(10, 4096, "2.00 KiB/4.00 KiB"), (10, 0, "2/10"), (0, 0, "2")] {
             progress.start("hashing", objects, bytes);
-            progress.add(2, 20);
-            assert_eq!(shown().map(|(shown, _)| shown), Some(false));
-            if let Some(bar) = progress.current.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                bar.since -= PATIENCE;
-            }
-            progress.add(3, 30);
-            assert_eq!(shown(), Some((true, position)));
+            progress.add(2, 2048);
+            assert_eq!(screen.text(), "", "not yet");
+            std::thread::sleep(PATIENCE + 2 * TICK);
+            assert!(screen.text().contains("hashing") && screen.text().contains(shown), "{}", screen.text());
+            progress.end();
+            assert_eq!(screen.text().trim(), "");
         }
-        progress.end();
-        assert_eq!(shown(), None);
+    }
+
+    #[test]
+    fn work_that_counts_nothing_until_its_end_is_shown_too() {
+        let (screen, progress) = progress();
+        progress.start("activation", 1, 0);
+        std::thread::sleep(PATIENCE + 2 * TICK);
+        assert!(screen.text().contains("activation") && screen.text().contains("0/1"), "{}", screen.text());
     }
 }

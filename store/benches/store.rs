@@ -7,9 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use batou_store::{Artifact, ArtifactId, Batch, Durability, Mode, Name, Silent, Store, Tree};
+use batou_store::{Artifact, ArtifactId, Batch, Durability, Mode, Name, Silent, Sources, Store, Tree};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use globset::GlobSet;
 use tempfile::TempDir;
 
 const ARTIFACTS: usize = 1000;
@@ -75,21 +74,16 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter_batched_ref(|| empty(durability), |(_, store)| fill(store), BatchSize::PerIteration);
         });
     }
-    group.bench_function("import", |bencher| {
-        let import = |store: &Store| store.import(source.path(), &GlobSet::empty(), None).unwrap();
-        bencher.iter_batched_ref(
-            || empty(Durability::Cache),
-            |(_, store)| import(store),
-            BatchSize::PerIteration,
-        );
-    });
     let (folder, store) = empty(Durability::Cache);
     let ids = fill(&store);
-    group.bench_function("import, unchanged", |bencher| {
-        let cache = folder.path().join("cache");
-        let import = || store.import(source.path(), &GlobSet::empty(), Some(&cache)).unwrap();
-        import();
-        bencher.iter(import);
+    group.bench_function("hash sources", |bencher| {
+        let files: Vec<_> = walkdir::WalkDir::new(source.path()).into_iter().map(Result::unwrap).collect();
+        bencher.iter(|| {
+            let sources = Sources::open(&folder.path().join("cache"));
+            for file in files.iter().filter(|entry| entry.file_type().is_file()) {
+                sources.digest(file.path(), &Silent).unwrap();
+            }
+        });
     });
     group.bench_function("batch, all present", |bencher| bencher.iter(|| fill(&store)));
     group

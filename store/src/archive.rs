@@ -5,7 +5,7 @@
 //! must be the one that was declared, with the declared size, and each object is hashed; the entries' names
 //! are compared and never used as paths. What is not exactly so ends the import, and nothing is stored.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub fn export(
         let mut object = store.object(&declared.object)?;
         append(&mut tar, &entry_name(&declared.object), declared.size, &mut object)?;
         // Reading to the end is what checks it.
-        std::io::copy(&mut object, &mut std::io::sink()).map_err(stream("read", declared.object))?;
+        io::copy(&mut object, &mut io::sink()).map_err(stream("read", declared.object))?;
     }
     tar.into_inner().and_then(zstd::Encoder::finish).and_then(|mut to| to.flush()).map_err(writing())?;
     Ok(Copied::of(&objects))
@@ -134,12 +134,12 @@ fn entry_name(object: &ObjectId) -> String {
 
 /// Stores what an archive holds, and returns its artifacts and records. On any error nothing is stored.
 pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, Records), Error> {
-    let decoder = zstd::Decoder::new(from).map_err(stream("read", "the archive"))?;
+    let decoder = zstd::Decoder::new(from).map_err(unreadable)?;
     let mut tar = Archive::new(decoder);
     // Raw: the entries that tell of long names and the like are refused instead of read into memory.
-    let mut entries = tar.entries().map_err(stream("read", "the archive"))?.raw(true);
+    let mut entries = tar.entries().map_err(unreadable)?.raw(true);
     let mut next = || match entries.next() {
-        Some(entry) => entry.map(Incoming).map_err(stream("read", "the archive")),
+        Some(entry) => entry.map(Incoming).map_err(unreadable),
         None => Err(Error::Archive("it ends too early".to_owned())),
     };
 
@@ -173,6 +173,14 @@ pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>
     Ok((index.roots, records))
 }
 
+fn unreadable(error: io::Error) -> Error {
+    match error.kind() {
+        // What the decompressor calls an incomplete frame.
+        io::ErrorKind::UnexpectedEof => Error::Archive("it ends too early".to_owned()),
+        _ => stream("read", "the archive")(error),
+    }
+}
+
 /// An entry of an archive that is being read.
 struct Incoming<'a, R: Read>(tar::Entry<'a, R>);
 
@@ -199,12 +207,12 @@ impl<R: Read> Incoming<'_, R> {
     }
 
     fn whole(mut self, limit: u64) -> Result<Vec<u8>, Error> {
-        let size = self.0.header().entry_size().map_err(stream("read", "the archive"))?;
+        let size = self.0.header().entry_size().map_err(unreadable)?;
         if size > limit {
             return Err(Error::TooLarge { subject: "an entry of the archive".to_owned(), size, limit });
         }
         let mut bytes = Vec::new();
-        self.0.read_to_end(&mut bytes).map_err(stream("read", "the archive"))?;
+        self.0.read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 == size {
             Ok(bytes)
         } else {

@@ -220,7 +220,7 @@ impl Batch<'_> {
     }
 
     /// Whether an object is in the store or in this batch, and need not be written.
-    pub(crate) fn has(&self, object: &ObjectId) -> Result<bool, Error> {
+    pub fn has(&self, object: &ObjectId) -> Result<bool, Error> {
         if self.pending().has(object) {
             return Ok(true);
         }

@@ -147,7 +147,7 @@ pub fn send(
     let copied = Copied::of(&objects);
     monitor.begin(Phase::Copying, copied.objects, copied.bytes);
     if !objects.is_empty() {
-        to.put(&objects, &mut |object| Ok(Box::new(Watched { reader: from.object(object)?, monitor })))?;
+        to.put(&objects, &mut |object| Ok(Box::new(Watched::new(from, object, monitor)?)))?;
     }
     Ok(copied)
 }
@@ -156,12 +156,26 @@ pub fn send(
 struct Watched<'m> {
     reader: ObjectReader,
     monitor: &'m dyn Monitor,
+    is_file: bool,
+}
+
+impl<'m> Watched<'m> {
+    fn new(from: &Store, object: &ObjectId, monitor: &'m dyn Monitor) -> Result<Self, Error> {
+        Ok(Self { reader: from.object(object)?, monitor, is_file: is_file(object) })
+    }
+}
+
+/// Whether an object's bytes are among those that [`Copied`] counts.
+fn is_file(object: &ObjectId) -> bool {
+    matches!(object, ObjectId::Blob { .. })
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.reader.read(buffer)?;
-        self.monitor.advance(0, count as u64);
+        if self.is_file {
+            self.monitor.advance(0, count as u64);
+        }
         Ok(count)
     }
 }
@@ -263,7 +277,9 @@ pub(crate) fn transfer(
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || {
             from.get(objects, &mut |object, bytes| {
-                sender.send(object, bytes, &mut |count| monitor.advance(0, count))?;
+                let counted = is_file(object);
+                sender
+                    .send(object, bytes, &mut |count| monitor.advance(0, if counted { count } else { 0 }))?;
                 monitor.advance(1, 0);
                 Ok(())
             })

@@ -37,13 +37,23 @@ impl Store {
     /// Removes what none of the roots, leases and named roots needs, and what dead writers left.
     /// [`Error::Busy`] when others still write after half a minute.
     pub fn gc(&self, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Collected, Error> {
+        self.gc_with(|| Ok(roots.to_vec()), monitor)
+    }
+
+    /// The same with roots that are asked for when everybody else has to wait, so that none is missed that a writer
+    /// has just made.
+    pub fn gc_with<E: From<Error>>(
+        &self,
+        roots: impl FnOnce() -> Result<Vec<ArtifactId>, E>,
+        monitor: &dyn Monitor,
+    ) -> Result<Collected, E> {
         let lock = self.layout.folder("lock");
         let Some(_alone) = Guard::exclusive_within(&lock, PATIENCE)? else {
-            return Err(Error::Busy(self.root().to_owned()));
+            return Err(Error::Busy(self.root().to_owned()).into());
         };
         self.remove_debris()?;
-        let marked = self.mark(roots)?;
-        self.sweep(&marked, monitor)
+        let marked = self.mark(&roots()?)?;
+        Ok(self.sweep(&marked, monitor)?)
     }
 
     /// What is to stay.

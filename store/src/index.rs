@@ -1,4 +1,4 @@
-//! The stat cache of an import: what files looked like when they were hashed.
+//! The stat cache of source files: what they looked like when they were hashed.
 //!
 //! As in git's index, a file whose size, times and inode are as remembered has not changed, with git's
 //! exception: one that was changed within the clock's grain of the moment it was hashed may have been changed
@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::stats::{MAX_SEALED, seal, unseal};
-use crate::{Digest, Error, RelPath, fs};
+use crate::{Digest, Error, fs};
 
 /// The coarsest clock of a filesystem that keeps fractions of seconds, in nanoseconds.
 const GRAIN: i128 = 20_000_000;
@@ -49,33 +49,35 @@ impl Signature {
     }
 }
 
-/// The remembered files of one source folder.
+/// The remembered files, by their absolute paths.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Index {
-    source: PathBuf,
-    files: BTreeMap<RelPath, (Signature, Digest)>,
-}
+pub(crate) struct Index(BTreeMap<String, (Signature, Digest)>);
 
 impl Index {
-    pub(crate) fn new(source: &Path) -> Self {
-        Self { source: source.to_owned(), files: BTreeMap::new() }
-    }
-
-    /// Reads the cache; one that is absent, damaged or of another folder is as good as empty.
-    pub(crate) fn load(path: &Path, source: &Path) -> Self {
+    /// Reads the cache; one that is absent or damaged is as good as empty.
+    pub(crate) fn load(path: &Path) -> Self {
         let bytes = fs::read_limited(path, MAX_SEALED).ok().flatten().unwrap_or_default();
-        unseal::<Self>(&bytes).filter(|index| index.source == source).unwrap_or_else(|| Self::new(source))
+        unseal(&bytes).unwrap_or_default()
     }
 
     /// The digest of a file that has not changed.
-    pub(crate) fn get(&self, path: &RelPath, signature: &Signature) -> Option<Digest> {
-        self.files.get(path).filter(|(known, _)| known == signature).map(|(_, digest)| *digest)
+    pub(crate) fn get(&self, path: &str, signature: &Signature) -> Option<Digest> {
+        self.0.get(path).filter(|(known, _)| known == signature).map(|(_, digest)| *digest)
     }
 
     /// Remembers a file that was read after `started`, unless it could still change without a trace.
-    pub(crate) fn add(&mut self, path: RelPath, signature: Signature, digest: Digest, started: i128) {
+    pub(crate) fn add(&mut self, path: &str, signature: Signature, digest: Digest, started: i128) {
         if !signature.is_racy(started) {
-            self.files.insert(path, (signature, digest));
+            self.0.insert(path.to_owned(), (signature, digest));
+        }
+    }
+
+    /// Takes over what another one remembers of files that are still there and that this one has not seen.
+    pub(crate) fn inherit(&mut self, other: &Self) {
+        for (path, known) in &other.0 {
+            if !self.0.contains_key(path) && Path::new(path).symlink_metadata().is_ok() {
+                self.0.insert(path.clone(), *known);
+            }
         }
     }
 

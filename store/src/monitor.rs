@@ -3,7 +3,7 @@
 /// What is going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Files of a source folder are read and hashed.
+    /// Source files are read and hashed.
     Hashing,
     /// Objects are written into the store.
     Storing,

@@ -112,7 +112,10 @@ fn find(context: &Context, wanted: &str) -> Result<ArtifactId, CommandError> {
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
-    let last = Path::new(wanted).file_name().map(|name| name.to_string_lossy().into_owned());
+    // A path may be one of the links below result/.
+    let real = if wanted.contains('/') { std::fs::canonicalize(wanted).ok() } else { None };
+    let path = real.as_deref().unwrap_or(Path::new(wanted));
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let prefix = last.as_deref().unwrap_or(wanted).split('-').next().unwrap_or(wanted);
     let found =
         if prefix.len() < SHORTEST { Vec::new() } else { context.records()?.find_artifacts(prefix)? };

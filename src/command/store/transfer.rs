@@ -8,6 +8,7 @@ use crate::archive;
 use crate::command::diff::side;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::outfile;
 use crate::records::Record;
 use crate::ui::visible_name;
 
@@ -23,8 +24,9 @@ struct Moved<'a> {
 
 /// Builds an environment, or finds a built release, and writes it into a file.
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
+    let place = outfile::place(output)?;
     let record = side(context, name)?;
-    archive::export(context.store()?, &record, output)?;
+    archive::export(context.store()?, &record, &place)?;
     show(context, "exported", &record, output);
     Ok(())
 }

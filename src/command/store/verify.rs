@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use batou_store::{Durability, Problem, Store};
+use batou_store::{Durability, Problem, Remedy, Store};
 use serde::Serialize;
 
 use crate::archive;
+use crate::build::SOURCES;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::records::FOLDER;
+use crate::records::FOLDER as RELEASES;
 use crate::ui::{plural, visible_name};
 
 #[derive(Serialize)]
@@ -16,6 +17,15 @@ struct Found {
     #[serde(rename = "type")]
     kind: &'static str,
     problem: String,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// How many are left.
+    problems: usize,
+    mended: usize,
 }
 
 /// Checks every object; with another store or archive, mends what it can.
@@ -27,24 +37,45 @@ pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandE
     }
     let left = match from {
         Some(from) if !problems.is_empty() => repair(context, store, &problems, from)?,
-        _ => problems,
+        _ => problems.clone(),
     };
+    let mended = problems.len().saturating_sub(left.len());
+    context.ui.json(&Verified { kind: "store-verified", problems: left.len(), mended });
     if left.is_empty() {
         context.ui.line("every object is whole");
         return Ok(());
     }
     let error =
         CommandError::failed(format!("{} has {}", store.root().display(), plural(left.len(), "problem")));
-    Err(match from {
-        None => error
-            .hint("mend it with `batou store verify --repair --from PATH`, or build the environments again"),
-        Some(from) => error.hint(format!("{} does not have what is missing", from.display())),
-    })
+    Err(advice(&left, from).into_iter().fold(error, CommandError::hint))
 }
 
-/// Without the records of built releases, which lie in the store's folder and which it does not know.
+/// What to do about problems that are left.
+fn advice(left: &[Problem], from: Option<&Path>) -> Vec<String> {
+    let mut advice = Vec::new();
+    if left.iter().any(|problem| problem.remedy != Remedy::Look) {
+        advice.push(match from {
+            None => {
+                "mend it with `batou store verify --repair --from PATH`, or remove the store and build the \
+                     environments again"
+                    .to_owned()
+            }
+            Some(from) => format!("{} does not have all that is missing", from.display()),
+        });
+    }
+    if left.iter().any(|problem| problem.remedy == Remedy::Look) {
+        advice.push(
+            "batou removes nothing that it did not make: look at what is foreign, and move it away"
+                .to_owned(),
+        );
+    }
+    advice
+}
+
+/// Without what lies in the store's folder, though the store does not know it: the records of built releases, and what
+/// source files looked like.
 fn ours(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.retain(|problem| problem.path != Path::new(FOLDER));
+    problems.retain(|problem| ![RELEASES, SOURCES].map(Path::new).contains(&&*problem.path));
     problems
 }
 
@@ -75,5 +106,11 @@ fn repair(
     };
     let left = ours(store.repair(problems, &mut &source)?);
     context.ui.line(&format!("{} mended", plural(problems.len().saturating_sub(left.len()), "problem")));
+    if !left.is_empty() {
+        context.ui.section("Left:");
+        for problem in &left {
+            show(context, problem);
+        }
+    }
     Ok(left)
 }

@@ -147,3 +147,31 @@ fn a_receiver_is_asked_twice_at_most_and_gets_nothing_that_it_was_not_asked_abou
     assert_eq!(send(&from.store, &mut greedy, &[web], &Silent).unwrap().objects, 0);
     assert_eq!(greedy.questions, 3, "where all is present, once");
 }
+
+/// What a monitor was told: how much there would be, and how much there was.
+#[derive(Default)]
+struct Counting(std::sync::Mutex<[(u64, u64); 2]>);
+
+impl batou_store::Monitor for Counting {
+    fn begin(&self, _: batou_store::Phase, objects: u64, bytes: u64) {
+        self.0.lock().unwrap()[0] = (objects, bytes);
+    }
+
+    fn advance(&self, objects: u64, bytes: u64) {
+        let done = &mut self.0.lock().unwrap()[1];
+        *done = (done.0 + objects, done.1 + bytes);
+    }
+}
+
+#[test]
+fn progress_ends_at_what_was_announced() {
+    let from = Fixture::new();
+    let web = stored(&from.store, "web", "a longer text", &[]);
+    let [one, other] = [Counting::default(), Counting::default()];
+    send(&from.store, &mut &Fixture::new().store, &[web], &one).unwrap();
+    copy(&mut &from.store, &mut &Fixture::new().store, &[web], &other).unwrap();
+    for counted in [one, other] {
+        let [announced, done] = counted.0.into_inner().unwrap();
+        assert_eq!(announced, done);
+    }
+}

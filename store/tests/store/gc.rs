@@ -49,6 +49,27 @@ fn a_lease_protects_as_long_as_it_is_held() {
 }
 
 #[test]
+fn roots_are_asked_for_when_nobody_can_write() {
+    let fixture = Fixture::new();
+    let id = stored(&fixture.store, "web", "1", &[]);
+    let store = &fixture.store;
+    let collected = std::thread::scope(|scope| {
+        let mut writer = None;
+        let roots = || {
+            let writer = writer.insert(scope.spawn(|| store.batch().map(drop)));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            assert!(!writer.is_finished(), "it would be missed");
+            Ok::<_, Error>(vec![id])
+        };
+        let collected = store.gc_with(roots, &Silent).unwrap();
+        writer.unwrap().join().unwrap().unwrap();
+        collected
+    });
+    assert_eq!(collected, Collected::default());
+    assert!(has(store, id));
+}
+
+#[test]
 fn a_dead_holders_lease_protects_nothing() {
     let fixture = Fixture::new();
     let id = stored(&fixture.store, "web", "1", &[]);

@@ -9,6 +9,6 @@ mod depot;
 mod format;
 mod gc;
 mod generation;
-mod import;
 mod process;
+mod sources;
 mod verify;

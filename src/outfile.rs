@@ -1,0 +1,46 @@
+//! Where `-o FILE` writes. What is written appears whole, by a rename, and a rename would put a plain file where a
+//! device, a pipe or `/dev/stdout` is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::CommandError;
+
+/// The path that is renamed over: that of the file itself where `path` is a link to one. Anything but a file, or
+/// nothing, is refused.
+pub fn place(path: &Path) -> Result<PathBuf, CommandError> {
+    let unusable =
+        |error| CommandError::usage(format!("{} cannot be written", path.display())).because(error);
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => fs::canonicalize(path).map_err(unusable),
+        Ok(_) => Err(CommandError::usage(format!("{} is there and is no plain file", path.display()))
+            .hint("what is written appears whole or not at all, which takes a file: name one")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_files_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let [new, file, link, device] = ["new", "file", "link", "device"].map(|name| root.join(name));
+        fs::write(&file, "").unwrap();
+        symlink("file", &link).unwrap();
+        symlink("/dev/null", &device).unwrap();
+        assert_eq!(place(&new).unwrap(), new);
+        assert_eq!(place(&file).unwrap(), file);
+        assert_eq!(place(&link).unwrap(), file, "the link stays");
+        for other in [&device, &root] {
+            assert_eq!(place(other).unwrap_err().exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Hosts that take no part in a release, by name or because a saved plan has nothing for them.
+
+use crate::common::Sandbox;
+use crate::shop::{self, Target, greet, says};
+
+/// The shop on three hosts that are all this machine.
+fn three() -> Sandbox {
+    let sandbox = shop::local();
+    let environment = "[environment]\nconnect_method = \"local\"\n[hosts]\n\"h{1..3}\" = [\"app\"]\n";
+    sandbox.write("environments/dev/environment.toml", environment);
+    sandbox
+}
+
+fn host(sandbox: &Sandbox, name: &str) -> Target {
+    Target(sandbox.project().join("work/dev").join(name))
+}
+
+#[test]
+fn a_plan_without_a_host_leaves_it_as_it_is() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev", "--skip", "h3"]).success();
+    greet(&sandbox, "two");
+    sandbox.batou(&["plan", "dev", "--skip", "h3", "-o", "two.plan"]).success();
+    let output = sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).success();
+    says(&output.stderr, &["h3 is not in the plan, and stays as it is"]);
+    says(&output.stdout, &["in force on 2 hosts"]);
+    assert_eq!(host(&sandbox, "h2").file("app/app.conf"), "two on h2\n");
+    assert_eq!(host(&sandbox, "h3").generation(), None);
+}
+
+#[test]
+fn a_host_can_be_left_out_of_a_plan_and_does_not_make_it_stale() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    sandbox.batou(&["plan", "dev", "-o", "two.plan"]).success();
+    sandbox.batou(&["switch", "dev", "--plan", "two.plan", "--skip", "h1"]).success();
+    assert_eq!(host(&sandbox, "h1").file("app/app.conf"), "one on h1\n");
+    assert_eq!(host(&sandbox, "h2").file("app/app.conf"), "two on h2\n");
+    let again = sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).fails(1);
+    says(&again.stderr, &["stale: another release has been made since on h2, h3; nothing was changed"]);
+}
+
+#[test]
+fn a_plan_for_a_host_that_is_gone_is_refused() {
+    let sandbox = three();
+    sandbox.batou(&["plan", "dev", "-o", "one.plan"]).success();
+    let environment = sandbox.read("environments/dev/environment.toml").replace("1..3", "1..2");
+    sandbox.write("environments/dev/environment.toml", environment);
+    says(&sandbox.batou(&["switch", "dev", "--plan", "one.plan"]).fails(2).stderr, &["h3", "no host of dev"]);
+    assert_eq!(host(&sandbox, "h1").generation(), None);
+}
+
+#[test]
+fn a_plan_whose_objects_are_elsewhere_says_so() {
+    let sandbox = three();
+    let mut elsewhere = sandbox.command(&["plan", "dev", "-o", "one.plan"]);
+    elsewhere.env("BATOU_STORE", sandbox.home().join("elsewhere"));
+    crate::common::Output::of(&mut elsewhere).success();
+    let output = sandbox.batou(&["switch", "dev", "--plan", "one.plan"]).fails(1);
+    says(&output.stderr, &["the plan needs artifact", "batou store import"]);
+    assert_eq!(host(&sandbox, "h1").generation(), None);
+}
+
+#[test]
+fn a_release_to_no_host_is_none() {
+    let sandbox = three();
+    let skip = ["--skip", "h1", "--skip", "h2", "--skip", "h3"];
+    for command in ["switch", "plan", "rollback"] {
+        let output = sandbox.batou(&[&[command, "dev"][..], &skip].concat()).fails(2);
+        assert_eq!(output.stdout, "");
+        says(&output.stderr, &["environment dev has no host that is not left out"]);
+    }
+}

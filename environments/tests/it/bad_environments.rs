@@ -72,6 +72,10 @@ fn hosts_and_patterns() {
         "[hosts]\n\"-oProxyCommand=touch x\" = []\n\"a\\u001B[31m\" = []\n\"ä\" = []\n",
     );
     snapshot(
+        "env_ports",
+        "[hosts]\n\"web01:22\" = []\nweb02 = []\n\"2001:db8::1\" = []\n[host.web02]\naddress = \"10.0.0.1:22\"\n",
+    );
+    snapshot(
         "env_unknown_hosts",
         "[hosts]\nweb01 = [\"app\"]\n[host.web10]\n[components.\"app@web02\"]\nport = 1\n",
     );

@@ -48,7 +48,7 @@ fn wrong_types_and_values() {
     );
     snapshot(
         "env_resolver",
-        "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n",
+        "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n\"WWW.example.net.\" = \"192.0.2.2\"\n",
     );
 }
 

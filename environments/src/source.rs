@@ -169,7 +169,7 @@ mod tests {
     fn a_part_is_found_behind_escapes() {
         let found = |written: &str, value: &str, part: &str| {
             let source = Source::new("a", format!("x = {written}\n"));
-            let start = value.find(part).unwrap();
+            let start = value.find(part).expect("a part of the value");
             let at = At::new(&source, 4..4 + written.len()).within(value, start..start + part.len());
             source.text()[at.span].to_owned()
         };

@@ -232,7 +232,7 @@ impl Found<'_> {
 
     /// A path from the project's root.
     fn shown(&self, path: &Path) -> String {
-        self.templates.from_root(path).to_string_lossy().into_owned()
+        self.templates.below_root(path).to_string_lossy().into_owned()
     }
 
     fn refuse(&mut self, error: &ReadError, at: &At) {

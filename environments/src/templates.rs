@@ -77,7 +77,7 @@ impl Templates {
     }
 
     /// A real path of the project as it is shown.
-    pub(crate) fn from_root<'p>(&self, real: &'p Path) -> &'p Path {
+    pub(crate) fn below_root<'p>(&self, real: &'p Path) -> &'p Path {
         real.strip_prefix(&self.root).unwrap_or(real)
     }
 

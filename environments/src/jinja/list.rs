@@ -121,11 +121,11 @@ const OF_UNDEFINED: [&str; 14] = [
 fn selectattr(
     state: &mut State<'_, '_>,
     value: Value,
-    attribute: Value,
+    attribute: &Value,
     test: Option<Cow<'_, str>>,
     arguments: Rest<ValueOrKwargs>,
 ) -> Result<Vec<Value>, Error> {
-    let value = tested(state, value, &attribute, test.as_deref())?;
+    let value = tested(state, value, attribute, test.as_deref())?;
     let attribute = Cow::Owned(attribute.to_string());
     minijinja::filters::selectattr(state, value, attribute, test, arguments)
 }
@@ -133,11 +133,11 @@ fn selectattr(
 fn rejectattr(
     state: &mut State<'_, '_>,
     value: Value,
-    attribute: Value,
+    attribute: &Value,
     test: Option<Cow<'_, str>>,
     arguments: Rest<ValueOrKwargs>,
 ) -> Result<Vec<Value>, Error> {
-    let value = tested(state, value, &attribute, test.as_deref())?;
+    let value = tested(state, value, attribute, test.as_deref())?;
     let attribute = Cow::Owned(attribute.to_string());
     minijinja::filters::rejectattr(state, value, attribute, test, arguments)
 }

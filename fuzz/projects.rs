@@ -1,5 +1,5 @@
 //! What is fuzzed: small projects of which one file is arbitrary. The test `corpus` replays the corpora through the
-//! same functions.
+//! same functions. They tell whether the project was in order.
 #![allow(dead_code, reason = "each target uses one of them")]
 
 use std::fs;
@@ -43,7 +43,7 @@ ratio = 2.5
 big = 9007199254740993
 yes = true
 no = false
-nothing = { type = \"literal\", default = \"None\" }
+nothing = { type = \"literal\", default = \"{{ none }}\" }
 empty_text = \"\"
 empty_list = []
 empty_map = { type = \"dict\", default = {} }
@@ -71,7 +71,7 @@ path = \"main\"
 ";
 
 /// A template as a file, and what it may include.
-pub fn template(data: &[u8]) {
+pub fn template(data: &[u8]) -> bool {
     evaluate(&[
         ("environments/prod/environment.toml", ENVIRONMENT.as_bytes()),
         ("components/db/component.toml", DB.as_bytes()),
@@ -83,22 +83,22 @@ pub fn template(data: &[u8]) {
         ),
         ("components/app/base", b"<{% block head %}H{% endblock %}|{% block body %}base{% endblock %}>\n"),
         ("components/app/main", data),
-    ]);
+    ])
 }
 
 /// A component.toml.
-pub fn component_toml(data: &[u8]) {
+pub fn component_toml(data: &[u8]) -> bool {
     evaluate(&[
         ("environments/prod/environment.toml", ENVIRONMENT.as_bytes()),
         ("components/db/component.toml", DB.as_bytes()),
         ("components/app/component.toml", data),
         ("components/app/app.conf", b"{{ component.name }} on {{ host.fqdn }}\n"),
         ("components/app/folder/file", b"{{ host.name }}\n"),
-    ]);
+    ])
 }
 
 /// A component.star.
-pub fn component_star(data: &[u8]) {
+pub fn component_star(data: &[u8]) -> bool {
     evaluate(&[
         ("environments/prod/environment.toml", ENVIRONMENT.as_bytes()),
         ("components/db/component.toml", DB.as_bytes()),
@@ -106,23 +106,23 @@ pub fn component_star(data: &[u8]) {
         ("components/app/lib.star", b"def double(x):\n    return 2 * x\n"),
         ("components/app/app.conf", b"{{ component.name }} on {{ host.fqdn }}\n"),
         ("components/app/folder/file", b"{{ host.name }}\n"),
-    ]);
+    ])
 }
 
 /// An environment.toml, which may inherit from another.
-pub fn environment_toml(data: &[u8]) {
-    let app = "[attributes]\na = 1\nb = \"x\"\nc = [\"y\"]\n[features.web]\n[[file]]\npath = \"x\"\n\
-               content = \"{{ component.a }} {{ host.name }} {{ settings | length }}\"\n";
+pub fn environment_toml(data: &[u8]) -> bool {
+    let app = "[attributes]\na = 1\nb = \"x\"\nc = [\"y\"]\n[[require]]\nkey = \"db\"\nstrict = false\n\
+               [[file]]\npath = \"x\"\ncontent = \"{{ component.a }} {{ host.name }} {{ settings | length }}\"\n";
     evaluate(&[
         ("environments/base/environment.toml", ENVIRONMENT.as_bytes()),
         ("environments/prod/environment.toml", data),
         ("components/db/component.toml", DB.as_bytes()),
         ("components/app/component.toml", app.as_bytes()),
-    ]);
+    ])
 }
 
 /// Evaluates a project with these files. Whatever is wrong with them, it can be told.
-fn evaluate(files: &[(&str, &[u8])]) {
+fn evaluate(files: &[(&str, &[u8])]) -> bool {
     let folder = folder();
     write(folder.path(), "batou.toml", b"[project]\nname = \"shop\"\n");
     for (path, content) in files {
@@ -131,13 +131,15 @@ fn evaluate(files: &[(&str, &[u8])]) {
     let project = batou_environments::project(folder.path()).expect("batou.toml is valid");
     let options =
         Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
-    match batou_environments::evaluate(&project, "prod", &options) {
-        Ok(evaluation) => look_at(&evaluation),
+    let evaluated = batou_environments::evaluate(&project, "prod", &options);
+    match &evaluated {
+        Ok(evaluation) => look_at(evaluation),
         Err(diagnostics) => {
             assert!(!diagnostics.to_string().is_empty());
             diagnostics.iter().for_each(show);
         }
     }
+    evaluated.is_ok()
 }
 
 /// Memory is faster than a disk.

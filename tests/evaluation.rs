@@ -39,6 +39,37 @@ fn build(sandbox: &Sandbox, how: &str) -> Vec<serde_json::Value> {
     lines
 }
 
+/// A project without code, with this template.
+fn plain(template: &str) -> Sandbox {
+    let sandbox = project("");
+    fs::remove_dir_all(sandbox.project().join("components/zope")).unwrap();
+    sandbox.write("environments/dev/environment.toml", "[hosts]\nweb01 = [\"plain\"]\n");
+    sandbox.write("components/plain/component.toml", "[[file]]\npath = \"host\"\n");
+    sandbox.write("components/plain/host", template);
+    sandbox
+}
+
+/// The engine charges for the work of a template, but neither for lists that are joined nor for what is compared in depth.
+#[test]
+fn templates_that_take_what_is_not_counted_are_given_up() {
+    let joined =
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+    refused(
+        &plain(joined),
+        &[("BATOU_EVALUATION_MEMORY", "300")],
+        "evaluating web01/plain used more than 300 MiB of memory",
+    );
+    let twice = "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}";
+    let compared = format!(
+        "{{% set ns = namespace(a=[1], b=[1]) %}}{{% for i in range(60) %}}{twice}{{% endfor %}}{{{{ ns.a == ns.b }}}}"
+    );
+    refused(
+        &plain(&compared),
+        &[("BATOU_EVALUATION_SECONDS", "2")],
+        "evaluating web01/plain took more than 2 s of processor time",
+    );
+}
+
 #[test]
 fn a_child_gives_what_is_given_here() {
     for example in ["quickstart", "website", "per-developer"] {

@@ -228,6 +228,54 @@ fn the_same_project_has_the_same_release_elsewhere() {
     assert_eq!(ids(&one), ids(&other));
 }
 
+/// A project whose files are written, and whose declarations stand, in this order or in the other one.
+fn ordered(turn: impl Fn(Vec<String>) -> Vec<String>) -> Sandbox {
+    let joined = |parts: &[&str]| turn(parts.iter().map(|part| (*part).to_owned()).collect()).concat();
+    let web = joined(&[
+        "[[file]]\npath = \"etc\"\n",
+        "[[provide]]\nkey = \"web\"\nvalue = \"{{ host.name }}\"\n",
+        "[attributes]\nb = 1\na = { type = \"dict\", default = { y = 1, x = 2 } }\n",
+        "[[symlink]]\npath = \"state\"\nto = \"{{ component.state }}\"\n",
+    ]);
+    let lb = "[[require]]\nkey = \"web\"\n[[file]]\npath = \"lb\"\ncontent = \"{{ web | join(' ') }}\"\n";
+    let environment = joined(&[
+        "[components.\"web@b\"]\na = { z = 3 }\n",
+        "[hosts]\na = [\"lb\", \"web\"]\nb = [\"web\"]\n",
+        "[environment]\nconnect_method = \"ssh\"\n",
+    ]);
+    let files = [
+        ("batou.toml", "[project]\nname = \"shop\"\n"),
+        ("environments/prod/environment.toml", environment.as_str()),
+        ("components/web/component.toml", &web),
+        ("components/web/etc/one", "{{ component.a }}\n"),
+        ("components/web/etc/two", "{% include 'part' %}\n"),
+        ("components/web/part", "{{ component.b }}"),
+        ("components/lb/component.toml", lb),
+    ];
+    let sandbox = Sandbox::new();
+    let contents: std::collections::BTreeMap<&str, &str> = files.into();
+    for path in turn(files.iter().map(|(path, _)| (*path).to_owned()).collect()) {
+        sandbox.write(&path, contents[path.as_str()]);
+    }
+    sandbox
+}
+
+#[test]
+fn the_order_of_files_and_declarations_is_no_part_of_a_release() {
+    let id = |sandbox: &Sandbox| {
+        let lines = sandbox.batou(&["build", "prod", "--json"]).success().json();
+        lines.iter().find(|line| line["type"] == "release").expect("a release")["release"].clone()
+    };
+    let forth = id(&ordered(|parts| parts));
+    let back = ordered(|mut parts| {
+        parts.reverse();
+        parts
+    });
+    assert_eq!(forth, id(&back));
+    back.write("components/web/part", "{{ component.b }}!");
+    assert_ne!(forth, id(&back));
+}
+
 #[test]
 fn a_plan_and_a_dry_run_show_what_changes_and_change_nothing() {
     let (sandbox, target) = released();

@@ -69,10 +69,7 @@ impl std::str::FromStr for NetLoc {
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let valid = match bracketed {
             Some(host) => host.parse::<Ipv6Addr>().is_ok(),
-            None => {
-                crate::name::is_host_or_user(host)
-                    && (!host.contains(':') || host.parse::<Ipv6Addr>().is_ok())
-            }
+            None => crate::name::is_host(host),
         };
         if !valid {
             return Err(AddressError::BadHost(host.to_owned()));

@@ -228,13 +228,14 @@ impl Type {
                 None => None,
             },
         };
-        if *self == Type::Path
-            && converted
-                .as_ref()
-                .and_then(Value::as_str)
-                .is_some_and(|path| path.is_empty() || path.contains('\0'))
-        {
-            return Err("must be a path, not an empty string".to_owned());
+        if *self == Type::Path {
+            match converted.as_ref().and_then(Value::as_str) {
+                Some("") => return Err("must be a path, not an empty string".to_owned()),
+                Some(path) if path.contains('\0') => {
+                    return Err("must be a path, which cannot hold a NUL character".to_owned());
+                }
+                _ => {}
+            }
         }
         converted.ok_or_else(|| format!("must be {}, not {}", self.wanted(), shown(value)))
     }
@@ -242,7 +243,7 @@ impl Type {
 
 fn shown(value: &Value) -> String {
     match value.kind() {
-        ValueKind::String => format!("\"{value}\""),
+        ValueKind::String => excerpt(value.as_str().unwrap_or_default()),
         ValueKind::Number => value.to_string(),
         ValueKind::Bool => value.is_true().to_string(),
         ValueKind::Seq | ValueKind::Iterable => "a list".to_owned(),
@@ -251,6 +252,14 @@ fn shown(value: &Value) -> String {
         ValueKind::Plain => format!("`{value}`"),
         other => other.to_string(),
     }
+}
+
+/// A text in one line, and not at any length.
+fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 100;
+    let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
+    let more = if end < text.len() { "…" } else { "" };
+    format!("\"{}{more}\"", text[..end].replace('\n', "\\n"))
 }
 
 fn string(value: &Value, text: Option<String>, written: bool) -> Option<Value> {

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::file::{self, Data, Member, Node, Reader, Table, merge};
-use crate::host::Host;
+use crate::file::{self, Data, Node, Reader, Table};
+use crate::host::{Host, normalise};
 use crate::inventory::{self, Inventory};
 use crate::name::is_project_or_environment;
+use crate::overlay::{domain, overlay};
 use crate::overrides::Overrides;
 use crate::project::{Project, environment_names};
 use crate::settings::{self, Checked};
@@ -88,7 +89,8 @@ fn raw(project: &Project, name: &str, problems: &mut Problems) -> Option<Raw> {
         asked_at = base.as_ref().map(|text| text.at.clone());
         next = base.map(|text| text.value);
     }
-    let table = layers.into_iter().rev().reduce(overlay)?;
+    let domain = domain(&layers);
+    let table = layers.into_iter().rev().reduce(|lower, upper| overlay(lower, upper, domain.as_deref()))?;
     Some(Raw { table, at: top? })
 }
 
@@ -122,21 +124,6 @@ fn layer(
     file::load(&project.root, &path, problems)
 }
 
-/// Lays one environment over another. A host of the upper one replaces the same host of the lower one, however the
-/// two write its name and whether it is ignored.
-fn overlay(mut lower: Table, upper: Table) -> Table {
-    let canonical = |key: &str| key.trim_start_matches('!').trim_end_matches('.').to_ascii_lowercase();
-    if let (
-        Some(Member { node: Node { data: Data::Table(below), .. }, .. }),
-        Some(Member { node: Node { data: Data::Table(above), .. }, .. }),
-    ) = (lower.get_mut("hosts"), upper.get("hosts"))
-    {
-        let replaced: Vec<String> = above.keys().map(|key| canonical(key)).collect();
-        below.retain(|key, _| !replaced.contains(&canonical(key)));
-    }
-    merge(lower, upper)
-}
-
 fn check_resolver(table: &Table, problems: &mut Problems) -> BTreeMap<String, Vec<IpAddr>> {
     let mut resolver = BTreeMap::new();
     for (name, member) in table {
@@ -156,7 +143,10 @@ fn check_resolver(table: &Table, problems: &mut Problems) -> BTreeMap<String, Ve
                 }
             }
         }
-        resolver.insert(name.trim_end_matches('.').to_ascii_lowercase(), addresses);
+        if resolver.insert(normalise(name, None), addresses).is_some() {
+            let message = format!("the name `{name}` is declared twice in [resolver]");
+            problems.push(Diagnostic::error(message).at(&member.key).help("keep one of the two"));
+        }
     }
     resolver
 }

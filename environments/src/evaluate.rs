@@ -27,6 +27,19 @@ const ROUNDS: usize = 16;
 /// that is done.
 pub type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);
 
+/// Does some work, and tells what it is about.
+pub(crate) fn noted<T>(
+    notes: Option<Notes<'_>>,
+    subject: impl FnOnce() -> String,
+    work: impl FnOnce() -> T,
+) -> T {
+    let Some(notes) = notes else { return work() };
+    notes(Some(&subject()));
+    let done = work();
+    notes(None);
+    done
+}
+
 /// What an evaluation needs from outside.
 pub struct Options<'a> {
     /// Who answers for names without an entry in `[resolver]`.
@@ -161,8 +174,8 @@ fn attempt(
     let deployed: Vec<usize> =
         connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
     let world = World::new(&model, &connections, answers);
-    world.configure()?;
-    let rendering = render(&world, &deployed, &before);
+    world.configure(notes)?;
+    let rendering = render(&world, &deployed, &before, notes);
     Ok((world, rendering))
 }
 

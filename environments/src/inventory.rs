@@ -7,7 +7,7 @@ use crate::facts::HostFacts;
 use crate::file::{Data, Member, Reader, Table};
 use crate::host::{Host, fqdn, home_of};
 use crate::layers::{Said, hosts_of};
-use crate::name::{is_component, is_host_or_user};
+use crate::name::{is_component, is_host};
 use crate::project::Project;
 use crate::settings::{self, Checked, ConnectMethod};
 use crate::source::{At, Text};
@@ -189,13 +189,15 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
 }
 
 fn check_address(text: Text, reader: &mut Reader<'_, '_>) -> Option<String> {
-    if is_host_or_user(&text.value) {
+    if is_host(&text.value) {
         return Some(text.value);
     }
     let message = format!("`{}` is not a host's name or address", text.value);
-    reader
-        .problems
-        .push(Diagnostic::error(message).at(&text.at).help("ports and users belong into ssh_config"));
+    reader.problems.push(
+        Diagnostic::error(message)
+            .at(&text.at)
+            .help("ports and users belong into ssh_config; an IPv6 address has no brackets here"),
+    );
     None
 }
 

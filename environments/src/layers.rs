@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Member, Node, Table, merge};
 use crate::host::normalise;
-use crate::name::is_host_or_user;
+use crate::name::is_host;
 use crate::pattern::{expand, is_pattern};
 use crate::source::At;
 
@@ -20,8 +20,12 @@ pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut 
         }
     };
     let names: Vec<String> = names.iter().map(|name| normalise(name, domain)).collect();
-    if let Some(bad) = names.iter().find(|name| !is_host_or_user(name)) {
-        let help = "use letters, digits, `.`, `_`, `:` and `-`, and no leading dash";
+    if let Some(bad) = names.iter().find(|name| !is_host(name)) {
+        let help = if bad.contains(':') {
+            "a port belongs into ssh_config; only an IPv6 address has colons"
+        } else {
+            "use letters, digits, `_` and `-`, with single dots between, and no leading dash"
+        };
         problems.push(Diagnostic::error(format!("`{bad}` is not a host's name")).at(at).help(help));
         return Vec::new();
     }

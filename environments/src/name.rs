@@ -1,8 +1,19 @@
 //! Names with strict character sets, so that none of them can pass for an option, a path or a control sequence.
 
-/// A host or a user: `[A-Za-z0-9._:-]+` without a leading dash.
-pub(crate) fn is_host_or_user(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+use std::net::Ipv6Addr;
+
+/// A host: `[A-Za-z0-9._-]+` without a leading dash and with something between its dots, or an IPv6 address. Whatever
+/// else has a colon is a name with its port, to which nobody could connect.
+pub(crate) fn is_host(name: &str) -> bool {
+    if name.contains(':') {
+        return name.parse::<Ipv6Addr>().is_ok();
+    }
+    is_user(name) && name.strip_suffix('.').unwrap_or(name).split('.').all(|part| !part.is_empty())
+}
+
+/// A user: `[A-Za-z0-9._-]+` without a leading dash.
+pub(crate) fn is_user(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !name.is_empty() && name.len() <= 253 && !name.starts_with('-') && name.bytes().all(allowed)
 }
 
@@ -33,11 +44,15 @@ mod tests {
     #[test]
     fn nothing_that_looks_like_an_option_or_a_path_is_a_name() {
         for bad in ["", "-oProxyCommand=x", "a b", "a/b", "a\x1b[0m", "ä", "a$(id)", "a\n"] {
-            assert!(!is_host_or_user(bad), "{bad:?}");
+            assert!(!is_host(bad) && !is_user(bad), "{bad:?}");
             assert!(!is_component(bad), "{bad:?}");
             assert!(!is_project_or_environment(bad), "{bad:?}");
         }
-        assert!(is_host_or_user("web01.example.net") && is_host_or_user("2001:db8::1"));
+        for bad in ["web01:22", "10.0.0.1:22", "[::1]", "::1:99999", "a..b", ".a", ".", "a.."] {
+            assert!(!is_host(bad), "{bad}");
+        }
+        assert!(is_host("web01.example.net.") && is_host("2001:db8::1") && is_host("10.0.0.1"));
+        assert!(is_user("first.last") && !is_user("a:b"));
         assert!(is_component("load_balancer-2") && !is_component("2nd") && !is_component("App"));
         assert!(is_project_or_environment("prod.eu") && !is_project_or_environment(".git"));
     }

@@ -26,7 +26,7 @@ pub(crate) fn check(text: &str) -> Result<String, PathError> {
         return Err(PathError::Absolute(own()));
     }
     if text.chars().any(char::is_control) {
-        return Err(PathError::Control(own()));
+        return Err(PathError::Control(text.escape_debug().to_string()));
     }
     if crate::template::is_template(text) {
         return Err(PathError::Template(own()));

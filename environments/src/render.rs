@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cause::{self, Causes};
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems};
+use crate::evaluate::{Notes, noted};
 use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
@@ -80,13 +81,20 @@ pub(crate) struct Rendering {
 /// Renders the given instances; mistakes of one do not keep the others from being looked at.
 ///
 /// All instances of a component are rendered together: its templates are compiled once for all of them, and not kept.
-pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<usize>]) -> Rendering {
+pub(crate) fn render(
+    world: &Arc<World>,
+    indices: &[usize],
+    before: &[BTreeSet<usize>],
+    notes: Option<Notes<'_>>,
+) -> Rendering {
     let mut placed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for index in indices {
         placed.entry(&world.instance(*index).component.name).or_default().push(*index);
     }
-    let mut finished: BTreeMap<usize, InstanceRender<'_>> =
-        placed.into_par_iter().flat_map_iter(|(_, instances)| render_component(world, &instances)).collect();
+    let mut finished: BTreeMap<usize, InstanceRender<'_>> = placed
+        .into_par_iter()
+        .flat_map_iter(|(_, instances)| render_component(world, &instances, notes))
+        .collect();
     let mut rendering = Rendering::default();
     for index in indices {
         let Some(mut instance) = finished.remove(index) else { continue };
@@ -100,7 +108,11 @@ pub(crate) fn render(world: &Arc<World>, indices: &[usize], before: &[BTreeSet<u
 
 /// Renders one component wherever it is placed, template by template: a compiled one takes many times the room of its
 /// text, so each goes as soon as its files are rendered for all instances, and what they include, with the component.
-fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize, InstanceRender<'a>)> {
+fn render_component<'a>(
+    world: &'a Arc<World>,
+    indices: &[usize],
+    notes: Option<Notes<'_>>,
+) -> Vec<(usize, InstanceRender<'a>)> {
     let mut instances: Vec<_> =
         indices.iter().map(|index| InstanceRender::new(world, *index, None).with_files()).collect();
     let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
@@ -109,13 +121,20 @@ fn render_component<'a>(world: &'a Arc<World>, indices: &[usize]) -> Vec<(usize,
     for name in users.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name) {
         let Some(source) = component.source(name) else { continue };
         let compiled = template::compile(&engine, name, &source);
-        instances.par_iter_mut().for_each(|instance| instance.add_files(Some(name), Some(&compiled)));
+        instances.par_iter_mut().for_each(|instance| {
+            let index = instance.index;
+            noted(notes, || world.model.subject(index), || instance.add_files(Some(name), Some(&compiled)));
+        });
     }
     instances.par_iter_mut().for_each(|instance| {
-        instance.add_own_files(&engine, &users);
-        instance.add_files(None, None);
-        instance.add_symlinks();
-        instance.check_steps();
+        let index = instance.index;
+        let rest = || {
+            instance.add_own_files(&engine, &users);
+            instance.add_files(None, None);
+            instance.add_symlinks();
+            instance.check_steps();
+        };
+        noted(notes, || world.model.subject(index), rest);
     });
     indices.iter().copied().zip(instances).collect()
 }

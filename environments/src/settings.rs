@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Need;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Reader, Table};
-use crate::name::{is_host_or_user, is_project_or_environment};
+use crate::name::{is_host, is_project_or_environment, is_user};
 use crate::source::{At, Text};
 
 /// How hosts are reached.
@@ -97,7 +97,7 @@ fn connect_method(reader: &mut Reader<'_, '_>) -> ConnectMethod {
 /// A `service_user`, of an environment or a host.
 pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
     let text = reader.text("service_user")?;
-    if is_host_or_user(&text.value) {
+    if is_user(&text.value) {
         return Some(text.value);
     }
     let message = format!("`{}` is not a user's name", text.value);
@@ -109,7 +109,7 @@ pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
 fn domain(reader: &mut Reader<'_, '_>) -> Option<String> {
     let text = reader.text("host_domain")?;
     let domain = crate::host::normalise_domain(&text.value);
-    if is_host_or_user(&domain) {
+    if is_host(&domain) {
         return Some(domain);
     }
     let message = format!("`{}` is not a domain", text.value);

@@ -71,16 +71,64 @@ impl At {
     }
 
     /// The place of a part of a string whose value stands at `self`: exact if the text of the file holds the value
-    /// as it is; where escapes stand between the two, the whole string.
+    /// as it is, or with escapes as TOML has them; else the whole string.
     pub(crate) fn within(&self, value: &str, part: Range<usize>) -> At {
         let raw = self.source.text().get(self.span.clone()).unwrap_or_default();
-        match raw.find(value) {
-            Some(start) if !value.is_empty() && part.start <= part.end => {
-                let base = self.span.start + start;
-                At::new(&self.source, base + part.start.min(value.len())..base + part.end.min(value.len()))
-            }
+        if value.is_empty() || part.start > part.end {
+            return self.clone();
+        }
+        let (start, end) = (part.start.min(value.len()), part.end.min(value.len()));
+        let at =
+            |start: usize, end: usize| At::new(&self.source, self.span.start + start..self.span.start + end);
+        match (raw.find(value), decoded(raw)) {
+            (Some(base), _) => at(base + start, base + end),
+            (None, Some((text, places))) if text == value => at(places[start], places[end]),
             _ => self.clone(),
         }
+    }
+}
+
+/// The value of a basic string of TOML, and where in the string each of its bytes stands; the last place is the end.
+fn decoded(raw: &str) -> Option<(String, Vec<usize>)> {
+    let quotes = if raw.starts_with("\"\"\"") { 3 } else { 1 };
+    let end = raw.len().checked_sub(quotes).filter(|_| raw.starts_with('"') && raw.ends_with('"'))?;
+    let inside = raw.get(..end)?;
+    let first = inside.get(quotes..)?;
+    let mut at = match first.strip_prefix('\n').or_else(|| first.strip_prefix("\r\n")) {
+        Some(rest) if quotes == 3 => inside.len() - rest.len(),
+        _ => quotes,
+    };
+    let (mut text, mut places) = (String::new(), Vec::new());
+    while let Some(c) = inside[at..].chars().next() {
+        let (made, length) = if c == '\\' { escape(&inside[at..])? } else { (Some(c), c.len_utf8()) };
+        text.extend(made);
+        places.resize(text.len(), at);
+        at += length;
+    }
+    places.push(at);
+    Some((text, places))
+}
+
+/// The character that an escape stands for, none for the end of a line, and the length of the escape.
+fn escape(text: &str) -> Option<(Option<char>, usize)> {
+    let kind = text[1..].chars().next()?;
+    let code = |digits: usize| {
+        let code = u32::from_str_radix(text.get(2..2 + digits)?, 16).ok()?;
+        Some((Some(char::from_u32(code)?), 2 + digits))
+    };
+    match kind {
+        'b' => Some((Some('\u{8}'), 2)),
+        't' => Some((Some('\t'), 2)),
+        'n' => Some((Some('\n'), 2)),
+        'f' => Some((Some('\u{c}'), 2)),
+        'r' => Some((Some('\r'), 2)),
+        'e' => Some((Some('\u{1b}'), 2)),
+        '"' | '\\' => Some((Some(kind), 2)),
+        'x' => code(2),
+        'u' => code(4),
+        'U' => code(8),
+        _ if kind.is_whitespace() => Some((None, text.len() - text[1..].trim_start().len())),
+        _ => None,
     }
 }
 
@@ -109,11 +157,28 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_string_is_found_unless_escapes_stand_between() {
-        let source = Source::new("a", "x = \"one two\"\ny = \"one\\ntwo\"\n");
+    fn a_part_of_a_string_is_found() {
+        let source = Source::new("a", "x = \"one two\"\ny = one\\ntwo\n");
         let plain = At::new(&source, 4..13);
         assert_eq!(plain.within("one two", 4..7).span, 9..12);
-        let escaped = At::new(&source, 18..28);
-        assert_eq!(escaped.within("one\ntwo", 4..7).span, 18..28);
+        let other = At::new(&source, 18..26);
+        assert_eq!(other.within("one\ntwo", 4..7).span, 18..26);
+    }
+
+    #[test]
+    fn a_part_is_found_behind_escapes() {
+        let found = |written: &str, value: &str, part: &str| {
+            let source = Source::new("a", format!("x = {written}\n"));
+            let start = value.find(part).expect("a part of the value");
+            let at = At::new(&source, 4..4 + written.len()).within(value, start..start + part.len());
+            source.text()[at.span].to_owned()
+        };
+        assert_eq!(found(r#""a\n\"b\u00e4{{ x }}""#, "a\n\"bä{{ x }}", "{{ x }}"), "{{ x }}");
+        assert_eq!(found(r#""\tä\"""#, "\tä\"", "\""), "\\\"");
+        assert_eq!(found("\"\"\"\nsay \\\"\\\n   x\ny\"\"\"", "say \"x\ny", "y"), "y");
+        assert_eq!(found("\"\"\"\r\na\\\\\"\"\"\"", "a\\\"", "\""), "\"");
+        for odd in ["\"", "\"\"\"", "\"\"", "\"\\", "\"\\u12\"", "\"\\ud800\"", "\"\\", "'a", "\"\\u00é\""] {
+            let _ = decoded(odd);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use globset::GlobSet;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::diagnostic::{Diagnostic, Problems};
@@ -166,41 +166,81 @@ impl Found<'_> {
 
     /// Everything below a folder, in the order of names. Links are followed as long as they stay in the project.
     fn walk(&mut self, file: &FileDeclaration, source: &str, real: &Path, exclude: Option<&GlobSet>) {
-        let entries = WalkDir::new(real).follow_links(true).min_depth(1).sort_by_file_name();
-        let excluded = |entry: &walkdir::DirEntry| {
-            let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
-            exclude.is_some_and(|globs| globs.is_match(below) || globs.is_match(entry.file_name()))
+        let excluded = |path: &Path| {
+            let below = path.strip_prefix(real).unwrap_or(path);
+            let matches = |path: &Path| exclude.is_some_and(|globs| globs.is_match(path));
+            matches(below) || path.file_name().is_some_and(|name| matches(Path::new(name)))
         };
-        for entry in entries.into_iter().filter_entry(|entry| entry.depth() == 0 || !excluded(entry)) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let message = format!("cannot read the folder {source}: {error}");
-                    self.problems.push(Diagnostic::error(message).at(&file.at));
-                    continue;
+        let mut entries = WalkDir::new(real).follow_links(true).min_depth(1).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            match entry {
+                Ok(entry) if excluded(entry.path()) => skip(&mut entries, &entry),
+                Ok(entry) => {
+                    if !self.entry(file, source, real, &entry) {
+                        skip(&mut entries, &entry);
+                    }
                 }
-            };
-            let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
-            let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
-                let message = format!("the name of {} is not plain UTF-8", entry.path().display());
-                self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
-                continue;
-            };
-            let path = format!("{}/{below}", file.path);
-            if entry.file_type().is_dir() {
-                if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
-                    self.push(file, path, 0o755, Body::Directory);
-                }
-            } else {
-                self.file(file, path, &format!("{source}/{below}"), &file.at);
+                Err(error) if error.path().is_some_and(excluded) => {}
+                Err(error) => self.unreadable(file, &error),
             }
         }
+    }
+
+    /// One entry of a folder; whether what is below it is to be looked at too.
+    fn entry(&mut self, file: &FileDeclaration, source: &str, real: &Path, entry: &DirEntry) -> bool {
+        let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
+        let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
+            let message = format!(
+                "the name of {} is not UTF-8, or holds a control character",
+                self.shown(entry.path()).escape_debug()
+            );
+            self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
+            return false;
+        };
+        let (path, source) = (format!("{}/{below}", file.path), format!("{source}/{below}"));
+        if !entry.file_type().is_dir() {
+            self.file(file, path, &source, &file.at);
+            return false;
+        }
+        if let Err(error) = self.templates.locate(&source) {
+            self.refuse(&error, &file.at);
+            return false;
+        }
+        if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
+            self.push(file, path, 0o755, Body::Directory);
+        }
+        true
+    }
+
+    /// What cannot be read of a folder.
+    fn unreadable(&mut self, file: &FileDeclaration, error: &walkdir::Error) {
+        let path = error.path().map(|path| self.shown(path)).unwrap_or_default();
+        let path = path.escape_debug();
+        let missing = error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let (message, help) = match error.io_error() {
+            None => (format!("the symlink {path} leads back to a folder that it lies in"), true),
+            Some(_) if missing => (format!("the symlink {path} leads to nothing"), true),
+            Some(error) => (format!("cannot read {path}: {error}"), false),
+        };
+        let diagnostic = Diagnostic::error(message).at(&file.at);
+        self.problems.push(if help {
+            diagnostic.help("remove it, or name it in `exclude`")
+        } else {
+            diagnostic
+        });
+    }
+
+    /// A path from the project's root.
+    fn shown(&self, path: &Path) -> String {
+        self.templates.below_root(path).to_string_lossy().into_owned()
     }
 
     fn refuse(&mut self, error: &ReadError, at: &At) {
         let diagnostic = Diagnostic::error(error.to_string()).at(at);
         self.problems.push(match error {
-            ReadError::NotUtf8 { .. } => diagnostic.help("say `template = false` for files that are no text"),
+            ReadError::NotUtf8 { .. } => {
+                diagnostic.help("save it as UTF-8, or say `template = false` for files that are no text")
+            }
             ReadError::TooLarge(..) => diagnostic.help("say `template = false` for large files"),
             ReadError::Missing(_) => {
                 diagnostic.help("create it, or name another one with `source`, or give `content`")
@@ -208,6 +248,13 @@ impl Found<'_> {
             ReadError::Outside(_) | ReadError::Elsewhere(_) => diagnostic.help("copy it into the project"),
             ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
         });
+    }
+}
+
+/// Leaves out what is below a folder.
+fn skip(entries: &mut walkdir::IntoIter, entry: &DirEntry) {
+    if entry.file_type().is_dir() {
+        entries.skip_current_dir();
     }
 }
 

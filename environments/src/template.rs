@@ -201,13 +201,10 @@ pub(crate) fn explain(
     let at = place(innermost.name(), innermost.range());
     let last = chain.last().copied().unwrap_or(error);
     let diagnostic = match last.kind() {
-        ErrorKind::UndefinedError => {
-            let path = undefined_path(last).or_else(|| {
-                let source = at.source.text().get(at.span.clone())?;
-                Some(source.to_owned())
-            });
-            undefined(path.as_deref().unwrap_or("a value").trim(), scope)
-        }
+        ErrorKind::UndefinedError => match undefined_path(last) {
+            Some(path) => undefined(path.trim(), scope),
+            None => undefined_at(&at, scope),
+        },
         ErrorKind::OutOfFuel => Diagnostic::error("the template does too much work, or never ends")
             .help("look for a loop that grows; a template may take about five million steps"),
         ErrorKind::WriteFailure => Diagnostic::error("the rendered file is larger than 64 MiB")
@@ -243,6 +240,17 @@ fn undefined_path(error: &Error) -> Option<String> {
     let start = detail.find('`')? + 1;
     let end = start + detail[start..].find('`')?;
     Some(detail[start..end].to_owned())
+}
+
+/// What is undefined at a place: the expression there, or what a filter was given, where the place is its name.
+fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
+    let text = at.source.text();
+    let part = text.get(at.span.clone()).unwrap_or("a value").trim();
+    if text.get(..at.span.start).is_some_and(|before| before.trim_end().ends_with('|')) {
+        let filter = part.split('(').next().unwrap_or(part).trim_end();
+        return Diagnostic::error(format!("what is given to `{filter}` is undefined, or something in it is"));
+    }
+    undefined(part, scope)
 }
 
 /// "`x` is undefined", with the names that there are where the path breaks off.

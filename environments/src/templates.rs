@@ -76,6 +76,11 @@ impl Templates {
         name.strip_prefix("//").map_or_else(|| self.folder.join(name), PathBuf::from)
     }
 
+    /// A real path of the project as it is shown.
+    pub(crate) fn below_root<'p>(&self, real: &'p Path) -> &'p Path {
+        real.strip_prefix(&self.root).unwrap_or(real)
+    }
+
     /// A template by its path below the component's folder.
     pub(crate) fn get(&self, name: &str) -> Result<Known, ReadError> {
         if let Some(known) = self.known(name) {

@@ -3,4 +3,6 @@
 #[path = "../projects.rs"]
 mod projects;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| projects::component_star(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    projects::component_star(data);
+});

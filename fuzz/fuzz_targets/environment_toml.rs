@@ -3,4 +3,6 @@
 #[path = "../projects.rs"]
 mod projects;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| projects::environment_toml(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    projects::environment_toml(data);
+});

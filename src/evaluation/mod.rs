@@ -1,7 +1,7 @@
 //! An environment's evaluation, made here or by a child process.
 //!
-//! Components in TOML and their templates are bounded wherever they are evaluated. Starlark is not: one expression can ask
-//! for gigabytes at once (`"x" * 10**9`), and a program can be nested deeper than a parser's stack. So a project that
+//! Components in TOML and their templates are bounded by the engine, and by a look at the process for what that does not
+//! count. Starlark is not: one expression can ask for gigabytes at once (`"x" * 10**9`), and a program can be nested deeper than a parser's stack. So a project that
 //! has any `component.star` is evaluated by the same program in a process of its own, whose memory and time are
 //! limited by the kernel: when it is killed, this one goes on and says at what. That process stays until the evaluation
 //! is dropped, since the texts of steps are rendered when the artifacts are known.
@@ -12,12 +12,13 @@ mod limits;
 mod message;
 mod notes;
 mod serve;
+mod watch;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use batou_environments::{Configured, Diagnostics, Dns, Explanation, Offline, Options, Project, Step};
+use batou_environments::{Configured, Diagnostics, Dns, Explanation, Notes, Offline, Options, Project, Step};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
@@ -28,6 +29,7 @@ use limits::Limits;
 use message::Request;
 pub use message::Wanted;
 pub use serve::serve;
+use watch::watched;
 
 /// An environment, rendered, and whom to ask for its steps.
 pub type Evaluation = batou_environments::Evaluation<Source>;
@@ -65,7 +67,9 @@ pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<
     if wants_child(&project.root) {
         return in_child(request);
     }
-    Ok(here(project, &request, None)?)
+    let (project, limits) = (project.clone(), request.limits);
+    let evaluate = move |notes: Notes<'_>| here(&project, &request, Some(notes));
+    Ok(watched(&limits, environment, evaluate)??)
 }
 
 fn in_child(request: Request) -> Result<Evaluation, CommandError> {

@@ -92,7 +92,8 @@ impl<'a> Spec<'a> {
                 let sizes = [width.trim_start_matches('-'), precision.trim_start_matches('.')];
                 let sizes = sizes.into_iter().filter(|digits| !digits.is_empty()).map(size);
                 ensure(state, sizes.fold(0, usize::saturating_add))?;
-                let spec = format!("%{}{width}{precision}{conversion}", self.flags);
+                let known = if conversion == 'u' { 'd' } else { conversion };
+                let spec = format!("%{}{width}{precision}{known}", self.flags);
                 let whole = if "diu".contains(conversion) { number::truncated(value) } else { None };
                 let value = whole.as_ref().unwrap_or(value);
                 return out.push(&format(FormatStyle::Printf, &spec, std::slice::from_ref(value))?);

@@ -120,7 +120,7 @@ impl Json<'_, '_, '_> {
                 '\t' => self.out.push("\\t")?,
                 '\u{8}' => self.out.push("\\b")?,
                 '\u{c}' => self.out.push("\\f")?,
-                '<' | '>' | '&' | '\'' | '\0'..='\u{1f}' | '\u{80}'.. => self.escaped(c)?,
+                '<' | '>' | '&' | '\'' | '\0'..='\u{1f}' | '\u{7f}'.. => self.escaped(c)?,
                 c => self.out.fill(c, 1)?,
             }
         }

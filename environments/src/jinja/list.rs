@@ -1,5 +1,7 @@
-//! Filters over lists whose arguments Jinja2 takes by position too, and `join`.
+//! Filters over lists whose arguments Jinja2 takes by position too, and which refuse items without what they look at;
+//! and `join`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
@@ -16,6 +18,9 @@ pub(super) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("min", min);
     engine.add_filter("max", max);
     engine.add_filter("groupby", groupby);
+    engine.add_filter("sum", sum);
+    engine.add_filter("selectattr", selectattr);
+    engine.add_filter("rejectattr", rejectattr);
     engine.add_filter("join", join);
     engine.add_filter("default", default);
     engine.add_filter("d", default);
@@ -25,6 +30,7 @@ pub(super) fn add_to(engine: &mut Environment<'_>) {
 fn sort(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let names = ["reverse", "case_sensitive", "attribute"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
+    let value = having(state, value, arguments.value(2), true)?;
     minijinja::filters::sort(state, value, arguments.named(&names))
 }
 
@@ -50,18 +56,21 @@ fn pair(value: &Value) -> Result<Value, Error> {
 fn unique(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let names = ["case_sensitive", "attribute"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
+    let value = having(state, value, arguments.value(1), false)?;
     minijinja::filters::unique(state, value, arguments.named(&names))
 }
 
 fn min(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let names = ["case_sensitive", "attribute"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
+    let value = having(state, value, arguments.value(1), false)?;
     minijinja::filters::min(state, value, arguments.named(&names))
 }
 
 fn max(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let names = ["case_sensitive", "attribute"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
+    let value = having(state, value, arguments.value(1), false)?;
     minijinja::filters::max(state, value, arguments.named(&names))
 }
 
@@ -77,10 +86,95 @@ fn groupby(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> 
     let names = ["attribute", "default", "case_sensitive"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
     print::defined(value)?;
-    let items = Value::from(items(state, value)?);
+    let attribute = arguments.value(0).filter(|_| arguments.value(1).is_none());
+    let items = having(state, Value::from(items(state, value)?), attribute, false)?;
     let groups = minijinja::filters::groupby(items, None, arguments.named(&names))?;
     let groups = groups.try_iter()?.checked().map(|group| Ok(Value::from_object(Group::new(&group?)?)));
     groups.collect::<Result<Vec<Value>, Error>>().map(Value::from)
+}
+
+fn sum(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let names = ["attribute", "start"];
+    let arguments = Arguments::bind(&names, &given.into_values())?;
+    let value = having(state, value, arguments.value(0), false)?;
+    minijinja::filters::sum(state, value, None, None, arguments.named(&names))
+}
+
+/// Tests that an undefined value passes or fails; the others have something to say of a value only.
+const OF_UNDEFINED: [&str; 14] = [
+    "boolean",
+    "callable",
+    "defined",
+    "false",
+    "float",
+    "integer",
+    "mapping",
+    "none",
+    "number",
+    "sameas",
+    "sequence",
+    "string",
+    "true",
+    "undefined",
+];
+
+fn selectattr(
+    state: &mut State<'_, '_>,
+    value: Value,
+    attribute: &Value,
+    test: Option<Cow<'_, str>>,
+    arguments: Rest<ValueOrKwargs>,
+) -> Result<Vec<Value>, Error> {
+    let value = tested(state, value, attribute, test.as_deref())?;
+    let attribute = Cow::Owned(attribute.to_string());
+    minijinja::filters::selectattr(state, value, attribute, test, arguments)
+}
+
+fn rejectattr(
+    state: &mut State<'_, '_>,
+    value: Value,
+    attribute: &Value,
+    test: Option<Cow<'_, str>>,
+    arguments: Rest<ValueOrKwargs>,
+) -> Result<Vec<Value>, Error> {
+    let value = tested(state, value, attribute, test.as_deref())?;
+    let attribute = Cow::Owned(attribute.to_string());
+    minijinja::filters::rejectattr(state, value, attribute, test, arguments)
+}
+
+fn tested(
+    state: &State<'_, '_>,
+    value: Value,
+    attribute: &Value,
+    test: Option<&str>,
+) -> Result<Value, Error> {
+    let tolerant = test.is_some_and(|test| OF_UNDEFINED.contains(&test));
+    having(state, value, Some(attribute).filter(|_| !tolerant), false)
+}
+
+/// The items, each of which must have what a filter looks at: one without it would silently count for nothing, or stay
+/// where it is.
+fn having(
+    state: &State<'_, '_>,
+    value: Value,
+    attribute: Option<&Value>,
+    several: bool,
+) -> Result<Value, Error> {
+    let Some(attribute) = attribute.filter(|path| !path.is_none()) else { return Ok(value) };
+    print::defined(&value)?;
+    let items = items(state, &value)?;
+    let paths: Vec<Value> = match attribute.as_str() {
+        Some(text) if several => text.split(',').map(|path| Value::from(path.trim())).collect(),
+        _ => vec![attribute.clone()],
+    };
+    for (item, path) in items.iter().flat_map(|item| paths.iter().map(move |path| (item, path))) {
+        let item = print::valid(item.clone())?;
+        if at_path(&item, path)?.is_undefined() {
+            let message = format!("an item of the list has no `{path}`");
+            return Err(Error::new(ErrorKind::InvalidOperation, message));
+        }
+    }
+    Ok(Value::from(items))
 }
 
 /// One group: a tuple whose parts have names.

@@ -38,7 +38,7 @@ pub(super) fn call(
         "ljust" | "rjust" | "center" => justify(state, value, method, given),
         "zfill" => zfill(state, value, given),
         "expandtabs" => expandtabs(state, value, given),
-        "title" | "swapcase" | "isidentifier" | "isprintable" | "istitle" | "isdecimal" => {
+        "title" | "swapcase" | "casefold" | "isidentifier" | "isprintable" | "istitle" | "isdecimal" => {
             plain(value, method, given)
         }
         _ => return None,
@@ -50,6 +50,7 @@ fn plain(value: &str, method: &str, given: &[Value]) -> Result<Value, Error> {
     Ok(match method {
         "title" => Value::from(title(value)),
         "swapcase" => Value::from(swapcase(value)),
+        "casefold" => Value::from(value.to_lowercase().replace('ß', "ss")),
         "istitle" => Value::from(value.chars().any(char::is_alphabetic) && title(value) == value),
         "isprintable" => Value::from(value.chars().all(print::is_printable)),
         "isdecimal" => Value::from(!value.is_empty() && value.chars().all(|c| c.is_ascii_digit())),

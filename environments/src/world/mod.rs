@@ -21,6 +21,7 @@ use crate::cause::{self, Causes};
 use crate::configure::{Connections, Provider};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::dns::Answers;
+use crate::evaluate::{Notes, noted};
 use crate::resolve::{Instance, Model};
 use crate::template::reported_error;
 use question::Answer;
@@ -92,10 +93,14 @@ impl World {
     }
 
     /// Computes every value, on a thread whose stack holds values that refer to values as deep as they may.
-    pub(crate) fn configure(self: &Arc<Self>) -> io::Result<()> {
+    pub(crate) fn configure(self: &Arc<Self>, notes: Option<Notes<'_>>) -> io::Result<()> {
         std::thread::scope(|threads| {
-            let worker =
-                std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, || self.compute())?;
+            let compute = || {
+                for index in 0..self.cells.len() {
+                    noted(notes, || self.model.subject(index), || self.compute(index));
+                }
+            };
+            let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, compute)?;
             // A mistake in here: whoever called hears of it as if there were no thread.
             if let Err(panic) = worker.join() {
                 std::panic::resume_unwind(panic);
@@ -104,17 +109,16 @@ impl World {
         })
     }
 
-    fn compute(self: &Arc<Self>) {
-        for (index, cells) in self.cells.iter().enumerate() {
-            for name in cells.attributes.keys() {
-                self.attribute(index, name);
-            }
-            for provide in 0..cells.provides.len() {
-                self.provided(Provider { instance: index, provide });
-            }
-            for require in 0..cells.resources.len() {
-                self.resource_at(index, require);
-            }
+    fn compute(self: &Arc<Self>, index: usize) {
+        let cells = &self.cells[index];
+        for name in cells.attributes.keys() {
+            self.attribute(index, name);
+        }
+        for provide in 0..cells.provides.len() {
+            self.provided(Provider { instance: index, provide });
+        }
+        for require in 0..cells.resources.len() {
+            self.resource_at(index, require);
         }
     }
 

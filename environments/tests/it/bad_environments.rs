@@ -48,7 +48,7 @@ fn wrong_types_and_values() {
     );
     snapshot(
         "env_resolver",
-        "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n",
+        "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n\"WWW.example.net.\" = \"192.0.2.2\"\n",
     );
 }
 
@@ -70,6 +70,10 @@ fn hosts_and_patterns() {
     snapshot(
         "env_host_names",
         "[hosts]\n\"-oProxyCommand=touch x\" = []\n\"a\\u001B[31m\" = []\n\"ä\" = []\n",
+    );
+    snapshot(
+        "env_ports",
+        "[hosts]\n\"web01:22\" = []\nweb02 = []\n\"2001:db8::1\" = []\n[host.web02]\naddress = \"10.0.0.1:22\"\n",
     );
     snapshot(
         "env_unknown_hosts",

@@ -8,7 +8,7 @@ use std::path::Path;
 mod projects;
 
 /// Evaluates every file of a corpus.
-fn replay(name: &str, target: fn(&[u8])) {
+fn replay(name: &str, target: fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() > 10, "{} files", files.len());
@@ -36,4 +36,15 @@ fn environment_toml() {
 #[test]
 fn template() {
     replay("template", projects::template);
+}
+
+/// Else every input would be refused for what surrounds it, and never come far.
+#[test]
+fn what_surrounds_the_input_is_in_order() {
+    assert!(projects::component_toml(b"[[require]]\nkey = \"db\"\n"));
+    assert!(projects::component_star(b"def configure(c):\n    c.require(\"db\")\n"));
+    assert!(projects::environment_toml(b"[environment]\ninherits = \"base\"\n"));
+    assert!(projects::template(
+        b"{% include 'part' %}{% import 'macros' as m %}{{ m.opt(component.label) }}"
+    ));
 }

@@ -74,13 +74,16 @@ fn links_inside_the_project_are_followed_and_circles_of_them_refused() {
     assert!(sandbox.mistakes().contains("etc/leak lies outside the project"));
     std::fs::remove_file(sandbox.root().join("components/app/etc/leak")).unwrap();
     link("..", "round");
-    assert!(sandbox.mistakes().contains("cannot read the folder etc"));
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("etc/round leads back to a folder that it lies in"), "{mistakes}");
 }
 
 #[test]
 fn a_linked_folder_outside_the_project_is_not_walked() {
     let outside = tempfile::TempDir::new().unwrap();
-    std::fs::write(outside.path().join("key"), "private").unwrap();
+    for name in ["key", "other"] {
+        std::fs::write(outside.path().join(name), "private").unwrap();
+    }
     let sandbox = Sandbox::app("[[file]]\npath = \"etc\"\n[[file]]\npath = \"bin\"\ntemplate = false\n");
     for folder in ["etc", "bin"] {
         std::fs::create_dir_all(sandbox.root().join("components/app").join(folder)).unwrap();
@@ -93,6 +96,47 @@ fn a_linked_folder_outside_the_project_is_not_walked() {
     let mistakes = sandbox.mistakes();
     assert!(mistakes.contains("etc/out") && mistakes.contains("bin/out"), "{mistakes}");
     assert_eq!(mistakes.matches("lies outside the project").count(), 2, "{mistakes}");
+}
+
+#[test]
+fn what_is_excluded_may_be_anything() {
+    let etc = |exclude: &str| Sandbox::app(&format!("[[file]]\npath = \"etc\"\n{exclude}\n"));
+    let link = |sandbox: &Sandbox| {
+        sandbox.write("components/app/etc/app.conf", "x");
+        let path = |name: &str| sandbox.root().join("components/app/etc").join(name);
+        // As an editor leaves it beside a file that is being changed.
+        std::os::unix::fs::symlink("me@host.1234", path(".#app.conf")).unwrap();
+        std::os::unix::fs::symlink(".", path("up")).unwrap();
+        std::os::unix::fs::symlink("/etc", path("out")).unwrap();
+    };
+    let plain = etc("");
+    link(&plain);
+    let mistakes = plain.mistakes();
+    assert!(mistakes.contains("the symlink components/app/etc/.#app.conf leads to nothing"), "{mistakes}");
+    assert_eq!(mistakes.matches("error: ").count(), 3, "{mistakes}");
+    let excluding = etc("exclude = [\".#*\", \"up\", \"out\"]");
+    link(&excluding);
+    let evaluation = excluding.evaluate();
+    assert_eq!(component(&evaluation, "web01", "app").entries.keys().collect::<Vec<_>>(), ["etc/app.conf"]);
+}
+
+#[test]
+fn what_is_no_file_is_not_read_as_one() {
+    for path in ["components/app/component.toml", "batou.toml"] {
+        let sandbox = Sandbox::app("");
+        std::fs::remove_file(sandbox.root().join(path)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", sandbox.root().join(path)).unwrap();
+        assert!(sandbox.mistakes().contains("it is not a file"), "{path}");
+    }
+}
+
+#[test]
+fn a_mistake_behind_an_escape_is_shown_in_its_line() {
+    let sandbox = Sandbox::app(
+        "[[file]]\npath = \"x\"\ncontent = \"\"\"\nsay \\\"hello\\\"\n{{ host.nam }}\n\"\"\"\n[[file]]\npath = \"y\"\n\
+         content = \"a\\n{{ host.nam }}\\n\"\n",
+    );
+    insta::assert_snapshot!("behind_escapes", sandbox.mistakes());
 }
 
 #[test]

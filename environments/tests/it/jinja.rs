@@ -18,7 +18,7 @@ const EXPECTED: &str = "expected";
 const VARIABLES: &str = "variables.json";
 
 /// A template, what Jinja2 makes of it, and what batou does. All of them stand in the documentation.
-const DIFFERENT: [(&str, &str, &str); 14] = [
+const DIFFERENT: [(&str, &str, &str); 22] = [
     ("{{ 1e16 ~ '' }}", "1e+16", "10000000000000000.0"),
     ("{{ {'a': 1}.keys() }}", "dict_keys(['a'])", "['a']"),
     ("{{ range(3) }}", "range(0, 3)", "[0, 1, 2]"),
@@ -33,6 +33,14 @@ const DIFFERENT: [(&str, &str, &str); 14] = [
     ("{{ 'example.org' | urlize }}", "<a href", "error: unknown filter"),
     ("{% for x in [1, 2] %}{% break %}{% endfor %}", "error: TemplateSyntaxError", ""),
     ("a\r\n", "a\n", "a\r\n"),
+    ("{% for x in none %}{{ x }}{% endfor %}", "error: TypeError", ""),
+    ("{% for x in [1] %}{% block b %}{{ x is defined }}{% endblock %}{% endfor %}", "False", "True"),
+    ("{% macro m(a, b=a) %}{{ b }}{% endmacro %}{{ m(1) }}", "1", "error: `a` is undefined"),
+    ("{% set ä = 1 %}{{ ä }}", "1", "error: syntax error"),
+    ("{{ 'a'.encode() }}", "b'a'", "error: unknown method"),
+    ("{{ (5).bit_length() }}", "3", "error: unknown method"),
+    ("{{ [1, 2] | pprint }}", "[1, 2]", "[\n    1,\n    2,\n]"),
+    ("{{ '\\N{DEGREE SIGN}' }}", "°", "\\N{DEGREE SIGN}"),
 ];
 
 /// One template with all that it needs.
@@ -214,6 +222,42 @@ fn what_differs_is_documented() {
                 made["text"].as_str().is_some_and(|text| text.starts_with(theirs)),
                 "{template}: {made}"
             ),
+        }
+    }
+}
+
+/// Without a word a slip of the pen would be a list in the wrong order, a sum that is too small, or an empty list.
+#[test]
+fn what_a_filter_looks_at_must_be_there() {
+    let filters = [
+        "sort(attribute='prot')",
+        "sort(attribute='port, prot')",
+        "sum(attribute='prot')",
+        "sum('prot')",
+        "max(attribute='prot')",
+        "min(attribute='prot')",
+        "unique(attribute='prot')",
+        "groupby('prot')",
+        "selectattr('prot')",
+        "selectattr('prot', 'eq', 80)",
+        "rejectattr('prot', 'in', [80])",
+    ];
+    let cases: BTreeMap<String, Case> = filters
+        .iter()
+        .enumerate()
+        .map(|(index, filter)| {
+            let main = format!("{{{{ [{{'port': 1, 'a': 1}}, {{'port': 1}}] | {filter} | list }}}}");
+            let templates = BTreeMap::from([("main".to_owned(), main)]);
+            (format!("t{index}"), Case { templates, variables: Map::new() })
+        })
+        .collect();
+    let jinja2 = with_jinja2(&cases);
+    for (name, case) in cases {
+        let template = case.templates["main"].clone();
+        let mistakes = project(&BTreeMap::from([(name.clone(), case)])).mistakes();
+        assert!(mistakes.contains("an item of the list has no `prot`"), "{template}: {mistakes}");
+        if let Some(made) = &jinja2 {
+            assert!(made[&name]["error"].is_string(), "{template}: {}", made[&name]);
         }
     }
 }

@@ -46,6 +46,37 @@ fn an_environment_lies_over_the_one_it_inherits() {
 }
 
 #[test]
+fn an_inherited_host_may_be_spelled_otherwise() {
+    let sandbox = sandbox(
+        "[environment]\ninherits = \"base\"\n[hosts]\n\"!web01.example.net\" = [\"app\"]\n[host.WEB02]\ndata-b = \"prod\"\n\
+         [components.\"app@web02.example.net.\"]\nport = 3\n[resolver]\n\"WWW.example.net.\" = \"192.0.2.2\"\n",
+        "[environment]\nhost_domain = \"example.net\"\n[hosts]\nweb01 = [\"app\"]\n\"WEB02.example.net\" = [\"app\"]\n\
+         [host.\"web02.example.net\"]\ndata-a = \"base\"\ndata-b = \"base\"\n[components.\"app@Web02\"]\nport = 2\nmap = { a = 2 }\n\
+         [resolver]\n\"www.example.net\" = \"192.0.2.1\"\n",
+    );
+    let address = "a = { type = \"address\", default = \"www.example.net:80\" }";
+    sandbox.write(
+        "components/app/component.toml",
+        COMPONENT.replace("[[file]]", &format!("{address}\n[[file]]")).replace(
+            "component.port }}",
+            "component.port }} {{ component.a.listen.host }} {{ host.data.a }}{{ host.data.b }}",
+        ),
+    );
+    let evaluation = sandbox.evaluate();
+    assert_eq!(evaluation.ignored, [("web01".to_owned(), "app".to_owned())]);
+    assert_eq!(text(&evaluation, "web02", "app", "out"), "3 192.0.2.2 baseprod 21 ");
+}
+
+#[test]
+fn what_one_file_says_twice_is_found_below_another() {
+    let twice =
+        "[hosts]\nweb01 = [\"app\"]\n[host.WEB01]\ndata-a = \"1\"\n[host.\"web01.\"]\ndata-a = \"2\"\n";
+    let mistakes =
+        sandbox("[environment]\ninherits = \"base\"\n[host.web01]\ndata-b = \"3\"\n", twice).mistakes();
+    assert!(mistakes.contains("the host `web01` is declared twice"), "{mistakes}");
+}
+
+#[test]
 fn more_about_a_host() {
     let sandbox = sandbox(
         "[environment]\nhost_domain = \"Example.net.\"\nservice_user = \"shop\"\nplatform = \"debian12\"\ntarget_directory = \"~/deploy/\"\n\

@@ -76,6 +76,20 @@ fn refused(template: &str) -> String {
 }
 
 #[test]
+fn what_a_filter_is_given_is_not_taken_for_the_filter() {
+    for (template, filter) in [
+        ("{{ nothing | list }}", "list"),
+        ("{{ [1, nothing] | join }}", "join"),
+        ("{{ [{}] | map(attribute='a') | join(',') }}", "join"),
+    ] {
+        let mistakes = refused(template);
+        let wanted = format!("what is given to `{filter}` is undefined, or something in it is");
+        assert!(mistakes.contains(&wanted), "{template}: {mistakes}");
+    }
+    assert!(refused("{{ nothing }}").contains("`nothing` is undefined"));
+}
+
+#[test]
 fn chains_that_would_need_a_stack_without_an_end_are_refused() {
     let links = [
         "+1",

@@ -17,6 +17,7 @@ mod it {
     mod semantics;
     mod simple;
     pub(crate) mod starlark;
+    mod starlark_encoders;
     mod starlark_mistakes;
     mod steps;
     mod templates;

@@ -18,6 +18,7 @@ mod it {
     mod simple;
     pub(crate) mod starlark;
     mod starlark_encoders;
+    mod starlark_files;
     mod starlark_mistakes;
     mod steps;
     mod templates;

@@ -68,6 +68,8 @@ impl<'a> Catalog<'a> {
         let diagnostic = Diagnostic::error(format!("there is no component `{name}`")).at(at);
         match nearest(name, known) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None if self.incomplete => diagnostic
+                .help("it may be declared by a component.star that cannot be loaded: mend that first"),
             None => diagnostic.help(format!("create components/{name}/component.toml")),
         }
     }
@@ -77,8 +79,13 @@ impl<'a> Catalog<'a> {
         let folders = folders(&self.folder());
         folders.iter().any(|folder| {
             let path = self.folder().join(folder).join("component.star");
-            let text = std::fs::read_to_string(path);
-            text.is_ok_and(|text| folder == name || text.contains(&format!("\"{name}\"")))
+            // Not what the loader refuses to read: a pipe would never end.
+            let Ok(meta) = std::fs::metadata(&path) else { return false };
+            if folder == name || !meta.is_file() || meta.len() > starlark::LARGEST {
+                return folder == name;
+            }
+            let text = std::fs::read(path).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(&format!("\"{name}\""))
         })
     }
 }

@@ -40,9 +40,12 @@ impl Component {
         self.templates.known(template).map(|known| known.source)
     }
 
-    /// The cause for a file of the component's folder: its name and the digest of its content.
+    /// The cause for a file of the component's folder: its name and the digest of its content. A text that code has
+    /// made is none: it changes with what the code has read, of which its own file is one.
     pub(crate) fn cause_of(&self, template: &str) -> Option<(String, String)> {
-        self.templates.known(template).map(|known| self.templates.cause(template, &known))
+        let known = self.templates.known(template)?;
+        let made = self.code.is_some() && known.is_inline();
+        (!made).then(|| self.templates.cause(template, &known))
     }
 }
 

@@ -133,8 +133,8 @@ fn matching(
     let found = offers.of(model, &require.key.value, wanted_host.as_deref()).to_vec();
     let promised = || is_promised(model, &require.key.value, wanted_host.as_deref());
     if found.is_empty() && require.strict && model.complete && !promised() {
-        let own = unsatisfied(require, wanted_host.as_deref(), offers).about(model.subject(instance));
-        problems.push(own);
+        let own = unsatisfied(require, wanted_host.as_deref(), offers);
+        problems.push(own.about(model.subject_of(instance, &require.by)));
     }
     if require.one && found.len() > 1 {
         let subjects: BTreeSet<String> =
@@ -142,9 +142,12 @@ fn matching(
         let who = listed(subjects.iter().map(String::as_str));
         let (key, count) = (&require.key.value, found.len());
         let message = format!("`{key}` is required once, and provided {count} times: by {who}");
-        let help = "drop `one = true` to get a list, or choose with `host`";
-        problems
-            .push(Diagnostic::error(message).at(&require.key.at).help(help).about(model.subject(instance)));
+        let help = match require.by.is_code() {
+            true => "use c.require() to get a list, or choose with `host`",
+            false => "drop `one = true` to get a list, or choose with `host`",
+        };
+        let subject = model.subject_of(instance, &require.by);
+        problems.push(Diagnostic::error(message).at(&require.key.at).help(help).about(subject));
     }
     Some(found)
 }
@@ -175,7 +178,10 @@ fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagno
     let others = offers.keys().filter(|known| known != key);
     let help = match nearest(key, others) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "place a component that provides it on a host; `strict = false` allows none".to_owned(),
+        None => {
+            let lenient = require.by.flag("strict", false);
+            format!("place a component that provides it on a host; {lenient} allows none")
+        }
     };
     Diagnostic::error(message).at(&require.key.at).help(help)
 }
@@ -184,13 +190,14 @@ fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, prob
     let requires = model.instances.iter().flat_map(|placed| &placed.component.definition.requires);
     let wanted: BTreeSet<&str> = requires.map(|require| require.key.value.as_str()).collect();
     for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
-        let key = &model.instances[provider.instance].component.definition.provides[provider.provide].key;
+        let provide = &model.instances[provider.instance].component.definition.provides[provider.provide];
+        let key = &provide.key;
         let message = format!("nobody requires `{}`", key.value);
         let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {
             Some(near) => format!("`{near}` is required: is that meant?"),
             None => "require it in a component of this environment, or do not provide it".to_owned(),
         };
-        let subject = model.subject(provider.instance);
+        let subject = model.subject_of(provider.instance, &provide.by);
         problems.push(Diagnostic::error(message).at(&key.at).about(subject).help(help));
     }
 }

@@ -37,8 +37,13 @@ pub struct Diagnostic {
     pub location: Option<Location>,
     /// Where the code that stands there was called from, the nearest call first.
     pub calls: Vec<Location>,
+    /// The attributes that the code there names and an environment sets, and where.
+    pub set: Vec<(String, Location)>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
+    /// The sub-component, until it is known of what: the end of the subject.
+    #[serde(skip)]
+    part: String,
 }
 
 impl Diagnostic {
@@ -50,7 +55,9 @@ impl Diagnostic {
             help: None,
             location: None,
             calls: Vec::new(),
+            set: Vec::new(),
             subject: Vec::new(),
+            part: String::new(),
         }
     }
 
@@ -77,6 +84,21 @@ impl Diagnostic {
         self
     }
 
+    /// With the place that sets an attribute which the code there names.
+    pub(crate) fn set_at(mut self, attribute: &str, at: &At) -> Diagnostic {
+        let place = Location::of(at);
+        let here = |own: &Location| (&own.file, own.line) == (&place.file, place.line);
+        if !self.location.as_ref().is_some_and(here) {
+            self.set.push((attribute.to_owned(), place));
+        }
+        self
+    }
+
+    /// The lines that are shown, and those right above.
+    pub(crate) fn shown_texts(&self) -> impl Iterator<Item = &str> {
+        self.location.iter().chain(&self.calls).filter_map(Location::shown_text)
+    }
+
     /// In a file as a whole.
     pub(crate) fn in_file(mut self, path: &Path) -> Diagnostic {
         self.location = Some(Location::file(path));
@@ -92,6 +114,12 @@ impl Diagnostic {
     /// With what it affects.
     pub(crate) fn about(mut self, subject: impl Into<String>) -> Diagnostic {
         self.subject.push(subject.into());
+        self
+    }
+
+    /// With the sub-component in which it was found, as [`crate::raw::Caller::within`] has it.
+    pub(crate) fn within(mut self, part: impl Into<String>) -> Diagnostic {
+        self.part = part.into();
         self
     }
 
@@ -143,6 +171,10 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n  called from")?;
             Self::write_location(f, call)?;
         }
+        for (attribute, place) in &self.set {
+            write!(f, "\n  `{attribute}` is set in")?;
+            Self::write_location(f, place)?;
+        }
         if !self.subject.is_empty() {
             write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
         }
@@ -168,11 +200,20 @@ impl miette::Diagnostic for Diagnostic {
         let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
         let calls = elsewhere
             .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
+        let set = self.set.iter().map(|(attribute, place)| {
+            format!(
+                "`{attribute}` is set in {}:{}:{}",
+                place.file.to_string_lossy(),
+                place.line,
+                place.column
+            )
+        });
         let lines: Vec<String> = self
             .help
             .iter()
             .cloned()
             .chain(calls)
+            .chain(set)
             .chain(affects)
             .map(|line| visible(&line).into_owned())
             .collect();
@@ -266,7 +307,14 @@ impl Problems {
 
     /// Says of all of them what they affect.
     pub(crate) fn about(&mut self, subject: &str) {
-        self.0.iter_mut().for_each(|diagnostic| diagnostic.subject.push(subject.to_owned()));
+        for diagnostic in &mut self.0 {
+            diagnostic.subject.push(format!("{subject}{}", diagnostic.part));
+        }
+    }
+
+    /// Takes in what was found in a sub-component, as [`crate::raw::Caller::within`] has it.
+    pub(crate) fn extend_within(&mut self, part: &str, found: Problems) {
+        self.0.extend(found.0.into_iter().map(|diagnostic| diagnostic.within(part)));
     }
 
     /// The same, each without advice of its own with this.

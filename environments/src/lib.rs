@@ -32,6 +32,7 @@ mod inventory;
 mod jinja;
 mod layers;
 mod name;
+mod origin;
 mod overlay;
 mod overrides;
 mod path;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use minijinja::Value;
 
 use crate::diagnostic::Problems;
-use crate::file::{Data, Reader, Table};
+use crate::file::{Reader, Table};
 use crate::source::At;
 
 /// One thing that a component declares.
@@ -68,6 +68,34 @@ impl Caller {
     pub(crate) fn is_code(&self) -> bool {
         self.variables.is_some()
     }
+
+    /// `` `strict = false` `` as it is written there, for messages.
+    pub(crate) fn flag(&self, name: &str, on: bool) -> String {
+        let value = match (self.is_code(), on) {
+            (true, true) => "True",
+            (true, false) => "False",
+            (false, true) => "true",
+            (false, false) => "false",
+        };
+        format!("`{name} = {value}`")
+    }
+
+    /// The sub-component, for the end of a component's name; nothing at the top.
+    pub(crate) fn within(&self) -> String {
+        within(&self.breadcrumb)
+    }
+}
+
+/// ` > Venv("py") > …`, as much of it as helps.
+pub(crate) fn within(breadcrumb: &[String]) -> String {
+    const MOST: usize = 6;
+    let (first, last) = match breadcrumb {
+        [first @ .., last] if breadcrumb.len() > MOST => (&first[..MOST - 2], Some(last)),
+        all => (all, None),
+    };
+    let first = first.iter().map(String::as_str);
+    let rest = last.into_iter().flat_map(|last| ["…", last]);
+    first.chain(rest).flat_map(|part| [" > ", part]).collect()
 }
 
 impl Item {
@@ -80,15 +108,6 @@ impl Item {
     pub(crate) fn name(&self) -> String {
         let key = self.kind.key();
         if self.by.is_code() { format!("c.{key}()") } else { format!("[[{key}]]") }
-    }
-
-    /// The string of a key, without complaint if there is none.
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
-        match &self.table.get(key)?.node.data {
-            Data::String(text) => Some(text),
-            Data::Value(value) => value.as_str(),
-            _ => None,
-        }
     }
 }
 

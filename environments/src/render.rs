@@ -14,6 +14,7 @@ use crate::cause::{self, Causes};
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::evaluate::{Notes, noted};
+use crate::origin::with_origins;
 use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
@@ -164,6 +165,8 @@ pub(crate) struct InstanceRender<'a> {
     files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
     scope: Value,
     pub(crate) artifact: Option<BuiltArtifact<'a>>,
+    /// The sub-component whose declaration is rendered.
+    part: String,
     rendered: Rendered,
     problems: Problems,
     incomplete: bool,
@@ -179,6 +182,7 @@ impl<'a> InstanceRender<'a> {
             files: BTreeMap::new(),
             scope: Scope::value(world, index, artifact.map(|artifact| artifact.path)),
             artifact,
+            part: String::new(),
             rendered: Rendered {
                 host,
                 component,
@@ -209,7 +213,7 @@ impl<'a> InstanceRender<'a> {
         let mut instance = InstanceRender::new(world, index, Some(artifact));
         let declared = &instance.component.definition.steps;
         let steps: Vec<Option<Step>> =
-            declared.iter().map(|(step, by)| step.render(&mut instance, by)).collect();
+            declared.iter().map(|(step, by)| step.render(instance.within(by), by)).collect();
         match steps.into_iter().collect() {
             Some(steps) => Ok(steps),
             None => Err(instance.problems),
@@ -219,7 +223,7 @@ impl<'a> InstanceRender<'a> {
     /// Adds the files of a template, or those that have none.
     fn add_files(&mut self, template: Option<&'a str>, compiled: Option<&Compiled<'_>>) {
         for file in self.files.remove(&template).unwrap_or_default() {
-            let (entry, mut used) = cause::collect(|| self.file(file, compiled));
+            let (entry, mut used) = cause::collect(|| self.within(&file.by).file(file, compiled));
             if file.made {
                 self.add_causes_of_code(&mut used);
             }
@@ -246,7 +250,8 @@ impl<'a> InstanceRender<'a> {
 
     fn add_symlinks(&mut self) {
         for symlink in &self.component.definition.symlinks {
-            let (target, mut used) = cause::collect(|| self.target(&symlink.to, &symlink.by));
+            let target = || self.within(&symlink.by).target(&symlink.to, &symlink.by);
+            let (target, mut used) = cause::collect(target);
             self.add_causes_of_code(&mut used);
             self.add(&symlink.path, target.map(|target| Entry::Symlink { target }), used, &symlink.by);
         }
@@ -371,7 +376,15 @@ impl<'a> InstanceRender<'a> {
         Some(target)
     }
 
+    /// Has what follows belong to a sub-component, for messages.
+    fn within(&mut self, by: &Caller) -> &mut Self {
+        self.part = by.within();
+        self
+    }
+
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
-        self.problems.push(diagnostic.about(self.world.model.subject(self.index)));
+        let subject = self.world.model.subject(self.index);
+        let diagnostic = with_origins(diagnostic, self.world, self.index);
+        self.problems.push(diagnostic.about(format!("{subject}{}", self.part)));
     }
 }

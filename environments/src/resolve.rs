@@ -13,6 +13,7 @@ use crate::evaluate::Notes;
 use crate::file::Table;
 use crate::host::Host;
 use crate::project::Project;
+use crate::raw::Caller;
 use crate::source::At;
 use crate::template;
 
@@ -45,6 +46,11 @@ pub(crate) struct Instance {
 impl Model {
     pub(crate) fn host(&self, index: usize) -> &Host {
         &self.environment.inventory.hosts[self.instances[index].host].host
+    }
+
+    /// `host/component > Sub("name")`: who declared something, for messages.
+    pub(crate) fn subject_of(&self, index: usize, by: &Caller) -> String {
+        format!("{}{}", self.subject(index), by.within())
     }
 
     /// `host/component`, for messages.

@@ -65,14 +65,15 @@ pub(crate) fn load(
     templates: &Arc<Templates>,
     problems: &mut Problems,
 ) -> Vec<Loaded> {
-    let mut found = Found { files: Vec::new(), templates, problems };
+    let mut files = Vec::new();
     let mut places: Vec<Place> = Vec::new();
     for declaration in &definition.files {
-        let first = found.files.len();
-        found.declaration(declaration);
-        places.extend(found.files[first..].iter().map(|file| Place::of(file, declaration)));
+        let first = files.len();
+        let mut own = Problems::default();
+        Found { files: &mut files, templates, problems: &mut own }.declaration(declaration);
+        problems.extend_within(&declaration.by.within(), own);
+        places.extend(files[first..].iter().map(|file| Place::of(file, declaration)));
     }
-    let mut files = found.files;
     places.extend(definition.symlinks.iter().map(Place::of_symlink));
     conflicts(&places, problems);
     drop_filled(&mut files, &places);
@@ -80,7 +81,7 @@ pub(crate) fn load(
 }
 
 struct Found<'a> {
-    files: Vec<Loaded>,
+    files: &'a mut Vec<Loaded>,
     templates: &'a Arc<Templates>,
     problems: &'a mut Problems,
 }
@@ -96,7 +97,7 @@ impl Found<'_> {
         };
         let (real, meta) = match self.templates.locate(&source) {
             Ok(found) => found,
-            Err(error) => return self.refuse(&error, at),
+            Err(error) => return self.refuse(&error, at, &file.by),
         };
         if meta.is_dir() {
             self.walk(file, &source, &real, exclude);
@@ -140,7 +141,7 @@ impl Found<'_> {
                 Ok((real, executable)) => {
                     self.push(file, path, default(executable), Body::Source(real));
                 }
-                Err(error) => self.refuse(&error, at),
+                Err(error) => self.refuse(&error, at, &file.by),
             }
             return;
         }
@@ -151,7 +152,7 @@ impl Found<'_> {
                 let body = if template { Body::Template(name) } else { Body::Constant(name) };
                 self.push(file, path, default(known.executable), body);
             }
-            Err(error) => self.refuse(&error, at),
+            Err(error) => self.refuse(&error, at, &file.by),
         }
     }
 
@@ -203,7 +204,7 @@ impl Found<'_> {
             return false;
         }
         if let Err(error) = self.templates.locate(&source) {
-            self.refuse(&error, &file.at);
+            self.refuse(&error, &file.at, &file.by);
             return false;
         }
         if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
@@ -235,13 +236,16 @@ impl Found<'_> {
         self.templates.below_root(path).to_string_lossy().into_owned()
     }
 
-    fn refuse(&mut self, error: &ReadError, at: &At) {
+    fn refuse(&mut self, error: &ReadError, at: &At, by: &Caller) {
         let diagnostic = Diagnostic::error(error.to_string()).at(at);
         self.problems.push(match error {
             ReadError::NotUtf8 { .. } => {
-                diagnostic.help("save it as UTF-8, or say `template = false` for files that are no text")
+                let flag = by.flag("template", false);
+                diagnostic.help(format!("save it as UTF-8, or say {flag} for files that are no text"))
             }
-            ReadError::TooLarge(..) => diagnostic.help("say `template = false` for large files"),
+            ReadError::TooLarge(..) => {
+                diagnostic.help(format!("say {} for large files", by.flag("template", false)))
+            }
             ReadError::Missing(_) => {
                 diagnostic.help("create it, or name another one with `source`, or give `content`")
             }
@@ -262,17 +266,18 @@ fn skip(entries: &mut walkdir::IntoIter, entry: &DirEntry) {
 struct Place<'a> {
     path: String,
     at: &'a At,
+    by: &'a Caller,
     folder: bool,
 }
 
 impl<'a> Place<'a> {
     fn of(file: &Loaded, declaration: &'a FileDeclaration) -> Place<'a> {
         let folder = matches!(file.body, Body::Directory);
-        Place { path: file.path.clone(), at: &declaration.at, folder }
+        Place { path: file.path.clone(), at: &declaration.at, by: &declaration.by, folder }
     }
 
     fn of_symlink(symlink: &'a SymlinkDeclaration) -> Place<'a> {
-        Place { path: symlink.path.clone(), at: &symlink.at, folder: false }
+        Place { path: symlink.path.clone(), at: &symlink.at, by: &symlink.by, folder: false }
     }
 }
 
@@ -294,7 +299,7 @@ fn conflicts(places: &[Place<'_>], problems: &mut Problems) {
         for parent in parents.filter(|parent| !parent.folder) {
             let message = format!("`{path}` cannot lie below `{}`, which is no folder", parent.path);
             let help = "choose another path for one of the two";
-            problems.push(Diagnostic::error(message).at(place.at).help(help));
+            problems.push(Diagnostic::error(message).at(place.at).help(help).within(place.by.within()));
         }
     }
 }
@@ -307,10 +312,15 @@ fn twice(place: &Place<'_>, earlier: &Place<'_>) -> Diagnostic {
     } else {
         format!("in {}:{line}", file.display())
     };
+    let other = match earlier.by.breadcrumb.as_slice() {
+        breadcrumb if breadcrumb.is_empty() || breadcrumb == place.by.breadcrumb => String::new(),
+        breadcrumb => format!(" by `{}`", breadcrumb.join(" > ")),
+    };
     let message = format!("the path `{}` is declared twice", place.path);
     Diagnostic::error(message)
         .at(place.at)
-        .help(format!("it is declared {already} already: keep one of the two"))
+        .help(format!("it is declared {already}{other} already: keep one of the two"))
+        .within(place.by.within())
 }
 
 /// Drops the entries of folders that are there anyway, since something lies in them.

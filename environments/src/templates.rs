@@ -56,6 +56,13 @@ pub(crate) enum ReadError {
     Io { path: PathBuf, source: io::Error },
 }
 
+impl Known {
+    /// Whether it is written in a declaration, and no file of its own.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inline
+    }
+}
+
 impl Templates {
     /// Those of a folder of the project.
     pub(crate) fn new(project: &Project, folder: PathBuf) -> Arc<Templates> {

@@ -17,6 +17,8 @@ mod it {
     mod semantics;
     mod simple;
     pub(crate) mod starlark;
+    mod starlark_encoders;
+    mod starlark_files;
     mod starlark_mistakes;
     mod steps;
     mod templates;

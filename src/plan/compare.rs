@@ -56,7 +56,7 @@ fn component_plan(
     old: Option<Side<'_>>,
     new: &Side<'_>,
 ) -> Result<Option<ComponentPlan>, CommandError> {
-    let Some(old) = old else { return added(store, new.component).map(Some) };
+    let Some(old) = old else { return added(store, new).map(Some) };
     let (steps, because) = steps(Some(old.component), new.component);
     let mut plan = ComponentPlan {
         component: new.component.name.to_string(),
@@ -73,7 +73,7 @@ fn component_plan(
             plan.files = changes.all()?;
         } else {
             plan.incomparable = true;
-            plan.files = listed(&after, Change::Changed);
+            plan.files = listed(&after, Change::Changed, new.reasons);
         }
     } else if plan.steps.is_empty() && old.component.steps == new.component.steps {
         return Ok(None);
@@ -81,12 +81,12 @@ fn component_plan(
     Ok(Some(plan))
 }
 
-fn added(store: &Store, component: &Component) -> Result<ComponentPlan, CommandError> {
+fn added(store: &Store, new: &Side<'_>) -> Result<ComponentPlan, CommandError> {
     Ok(ComponentPlan {
-        component: component.name.to_string(),
+        component: new.component.name.to_string(),
         change: Change::Added,
-        files: listed(&files(store, &component.artifact)?, Change::Added),
-        steps: steps(None, component).0,
+        files: listed(&files(store, &new.component.artifact)?, Change::Added, new.reasons),
+        steps: steps(None, new.component).0,
         because: BTreeMap::new(),
         incomparable: false,
     })
@@ -98,7 +98,7 @@ fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, Comman
         component: component.name.to_string(),
         change: Change::Removed,
         incomparable: known.is_none(),
-        files: listed(&known.unwrap_or_default(), Change::Removed),
+        files: listed(&known.unwrap_or_default(), Change::Removed, &Reasons::new()),
         steps: Vec::new(),
         because: BTreeMap::new(),
     })
@@ -148,13 +148,13 @@ fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<Files>, Co
 }
 
 /// All files without their content: of a component that comes or goes whole, the names say enough.
-fn listed(files: &Files, change: Change) -> Vec<FilePlan> {
+fn listed(files: &Files, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
     let file = |(path, node): (&RelPath, &Node)| FilePlan {
         path: path.to_string(),
         change,
         content: sizes(if change == Change::Removed { (Some(node), None) } else { (None, Some(node)) }),
         mode: None,
-        by: None,
+        by: declared_by(reasons, path.as_str()),
         causes: Vec::new(),
     };
     files.iter().map(file).collect()
@@ -223,20 +223,26 @@ impl Changes<'_> {
         Ok(text.filter(|text| !text.contains('\0')))
     }
 
-    /// What the new file was rendered from and the old one was not, or with another value. Of what a file is made from
-    /// that was not there before, only that counts of which the component's other files tell that it has changed.
+    /// What the new file was rendered from and the old one was not, or with another value. What any old file of the
+    /// component was made from with the same value has not changed; of what a new file is made from, only that counts of
+    /// which others tell that it has changed.
     fn causes(&self, path: &str) -> Vec<String> {
         let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
         let new: Vec<_> = new.into_iter().flatten().filter(|(cause, _)| *cause != DECLARED_BY).collect();
         let differs = |(cause, value): &&(&String, &String)| match old.and_then(|old| old.get(*cause)) {
             Some(before) => before != *value,
-            None => old.is_some() || self.has_changed(cause, value),
+            None if old.is_some() => !self.was_there(cause, value),
+            None => self.has_changed(cause, value),
         };
         let changed: Vec<_> = new.iter().filter(differs).map(|(cause, _)| (*cause).clone()).collect();
         if changed.is_empty() && new.is_empty() && self.has_other_content(path) {
             return vec![OWN_FILE.to_owned()];
         }
         changed
+    }
+
+    fn was_there(&self, cause: &str, value: &String) -> bool {
+        self.causes.0.values().any(|causes| causes.get(cause) == Some(value))
     }
 
     /// Whether any of the component's old files was made from the same with another value.
@@ -254,9 +260,13 @@ impl Changes<'_> {
     }
 
     fn declared_by(&self, path: &str) -> Option<String> {
-        let of = |reasons: &Reasons| reasons.get(path)?.get(DECLARED_BY).cloned();
-        of(self.causes.1).or_else(|| of(self.causes.0))
+        declared_by(self.causes.1, path).or_else(|| declared_by(self.causes.0, path))
     }
+}
+
+/// The sub-component that declares a file.
+fn declared_by(reasons: &Reasons, path: &str) -> Option<String> {
+    reasons.get(path)?.get(DECLARED_BY).cloned()
 }
 
 fn sizes((old, new): (Option<&Node>, Option<&Node>)) -> ContentPlan {
@@ -362,6 +372,40 @@ mod tests {
         let plan = changed([&[("a", b"1"), ("b", b"1")], &[("a", b"2"), ("c", b"2")]], [&none, &none]);
         let seen: Vec<_> = plan.files.iter().map(|file| file.causes.join(", ")).collect();
         assert_eq!(seen, ["its own file", "", ""]);
+    }
+
+    #[test]
+    fn a_new_file_has_no_causes_that_were_there_before() {
+        let code = [("attribute web.port", "1"), ("file component.star", "f")];
+        let before = causes("web", "a", &code);
+        let mut after = causes("web", "new", &[code[0], ("file component.star", "g"), ("by", "Site(\"b\")")]);
+        let new: &[(&str, &[u8])] = &[("a", b"1"), ("new", b"2")];
+        let plan = changed([&[("a", b"1")], new], [&before, &after]);
+        assert_eq!(plan.files[0].causes, ["file component.star"]);
+
+        // A value that the file itself was made from before counts, whatever others were made from.
+        after
+            .get_mut("web")
+            .unwrap()
+            .insert("a".to_owned(), BTreeMap::from([("setting x".to_owned(), "2".to_owned())]));
+        let mut before = causes("web", "a", &[("setting x", "1")]);
+        before
+            .get_mut("web")
+            .unwrap()
+            .insert("b".to_owned(), BTreeMap::from([("setting x".to_owned(), "2".to_owned())]));
+        let plan = changed([&[("a", b"1"), ("b", b"")], &[("a", b"2"), ("b", b"")]], [&before, &after]);
+        assert_eq!(plan.files[0].causes, ["setting x"]);
+    }
+
+    #[test]
+    fn files_of_a_new_component_say_who_declares_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let new = manifest("h", vec![component("web", artifact(&store, "web", &[("a", b"1")]), &[])]);
+        let causes = causes("web", "a", &[("by", "Site(\"a\")"), ("setting x", "1")]);
+        let plans = compare(&store, None, (&new, &causes)).unwrap();
+        assert_eq!(plans[0].files[0].by.as_deref(), Some("Site(\"a\")"));
+        assert!(plans[0].files[0].causes.is_empty());
     }
 
     #[test]

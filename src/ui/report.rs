@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use batou_environments::{Diagnostic, Severity};
+use batou_environments::{Diagnostic, Location, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
@@ -151,8 +151,18 @@ struct DiagnosticLine<'a> {
     column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set: Vec<SetLine<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     concerns: &'a [String],
+}
+
+/// Where an attribute is set that a mistake is about.
+#[derive(Serialize)]
+struct SetLine<'a> {
+    attribute: &'a str,
+    file: String,
+    line: usize,
 }
 
 impl<'a> DiagnosticLine<'a> {
@@ -168,8 +178,15 @@ impl<'a> DiagnosticLine<'a> {
             line: location.map(|location| location.line).filter(|line| *line > 0),
             column: location.map(|location| location.column).filter(|column| *column > 0),
             help: diagnostic.help.as_deref(),
+            set: diagnostic.set.iter().map(SetLine::of).collect(),
             concerns: &diagnostic.subject,
         }
+    }
+}
+
+impl<'a> SetLine<'a> {
+    fn of((attribute, place): &'a (String, Location)) -> Self {
+        Self { attribute, file: place.file.to_string_lossy().into_owned(), line: place.line }
     }
 }
 

@@ -10,10 +10,9 @@ pub(crate) use resource::{Order, Provide, Require};
 
 use std::sync::Arc;
 
-use crate::diagnostic::Problems;
-use crate::file::{Reader, Table};
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::file::Reader;
 use crate::raw::{Caller, Item, Kind};
-use crate::source::At;
 use crate::step::{self, StepDeclaration};
 
 /// What a component declares.
@@ -26,23 +25,29 @@ pub(crate) struct Definition {
     pub(crate) steps: Vec<(StepDeclaration, Arc<Caller>)>,
 }
 
+/// Kinds of items that are still to come.
+pub(crate) const LATER: [&str; 5] = ["link", "copy", "service", "check", "build"];
+
 /// Refuses keys of component.toml that are still to come.
 pub(crate) fn later(reader: &mut Reader<'_, '_>) {
-    reader.later(&["link", "copy", "service", "check", "build", "facts", "serial", "renamed_from"]);
+    reader.later(&LATER);
+    reader.later(&["facts", "serial", "renamed_from"]);
 }
 
 /// Checks what a component declares.
 pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
     let mut definition = connected(items, problems);
     for item in items {
+        let mut found = Problems::default();
         match item.kind {
-            Kind::File => definition.files.extend(file::file(item, problems)),
-            Kind::Directory => definition.files.extend(file::directory(item, problems)),
-            Kind::Symlink => definition.symlinks.extend(file::symlink(item, problems)),
-            Kind::Provide | Kind::Require | Kind::Step => {}
+            Kind::File => definition.files.extend(file::file(item, &mut found)),
+            Kind::Directory => definition.files.extend(file::directory(item, &mut found)),
+            Kind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
+            Kind::Step => step(item, &mut definition.steps, &mut found),
+            Kind::Provide | Kind::Require => {}
         }
+        problems.extend_within(&item.by.within(), found);
     }
-    definition.steps = steps(items, problems);
     definition
 }
 
@@ -50,29 +55,25 @@ pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
 pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Definition {
     let mut definition = Definition::default();
     for item in items {
+        let mut found = Problems::default();
         match item.kind {
-            Kind::Provide => definition.provides.extend(resource::provide(item, problems)),
-            Kind::Require => definition.requires.extend(resource::require(item, problems)),
+            Kind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
+            Kind::Require => definition.requires.extend(resource::require(item, &mut found)),
             _ => {}
         }
+        problems.extend_within(&item.by.within(), found);
     }
     resource::check_variables(&definition.requires, problems);
     definition
 }
 
-fn steps(items: &[Item], problems: &mut Problems) -> Vec<(StepDeclaration, Arc<Caller>)> {
-    let steps: Vec<&Item> = items.iter().filter(|item| item.kind == Kind::Step).collect();
-    let tables: Vec<(&Table, &At)> = steps.iter().map(|item| (&item.table, &item.at)).collect();
-    let checked = step::check(&tables, problems);
-    let caller = |step: &StepDeclaration| {
-        let named = |item: &&&Item| item.text("name") == Some(step.name.as_str());
-        steps.iter().find(named).map(|item| Arc::clone(&item.by)).unwrap_or_default()
-    };
-    checked
-        .into_iter()
-        .map(|step| {
-            let by = caller(&step);
-            (step, by)
-        })
-        .collect()
+/// Checks a step, and that no earlier one has its name.
+fn step(item: &Item, known: &mut Vec<(StepDeclaration, Arc<Caller>)>, problems: &mut Problems) {
+    let Some((step, name)) = step::check((&item.table, &item.at), problems) else { return };
+    if known.iter().any(|(known, _)| known.name == step.name) {
+        let message = format!("the step `{}` is declared twice", step.name);
+        problems.push(Diagnostic::error(message).at(&name).help("give each step a name of its own"));
+        return;
+    }
+    known.push((step, Arc::clone(&item.by)));
 }

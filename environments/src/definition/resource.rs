@@ -30,6 +30,7 @@ pub(crate) struct Require {
     pub(crate) strict: bool,
     pub(crate) order: Order,
     pub(crate) sort: Option<Text>,
+    pub(crate) by: Arc<Caller>,
 }
 
 /// What a requirement says of the order in which components are activated.
@@ -84,7 +85,8 @@ pub(super) fn require(item: &Item, problems: &mut Problems) -> Option<Require> {
         problems.push(Diagnostic::error(message).at(&named.at).help(help));
         return None;
     }
-    Some(Require { key, variable: variable.map(|text| text.value), one, host, strict, order, sort })
+    let (variable, by) = (variable.map(|text| text.value), Arc::clone(&item.by));
+    Some(Require { key, variable, one, host, strict, order, sort, by })
 }
 
 fn order(reader: &mut Reader<'_, '_>) -> Order {

@@ -100,7 +100,7 @@ impl<'v> Walk<'_, 'v> {
     /// The types that batou adds.
     fn own(&self, value: Value<'v>) -> Result<Data, Stop> {
         if let Some(part) = value.downcast_ref::<Part>() {
-            return part.offered().ok_or_else(|| {
+            return part.offered()?.ok_or_else(|| {
                 Stop::mistake(format!("{} is the component itself, which is no value", self.named()))
                     .help("hand over its attributes, or a sub-component")
             });

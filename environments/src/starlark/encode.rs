@@ -121,14 +121,22 @@ pub(crate) fn json_of(data: &Data, sort: bool) -> Result<serde_json::Value, Stop
             if sort {
                 keys.sort();
             }
-            let member = |key: Data| {
+            let mut members = serde_json::Map::new();
+            for key in keys {
                 let value = data.get_item(&key).map_err(failed)?;
-                Ok((key.to_string(), json_of(&value, sort)?))
-            };
-            Json::Object(keys.into_iter().map(member).collect::<Result<_, Stop>>()?)
+                if members.insert(key.to_string(), json_of(&value, sort)?).is_some() {
+                    return Err(twice(&key));
+                }
+            }
+            Json::Object(members)
         }
         _ => Json::String(data.to_string()),
     })
+}
+
+/// Two keys with the same text, `1` and `"1"` say.
+fn twice(key: &Data) -> Stop {
+    Stop::mistake(format!("two keys are written as `{key}`")).help("the keys of what is written are strings")
 }
 
 fn number(data: &Data) -> Result<serde_json::Value, Stop> {
@@ -167,7 +175,9 @@ fn toml_of(data: &Data, path: &str) -> Result<::toml::Value, Stop> {
             let mut table = ::toml::Table::new();
             for key in data.try_iter().map_err(|_| Stop::Reported)? {
                 let value = data.get_item(&key).map_err(|_| Stop::Reported)?;
-                table.insert(key.to_string(), toml_of(&value, &format!("{path}.{key}"))?);
+                if table.insert(key.to_string(), toml_of(&value, &format!("{path}.{key}"))?).is_some() {
+                    return Err(twice(&key));
+                }
             }
             Toml::Table(table)
         }

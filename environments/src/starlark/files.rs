@@ -51,23 +51,34 @@ impl Files<'_> {
     /// The files below the folder whose paths match one of the patterns, and none of the excluded ones, in order.
     pub(crate) fn glob(&self, patterns: &[String], exclude: &[String]) -> Result<Read<Vec<String>>, Stop> {
         let folder = self.folder.clone().ok_or_else(no_folder)?;
-        let (wanted, unwanted) = (globs(patterns)?, globs(exclude)?);
+        let wanted = Wanted::new(patterns, exclude)?;
         let real = self.inside(&folder)?;
         let mut found = Vec::new();
-        for (seen, entry) in
-            WalkDir::new(&real).follow_links(true).sort_by_file_name().into_iter().enumerate()
-        {
-            let entry = entry.map_err(|error| Stop::mistake(format!("cannot read the folder: {error}")))?;
+        let mut seen = 0_usize;
+        let mut entries = WalkDir::new(&real).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            seen += 1;
             if seen > MOST {
                 let message = format!("there are more than {MOST} files in {}", folder.display());
                 return Err(Stop::mistake(message).help("keep what is not configuration elsewhere"));
             }
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    wanted.excuse(&error, &real, &folder)?;
+                    continue;
+                }
+            };
             let below = entry.path().strip_prefix(&real).unwrap_or(entry.path());
-            let Some(path) = below.to_str().filter(|_| !entry.file_type().is_dir()) else { continue };
-            let shown = wanted.is_match(below) && !unwanted.is_match(below);
-            if shown && !unwanted.is_match(entry.file_name()) {
-                self.inside(&folder.join(path))?;
-                found.push(path.to_owned());
+            if entry.file_type().is_dir() {
+                if !wanted.may_be_in(below) {
+                    entries.skip_current_dir();
+                } else if entry.path_is_symlink() {
+                    self.inside(&folder.join(below))?;
+                }
+            } else if wanted.is_match(below) {
+                self.inside(&folder.join(below))?;
+                found.push(plain(below)?);
             }
         }
         found.sort();
@@ -107,6 +118,76 @@ impl Files<'_> {
 fn no_folder() -> Stop {
     Stop::mistake("the library has no files beside it")
         .help("name a path from the project's root: `//lib/FILE`")
+}
+
+/// Which files `glob` looks for. Nothing else in a folder keeps it from finding them: an editor's lock file, which is
+/// a link that leads nowhere, say.
+struct Wanted {
+    files: GlobSet,
+    excluded: GlobSet,
+    /// The folders in which they may lie.
+    folders: GlobSet,
+}
+
+impl Wanted {
+    fn new(patterns: &[String], exclude: &[String]) -> Result<Wanted, Stop> {
+        let parts = |pattern: &String| pattern.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if let Some(pattern) = patterns.iter().find(|pattern| parts(pattern)) {
+            let message = format!("`{pattern}` is not a pattern of paths below the folder");
+            return Err(
+                Stop::mistake(message).help("write it as \"conf.d/*.conf\", relative to the Starlark file")
+            );
+        }
+        let folders: Vec<String> = patterns.iter().flat_map(|pattern| folders(pattern)).collect();
+        Ok(Wanted { files: globs(patterns)?, excluded: globs(exclude)?, folders: globs(&folders)? })
+    }
+
+    fn is_match(&self, below: &Path) -> bool {
+        self.files.is_match(below) && !self.is_excluded(below)
+    }
+
+    fn may_be_in(&self, folder: &Path) -> bool {
+        self.folders.is_match(folder)
+    }
+
+    fn is_excluded(&self, below: &Path) -> bool {
+        self.excluded.is_match(below) || below.file_name().is_some_and(|name| self.excluded.is_match(name))
+    }
+
+    /// What cannot be looked at is a mistake only if it could be meant.
+    fn excuse(&self, error: &walkdir::Error, real: &Path, folder: &Path) -> Result<(), Stop> {
+        let below = error.path().and_then(|path| path.strip_prefix(real).ok()).unwrap_or(Path::new(""));
+        let is_link = error.path().is_some_and(Path::is_symlink);
+        let is_folder = error.loop_ancestor().is_some() || !is_link;
+        let meant = self.files.is_match(below) || is_folder && self.may_be_in(below);
+        if !below.as_os_str().is_empty() && (!meant || self.is_excluded(below)) {
+            return Ok(());
+        }
+        let shown = folder.join(below);
+        let message = match error.io_error() {
+            None => format!("{} is a link to a folder that it lies in", shown.display()),
+            Some(_) if is_link => format!("{} is a link that leads nowhere", shown.display()),
+            Some(io) => format!("cannot read {}: {io}", shown.display()),
+        };
+        Err(Stop::mistake(message).help("remove it, or leave it out with `exclude`"))
+    }
+}
+
+/// Patterns of the folders in which files that match a pattern may lie.
+fn folders(pattern: &str) -> Vec<String> {
+    if pattern.contains(['{', '[', '\\']) {
+        // Where its parts begin is not easily told.
+        return vec!["**".to_owned()];
+    }
+    let below = pattern.rsplit('/').next().filter(|last| last.contains("**")).map(|_| pattern.len());
+    let ends = pattern.match_indices('/').map(|(end, _)| end).chain(below);
+    ends.map(|end| pattern[..end].to_owned()).collect()
+}
+
+fn plain(below: &Path) -> Result<String, Stop> {
+    let shown = || format!("the name of {} is not plain UTF-8", below.display());
+    let name = below.to_str().filter(|name| !name.chars().any(char::is_control));
+    name.map(str::to_owned).ok_or_else(|| Stop::mistake(shown()).help("rename the file"))
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, Stop> {

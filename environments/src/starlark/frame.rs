@@ -348,7 +348,7 @@ pub(crate) struct Offered {
     pub(crate) kind: Arc<Kind>,
     pub(crate) name: String,
     pub(crate) at: At,
-    pub(crate) arguments: BTreeMap<String, Data>,
+    pub(crate) attributes: BTreeMap<String, Data>,
 }
 
 impl Object for Offered {
@@ -357,22 +357,17 @@ impl Object for Offered {
         if key == "name" {
             return Some(Data::from(self.name.as_str()));
         }
-        let declaration = self.kind.attributes.get(key)?;
-        if let Some(value) = self.arguments.get(key) {
-            return Some(value.clone());
-        }
-        let default = declaration.default.as_ref()?;
-        Some(plain(default))
+        self.attributes.get(key).cloned()
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let attributes = self.kind.attributes.keys().map(|name| Data::from(name.as_str()));
+        let attributes = self.attributes.keys().map(|name| Data::from(name.as_str()));
         Enumerator::Values(std::iter::once(Data::from("name")).chain(attributes).collect())
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}(\"{}\"", self.kind.name(), self.name)?;
-        for (name, value) in &self.arguments {
+        for (name, value) in &self.attributes {
             write!(f, ", {name} = {value:?}")?;
         }
         f.write_str(")")

@@ -31,7 +31,8 @@ pub(crate) fn encode(json: &Json) -> Result<String, Stop> {
 }
 
 fn member(text: &mut String, section: &str, key: &str, value: &Json) -> Result<(), Stop> {
-    if key.is_empty() || key.contains(['=', ':', '\n', '\r', '[']) || key.starts_with(['#', ';', ' ']) {
+    let breaks = key.contains(['=', ':', '\n', '\r', '[']) || key.starts_with(['#', ';']);
+    if key.is_empty() || breaks || key.trim() != key {
         return Err(Stop::mistake(format!("`{key}` in [{section}] cannot be the name of a value")));
     }
     let lines: Vec<String> = match value {
@@ -46,6 +47,15 @@ fn member(text: &mut String, section: &str, key: &str, value: &Json) -> Result<(
     if lines.iter().skip(1).any(|line| line.trim().is_empty()) {
         let message = format!("`{key}` in [{section}] has an empty line, which would end it");
         return Err(Stop::mistake(message));
+    }
+    if lines.iter().skip(1).any(|line| line.trim_start().starts_with(['#', ';'])) {
+        let message = format!("`{key}` in [{section}] has a line that would be a comment");
+        return Err(Stop::mistake(message).help("only the first line of a value may begin with `#` or `;`"));
+    }
+    if lines.iter().any(|line| line.trim() != line) {
+        let message =
+            format!("`{key}` in [{section}] has a line with spaces at an end, which nobody would read");
+        return Err(Stop::mistake(message).help("INI has no quotes: drop them with strip()"));
     }
     let value = lines.join("\n    ");
     let space = if value.is_empty() || value.starts_with('\n') { "" } else { " " };
@@ -88,6 +98,11 @@ mod tests {
             serde_json::json!({"a": {"b=c": 1}}),
             serde_json::json!({"a": {"b": "x\n\ny = 1"}}),
             serde_json::json!({"a": {"b": {"c": 1}}}),
+            serde_json::json!({"a": {"b": "x\n# y"}}),
+            serde_json::json!({"a": {"b": ["x", "; y"]}}),
+            serde_json::json!({"a": {"b": " x"}}),
+            serde_json::json!({"a": {"b": "x\n  y"}}),
+            serde_json::json!({"a": {"b ": 1}}),
             serde_json::json!([1]),
         ] {
             assert!(encode(&bad).is_err(), "{bad}");

@@ -301,12 +301,15 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, Refused> {
     if !meta.is_file() {
         return Err((format!("{shown} is not a file"), None));
     }
-    if meta.len() > nesting::LARGEST as u64 {
+    if meta.len() > nesting::LARGEST {
         return Err((format!("{shown} is larger than 1 MiB"), None));
     }
     let bytes = std::fs::read(&path).map_err(failed)?;
-    String::from_utf8(bytes)
-        .map_err(|_| (format!("{shown} is not UTF-8"), Some("save the file as UTF-8".to_owned())))
+    // A mark that some editors write before the text, which nobody sees.
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let text = std::str::from_utf8(text);
+    let help = || Some("save the file as UTF-8".to_owned());
+    text.map(str::to_owned).map_err(|_| (format!("{shown} is not UTF-8"), help()))
 }
 
 fn unknown_library(file: &str) -> Refused {

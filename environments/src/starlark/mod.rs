@@ -55,6 +55,7 @@ mod text;
 mod yaml;
 
 pub(crate) use declared::Declared;
+pub(crate) use nesting::LARGEST;
 pub(crate) use project::load;
 pub use reference::{Entry, Parameter, language, reference};
 pub(crate) use run::{Run, run};

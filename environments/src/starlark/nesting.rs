@@ -4,7 +4,7 @@
 use crate::starlark::lex::{Kind, tokens};
 
 /// Larger files are refused.
-pub(crate) const LARGEST: usize = 1024 * 1024;
+pub(crate) const LARGEST: u64 = 1024 * 1024;
 
 /// Brackets within brackets.
 const BRACKETS: usize = 100;

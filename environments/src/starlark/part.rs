@@ -15,6 +15,7 @@ use starlark::values::{
 };
 use starlark::{starlark_module, starlark_simple_value};
 
+use crate::definition::LATER;
 use crate::raw::Kind as ItemKind;
 use crate::starlark::configure;
 use crate::starlark::convert;
@@ -52,19 +53,20 @@ impl Part {
     /// A sub-component that another component provides.
     pub(crate) fn adopted(offered: &Offered, session: &Arc<Session>) -> Part {
         let of = Of::Definition(Arc::clone(&offered.kind));
-        let (name, arguments) = (offered.name.clone(), offered.arguments.clone());
-        Part::new(Frame::new(session, of, name, &offered.at, arguments))
+        let (name, attributes) = (offered.name.clone(), offered.attributes.clone());
+        Part::new(Frame::new(session, of, name, &offered.at, attributes))
     }
 
-    /// The sub-component as a value for others; `None` for the component itself.
-    pub(crate) fn offered(&self) -> Option<Data> {
-        let kind = Arc::clone(self.frame.kind()?);
+    /// The sub-component as a value for others, its attributes as they are here; `None` for the component itself.
+    pub(crate) fn offered(&self) -> Result<Option<Data>, Stop> {
+        let Some(kind) = self.frame.kind() else { return Ok(None) };
         if self.frame.stage() == Stage::Made {
             self.frame.set_stage(Stage::Provided);
         }
-        let Frame { name, at, arguments, .. } = self.frame.as_ref();
-        let offered = Offered { kind, name: name.clone(), at: at.clone(), arguments: arguments.clone() };
-        Some(Data::from_object(offered))
+        let attributes = self.frame.arguments_for(kind)?;
+        let Frame { name, at, .. } = self.frame.as_ref();
+        let offered = Offered { kind: Arc::clone(kind), name: name.clone(), at: at.clone(), attributes };
+        Ok(Some(Data::from_object(offered)))
     }
 
     pub(crate) fn frame(&self) -> &Arc<Frame> {
@@ -334,7 +336,8 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 
     /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a
-    /// sub-component that the requirer adds to itself.
+    /// sub-component that the requirer adds to itself: its attributes are those that it has here, its files and
+    /// templates are the requirer's.
     ///
     /// ```starlark
     /// def _web(c):
@@ -464,7 +467,13 @@ impl<'v> StarlarkValue<'v> for Part {
     }
 
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        let value = self.frame.attribute(attribute)?;
+        let Some(value) = self.frame.attribute(attribute) else {
+            if LATER.contains(&attribute) {
+                let stop = Stop::mistake(format!("`c.{attribute}` is not supported yet"));
+                self.session().note(stop.help("remove it for now"));
+            }
+            return None;
+        };
         let value = value.and_then(|data| convert::value(&data, self.session(), heap));
         value.map_err(|stop| self.session().note(stop)).ok()
     }

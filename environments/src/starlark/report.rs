@@ -75,7 +75,7 @@ fn places(error: &Error, sources: &Sources) -> Vec<At> {
 }
 
 fn translated(error: &Error, sources: &Sources) -> Diagnostic {
-    let message = error.without_diagnostic().to_string();
+    let message = sources.without_files(error.without_diagnostic().to_string());
     if let Some((message, help)) = limits::explained(&message) {
         return Diagnostic::error(message).help(help);
     }
@@ -90,6 +90,7 @@ fn translated(error: &Error, sources: &Sources) -> Diagnostic {
     };
     let message = missing(&message, error.span(), sources).unwrap_or_else(|| plain(&message));
     let diagnostic = Diagnostic::error(message);
+    let diagnostic = advice(&diagnostic.message).into_iter().fold(diagnostic, Diagnostic::help);
     match near {
         Some(near) => diagnostic.help(format!("did you mean {near}?")),
         None => diagnostic,
@@ -118,7 +119,25 @@ fn missing(message: &str, span: Option<&FileSpan>, sources: &Sources) -> Option<
     let text = at.source.text().get(at.span)?;
     let owner = &text[..text.rfind(&format!(".{name}"))?];
     let short = owner.len() <= 60 && !owner.contains('\n') && !owner.is_empty();
-    short.then(|| format!("`{owner}` has no `{name}`"))
+    let none = if message.contains("`NoneType`") { "is None, and " } else { "" };
+    short.then(|| format!("`{owner}` {none}has no `{name}`"))
+}
+
+const CANNOT_BE_SET: &str = "an attribute cannot be set by code";
+const CANNOT_CHANGE: &str = "the value cannot be changed any more";
+
+/// What to do about some of the interpreter's errors.
+fn advice(message: &str) -> Option<&'static str> {
+    match message {
+        CANNOT_BE_SET => Some(
+            "hand what is computed to templates with `variables`; attributes are set in environment.toml, those of a \
+             sub-component where it is made",
+        ),
+        CANNOT_CHANGE => {
+            Some("what a file makes is fixed once it is loaded: change a copy, list(…) or dict(…)")
+        }
+        _ => None,
+    }
 }
 
 /// The interpreter's words as ours.
@@ -137,6 +156,25 @@ fn plain(message: &str) -> String {
     }
     if let Some(name) = between(message, "Module has no symbol `", "`") {
         return format!("the file defines no `{name}`");
+    }
+    if let Some(names) = between(message, "Found `", "` extra named parameter(s) for call to ") {
+        let function = message.rsplit(' ').next().unwrap_or_default();
+        return format!("`{function}` takes no argument `{names}`");
+    }
+    if let Some((name, kind)) = message
+        .strip_prefix("Error unpacking value for parameter `")
+        .and_then(|rest| rest.split_once("` of type `"))
+    {
+        return format!(
+            "the value of the argument `{name}` does not fit into `{}`",
+            kind.trim_end_matches('`')
+        );
+    }
+    if message == "Immutable" {
+        return CANNOT_CHANGE.to_owned();
+    }
+    if message.starts_with("Operation `.") && message.contains("=` not supported on type `component`") {
+        return CANNOT_BE_SET.to_owned();
     }
     lower(message)
 }

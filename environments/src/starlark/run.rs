@@ -8,6 +8,7 @@ use starlark::eval::Evaluator;
 use crate::cause;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::evaluate::Notes;
+use crate::origin::with_origins;
 use crate::raw::Item;
 use crate::starlark::configure;
 use crate::starlark::context::Context;
@@ -89,7 +90,8 @@ fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
     if let Some(diagnostic) = explained {
         // What the interpreter finds out only after a while has no place.
         let code = innermost.filter(|_| diagnostic.location.is_none()).map(|frame| frame.code_at());
-        problems.push(code.iter().fold(diagnostic, Diagnostic::at).about(subject));
+        let diagnostic = code.iter().fold(diagnostic, Diagnostic::at);
+        problems.push(with_origins(diagnostic, &session.world, session.index).about(subject));
     }
     let complete = error.is_none() && left.noted.is_none();
     if error.is_none() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minijinja::Value as Data;
 
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::raw::Item;
+use crate::raw::{Item, within};
 use crate::scope::Scope;
 use crate::source::At;
 use crate::starlark::declared::Declared;
@@ -64,18 +64,6 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// ` > Venv("py") > …`, as much of it as helps.
-fn shown(breadcrumb: &[String]) -> String {
-    const MOST: usize = 6;
-    let (first, last) = match breadcrumb {
-        [first @ .., last] if breadcrumb.len() > MOST => (&first[..MOST - 2], Some(last)),
-        all => (all, None),
-    };
-    let first = first.iter().map(String::as_str);
-    let rest = last.into_iter().flat_map(|last| ["…", last]);
-    first.chain(rest).flat_map(|part| [" > ", part]).collect()
-}
-
 impl Session {
     pub(crate) fn new(declared: &Declared, world: &Arc<World>, index: usize, mode: Mode) -> Arc<Session> {
         Arc::new(Session {
@@ -100,7 +88,7 @@ impl Session {
     pub(crate) fn subject(&self) -> String {
         let host = self.world.model.subject(self.index);
         match self.innermost() {
-            Some(frame) => format!("{host}{}", shown(&frame.breadcrumb())),
+            Some(frame) => format!("{host}{}", within(&frame.breadcrumb())),
             None => host,
         }
     }

@@ -32,6 +32,11 @@ impl Sources {
         At::new(&source, range)
     }
 
+    /// A text in which functions are named without the file that they are from.
+    pub(crate) fn without_files(&self, text: String) -> String {
+        self.known().keys().fold(text, |text, file| text.replace(&format!("{file}."), ""))
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Source>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -59,12 +59,21 @@ fn below(text: &mut String, value: &Json, level: usize) {
 fn scalar(value: &Json) -> String {
     match value {
         Json::String(text) => string(text),
-        // `[]`, `{}`, `null`, numbers and booleans are the same as in JSON.
+        Json::Number(number) => self::number(&number.to_string()),
+        // `[]`, `{}`, `null` and booleans are the same as in JSON.
         other => other.to_string(),
     }
 }
 
-/// A string without quotes where nobody could take it for anything else, or else as JSON has it, which is YAML, too.
+/// For YAML 1.1 a number without a point is no float, whatever its exponent.
+fn number(json: &str) -> String {
+    match json.split_once('e') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
+        _ => json.to_owned(),
+    }
+}
+
+/// A string without quotes where nobody could take it for anything else, or else in double quotes.
 fn string(text: &str) -> String {
     const WORDS: [&str; 11] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"];
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
@@ -73,7 +82,28 @@ fn string(text: &str) -> String {
     if safe && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         return text.to_owned();
     }
-    Json::String(text.to_owned()).to_string()
+    quoted(text)
+}
+
+/// Line ends of all kinds and what YAML does not allow to stand for itself, which is more than in JSON, is escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        let _ = match c {
+            '"' | '\\' => write!(quoted, "\\{c}"),
+            '\n' => write!(quoted, "\\n"),
+            '\t' => write!(quoted, "\\t"),
+            '\r' => write!(quoted, "\\r"),
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => write!(quoted, "\\x{:02x}", u32::from(c)),
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                write!(quoted, "\\u{:04x}", u32::from(c))
+            }
+            other => write!(quoted, "{other}"),
+        };
+    }
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
@@ -91,6 +121,13 @@ mod tests {
         for text in ["web01", "/srv/app", "a b", "x.y-z"] {
             assert_eq!(string(text), text);
         }
+    }
+
+    #[test]
+    fn what_yaml_reads_otherwise_than_json_is_written_otherwise() {
+        assert_eq!(string("a\u{7f}\u{85}\u{2028}\u{feff}\n\"\\"), r#""a\x7f\x85\u2028\ufeff\n\"\\""#);
+        let floats = [1e300, 1.5e-300, 1.0, 0.1].map(|float| scalar(&serde_json::json!(float)));
+        assert_eq!(floats, ["1.0e+300", "1.5e-300", "1.0", "0.1"]);
     }
 
     #[test]

@@ -10,21 +10,7 @@ use crate::path;
 use crate::source::{At, Text};
 
 /// Checks the steps of a component.
-pub(crate) fn check(tables: &[(&Table, &At)], problems: &mut Problems) -> Vec<StepDeclaration> {
-    let mut steps: Vec<StepDeclaration> = Vec::new();
-    for (table, at) in tables {
-        let Some((step, name)) = one(table, at, problems) else { continue };
-        if steps.iter().any(|known| known.name == step.name) {
-            let message = format!("the step `{}` is declared twice", step.name);
-            problems.push(Diagnostic::error(message).at(&name).help("give each step a name of its own"));
-            continue;
-        }
-        steps.push(step);
-    }
-    steps
-}
-
-fn one(table: &Table, at: &At, problems: &mut Problems) -> Option<(StepDeclaration, At)> {
+pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Option<(StepDeclaration, At)> {
     let mut reader = Reader::new(table, at, "[[step]]", problems);
     let name = reader.required("name");
     let verify = verify(&mut reader);

@@ -1,13 +1,16 @@
 //! A project in a temporary folder.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use batou_environments::{
     Content, Diagnostics, Dns, DnsError, Entry, Evaluation, Family, Offline, Options, Project, Rendered,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Its files are gone when it is dropped.
@@ -64,6 +67,25 @@ impl Sandbox {
             Err(diagnostics) => diagnostics.to_string(),
         }
     }
+}
+
+/// What a script of this folder's parent makes of a value, with what `make python` installs; `None` without that.
+pub(crate) fn python(script: &str, given: &Value) -> Option<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = folder.join("../target/python/bin/python");
+    if !python.exists() {
+        return None;
+    }
+    let mut program = Command::new(python)
+        .arg(folder.join("tests").join(script))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    program.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
+    let output = program.wait_with_output().unwrap();
+    assert!(output.status.success());
+    Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
 /// Notes that `what` proves nothing here, and why. `make test` names a file in `BATOU_TEST_LEFT_OUT` and shows it at

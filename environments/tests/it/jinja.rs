@@ -5,14 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use batou_environments::Offline;
 use serde_json::{Map, Value, json};
 
-use super::common::{Sandbox, left_out, text};
+use super::common::{Sandbox, left_out, python, text};
 
 const EXPECTED: &str = "expected";
 const VARIABLES: &str = "variables.json";
@@ -133,25 +131,12 @@ fn expression(value: &Value) -> String {
 
 /// What Jinja2 makes of them; `None` if it is not installed.
 fn with_jinja2(cases: &BTreeMap<String, Case>) -> Option<BTreeMap<String, Value>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = folder.join("../target/python/bin/python");
-    if !python.exists() {
-        return None;
-    }
     let given: Map<String, Value> = cases
         .iter()
         .map(|(name, case)| (name.clone(), json!({"templates": case.templates, "variables": case.variables})))
         .collect();
-    let mut program = Command::new(python)
-        .arg(folder.join("tests/jinja.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    program.stdin.take().unwrap().write_all(Value::from(given).to_string().as_bytes()).unwrap();
-    let output = program.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    let made = python("jinja.py", &Value::from(given))?;
+    Some(serde_json::from_value(made).unwrap())
 }
 
 fn compare(name: &str, made: &str, expected: &str) {

@@ -316,6 +316,52 @@ def configure(c):
     assert_eq!(order, ["nginx", "blog", "shop", "user"]);
 }
 
+/// What somebody provides has its values, not those of whoever reads it, and they are values, not templates.
+#[test]
+fn a_provided_sub_component_has_the_attributes_of_where_it_was_made() {
+    let sandbox = sandbox(
+        "web01 = [\"shop\"]\nlb = [\"proxy\", \"table\"]",
+        &[
+            (
+                "shop",
+                r#"
+Site = definition(
+    attributes = {"port": 80, "url": "http://{{ host.name }}:{{ component.port }}"},
+    configure = lambda c: c.file(c.name, content = "{{ component.url }} on {{ host.name }}") and None,
+)
+def configure(c):
+    c.provide("site", Site("shop", port = 81))
+    c.file("own", content = "{{ site.url }}", variables = {"site": Site("own")})
+"#,
+            ),
+            (
+                "proxy",
+                r#"
+def configure(c):
+    sites = c.require("site")
+    c.file("out", content = "{% for site in sites %}{{ site.name }} {{ site.url }}{% endfor %}", variables = {"sites": sites})
+    c.file("code", content = c.add(sites[0]).url)
+"#,
+            ),
+        ],
+    );
+    let table =
+        "[[require]]\nkey = \"site\"\none = true\n[[file]]\npath = \"out\"\ncontent = \"{{ site.url }}\"\n";
+    sandbox.write("components/table/component.toml", table);
+    let evaluation = sandbox.evaluate();
+    assert_eq!(text(&evaluation, "web01", "shop", "own"), "http://web01:80");
+    assert_eq!(text(&evaluation, "lb", "proxy", "out"), "shop http://web01:81");
+    assert_eq!(text(&evaluation, "lb", "proxy", "code"), "http://web01:81");
+    assert_eq!(text(&evaluation, "lb", "proxy", "shop"), "http://web01:81 on lb");
+    assert_eq!(text(&evaluation, "lb", "table", "out"), "http://web01:81");
+}
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    let evaluation = app("\u{feff}def configure(c):\r\n    c.file(\"out\", content = \"x\")\r\n").evaluate();
+    assert_eq!(text(&evaluation, "web01", "app", "out"), "x");
+}
+
 #[test]
 fn texts_files_and_patterns() {
     let sandbox = app(r#"

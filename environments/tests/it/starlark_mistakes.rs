@@ -28,6 +28,7 @@ macro_rules! in_configure {
 }
 
 mistakes! {
+    changes_a_global: "L = []\ndef configure(c):\n    L.append(1)\n";
     syntax: "def configure(c)\n    pass\n";
     no_component: "x = 1\n";
     configure_is_no_function: "configure = 1\n";
@@ -81,6 +82,11 @@ in_configure! {
     read_nothing: "read(\"none.txt\")";
     read_outside: "read(\"../../batou.toml\")";
     bad_glob: "glob(\"a[\")";
+    sets_an_attribute: "c.port = 1";
+    unknown_argument: "c.require_one(\"x\", sort = \"name\")";
+    unknown_argument_of_an_own_function: "def f(a):\n    pass\nf(b = 1)";
+    too_large_a_number: "range(1 << 62)";
+    none_has_nothing: "c.require_one(\"x\", strict = False).port";
     bad_encoding: "toml.encode({\"a\": None})";
     bad_salt: "hashing.crypt(\"a\", salt = \"$\")";
     plus: "V = 1\nc += V";
@@ -110,6 +116,40 @@ fn a_mistake_in_a_loaded_file_is_shown_once() {
     insta::assert_snapshot!(sandbox.mistakes());
 }
 
+/// Whichever stage finds a mistake, it names the sub-component.
+#[test]
+fn mistakes_of_sub_components_name_them() {
+    let sandbox = app(r#"
+def _inner(c):
+    c.file("same", content = "{{ component.nothing }}")
+    c.symlink(c.name, to = "{{ nothing }}")
+    c.step("same", update = "true")
+    c.step(c.name, update = "{{ nothing }}")
+    c.file("logo.png")
+    c.step(c.name + "-empty")
+    if c.name == "in-two":
+        c.require_one("key")
+Inner = definition(configure = _inner)
+Outer = definition(configure = lambda c: c.add(Inner("in-" + c.name)) and None)
+def configure(c):
+    c.add(Outer("one"))
+    c.add(Outer("two"))
+"#);
+    sandbox.write("components/app/logo.png", b"\x89PNG\xff");
+    insta::assert_snapshot!(sandbox.mistakes());
+}
+
+#[test]
+fn a_value_that_is_required_once_and_provided_twice_is_told_in_the_words_of_code() {
+    let sandbox = app("def configure(c):\n    c.require_one(\"x\")\n");
+    sandbox.write("environments/prod/environment.toml", "[hosts]\nweb01 = [\"app\", \"other\"]\n");
+    sandbox.write(
+        "components/other/component.star",
+        "def configure(c):\n    c.provide(\"x\", 1)\n    c.provide(\"x\", 2)\n",
+    );
+    insta::assert_snapshot!(sandbox.mistakes());
+}
+
 #[test]
 fn an_included_template_is_shown() {
     let sandbox = app("def configure(c):\n    c.file(\"x\", content = c.template(\"a.tpl\", y = 1))\n");
@@ -127,6 +167,59 @@ fn the_place_of_an_override_is_shown() {
         "[hosts]\nweb01 = [\"app\"]\n[components.app]\nport = \"high\"\n",
     );
     insta::assert_snapshot!(sandbox.mistakes());
+}
+
+/// The code is right, and the value is not: what is to be changed stands in the environment.
+#[test]
+fn the_place_of_a_value_that_code_refuses_is_shown() {
+    let sandbox = app(r#"
+attributes = {"port": 8080, "workers": 1, "other": 1}
+def check(c):
+    if c.port < 1024:
+        fail("ports begin at 1024")
+    c.file("x", content = "{{ 10 // component.workers }}")
+def configure(c):
+    c.file("y", content = "{{ 10 // component.workers }}")
+    check(c)
+"#);
+    let environment = |port: &str| {
+        format!("[hosts]\nweb01 = [\"app\"]\n[components.app]\nport = {port}\nworkers = 0\nother = 2\n")
+    };
+    sandbox.write("environments/prod/environment.toml", environment("80"));
+    let code = sandbox.mistakes();
+    sandbox.write("environments/prod/environment.toml", environment("8081"));
+    insta::assert_snapshot!(format!("{code}\n\n{}", sandbox.mistakes()));
+}
+
+/// What is not to be had yet is told from what was never heard of.
+#[test]
+fn what_is_still_to_come_is_not_supported_yet() {
+    for name in ["service", "link", "copy", "check", "build"] {
+        let mistakes = body(&format!("c.{name}(\"x\")"));
+        assert!(mistakes.contains(&format!("`c.{name}` is not supported yet")), "{mistakes}");
+    }
+    // Their names are free.
+    app("attributes = {\"link\": 1}\ndef configure(c):\n    c.file(\"x\", content = str(c.link))\n")
+        .evaluate();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_only_mistake() {
+    let sandbox = app("");
+    let path = sandbox.root().join("components/app/component.star");
+    std::fs::write(&path, b"x = \"\xff\"\n").unwrap();
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("is not UTF-8") && !mistakes.contains("there is no component"), "{mistakes}");
+
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("is not a file") && !mistakes.contains("there is no component"), "{mistakes}");
+
+    let sandbox = app("for n in [1]:\n    component(\"app%d\" % n, configure = nothing)\n");
+    sandbox.write("environments/prod/environment.toml", "[hosts]\nweb01 = [\"app1\"]\n");
+    let mistakes = sandbox.mistakes();
+    assert!(mistakes.contains("it may be declared by a component.star that cannot be loaded"), "{mistakes}");
 }
 
 #[test]

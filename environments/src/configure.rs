@@ -142,9 +142,10 @@ fn matching(
         let who = listed(subjects.iter().map(String::as_str));
         let (key, count) = (&require.key.value, found.len());
         let message = format!("`{key}` is required once, and provided {count} times: by {who}");
-        let help = match require.by.is_code() {
-            true => "use c.require() to get a list, or choose with `host`",
-            false => "drop `one = true` to get a list, or choose with `host`",
+        let help = if require.by.is_code() {
+            "use c.require() to get a list, or choose with `host`"
+        } else {
+            "drop `one = true` to get a list, or choose with `host`"
         };
         let subject = model.subject_of(instance, &require.by);
         problems.push(Diagnostic::error(message).at(&require.key.at).help(help).about(subject));
@@ -176,12 +177,11 @@ fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagno
         None => format!("nobody provides `{key}`"),
     };
     let others = offers.keys().filter(|known| known != key);
-    let help = match nearest(key, others) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let lenient = require.by.flag("strict", false);
-            format!("place a component that provides it on a host; {lenient} allows none")
-        }
+    let help = if let Some(near) = nearest(key, others) {
+        format!("did you mean `{near}`?")
+    } else {
+        let lenient = require.by.flag("strict", false);
+        format!("place a component that provides it on a host; {lenient} allows none")
     };
     Diagnostic::error(message).at(&require.key.at).help(help)
 }

@@ -45,12 +45,22 @@ impl Death {
 
     /// The error that says at what and why the child ended.
     pub(super) fn explain(&self, limits: &Limits, environment: &str) -> CommandError {
-        let evaluating = evaluating(&self.concerned, environment);
+        let evaluating = format!("evaluating {}", subject(&self.concerned, environment));
         match self.kind {
-            Kind::Memory => used_memory(&evaluating, limits),
+            Kind::Memory => {
+                let limit = limits.memory_text();
+                CommandError::input(format!("{evaluating} used more than {limit} of memory")).hint(
+                    "look for a text or a list that grows without need; BATOU_EVALUATION_MEMORY=MIB allows more",
+                )
+            }
             Kind::Stack => CommandError::input(format!("{evaluating} overflowed the stack"))
                 .hint("look for an expression or a value that is nested very deeply"),
-            Kind::Time => took_time(&evaluating, limits),
+            Kind::Time => {
+                let limit = limits.seconds;
+                CommandError::input(format!("{evaluating} took more than {limit} s of processor time")).hint(
+                    "look for a loop that does more than it must; BATOU_EVALUATION_SECONDS=SECONDS allows more",
+                )
+            }
             Kind::Killed => CommandError::failed(format!("{evaluating} was killed from outside"))
                 .hint("the kernel does that when the machine is out of memory: see its log"),
             Kind::Unknown => self.unknown(&evaluating),
@@ -88,25 +98,6 @@ fn concerned(notes: Vec<Note>, kind: Kind, printed: &str) -> Vec<String> {
     let named = |note: &Note| printed.contains(&format!("({})", note.thread));
     let certain = kind == Kind::Stack && notes.iter().any(named);
     notes.into_iter().filter(|note| !certain || named(note)).map(|note| visible(&note.subject)).collect()
-}
-
-/// The beginning of a sentence about what was evaluated.
-pub(super) fn evaluating(concerned: &[String], environment: &str) -> String {
-    format!("evaluating {}", subject(concerned, environment))
-}
-
-/// The error that there was too little memory.
-pub(super) fn used_memory(evaluating: &str, limits: &Limits) -> CommandError {
-    let limit = limits.memory_text();
-    CommandError::input(format!("{evaluating} used more than {limit} of memory"))
-        .hint("look for a text or a list that grows without need; BATOU_EVALUATION_MEMORY=MIB allows more")
-}
-
-/// The error that it took too long.
-pub(super) fn took_time(evaluating: &str, limits: &Limits) -> CommandError {
-    let limit = limits.seconds;
-    CommandError::input(format!("{evaluating} took more than {limit} s of processor time"))
-        .hint("look for a loop that does more than it must; BATOU_EVALUATION_SECONDS=SECONDS allows more")
 }
 
 fn subject(concerned: &[String], environment: &str) -> String {

@@ -45,14 +45,10 @@ impl Limits {
     pub(super) fn apply(&self) -> io::Result<()> {
         // Two more than the pool has: one that loads or configures, and one that is about to end.
         let stacks = STACK.saturating_mul(self.threads as u64 + 2);
-        let memory = data()?.saturating_add(stacks).saturating_add(self.memory_bytes());
+        let memory = data()?.saturating_add(stacks).saturating_add(self.memory.saturating_mul(MIB));
         limit(Resource::Data, memory, memory)?;
         limit(Resource::Cpu, self.seconds, self.seconds.saturating_add(5))?;
         limit(Resource::Core, 0, 0)
-    }
-
-    pub(super) fn memory_bytes(&self) -> u64 {
-        self.memory.saturating_mul(MIB)
     }
 
     /// The memory as it is said in messages.
@@ -73,18 +69,8 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
 
 /// The bytes of this process that count for `RLIMIT_DATA`.
 fn data() -> io::Result<u64> {
-    pages(5)
-}
-
-/// The bytes of memory that this process has.
-pub(super) fn resident() -> io::Result<u64> {
-    pages(1)
-}
-
-/// One of the numbers of `/proc/self/statm`, in bytes.
-fn pages(field: usize) -> io::Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split_ascii_whitespace().nth(field).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
     let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as it is documented"))?;
     Ok(pages.saturating_mul(rustix::param::page_size() as u64))
 }

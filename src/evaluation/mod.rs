@@ -1,10 +1,11 @@
-//! An environment's evaluation, made here or by a child process.
+//! An environment's evaluation, made by a child process.
 //!
-//! Components in TOML and their templates are bounded by the engine, and by a look at the process for what that does not
-//! count. Starlark is not: one expression can ask for gigabytes at once (`"x" * 10**9`), and a program can be nested deeper than a parser's stack. So a project that
-//! has any `component.star` is evaluated by the same program in a process of its own, whose memory and time are
-//! limited by the kernel: when it is killed, this one goes on and says at what. That process stays until the evaluation
-//! is dropped, since the texts of steps are rendered when the artifacts are known.
+//! The engine of templates counts the work it does, but for some operations counts nothing: a list that is added to itself
+//! forty times, or two that hold themselves twice over and are compared. One expression in Starlark can ask for gigabytes at
+//! once (`"x" * 10**9`), and either can nest deeper than a stack. So a project is evaluated by the same program in a
+//! process of its own, whose memory and time are limited by the kernel: when it is killed, this one goes on and says at
+//! what. That process stays until the evaluation is dropped, since the texts of steps are rendered when the artifacts are
+//! known.
 
 mod child;
 mod death;
@@ -12,13 +13,10 @@ mod limits;
 mod message;
 mod notes;
 mod serve;
-mod watch;
 
-use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use batou_environments::{Configured, Diagnostics, Dns, Explanation, Notes, Offline, Options, Project, Step};
+use batou_environments::{Configured, Diagnostics, Dns, Explanation, Offline, Options, Project, Step};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
@@ -29,7 +27,6 @@ use limits::Limits;
 use message::Request;
 pub use message::Wanted;
 pub use serve::serve;
-use watch::watched;
 
 /// An environment, rendered, and whom to ask for its steps.
 pub type Evaluation = batou_environments::Evaluation<Source>;
@@ -52,8 +49,7 @@ pub enum Source {
     Child(Mutex<Child>),
 }
 
-/// Evaluates an environment: in a child process where the project has components in Starlark. `BATOU_EVALUATION`
-/// (`child` or `here`) decides otherwise.
+/// Evaluates an environment, in a child process. This library's own tests are no program that could be one.
 pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
     let login = login::current();
     let request = Request {
@@ -64,12 +60,7 @@ pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<
         user_home: login.home,
         limits: Limits::from_environment()?,
     };
-    if wants_child(&project.root) {
-        return in_child(request);
-    }
-    let (project, limits) = (project.clone(), request.limits);
-    let evaluate = move |notes: Notes<'_>| here(&project, &request, Some(notes));
-    Ok(watched(&limits, environment, evaluate)??)
+    if cfg!(test) { Ok(here(project, &request, None)?) } else { in_child(request) }
 }
 
 fn in_child(request: Request) -> Result<Evaluation, CommandError> {
@@ -93,23 +84,6 @@ fn here(
     let dns: &dyn Dns = if request.lookup { &system } else { &offline };
     let options = Options { dns, user: request.user.clone(), user_home: request.user_home.clone(), notes };
     batou_environments::evaluate(project, &request.environment, &options).map(Evaluation::from_here)
-}
-
-/// Whether the project has a component in Starlark. This library's own tests are no program that could be a child.
-fn wants_child(root: &Path) -> bool {
-    if cfg!(test) {
-        return false;
-    }
-    match std::env::var_os("BATOU_EVALUATION").as_deref().and_then(OsStr::to_str) {
-        Some("child") => true,
-        Some("here") => false,
-        _ => has_starlark(root),
-    }
-}
-
-fn has_starlark(root: &Path) -> bool {
-    let components = std::fs::read_dir(root.join("components")).into_iter().flatten().flatten();
-    components.map(|entry| entry.path().join("component.star")).any(|path| path.symlink_metadata().is_ok())
 }
 
 /// What [`batou_environments::evaluate`] gives, as commands use it.

@@ -109,10 +109,6 @@ impl Sandbox {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .current_dir(self.project())
             .stdin(Stdio::null());
-        // `BATOU_EVALUATION=child make test` has every project evaluated by a child.
-        if let Some(how) = std::env::var_os("BATOU_EVALUATION") {
-            command.env("BATOU_EVALUATION", how);
-        }
         for role in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{role}_NAME"), "Tester");
             command.env(format!("GIT_{role}_EMAIL"), "tester@example.net");

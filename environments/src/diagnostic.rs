@@ -394,6 +394,11 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Like [`visible`] for a name or a path, which stays on its line.
+pub(crate) fn visible_name(text: &str) -> String {
+    visible(text).replace('\n', "^J").replace('\t', "^I")
+}
+
 /// Control characters, and the marks that reorder text on a terminal.
 fn dangerous(c: char) -> bool {
     (c.is_control() && c != '\t' && c != '\n')

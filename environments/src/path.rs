@@ -1,5 +1,7 @@
 //! Paths of a component's files in the release, and their modes.
 
+use crate::diagnostic::visible_name;
+
 /// Why a text is no path in a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathError {
@@ -26,7 +28,7 @@ pub(crate) fn check(text: &str) -> Result<String, PathError> {
         return Err(PathError::Absolute(own()));
     }
     if text.chars().any(char::is_control) {
-        return Err(PathError::Control(text.escape_debug().to_string()));
+        return Err(PathError::Control(visible_name(text)));
     }
     if crate::template::is_template(text) {
         return Err(PathError::Template(own()));

@@ -10,7 +10,7 @@ use globset::GlobSet;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
-use crate::diagnostic::{Diagnostic, Problems};
+use crate::diagnostic::{Diagnostic, Problems, visible_name};
 use crate::raw::Caller;
 use crate::source::{At, Text};
 use crate::templates::{ReadError, Templates};
@@ -191,10 +191,8 @@ impl Found<'_> {
     fn entry(&mut self, file: &FileDeclaration, source: &str, real: &Path, entry: &DirEntry) -> bool {
         let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
         let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
-            let message = format!(
-                "the name of {} is not UTF-8, or holds a control character",
-                self.shown(entry.path()).escape_debug()
-            );
+            let name = self.shown(entry.path());
+            let message = format!("the name of {name} is not UTF-8, or holds a control character");
             self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
             return false;
         };
@@ -216,7 +214,6 @@ impl Found<'_> {
     /// What cannot be read of a folder.
     fn unreadable(&mut self, file: &FileDeclaration, error: &walkdir::Error) {
         let path = error.path().map(|path| self.shown(path)).unwrap_or_default();
-        let path = path.escape_debug();
         let missing = error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         let (message, help) = match error.io_error() {
             None => (format!("the symlink {path} leads back to a folder that it lies in"), true),
@@ -231,9 +228,9 @@ impl Found<'_> {
         });
     }
 
-    /// A path from the project's root.
+    /// A path from the project's root, for people.
     fn shown(&self, path: &Path) -> String {
-        self.templates.below_root(path).to_string_lossy().into_owned()
+        visible_name(&self.templates.below_root(path).to_string_lossy())
     }
 
     fn refuse(&mut self, error: &ReadError, at: &At, by: &Caller) {

@@ -15,7 +15,9 @@ use rayon::prelude::*;
 
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
-use crate::release::{Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release};
+use crate::release::{
+    Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, step_key,
+};
 use crate::ui::Progress;
 use layout::{Amount, Layout};
 
@@ -80,11 +82,13 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     Ok(Built { stored, _lease: lease, ..Built::new(release, hosts) })
 }
 
-/// What each file was made from, and the sub-component that declares it.
+/// What each file was made from, and the sub-components that declare files and steps.
 fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut causes = rendered.causes.clone();
-    for (path, breadcrumb) in &rendered.breadcrumbs {
-        let causes = causes.entry(path.clone()).or_default();
+    let files = rendered.breadcrumbs.iter().map(|(path, breadcrumb)| (path.clone(), breadcrumb));
+    let steps = rendered.step_breadcrumbs.iter().map(|(step, breadcrumb)| (step_key(step), breadcrumb));
+    for (key, breadcrumb) in files.chain(steps) {
+        let causes = causes.entry(key).or_default();
         causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
     }
     causes

@@ -32,7 +32,7 @@ fn releases_that_left_out_each_others_hosts_are_told_apart() {
     let history = sandbox.batou(&["history", "dev"]).success();
     assert_eq!(releases(&history), ["* 2 two", "2 one", "1 one two"]);
 
-    let output = sandbox.batou(&["rollback", "dev", "--to", "2"]).fails(1);
+    let output = sandbox.batou(&["rollback", "dev", "--to", "2"]).fails(2);
     says(&output.stderr, &["2 is the number of 2 releases", "--host"]);
     sandbox.batou(&["rollback", "dev", "--to", "2", "--host", "one"]).success();
     sandbox.batou(&["rollback", "dev"]).success();

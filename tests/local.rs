@@ -120,7 +120,7 @@ fn a_rollback_goes_to_the_release_that_is_named() {
     sandbox.batou(&["rollback", "dev", "--to", "3"]).success();
     assert_eq!(target.file("app/app.conf"), "three on localhost\n");
     let before = target.listing();
-    says(&sandbox.batou(&["rollback", "dev", "--to", "99"]).fails(1).stderr, &["\"99\"", "batou history"]);
+    says(&sandbox.batou(&["rollback", "dev", "--to", "99"]).fails(2).stderr, &["\"99\"", "batou history"]);
     assert_eq!(target.listing(), before);
 }
 

@@ -147,3 +147,40 @@ fn conditions_decide_on_the_host() {
     assert!(app.state("converted").exists());
     app.0.batou(&["verify", "dev"]).success();
 }
+
+#[test]
+fn a_plan_says_which_sub_components_declare_files_and_steps() {
+    let sandbox = Sandbox::new();
+    let code = r#"
+def _package(c):
+    c.file("etc/" + c.name)
+    c.step("install-" + c.name, update = "true")
+Package = definition(configure = _package)
+Venv = definition(configure = lambda c: c.add(Package("zope")) and None)
+def configure(c):
+    c.add(Venv("py"))
+    c.step("last", update = "true")
+"#;
+    sandbox
+        .write("batou.toml", "[project]\nname = \"shop\"\n")
+        .write("components/app/component.star", code)
+        .write("components/app/etc/zope", "zope\n")
+        .write(
+            "environments/dev/environment.toml",
+            "[environment]\nconnect_method = \"local\"\n\n[hosts]\nlocalhost = [\"app\"]\n",
+        );
+    let by = r#"  of Venv("py") > Package("zope")"#;
+    let step = format!("runs step install-zope{by}\n      runs step last\n");
+    let first = sandbox.batou(&["plan", "dev"]).success().stdout;
+    says(&first, &[&format!("+ etc/zope{by}"), &step]);
+    sandbox.batou(&["switch", "dev"]).success();
+    sandbox.write("components/app/component.star", code.replace("update = \"true\"", "update = \"exit 0\""));
+    let second = sandbox.batou(&["plan", "dev"]).success().stdout;
+    says(&second, &[&step]);
+    assert!(!second.contains("etc/zope"), "{second}");
+    let lines = sandbox.batou(&["plan", "dev", "--json"]).success().json();
+    let by = |line: &serde_json::Value| {
+        line.to_string().contains(r#""by":{"install-zope":"Venv(\"py\") > Package(\"zope\")"}"#)
+    };
+    assert!(lines.iter().any(by), "{lines:?}");
+}

@@ -38,6 +38,8 @@ pub struct Rendered {
     /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
     /// those that the component declares itself.
     pub breadcrumbs: BTreeMap<String, Vec<String>>,
+    /// The same of the steps, by name.
+    pub step_breadcrumbs: BTreeMap<String, Vec<String>>,
     /// Host and component of what must be activated before, directly.
     pub after: BTreeSet<(String, String)>,
 }
@@ -189,6 +191,7 @@ impl<'a> InstanceRender<'a> {
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
                 breadcrumbs: BTreeMap::new(),
+                step_breadcrumbs: BTreeMap::new(),
                 after: BTreeSet::new(),
             },
             problems: Problems::default(),
@@ -196,11 +199,14 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    /// With all its files to render.
+    /// With all its files to render, and what is told of steps before their texts are rendered.
     fn with_files(mut self) -> Self {
         for file in &self.component.files {
             self.files.entry(file.body.template()).or_default().push(file);
         }
+        let steps = self.component.definition.steps.iter().filter(|(_, by)| !by.breadcrumb.is_empty());
+        self.rendered.step_breadcrumbs =
+            steps.map(|(step, by)| (step.name.clone(), by.breadcrumb.clone())).collect();
         self
     }
 

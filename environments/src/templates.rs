@@ -125,7 +125,12 @@ impl Templates {
             return Err(ReadError::Elsewhere(name.to_owned()));
         }
         let relative = self.relative(name);
-        let folder = self.real_folder(relative.parent().unwrap_or(&self.folder))?;
+        let missing = |error| match error {
+            // What is to be created is the file, not only the folder.
+            ReadError::Missing(_) => ReadError::Missing(relative.clone()),
+            error => error,
+        };
+        let folder = self.real_folder(relative.parent().unwrap_or(&self.folder)).map_err(missing)?;
         let Some(std::path::Component::Normal(last)) = relative.components().next_back() else {
             return Err(ReadError::Outside(relative));
         };

@@ -8,7 +8,7 @@ use crate::cli::RollbackArgs;
 use crate::context::Context;
 use crate::deployment::{Deployment, failed};
 use crate::error::{CommandError, Kind};
-use crate::fleet::history::{History, Past};
+use crate::fleet::history::{History, HistoryError, Past};
 use crate::fleet::order::HostOrder;
 use crate::fleet::{Member, sort};
 use crate::guard;
@@ -30,7 +30,7 @@ async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history().await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
-    let target = found.map_err(|error| CommandError::from_error(Kind::Failed, error))?.clone();
+    let target = found.map_err(refused)?.clone();
     let manifests = history.manifests(target.record.sequence);
     stay(&mut deployment, &manifests);
     let hosts = deployment.past_manifests(&manifests).await?;
@@ -46,6 +46,17 @@ async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result
         expected: None,
     };
     deployment.release(intended, &states, &args.locking).await
+}
+
+/// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
+fn refused(error: HistoryError) -> CommandError {
+    let kind = match error {
+        HistoryError::Empty | HistoryError::Oldest { .. } => Kind::Failed,
+        HistoryError::NotFound { .. } | HistoryError::Ambiguous { .. } | HistoryError::SameNumber { .. } => {
+            Kind::Usage
+        }
+    };
+    CommandError::from_error(kind, error)
 }
 
 /// Leaves out the hosts that had nothing then, and names the others that are gone.

@@ -109,6 +109,7 @@ mod tests {
             entries,
             causes: BTreeMap::new(),
             breadcrumbs: BTreeMap::new(),
+            step_breadcrumbs: BTreeMap::new(),
             after: BTreeSet::from([("db01".to_owned(), "postgres".to_owned())]),
         }
     }

@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use super::{Change, ComponentPlan, ContentPlan, FilePlan};
 use crate::error::CommandError;
-use crate::release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint};
+use crate::release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint, step_key};
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
@@ -62,6 +62,7 @@ fn component_plan(
         component: new.component.name.to_string(),
         change: Change::Changed,
         files: Vec::new(),
+        by: steps_by(&steps, new.reasons),
         steps,
         because,
         incomparable: false,
@@ -82,11 +83,13 @@ fn component_plan(
 }
 
 fn added(store: &Store, new: &Side<'_>) -> Result<ComponentPlan, CommandError> {
+    let steps = steps(None, new.component).0;
     Ok(ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Added,
         files: listed(&files(store, &new.component.artifact)?, Change::Added, new.reasons),
-        steps: steps(None, new.component).0,
+        by: steps_by(&steps, new.reasons),
+        steps,
         because: BTreeMap::new(),
         incomparable: false,
     })
@@ -101,7 +104,14 @@ fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, Comman
         files: listed(&known.unwrap_or_default(), Change::Removed, &Reasons::new()),
         steps: Vec::new(),
         because: BTreeMap::new(),
+        by: BTreeMap::new(),
     })
+}
+
+/// The sub-components that declare these steps.
+fn steps_by(steps: &[String], reasons: &Reasons) -> BTreeMap<String, String> {
+    let by = |step: &String| Some((step.clone(), declared_by(reasons, &step_key(step))?));
+    steps.iter().filter_map(by).collect()
 }
 
 /// The names of the steps that the new component has and the old one had not, in order, and which of their triggers
@@ -264,7 +274,7 @@ impl Changes<'_> {
     }
 }
 
-/// The sub-component that declares a file.
+/// The sub-component that declares a file, or a step by its key.
 fn declared_by(reasons: &Reasons, path: &str) -> Option<String> {
     reasons.get(path)?.get(DECLARED_BY).cloned()
 }

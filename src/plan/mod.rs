@@ -67,6 +67,9 @@ pub struct ComponentPlan {
     /// By step: which of its triggers changed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub because: BTreeMap<String, Vec<String>>,
+    /// By step: the sub-component that declares it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by: BTreeMap<String, String>,
     /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomparable: bool,

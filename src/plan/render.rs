@@ -134,7 +134,8 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
     }
     for step in &component.steps {
         let why = component.because.get(step).map(|triggers| because(triggers)).unwrap_or_default();
-        lines.push(format!("      runs step {}{why}", visible_name(step)));
+        let by = of(component.by.get(step));
+        lines.push(format!("      runs step {}{by}{why}", visible_name(step)));
     }
 }
 
@@ -149,13 +150,18 @@ fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String
         _ => String::new(),
     };
     let why = because(&file.causes);
-    let by = file.by.as_ref().map(|by| format!("  {DIM}of {}{DIM:#}", visible_name(by))).unwrap_or_default();
+    let by = of(file.by.as_ref());
     let (sign, path) = (sign(file.change), visible_name(&file.path));
     let line = format!("      {sign} {path}{}{content}{by}{why}", mode.unwrap_or_default());
     lines.push(line);
     if let (Diff::Full, ContentPlan::Diff(diff)) = (detail, &file.content) {
         lines.extend(diff.lines().map(diff_line));
     }
+}
+
+/// Which sub-component declares it.
+fn of(by: Option<&String>) -> String {
+    by.map(|by| format!("  {DIM}of {}{DIM:#}", visible_name(by))).unwrap_or_default()
 }
 
 fn because(causes: &[String]) -> String {
@@ -262,6 +268,7 @@ mod tests {
                 "touch".to_owned(),
                 vec!["etc/".to_owned(), "resource:db".to_owned()],
             )]),
+            by: BTreeMap::from([("touch".to_owned(), "Cron > Job".to_owned())]),
             incomparable: false,
         };
         let old = ComponentPlan {
@@ -270,6 +277,7 @@ mod tests {
             files: vec![file("a", Change::Removed, ContentPlan::Sizes(Some(1), None))],
             steps: Vec::new(),
             because: BTreeMap::new(),
+            by: BTreeMap::new(),
             incomparable: false,
         };
         HostPlan {
@@ -302,7 +310,7 @@ mod tests {
                 -1
                 +2^[
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch  because etc/, resource:db changed
+              runs step touch  of Cron > Job  because etc/, resource:db changed
           - old (1 file)
               - a
 
@@ -317,14 +325,14 @@ mod tests {
           ~ tick
               ~ tick.sh, mode 0444 -> 0555  of Cron > Script  because attribute tick.sleep changed
               ~ logo, 10 B -> 2.0 KiB
-              runs step touch  because etc/, resource:db changed
+              runs step touch  of Cron > Job  because etc/, resource:db changed
           - old (1 file)
               - a
         ");
         insta::assert_snapshot!(plain(&[host("web01")], Diff::None), @r"
         web01: 2 components to change, 2 objects (1.0 KiB) to send
           ~ tick
-              runs step touch  because etc/, resource:db changed
+              runs step touch  of Cron > Job  because etc/, resource:db changed
           - old (1 file)
         ");
     }

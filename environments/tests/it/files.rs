@@ -194,3 +194,10 @@ fn mistakes_in_directories_and_sources_are_shown() {
     sandbox.write("components/app/file", "x");
     insta::assert_snapshot!("directories_and_sources", sandbox.mistakes());
 }
+
+#[test]
+fn a_source_in_a_folder_that_is_missing_is_named_whole() {
+    let sandbox = Sandbox::app("[[file]]\npath = \"etc/app.conf\"\n");
+    let shown = sandbox.mistakes();
+    assert!(shown.contains("there is no file components/app/etc/app.conf"), "{shown}");
+}

@@ -1,5 +1,8 @@
 //! What the hosts' journals tell when they are read together, and what a rollback means then.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::common::{Output, Sandbox, SshHosts};
 use crate::shop::{self, Target, greet, says};
 
@@ -20,6 +23,8 @@ fn parted() -> (SshHosts, Sandbox) {
     let sandbox = shop::remote(&hosts, &["one", "two"]);
     sandbox.batou(&["switch", "dev"]).success();
     for (greeting, left_out) in [("two", "two"), ("three", "one")] {
+        // Journals tell the time in seconds, and which of the two is in force is told by it.
+        sleep(Duration::from_millis(1100));
         greet(&sandbox, greeting);
         sandbox.batou(&["switch", "dev", "--skip", left_out]).success();
     }

@@ -73,7 +73,7 @@ impl Member {
 /// What a state that is asked for after the fact says of a release.
 fn ending(state: &State, order: &Order) -> Ending {
     let confirmed = state.confirmed.as_ref();
-    if confirmed.is_some_and(|record| record.sequence == order.record.sequence) {
+    if confirmed == Some(&order.record) {
         return Ending::Released { generation: state.current.as_ref().map(|current| current.generation) };
     }
     Ending::WentBack { problems: Vec::new() }

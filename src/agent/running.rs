@@ -7,7 +7,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getsid, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
@@ -24,6 +24,7 @@ pub(super) struct Running {
     step: String,
     group: i32,
     boot: String,
+    /// 0 in a container that was entered from outside: its leader has no number there.
     session: i32,
     started: u64,
 }
@@ -51,9 +52,8 @@ impl Running {
     }
 
     fn of(step: &str, group: Pid) -> Option<Self> {
-        let session = getsid(None).ok()?.as_raw_nonzero().get();
         let group = group.as_raw_nonzero().get();
-        let started = process(&group.to_string())?.started;
+        let Process { session, started, .. } = process(&group.to_string())?;
         Some(Self { step: step.to_owned(), group, boot: boot()?, session, started })
     }
 

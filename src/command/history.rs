@@ -30,7 +30,6 @@ pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
         let history = deployment.history().await?;
         deployment.fleet.abandon();
-        let current = history.current();
         for past in history.releases().rev() {
             context.ui.json(&Line {
                 kind: "release",
@@ -38,19 +37,19 @@ pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
                 when: &past.when,
                 hosts: &past.hosts,
             });
-            context.ui.line(&describe(past, current == Some(past)));
+            context.ui.line(&describe(past, history.is_in_force(past)));
             tell_failures(context, past);
         }
-        if current.is_none() {
+        if history.current().is_none() {
             context.ui.line("nothing has been released here yet");
         }
         Ok(())
     })
 }
 
-fn describe(past: &Past, is_current: bool) -> String {
+fn describe(past: &Past, in_force: bool) -> String {
     let record = &past.record;
-    let mark = if is_current { "*" } else { " " };
+    let mark = if in_force { "*" } else { " " };
     let back = record.restores.map_or(String::new(), |sequence| format!(", back to {sequence}"));
     let outcome = if past.is_confirmed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");

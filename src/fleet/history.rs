@@ -99,9 +99,16 @@ impl History {
         self.releases.iter()
     }
 
-    /// The release in force.
+    /// The newest release in force.
     pub fn current(&self) -> Option<&Past> {
         self.confirmed().next_back()
+    }
+
+    /// Whether a release is in force: it is the newest, or one of several with its number that left each other's
+    /// hosts out.
+    pub fn is_in_force(&self, past: &Past) -> bool {
+        let number = self.current().map(|current| current.record.sequence);
+        past.is_confirmed() && number == Some(past.record.sequence)
     }
 
     /// The release that was confirmed before the one in force. A rollback stands where the release stands that it
@@ -277,6 +284,8 @@ mod tests {
             history.releases().map(|past| past.hosts.keys().cloned().collect::<String>()).collect();
         assert_eq!(hosts, ["h1h2", "h2", "h1"]);
         assert_eq!(history.current().unwrap().record, one.record);
+        let in_force: Vec<_> = history.releases().map(|past| history.is_in_force(past)).collect();
+        assert_eq!(in_force, [false, true, true]);
         assert_eq!(history.previous().unwrap().record.sequence, 1);
         assert_eq!(history.find("2"), Err(HistoryError::SameNumber { wanted: "2".into(), count: 2 }));
         assert_eq!(history.find(&other.record.release.to_string()).unwrap().record, other.record);

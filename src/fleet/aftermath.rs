@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::order::{Ending, Order};
 use super::{Fleet, Member};
-use crate::protocol::{Holder, Reply, Request, SILENCE, State};
+use crate::protocol::{Holder, JournalEntry, Outcome, Record, Reply, Request, SILENCE};
 use crate::remote::RemoteError;
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
@@ -41,10 +41,10 @@ impl Member {
             let asked = {
                 let _permit = jobs.acquire().await;
                 self.hang_up();
-                self.settled(&order.holder).await
+                self.ending(order).await
             };
             let why = match asked {
-                Ok(Some(state)) => return ending(&state, order),
+                Ok(Some(ending)) => return ending,
                 Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
@@ -55,26 +55,57 @@ impl Member {
         }
     }
 
-    /// The host's state, once no release of ours is under way there; `None` while our agent still works at one.
-    async fn settled(&mut self, ours: &Holder) -> Result<Option<State>, RemoteError> {
+    /// What the host's journal says of the release; `None` while our agent still works at it.
+    async fn ending(&mut self, order: &Order) -> Result<Option<Ending>, RemoteError> {
+        if !self.is_settled(&order.holder).await? {
+            return Ok(None);
+        }
+        match self.ask(&Request::Journal, &[]).await? {
+            (Reply::Journal { entries }, _) => Ok(Some(ending(&entries, &order.record))),
+            _ => Err(RemoteError::Protocol),
+        }
+    }
+
+    /// Whether no release of ours is under way on the host.
+    async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
         let state = self.state().await?;
         match self.ask(&Request::Lock { holder: ours.clone() }, &[]).await {
-            Ok((Reply::Locked(state), _)) => self.tell(&Request::Unlock).await.map(|()| Some(*state)),
-            Ok((Reply::Held { holder: Some(holder) }, _)) if holder != *ours => self.state().await.map(Some),
-            Ok((Reply::Held { .. }, _)) => Ok(None),
+            Ok((Reply::Locked(_), _)) => self.tell(&Request::Unlock).await.map(|()| true),
+            Ok((Reply::Held { holder }, _)) => Ok(holder.is_some_and(|holder| holder != *ours)),
             Ok(_) => Err(RemoteError::Protocol),
             // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.
-            Err(RemoteError::Agent(_)) if !state.unfinished => Ok(Some(state)),
+            Err(RemoteError::Agent(_)) if !state.unfinished => Ok(true),
             Err(error) => Err(error),
         }
     }
 }
 
-/// What a state that is asked for after the fact says of a release.
-fn ending(state: &State, order: &Order) -> Ending {
-    let confirmed = state.confirmed.as_ref();
-    if confirmed == Some(&order.record) {
-        return Ending::Released { generation: state.current.as_ref().map(|current| current.generation) };
+/// What a journal says of a release after the fact. Another may have followed, so the newest line says nothing.
+fn ending(entries: &[JournalEntry], record: &Record) -> Ending {
+    match entries.iter().rfind(|entry| entry.record == *record) {
+        Some(entry) if entry.result == Outcome::Confirmed => Ending::Released { generation: entry.to },
+        _ => Ending::WentBack { problems: Vec::new() },
     }
-    Ending::WentBack { problems: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::tests::entry;
+    use super::*;
+
+    #[test]
+    fn the_line_about_a_release_says_what_became_of_it_and_no_other_line() {
+        let ours = entry(2, "ours", None, Outcome::Confirmed);
+        let released = Ending::Released { generation: Some(2) };
+        let went_back = Ending::WentBack { problems: Vec::new() };
+        let first = entry(1, "first", None, Outcome::Confirmed);
+        let another = entry(2, "another", None, Outcome::Confirmed);
+        let next = entry(3, "next", None, Outcome::Confirmed);
+        let failed = entry(2, "ours", None, Outcome::WentBack);
+        assert_eq!(ending(&[first.clone(), ours.clone()], &ours.record), released);
+        assert_eq!(ending(&[first.clone(), ours.clone(), next], &ours.record), released);
+        assert_eq!(ending(&[first.clone(), another], &ours.record), went_back);
+        assert_eq!(ending(&[first.clone(), failed], &ours.record), went_back);
+        assert_eq!(ending(&[first], &ours.record), went_back);
+    }
 }

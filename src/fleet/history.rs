@@ -194,10 +194,16 @@ fn origin(past: &Past) -> u64 {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn entry(sequence: u64, release: &str, restores: Option<u64>, result: Outcome) -> JournalEntry {
+    /// A journal's line about a release of `h1`.
+    pub(in crate::fleet) fn entry(
+        sequence: u64,
+        release: &str,
+        restores: Option<u64>,
+        result: Outcome,
+    ) -> JournalEntry {
         JournalEntry {
             record: Record {
                 release: Digest::of(release.as_bytes()),

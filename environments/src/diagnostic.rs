@@ -4,9 +4,9 @@
 //! reached from twelve hosts is one diagnostic that names them.
 
 mod location;
+mod problems;
+mod wording;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::At;
 pub use location::Location;
+pub use problems::Diagnostics;
+pub(crate) use problems::Problems;
+pub(crate) use wording::{listed, nearest, visible, visible_name};
 
 /// Whether the evaluation failed because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -237,194 +240,6 @@ impl miette::Diagnostic for Diagnostic {
     }
 }
 
-/// One or more mistakes: sorted by place, each once.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Diagnostics(Vec<Diagnostic>);
-
-impl Diagnostics {
-    /// The diagnostics in their order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
-    }
-
-    /// How many there are; never 0.
-    #[allow(clippy::len_without_is_empty, reason = "never empty by construction")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl<'a> IntoIterator for &'a Diagnostics {
-    type Item = &'a Diagnostic;
-    type IntoIter = std::slice::Iter<'a, Diagnostic>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
-
-impl IntoIterator for Diagnostics {
-    type Item = Diagnostic;
-    type IntoIter = std::vec::IntoIter<Diagnostic>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl From<Diagnostic> for Diagnostics {
-    fn from(diagnostic: Diagnostic) -> Diagnostics {
-        Diagnostics(vec![diagnostic])
-    }
-}
-
-impl fmt::Display for Diagnostics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, diagnostic) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n\n")?;
-            }
-            write!(f, "{diagnostic:#}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Diagnostics {}
-
-/// Where mistakes are collected while an evaluation goes on.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Diagnostic>);
-
-impl Problems {
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
-    }
-
-    pub(crate) fn extend(&mut self, other: Problems) {
-        self.0.extend(other.0);
-    }
-
-    /// Says of all of them what they affect.
-    pub(crate) fn about(&mut self, subject: &str) {
-        for diagnostic in &mut self.0 {
-            diagnostic.subject.push(format!("{subject}{}", diagnostic.part));
-        }
-    }
-
-    /// Takes in what was found in a sub-component, as [`crate::raw::Caller::within`] has it.
-    pub(crate) fn extend_within(&mut self, part: &str, found: Problems) {
-        self.0.extend(found.0.into_iter().map(|diagnostic| diagnostic.within(part)));
-    }
-
-    /// The same, each without advice of its own with this.
-    pub(crate) fn advised(mut self, help: &str) -> Problems {
-        for diagnostic in &mut self.0 {
-            diagnostic.help.get_or_insert_with(|| help.to_owned());
-        }
-        self
-    }
-
-    /// The first that was found, for a file that nobody writes by hand.
-    pub(crate) fn first(mut self) -> Problems {
-        self.0.truncate(1);
-        self
-    }
-
-    /// Whether anything but warnings was found.
-    pub(crate) fn has_errors(&self) -> bool {
-        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-    }
-
-    /// The errors (with the warnings) if there is any, else the warnings.
-    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
-        let failed = self.has_errors();
-        let sorted = unique(self.0);
-        if failed { Err(Diagnostics(sorted)) } else { Ok(sorted) }
-    }
-}
-
-impl FromIterator<Diagnostic> for Problems {
-    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Problems {
-        Problems(diagnostics.into_iter().collect())
-    }
-}
-
-/// Sorts, and makes one diagnostic of those that differ in their subject only.
-fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
-    for diagnostic in diagnostics {
-        match merged.entry(diagnostic.key()) {
-            std::collections::btree_map::Entry::Vacant(slot) => {
-                slot.insert(diagnostic);
-            }
-            std::collections::btree_map::Entry::Occupied(mut slot) => {
-                slot.get_mut().subject.extend(diagnostic.subject);
-            }
-        }
-    }
-    let mut result: Vec<Diagnostic> = merged.into_values().collect();
-    for diagnostic in &mut result {
-        diagnostic.subject.sort();
-        diagnostic.subject.dedup();
-    }
-    result
-}
-
-/// Text for a terminal: control characters as `^[`, tabs kept, line ends as they are.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(dangerous) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            c if !dangerous(c) => shown.push(c),
-            '\x7f' => shown.push_str("^?"),
-            c if u32::from(c) < 0x20 => {
-                shown.push('^');
-                shown.push(char::from(c as u8 + 0x40));
-            }
-            c => {
-                use std::fmt::Write;
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
-            }
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Like [`visible`] for a name or a path, which stays on its line.
-pub(crate) fn visible_name(text: &str) -> String {
-    visible(text).replace('\n', "^J").replace('\t', "^I")
-}
-
-/// Control characters, and the marks that reorder text on a terminal.
-fn dangerous(c: char) -> bool {
-    (c.is_control() && c != '\t' && c != '\n')
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// "did you mean `x`?" for a word among known ones, if one is near.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Names for a sentence: "`a`, `b` and `c`".
-pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        None => "none".to_owned(),
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -447,20 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mistake_on_many_hosts_is_one_diagnostic() {
-        let place = at("x", 0..1);
-        let mut problems = Problems::default();
-        for host in ["web02", "web01", "web02"] {
-            problems.push(Diagnostic::error("bad").at(&place).about(host));
-        }
-        let all = problems.finish().unwrap_err();
-        assert_eq!(all.len(), 1);
-        assert_eq!(all.iter().next().unwrap().subject, ["web01", "web02"]);
-    }
-
-    #[test]
-    fn control_characters_are_shown_not_sent() {
-        assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
+    fn control_characters_in_messages_are_not_sent() {
         let place = at("\x1b]0;x\x07 = 1", 0..1);
         let diagnostic = Diagnostic::error("\x1b").at(&place);
         assert!(!format!("{diagnostic:#}").contains('\x1b'));
@@ -507,11 +309,5 @@ mod tests {
                 assert!(shown(&drawn) && drawn.contains("called from here"), "{drawn}");
             }
         }
-    }
-
-    #[test]
-    fn names_the_nearest_word_only_if_it_is_near() {
-        assert_eq!(nearest("hots", ["hosts", "settings"]), Some("hosts"));
-        assert_eq!(nearest("zzz", ["hosts", "settings"]), None);
     }
 }

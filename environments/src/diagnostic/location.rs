@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use serde::{Deserialize, Serialize};
 
-use super::dangerous;
+use super::wording::dangerous;
 use crate::source::{At, Source};
 
 /// Where in the project a mistake stands.

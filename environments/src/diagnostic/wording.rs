@@ -1,0 +1,73 @@
+//! Words in messages: foreign text made harmless, the nearest known name, names in a row.
+
+use std::borrow::Cow;
+
+/// Text for a terminal: control characters as `^[`, tabs kept, line ends as they are.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if !dangerous(c) => shown.push(c),
+            '\x7f' => shown.push_str("^?"),
+            c if u32::from(c) < 0x20 => {
+                shown.push('^');
+                shown.push(char::from(c as u8 + 0x40));
+            }
+            c => {
+                use std::fmt::Write;
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+            }
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Like [`visible`] for a name or a path, which stays on its line.
+pub(crate) fn visible_name(text: &str) -> String {
+    visible(text).replace('\n', "^J").replace('\t', "^I")
+}
+
+/// Control characters, and the marks that reorder text on a terminal.
+pub(super) fn dangerous(c: char) -> bool {
+    (c.is_control() && c != '\t' && c != '\n')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// "did you mean `x`?" for a word among known ones, if one is near.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Names for a sentence: "`a`, `b` and `c`".
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
+    }
+
+    #[test]
+    fn names_the_nearest_word_only_if_it_is_near() {
+        assert_eq!(nearest("hots", ["hosts", "settings"]), Some("hosts"));
+        assert_eq!(nearest("zzz", ["hosts", "settings"]), None);
+    }
+}

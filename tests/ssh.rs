@@ -36,6 +36,17 @@ fn wrap_logins(hosts: &SshHosts, name: &str, script: &str) {
 }
 
 #[test]
+fn a_host_behind_another_one_is_reached_through_it() {
+    let hosts = SshHosts::start(&["gate", "inner"]);
+    let sandbox = shop::remote(&hosts, &["inner"]);
+    let config = format!("Host inner inner.*\n  ProxyJump gate\n{}", hosts.ssh_config());
+    sandbox.write("ssh_config", config);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(Target::remote(&hosts, "inner").file("app/app.conf"), "one on inner\n");
+    assert_eq!(["gate", "inner"].map(|name| hosts.host(name).logins()), [1, 1]);
+}
+
+#[test]
 fn the_whole_way_over_three_hosts() {
     let hosts = SshHosts::start(&["one", "two", "three"]);
     let sandbox = shop::remote(&hosts, &["one", "two", "three"]);

@@ -4,16 +4,20 @@
 //! background (as `ControlMaster` makes it) would outlive a controller that is killed, and with it would the agent's
 //! belief that somebody is still there.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tempfile::NamedTempFile;
+use rustix::fs::{MemfdFlags, memfd_create};
 
-/// A generated configuration file, removed when dropped.
+/// A generated configuration file. It lies in no folder: however this process ends, nothing of it stays.
 #[derive(Debug)]
 pub struct SshConfig {
-    file: NamedTempFile,
+    /// Where ssh, and the ssh that it starts for a jump host, find the file while this process lives.
+    path: PathBuf,
+    _file: File,
 }
 
 /// What the generated configuration depends on.
@@ -30,17 +34,20 @@ pub struct SshOptions<'a> {
 }
 
 impl SshConfig {
-    /// Writes the configuration into a private temporary file.
+    /// Writes the configuration into memory.
     pub fn write(options: &SshOptions<'_>) -> std::io::Result<Self> {
-        let mut file = tempfile::Builder::new().prefix("batou-ssh-").tempfile()?;
+        let mut file = File::from(memfd_create("batou-ssh", MemfdFlags::CLOEXEC)?);
         file.write_all(text(options).as_bytes())?;
-        Ok(SshConfig { file })
+        // /proc may count processes otherwise than this process is told.
+        let process = Path::new("/proc").join(std::fs::read_link("/proc/self")?);
+        let path = process.join("fd").join(file.as_raw_fd().to_string());
+        Ok(SshConfig { path, _file: file })
     }
 
     /// The command that runs `remote` on the host at `address`.
     pub fn command(&self, address: &str, remote: &str) -> Command {
         let mut command = Command::new("ssh");
-        command.arg("-F").arg(self.file.path()).args(["-T", "--"]).arg(address).arg(remote);
+        command.arg("-F").arg(&self.path).args(["-T", "--"]).arg(address).arg(remote);
         command
     }
 }
@@ -101,8 +108,7 @@ mod tests {
         let theirs = "Host *\n  ForwardAgent yes\n  StrictHostKeyChecking no\n  User somebody\n";
         std::fs::write(folder.path().join("ssh_config"), theirs).unwrap();
         let config = SshConfig::write(&options(folder.path())).unwrap();
-        let path = config.file.path();
-        let output = Command::new("ssh").arg("-F").arg(path).args(["-G", "web01"]).output().unwrap();
+        let output = Command::new("ssh").arg("-F").arg(&config.path).args(["-G", "web01"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         for line in ["forwardagent no", "stricthostkeychecking true", "user somebody", "connecttimeout 7"] {

@@ -60,6 +60,11 @@ impl Sandbox {
         self.directory.path().join("home")
     }
 
+    /// Where programs that run here put what is temporary.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.directory.path().join("tmp")
+    }
+
     /// Writes a file of the project, with the folders above it.
     pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.project().join(path);
@@ -100,7 +105,7 @@ impl Sandbox {
             .env_clear()
             .env("PATH", format!("{path}:/usr/sbin:/sbin"))
             .env("HOME", self.home())
-            .env("TMPDIR", self.directory.path().join("tmp"))
+            .env("TMPDIR", self.tmp())
             .env("XDG_CACHE_HOME", self.home().join(".cache"))
             .env("XDG_CONFIG_HOME", self.home().join(".config"))
             .env("BATOU_STORE", self.store())

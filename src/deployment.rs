@@ -1,6 +1,6 @@
 //! An environment's hosts, as a command meets them: who is reached how, who is left out, what to say of those that fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::fleet::{Failures, Fleet, Identity, sort};
 use crate::login;
+use crate::naming;
 use crate::protocol::{Holder, State};
 use crate::remote::{Binaries, Dialer, RemoteError, Route, SshConfig, SshOptions};
 use crate::ui::{plural, visible};
@@ -37,12 +38,9 @@ impl<'c> Deployment<'c> {
         hosts: &[Host],
         leave_out: &LeaveOut,
     ) -> Result<Self, CommandError> {
-        let unknown = leave_out.skip.iter().find(|name| hosts.iter().all(|host| host.name != **name));
-        if let Some(name) = unknown {
-            let message = format!("environment {} has no host {} to skip", settings.name, visible(name));
-            return Err(CommandError::usage(message));
-        }
-        let chosen = hosts.iter().filter(|host| !host.ignored && !leave_out.skip.contains(&host.name));
+        let known = hosts.iter().map(|host| host.name.as_str()).collect();
+        let skipped = naming::hosts(&settings, &leave_out.skip, &known)?;
+        let chosen = hosts.iter().filter(|host| !host.ignored && !skipped.contains(&host.name));
         let chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {
             let why = if hosts.is_empty() { "has no hosts" } else { "has no host that is not left out" };
@@ -97,11 +95,9 @@ impl<'c> Deployment<'c> {
 
     /// Keeps only the hosts named; all where none is.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
-        let hosts: BTreeSet<String> = self.fleet.hosts().into_iter().collect();
-        if let Some(name) = named.iter().find(|name| !hosts.contains(*name)) {
-            let message = format!("environment {} has no host {}", self.settings.name, visible(name));
-            return Err(CommandError::usage(message));
-        }
+        let hosts = self.fleet.hosts();
+        let known = hosts.iter().map(String::as_str).collect();
+        let named = naming::hosts(&self.settings, named, &known)?;
         if !named.is_empty() {
             self.fleet.leave_out(hosts.into_iter().filter(|host| !named.contains(host)));
         }

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod guard;
 pub mod interrupt;
 pub mod login;
+pub mod naming;
 pub mod objects;
 pub mod outfile;
 pub mod outlink;

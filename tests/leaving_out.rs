@@ -72,3 +72,38 @@ fn a_release_to_no_host_is_none() {
         says(&output.stderr, &["environment dev has no host that is not left out"]);
     }
 }
+
+/// Names on the command line are those of environment.toml, and as free in their form.
+#[test]
+fn hosts_are_named_in_any_case_and_with_their_domain() {
+    let sandbox = three();
+    let environment = sandbox
+        .read("environments/dev/environment.toml")
+        .replace("connect_method", "host_domain = \"example.net\"\nconnect_method");
+    sandbox.write("environments/dev/environment.toml", environment);
+    sandbox.batou(&["switch", "dev", "--skip", "H3", "--skip", "h2.Example.net."]).success();
+    let generations = || ["h1", "h2", "h3"].map(|name| host(&sandbox, name).generation());
+    assert_eq!(generations(), [Some(1), None, None]);
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    sandbox.batou(&["rollback", "dev", "--host", "H1"]).success();
+    let file = |name: &str| host(&sandbox, name).file("app/app.conf");
+    assert_eq!((file("h1"), file("h2")), ("one on h1\n".to_owned(), "two on h2\n".to_owned()));
+    for command in [
+        &["exec", "dev", "--host", "H2", "--", "true"][..],
+        &["history", "dev", "--host", "h2.example.net"],
+        &["build", "dev", "--host", "H2."],
+        &["explain", "dev", "H2", "app"],
+        &["retire", "dev", "H2.example.net"],
+    ] {
+        sandbox.batou(command).success();
+    }
+    assert_eq!(generations().map(|generation| generation.is_some()), [true, false, true]);
+    for command in
+        [&["switch", "dev", "--skip", "h2.example.com"][..], &["exec", "dev", "--host", "h22", "--", "true"]]
+    {
+        let output = sandbox.batou(command).fails(2);
+        says(&output.stderr, &["environment dev has no host h2", "the nearest name is h2"]);
+    }
+}

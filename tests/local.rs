@@ -617,7 +617,7 @@ fn explain_says_where_values_are_set() {
     let text = website.batou(&["explain", "prod", "web01", "web", "workers"]).success().stdout;
     says(&text, &["workers = 1  int", "instead of components/web/component.toml:3  workers = 4"]);
     for (arguments, message) in [
-        (["web02", "haproxy", "address"], "there is no host web02"),
+        (["web02", "haproxy", "address"], "environment prod has no host web02"),
         (["web01", "hapoxy", "address"], "there is no component hapoxy"),
         (["web01", "haproxy", "adress"], "there is no attribute adress"),
     ] {

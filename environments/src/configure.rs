@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::definition::Require;
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::graph::Graph;
-use crate::host::normalise;
 use crate::resolve::Model;
 
 /// A `[[provide]]` of an instance.
@@ -155,10 +154,7 @@ fn matching(
 
 /// The host that a requirement is limited to.
 pub(crate) fn wanted_host(model: &Model, instance: usize, require: &Require) -> Option<String> {
-    match require.host.as_ref()?.value.as_str() {
-        "same" => Some(model.host(instance).name.clone()),
-        name => Some(normalise(name, model.environment.checked.settings.host_domain.as_deref())),
-    }
+    Some(model.meant_host(instance, &require.host.as_ref()?.value))
 }
 
 /// Whether somebody who waits would provide a key.

@@ -48,6 +48,14 @@ impl Model {
         &self.environment.inventory.hosts[self.instances[index].host].host
     }
 
+    /// The host that an instance means by `host = …` of a requirement: its own for `same`.
+    pub(crate) fn meant_host(&self, index: usize, written: &str) -> String {
+        match written {
+            "same" => self.host(index).name.clone(),
+            name => self.environment.checked.settings.host_name(name),
+        }
+    }
+
     /// `host/component > Sub("name")`: who declared something, for messages.
     pub(crate) fn subject_of(&self, index: usize, by: &Caller) -> String {
         format!("{}{}", self.subject(index), by.within())

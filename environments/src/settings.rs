@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Need;
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Reader, Table};
+use crate::host::{normalise, normalise_domain};
 use crate::name::{is_host, is_project_or_environment, is_user};
 use crate::source::{At, Text};
 
@@ -44,6 +45,14 @@ pub struct Settings {
     pub timeout: u32,
     /// Where batou keeps everything on a host, as written (`~` and relative paths included).
     pub target_directory: Option<String>,
+}
+
+impl Settings {
+    /// The name that the environment gives to a host, from how somebody writes it: in any case, with or without a trailing
+    /// dot, short or with the environment's domain.
+    pub fn host_name(&self, written: &str) -> String {
+        normalise(written, self.host_domain.as_deref())
+    }
 }
 
 /// `[environment]` with what only the evaluation needs.
@@ -108,7 +117,7 @@ pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
 
 fn domain(reader: &mut Reader<'_, '_>) -> Option<String> {
     let text = reader.text("host_domain")?;
-    let domain = crate::host::normalise_domain(&text.value);
+    let domain = normalise_domain(&text.value);
     if is_host(&domain) {
         return Some(domain);
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::build::{Built, build};
-use crate::command::known;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Lookup};
+use crate::naming;
 use crate::outlink::OutLinks;
 use crate::ui::{DIM, plural, visible_name};
 
@@ -59,13 +59,12 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> {
     let hosts: BTreeSet<_> = evaluation.hosts.iter().map(|host| host.name.as_str()).collect();
     let components: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
-    known("host", &args.host, &hosts)?;
-    known("component", &args.component, &components)?;
-    let wanted = |list: &[String], name: &String| list.is_empty() || list.contains(name);
-    evaluation.hosts.retain(|host| wanted(&args.host, &host.name));
-    evaluation
-        .components
-        .retain(|one| wanted(&args.host, &one.host) && wanted(&args.component, &one.component));
+    let chosen = naming::hosts(&evaluation.settings, &args.host, &hosts)?;
+    naming::known("component", &args.component, &components)?;
+    let on_host = |name: &String| chosen.is_empty() || chosen.contains(name);
+    let of_component = |name: &String| args.component.is_empty() || args.component.contains(name);
+    evaluation.hosts.retain(|host| on_host(&host.name));
+    evaluation.components.retain(|one| on_host(&one.host) && of_component(&one.component));
     Ok(())
 }
 

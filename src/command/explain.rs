@@ -3,10 +3,10 @@
 use batou_environments::{Explained, SetAt};
 use serde::Serialize;
 
-use crate::command::known;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Lookup};
+use crate::naming::{self, known};
 use crate::ui::{DIM, visible, visible_name};
 
 /// Show the attributes of a component on a host, and where each value is set.
@@ -36,6 +36,7 @@ pub struct Args {
 /// Evaluates, and shows what was asked for.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let evaluation = context.evaluate(&args.environment, Lookup::Offline)?;
+    let args = &Args { host: evaluation.settings.host_name(&args.host), ..args.clone() };
     let Some(explanation) = evaluation.source.explain(&args.host, &args.component)? else {
         return absent(&evaluation, args);
     };
@@ -57,7 +58,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 
 fn absent(evaluation: &Evaluation, args: &Args) -> Result<(), CommandError> {
     let hosts = evaluation.hosts.iter().map(|host| host.name.as_str()).collect();
-    known("host", std::slice::from_ref(&args.host), &hosts)?;
+    naming::hosts(&evaluation.settings, std::slice::from_ref(&args.host), &hosts)?;
     let here = evaluation.components.iter().filter(|one| one.host == args.host);
     let components = here.map(|one| one.component.as_str()).collect();
     known("component", std::slice::from_ref(&args.component), &components)

@@ -18,12 +18,9 @@ pub mod store;
 pub mod switch;
 pub mod verify;
 
-use std::collections::BTreeSet;
-
 use crate::cli::Command;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::ui::visible_name;
 
 /// Runs a command.
 pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
@@ -59,33 +56,4 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
     // Hosts that are still being called are not waited for: nobody wants to know any more.
     runtime.shutdown_background();
     done
-}
-
-/// Refuses names given on the command line that are none of the known ones, with the nearest one as a hint.
-pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
-    let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };
-    let likeness = |name: &str| strsim::jaro_winkler(name, unknown);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    let error = CommandError::input(format!("there is no {what} {}", visible_name(unknown)));
-    Err(match nearest {
-        Some(nearest) => error.hint(format!("the nearest name is {}", visible_name(nearest))),
-        None => error,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_names_are_refused_with_the_nearest_one() {
-        let hosts = BTreeSet::from(["db01", "web01"]);
-        assert!(known("host", &["web01".to_owned()], &hosts).is_ok());
-        let error = known("host", &["db01".to_owned(), "wbe01".to_owned()], &hosts).err();
-        let error = error.map(|error| (error.to_string(), error.hints().to_vec()));
-        assert_eq!(
-            error,
-            Some(("there is no host wbe01".to_owned(), vec!["the nearest name is web01".to_owned()]))
-        );
-    }
 }

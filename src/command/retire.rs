@@ -14,6 +14,7 @@ use crate::protocol::{Record, Request};
 pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
+    let args = &RetireArgs { host: settings.host_name(&args.host), ..args.clone() };
     let host = find(&settings, &hosts, &args.host)?;
     super::block_on(async {
         if args.lost {

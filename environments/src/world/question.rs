@@ -9,7 +9,6 @@ use minijinja::value::Value;
 
 use super::World;
 use crate::cause;
-use crate::host::normalise;
 
 /// A question of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,24 +63,14 @@ impl World {
     }
 
     fn answer(self: &Arc<Self>, index: usize, query: &Query) -> Arc<Answer> {
-        let query = Query { key: query.key.clone(), host: self.named_host(index, query.host.as_deref()) };
+        let host = query.host.as_deref().map(|host| self.model.meant_host(index, host));
+        let query = Query { key: query.key.clone(), host };
         let answered = || self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = answered().get(&query) {
             return Arc::clone(answer);
         }
         let answer = Arc::new(self.find(&query));
         Arc::clone(answered().entry(query).or_insert(answer))
-    }
-
-    /// The name of the host that a question is limited to.
-    fn named_host(&self, index: usize, host: Option<&str>) -> Option<String> {
-        match host? {
-            "same" => Some(self.model.host(index).name.clone()),
-            name => {
-                let domain = self.model.environment.checked.settings.host_domain.as_deref();
-                Some(normalise(name, domain))
-            }
-        }
     }
 
     fn find(self: &Arc<Self>, query: &Query) -> Answer {

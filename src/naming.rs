@@ -1,0 +1,56 @@
+//! Names given on the command line: understood as the environment understands its own, and where there is no such thing,
+//! the nearest name is told.
+
+use std::collections::BTreeSet;
+
+use batou_environments::Settings;
+
+use crate::error::CommandError;
+use crate::ui::visible_name;
+
+/// Refuses names given on the command line that are none of the known ones.
+pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
+    let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };
+    Err(nearest(CommandError::input(format!("there is no {what} {}", visible_name(unknown))), unknown, known))
+}
+
+/// The hosts that were named, as the environment names them: they may be typed in upper case, with a trailing dot, and with
+/// the environment's domain, as in environment.toml.
+pub fn hosts(
+    settings: &Settings,
+    typed: &[String],
+    known: &BTreeSet<&str>,
+) -> Result<BTreeSet<String>, CommandError> {
+    let one = |typed: &String| {
+        let name = settings.host_name(typed);
+        if known.contains(name.as_str()) {
+            return Ok(name);
+        }
+        let message = format!("environment {} has no host {}", settings.name, visible_name(typed));
+        Err(nearest(CommandError::usage(message), &name, known))
+    };
+    typed.iter().map(one).collect()
+}
+
+fn nearest(error: CommandError, unknown: &str, known: &BTreeSet<&str>) -> CommandError {
+    let likeness = |name: &str| strsim::jaro_winkler(name, unknown);
+    match known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))) {
+        Some(nearest) => error.hint(format!("the nearest name is {}", visible_name(nearest))),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_are_refused_with_the_nearest_one() {
+        let components = BTreeSet::from(["nginx", "postgres"]);
+        assert!(known("component", &["nginx".to_owned()], &components).is_ok());
+        let error = known("component", &["postgres".to_owned(), "ngnix".to_owned()], &components).err();
+        let error = error.map(|error| (error.to_string(), error.hints().to_vec()));
+        let hint = vec!["the nearest name is nginx".to_owned()];
+        assert_eq!(error, Some(("there is no component ngnix".to_owned(), hint)));
+    }
+}

@@ -16,6 +16,7 @@ use crate::source::At;
 pub use location::Location;
 pub use problems::Diagnostics;
 pub(crate) use problems::Problems;
+use wording::bounded;
 pub(crate) use wording::{listed, nearest, visible, visible_name};
 
 /// Whether the evaluation failed because of it.
@@ -126,6 +127,11 @@ impl Diagnostic {
         self
     }
 
+    /// Whether the files can be drawn around its places: not where a line is so long that only a part of it is shown.
+    pub fn can_be_drawn(&self) -> bool {
+        self.location.iter().chain(&self.calls).all(Location::fits)
+    }
+
     /// Whether a place is in the file that is shown.
     fn shows(&self, place: &Location) -> bool {
         self.location.as_ref().is_some_and(|own| own.line > 0 && own.file == place.file)
@@ -145,13 +151,13 @@ impl Diagnostic {
         }
         let number = location.line.to_string();
         let margin = " ".repeat(number.len());
-        let before: String = location.excerpt.chars().take(location.column - 1).collect();
-        let marked: String =
-            location.excerpt.chars().skip(location.column - 1).take(location.width).collect();
+        let (line, column) = location.shown_line();
+        let before: String = line.chars().take(column).collect();
+        let marked: String = line.chars().skip(column).take(location.width).collect();
         let indent: String = visible(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let carets = "^".repeat(visible(&marked).chars().count().max(1));
         write!(f, "\n{margin}--> {}:{}:{}", visible(&file), location.line, location.column)?;
-        write!(f, "\n{margin} |\n{number} | {}", visible(&location.excerpt))?;
+        write!(f, "\n{margin} |\n{number} | {}", visible(&line))?;
         write!(f, "\n{margin} | {indent}{carets}")
     }
 }
@@ -160,13 +166,13 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
-            return f.write_str(&visible(&self.message));
+            return f.write_str(&visible(&bounded(&self.message)));
         }
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{severity}: {}", visible(&self.message))?;
+        write!(f, "{severity}: {}", visible(&bounded(&self.message)))?;
         if let Some(location) = &self.location {
             Self::write_location(f, location)?;
         }
@@ -266,6 +272,22 @@ mod tests {
         let place = at("\x1b]0;x\x07 = 1", 0..1);
         let diagnostic = Diagnostic::error("\x1b").at(&place);
         assert!(!format!("{diagnostic:#}").contains('\x1b'));
+    }
+
+    #[test]
+    fn of_a_very_long_line_the_part_around_the_place_is_shown() {
+        for (before, after) in [(5000, 5000), (0, 5000), (5000, 0), (100, 137), (100, 138), (238, 0)] {
+            let text = format!("{}BAD{}\n", "ä".repeat(before), "y".repeat(after));
+            let begin = "ä".len() * before;
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, begin..begin + 3));
+            let shown = format!("{diagnostic:#}");
+            let place = |mark| shown.lines().find_map(|line| line.chars().position(|c| c == mark));
+            assert_eq!((place('B'), shown.matches('^').count()), (place('^'), 3), "{shown}");
+            assert!(shown.lines().all(|line| line.chars().count() < 250), "{shown}");
+            let long = before + 3 + after > 240;
+            assert_eq!((shown.contains('…'), diagnostic.can_be_drawn()), (long, !long), "{shown}");
+            assert!(shown.contains(&format!("batou.toml:1:{}", before + 1)), "{shown}");
+        }
     }
 
     #[test]

@@ -130,5 +130,5 @@ fn place(number: usize, set: &SetAt) -> String {
         _ => "instead of",
     };
     let (file, line) = (visible(&set.location.file.to_string_lossy()), set.location.line);
-    format!("    {what} {file}:{line}  {DIM}{}{DIM:#}", visible(set.location.excerpt.trim()))
+    format!("    {what} {file}:{line}  {DIM}{}{DIM:#}", visible(set.location.shown_line().0.trim()))
 }

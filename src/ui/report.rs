@@ -55,7 +55,8 @@ pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
         ui.json(&DiagnosticLine::of(diagnostic));
         return;
     }
-    let text = if ui.unicode { graphical(diagnostic, ui.colour) } else { format!("{diagnostic:#}") };
+    let drawn = ui.unicode && diagnostic.can_be_drawn();
+    let text = if drawn { graphical(diagnostic, ui.colour) } else { format!("{diagnostic:#}") };
     ui.error_text(&format!("{}\n", text.trim_end()));
 }
 
@@ -74,39 +75,9 @@ fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
     let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(width());
     let mut text = String::new();
-    match handler.render_report(&mut text, &Headline(diagnostic)) {
+    match handler.render_report(&mut text, diagnostic) {
         Ok(()) => text,
         Err(_) => format!("{diagnostic:#}"),
-    }
-}
-
-/// A diagnostic whose `Display` is its message alone, as miette wants it; its own shows all of it.
-#[derive(Debug)]
-struct Headline<'d>(&'d Diagnostic);
-
-impl std::fmt::Display for Headline<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&visible(&self.0.message))
-    }
-}
-
-impl std::error::Error for Headline<'_> {}
-
-impl miette::Diagnostic for Headline<'_> {
-    fn severity(&self) -> Option<miette::Severity> {
-        miette::Diagnostic::severity(self.0)
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        miette::Diagnostic::help(self.0)
-    }
-
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.0.source_code()
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
-        self.0.labels()
     }
 }
 
@@ -243,6 +214,30 @@ mod tests {
         let text = graphical(error.diagnostics().unwrap().iter().next().unwrap(), false);
         assert_eq!(text.matches("nmae").count(), 2, "in the message and in the excerpt: {text}");
         assert!(text.contains("batou.toml:3:1"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_not_flooded_by_a_line_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[project]\nname = \"shop\"\nnmae = \"{}\"\n", "x".repeat(1 << 20));
+        std::fs::write(folder.path().join("batou.toml"), text).unwrap();
+        let error: CommandError = batou_environments::project(folder.path()).unwrap_err().into();
+        let err = Captured::default();
+        let mut ui = Ui::to_writers(&Wanted::default(), Box::new(Captured::default()), Box::new(err.clone()));
+        ui.unicode = true;
+        report(&ui, &error);
+        let err = err.text();
+        assert!(err.len() < 1000 && err.contains("nmae = \"xxx") && err.contains("batou.toml:3:1"), "{err}");
+    }
+
+    #[test]
+    fn a_terminal_is_not_flooded_by_a_message_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[project]\nname = \"shop\"\n{} = 1\n", "x".repeat(1 << 20));
+        std::fs::write(folder.path().join("batou.toml"), text).unwrap();
+        let error: CommandError = batou_environments::project(folder.path()).unwrap_err().into();
+        let (_, err) = shown(&error, Wanted::default());
+        assert!(err.len() < 4000 && err.contains("unknown key `xxx") && err.contains("xxx`"), "{err}");
     }
 
     #[test]

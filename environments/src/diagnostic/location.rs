@@ -42,6 +42,12 @@ pub(super) struct Shown {
 /// More lines than miette shows above and below.
 const CONTEXT: usize = 3;
 
+/// How many characters of a line are shown: one that is longer is a text in one line, which nobody reads from its begin.
+const LINE: usize = 240;
+
+/// How many of them stand before the place.
+const LINE_BEFORE: usize = 80;
+
 /// A path that is not UTF-8 is only shown.
 fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
@@ -58,6 +64,26 @@ impl Location {
         let width = end.saturating_sub(column).max(1);
         let shown = Some(Shown::new(at, line, end_line));
         Location { file: at.source.path().to_owned(), line, column, width, excerpt, shown }
+    }
+
+    /// The line as it is shown, and how many of its characters stand before the place: of a very long one what is around it.
+    pub fn shown_line(&self) -> (String, usize) {
+        let before = self.column.saturating_sub(1);
+        let length = self.excerpt.chars().count();
+        if length <= LINE {
+            return (self.excerpt.clone(), before);
+        }
+        let begin = before.saturating_sub(LINE_BEFORE).min(length - LINE);
+        let shown: String = self.excerpt.chars().skip(begin).take(LINE).collect();
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let line = format!("{}{shown}{}", cut(begin > 0), cut(begin + LINE < length));
+        (line, before - begin + usize::from(begin > 0))
+    }
+
+    /// Whether all lines around the place can be shown as they are.
+    pub(super) fn fits(&self) -> bool {
+        let shown = self.shown.as_ref().map_or("", |shown| shown.text.as_str());
+        shown.lines().all(|line| line.len() <= LINE || line.chars().count() <= LINE)
     }
 
     /// The line, and those right above.

@@ -30,6 +30,20 @@ pub(crate) fn visible_name(text: &str) -> String {
     visible(text).replace('\n', "^J").replace('\t', "^I")
 }
 
+/// How many characters of a message are shown from its begin, and from its end.
+const HEAD: usize = 1500;
+const TAIL: usize = 500;
+
+/// A message that quotes a text of megabytes, without the middle of it.
+pub(super) fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= HEAD + TAIL || text.chars().count() <= HEAD + TAIL {
+        return Cow::Borrowed(text);
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let begin_of_tail = text.char_indices().rev().take(TAIL).last().map_or(0, |(index, _)| index);
+    Cow::Owned(format!("{head} … {}", &text[begin_of_tail..]))
+}
+
 /// Control characters, and the marks that reorder text on a terminal.
 pub(super) fn dangerous(c: char) -> bool {
     (c.is_control() && c != '\t' && c != '\n')
@@ -63,6 +77,15 @@ mod tests {
     #[test]
     fn control_characters_are_shown_not_sent() {
         assert_eq!(visible("a\x1b[31m\x7f\u{9b}\u{202e}"), "a^[[31m^?\\u{9b}\\u{202e}");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_begin_and_its_end() {
+        let text = format!("begin {} end", "ä".repeat(2000));
+        let shown = bounded(&text);
+        assert!(shown.starts_with("begin ä") && shown.ends_with("ä end") && shown.contains("ä … ä"));
+        assert_eq!(shown.chars().count(), HEAD + 3 + TAIL);
+        assert_eq!(bounded(&text[..2000]), text[..2000]);
     }
 
     #[test]

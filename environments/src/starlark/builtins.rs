@@ -23,6 +23,7 @@ use crate::starlark::hashing;
 use crate::starlark::kind::Kind;
 use crate::starlark::netloc::Netloc;
 use crate::starlark::node;
+use crate::starlark::report::said;
 use crate::starlark::site::Site;
 use crate::starlark::sources::folder_of;
 use crate::starlark::spec::{self, Spec};
@@ -288,8 +289,8 @@ fn say<'v>(
     help: Option<&str>,
 ) -> starlark::Result<NoneType> {
     let context = Context::of(eval)?;
-    let text: Vec<String> = texts.items.iter().map(|value| value.to_str()).collect();
-    let diagnostic = Diagnostic::error(text.join(" "));
+    let texts: Vec<String> = texts.items.iter().map(|value| value.to_str()).collect();
+    let diagnostic = Diagnostic::error(said(&texts.join(" ")));
     let diagnostic = own_place(eval, context.sources()).iter().fold(diagnostic, Diagnostic::at);
     context.warn(help.into_iter().fold(diagnostic, Diagnostic::help));
     Ok(NoneType)

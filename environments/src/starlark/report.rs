@@ -80,7 +80,7 @@ fn translated(error: &Error, sources: &Sources) -> Diagnostic {
         return Diagnostic::error(message).help(help);
     }
     match error.kind() {
-        ErrorKind::Fail(inner) => return Diagnostic::error(inner.to_string().trim().to_owned()),
+        ErrorKind::Fail(inner) => return Diagnostic::error(said(inner.to_string().trim())),
         ErrorKind::Parser(_) => return syntax(&message),
         _ => {}
     }
@@ -95,6 +95,11 @@ fn translated(error: &Error, sources: &Sources) -> Diagnostic {
         Some(near) => diagnostic.help(format!("did you mean {near}?")),
         None => diagnostic,
     }
+}
+
+/// A message that the code itself gives, which may be nothing.
+pub(crate) fn said(text: &str) -> &str {
+    if text.trim().is_empty() { "(an empty text)" } else { text }
 }
 
 fn syntax(message: &str) -> Diagnostic {

@@ -503,6 +503,21 @@ def configure(c):
     insta::assert_snapshot!(warnings.join("\n\n"));
 }
 
+/// An empty message would say nothing about the place that it stands at.
+#[test]
+fn what_is_shown_is_never_empty() {
+    for code in ["print()", "print(\"\")", "warn(\" \")"] {
+        let sandbox = app(&format!("def configure(c):\n    {code}\n    c.file(\"out\", content = \"\")\n"));
+        let evaluation = sandbox.evaluate();
+        let shown: Vec<String> = evaluation.warnings.iter().map(|warning| warning.message.clone()).collect();
+        assert_eq!(shown, ["(an empty text)"], "{code}");
+    }
+    for code in ["fail()", "fail(\"\\n\")"] {
+        let shown = app(&format!("def configure(c):\n    {code}\n")).mistakes();
+        assert!(shown.starts_with("error: (an empty text)\n"), "{code}: {shown}");
+    }
+}
+
 #[test]
 fn the_reference_has_every_function_with_types() {
     let entries = batou_environments::starlark_reference();

@@ -15,10 +15,8 @@ use rayon::prelude::*;
 
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
-use crate::release::{
-    Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, step_key,
-};
 use crate::ui::Progress;
+use batou_release::{Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, step_key};
 use layout::{Amount, Layout};
 
 /// The folder in the store that holds, for each project, what its source files looked like.

@@ -13,9 +13,9 @@ use crate::error::CommandError;
 use crate::fleet::{Failures, Fleet, Identity, sort};
 use crate::login;
 use crate::naming;
-use crate::protocol::{Holder, State};
 use crate::remote::{Binaries, Dialer, RemoteError, Route, SshConfig, SshOptions};
 use crate::ui::{plural, visible};
+use batou_agent::protocol::{Holder, State};
 
 /// How much longer than ssh's own time-out a host may take until its agent runs.
 const PATIENCE: u64 = 30;

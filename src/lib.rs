@@ -4,7 +4,6 @@
 //! a [`release`] of what was evaluated; [`plan`] says what it would change; [`deployment`], [`releasing`] and [`fleet`] carry
 //! it out over [`remote`] agents that speak the [`protocol`]; [`agent`] is their other end.
 
-pub mod agent;
 pub mod archive;
 pub mod build;
 pub mod cli;
@@ -18,13 +17,10 @@ pub mod guard;
 pub mod interrupt;
 pub mod login;
 pub mod naming;
-pub mod objects;
 pub mod outfile;
 pub mod outlink;
 pub mod plan;
-pub mod protocol;
 pub mod records;
-pub mod release;
 pub mod releasing;
 pub mod remote;
 pub mod resolver;

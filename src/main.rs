@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use batou::agent;
 use batou::cli::{Cli, Command};
 use batou::command;
 use batou::context::Context;
@@ -20,7 +19,9 @@ fn main() -> ExitCode {
         }
     };
     if matches!(cli.command, Command::Agent) {
-        return ExitCode::from(u8::try_from(agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1));
+        return ExitCode::from(
+            u8::try_from(batou_agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1),
+        );
     }
     if matches!(cli.command, Command::Evaluate) {
         return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::{Built, HostRelease};
 use crate::error::CommandError;
-use crate::release::{Causes, Manifest, Release};
+use batou_release::{Causes, Manifest, Release};
 
 /// The version of a record's format that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;

@@ -13,9 +13,9 @@ use crate::fleet::lock::LockError;
 use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order, Phase, Why};
 use crate::fleet::{Member, sort};
 use crate::interrupt::Interrupts;
-use crate::protocol::{AgentError, Holder, Record, State, StepRun};
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
+use batou_agent::protocol::{AgentError, Holder, Record, State, StepRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {

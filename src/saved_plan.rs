@@ -10,7 +10,7 @@ use batou_store::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
-use crate::release::{Causes, Manifest, Release};
+use batou_release::{Causes, Manifest, Release};
 
 const FORMAT: u32 = 1;
 const CONTEXT: &str = "batou 2026-11 saved plan v1";

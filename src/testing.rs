@@ -7,12 +7,12 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use batou_environments::Step;
+use batou_release::Step;
 use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tree};
 
 use crate::build::{Built, HostRelease};
 use crate::records::Record;
-use crate::release::{Causes, Component, MANIFEST_FORMAT, Manifest, Release};
+use batou_release::{Causes, Component, MANIFEST_FORMAT, Manifest, Release};
 
 /// A writer that keeps what is written.
 #[derive(Clone, Default)]
@@ -57,11 +57,7 @@ pub(crate) fn artifact(store: &Store, name: &str, files: &[(&str, &[u8])]) -> Ar
 }
 
 pub(crate) fn step(name: &str, update: &str) -> Step {
-    let step = serde_json::json!({
-        "name": name, "verify": null, "update": update, "revert": null, "irreversible": false, "timeout": 300,
-        "directory": null, "environment": {},
-    });
-    serde_json::from_value(step).unwrap()
+    Step::updating(name, update)
 }
 
 pub(crate) fn component(name: &str, artifact: ArtifactId, steps: &[Step]) -> Component {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use batou_release::Step;
 use serde::{Deserialize, Serialize};
 
 use crate::configure::{connect, deployed_before};
@@ -17,7 +18,7 @@ use crate::render::{InstanceRender, Rendered, Rendering, render};
 use crate::resolve::{Model, resolve};
 use crate::settings::{ConnectMethod, Settings};
 use crate::settle::settle;
-use crate::step::{BuiltArtifact, Describe, Step};
+use crate::step::{BuiltArtifact, Describe};
 use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.

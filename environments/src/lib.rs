@@ -56,7 +56,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
 pub use evaluate::{Configured, Evaluation, Notes, Options, evaluate, settings};
 pub use explain::{Explained, Explanation, SetAt};
-pub use facts::{Builtin, FactSource, FactSources, FactValue, Facts, FactsLock, HostFacts};
+pub use facts::{FactsLock, HostFacts};
 pub use host::Host;
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Entry, Rendered};
@@ -65,4 +65,4 @@ pub use starlark::{
     Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
     reference as starlark_reference,
 };
-pub use step::{Assertions, Describe, HostPath, HostPathError, Newer, Script, ScriptPath, Step};
+pub use step::Describe;

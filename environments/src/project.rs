@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
-use crate::facts::{self, FactSources};
+use batou_release::FactSources;
+
+use crate::facts;
 use crate::file::{self, Reader};
 use crate::name::is_project_or_environment;
 

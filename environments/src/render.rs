@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use batou_release::Step;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, Template};
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
-use crate::step::{BuiltArtifact, Step};
+use crate::step::BuiltArtifact;
 use crate::template;
 use crate::world::World;
 

@@ -11,8 +11,8 @@ use crate::error::CommandError;
 use crate::evaluation::Lookup;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::records::{HostRecord, Record};
-use crate::release::{Causes, MANIFEST_FORMAT, Manifest};
 use crate::ui::visible_name;
+use batou_release::{Causes, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
 #[derive(Clone, Debug, clap::Args)]

@@ -7,9 +7,9 @@ use crate::context::Context;
 use crate::deployment::{Deployment, failed};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
-use crate::protocol::{Reply, Request};
 use crate::remote::RemoteError;
 use crate::ui::{Ui, plural, visible};
+use batou_agent::protocol::{Reply, Request};
 
 #[derive(Serialize)]
 struct Line<'a> {

@@ -8,9 +8,9 @@ use crate::context::Context;
 use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
-use crate::protocol::{Reply, Request};
 use crate::remote::RemoteError;
 use crate::ui::{bytes, plural};
+use batou_agent::protocol::{Reply, Request};
 
 /// Remove what nobody needs any more from the local store.
 #[derive(Clone, Debug, clap::Args)]

@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::error::CommandError;
 use crate::fleet::history::Past;
-use crate::protocol::{JournalEntry, Outcome};
 use crate::ui::visible;
+use batou_agent::protocol::{JournalEntry, Outcome};
 
 #[derive(Serialize)]
 struct Line<'a> {

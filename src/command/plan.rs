@@ -15,9 +15,9 @@ use crate::fleet::{Member, sort};
 use crate::guard;
 use crate::outfile;
 use crate::plan::{HostPlan, Transfer, compare, render};
-use crate::protocol::{State, Target};
-use crate::release::Manifest;
 use crate::saved_plan::{SavedHost, SavedPlan};
+use batou_agent::protocol::{State, Target};
+use batou_release::Manifest;
 
 /// Runs the command.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {

@@ -8,7 +8,7 @@ use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::guard;
-use crate::protocol::{Record, Request};
+use batou_agent::protocol::{Record, Request};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {

@@ -12,10 +12,10 @@ use crate::fleet::history::{History, HistoryError, Past};
 use crate::fleet::order::HostOrder;
 use crate::fleet::{Member, sort};
 use crate::guard;
-use crate::protocol::{Reply, Request};
-use crate::release::{Manifest, step_fingerprint};
 use crate::releasing::Intended;
 use crate::remote::RemoteError;
+use batou_agent::protocol::{Reply, Request};
+use batou_release::{Manifest, step_fingerprint};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {

@@ -10,8 +10,8 @@ use crate::context::Context;
 use crate::deployment::{Deployment, chain};
 use crate::error::CommandError;
 use crate::fleet::sort;
-use crate::protocol::State;
 use crate::ui::{bytes, visible};
+use batou_agent::protocol::State;
 
 #[derive(Serialize)]
 struct HostStatus<'a> {

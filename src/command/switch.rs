@@ -12,10 +12,10 @@ use crate::deployment::Deployment;
 use crate::error::CommandError;
 use crate::fleet::order::HostOrder;
 use crate::guard;
-use crate::protocol::{State, Wanted};
 use crate::releasing::Intended;
 use crate::saved_plan::{SavedHost, SavedPlan};
 use crate::ui::visible_name;
+use batou_agent::protocol::{State, Wanted};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {

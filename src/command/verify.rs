@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
-use crate::protocol::{Reply, Request, State};
 use crate::remote::RemoteError;
 use crate::ui::{bytes, plural, visible};
+use batou_agent::protocol::{Reply, Request, State};
 
 #[derive(Serialize)]
 struct Line<'a> {

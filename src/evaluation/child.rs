@@ -4,7 +4,8 @@ use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
-use batou_environments::{Evaluation, Explanation, Step};
+use batou_environments::{Evaluation, Explanation};
+use batou_release::Step;
 
 use super::death::Death;
 use super::message::{self, Answer, Question, Request, Wanted};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered, Step};
+use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered};
+use batou_release::Step;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

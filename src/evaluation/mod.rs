@@ -16,7 +16,8 @@ mod serve;
 
 use std::sync::{Mutex, PoisonError};
 
-use batou_environments::{Configured, Diagnostics, Dns, Explanation, Offline, Options, Project, Step};
+use batou_environments::{Configured, Diagnostics, Dns, Explanation, Offline, Options, Project};
+use batou_release::Step;
 use rayon::prelude::*;
 
 use crate::error::CommandError;

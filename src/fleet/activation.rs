@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::release::{Instance, Manifest};
+use batou_release::{Instance, Manifest};
 
 /// What is still to be activated, and what each instance waits for.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ mod tests {
     use batou_store::{ArtifactId, Digest, Name};
 
     use super::*;
-    use crate::release::{Component, MANIFEST_FORMAT};
+    use batou_release::{Component, MANIFEST_FORMAT};
 
     fn instance(text: &str) -> Instance {
         let (host, component) = text.split_once('/').unwrap();

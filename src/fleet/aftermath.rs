@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::order::{Ending, Order};
 use super::{Fleet, Member};
-use crate::protocol::{Holder, JournalEntry, Outcome, Record, Reply, Request, SILENCE};
 use crate::remote::RemoteError;
+use batou_agent::protocol::{Holder, JournalEntry, Outcome, Record, Reply, Request, SILENCE};
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
 const PATIENCE: Duration = Duration::from_secs(SILENCE + 15);

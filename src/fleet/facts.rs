@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batou_environments::{FactSource, FactSources, FactValue, Facts};
+use batou_release::{FactSource, FactSources, FactValue, Facts};
 
 use super::{Answers, Fleet, Member};
-use crate::protocol::{Fact, Reply, Request};
 use crate::remote::{RemoteError, StartError};
+use batou_agent::protocol::{Fact, Reply, Request};
 
 /// How long a host may take in addition to what its commands may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -69,7 +69,7 @@ fn checked(sources: &FactSources, mut answers: BTreeMap<String, Fact>) -> Told {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use batou_environments::Builtin;
+    use batou_release::Builtin;
     use serde_json::json;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_store::Digest;
 
-use crate::protocol::{JournalEntry, Outcome, Record};
+use batou_agent::protocol::{JournalEntry, Outcome, Record};
 
 /// One release of an environment, as the hosts remember it.
 #[derive(Clone, Debug, PartialEq, Eq)]

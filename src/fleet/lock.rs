@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Failures, Fleet, Member, sort};
-use crate::protocol::{Holder, Reply, Request, State};
 use crate::remote::RemoteError;
+use batou_agent::protocol::{Holder, Reply, Request, State};
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

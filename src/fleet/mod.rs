@@ -24,8 +24,8 @@ use tokio::sync::Semaphore;
 use batou_store::Digest;
 use order::HostOrder;
 
-use crate::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
 use crate::remote::{Dialer, Link, RemoteError, Route, StartError};
+use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use batou_store::Digest;
 
 use super::Failures;
-use crate::protocol::{Holder, Record};
-use crate::release::{Causes, Instance, Manifest, manifest_digest};
 use crate::remote::RemoteError;
+use batou_agent::protocol::{Holder, Record};
+use batou_release::{Causes, Instance, Manifest, manifest_digest};
 
 /// What one host is to get.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use batou_store::{ArtifactId, Copied, Monitor, ObjectId, Silent, Store};
 
 use super::{Answers, Failures, Fleet, Member, sort};
-use crate::release::Manifest;
 use crate::remote::{RemoteError, RemoteStore};
+use batou_release::Manifest;
 
 /// What each host is to have.
 pub type Manifests<'m> = BTreeMap<&'m str, &'m Manifest>;

@@ -14,9 +14,9 @@ use super::activation::Schedule;
 use super::order::{Ending, Event, Failed, Order, Phase, Watcher, Why};
 use super::{Failures, Fleet, Member, sort};
 use crate::interrupt::Interrupts;
-use crate::protocol::{ErrorKind, Reply, Request, State, Switch};
-use crate::release::Instance;
 use crate::remote::RemoteError;
+use batou_agent::protocol::{ErrorKind, Reply, Request, State, Switch};
+use batou_release::Instance;
 
 impl Fleet {
     /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states. An interrupt

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::Step;
+use batou_release::Step;
 use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
 use similar::TextDiff;
 
 use super::{Change, ComponentPlan, ContentPlan, FilePlan};
 use crate::error::CommandError;
-use crate::release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint, step_key};
+use batou_release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint, step_key};
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;

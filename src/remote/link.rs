@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::RemoteError;
 use super::alarm::{Alarm, Rang};
-use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
+use batou_agent::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
 
 type Incoming = Result<(Reply, Vec<u8>), FrameError>;
 

@@ -15,7 +15,7 @@ pub use ssh::{SshConfig, SshOptions};
 pub use start::{Dialer, Route};
 pub use store::RemoteStore;
 
-use crate::protocol::{AgentError, FrameError};
+use batou_agent::protocol::{AgentError, FrameError};
 
 /// Why a host could not be served. The host's name is added by whoever knows it.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum RemoteError {
     Store(#[from] batou_store::Error),
     /// The host has a manifest that this program does not understand.
     #[error(transparent)]
-    Manifest(#[from] crate::release::ManifestError),
+    Manifest(#[from] batou_release::ManifestError),
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
     Protocol,

@@ -26,7 +26,7 @@ use super::binary::{Binaries, Binary};
 use super::link::{Link, Noise};
 use super::ssh::SshConfig;
 use super::{RemoteError, StartError};
-use crate::protocol::{MAGIC, SILENCE};
+use batou_agent::protocol::{MAGIC, SILENCE};
 
 /// What is run on every host.
 const COMMAND: &str = include_str!("start.sh");

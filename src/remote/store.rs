@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking, send};
 
 use super::{Link, RemoteError};
-use crate::objects::{ObjectReader, ObjectWriter};
-use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
+use batou_agent::objects::{ObjectReader, ObjectWriter};
+use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 
 /// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
 const PIECE: usize = 32 << 10;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use batou::protocol::{Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch};
 use batou::remote::{Binaries, Dialer, Link, Route};
+use batou_agent::protocol::{Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch};
 use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
 

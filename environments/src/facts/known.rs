@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 use minijinja::{Error, ErrorKind};
 
-use super::FactsLock;
+use super::{FactsLock, value};
 use crate::diagnostic::{Problems, listed, nearest};
 use crate::environment::Environment;
 use crate::project::Project;
@@ -61,7 +61,7 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
     for entry in &mut environment.inventory.hosts {
         let facts = lock.hosts.get(&entry.host.name).into_iter().flatten();
         let valid = facts.filter(|(fact, _)| declared.facts.get(*fact) == Some(&Gathered::Yes));
-        let known = valid.map(|(fact, value)| (fact.clone(), value.to_template())).collect();
+        let known = valid.map(|(fact, value)| (fact.clone(), value::to_template(value))).collect();
         entry.host.facts = HostFacts { declared: Arc::clone(&declared), known };
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{FactSources, FactValue, Facts, check, writer};
+use batou_release::{FactSources, Facts};
+
+use super::{check, value, writer};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::file::{self, Data, Reader, Table};
 use crate::project::Project;
@@ -137,7 +139,7 @@ fn by_host(table: &Table, problems: &mut Problems) -> BTreeMap<String, Facts> {
             continue;
         };
         let fact = |(name, member): (&String, &file::Member)| {
-            Some((name.clone(), FactValue::from_node(&member.node, problems)?))
+            Some((name.clone(), value::from_node(&member.node, problems)?))
         };
         hosts.insert(host.clone(), facts.iter().filter_map(fact).collect());
     }

@@ -12,17 +12,7 @@ mod writer;
 
 pub use known::HostFacts;
 pub use lock::FactsLock;
-pub use source::{Builtin, FactSource};
-pub use value::FactValue;
 
 pub(crate) use known::attach;
 pub(crate) use object::{FactsObject, HostWithFacts};
 pub(crate) use source::check;
-
-use std::collections::BTreeMap;
-
-/// What is asked of every host, by the fact's name.
-pub type FactSources = BTreeMap<String, FactSource>;
-
-/// What one host answered, by the fact's name.
-pub type Facts = BTreeMap<String, FactValue>;

@@ -1,11 +1,8 @@
 //! `[facts]` of batou.toml: what hosts are asked.
 
-use std::collections::BTreeMap;
-
+use batou_release::{Builtin, FactSource, FactSources};
 use globset::GlobBuilder;
-use serde::{Deserialize, Serialize};
 
-use super::{FactSources, FactValue};
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::file::{Data, Member, Reader, Table};
 use crate::name::is_identifier;
@@ -15,92 +12,6 @@ use crate::source::Text;
 const TIMEOUT: u32 = 10;
 /// The longest time that it may ask for.
 const LONGEST: u32 = 600;
-
-/// Where a host takes a fact from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FactSource {
-    /// The agent knows how.
-    Builtin(Builtin),
-    /// The paths of the files that match a pattern: a sorted list.
-    Files {
-        /// Absolute; `*`, `?`, `[…]` and `{…}` match within one name.
-        pattern: String,
-    },
-    /// What a command prints: a text without the white space around it, or JSON.
-    Command {
-        /// For `/bin/sh`.
-        command: String,
-        /// Whether its output is JSON.
-        json: bool,
-        /// Seconds that it may take.
-        timeout: u32,
-    },
-}
-
-/// What the agent finds out by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Builtin {
-    /// The lists `v4` and `v6`: its addresses, without those that mean something on the host or its link only, and
-    /// without temporary ones.
-    Addresses,
-    /// The processor's kind, as `uname -m` says it.
-    Architecture,
-    /// The name that the host gives itself.
-    Hostname,
-    /// Bytes of memory.
-    Memory,
-    /// `/etc/os-release`, with its names in lower case.
-    OsRelease,
-    /// How many processors there are.
-    Processors,
-}
-
-impl Builtin {
-    const ALL: [(&'static str, Builtin); 6] = [
-        ("addresses", Builtin::Addresses),
-        ("architecture", Builtin::Architecture),
-        ("hostname", Builtin::Hostname),
-        ("memory", Builtin::Memory),
-        ("os-release", Builtin::OsRelease),
-        ("processors", Builtin::Processors),
-    ];
-
-    /// Its name in batou.toml.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, builtin)| *builtin == self).map_or("", |(name, _)| name)
-    }
-}
-
-impl FactSource {
-    /// Whether the other one gives the same answer: how long a host may take for it does not matter.
-    pub(crate) fn means(&self, other: &FactSource) -> bool {
-        match (self, other) {
-            (
-                FactSource::Command { command, json, .. },
-                FactSource::Command { command: other, json: or_json, .. },
-            ) => command == other && json == or_json,
-            _ => self == other,
-        }
-    }
-
-    /// As it is written in `[facts]`, without what does not matter for the answer.
-    pub(super) fn written(&self) -> FactValue {
-        let pair = |key: &str, text: &String| (key.to_owned(), FactValue::Text(text.clone()));
-        match self {
-            FactSource::Builtin(builtin) => FactValue::Text(builtin.name().to_owned()),
-            FactSource::Files { pattern } => FactValue::Table(BTreeMap::from([pair("files", pattern)])),
-            FactSource::Command { command, json, .. } => {
-                let mut table = BTreeMap::from([pair("command", command)]);
-                if *json {
-                    table.insert("json".to_owned(), FactValue::Boolean(true));
-                }
-                FactValue::Table(table)
-            }
-        }
-    }
-}
 
 /// Checks a table `[facts]`.
 pub(crate) fn check(table: &Table, problems: &mut Problems) -> FactSources {

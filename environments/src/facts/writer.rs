@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::FactValue;
+use batou_release::FactValue;
 
 /// The lines of a value: `os.id = "debian"`; a list has one line an item.
 pub(super) fn lines(name: &str, value: &FactValue) -> String {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::STEP_TIMEOUT;
+
 use super::declaration::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
 use super::trigger::Trigger;
 use crate::diagnostic::{Diagnostic, Problems};
@@ -145,9 +147,8 @@ fn triggers(reader: &mut Reader<'_, '_>, key: &'static str) -> Vec<Trigger> {
 
 /// Seconds as a number, or as "30s", "5m", "1h".
 fn timeout(reader: &mut Reader<'_, '_>) -> u64 {
-    const DEFAULT: u64 = 300;
     const MOST: u64 = 7 * 24 * 3600;
-    let Some(node) = reader.node("timeout") else { return DEFAULT };
+    let Some(node) = reader.node("timeout") else { return STEP_TIMEOUT };
     let seconds = match &node.data {
         Data::Integer(number) => u64::try_from(*number).ok(),
         Data::String(text) => duration(text),
@@ -160,7 +161,7 @@ fn timeout(reader: &mut Reader<'_, '_>) -> u64 {
             .problems
             .push(Diagnostic::error(message).at(&node.at).help("at least one second, at most a week"));
     }
-    allowed.unwrap_or(DEFAULT)
+    allowed.unwrap_or(STEP_TIMEOUT)
 }
 
 fn duration(text: &str) -> Option<u64> {

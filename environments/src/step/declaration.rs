@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Assertions, HostPath, HostPathError, Newer, Script, ScriptPath, Step, Trigger};
+use batou_release::{Assertions, HostPath, HostPathError, Newer, Script, ScriptPath, Step};
+
+use super::Trigger;
 use crate::diagnostic::Diagnostic;
 use crate::raw::Caller;
 use crate::render::InstanceRender;

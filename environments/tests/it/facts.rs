@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use batou_environments::{FactValue, Facts, FactsLock, Offline};
+use batou_environments::{FactsLock, Offline};
+use batou_release::{FactValue, Facts};
 use insta::assert_snapshot;
 use serde_json::json;
 

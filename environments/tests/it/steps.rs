@@ -1,6 +1,6 @@
 //! What steps depend on, and what is said of mistakes in them.
 
-use batou_environments::{HostPath, Step};
+use batou_release::{HostPath, Step};
 
 use super::common::Sandbox;
 

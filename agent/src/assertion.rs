@@ -1,0 +1,62 @@
+//! What is tested without a shell: whether files exist, and which of them is older.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use batou_release::{HostPath, Newer, Step};
+
+use crate::error::Error;
+use crate::target::Target;
+use batou_release::Component;
+
+/// Where a step's commands run, and what its relative paths are relative to: the component's own folder, or what the
+/// step says, seen from there.
+pub(crate) fn directory(target: &Target, component: &Component, step: &Step) -> PathBuf {
+    let state = target.state(&component.name);
+    step.directory.as_ref().map_or_else(|| state.clone(), |directory| state.join(directory))
+}
+
+/// Whether the step is for this host: its `only_if_path`, if it has one, exists.
+pub(crate) fn is_wanted(target: &Target, component: &Component, step: &Step) -> Result<bool, Error> {
+    let Some(path) = &step.only_if_path else { return Ok(true) };
+    exists(&directory(target, component, step), path)
+}
+
+/// Whether there is anything at a path, behind symlinks.
+pub(crate) fn exists(directory: &Path, path: &HostPath) -> Result<bool, Error> {
+    Ok(metadata(&directory.join(path.as_path()))?.is_some())
+}
+
+/// In which way a file is not newer than others, or as new; `None` if it is.
+pub(crate) fn outdated(directory: &Path, newer: &Newer) -> Result<Option<String>, Error> {
+    let Some(own) = modified(directory, &newer.path)? else {
+        return Ok(Some(format!("{} does not exist", newer.path)));
+    };
+    for other in &newer.than {
+        match modified(directory, other)? {
+            None => {
+                return Ok(Some(format!("{other}, which {} must be newer than, does not exist", newer.path)));
+            }
+            Some(time) if own < time => return Ok(Some(format!("{} is older than {other}", newer.path))),
+            Some(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+fn modified(directory: &Path, path: &HostPath) -> Result<Option<std::time::SystemTime>, Error> {
+    let path = directory.join(path.as_path());
+    let time = |metadata: Metadata| metadata.modified().map_err(Error::io("examine", &path));
+    metadata(&path)?.map(time).transpose()
+}
+
+fn metadata(path: &Path) -> Result<Option<Metadata>, Error> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(Error::io("examine", path)(error)),
+    }
+}

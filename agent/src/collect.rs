@@ -1,0 +1,72 @@
+//! Collection: which generations are kept, and the end of all that only others needed.
+
+use std::collections::BTreeSet;
+
+use batou_store::{Generations, Silent, Store};
+
+use crate::activated::Activated;
+use crate::error::Error;
+use crate::intent::Intent;
+use crate::journal::Journal;
+use crate::protocol::{Outcome, Reply};
+use crate::release::installed;
+use crate::session::{About, Session};
+
+/// Answers the order to collect.
+pub(crate) fn answer(session: &mut Session, keep: u32) -> Result<Reply, Error> {
+    let (about, locked, _) = session.idle()?;
+    locked.leases.clear();
+    collect(about, &locked.store, keep)
+}
+
+/// Whether there is a generation to remove. Where there is none, hardly anything else has become superfluous.
+pub(crate) fn is_due(about: &About, keep: u32) -> Result<bool, Error> {
+    Ok(!superfluous(about, &about.generations()?, keep)?.is_empty())
+}
+
+/// Removes the generations that are not kept, then what no kept one needs.
+pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, Error> {
+    let generations = about.generations()?;
+    let removed = superfluous(about, &generations, keep)?;
+    let mut kept = Vec::new();
+    for number in generations.list()?.into_iter().filter(|number| !removed.contains(number)) {
+        // One that cannot be read stops the collection: what it needs is not known.
+        kept.push(installed(&about.target, &generations, number)?.manifest);
+    }
+    for number in &removed {
+        generations.remove(*number)?;
+    }
+    Activated::load(&about.target)?.retain(&about.target, &kept)?;
+    let roots: BTreeSet<_> = kept.iter().flat_map(batou_release::Manifest::artifacts).collect();
+    let roots: Vec<_> = roots.into_iter().collect();
+    let collected = store.gc(&roots, &Silent)?;
+    Ok(Reply::Collected {
+        generations: removed.len() as u64,
+        objects: collected.artifacts + collected.trees + collected.blobs,
+        bytes: collected.bytes,
+    })
+}
+
+/// The generations that are neither current, nor under way, nor of one of the last `keep` confirmed releases.
+fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
+    let mut kept: BTreeSet<u64> = generations.current()?.into_iter().collect();
+    if let Some(intent) = Intent::load(&about.target)? {
+        kept.extend(intent.from.into_iter().chain([intent.to]));
+    }
+    let keep = keep.max(1) as usize;
+    let mut releases = BTreeSet::new();
+    let mut confirmed = Vec::new();
+    Journal::of(&about.target).each(|entry, _| {
+        if entry.result == Outcome::Confirmed {
+            confirmed.push((entry.record.release, entry.to));
+        }
+    })?;
+    for (release, generation) in confirmed.into_iter().rev() {
+        if !releases.contains(&release) && releases.len() == keep {
+            break;
+        }
+        releases.insert(release);
+        kept.extend(generation);
+    }
+    Ok(generations.list()?.into_iter().filter(|number| !kept.contains(number)).collect())
+}

@@ -1,0 +1,309 @@
+//! Running a command: in a process group of its own, with its output watched and bounded.
+//!
+//! The main thread polls the command's output, its end and the connection at once. A command that takes too long, or
+//! whose controller is gone, is killed with its whole group. One that has ended is not waited for any further: what
+//! it left in the background may keep its output open for ever.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use crate::connection::{Connection, Disturbance, Wake};
+use crate::protocol::Reply;
+use crate::user::User;
+
+/// How many bytes of output are kept: the last ones.
+pub(crate) const OUTPUT: usize = 16 << 10;
+/// How much is read of what a command had printed when it ended.
+const REST: usize = 1 << 20;
+/// Where commands are looked for, whatever the agent's own environment says.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How much a running command has to do with the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// Its output is passed on, and it is killed when the controller is gone.
+    Live,
+    /// It is killed when the controller is gone.
+    Quiet,
+    /// It runs to its end: a release is being taken back.
+    Deaf,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By itself: the exit status, or 128 and the signal's number.
+    Status(i32),
+    /// It was killed when its time was over.
+    TimedOut,
+    /// It was killed because of what the controller did.
+    Disturbed(Disturbance),
+}
+
+/// A command that has ended.
+pub(crate) struct Finished {
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// The end of what it printed, at most [`OUTPUT`] bytes.
+    pub(crate) output: String,
+}
+
+/// A command that was run for what it prints.
+pub(crate) struct Captured {
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// All of its standard output; `None` if that was more than allowed, for which it was killed.
+    pub(crate) output: Option<Vec<u8>>,
+    /// The end of its standard error, at most [`OUTPUT`] bytes.
+    pub(crate) errors: String,
+}
+
+/// A command with the agent's own small environment, in `directory`.
+pub(crate) fn prepare(program: &Path, directory: &Path, user: &User) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).env_clear();
+    command.env("PATH", PATH).env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
+    command.env("SHELL", "/bin/sh").env("LANG", "C.UTF-8");
+    command
+}
+
+/// Runs a command to its end; `started` is told its process group.
+pub(crate) fn run(
+    command: &mut Command,
+    timeout: Option<Duration>,
+    connection: &mut Connection,
+    attention: Attention,
+    started: impl FnOnce(Pid),
+) -> io::Result<Finished> {
+    let mut running = Running::start(command, connection.wake())?;
+    started(running.group());
+    let ending = running.finish(timeout, connection, attention)?;
+    Ok(Finished { ending, output: running.tail.text() })
+}
+
+/// Runs a command to its end for what it prints on its standard output, of which `limit` bytes are allowed. It is
+/// killed when the controller is gone.
+pub(crate) fn capture(
+    command: &mut Command,
+    timeout: Duration,
+    connection: &mut Connection,
+    limit: usize,
+) -> io::Result<Captured> {
+    let mut running = Running::start(command, connection.wake())?;
+    running.kept = Some(Kept { bytes: Vec::new(), limit });
+    let ending = running.finish(Some(timeout), connection, Attention::Quiet)?;
+    let output = running.kept.filter(|kept| !kept.is_over()).map(|kept| kept.bytes);
+    Ok(Captured { ending, output, errors: running.tail.text() })
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+struct Running {
+    child: Child,
+    exited: Arc<AtomicBool>,
+    streams: Vec<Stream>,
+    tail: Tail,
+    kept: Option<Kept>,
+}
+
+struct Stream {
+    file: File,
+    error: bool,
+}
+
+impl Running {
+    fn start(command: &mut Command, wake: &Wake) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn()?;
+        let exited = Arc::new(AtomicBool::new(false));
+        let mut streams = Vec::new();
+        streams
+            .extend(child.stdout.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: false }));
+        streams
+            .extend(child.stderr.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: true }));
+        let mut running =
+            Self { child, exited: Arc::clone(&exited), streams, tail: Tail::default(), kept: None };
+        if let Err(error) = running.watch(exited, wake.clone()) {
+            running.end(true)?;
+            return Err(error);
+        }
+        Ok(running)
+    }
+
+    /// Attends to the command until it has ended, or ends it.
+    fn finish(
+        &mut self,
+        timeout: Option<Duration>,
+        connection: &mut Connection,
+        attention: Attention,
+    ) -> io::Result<Ending> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let cut = self.attend(deadline, connection, attention);
+        let ended = matches!(cut, Ok(None));
+        let status = self.end(!ended)?;
+        if ended {
+            self.pass_on(REST, connection, attention)?;
+        }
+        Ok(cut?.unwrap_or_else(|| Ending::Status(code(status))))
+    }
+
+    /// Has a thread wait for the end. It does not reap: as long as nobody does, the group's id is nobody else's.
+    fn watch(&self, exited: Arc<AtomicBool>, wake: Wake) -> io::Result<()> {
+        for stream in &self.streams {
+            rustix::io::ioctl_fionbio(&stream.file, true)?;
+        }
+        let group = self.group();
+        let wait = move || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while matches!(waitid(WaitId::Pid(group), options), Err(rustix::io::Errno::INTR)) {}
+            exited.store(true, Ordering::Release);
+            wake.call();
+        };
+        std::thread::Builder::new().name("waiter".into()).spawn(wait).map(drop)
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Passes output on until the command ends (`None`) or is to be cut short.
+    fn attend(
+        &mut self,
+        deadline: Option<Instant>,
+        connection: &mut Connection,
+        attention: Attention,
+    ) -> io::Result<Option<Ending>> {
+        while !self.exited.load(Ordering::Acquire) {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Some(Ending::TimedOut));
+            }
+            if attention != Attention::Deaf
+                && let Some(disturbance) = connection.disturbance()
+            {
+                return Ok(Some(Ending::Disturbed(disturbance)));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let patience = if attention == Attention::Deaf { None } else { connection.patience() };
+            self.wait(left.into_iter().chain(patience).min(), connection.wake())?;
+            self.pass_on(64 << 10, connection, attention)?;
+            if self.kept.as_ref().is_some_and(Kept::is_over) {
+                self.kill();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until there is output, a frame, or an end.
+    fn wait(&self, at_most: Option<Duration>, wake: &Wake) -> io::Result<()> {
+        let mut files: Vec<_> =
+            self.streams.iter().map(|stream| PollFd::new(&stream.file, PollFlags::IN)).collect();
+        files.push(PollFd::new(wake, PollFlags::IN));
+        let timeout = at_most.and_then(|duration| Timespec::try_from(duration).ok());
+        match poll(&mut files, timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => drop(other?),
+        }
+        wake.reset();
+        Ok(())
+    }
+
+    /// Takes what the command has printed, of each stream at most about `limit` bytes.
+    fn pass_on(&mut self, limit: usize, connection: &mut Connection, attention: Attention) -> io::Result<()> {
+        let mut buffer = vec![0; 16 << 10];
+        let mut open = Vec::new();
+        for mut stream in self.streams.drain(..) {
+            let mut taken = 0;
+            let ended = loop {
+                match stream.file.read(&mut buffer) {
+                    Ok(0) => break true,
+                    Ok(count) => {
+                        taken += count;
+                        match &mut self.kept {
+                            Some(kept) if !stream.error => kept.add(&buffer[..count]),
+                            _ => self.tail.add(&buffer[..count]),
+                        }
+                        if attention == Attention::Live {
+                            // A controller that is gone shows as a disturbance.
+                            let _ =
+                                connection.reply(&Reply::Output { error: stream.error }, &buffer[..count]);
+                        }
+                        if taken >= limit {
+                            break false;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            };
+            if !ended {
+                open.push(stream);
+            }
+        }
+        self.streams = open;
+        Ok(())
+    }
+
+    /// Reaps the command, after killing its group where it is cut short.
+    fn end(&mut self, kill: bool) -> io::Result<ExitStatus> {
+        if kill {
+            self.kill();
+        }
+        self.child.wait()
+    }
+
+    fn kill(&self) {
+        // The only failure is that the group is gone already.
+        let _ = kill_process_group(self.group(), Signal::KILL);
+    }
+}
+
+/// The first bytes of an output: one more than the limit shows that there were more.
+struct Kept {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = (self.limit + 1).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes.len() > self.limit
+    }
+}
+
+/// The last bytes of an output.
+#[derive(Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.extend(bytes);
+        if self.0.len() > 4 * OUTPUT {
+            self.0.drain(..self.0.len() - OUTPUT);
+        }
+    }
+
+    /// As text of at most [`OUTPUT`] bytes; what is no UTF-8 is replaced.
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        let start = text.len().saturating_sub(OUTPUT);
+        let start = (start..=text.len()).find(|index| text.is_char_boundary(*index)).unwrap_or(text.len());
+        text[start..].to_owned()
+    }
+}

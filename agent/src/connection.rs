@@ -1,0 +1,234 @@
+//! The connection to the controller, as the main thread sees it.
+//!
+//! A thread reads frames into a short queue: memory is bounded by the controller's own pace, and an ended connection
+//! is noticed while a command runs as well. `wake` becomes readable with each frame, so that a thread that polls other
+//! files can poll for frames too.
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::outbox::{Gone, Outbox};
+use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
+
+/// How many frames are read ahead.
+const AHEAD: usize = 2;
+/// How many requests may come while a command runs, before it has been answered.
+const EARLY: usize = 8;
+
+type Frame = (Request, Vec<u8>);
+
+/// What the controller does next.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+pub(crate) enum Next {
+    /// It asks for something, with the raw part of its frame.
+    Frame(Request, Vec<u8>),
+    /// It sent something that is no request; nothing after it can be read.
+    Broken(FrameError),
+    /// It is gone.
+    Ended,
+    /// It has not said a word for too long.
+    Silent,
+}
+
+/// Why a running command is to be cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Disturbance {
+    /// The controller is gone.
+    #[error("the connection to the controller ended")]
+    Ended,
+    /// It has not said a word for too long.
+    #[error("the controller fell silent")]
+    Silent,
+    /// It wants the release to be taken back.
+    #[error("the release is taken back")]
+    GoBack,
+}
+
+/// Wakes a thread that polls.
+#[derive(Clone)]
+pub(crate) struct Wake(Arc<OwnedFd>);
+
+impl Wake {
+    fn new() -> io::Result<Self> {
+        Ok(Self(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
+    }
+
+    /// Makes it readable.
+    pub(crate) fn call(&self) {
+        // It fails only when the counter is full, and then it is readable already.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Makes it unreadable until the next call.
+    pub(crate) fn reset(&self) {
+        let _ = rustix::io::read(&*self.0, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The connection to the controller.
+pub(crate) struct Connection {
+    frames: Receiver<Result<Frame, FrameError>>,
+    early: VecDeque<Frame>,
+    broken: Option<FrameError>,
+    ended: bool,
+    silent: bool,
+    heard: Instant,
+    silence: Duration,
+    watched: bool,
+    wake: Wake,
+    outbox: Outbox,
+}
+
+impl Connection {
+    /// Starts the threads that read and write. `silence` is how long a watched controller may say nothing.
+    pub(crate) fn start(
+        input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+        silence: Duration,
+    ) -> io::Result<Self> {
+        let wake = Wake::new()?;
+        let (sender, frames) = sync_channel(AHEAD);
+        let theirs = wake.clone();
+        std::thread::Builder::new().name("reader".into()).spawn(move || read_all(input, &sender, &theirs))?;
+        Ok(Self {
+            frames,
+            early: VecDeque::new(),
+            broken: None,
+            ended: false,
+            silent: false,
+            heard: Instant::now(),
+            silence,
+            watched: false,
+            wake,
+            outbox: Outbox::start(output, Duration::from_secs(HEARTBEAT)),
+        })
+    }
+
+    /// Whether the controller has to show from now on that it is alive.
+    pub(crate) fn watch(&mut self, watched: bool) {
+        self.watched = watched;
+        self.heard = Instant::now();
+    }
+
+    /// What tells that a frame has come; others may use it too.
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// How long the controller may stay silent from now, where it is watched.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.watched.then(|| self.silence.saturating_sub(self.heard.elapsed()))
+    }
+
+    /// Waits for the controller. The time that the agent itself took before does not count as silence.
+    pub(crate) fn next(&mut self) -> Next {
+        if let Some((request, raw)) = self.early.pop_front() {
+            return Next::Frame(request, raw);
+        }
+        if let Some(error) = self.broken.take() {
+            return Next::Broken(error);
+        }
+        if self.ended {
+            return Next::Ended;
+        }
+        if self.silent {
+            return Next::Silent;
+        }
+        self.heard = Instant::now();
+        let received = if self.watched {
+            self.frames.recv_timeout(self.silence)
+        } else {
+            self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match received {
+            Ok(Ok((request, raw))) => Next::Frame(request, raw),
+            Ok(Err(FrameError::Ended { .. } | FrameError::Io(_))) | Err(RecvTimeoutError::Disconnected) => {
+                self.ended = true;
+                Next::Ended
+            }
+            Ok(Err(error)) => {
+                self.ended = true;
+                Next::Broken(error)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.silent = true;
+                Next::Silent
+            }
+        }
+    }
+
+    /// Lets a request that came out of order be the next one.
+    pub(crate) fn put_back(&mut self, request: Request, raw: Vec<u8>) {
+        self.early.push_front((request, raw));
+    }
+
+    /// Looks, without waiting, whether a running command is to be cut short.
+    pub(crate) fn disturbance(&mut self) -> Option<Disturbance> {
+        while !self.ended {
+            match self.frames.try_recv() {
+                Ok(Ok((Request::Heartbeat, _))) => self.heard = Instant::now(),
+                Ok(Ok(frame)) => {
+                    self.heard = Instant::now();
+                    self.early.push_back(frame);
+                    self.ended = self.early.len() > EARLY;
+                }
+                Ok(Err(error)) => {
+                    self.broken = Some(error)
+                        .filter(|error| !matches!(error, FrameError::Ended { .. } | FrameError::Io(_)));
+                    self.ended = true;
+                }
+                Err(TryRecvError::Disconnected) => self.ended = true,
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if self.early.iter().any(|(request, _)| matches!(request, Request::GoBack { .. })) {
+            return Some(Disturbance::GoBack);
+        }
+        self.silent = self.watched && self.heard.elapsed() >= self.silence;
+        match (self.ended, self.silent) {
+            (true, _) => Some(Disturbance::Ended),
+            (_, true) => Some(Disturbance::Silent),
+            _ => None,
+        }
+    }
+
+    /// Sends a reply with the raw part of its frame.
+    pub(crate) fn reply(&mut self, reply: &Reply, raw: &[u8]) -> Result<(), Gone> {
+        let patience = self.watched.then_some(self.silence);
+        self.outbox.send(encode(reply, raw), patience).inspect_err(|_| self.ended = true)
+    }
+
+    /// Ends the connection; with `flush`, once all replies are written.
+    pub(crate) fn finish(self, flush: bool) {
+        if flush {
+            self.outbox.finish();
+        }
+    }
+}
+
+fn read_all(input: impl Read, frames: &SyncSender<Result<Frame, FrameError>>, wake: &Wake) {
+    let mut input = BufReader::with_capacity(64 << 10, input);
+    loop {
+        let frame = read_frame(&mut input);
+        let ended = frame.is_err();
+        if frames.send(frame).is_err() {
+            return;
+        }
+        wake.call();
+        if ended {
+            return;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Why the agent could not do what it was asked, and how that is told to the controller.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::protocol::{AgentError, ErrorKind, StepRun};
+use batou_release::ManifestError;
+
+/// How many damaged files one error names.
+const NAMED: usize = 20;
+
+/// Any failure of the agent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The controller asked for something out of order, or over a bound.
+    #[error("{0}")]
+    Protocol(String),
+    /// The target directory is somebody else's.
+    #[error(
+        "{} holds a release of {held}, and this is one of {wanted}: give one of them another target_directory, \
+         or retire the other first",
+        directory.display()
+    )]
+    Foreign { directory: PathBuf, held: String, wanted: String },
+    /// The configuration relies on another home directory.
+    #[error(
+        "the configuration relies on {wanted} as the home of {user}, and on this host it is {found}: set `home`"
+    )]
+    Home { user: String, wanted: String, found: String },
+    /// Somebody else has released meanwhile.
+    #[error("{0}")]
+    Moved(String),
+    /// The lock is needed.
+    #[error("this needs the lock on {}, which is not held", .0.display())]
+    Unlocked(PathBuf),
+    /// Files of a release are not what they should be.
+    #[error("{subject} cannot be used: {}", listed(problems))]
+    Damaged { subject: String, problems: Vec<String> },
+    /// What arrived is not what was announced.
+    #[error("what arrived cannot be stored")]
+    Stream(#[source] batou_store::Error),
+    /// The stream of objects is cut off or damaged.
+    #[error("the stream of objects is damaged")]
+    Decode(#[source] io::Error),
+    /// Objects cannot be sent.
+    #[error("the objects cannot be sent")]
+    Send(#[source] io::Error),
+    /// No room.
+    #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
+    Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
+    /// A step did not converge.
+    #[error("{reason}")]
+    Step { reason: String, run: Box<StepRun> },
+    /// A step was cut short, since the connection ended or the release is taken back.
+    #[error("{0}")]
+    Disturbed(String),
+    /// A file of ours was changed by somebody else.
+    #[error("{} is damaged: {remedy}", path.display())]
+    Record { path: PathBuf, remedy: &'static str, source: serde_json::Error },
+    /// A manifest cannot be used.
+    #[error("{} cannot be used", path.display())]
+    Manifest { path: PathBuf, source: ManifestError },
+    /// A generation's manifest was changed by somebody else.
+    #[error(
+        "{} is damaged: where `current` names this generation, have it name another (`ln -sfn generations/N \
+         current`), and release again",
+        path.display()
+    )]
+    Generation { path: PathBuf, source: ManifestError },
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// The target directory cannot be made or written.
+    #[error("{} {problem}", path.display())]
+    Target { path: PathBuf, problem: &'static str },
+    /// A command could not be started.
+    #[error("cannot run {command}")]
+    Command { command: String, source: io::Error },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] batou_store::Error),
+}
+
+impl Error {
+    /// For `map_err`: an I/O error with its verb and path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the cause is a disk without room.
+    pub(crate) fn is_full(&self) -> bool {
+        let mut error: &(dyn std::error::Error + 'static) = self;
+        loop {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            match error.source() {
+                Some(source) => error = source,
+                None => return false,
+            }
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Protocol(_) => ErrorKind::Protocol,
+            Self::Foreign { .. } => ErrorKind::Foreign,
+            Self::Home { .. } => ErrorKind::Home,
+            Self::Moved(_) => ErrorKind::Moved,
+            Self::Unlocked(_) => ErrorKind::Unlocked,
+            Self::Step { .. } | Self::Disturbed(_) => ErrorKind::Step,
+            _ if self.is_full() => ErrorKind::Full,
+            Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,
+            Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,
+            _ => ErrorKind::Host,
+        }
+    }
+
+    /// The message with all its causes, in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let below = error.to_string();
+            if !text.ends_with(&below) {
+                text.push_str(": ");
+                text.push_str(&below);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<Error> for AgentError {
+    fn from(error: Error) -> Self {
+        let (kind, message) = (error.kind(), error.sentence());
+        let step = if let Error::Step { run, .. } = error { Some(run) } else { None };
+        Self { kind, message, step }
+    }
+}
+
+/// Some problems in one sentence, however many there are.
+fn listed(problems: &[String]) -> String {
+    let mut text = problems.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    if problems.len() > NAMED {
+        let more = problems.len() - NAMED;
+        text.push_str("; and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_its_place_and_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = crate::target::Target::new(folder.path().to_str().unwrap()).unwrap();
+        let full = |code| batou_store::Error::Io {
+            action: "write",
+            path: "/srv/shop/store/tmp/1".into(),
+            source: io::Error::from_raw_os_error(code),
+        };
+        for code in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
+            let error = AgentError::from(target.explain_full(Error::Stream(full(code.raw_os_error())), 4711));
+            assert_eq!(error.kind, ErrorKind::Full);
+            assert!(error.message.contains("bytes free, and at least 4711 are needed"), "{error}");
+            assert!(error.message.contains("/srv/shop/store/tmp/1"), "{error}");
+        }
+        let broken = Error::Stream(full(rustix::io::Errno::IO.raw_os_error()));
+        assert_eq!(AgentError::from(target.explain_full(broken, 1)).kind, ErrorKind::Host);
+    }
+
+    #[test]
+    fn many_problems_make_one_bounded_sentence() {
+        let problems: Vec<_> = (0..1000).map(|number| format!("file {number} is missing")).collect();
+        let error = AgentError::from(Error::Damaged { subject: "the release".into(), problems });
+        assert_eq!(error.kind, ErrorKind::Damaged);
+        assert!(error.message.ends_with("file 19 is missing; and 980 more"), "{error}");
+    }
+}

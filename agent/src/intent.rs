@@ -1,0 +1,62 @@
+//! The intent: which release is under way on this host.
+//!
+//! It is on the disk before `current` moves, and removed after the journal's line about the release. An agent that finds
+//! one therefore knows that its predecessor was interrupted, and where to go back to.
+
+use std::path::Path;
+
+use batou_store::Digest;
+use batou_store::fs::atomic_write;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::protocol::Record;
+use crate::target::{Target, read_file, remove_file};
+
+const LIMIT: u64 = 1 << 20;
+
+/// A release that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    /// The generation before; `None` for a first release.
+    pub(crate) from: Option<u64>,
+    /// The generation that is switched to.
+    pub(crate) to: u64,
+    /// Its manifest.
+    pub(crate) manifest: Digest,
+    /// The fleet release.
+    pub(crate) record: Record,
+    /// Since when, RFC 3339 UTC.
+    pub(crate) since: String,
+}
+
+impl Intent {
+    /// The intent that an agent left, if one did.
+    pub(crate) fn load(target: &Target) -> Result<Option<Self>, Error> {
+        let path = target.intent();
+        let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
+        let remedy = "it says which release was interrupted; see that `current` names the generation that is to be \
+                      in force, then remove this file";
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Record { path, remedy, source })
+    }
+
+    /// Whether there is one, readable or not.
+    pub(crate) fn is_there(target: &Target) -> bool {
+        is_there(&target.intent())
+    }
+
+    /// Writes it; it is on the disk when this returns.
+    pub(crate) fn store(&self, target: &Target) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(self).expect("an intent is plain data");
+        Ok(atomic_write(&target.intent(), &bytes, true)?)
+    }
+
+    /// Removes it: the release has ended, and the journal says how.
+    pub(crate) fn remove(target: &Target) -> Result<(), Error> {
+        remove_file(&target.intent())
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,42 @@
+//! The agent: what runs on a host, as its service user, at the other end of a connection.
+//!
+//! It is plain synchronous code. One thread reads frames, one writes them, and a third, the main one, does everything
+//! that changes anything on the host, in an order that is the same each time: so whatever interrupts it, what is on
+//! the disk is one of the states that the next agent knows how to go on from.
+//!
+//! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects,
+//! `switch` writes the intent and moves `current`, `step` converges the components, and the line that `journal`
+//! then gets is the commit. Everything before that line is taken back by `goback`, be it on the controller's order,
+//! because the connection ended or fell silent, or because the next agent finds an intent without such a line.
+
+mod activated;
+mod assertion;
+mod collect;
+mod command;
+mod commit;
+mod connection;
+mod error;
+mod facts;
+mod goback;
+mod intent;
+mod journal;
+pub mod objects;
+mod outbox;
+pub mod protocol;
+mod release;
+mod retire;
+mod running;
+mod serve;
+mod session;
+mod state;
+mod step;
+mod switch;
+mod target;
+mod transfer;
+mod user;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use serve::serve;

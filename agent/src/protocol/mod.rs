@@ -1,0 +1,348 @@
+//! What the controller and an agent say to each other, over any reader and writer.
+//!
+//! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
+//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), the agent answers each
+//! request with exactly one [`Reply`], except that [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and
+//! [`Request::Data`] have no answer,
+//! [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`], and while a component is
+//! activated or a command run, [`Reply::Output`] frames may come before the answer. An [`Reply::Error`] answers
+//! any request.
+//!
+//! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
+//! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
+
+mod fact;
+mod frame;
+mod state;
+
+use std::collections::BTreeMap;
+
+use batou_release::FactSources;
+use batou_store::{ArtifactId, Digest, ObjectId};
+use serde::{Deserialize, Serialize};
+
+pub use fact::Fact;
+pub use frame::{FrameError, encode, read_frame, write_frame};
+pub use state::{Current, JournalEntry, Outcome, State, StepRun, Target};
+
+/// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
+pub const PROTOCOL: u32 = 1;
+/// The most bytes a JSON header may have.
+pub const MAX_HEADER: u32 = 16 << 20;
+/// The most raw bytes that may follow one header.
+pub const MAX_RAW: u32 = 32 << 20;
+/// How many object ids one message holds at most.
+pub const MAX_OBJECTS: usize = 20_000;
+/// How many raw bytes a data frame holds at most.
+pub const DATA_CHUNK: usize = 256 << 10;
+/// How often either side sends a heartbeat when it has nothing else to say, in seconds.
+pub const HEARTBEAT: u64 = 5;
+/// After how many seconds without a word from the controller an agent takes it for gone, and gives an unconfirmed
+/// release up, and the lock; and after how many a controller takes an agent for gone.
+pub const SILENCE: u64 = 30;
+/// What the agent's start prints before the first frame; all before it is a login shell's noise.
+pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";
+
+/// What the controller asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Request {
+    /// The first message, and again whenever the state is wanted anew: answered by [`Reply::Hello`].
+    Hello(Hello),
+    /// The controller is alive.
+    Heartbeat,
+    /// Takes the host's lock, after which an interrupted release is taken back: [`Reply::Locked`] or [`Reply::Held`].
+    Lock {
+        /// Who wants it.
+        holder: Holder,
+    },
+    /// Gives the lock up: [`Reply::Done`].
+    Unlock,
+    /// Which of these objects the host lacks; takes a lease over all of them: [`Reply::Missing`].
+    Missing {
+        /// At most [`MAX_OBJECTS`].
+        objects: Vec<ObjectId>,
+    },
+    /// Objects follow as [`Request::Data`], up to [`Request::DataEnd`], which is answered by [`Reply::Stored`].
+    Put,
+    /// Raw: a piece of the zstd stream.
+    Data,
+    /// The stream is complete.
+    DataEnd,
+    /// Wants objects: [`Reply::Data`], then [`Reply::DataEnd`].
+    Get {
+        /// At most [`MAX_OBJECTS`].
+        objects: Vec<ObjectId>,
+    },
+    /// The manifest of a generation: [`Reply::Manifest`].
+    Manifest {
+        /// The manifest's digest; the current one where absent.
+        manifest: Option<Digest>,
+    },
+    /// Moves `current`, under the lock: [`Reply::Switched`].
+    Switch(Switch),
+    /// Runs what a component of the switched manifest has to be run: [`Reply::Activated`].
+    Activate {
+        /// The component's name.
+        component: String,
+        /// Runs every `verify`, also of steps that are as recorded.
+        recheck: bool,
+    },
+    /// Makes the release the confirmed one, and then removes what nobody needs: [`Reply::Done`].
+    Commit {
+        /// How many confirmed releases to keep.
+        keep: u32,
+    },
+    /// Takes the switched release back: [`Reply::WentBack`].
+    GoBack {
+        /// What failed, for the journal.
+        reason: String,
+    },
+    /// Confirms a release that changes nothing on this host: journals it: [`Reply::Done`].
+    Confirm {
+        /// Which release.
+        record: Record,
+        /// How many confirmed releases to keep.
+        keep: u32,
+    },
+    /// The journal: [`Reply::Journal`].
+    Journal,
+    /// Checks the files of the current generation and runs every `verify`: [`Reply::Verified`].
+    Verify,
+    /// Removes generations beyond `keep` and every object that nobody needs: [`Reply::Collected`].
+    Collect {
+        /// How many confirmed releases to keep.
+        keep: u32,
+    },
+    /// Removes what batou made in the target directory: [`Reply::Done`].
+    Retire {
+        /// The components' own data too.
+        purge: bool,
+    },
+    /// Runs a command in the target directory: [`Reply::Output`] frames, then [`Reply::Exited`].
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// Gathers facts: [`Reply::Facts`].
+    Facts {
+        /// What is asked, by the fact's name.
+        facts: FactSources,
+    },
+}
+
+/// How a controller introduces itself, and what it wants.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The project's name.
+    pub project: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The host's name in the environment.
+    pub host: String,
+    /// Where everything is.
+    pub target_directory: String,
+    /// The service user's home, where the configuration relies on it.
+    pub home: Option<String>,
+    /// What the host is to have, where a release is wanted.
+    pub wanted: Option<Wanted>,
+}
+
+/// The release that a host is asked about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The fleet release's id.
+    pub release: Digest,
+    /// This host's manifest.
+    pub manifest: Digest,
+    /// The artifacts it needs.
+    pub artifacts: Vec<ArtifactId>,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Login name.
+    pub user: String,
+    /// The controller's host name.
+    pub machine: String,
+    /// Since when, RFC 3339 UTC.
+    pub since: String,
+}
+
+/// Which release something belongs to, as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The fleet release's id.
+    pub release: Digest,
+    /// The fleet release's number in this environment: one more than the newest on any host.
+    pub sequence: u64,
+    /// The sequence that a rollback restores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
+    /// `user@machine` of the deployer.
+    pub who: String,
+    /// All hosts of the environment then, also those that took no part: one that is here and no longer in the
+    /// environment wants to be retired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
+/// The order to switch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Switch {
+    /// The release that this is a part of.
+    pub record: Record,
+    /// The manifest that must be the current one now; a difference is [`ErrorKind::Moved`].
+    pub expected: Option<Digest>,
+    /// The manifest to switch to. Its bytes, then the causes' (JSON), are the raw part of the frame, unless the host
+    /// has a generation with this manifest.
+    pub manifest: Digest,
+    /// How many of the raw bytes are the manifest; 0: a generation with it is there.
+    pub manifest_size: u32,
+    /// Hash every file of the generation, not only those whose metadata differ from the record.
+    pub recheck: bool,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// The agent is alive.
+    Heartbeat,
+    /// The host's state.
+    Hello(Box<State>),
+    /// The lock is ours; the state under it.
+    Locked(Box<State>),
+    /// Somebody else has the lock.
+    Held {
+        /// Who; absent where the lock's text could not be read.
+        holder: Option<Holder>,
+    },
+    /// The objects that are absent.
+    Missing {
+        /// In the order asked.
+        objects: Vec<ObjectId>,
+    },
+    /// All objects are stored and verified.
+    Stored {
+        /// How many.
+        objects: u64,
+    },
+    /// Raw: a piece of the zstd stream.
+    Data,
+    /// The stream is complete.
+    DataEnd,
+    /// Raw: the manifest's bytes, then the causes'.
+    Manifest {
+        /// How many of the raw bytes are the manifest; 0: there is no such generation.
+        manifest_size: u32,
+    },
+    /// `current` names the release.
+    Switched {
+        /// The generation.
+        generation: u64,
+        /// The components that have something to run, in the manifest's order.
+        pending: Vec<String>,
+    },
+    /// All of a component's steps have converged.
+    Activated {
+        /// The steps that were run.
+        ran: Vec<String>,
+    },
+    /// The previous release is in force again.
+    WentBack {
+        /// The generation, if there was one.
+        generation: Option<u64>,
+        /// Reverts and steps that failed on the way back, each a sentence.
+        problems: Vec<String>,
+    },
+    /// Journal lines, oldest first; lines that could not be read are left out.
+    Journal {
+        /// The lines.
+        entries: Vec<JournalEntry>,
+    },
+    /// What a check of the host found.
+    Verified {
+        /// Each a sentence; empty: all is as it should be.
+        problems: Vec<String>,
+        /// How many files were hashed.
+        files: u64,
+    },
+    /// What a collection removed.
+    Collected {
+        /// Generations.
+        generations: u64,
+        /// Objects of all kinds.
+        objects: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Output of a step or command. Raw: the bytes.
+    Output {
+        /// Whether it is standard error.
+        error: bool,
+    },
+    /// A command ended.
+    Exited {
+        /// The exit status, or 128 and the signal's number.
+        status: i32,
+    },
+    /// What the host knows of itself.
+    Facts {
+        /// One answer to each question.
+        facts: BTreeMap<String, Fact>,
+    },
+    /// Done.
+    Done,
+    /// The request could not be served.
+    Error(AgentError),
+}
+
+/// Why an agent could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct AgentError {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// A sentence that names its subject, and the causes below it.
+    pub message: String,
+    /// The step that failed, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Box<StepRun>>,
+}
+
+/// What kind of failure an [`AgentError`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The controller broke the protocol, or has another version.
+    Protocol,
+    /// The target directory holds the release of another project or environment.
+    Foreign,
+    /// The home directory is not the one that the configuration relies on.
+    Home,
+    /// Another release than expected is current.
+    Moved,
+    /// The lock is needed and not held.
+    Unlocked,
+    /// An object is damaged or missing.
+    Damaged,
+    /// The disk is full.
+    Full,
+    /// A step failed.
+    Step,
+    /// Any other failure of the host.
+    Host,
+}
+
+/// What precedes an object in the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectHeader {
+    /// Which object.
+    pub object: ObjectId,
+    /// How many bytes follow.
+    pub size: u64,
+}

@@ -1,0 +1,107 @@
+//! A release under way on this host: switched, and neither confirmed nor taken back yet.
+
+use std::path::PathBuf;
+
+use batou_store::{Digest, Generations};
+
+use crate::activated::Activated;
+use crate::error::Error;
+use crate::intent::Intent;
+use crate::protocol::{JournalEntry, Outcome, StepRun};
+use crate::target::Target;
+use batou_release::{Manifest, manifest_digest};
+
+/// The record that is kept beside a manifest: why its files are as they are.
+pub(crate) const CAUSES: &str = "causes.json";
+
+/// A release under way.
+pub(crate) struct Underway {
+    /// What it moves.
+    pub(crate) intent: Intent,
+    /// What it brings; `None` where the generation of an interrupted release cannot be read any more.
+    pub(crate) manifest: Option<Manifest>,
+    /// What was there before.
+    pub(crate) previous: Option<Manifest>,
+    /// What the host's steps have converged to.
+    pub(crate) activated: Activated,
+    /// What was run so far.
+    pub(crate) runs: Vec<StepRun>,
+}
+
+impl Underway {
+    /// The line about it.
+    pub(crate) fn entry(&self, result: Outcome, reason: Option<String>) -> JournalEntry {
+        JournalEntry {
+            record: self.intent.record.clone(),
+            when: now(),
+            from: self.intent.from,
+            to: Some(self.intent.to),
+            manifest: self.intent.manifest,
+            result,
+            reason,
+            steps: self.runs.clone(),
+        }
+    }
+}
+
+/// A generation with what its manifest says.
+pub(crate) struct Installed {
+    /// Its number.
+    pub(crate) number: u64,
+    /// Its manifest's digest.
+    pub(crate) digest: Digest,
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+}
+
+/// Reads a generation.
+pub(crate) fn installed(target: &Target, generations: &Generations, number: u64) -> Result<Installed, Error> {
+    let bytes = generations.manifest(number)?;
+    let manifest = Manifest::decode(&bytes)
+        .map_err(|source| Error::Generation { path: manifest_path(target, number), source })?;
+    Ok(Installed { number, digest: manifest_digest(&bytes), manifest })
+}
+
+/// The current generation, if there is one.
+pub(crate) fn current(target: &Target, generations: &Generations) -> Result<Option<Installed>, Error> {
+    generations.current()?.map(|number| installed(target, generations, number)).transpose()
+}
+
+/// The newest generation with this manifest.
+pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    for number in generations.list()?.into_iter().rev() {
+        let bytes = generations.manifest(number)?;
+        if manifest_digest(&bytes) == *manifest {
+            return Ok(Some((number, bytes)));
+        }
+    }
+    Ok(None)
+}
+
+/// The links of a generation that are not as its manifest says, or lead nowhere; each a sentence.
+pub(crate) fn broken_links(target: &Target, number: u64, manifest: &Manifest) -> Vec<String> {
+    let generation = target.generations().join(number.to_string());
+    let broken = |(name, directory): (batou_store::Name, String)| {
+        let link = generation.join(name.as_str());
+        let wanted = PathBuf::from("../../store/artifacts").join(&directory);
+        match std::fs::read_link(&link) {
+            Ok(found) if found != wanted => {
+                Some(format!("{} leads to {}, not to {}", link.display(), found.display(), wanted.display()))
+            }
+            Ok(_) if !link.is_dir() => Some(format!("{} leads nowhere", link.display())),
+            Ok(_) => None,
+            Err(error) => Some(format!("{} is no link: {error}", link.display())),
+        }
+    };
+    manifest.links().into_iter().filter_map(broken).collect()
+}
+
+fn manifest_path(target: &Target, number: u64) -> PathBuf {
+    target.generations().join(number.to_string()).join("manifest.json")
+}
+
+/// The time, RFC 3339 UTC, in seconds.
+pub(crate) fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}

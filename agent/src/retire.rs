@@ -1,0 +1,103 @@
+//! Retiring a host: removing what batou made in its target directory, and nothing else.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::protocol::Reply;
+use crate::session::Session;
+use crate::target::{Target, remove_file};
+
+/// Removes everything of ours; the components' own data with `purge` only. The pointer goes first and the lock's file
+/// last, so that an interrupted removal can be gone on with. The connection has no lock any more afterwards.
+pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error> {
+    let (about, locked, _) = session.idle()?;
+    let target = &about.target;
+    let generations = about.generations()?;
+    about.current(&generations)?;
+    generations.clear()?;
+    locked.leases.clear();
+    for path in [target.activated(), target.intent(), target.running()] {
+        remove_file(&path)?;
+    }
+    for number in generations.list()? {
+        generations.remove(number)?;
+    }
+    remove_empty(&target.generations())?;
+    remove_store(target)?;
+    remove_tree(&target.secrets())?;
+    remove_file(&target.journal())?;
+    remove_states(target, purge)?;
+    remove_file(&target.lock())?;
+    remove_empty(target.path())?;
+    session.locked = None;
+    session.connection.watch(false);
+    Ok(Reply::Done)
+}
+
+/// The store without its format file is no store: that goes last.
+fn remove_store(target: &Target) -> Result<(), Error> {
+    let store = target.store();
+    for path in entries(&store)? {
+        if path.file_name().is_some_and(|name| name != "format") {
+            remove_tree(&path)?;
+        }
+    }
+    remove_tree(&store)
+}
+
+/// Data of components are kept unless they are purged; empty folders hold none.
+fn remove_states(target: &Target, purge: bool) -> Result<(), Error> {
+    let states = target.states();
+    if purge {
+        return remove_tree(&states);
+    }
+    for path in entries(&states)? {
+        remove_empty(&path)?;
+    }
+    remove_empty(&states)
+}
+
+fn entries(path: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+    let listing = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(Error::io("list", path))?,
+    };
+    let paths = listing.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
+    let mut paths = paths.map_err(Error::io("list", path))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Removes a folder that is empty; any other stays.
+fn remove_empty(path: &Path) -> Result<(), Error> {
+    let kept = [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory];
+    match fs::remove_dir(path) {
+        // The folder above may be somebody else's: then this one stays, empty.
+        Err(error) if kept.contains(&error.kind()) || error.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(())
+        }
+        other => other.map_err(Error::io("remove", path)),
+    }
+}
+
+/// Removes whatever is there. Checked-out folders are read-only and are made writable first; links are not followed.
+fn remove_tree(path: &Path) -> Result<(), Error> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(Error::io("examine", path))?,
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(path).map_err(Error::io("remove", path));
+    }
+    if metadata.permissions().mode() & 0o700 != 0o700 {
+        let writable = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(path, writable).map_err(Error::io("set the mode of", path))?;
+    }
+    for entry in entries(path)? {
+        remove_tree(&entry)?;
+    }
+    fs::remove_dir(path).map_err(Error::io("remove", path))
+}

@@ -1,0 +1,180 @@
+//! The step that runs, written down for the case that its agent is killed: its processes live on then, and would work
+//! beside those of the next release.
+//!
+//! Whoever has the lock next ends what is left of them. What a step that has ended left in the background on purpose is
+//! nobody's business: the record is gone by then.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::target::{Target, read_file, remove_file};
+
+const LIMIT: u64 = 1 << 16;
+/// How long killed processes may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The process group of a running step. A number alone says little: it is another's after a reboot, and some day in any
+/// case.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    step: String,
+    group: i32,
+    boot: String,
+    /// 0 in a container that was entered from outside: its leader has no number there.
+    session: i32,
+    started: u64,
+}
+
+/// What `/proc` says of a process.
+struct Process {
+    dead: bool,
+    group: i32,
+    session: i32,
+    started: u64,
+}
+
+impl Running {
+    /// Writes down that a step's group runs. It needs not survive a power cut, and where it cannot be written the step
+    /// runs all the same.
+    pub(crate) fn record(target: &Target, step: &str, group: Pid) {
+        let Some(running) = Self::of(step, group) else { return };
+        let bytes = serde_json::to_vec(&running).expect("a record is plain data");
+        let _ = fs::write(target.running(), bytes);
+    }
+
+    /// The step has ended.
+    pub(crate) fn forget(target: &Target) {
+        let _ = fs::remove_file(target.running());
+    }
+
+    fn of(step: &str, group: Pid) -> Option<Self> {
+        let group = group.as_raw_nonzero().get();
+        let Process { session, started, .. } = process(&group.to_string())?;
+        Some(Self { step: step.to_owned(), group, boot: boot()?, session, started })
+    }
+
+    /// Whether a process is one of the group. Where its first one still is, that says whether it is this group; where it
+    /// has ended, the session does.
+    fn owns(&self, process: &Process, leader: Option<&Process>) -> bool {
+        let same = leader.is_none_or(|leader| leader.started == self.started);
+        same && !process.dead && process.group == self.group && process.session == self.session
+    }
+
+    fn is_alive(&self) -> bool {
+        let leader = process(&self.group.to_string());
+        let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let numbers = names.filter_map(|name| name.into_string().ok());
+        numbers.filter_map(|number| process(&number)).any(|process| self.owns(&process, leader.as_ref()))
+    }
+
+    /// Kills the group; says whether it is gone.
+    fn end(&self) -> bool {
+        let Some(group) = Pid::from_raw(self.group) else { return true };
+        let end = Instant::now() + PATIENCE;
+        while self.is_alive() {
+            // Some of it may be somebody else's, who got there through sudo.
+            let _ = kill_process_group(group, Signal::KILL);
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+/// Ends what a killed agent left running; says what was done. Only for who has the lock.
+pub(crate) fn end_left(target: &Target) -> Result<Option<String>, Error> {
+    let path = target.running();
+    let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
+    // What cannot be read was being written when its agent was killed: just that group is not known.
+    let running = serde_json::from_slice::<Running>(&bytes).ok();
+    let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
+    let done = running.map(|running| {
+        let ended = if running.end() { "was ended" } else { "cannot be ended" };
+        format!("step {} still ran, though its agent was killed, and {ended}", running.step)
+    });
+    remove_file(&path)?;
+    Ok(done)
+}
+
+fn boot() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
+}
+
+/// A process by its number (proc(5), `/proc/pid/stat`); `None` for what is none.
+fn process(number: &str) -> Option<Process> {
+    number.parse::<u32>().ok()?;
+    let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything, parentheses too.
+    let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    Some(Process {
+        dead: matches!(*fields.first()?, "Z" | "X"),
+        group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn start(text: &str) -> (Child, Pid) {
+        let mut command = Command::new("sh");
+        let child = command.args(["-c", text]).process_group(0).stdin(Stdio::piped()).spawn().unwrap();
+        let group = Pid::from_child(&child);
+        (child, group)
+    }
+
+    fn target(folder: &tempfile::TempDir) -> Target {
+        Target::new(folder.path().to_str().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_of_a_step_is_ended_also_without_its_shell() {
+        for text in ["sleep 100 & wait", "sleep 100 >/dev/null & read line"] {
+            let folder = tempfile::tempdir().unwrap();
+            let target = target(&folder);
+            let (mut child, group) = start(text);
+            Running::record(&target, "db/migrate", group);
+            let running = Running::of("db/migrate", group).unwrap();
+            if text.contains("read") {
+                drop(child.stdin.take());
+                child.wait().unwrap();
+            }
+            assert!(running.is_alive());
+            let told = end_left(&target).unwrap().unwrap();
+            assert_eq!(told, "step db/migrate still ran, though its agent was killed, and was ended");
+            assert!(!running.is_alive() && !target.running().exists());
+            assert_eq!(end_left(&target).unwrap(), None);
+            let _ = child.wait();
+        }
+    }
+
+    #[test]
+    fn another_group_of_the_same_number_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = target(&folder);
+        let (mut child, group) = start("exec sleep 100");
+        let own = Running::of("db/migrate", group).unwrap();
+        let elsewhere = Running { boot: "before".into(), ..Running::of("db/migrate", group).unwrap() };
+        let earlier = Running { started: own.started - 1, ..Running::of("db/migrate", group).unwrap() };
+        for record in [serde_json::to_vec(&elsewhere), serde_json::to_vec(&earlier), Ok(b"{\"st".to_vec())] {
+            fs::write(target.running(), record.unwrap()).unwrap();
+            assert_eq!(end_left(&target).unwrap(), None);
+            assert!(!target.running().exists());
+        }
+        assert!(own.is_alive());
+        assert!(own.end());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,170 @@
+//! The request loop.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::Mode;
+
+use crate::command::{self, Attention, Ending};
+use crate::connection::{Connection, Disturbance, Next};
+use crate::error::Error;
+use crate::goback::{self, go_back};
+use crate::journal::Journal;
+use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
+use crate::session::Session;
+use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
+
+/// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
+/// the connection broke.
+///
+/// A release that is neither confirmed nor taken back when the connection ends is taken back at once. A controller
+/// that holds the lock and has not said a word for [`SILENCE`] seconds counts as gone.
+pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 'static) -> i32 {
+    // Who does not hear this takes the program for damaged.
+    let greeting = [MAGIC, b"ready\n"].concat();
+    if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
+        return 1;
+    }
+    serve_within(input, output, Duration::from_secs(SILENCE))
+}
+
+/// [`serve`] with another patience.
+pub(crate) fn serve_within(
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+    silence: Duration,
+) -> i32 {
+    // What steps make is to be the same whatever the login's umask is.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let Ok(connection) = Connection::start(input, output, silence) else { return 1 };
+    let mut session = Session::new(connection);
+    let ending = converse(&mut session);
+    let taken_back = abandon(&mut session, &ending);
+    // The lock goes before the last replies are waited for: a controller that does not read holds nobody up.
+    session.locked = None;
+    session.connection.finish(!matches!(ending, Next::Silent));
+    i32::from(taken_back || !matches!(ending, Next::Ended))
+}
+
+/// Answers requests until the controller is gone; says how it went.
+fn converse(session: &mut Session) -> Next {
+    loop {
+        let (request, raw) = match session.connection.next() {
+            Next::Frame(request, raw) => (request, raw),
+            Next::Broken(error) => {
+                let refused = Error::Protocol(error.to_string());
+                // The connection is of no use whether or not this arrives.
+                let _ = session.connection.reply(&Reply::Error(refused.into()), &[]);
+                return Next::Broken(error);
+            }
+            ending => return ending,
+        };
+        let answer = answer(session, request, &raw).unwrap_or_else(|error| Some(refusal(error)));
+        if let Some((reply, raw)) = answer
+            && session.connection.reply(&reply, &raw).is_err()
+        {
+            return Next::Ended;
+        }
+    }
+}
+
+type Answer = Option<(Reply, Vec<u8>)>;
+
+fn refusal(error: Error) -> (Reply, Vec<u8>) {
+    (Reply::Error(AgentError::from(error)), Vec::new())
+}
+
+fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Answer, Error> {
+    if session.skipping && matches!(request, Request::Data | Request::DataEnd | Request::Heartbeat) {
+        session.skipping = !matches!(request, Request::DataEnd);
+        return Ok(None);
+    }
+    session.skipping = false;
+    let reply = match request {
+        Request::Heartbeat => return Ok(None),
+        Request::Hello(hello) => state::hello(session, hello),
+        Request::Lock { holder } => state::lock(session, &holder),
+        Request::Unlock => unlock(session),
+        Request::Missing { objects } => transfer::missing(session, objects),
+        Request::Put => transfer::put(session),
+        Request::Data | Request::DataEnd => {
+            Err(Error::Protocol("data came without an order to store it".into()))
+        }
+        Request::Get { objects } => transfer::get(session, &objects),
+        Request::Manifest { manifest } => return manifest_answer(session, manifest.as_ref()).map(Some),
+        Request::Switch(order) => switch::switch(session, &order, raw),
+        Request::Activate { component, recheck } => switch::activate(session, &component, recheck),
+        Request::Commit { keep } => commit::commit(session, keep),
+        Request::GoBack { reason } => goback::answer(session, &reason),
+        Request::Confirm { record, keep } => commit::confirm(session, &record, keep),
+        Request::Journal => session
+            .about()
+            .and_then(|about| Ok(Reply::Journal { entries: Journal::of(&about.target).recent()? })),
+        Request::Verify => verify::verify(session),
+        Request::Collect { keep } => collect::answer(session, keep),
+        Request::Retire { purge } => retire::retire(session, purge),
+        Request::Exec { command } => exec(session, &command),
+        Request::Facts { facts } => facts::answer(session, &facts),
+    };
+    reply.map(|reply| Some((reply, Vec::new())))
+}
+
+fn unlock(session: &mut Session) -> Result<Reply, Error> {
+    if session.locked.is_some() {
+        session.idle()?;
+    }
+    session.locked = None;
+    session.connection.watch(false);
+    Ok(Reply::Done)
+}
+
+fn manifest_answer(
+    session: &Session,
+    wanted: Option<&batou_store::Digest>,
+) -> Result<(Reply, Vec<u8>), Error> {
+    let Some((mut bytes, causes)) = state::manifest(session.about()?, wanted)? else {
+        return Ok((Reply::Manifest { manifest_size: 0 }, Vec::new()));
+    };
+    let most = crate::protocol::MAX_RAW as usize;
+    let manifest_size = u32::try_from(bytes.len()).ok().filter(|size| *size as usize <= most);
+    let manifest_size = manifest_size
+        .ok_or_else(|| Error::Protocol("the manifest is larger than a message may be".into()))?;
+    // Causes explain and are not needed: rather none than a message over the bounds.
+    if bytes.len() + causes.len() <= most {
+        bytes.extend(causes);
+    }
+    Ok((Reply::Manifest { manifest_size }, bytes))
+}
+
+/// Runs a command for a person, in the target directory.
+fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
+    if session.is_underway() {
+        return Err(Error::Protocol("a release is under way".into()));
+    }
+    let about = session.about()?;
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| Error::Protocol("there is no command to run".into()))?;
+    let mut prepared = command::prepare(Path::new(program), about.target.path(), &about.user);
+    prepared.args(arguments);
+    let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live, |_| ())
+        .map_err(|source| Error::Command { command: program.clone(), source })?;
+    match finished.ending {
+        Ending::Status(status) => Ok(Reply::Exited { status }),
+        Ending::Disturbed(disturbance) => {
+            Err(Error::Disturbed(format!("{program} was ended: {disturbance}")))
+        }
+        Ending::TimedOut => Err(Error::Disturbed(format!("{program} took too long"))),
+    }
+}
+
+/// Takes a release back whose controller is gone; says whether there was one.
+fn abandon(session: &mut Session, ending: &Next) -> bool {
+    let (Some(about), Some(locked)) = (&session.about, &mut session.locked) else { return false };
+    let Some(underway) = &mut locked.underway else { return false };
+    let reason = if matches!(ending, Next::Silent) { Disturbance::Silent } else { Disturbance::Ended };
+    session.connection.watch(false);
+    // What fails here leaves the intent, and the next lock tries again; there is nobody to tell.
+    let _ = go_back(about, underway, &mut session.connection, Outcome::WentBack, &reason.to_string());
+    true
+}

@@ -1,0 +1,136 @@
+//! The state of one connection: whom it is about, and what it holds.
+
+use std::collections::HashSet;
+
+use batou_store::{Generations, Lease, Lock, ObjectId, Store};
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::protocol::{Hello, PROTOCOL};
+use crate::release::{self, Installed, Underway};
+use crate::target::Target;
+use crate::user::User;
+
+/// Whom and what the connection is about; known from the hello on.
+pub(crate) struct About {
+    /// What the controller said.
+    pub(crate) hello: Hello,
+    /// Where everything is.
+    pub(crate) target: Target,
+    /// Whom the agent runs as.
+    pub(crate) user: User,
+}
+
+impl About {
+    /// Checks what must be right before anything else is done.
+    pub(crate) fn new(hello: Hello) -> Result<Self, Error> {
+        if hello.protocol != PROTOCOL {
+            let theirs = hello.protocol;
+            return Err(Error::Protocol(format!(
+                "the controller speaks version {theirs} of the protocol, and this agent version {PROTOCOL}"
+            )));
+        }
+        let target = Target::new(&hello.target_directory)?;
+        let user = User::current();
+        if let Some(wanted) = hello.home.as_ref().filter(|home| !user.lives_in(home)) {
+            return Err(Error::Home { user: user.name, wanted: wanted.clone(), found: user.home });
+        }
+        Ok(Self { hello, target, user })
+    }
+
+    pub(crate) fn generations(&self) -> Result<Generations, Error> {
+        Ok(Generations::open(self.target.path())?)
+    }
+
+    /// The current generation; an error where the target directory is another environment's.
+    pub(crate) fn current(&self, generations: &Generations) -> Result<Option<Installed>, Error> {
+        let current = release::current(&self.target, generations)?;
+        if let Some(current) = &current {
+            self.check_owner(current)?;
+        } else if let Some(newest) = generations.list()?.last() {
+            self.check_owner(&release::installed(&self.target, generations, *newest)?)?;
+        }
+        Ok(current)
+    }
+
+    fn check_owner(&self, held: &Installed) -> Result<(), Error> {
+        let (ours, theirs) = (&self.hello, &held.manifest);
+        if (&ours.project, &ours.environment, &ours.host)
+            == (&theirs.project, &theirs.environment, &theirs.host)
+        {
+            return Ok(());
+        }
+        let named = |project: &str, environment: &str, host: &str| {
+            format!("project {project}, environment {environment} (host {host})")
+        };
+        Err(Error::Foreign {
+            directory: self.target.path().to_owned(),
+            held: named(&theirs.project, &theirs.environment, &theirs.host),
+            wanted: named(&ours.project, &ours.environment, &ours.host),
+        })
+    }
+}
+
+/// What a connection holds once it has the host's lock.
+pub(crate) struct Locked {
+    /// The store.
+    pub(crate) store: Store,
+    /// What protects staged objects from gc.
+    pub(crate) leases: Vec<Lease>,
+    /// Objects that were found damaged: they count as missing until they have been sent anew.
+    pub(crate) damaged: HashSet<ObjectId>,
+    /// The release that is switched and not ended.
+    pub(crate) underway: Option<Underway>,
+    /// The lock: released after all else.
+    pub(crate) _lock: Lock,
+}
+
+/// One connection.
+pub(crate) struct Session {
+    /// To the controller.
+    pub(crate) connection: Connection,
+    /// From the hello on.
+    pub(crate) about: Option<About>,
+    /// While the lock is held.
+    pub(crate) locked: Option<Locked>,
+    /// What is left of a refused stream of objects is ignored.
+    pub(crate) skipping: bool,
+}
+
+impl Session {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, about: None, locked: None, skipping: false }
+    }
+
+    /// Whom it is about; an error before the hello.
+    pub(crate) fn about(&self) -> Result<&About, Error> {
+        self.about.as_ref().ok_or_else(no_hello)
+    }
+
+    /// All that a request needs that changes something.
+    pub(crate) fn locked(&mut self) -> Result<(&About, &mut Locked, &mut Connection), Error> {
+        let about = self.about.as_ref().ok_or_else(no_hello)?;
+        let locked = self.locked.as_mut().ok_or_else(|| Error::Unlocked(about.target.path().to_owned()))?;
+        Ok((about, locked, &mut self.connection))
+    }
+
+    /// Like [`Self::locked`], while no release is under way.
+    pub(crate) fn idle(&mut self) -> Result<(&About, &mut Locked, &mut Connection), Error> {
+        let (about, locked, connection) = self.locked()?;
+        if locked.underway.is_some() {
+            return Err(Error::Protocol(
+                "a release is under way: it has to be confirmed or taken back first".into(),
+            ));
+        }
+        Ok((about, locked, connection))
+    }
+
+    /// Whether a release is under way.
+    pub(crate) fn is_underway(&self) -> bool {
+        self.locked.as_ref().is_some_and(|locked| locked.underway.is_some())
+    }
+}
+
+pub(crate) fn no_hello() -> Error {
+    Error::Protocol("the first message has to be a hello".into())
+}

@@ -1,0 +1,148 @@
+//! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use batou_store::{Generations, Lock, ObjectId, Store};
+
+use crate::activated::Activated;
+use crate::error::Error;
+use crate::goback;
+use crate::intent::Intent;
+use crate::journal::{Journal, Tail};
+use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
+use crate::release::{Installed, broken_links};
+use crate::running;
+use crate::session::{About, Locked, Session, no_hello};
+
+/// Answers a hello. It never writes.
+pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error> {
+    if let (Some(about), Some(_)) = (&session.about, &session.locked)
+        && about.hello.target_directory != hello.target_directory
+    {
+        return Err(Error::Protocol("the lock on another target directory is held".into()));
+    }
+    let about = About::new(hello)?;
+    let state = state(&about)?;
+    session.about = Some(about);
+    Ok(Reply::Hello(Box::new(state)))
+}
+
+/// Takes the host's lock, makes the folders that are missing, removes what a killed agent left unfinished, and takes its release back.
+pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
+    let about = session.about.as_ref().ok_or_else(no_hello)?;
+    if session.locked.is_some() {
+        return Ok(Reply::Locked(Box::new(state(about)?)));
+    }
+    about.target.create()?;
+    let lock = match acquire(&about.target.lock(), holder)? {
+        Ok(lock) => lock,
+        Err(holder) => return Ok(Reply::Held { holder }),
+    };
+    let generations = about.generations()?;
+    about.current(&generations)?;
+    // Before any step of this release can run.
+    let ended = running::end_left(&about.target)?;
+    generations.tidy()?;
+    let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
+    let recovered = goback::recover(about, &mut session.connection)?;
+    let recovered = ended.into_iter().chain(recovered).collect();
+    let state = State { recovered, ..state(about)? };
+    session.locked =
+        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
+    // Until this controller ends or falls silent, nobody else can release here.
+    session.connection.watch(true);
+    Ok(Reply::Locked(Box::new(state)))
+}
+
+/// The lock, or who has it.
+fn acquire(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>, Error> {
+    let text = serde_json::to_string(holder).expect("a holder is plain data");
+    Ok(Lock::try_acquire(path, &text)?.map_err(|other| serde_json::from_str(&other).ok()))
+}
+
+/// What the host has.
+pub(crate) fn state(about: &About) -> Result<State, Error> {
+    let target = &about.target;
+    let condition = target.condition()?;
+    let generations = about.generations()?;
+    let current = about.current(&generations)?;
+    let tail = Journal::of(target).tail()?;
+    let unfinished = Intent::is_there(target);
+    let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
+    let settled = !unfinished && missing.is_empty() && is_settled(about, current.as_ref(), &tail);
+    Ok(State {
+        user: about.user.name.clone(),
+        current: current.map(|installed| describe(installed, &tail)),
+        newest_sequence: tail.newest_sequence,
+        confirmed: tail.confirmed.map(|entry| entry.record),
+        settled,
+        unfinished,
+        missing,
+        target: condition,
+        free: target.free()?,
+        recovered: Vec::new(),
+    })
+}
+
+fn describe(installed: Installed, tail: &Tail) -> Current {
+    let confirmed = tail.confirmed.as_ref().filter(|entry| entry.manifest == installed.digest);
+    Current {
+        generation: installed.number,
+        manifest: installed.digest,
+        project: installed.manifest.project,
+        environment: installed.manifest.environment,
+        since: confirmed.map(|entry| entry.when.clone()),
+    }
+}
+
+fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId>, Error> {
+    let Some(store) = about.target.existing_store()? else { return Ok(wanted.artifacts.clone()) };
+    let mut missing = Vec::new();
+    for id in &wanted.artifacts {
+        if !store.contains(&ObjectId::Artifact(*id))? {
+            missing.push(*id);
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether the wanted release is in force here with nothing left to do. A record that cannot be read settles nothing:
+/// the switch that follows says what is wrong with it.
+fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
+    let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
+    else {
+        return false;
+    };
+    if current.digest != wanted.manifest || confirmed.record.release != wanted.release {
+        return false;
+    }
+    let Ok(activated) = Activated::load(&about.target) else { return false };
+    current.manifest.components.iter().all(|component| activated.settled(&about.target, component))
+        && broken_links(&about.target, current.number, &current.manifest).is_empty()
+}
+
+/// A manifest's bytes and those of its causes.
+pub(crate) type Records = (Vec<u8>, Vec<u8>);
+
+/// The records of the current generation, or of the newest one with a manifest.
+pub(crate) fn manifest(
+    about: &About,
+    wanted: Option<&batou_store::Digest>,
+) -> Result<Option<Records>, Error> {
+    let generations = about.generations()?;
+    let found = match wanted {
+        Some(digest) => crate::release::find(&generations, digest)?,
+        None => match generations.current()? {
+            Some(number) => Some((number, generations.manifest(number)?)),
+            None => None,
+        },
+    };
+    let Some((number, bytes)) = found else { return Ok(None) };
+    let causes = causes(&generations, number)?;
+    Ok(Some((bytes, causes)))
+}
+
+fn causes(generations: &Generations, number: u64) -> Result<Vec<u8>, Error> {
+    Ok(generations.file(number, crate::release::CAUSES)?.unwrap_or_default())
+}

@@ -1,0 +1,222 @@
+//! Switching: from a complete set of objects to a release that is in force, but not confirmed.
+//!
+//! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then one
+//! rename moves `current`. What fails after the intent was written takes the host back at once.
+
+use batou_store::{Digest, Generations};
+
+use crate::activated::{Activated, Converged};
+use crate::command::Attention;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::goback::go_back;
+use crate::intent::Intent;
+use crate::journal::Journal;
+use crate::protocol::{Outcome, Record, Reply, Switch};
+use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
+use crate::session::{About, Locked, Session};
+use crate::step::Convergence;
+use crate::target::Target;
+use crate::verify;
+use batou_release::{Manifest, manifest_digest};
+
+/// Switches this host to a manifest.
+pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Result<Reply, Error> {
+    let (about, locked, connection) = session.idle()?;
+    let generations = about.generations()?;
+    let current = about.current(&generations)?;
+    check_expected(about, order, current.as_ref())?;
+    check_sequence(about, &order.record)?;
+    let wanted = Wanted::of(about, &generations, order, raw)?;
+    verify::check_closure(about, locked, &wanted.manifest, order.recheck)?;
+    let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
+    begin(about, locked, &generations, (order, wanted, current))
+        .map_err(|error| about.target.explain_full(error, room))?;
+    advance(about, locked, &generations, (order, connection))
+}
+
+/// What the host is to have.
+struct Wanted {
+    manifest: Manifest,
+    bytes: Vec<u8>,
+    causes: Vec<u8>,
+}
+
+impl Wanted {
+    fn of(about: &About, generations: &Generations, order: &Switch, raw: &[u8]) -> Result<Self, Error> {
+        let (bytes, causes) = Self::bytes(generations, order, raw)?;
+        if manifest_digest(&bytes) != order.manifest {
+            let subject = format!("the manifest {}", order.manifest.short());
+            return Err(Error::Damaged { subject, problems: vec!["other bytes arrived".into()] });
+        }
+        let path = about.target.generations();
+        let manifest = Manifest::decode(&bytes).map_err(|source| Error::Manifest { path, source })?;
+        let (hello, found) = (&about.hello, &manifest);
+        if (&hello.project, &hello.environment, &hello.host)
+            != (&found.project, &found.environment, &found.host)
+        {
+            return Err(Error::Protocol(format!(
+                "the manifest is that of project {}, environment {}, host {}",
+                found.project, found.environment, found.host
+            )));
+        }
+        Ok(Self { manifest, bytes, causes })
+    }
+
+    fn bytes(generations: &Generations, order: &Switch, raw: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        if order.manifest_size > 0 {
+            let split = raw.split_at_checked(order.manifest_size as usize);
+            let (manifest, causes) =
+                split.ok_or_else(|| Error::Protocol("the manifest is larger than the message".into()))?;
+            return Ok((manifest.to_vec(), causes.to_vec()));
+        }
+        find(generations, &order.manifest)?.map(|(_, bytes)| (bytes, Vec::new())).ok_or_else(|| {
+            let subject = format!("the manifest {}", order.manifest.short());
+            Error::Damaged { subject, problems: vec!["no generation of this host has it".into()] }
+        })
+    }
+}
+
+fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) -> Result<(), Error> {
+    let found = current.map(|installed| installed.digest);
+    if found == order.expected {
+        return Ok(());
+    }
+    let named = |digest: Option<Digest>| digest.map_or("none".to_owned(), |digest| digest.short());
+    let (directory, found, expected) = (about.target.path().display(), named(found), named(order.expected));
+    Err(Error::Moved(format!("the current manifest in {directory} is {found}, and {expected} was expected")))
+}
+
+/// A sequence is used once on a host: the journal's lines are told apart by it.
+pub(crate) fn check_sequence(about: &About, record: &Record) -> Result<(), Error> {
+    let newest = Journal::of(&about.target).tail()?.newest_sequence;
+    if record.sequence > newest {
+        return Ok(());
+    }
+    let directory = about.target.path().display();
+    Err(Error::Moved(format!(
+        "release number {} was to be journaled in {directory}, and number {newest} is there already",
+        record.sequence
+    )))
+}
+
+/// Writes all that is to be on the disk before `current` moves; the intent is the last of it.
+fn begin(
+    about: &About,
+    locked: &mut Locked,
+    generations: &Generations,
+    (order, wanted, current): (&Switch, Wanted, Option<Installed>),
+) -> Result<(), Error> {
+    let target = &about.target;
+    let activated = Activated::load(target)?;
+    target.create_states(wanted.manifest.components.iter().map(|component| &component.name))?;
+    let to = generation(about, generations, &wanted, current.as_ref())?;
+    let intent = Intent {
+        from: current.as_ref().map(|installed| installed.number),
+        to,
+        manifest: order.manifest,
+        record: order.record.clone(),
+        since: now(),
+    };
+    intent.store(target)?;
+    let previous = current.map(|installed| installed.manifest);
+    let (manifest, runs) = (Some(wanted.manifest), Vec::new());
+    locked.underway = Some(Underway { intent, manifest, previous, activated, runs });
+    Ok(())
+}
+
+/// The generation with the wanted manifest: the one that is there, if its links are whole, or a new one.
+fn generation(
+    about: &About,
+    generations: &Generations,
+    wanted: &Wanted,
+    current: Option<&Installed>,
+) -> Result<u64, Error> {
+    let same =
+        current.filter(|installed| installed.manifest == wanted.manifest).map(|installed| installed.number);
+    let there = same.map_or_else(|| generations.find(&wanted.bytes), |number| Ok(Some(number)))?;
+    let whole = |number: &u64| broken_links(&about.target, *number, &wanted.manifest).is_empty();
+    if let Some(number) = there.filter(whole) {
+        return Ok(number);
+    }
+    let records: &[(&str, &[u8])] = &[(CAUSES, &wanted.causes)];
+    let records = if wanted.causes.is_empty() { &[] } else { records };
+    Ok(generations.create(&wanted.bytes, records, &wanted.manifest.links())?)
+}
+
+/// Moves `current`, reverts what an explicit rollback leaves, and tells what is to be run.
+fn advance(
+    about: &About,
+    locked: &mut Locked,
+    generations: &Generations,
+    (order, connection): (&Switch, &mut Connection),
+) -> Result<Reply, Error> {
+    let underway = locked.underway.as_mut().expect("it has begun");
+    let moved = point(generations, underway).and_then(|()| {
+        if order.record.restores.is_some() { revert(about, underway, connection) } else { Ok(()) }
+    });
+    let Err(error) = moved else {
+        return Ok(Reply::Switched {
+            generation: underway.intent.to,
+            pending: pending(&about.target, underway, order.recheck),
+        });
+    };
+    connection.watch(false);
+    let back = go_back(about, underway, connection, Outcome::WentBack, &error.sentence());
+    connection.watch(true);
+    back?;
+    locked.underway = None;
+    Err(error)
+}
+
+fn point(generations: &Generations, underway: &Underway) -> Result<(), Error> {
+    if underway.intent.from == Some(underway.intent.to) {
+        return Ok(());
+    }
+    Ok(generations.switch(underway.intent.to)?)
+}
+
+/// Reverts the steps that ran in the generation that a rollback leaves, and that the restored one does not have.
+fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -> Result<(), Error> {
+    let Some(left) = &underway.previous else { return Ok(()) };
+    let mut convergence = Convergence {
+        about,
+        connection,
+        attention: Attention::Live,
+        activated: &mut underway.activated,
+        runs: &mut underway.runs,
+        sequence: underway.intent.record.sequence,
+    };
+    convergence.revert_all(left, underway.manifest.as_ref(), |_: &Converged| true, Err)
+}
+
+fn pending(target: &Target, underway: &Underway, recheck: bool) -> Vec<String> {
+    let components = underway.manifest.iter().flat_map(|manifest| &manifest.components);
+    let is_pending = |component: &&batou_release::Component| {
+        if recheck { !component.steps.is_empty() } else { !underway.activated.settled(target, component) }
+    };
+    components.filter(is_pending).map(|component| component.name.to_string()).collect()
+}
+
+/// Converges the steps of one component of the switched release.
+pub(crate) fn activate(session: &mut Session, name: &str, recheck: bool) -> Result<Reply, Error> {
+    let (about, locked, connection) = session.locked()?;
+    let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
+    let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name));
+    let component =
+        component.ok_or_else(|| Error::Protocol(format!("the release has no component {name:?}")))?;
+    let mut convergence = Convergence {
+        about,
+        connection,
+        attention: Attention::Live,
+        activated: &mut underway.activated,
+        runs: &mut underway.runs,
+        sequence: underway.intent.record.sequence,
+    };
+    Ok(Reply::Activated { ran: convergence.component(component, recheck)? })
+}
+
+/// What needs a switched release has none.
+pub(crate) fn nothing_switched() -> Error {
+    Error::Protocol("no release is under way".into())
+}

@@ -1,0 +1,205 @@
+//! The target directory: the names in it that are ours, and whether it can be used.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use batou_store::fs::fsync_directory;
+use batou_store::{Durability, Name, Store, directory_name};
+use rustix::fs::{Access, access, statvfs};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::protocol;
+use batou_release::Component;
+
+/// What is asked of a folder that is to be written to.
+const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
+
+/// A target directory, there or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+}
+
+impl Target {
+    /// The path is absolute and says nothing in two ways.
+    pub(crate) fn new(path: &str) -> Result<Self, Error> {
+        let plain = path.starts_with('/') && path.len() > 1 && !path.contains('\0');
+        if !plain || path.split('/').any(|part| part == ".." || part == ".") {
+            return Err(Error::Protocol(format!(
+                "{path:?} is no target directory: an absolute path is needed"
+            )));
+        }
+        Ok(Self { path: PathBuf::from(path) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    pub(crate) fn generations(&self) -> PathBuf {
+        self.path.join("generations")
+    }
+
+    pub(crate) fn states(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.path.join("secrets")
+    }
+
+    /// The component's own data.
+    pub(crate) fn state(&self, component: &Name) -> PathBuf {
+        self.states().join(component.as_str())
+    }
+
+    /// Where a component's files are.
+    pub(crate) fn artifact(&self, component: &Component) -> PathBuf {
+        self.store().join("artifacts").join(directory_name(&component.artifact, &component.name))
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    pub(crate) fn intent(&self) -> PathBuf {
+        self.path.join("intent.json")
+    }
+
+    pub(crate) fn running(&self) -> PathBuf {
+        self.path.join("running.json")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    pub(crate) fn activated(&self) -> PathBuf {
+        self.path.join("activated.json")
+    }
+
+    /// Whether the agent's user could work here.
+    pub(crate) fn condition(&self) -> Result<protocol::Target, Error> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if !metadata.is_dir() => {
+                Err(Error::Target { path: self.path.clone(), problem: "is no directory" })
+            }
+            Ok(_) => Ok(match access(&self.path, WRITABLE) {
+                Ok(()) => protocol::Target::Ready,
+                Err(Errno::ROFS) => protocol::Target::ReadOnly,
+                Err(_) => protocol::Target::Forbidden,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(protocol::Target::Forbidden),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let makeable = may_write(self.nearest());
+                Ok(if makeable { protocol::Target::Ready } else { protocol::Target::Absent })
+            }
+            Err(source) => Err(Error::io("examine", &self.path)(source)),
+        }
+    }
+
+    /// Free bytes for this user on the filesystem that the target directory is, or will be, on.
+    pub(crate) fn free(&self) -> Result<u64, Error> {
+        let path = self.nearest();
+        let free =
+            statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))?;
+        Ok(free.f_bavail.saturating_mul(free.f_frsize))
+    }
+
+    /// The target directory, or the folder nearest to it that is there.
+    fn nearest(&self) -> &Path {
+        self.path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+    }
+
+    /// Makes what is missing of the directory itself; each new folder is on the disk when this returns.
+    pub(crate) fn create(&self) -> Result<(), Error> {
+        for path in self.path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+            make_directory(path, 0o755)?;
+        }
+        match access(&self.path, WRITABLE) {
+            Err(error) => Err(Error::io("write to", &self.path)(error.into())),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Makes the folders of the components' own data, as far as they are missing.
+    pub(crate) fn create_states<'a>(&self, components: impl Iterator<Item = &'a Name>) -> Result<(), Error> {
+        make_directory(&self.states(), 0o755)?;
+        let mut made = false;
+        for component in components {
+            made |= create_directory(&self.state(component), 0o750)?;
+        }
+        if made { Ok(fsync_directory(&self.states())?) } else { Ok(()) }
+    }
+
+    /// The store as it is, if it is.
+    pub(crate) fn existing_store(&self) -> Result<Option<Store>, Error> {
+        Ok(Store::open_existing(&self.store(), Durability::Host)?)
+    }
+
+    /// A full disk's error says where, and how much is there and needed.
+    pub(crate) fn explain_full(&self, error: Error, needed: u64) -> Error {
+        if !error.is_full() {
+            return error;
+        }
+        Error::Full {
+            path: self.path.clone(),
+            free: self.free().unwrap_or(0),
+            needed,
+            source: Box::new(error),
+        }
+    }
+}
+
+fn may_write(path: &Path) -> bool {
+    access(path, WRITABLE).is_ok()
+}
+
+/// Makes a folder that is not there, durably.
+fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
+    let is_new = create_directory(path, mode)?;
+    match path.parent() {
+        Some(parent) if is_new => Ok(fsync_directory(parent)?),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder that is not there, and says whether it did: it is on the disk once the folder above is synced. The
+/// agent's umask takes none of these modes' bits. A link to a folder is fine.
+fn create_directory(path: &Path, mode: u32) -> Result<bool, Error> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        other => other.map(|()| true).map_err(Error::io("create the folder", path)),
+    }
+}
+
+/// Removes a file that may be absent, and waits until that has reached the disk.
+pub(crate) fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(Error::io("remove", path))?,
+    }
+    Ok(path.parent().map_or(Ok(()), fsync_directory)?)
+}
+
+/// Reads a file of ours, of at most `limit` bytes; `None` where it is absent.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    use std::io::Read;
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(Error::io("open", path))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
+}

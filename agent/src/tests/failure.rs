@@ -1,0 +1,270 @@
+//! Releases that are taken back: because a step failed, the controller is gone, or it fell silent.
+
+use std::time::{Duration, Instant};
+
+use super::host::{Controller, Host, eventually, holder, record, step};
+use crate::command::OUTPUT;
+use crate::protocol::{ErrorKind, Outcome, Record, Reply, Request};
+
+fn activate(component: &str) -> Request {
+    Request::Activate { component: component.into(), recheck: false }
+}
+
+fn log(host: &Host) -> String {
+    std::fs::read_to_string(host.target().join("state/web/log")).unwrap_or_default()
+}
+
+fn last(host: &Host) -> crate::protocol::JournalEntry {
+    let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
+    entries.last().unwrap().clone()
+}
+
+#[test]
+fn a_failing_step_takes_the_release_back() {
+    let host = Host::new();
+    let old = step("configure", "echo old >> log");
+    let first = host.manifest(vec![host.component("web", "one", vec![old])]);
+    let mut changed = step("configure", "echo new >> log");
+    changed.revert = Some("echo reverted >> log".into());
+    let never = step("never", "echo never >> log");
+    let failing = step("fail", "echo some reason; exit 7");
+    let second = host.manifest(vec![host.component("web", "two", vec![changed, failing, never])]);
+    host.release(&first, 1);
+
+    let mut controller = host.locked();
+    let Reply::Error(error) = host.switch(&mut controller, &second, 2) else { panic!() };
+    assert_eq!(error.kind, ErrorKind::Step);
+    assert!(error.message.contains("web/fail") && error.message.contains("status 7"), "{error}");
+    let run = error.step.unwrap();
+    assert_eq!((run.status, run.output.as_str()), (Some(7), "some reason\n"));
+    assert_eq!(host.read("web/file").unwrap(), "two", "until the controller says so");
+
+    let reply = controller.ask(&Request::GoBack { reason: "web1 failed".into() });
+    let Reply::WentBack { generation: Some(1), problems } = reply else { panic!("{reply:?}") };
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(host.read("web/file").unwrap(), "one");
+    assert_eq!(log(&host), "old\nnew\nreverted\nold\n");
+    let again = controller.ask(&Request::GoBack { reason: "once more".into() });
+    assert!(matches!(again, Reply::WentBack { generation: Some(1), .. }), "nothing is left to take back");
+    assert_eq!(controller.end(), 0);
+
+    let entry = last(&host);
+    assert_eq!((entry.result, entry.reason.as_deref()), (Outcome::WentBack, Some("web1 failed")));
+    let runs: Vec<_> = entry.steps.iter().map(|run| (run.step.as_str(), run.command.as_str())).collect();
+    let expected =
+        [("configure", "update"), ("fail", "update"), ("configure", "revert"), ("configure", "update")];
+    assert_eq!(runs, expected);
+    assert!(host.state(&first, 1).settled, "as if nothing had been");
+}
+
+#[test]
+fn going_back_from_a_first_release_leaves_none() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step("fail", "false")])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &manifest, 1), Reply::Error(_)));
+    let reply = controller.ask(&Request::GoBack { reason: "it failed".into() });
+    assert!(matches!(reply, Reply::WentBack { generation: None, .. }), "{reply:?}");
+    assert!(!host.target().join("current").exists());
+    assert_eq!(controller.end(), 0);
+    let state = host.state(&manifest, 1);
+    assert_eq!((state.current, state.confirmed, state.newest_sequence), (None, None, 1));
+}
+
+#[test]
+fn a_step_that_failed_is_finished_by_the_next_release() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step("gate", "test -e open")])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &manifest, 1), Reply::Error(_)));
+    assert_eq!(controller.end(), 1);
+    std::fs::write(host.target().join("state/web/open"), "").unwrap();
+    host.release(&manifest, 2);
+    assert!(host.state(&manifest, 2).settled);
+}
+
+#[test]
+fn verify_must_hold_after_update() {
+    let host = Host::new();
+    let mut useless = step("useless", "echo trying");
+    useless.verify = Some("test -e made".into());
+    let mut alone = step("alone", "");
+    (alone.verify, alone.update) = (Some("test -e made".into()), None);
+    for (step, words) in [(useless, "even after update"), (alone, "no update")] {
+        let manifest = host.manifest(vec![host.component("web", "one", vec![step])]);
+        let mut controller = host.locked();
+        let sequence = controller.hello(host.hello()).newest_sequence + 1;
+        let Reply::Error(error) = host.switch(&mut controller, &manifest, sequence) else { panic!() };
+        assert!(error.message.contains(words), "{error}");
+        assert_eq!(error.step.unwrap().command, "verify");
+        assert_eq!(controller.end(), 1);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_takes_the_release_back() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    host.release(&first, 1);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &second, 2), Reply::Done));
+    assert_eq!(host.read("web/file").unwrap(), "two");
+    assert_eq!(controller.end(), 1);
+    assert_eq!(host.read("web/file").unwrap(), "one");
+    assert!(last(&host).reason.unwrap().contains("connection"));
+    assert!(!host.state(&first, 1).unfinished);
+}
+
+#[test]
+fn a_connection_that_ends_ends_a_running_step_and_all_it_started() {
+    let host = Host::new();
+    let text = "echo $$ > pid; sleep 60 & echo $! > child; wait";
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step("slow", text)])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &manifest);
+    assert!(matches!(controller.switch(&manifest, record(1)), Reply::Switched { .. }));
+    controller.send(&activate("web"), &[]);
+    let child = host.target().join("state/web/child");
+    eventually(|| std::fs::read_to_string(&child).is_ok_and(|text| text.ends_with('\n')));
+    let start = Instant::now();
+    assert_eq!(controller.end(), 1);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let child = std::fs::read_to_string(&child).unwrap();
+    let process = format!("/proc/{}/stat", child.trim());
+    eventually(|| std::fs::read_to_string(&process).map_or(true, |text| text.contains(") Z ")));
+    assert!(!host.target().join("current").exists());
+}
+
+#[test]
+fn a_silent_controller_is_given_up_and_heartbeats_are_no_silence() {
+    let host = Host::new();
+    let manifest =
+        host.manifest(vec![host.component("web", "one", vec![step("slow", "sleep 0.6; echo slept")])]);
+    let mut controller = Controller::start(Duration::from_millis(400));
+    controller.hello(host.hello());
+    std::thread::sleep(Duration::from_millis(500)); // it holds nothing
+    assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
+    host.stage(&mut controller, &manifest);
+    assert!(matches!(controller.switch(&manifest, record(1)), Reply::Switched { .. }));
+    controller.send(&activate("web"), &[]);
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(200));
+        controller.send(&Request::Heartbeat, &[]);
+    }
+    assert!(matches!(controller.answer().0, Reply::Activated { .. }));
+    assert_eq!(host.read("web/file").unwrap(), "one");
+    let start = Instant::now();
+    assert_eq!(controller.wait(), 1);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(!host.target().join("current").exists());
+    assert!(last(&host).reason.unwrap().contains("silent"));
+}
+
+#[test]
+fn a_silent_controller_loses_the_lock() {
+    let host = Host::new();
+    let mut silent = Controller::start(Duration::from_millis(300));
+    silent.hello(host.hello());
+    assert!(matches!(silent.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
+    silent.send(&Request::Put, &[]); // and then no data
+    let mut next = Controller::start(Duration::from_secs(30));
+    next.hello(host.hello());
+    assert!(matches!(next.ask(&Request::Lock { holder: holder("bob") }), Reply::Held { .. }));
+    assert!(matches!(silent.answer().0, Reply::Error(_)));
+    assert_eq!(silent.wait(), 1);
+    assert!(matches!(next.ask(&Request::Lock { holder: holder("bob") }), Reply::Locked(_)));
+}
+
+#[test]
+fn silence_ends_a_running_step() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step("slow", "yes; sleep 60")])]);
+    let mut controller = Controller::start(Duration::from_millis(300));
+    controller.hello(host.hello());
+    assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
+    host.stage(&mut controller, &manifest);
+    assert!(matches!(controller.switch(&manifest, record(1)), Reply::Switched { .. }));
+    // Nobody reads what the step prints without end.
+    controller.send(&activate("web"), &[]);
+    let start = Instant::now();
+    assert_eq!(controller.wait(), 1);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(!host.target().join("current").exists());
+}
+
+#[test]
+fn going_back_need_not_wait_for_a_running_step() {
+    let host = Host::new();
+    let manifest =
+        host.manifest(vec![host.component("web", "one", vec![step("slow", "touch began; sleep 60")])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &manifest);
+    assert!(matches!(controller.switch(&manifest, record(1)), Reply::Switched { .. }));
+    controller.send(&activate("web"), &[]);
+    eventually(|| host.target().join("state/web/began").exists());
+    controller.send(&Request::GoBack { reason: "another host failed".into() }, &[]);
+    let Reply::Error(error) = controller.answer().0 else { panic!() };
+    assert_eq!(error.kind, ErrorKind::Step);
+    assert!(matches!(controller.answer().0, Reply::WentBack { generation: None, .. }));
+    assert_eq!(controller.end(), 0);
+}
+
+#[test]
+fn a_step_over_its_time_is_killed_and_its_output_is_bounded() {
+    let host = Host::new();
+    let mut slow = step("slow", "yes 0123456789 | head -n 20000; echo the end; sleep 60");
+    slow.timeout = 1;
+    let manifest = host.manifest(vec![host.component("web", "one", vec![slow])]);
+    let mut controller = host.locked();
+    let Reply::Error(error) = host.switch(&mut controller, &manifest, 1) else { panic!() };
+    assert!(error.message.contains("killed after its 1 s"), "{error}");
+    let run = error.step.unwrap();
+    assert_eq!(run.status, None);
+    assert!(run.output.len() <= OUTPUT && run.output.ends_with("789\nthe end\n"));
+    assert!(controller.output.len() > 200_000, "all of it is passed on");
+    assert_eq!(controller.end(), 1);
+}
+
+#[test]
+fn what_a_step_leaves_in_the_background_is_not_waited_for() {
+    let host = Host::new();
+    let manifest =
+        host.manifest(vec![host.component("web", "one", vec![step("daemon", "sleep 3 & echo up")])]);
+    let start = Instant::now();
+    host.release(&manifest, 1);
+    assert!(start.elapsed() < Duration::from_millis(2500));
+}
+
+#[test]
+fn a_failing_revert_takes_a_rollback_back() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut bad = step("bad", "echo did >> log");
+    bad.revert = Some("exit 3".into());
+    let second = host.manifest(vec![host.component("web", "two", vec![bad])]);
+    host.release(&first, 1);
+    host.release(&second, 2);
+    let mut controller = host.locked();
+    let Reply::Error(error) = controller.switch(&first, Record { restores: Some(1), ..record(3) }) else {
+        panic!()
+    };
+    assert_eq!(error.kind, ErrorKind::Step);
+    assert_eq!(error.step.unwrap().command, "revert");
+    assert_eq!(host.read("web/file").unwrap(), "two");
+    assert_eq!(controller.end(), 0, "it is taken back already");
+    assert!(host.state(&second, 2).settled);
+    assert_eq!(last(&host).result, Outcome::WentBack);
+}
+
+#[test]
+fn a_working_directory_that_is_missing_is_named() {
+    let host = Host::new();
+    let mut lost = step("lost", "true");
+    lost.directory = Some("/no/such/folder".into());
+    let manifest = host.manifest(vec![host.component("web", "one", vec![lost])]);
+    let mut controller = host.locked();
+    let Reply::Error(error) = host.switch(&mut controller, &manifest, 1) else { panic!() };
+    assert!(error.message.contains("/no/such/folder"), "{error}");
+    assert_eq!(controller.end(), 1);
+}

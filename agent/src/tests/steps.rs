@@ -1,0 +1,348 @@
+//! What of a step is run, and when: conditions, assertions, scripts and triggers.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use batou_release::{Assertions, HostPath, Newer, Script, ScriptPath, Step};
+use batou_store::Mode;
+
+use super::host::{Host, record, step};
+use crate::protocol::{Reply, Request};
+use batou_release::{Component, Manifest};
+
+/// A host to which one release after the other is switched.
+struct Lane {
+    host: Host,
+    sequence: u64,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self { host: Host::new(), sequence: 0 }
+    }
+
+    /// A file or folder of the component's state.
+    fn state(&self, path: &str) -> PathBuf {
+        self.host.target().join("state/web").join(path)
+    }
+
+    fn make(&self, path: &str) {
+        fs::create_dir_all(self.state("")).unwrap();
+        fs::write(self.state(path), "").unwrap();
+    }
+
+    fn manifest(&self, content: &str, step: Step) -> Manifest {
+        self.host.manifest(vec![self.host.component("web", content, vec![step])])
+    }
+
+    /// Releases a component with this step; says which commands were run, or why it failed.
+    fn run(&mut self, step: &Step, recheck: bool) -> Result<String, String> {
+        let manifest = self.manifest("one", step.clone());
+        self.release(&manifest, recheck)
+    }
+
+    fn release(&mut self, manifest: &Manifest, recheck: bool) -> Result<String, String> {
+        self.sequence += 1;
+        let mut controller = self.host.locked();
+        self.host.stage(&mut controller, manifest);
+        let (mut order, raw) = controller.order(manifest, record(self.sequence));
+        order.recheck = recheck;
+        controller.send(&Request::Switch(order), &raw);
+        let Reply::Switched { pending, .. } = controller.answer().0 else { panic!() };
+        for component in pending {
+            if let Reply::Error(error) = controller.ask(&Request::Activate { component, recheck }) {
+                return Err(error.message);
+            }
+        }
+        assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
+        drop(controller);
+        let Reply::Journal { entries } = self.host.connect().ask(&Request::Journal) else { panic!() };
+        let runs = &entries.last().unwrap().steps;
+        let runs = runs.iter().map(|run| format!("{} {}", run.command, run.status.unwrap()));
+        Ok(runs.collect::<Vec<_>>().join(", "))
+    }
+
+    fn settled(&self, step: &Step) -> bool {
+        self.host.state(&self.manifest("one", step.clone()), self.sequence).settled
+    }
+
+    /// What `batou verify` finds.
+    fn problems(&self) -> Vec<String> {
+        match self.host.connect().ask(&Request::Verify) {
+            Reply::Verified { problems, .. } => problems,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn path(path: &str) -> HostPath {
+    HostPath::new(path).unwrap()
+}
+
+fn asserting(assertions: Assertions) -> Step {
+    Step { assertions, ..step("s", "echo update >> log") }
+}
+
+fn digests(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, digest)| ((*name).to_owned(), (*digest).to_owned())).collect()
+}
+
+#[test]
+fn creates_runs_the_update_only_while_the_path_is_missing() {
+    let mut lane = Lane::new();
+    let made = Step { creates: Some(path("made")), ..step("s", "touch made") };
+    assert_eq!(lane.run(&made, false).unwrap(), "update 0");
+    assert_eq!(lane.run(&made, false).unwrap(), "", "it is recorded");
+    assert_eq!(lane.run(&made, true).unwrap(), "", "it exists");
+    let changed = Step { update: Some("touch made again".into()), ..made.clone() };
+    assert_eq!(lane.run(&changed, false).unwrap(), "", "a changed step, too, asks first");
+    assert!(lane.settled(&changed) && lane.problems().is_empty());
+    fs::remove_file(lane.state("made")).unwrap();
+    assert!(lane.settled(&changed), "what a host has is compared with the record");
+    assert_eq!(lane.problems(), ["step web/s: made does not exist"]);
+    assert_eq!(lane.run(&changed, true).unwrap(), "update 0");
+}
+
+#[test]
+fn what_creates_names_must_exist_afterwards() {
+    let mut lane = Lane::new();
+    let lazy = Step { creates: Some(path("made")), ..step("s", "true") };
+    assert_eq!(lane.run(&lazy, false).unwrap_err(), "step web/s: update did not create made");
+    assert!(!lane.host.target().join("current").exists());
+    let absolute = lane.host.folder.path().join("elsewhere").to_str().unwrap().to_owned();
+    let made = Step { creates: Some(path(&absolute)), ..step("s", &format!("touch {absolute}")) };
+    assert_eq!(lane.run(&made, false).unwrap(), "update 0");
+    assert_eq!(lane.run(&made, true).unwrap(), "");
+}
+
+#[test]
+fn unless_keeps_everything_else_from_running() {
+    let mut lane = Lane::new();
+    let step = Step {
+        unless: Some("test -e off".into()),
+        verify: Some("test -e log".into()),
+        ..step("s", "echo update >> log")
+    };
+    assert_eq!(lane.run(&step, false).unwrap(), "unless 1, verify 1, update 0, verify 0");
+    assert_eq!(lane.run(&step, true).unwrap(), "unless 1, verify 0");
+    lane.make("off");
+    fs::remove_file(lane.state("log")).unwrap();
+    assert_eq!(lane.run(&step, true).unwrap(), "unless 0");
+    assert!(lane.problems().is_empty() && !lane.state("log").exists());
+    fs::remove_file(lane.state("off")).unwrap();
+    assert_eq!(lane.problems(), ["step web/s: verify failed with status 1"]);
+}
+
+#[test]
+fn a_step_is_skipped_until_its_path_exists() {
+    let mut lane = Lane::new();
+    let step = Step {
+        only_if_path: Some(path("here")),
+        verify: Some("test -e log".into()),
+        revert: Some("echo revert >> log".into()),
+        ..step("s", "echo update >> log")
+    };
+    assert_eq!(lane.run(&step, false).unwrap(), "");
+    assert!(lane.settled(&step) && lane.problems().is_empty(), "a switch has nothing to do");
+    assert_eq!(lane.run(&step, true).unwrap(), "");
+    lane.make("here");
+    assert!(!lane.settled(&step), "now it is for this host");
+    assert_eq!(lane.problems().len(), 2, "{:?}", lane.problems());
+    assert_eq!(lane.run(&step, false).unwrap(), "verify 1, update 0, verify 0");
+    fs::remove_file(lane.state("here")).unwrap();
+    assert!(lane.settled(&step), "what was done was done");
+}
+
+#[test]
+fn a_skipped_step_is_not_reverted() {
+    let mut lane = Lane::new();
+    let bare = lane.host.manifest(vec![lane.host.component("web", "zero", vec![])]);
+    lane.release(&bare, false).unwrap();
+    let revert = Some("echo revert >> log".to_owned());
+    let skipped = Step { only_if_path: Some(path("here")), revert, ..step("s", "true") };
+    lane.run(&skipped, false).unwrap();
+    let mut controller = lane.host.locked();
+    let back = crate::protocol::Record { restores: Some(1), ..record(3) };
+    assert!(matches!(controller.switch(&bare, back), Reply::Switched { .. }));
+    assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
+    assert!(!lane.state("log").exists());
+}
+
+#[test]
+fn conditions_are_asked_in_their_order() {
+    let mut lane = Lane::new();
+    let step = Step {
+        only_if_path: Some(path("here")),
+        creates: Some(path("made")),
+        unless: Some("test -e off".into()),
+        verify: Some("test -e good".into()),
+        ..step("s", "touch made good")
+    };
+    assert_eq!(lane.run(&step, true).unwrap(), "");
+    lane.make("here");
+    lane.make("off");
+    assert_eq!(lane.run(&step, true).unwrap(), "unless 0");
+    fs::remove_file(lane.state("off")).unwrap();
+    assert_eq!(lane.run(&step, true).unwrap(), "unless 1, verify 1, update 0, verify 0");
+    fs::remove_file(lane.state("good")).unwrap();
+    assert_eq!(lane.run(&step, true).unwrap(), "", "it was created");
+    fs::remove_file(lane.state("made")).unwrap();
+    lane.make("good");
+    assert_eq!(lane.run(&step, true).unwrap(), "unless 1, verify 0");
+}
+
+#[test]
+fn a_path_is_asserted() {
+    let mut lane = Lane::new();
+    let exists = Assertions { path: Some(path("log")), ..Assertions::default() };
+    assert_eq!(lane.run(&asserting(exists.clone()), false).unwrap(), "update 0");
+    assert_eq!(lane.run(&asserting(exists.clone()), true).unwrap(), "");
+    fs::remove_file(lane.state("log")).unwrap();
+    assert_eq!(lane.problems(), ["step web/s: verify failed: log does not exist"]);
+    let alone = Step { update: None, ..asserting(exists.clone()) };
+    let message = lane.run(&alone, false).unwrap_err();
+    assert_eq!(message, "step web/s: verify failed: log does not exist, and there is no update");
+    let useless = Step { update: Some("true".into()), ..asserting(exists) };
+    let message = lane.run(&useless, false).unwrap_err();
+    assert_eq!(message, "step web/s: verify failed: log does not exist, even after update");
+}
+
+#[test]
+fn a_file_must_be_as_new_as_others() {
+    let mut lane = Lane::new();
+    let newer = Newer { path: path("log"), than: vec![path("one"), path("two")] };
+    let step = asserting(Assertions { newer: Some(newer), ..Assertions::default() });
+    assert!(
+        lane.run(&step, false).unwrap_err().contains("one, which log must be newer than, does not exist")
+    );
+    let touch = |name: &str, age: u64| {
+        lane.make(name);
+        let time = SystemTime::now() - Duration::from_secs(age);
+        File::options().write(true).open(lane.state(name)).unwrap().set_modified(time).unwrap();
+        time
+    };
+    touch("log", 100);
+    touch("one", 200);
+    let two = touch("two", 50);
+    assert_eq!(lane.run(&step, false).unwrap(), "update 0", "log is older than two");
+    assert_eq!(lane.run(&step, true).unwrap(), "");
+    File::options().append(true).open(lane.state("log")).unwrap().set_modified(two).unwrap();
+    assert_eq!(lane.run(&step, true).unwrap(), "", "as new is new enough");
+    fs::remove_file(lane.state("log")).unwrap();
+    assert_eq!(lane.problems(), ["step web/s: verify failed: log does not exist"]);
+}
+
+#[test]
+fn unchanged_asks_what_the_step_last_converged_to() {
+    let mut lane = Lane::new();
+    let with = |digest: &str, update: &str| Step {
+        assertions: Assertions { unchanged: digests(&[("etc/", digest)]), ..Assertions::default() },
+        ..step("s", update)
+    };
+    assert_eq!(lane.run(&with("1", "true"), false).unwrap(), "update 0", "it never converged");
+    assert_eq!(lane.run(&with("1", "true"), true).unwrap(), "");
+    assert_eq!(lane.run(&with("1", "true 2"), false).unwrap(), "", "only the command has changed");
+    assert_eq!(lane.run(&with("2", "true 2"), false).unwrap(), "update 0");
+    assert!(lane.run(&with("3", "false"), false).unwrap_err().contains("update failed"));
+    assert_eq!(lane.run(&with("3", "true"), false).unwrap(), "update 0", "a change is not forgotten");
+    assert!(lane.problems().is_empty());
+}
+
+#[test]
+fn all_that_a_verify_names_must_hold() {
+    let mut lane = Lane::new();
+    let assertions = Assertions { path: Some(path("log")), ..Assertions::default() };
+    let step = Step { verify: Some("test -e other".into()), ..asserting(assertions) };
+    assert!(lane.run(&step, false).unwrap_err().contains("verify failed with status 1, even after update"));
+    lane.make("other");
+    fs::remove_file(lane.state("log")).unwrap();
+    assert_eq!(lane.run(&step, false).unwrap(), "update 0, verify 0");
+    assert_eq!(lane.run(&step, true).unwrap(), "verify 0");
+}
+
+fn script(name: &str, arguments: &[&str]) -> Script {
+    Script {
+        path: ScriptPath::new(name).unwrap(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        digest: "1".into(),
+    }
+}
+
+fn scripted(host: &Host, step: Step) -> Manifest {
+    let run = "#!/bin/sh\nprintf '%s\\n' \"$0\" \"$@\" >> log\n";
+    let files = [("run", run, Mode::EXECUTABLE), ("ask", "#!/bin/sh\ntest -e log\n", Mode::EXECUTABLE)];
+    let component: Component = host.component_of("web", &files, vec![step]);
+    host.manifest(vec![component])
+}
+
+#[test]
+fn a_script_is_run_where_its_version_is_stored() {
+    let mut lane = Lane::new();
+    let asks = Assertions { script: Some(script("ask", &[])), ..Assertions::default() };
+    let runs = Step {
+        update: None,
+        script: Some(script("run", &["a b", "$HOME;"])),
+        assertions: asks,
+        ..step("s", "")
+    };
+    let manifest = scripted(&lane.host, runs);
+    assert_eq!(lane.release(&manifest, false).unwrap(), "verify 1, update 0, verify 0");
+    let log = fs::read_to_string(lane.state("log")).unwrap();
+    let mut lines = log.lines();
+    let program = lines.next().unwrap();
+    assert!(program.contains("/srv/shop/store/artifacts/") && program.ends_with("-web/run"), "{program}");
+    assert_eq!(lines.collect::<Vec<_>>(), ["a b", "$HOME;"], "no shell sees them");
+    assert_eq!(lane.release(&manifest, true).unwrap(), "verify 0");
+}
+
+#[test]
+fn a_script_that_is_not_there_fails_the_step() {
+    let mut lane = Lane::new();
+    let step = Step { update: None, script: Some(script("missing", &[])), ..step("s", "") };
+    let manifest = scripted(&lane.host, step);
+    assert!(lane.release(&manifest, false).unwrap_err().contains("update could not be run"));
+}
+
+#[test]
+fn a_step_with_triggers_runs_for_those_only() {
+    let mut lane = Lane::new();
+    let mut release = |content: &str, digest: &str, triggers: bool| {
+        let component = lane.host.component("web", content, vec![]);
+        let name = batou_store::directory_name(&component.artifact, &component.name);
+        let mut step = step("s", &format!("true /srv/shop/store/artifacts/{name}/file"));
+        if triggers {
+            step.triggers = digests(&[("etc/", digest)]);
+        }
+        let manifest = lane.host.manifest(vec![Component { steps: vec![step], ..component }]);
+        lane.release(&manifest, false).unwrap()
+    };
+    assert_eq!(release("one", "", false), "update 0");
+    assert_eq!(release("two", "", false), "update 0", "its text names the artifact");
+    assert_eq!(release("two", "1", true), "update 0");
+    assert_eq!(release("three", "1", true), "", "another file has changed");
+    assert_eq!(release("three", "2", true), "update 0");
+}
+
+#[test]
+fn manifests_with_paths_that_mean_something_else_are_refused() {
+    let host = Host::new();
+    let step = Step { creates: Some(path("made")), script: Some(script("run", &[])), ..step("s", "") };
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step])]);
+    let text = String::from_utf8(manifest.encode()).unwrap();
+    assert!(Manifest::decode(text.as_bytes()).is_ok());
+    for (good, bad) in [("made", "../made"), ("made", "a\\nb"), ("run", "/bin/sh"), ("run", "../run")] {
+        let text = text.replace(&format!("\"{good}\""), &format!("\"{bad}\""));
+        assert!(Manifest::decode(text.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_cannot_be_examined_fails_the_step() {
+    let mut lane = Lane::new();
+    fs::create_dir_all(lane.state("")).unwrap();
+    std::os::unix::fs::symlink("loop", lane.state("loop")).unwrap();
+    let step = Step { only_if_path: Some(path("loop")), ..step("s", "true") };
+    assert!(lane.run(&step, false).unwrap_err().contains("state/web/loop"));
+}

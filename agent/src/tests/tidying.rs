@@ -1,0 +1,141 @@
+//! What is kept, what is collected, and what retiring leaves.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::host::{Host, holder, record, step};
+use crate::protocol::{ErrorKind, Reply, Request};
+use batou_release::Manifest;
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn release(host: &Host, manifest: &Manifest, sequence: u64, keep: u32) {
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, manifest, sequence), Reply::Done));
+    assert!(matches!(controller.ask(&Request::Commit { keep }), Reply::Done));
+    assert_eq!(controller.end(), 0);
+}
+
+fn manifests(host: &Host, contents: &[&str]) -> Vec<Manifest> {
+    contents.iter().map(|content| host.manifest(vec![host.component("web", content, vec![])])).collect()
+}
+
+#[test]
+fn a_commit_keeps_the_last_releases_and_what_they_need() {
+    let host = Host::new();
+    let all = manifests(&host, &["one", "two", "three", "four"]);
+    for (manifest, sequence) in all.iter().zip(1..) {
+        release(&host, manifest, sequence, 2);
+    }
+    assert_eq!(names(&host.target().join("generations")), ["3".into(), "4".into()].into());
+    let there: Vec<_> = all.iter().map(|manifest| host.artifact_on_host(&manifest.artifacts()[0])).collect();
+    assert_eq!(there, [false, false, true, true]);
+    assert_eq!(host.read("web/file").unwrap(), "four");
+}
+
+#[test]
+fn releases_that_were_taken_back_do_not_count_and_are_collected() {
+    let host = Host::new();
+    let all = manifests(&host, &["one", "two", "three"]);
+    release(&host, &all[0], 1, 2);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &all[1], 2), Reply::Done));
+    assert_eq!(controller.end(), 1);
+    release(&host, &all[2], 3, 2);
+    assert_eq!(names(&host.target().join("generations")), ["1".into(), "3".into()].into());
+    assert!(!host.artifact_on_host(&all[1].artifacts()[0]));
+}
+
+#[test]
+fn one_release_confirmed_often_counts_once() {
+    let host = Host::new();
+    let all = manifests(&host, &["one", "two"]);
+    release(&host, &all[0], 1, 2);
+    release(&host, &all[1], 2, 2);
+    let mut controller = host.locked();
+    for sequence in 3..6 {
+        let again = crate::protocol::Record { sequence, ..record(2) };
+        assert!(matches!(controller.ask(&Request::Confirm { record: again, keep: 2 }), Reply::Done));
+    }
+    assert_eq!(names(&host.target().join("generations")).len(), 2);
+}
+
+#[test]
+fn collect_removes_what_was_staged_for_nothing_and_forgets_its_steps() {
+    let host = Host::new();
+    let steps = |name: &str| vec![step(name, "true")];
+    let first = host.manifest(vec![host.component("web", "one", steps("a"))]);
+    let second = host.manifest(vec![host.component("web", "two", steps("b"))]);
+    host.release(&first, 1);
+    host.release(&second, 2);
+    let staged = host.manifest(vec![host.component("db", "three", vec![])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &staged);
+    let reply = controller.ask(&Request::Collect { keep: 1 });
+    let Reply::Collected { generations, objects, bytes } = reply else { panic!("{reply:?}") };
+    assert_eq!((generations, objects), (1, 6));
+    assert!(bytes > 0);
+    let activated = std::fs::read_to_string(host.target().join("activated.json")).unwrap();
+    assert!(activated.contains("web/b") && !activated.contains("web/a"), "{activated}");
+    assert!(matches!(controller.ask(&Request::Collect { keep: 1 }), Reply::Collected { objects: 0, .. }));
+}
+
+#[test]
+fn a_lease_protects_what_was_staged_from_another_collection() {
+    let host = Host::new();
+    let staged = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &staged);
+    let store =
+        batou_store::Store::open(&host.target().join("store"), batou_store::Durability::Host).unwrap();
+    store.gc(&[], &batou_store::Silent).unwrap();
+    assert!(host.artifact_on_host(&staged.artifacts()[0]));
+    assert_eq!(controller.end(), 0);
+    store.gc(&[], &batou_store::Silent).unwrap();
+    assert!(!host.artifact_on_host(&staged.artifacts()[0]));
+}
+
+#[test]
+fn retiring_removes_what_is_ours_and_keeps_data_and_strangers() {
+    let host = Host::new();
+    let write = vec![step("write", "echo precious > data")];
+    let manifest =
+        host.manifest(vec![host.component("web", "one", write), host.component("idle", "x", vec![])]);
+    host.release(&manifest, 1);
+    std::fs::write(host.target().join("README"), "somebody's").unwrap();
+    let mut controller = host.locked();
+    assert!(matches!(controller.ask(&Request::Retire { purge: false }), Reply::Done));
+    assert_eq!(names(&host.target()), ["README".into(), "state".into()].into());
+    assert_eq!(names(&host.target().join("state")), ["web".into()].into());
+    controller.refused(&Request::Retire { purge: true }, ErrorKind::Unlocked);
+    assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Done));
+    assert_eq!(names(&host.target()), ["README".into()].into());
+    drop(controller);
+
+    std::fs::remove_file(host.target().join("README")).unwrap();
+    host.release(&manifest, 1);
+    let mut controller = host.locked();
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Done));
+    assert!(!host.target().exists());
+}
+
+#[test]
+fn a_long_journal_is_told_from_its_end() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&manifest, 1);
+    let path = host.target().join("journal");
+    let line = std::fs::read_to_string(&path).unwrap();
+    let reason = format!("\"result\":\"went-back\",\"reason\":\"{}\"", "x".repeat(1 << 20));
+    let long = line.replace("\"result\":\"confirmed\"", &reason).replace("\"sequence\":1", "\"sequence\":2");
+    std::fs::write(&path, [line.clone(), long.repeat(12), "torn".into()].concat()).unwrap();
+    let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
+    assert_eq!(entries.len(), 7);
+    let state = host.state(&manifest, 1);
+    assert!(state.settled);
+    assert_eq!(state.newest_sequence, 2);
+}

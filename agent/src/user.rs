@@ -1,0 +1,75 @@
+//! Whom the agent runs as.
+//!
+//! A static program has no name service switch: `/etc/passwd` is read, and `getent` asked for users who are elsewhere.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+/// The agent's user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Login name, or `uid N` where nothing knows one.
+    pub(crate) name: String,
+    /// Home directory; `/` where nothing knows one.
+    pub(crate) home: String,
+}
+
+impl User {
+    /// Looks the user up under whom this process runs.
+    pub(crate) fn current() -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let passwd = fs::read("/etc/passwd").unwrap_or_default();
+        Self::find(&String::from_utf8_lossy(&passwd), uid)
+            .or_else(|| Self::find(&asked(uid)?, uid))
+            .unwrap_or_else(|| Self {
+                name: format!("uid {uid}"),
+                home: environment_home(uid).unwrap_or("/".into()),
+            })
+    }
+
+    /// Whether `home` is this user's home: as the users' database says, or as the agent was started with, where that
+    /// folder belongs to the user.
+    pub(crate) fn lives_in(&self, home: &str) -> bool {
+        let same = |other: &str| other.trim_end_matches('/') == home.trim_end_matches('/');
+        same(&self.home)
+            || environment_home(rustix::process::geteuid().as_raw()).is_some_and(|other| same(&other))
+    }
+
+    fn find(passwd: &str, uid: u32) -> Option<Self> {
+        passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, id, home) = (fields.next()?, fields.nth(1)?, fields.nth(2)?);
+            let found = id.parse() == Ok(uid) && !home.is_empty();
+            found.then(|| Self { name: name.to_owned(), home: home.to_owned() })
+        })
+    }
+}
+
+fn asked(uid: u32) -> Option<String> {
+    let output = Command::new("getent")
+        .args(["passwd", &uid.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn environment_home(uid: u32) -> Option<String> {
+    let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'))?;
+    fs::metadata(&home).is_ok_and(|metadata| metadata.uid() == uid).then_some(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_its_number() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:990:990::/home/shop:/bin/false\n";
+        let shop = User { name: "shop".into(), home: "/home/shop".into() };
+        assert_eq!(User::find(passwd, 990), Some(shop));
+        assert_eq!(User::find(passwd, 99), None);
+    }
+}

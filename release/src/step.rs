@@ -1,0 +1,122 @@
+//! Steps: commands that a host runs after the switch, as the manifest holds them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HostPath, ScriptPath};
+
+/// A step whose every text is rendered.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Unique within its component.
+    pub name: String,
+    /// Succeeds when there is nothing to do.
+    pub verify: Option<String>,
+    /// Does it.
+    pub update: Option<String>,
+    /// Undoes it when the release is rolled back.
+    pub revert: Option<String>,
+    /// A rollback does not pass it.
+    pub irreversible: bool,
+    /// Seconds that each command may take.
+    pub timeout: u64,
+    /// Where the commands run; by default the component's state folder.
+    pub directory: Option<String>,
+    /// Added to the commands' environment.
+    pub environment: BTreeMap<String, String>,
+    /// Does it, in place of `update`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
+    /// What must hold besides the command of `verify`.
+    #[serde(default, skip_serializing_if = "Assertions::is_empty")]
+    pub assertions: Assertions,
+    /// Nothing is run while this exists, and it must exist after the update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creates: Option<HostPath>,
+    /// Nothing else is run while this command succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<String>,
+    /// The step is skipped where this does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_if_path: Option<HostPath>,
+    /// What the step depends on besides its own texts: each trigger as declared, and the digest of what it names. With
+    /// triggers, the step does not depend on the artifact only because its texts name it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, String>,
+}
+
+/// A file of the component's artifact that is run, without a shell.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// Below the artifact.
+    pub path: ScriptPath,
+    /// What it is called with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// The digest of its content and mode: a changed script is a changed step.
+    pub digest: String,
+}
+
+/// What a `verify` says besides its command. All of it must hold.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Assertions {
+    /// Exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<HostPath>,
+    /// Exists, and is not older than others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer: Option<Newer>,
+    /// As [`Step::triggers`]: the same as when the step last converged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unchanged: BTreeMap<String, String>,
+    /// Succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
+}
+
+/// A file and those that it must not be older than, by their modification times.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct Newer {
+    /// The file.
+    pub path: HostPath,
+    /// The others, all of which must exist.
+    pub than: Vec<HostPath>,
+}
+
+impl Assertions {
+    /// Whether nothing is asserted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Seconds that a command may take where the step does not say.
+pub const STEP_TIMEOUT: u64 = 300;
+
+impl Step {
+    /// A step that runs a command once, and says nothing else.
+    pub fn updating(name: impl Into<String>, command: impl Into<String>) -> Self {
+        Step {
+            name: name.into(),
+            verify: None,
+            update: Some(command.into()),
+            revert: None,
+            irreversible: false,
+            timeout: STEP_TIMEOUT,
+            directory: None,
+            environment: BTreeMap::new(),
+            script: None,
+            assertions: Assertions::default(),
+            creates: None,
+            unless: None,
+            only_if_path: None,
+            triggers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there is anything that says if the step holds.
+    pub fn has_verify(&self) -> bool {
+        self.verify.is_some() || !self.assertions.is_empty()
+    }
+}

@@ -16,7 +16,9 @@ use rayon::prelude::*;
 use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
 use crate::ui::Progress;
-use batou_release::{Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, step_key};
+use batou_release::{
+    Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind, unit_key,
+};
 use layout::{Amount, Layout};
 
 /// The folder in the store that holds, for each project, what its source files looked like.
@@ -84,7 +86,10 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
 fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut causes = rendered.causes.clone();
     let files = rendered.breadcrumbs.iter().map(|(path, breadcrumb)| (path.clone(), breadcrumb));
-    let steps = rendered.step_breadcrumbs.iter().map(|(step, breadcrumb)| (step_key(step), breadcrumb));
+    let steps = rendered
+        .step_breadcrumbs
+        .iter()
+        .map(|(step, breadcrumb)| (unit_key(UnitKind::Step, step), breadcrumb));
     for (key, breadcrumb) in files.chain(steps) {
         let causes = causes.entry(key).or_default();
         causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
@@ -162,12 +167,17 @@ fn components(
         contents: layout.contents(),
     });
     let steps = evaluation.source.steps(&wanted.collect::<Vec<_>>())?;
-    let component = |((rendered, layout), steps): ((&&Rendered, &Layout<'_>), _)| {
+    let component = |((rendered, layout), steps): ((&&Rendered, &Layout<'_>), Vec<_>)| {
         let after =
             rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
         let after =
             after.map(|(host, name)| Instance { host: host.clone(), component: name.clone() }).collect();
-        Component { name: layout.artifact.name.clone(), artifact: layout.id, after, steps }
+        Component {
+            name: layout.artifact.name.clone(),
+            artifact: layout.id,
+            after,
+            units: steps.into_iter().map(Unit::Step).collect(),
+        }
     };
     Ok(rendered.iter().zip(layouts).zip(steps).map(component).collect())
 }

@@ -15,7 +15,7 @@ use crate::fleet::{Member, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Holder, Record, State, StepRun};
+use batou_agent::protocol::{AgentError, Holder, Record, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -159,7 +159,7 @@ impl Deployment<'_> {
         };
         for (subject, error) in &failed.failures {
             text.push_str(&format!("\n  {subject}: {}", chain(error)));
-            if let RemoteError::Agent(AgentError { step: Some(run), .. }) = error {
+            if let RemoteError::Agent(AgentError { run: Some(run), .. }) = error {
                 text.push_str(&output_of(run));
             }
         }
@@ -254,8 +254,8 @@ fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<S
     ));
 }
 
-/// What a failed step printed, indented below its error.
-fn output_of(run: &StepRun) -> String {
+/// What a failed unit printed, indented below its error.
+fn output_of(run: &UnitRun) -> String {
     let output = visible(run.output.trim_end());
     output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
 }
@@ -307,10 +307,11 @@ fn person(holder: Option<&Holder>) -> String {
 fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
     match event {
         Event::Begins(phase, count) => progress.start(phase.name(), count as u64, 0),
-        Event::Activated(instance, ran) => {
+        Event::Activated(instance, changed) => {
             progress.add(1, 0);
-            if !ran.is_empty() {
-                ui.status(&visible(&format!("{instance}: ran {}", ran.join(", "))));
+            if !changed.is_empty() {
+                let names: Vec<_> = changed.iter().map(|unit| unit.name.as_str()).collect();
+                ui.status(&visible(&format!("{instance}: ran {}", names.join(", "))));
             }
         }
         Event::Output(instance, bytes) => {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use batou_release::Step;
+use batou_release::{Step, Unit};
 use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tree};
 
 use crate::build::{Built, HostRelease};
@@ -61,7 +61,12 @@ pub(crate) fn step(name: &str, update: &str) -> Step {
 }
 
 pub(crate) fn component(name: &str, artifact: ArtifactId, steps: &[Step]) -> Component {
-    Component { name: Name::new(name).unwrap(), artifact, after: BTreeSet::new(), steps: steps.to_vec() }
+    Component {
+        name: Name::new(name).unwrap(),
+        artifact,
+        after: BTreeSet::new(),
+        units: steps.iter().cloned().map(Unit::Step).collect(),
+    }
 }
 
 pub(crate) fn manifest(host: &str, components: Vec<Component>) -> Manifest {

@@ -70,9 +70,9 @@ fn a_failing_step_takes_the_release_back_on_all_hosts() {
         assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
         says(target.journal()[1]["reason"].as_str().unwrap(), &["two/db: step db/break"]);
     }
-    says(&targets[1].journal()[1]["steps"].to_string(), &["out", "err"]);
+    says(&targets[1].journal()[1]["runs"].to_string(), &["out", "err"]);
     let history = sandbox.batou(&["history", "dev", "-v"]).success();
-    says(&(history.stdout + &history.stderr), &[", failed", "two/db: break update: status 9"]);
+    says(&(history.stdout + &history.stderr), &[", failed", "two: step db/break: update: status 9"]);
     let before = targets.each_ref().map(Target::results);
     says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no confirmed release before"]);
     assert_eq!(targets.each_ref().map(Target::results), before);
@@ -168,7 +168,7 @@ fn an_irreversible_step_stops_a_rollback_without_force() {
     sandbox.batou(&["switch", "dev"]).success();
     let target = Target::local(&sandbox);
     let before = target.listing();
-    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["localhost/db: drop table", "--force"]);
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["localhost: step db/drop table", "--force"]);
     assert_eq!(target.listing(), before);
     sandbox.batou(&["rollback", "dev", "--force"]).success();
     assert_eq!(target.file("app/app.conf"), "one on localhost\n");

@@ -82,7 +82,7 @@ fn a_changed_template_changes_its_component_only() {
     assert_eq!(fs::read_to_string(app.join("app.conf")).unwrap(), "one on localhost\n");
     assert_ne!(target.artifact("app"), app);
     assert_eq!(target.artifact("db"), db);
-    assert_eq!(target.journal()[1]["steps"], json!(null), "no step had to run again");
+    assert_eq!(target.journal()[1]["runs"], json!(null), "no step had to run again");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What the host's steps last converged to: `activated.json`.
+//! What the host's units last converged to: `activated.json`.
 //!
-//! The work to do is always "wanted differs from recorded": a step is recorded as unfinished before its update runs and
-//! as finished once it holds, so an interrupted activation is gone on with by the next release.
+//! The work to do is always "wanted differs from recorded": a unit is recorded as unfinished before anything is changed
+//! for it and as finished once it holds, so an interrupted activation is gone on with by the next release.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,16 @@ use batou_store::Digest;
 use batou_store::fs::atomic_write;
 use serde::{Deserialize, Serialize};
 
-use crate::assertion::is_wanted;
 use crate::error::Error;
 use crate::target::{Target, read_file};
-use batou_release::{Component, Manifest, step_fingerprint};
+use batou_release::{Manifest, UnitId};
 
 const LIMIT: u64 = 64 << 20;
 
-/// What one step last converged to, or was on the way to.
+/// What one unit last converged to, or was on the way to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Converged {
-    /// What the step depended on.
+    /// What the unit depended on.
     pub(crate) fingerprint: Digest,
     /// Whether it holds, as far as is known.
     pub(crate) finished: bool,
@@ -33,11 +32,11 @@ pub(crate) struct Converged {
     pub(crate) unchanged: BTreeMap<String, String>,
 }
 
-/// The steps of a host by `<component>/<step>`.
+/// The units of a host by `<component>/<kind>/<name>`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Activated {
     #[serde(default)]
-    steps: BTreeMap<String, Converged>,
+    units: BTreeMap<String, Converged>,
 }
 
 impl Activated {
@@ -45,7 +44,7 @@ impl Activated {
     pub(crate) fn load(target: &Target) -> Result<Self, Error> {
         let path = target.activated();
         let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(Self::default()) };
-        let remedy = "it says which steps have converged; remove it, and the next release runs all of them";
+        let remedy = "it says what has converged; remove it, and the next release converges everything again";
         serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, remedy, source })
     }
 
@@ -55,62 +54,38 @@ impl Activated {
         Ok(atomic_write(&target.activated(), &bytes, true)?)
     }
 
-    /// What is recorded of a step.
-    pub(crate) fn get(&self, component: &Component, step: &batou_release::Step) -> Option<&Converged> {
-        self.steps.get(&key(component, step))
+    /// What is recorded of a unit.
+    pub(crate) fn get(&self, unit: &UnitId) -> Option<&Converged> {
+        self.units.get(&key(unit))
     }
 
-    /// Whether the step is recorded to hold as it is. One that was skipped for want of a path does so until there is
-    /// one; what cannot be examined is left to the step to say.
-    pub(crate) fn holds(&self, target: &Target, component: &Component, step: &batou_release::Step) -> bool {
-        let Some(recorded) = self.get(component, step) else { return false };
-        recorded.finished
-            && recorded.fingerprint == step_fingerprint(component, step)
-            && !(recorded.skipped && is_wanted(target, component, step).unwrap_or(true))
-    }
-
-    /// Whether all of a component's steps are recorded to hold.
-    pub(crate) fn settled(&self, target: &Target, component: &Component) -> bool {
-        component.steps.iter().all(|step| self.holds(target, component, step))
-    }
-
-    /// Records a step and writes the record, if that changes anything.
-    pub(crate) fn set(
-        &mut self,
-        target: &Target,
-        component: &Component,
-        step: &batou_release::Step,
-        converged: Converged,
-    ) -> Result<(), Error> {
-        if self.get(component, step) == Some(&converged) {
+    /// Records a unit and writes the record, if that changes anything.
+    pub(crate) fn set(&mut self, target: &Target, unit: &UnitId, converged: Converged) -> Result<(), Error> {
+        if self.get(unit) == Some(&converged) {
             return Ok(());
         }
-        self.steps.insert(key(component, step), converged);
+        self.units.insert(key(unit), converged);
         self.store(target)
     }
 
-    /// Forgets a step that was reverted.
-    pub(crate) fn forget(
-        &mut self,
-        target: &Target,
-        component: &Component,
-        step: &batou_release::Step,
-    ) -> Result<(), Error> {
-        self.steps.remove(&key(component, step));
+    /// Forgets a unit that was reverted.
+    pub(crate) fn forget(&mut self, target: &Target, unit: &UnitId) -> Result<(), Error> {
+        self.units.remove(&key(unit));
         self.store(target)
     }
 
-    /// Forgets the steps that none of these manifests has.
+    /// Forgets the units that none of these manifests has.
     pub(crate) fn retain(&mut self, target: &Target, manifests: &[Manifest]) -> Result<(), Error> {
         let components = manifests.iter().flat_map(|manifest| &manifest.components);
-        let named = components.flat_map(|component| component.steps.iter().map(|step| key(component, step)));
-        let named: BTreeSet<_> = named.collect();
-        let before = self.steps.len();
-        self.steps.retain(|key, _| named.contains(key));
-        if self.steps.len() == before { Ok(()) } else { self.store(target) }
+        let units =
+            components.flat_map(|component| component.units.iter().map(|unit| component.unit_id(unit)));
+        let named: BTreeSet<_> = units.map(|unit| key(&unit)).collect();
+        let before = self.units.len();
+        self.units.retain(|key, _| named.contains(key));
+        if self.units.len() == before { Ok(()) } else { self.store(target) }
     }
 }
 
-fn key(component: &Component, step: &batou_release::Step) -> String {
-    format!("{}/{}", component.name, step.name)
+fn key(unit: &UnitId) -> String {
+    format!("{}/{}/{}", unit.component, unit.kind, unit.name)
 }

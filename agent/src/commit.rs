@@ -35,7 +35,7 @@ pub(crate) fn confirm(session: &mut Session, record: &Record, keep: u32) -> Resu
         manifest: current.digest,
         result: Outcome::Confirmed,
         reason: None,
-        steps: Vec::new(),
+        runs: Vec::new(),
     };
     Journal::of(&about.target).append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
     tidy(about, locked, keep);

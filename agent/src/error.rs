@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::protocol::{AgentError, ErrorKind, StepRun};
+use crate::protocol::{AgentError, ErrorKind, UnitRun};
 use batou_release::ManifestError;
 
 /// How many damaged files one error names.
@@ -49,10 +49,10 @@ pub(crate) enum Error {
     /// No room.
     #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
     Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
-    /// A step did not converge.
+    /// A unit could not be made to hold.
     #[error("{reason}")]
-    Step { reason: String, run: Box<StepRun> },
-    /// A step was cut short, since the connection ended or the release is taken back.
+    Unit { reason: String, run: Box<UnitRun> },
+    /// A unit's command was cut short, since the connection ended or the release is taken back.
     #[error("{0}")]
     Disturbed(String),
     /// A file of ours was changed by somebody else.
@@ -110,7 +110,7 @@ impl Error {
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
             Self::Unlocked(_) => ErrorKind::Unlocked,
-            Self::Step { .. } | Self::Disturbed(_) => ErrorKind::Step,
+            Self::Unit { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,
             Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,
@@ -137,8 +137,8 @@ impl Error {
 impl From<Error> for AgentError {
     fn from(error: Error) -> Self {
         let (kind, message) = (error.kind(), error.sentence());
-        let step = if let Error::Step { run, .. } = error { Some(run) } else { None };
-        Self { kind, message, step }
+        let run = if let Error::Unit { run, .. } = error { Some(run) } else { None };
+        Self { kind, message, run }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Taking a release back: by order, because the controller is gone, or because an agent before this one was.
 //!
 //! The pointer comes first: whatever fails afterwards, the old files are in force. Then what the abandoned release had
-//! run is reverted where it can be, and the steps of the old one converge again. Failures on this way do not stop it;
+//! run is reverted where it can be, and the units of the old one converge again. Failures on this way do not stop it;
 //! they are told. The journal's line and the end of the intent come last, so an interrupted way back is gone again.
 
 use batou_store::Generations;
@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::protocol::{Outcome, Reply};
 use crate::release::{Underway, installed};
 use crate::session::{About, Session};
-use crate::step::Convergence;
+use crate::unit::Convergence;
 
 /// Takes the release back that is under way; without one, there is nothing to do, and that is said.
 pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error> {
@@ -62,7 +62,7 @@ fn converge(
 ) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
     if underway.intent.from == Some(underway.intent.to) {
-        // The release only ran steps of the generation that stays; running those again would fail again.
+        // The release only converged units of the generation that stays; running those again would fail again.
         return Ok(problems);
     }
     let sequence = underway.intent.record.sequence;

@@ -16,7 +16,7 @@ use crate::target::Target;
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 8 << 20;
-/// The longest line that is written, in bytes. What steps printed is left out first: a line that cannot be read would
+/// The longest line that is written, in bytes. What units printed is left out first: a line that cannot be read would
 /// be no commit.
 const LONGEST: usize = 4 << 20;
 /// How much is kept of a reason where a line would be too long, in bytes.
@@ -157,11 +157,11 @@ fn shortened(entry: &JournalEntry) -> Vec<u8> {
     let line = |entry: &JournalEntry| serde_json::to_vec(entry).expect("a journal line is plain data");
     let cuts: [fn(&mut JournalEntry); 3] = [
         |entry| {
-            entry.steps.iter_mut().filter(|run| run.status == Some(0)).for_each(|run| run.output.clear());
+            entry.runs.iter_mut().filter(|run| run.status == Some(0)).for_each(|run| run.output.clear());
         },
-        |entry| entry.steps.iter_mut().for_each(|run| run.output.clear()),
+        |entry| entry.runs.iter_mut().for_each(|run| run.output.clear()),
         |entry| {
-            entry.steps.clear();
+            entry.runs.clear();
             let end =
                 |reason: &String| (0..=REASON.min(reason.len())).rfind(|at| reason.is_char_boundary(*at));
             entry.reason.iter_mut().for_each(|reason| reason.truncate(end(reason).unwrap_or(0)));
@@ -197,7 +197,9 @@ fn is_torn(file: &mut File, length: u64) -> io::Result<bool> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::protocol::StepRun;
+    use batou_release::{UnitId, UnitKind};
+
+    use crate::protocol::UnitRun;
     use batou_store::Digest;
 
     fn entry(sequence: u64, result: Outcome) -> JournalEntry {
@@ -217,7 +219,7 @@ mod tests {
             manifest: Digest::of(b"manifest"),
             result,
             reason: None,
-            steps: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -262,23 +264,19 @@ mod tests {
     #[test]
     fn however_much_steps_print_the_line_can_be_read_again() {
         let (_folder, journal) = journal();
-        let run = |number: usize, status: i32| StepRun {
-            component: "db".into(),
-            step: format!("step {number}"),
+        let run = |number: usize, status: i32| UnitRun {
+            unit: UnitId::new("db", UnitKind::Step, format!("step {number}")),
             command: "update".into(),
             status: Some(status),
             output: "\u{1}".repeat(16 << 10),
         };
         let mut loud = entry(1, Outcome::Confirmed);
-        loud.steps = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
+        loud.runs = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
         journal.append(&loud).unwrap();
         assert!(journal.confirms(&loud.record).unwrap());
         let found = journal.recent().unwrap().remove(0);
-        assert_eq!(found.steps.len(), 200);
-        assert!(
-            found.steps[0].output.is_empty() && found.steps[199] == loud.steps[199],
-            "what failed is kept"
-        );
+        assert_eq!(found.runs.len(), 200);
+        assert!(found.runs[0].output.is_empty() && found.runs[199] == loud.runs[199], "what failed is kept");
 
         let mut wordy = entry(2, Outcome::WentBack);
         wordy.reason = Some("ä".repeat(5 << 20));

@@ -5,12 +5,11 @@
 //! the disk is one of the states that the next agent knows how to go on from.
 //!
 //! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects,
-//! `switch` writes the intent and moves `current`, `step` converges the components, and the line that `journal`
+//! `switch` writes the intent and moves `current`, `unit` converges the components, and the line that `journal`
 //! then gets is the commit. Everything before that line is taken back by `goback`, be it on the controller's order,
 //! because the connection ended or fell silent, or because the next agent finds an intent without such a line.
 
 mod activated;
-mod assertion;
 mod collect;
 mod command;
 mod commit;
@@ -29,10 +28,10 @@ mod running;
 mod serve;
 mod session;
 mod state;
-mod step;
 mod switch;
 mod target;
 mod transfer;
+mod unit;
 mod user;
 mod verify;
 

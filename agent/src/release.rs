@@ -7,7 +7,7 @@ use batou_store::{Digest, Generations};
 use crate::activated::Activated;
 use crate::error::Error;
 use crate::intent::Intent;
-use crate::protocol::{JournalEntry, Outcome, StepRun};
+use crate::protocol::{JournalEntry, Outcome, UnitRun};
 use crate::target::Target;
 use batou_release::{Manifest, manifest_digest};
 
@@ -22,10 +22,10 @@ pub(crate) struct Underway {
     pub(crate) manifest: Option<Manifest>,
     /// What was there before.
     pub(crate) previous: Option<Manifest>,
-    /// What the host's steps have converged to.
+    /// What the host's units have converged to.
     pub(crate) activated: Activated,
     /// What was run so far.
-    pub(crate) runs: Vec<StepRun>,
+    pub(crate) runs: Vec<UnitRun>,
 }
 
 impl Underway {
@@ -39,7 +39,7 @@ impl Underway {
             manifest: self.intent.manifest,
             result,
             reason,
-            steps: self.runs.clone(),
+            runs: self.runs.clone(),
         }
     }
 }

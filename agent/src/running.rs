@@ -1,12 +1,13 @@
-//! The step that runs, written down for the case that its agent is killed: its processes live on then, and would work
+//! The unit that runs, written down for the case that its agent is killed: its processes live on then, and would work
 //! beside those of the next release.
 //!
-//! Whoever has the lock next ends what is left of them. What a step that has ended left in the background on purpose is
+//! Whoever has the lock next ends what is left of them. What a unit that has ended left in the background on purpose is
 //! nobody's business: the record is gone by then.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
+use batou_release::UnitId;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
@@ -17,11 +18,11 @@ const LIMIT: u64 = 1 << 16;
 /// How long killed processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The process group of a running step. A number alone says little: it is another's after a reboot, and some day in any
+/// The process group of a running unit's command. A number alone says little: it is another's after a reboot, and some day in any
 /// case.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
-    step: String,
+    unit: UnitId,
     group: i32,
     boot: String,
     /// 0 in a container that was entered from outside: its leader has no number there.
@@ -38,23 +39,23 @@ struct Process {
 }
 
 impl Running {
-    /// Writes down that a step's group runs. It needs not survive a power cut, and where it cannot be written the step
+    /// Writes down that a unit's group runs. It needs not survive a power cut, and where it cannot be written the unit
     /// runs all the same.
-    pub(crate) fn record(target: &Target, step: &str, group: Pid) {
-        let Some(running) = Self::of(step, group) else { return };
+    pub(crate) fn record(target: &Target, unit: &UnitId, group: Pid) {
+        let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
         let _ = fs::write(target.running(), bytes);
     }
 
-    /// The step has ended.
+    /// The unit's command has ended.
     pub(crate) fn forget(target: &Target) {
         let _ = fs::remove_file(target.running());
     }
 
-    fn of(step: &str, group: Pid) -> Option<Self> {
+    fn of(unit: &UnitId, group: Pid) -> Option<Self> {
         let group = group.as_raw_nonzero().get();
         let Process { session, started, .. } = process(&group.to_string())?;
-        Some(Self { step: step.to_owned(), group, boot: boot()?, session, started })
+        Some(Self { unit: unit.clone(), group, boot: boot()?, session, started })
     }
 
     /// Whether a process is one of the group. Where its first one still is, that says whether it is this group; where it
@@ -96,7 +97,7 @@ pub(crate) fn end_left(target: &Target) -> Result<Option<String>, Error> {
     let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
-        format!("step {} still ran, though its agent was killed, and {ended}", running.step)
+        format!("{} still ran, though its agent was killed, and {ended}", running.unit)
     });
     remove_file(&path)?;
     Ok(done)
@@ -126,7 +127,13 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
+    use batou_release::UnitKind;
+
     use super::*;
+
+    fn migrate() -> UnitId {
+        UnitId::new("db", UnitKind::Step, "migrate")
+    }
 
     fn start(text: &str) -> (Child, Pid) {
         let mut command = Command::new("sh");
@@ -145,8 +152,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let target = target(&folder);
             let (mut child, group) = start(text);
-            Running::record(&target, "db/migrate", group);
-            let running = Running::of("db/migrate", group).unwrap();
+            Running::record(&target, &migrate(), group);
+            let running = Running::of(&migrate(), group).unwrap();
             if text.contains("read") {
                 drop(child.stdin.take());
                 child.wait().unwrap();
@@ -165,9 +172,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = target(&folder);
         let (mut child, group) = start("exec sleep 100");
-        let own = Running::of("db/migrate", group).unwrap();
-        let elsewhere = Running { boot: "before".into(), ..Running::of("db/migrate", group).unwrap() };
-        let earlier = Running { started: own.started - 1, ..Running::of("db/migrate", group).unwrap() };
+        let own = Running::of(&migrate(), group).unwrap();
+        let elsewhere = Running { boot: "before".into(), ..Running::of(&migrate(), group).unwrap() };
+        let earlier = Running { started: own.started - 1, ..Running::of(&migrate(), group).unwrap() };
         for record in [serde_json::to_vec(&elsewhere), serde_json::to_vec(&earlier), Ok(b"{\"st".to_vec())] {
             fs::write(target.running(), record.unwrap()).unwrap();
             assert_eq!(end_left(&target).unwrap(), None);

@@ -35,7 +35,7 @@ pub(crate) fn serve_within(
     output: impl Write + Send + 'static,
     silence: Duration,
 ) -> i32 {
-    // What steps make is to be the same whatever the login's umask is.
+    // What units make is to be the same whatever the login's umask is.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let Ok(connection) = Connection::start(input, output, silence) else { return 1 };
     let mut session = Session::new(connection);

@@ -14,6 +14,7 @@ use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
 use crate::release::{Installed, broken_links};
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
+use crate::unit;
 
 /// Answers a hello. It never writes.
 pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error> {
@@ -118,7 +119,7 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         return false;
     }
     let Ok(activated) = Activated::load(&about.target) else { return false };
-    current.manifest.components.iter().all(|component| activated.settled(&about.target, component))
+    current.manifest.components.iter().all(|component| unit::settled(&about.target, &activated, component))
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 

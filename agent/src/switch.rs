@@ -15,8 +15,8 @@ use crate::journal::Journal;
 use crate::protocol::{Outcome, Record, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::session::{About, Locked, Session};
-use crate::step::Convergence;
 use crate::target::Target;
+use crate::unit::{self, Convergence};
 use crate::verify;
 use batou_release::{Manifest, manifest_digest};
 
@@ -176,7 +176,7 @@ fn point(generations: &Generations, underway: &Underway) -> Result<(), Error> {
     Ok(generations.switch(underway.intent.to)?)
 }
 
-/// Reverts the steps that ran in the generation that a rollback leaves, and that the restored one does not have.
+/// Reverts the units that ran in the generation that a rollback leaves, and that the restored one does not have.
 fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -> Result<(), Error> {
     let Some(left) = &underway.previous else { return Ok(()) };
     let mut convergence = Convergence {
@@ -193,12 +193,16 @@ fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -
 fn pending(target: &Target, underway: &Underway, recheck: bool) -> Vec<String> {
     let components = underway.manifest.iter().flat_map(|manifest| &manifest.components);
     let is_pending = |component: &&batou_release::Component| {
-        if recheck { !component.steps.is_empty() } else { !underway.activated.settled(target, component) }
+        if recheck {
+            !component.units.is_empty()
+        } else {
+            !unit::settled(target, &underway.activated, component)
+        }
     };
     components.filter(is_pending).map(|component| component.name.to_string()).collect()
 }
 
-/// Converges the steps of one component of the switched release.
+/// Converges the units of one component of the switched release.
 pub(crate) fn activate(session: &mut Session, name: &str, recheck: bool) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
@@ -213,7 +217,7 @@ pub(crate) fn activate(session: &mut Session, name: &str, recheck: bool) -> Resu
         runs: &mut underway.runs,
         sequence: underway.intent.record.sequence,
     };
-    Ok(Reply::Activated { ran: convergence.component(component, recheck)? })
+    Ok(Reply::Activated { changed: convergence.component(component, recheck)? })
 }
 
 /// What needs a switched release has none.

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::protocol::Reply;
 use crate::release::{Installed, broken_links};
 use crate::session::{About, Locked, Session, no_hello};
-use crate::step::Convergence;
+use crate::unit::{self, Convergence};
 use batou_release::{Component, Manifest};
 
 /// How many problems are told.
@@ -88,7 +88,7 @@ fn trees(store: &Store, root: Digest) -> Vec<ObjectId> {
     known.into_iter().map(ObjectId::Tree).collect()
 }
 
-/// Checks the current generation: every file, every link, and every step's `verify`. Nothing is changed; under the
+/// Checks the current generation: every file, every link, and every unit. Nothing is changed; under the
 /// lock what is damaged counts as missing from then on.
 pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
@@ -102,7 +102,7 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
         Check { problems, ..Check::default() }
     };
     check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
-    check.problems.extend(unsettled_steps(about, &mut session.connection, &current)?);
+    check.problems.extend(unsettled_units(about, &mut session.connection, &current)?);
     check.problems.truncate(TOLD);
     if let Some(locked) = session.locked.as_mut().filter(|_| !check.problems.is_empty()) {
         locked.damaged = damaged(&locked.store, &current.manifest)?;
@@ -110,7 +110,7 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     Ok(Reply::Verified { problems: check.problems, files: check.files })
 }
 
-fn unsettled_steps(
+fn unsettled_units(
     about: &About,
     connection: &mut Connection,
     current: &Installed,
@@ -118,14 +118,14 @@ fn unsettled_steps(
     let mut activated = Activated::load(&about.target)?;
     let mut problems = Vec::new();
     for component in &current.manifest.components {
-        for step in &component.steps {
-            if !activated.holds(&about.target, component, step) {
-                problems.push(format!("step {}/{} has not converged", component.name, step.name));
+        for unit in &component.units {
+            if !unit::holds(&about.target, &activated, component, unit) {
+                problems.push(format!("{} has not converged", component.unit_id(unit)));
             }
             let attention = Attention::Quiet;
             let (activated, runs) = (&mut activated, &mut Vec::new());
             let mut convergence = Convergence { about, connection, attention, activated, runs, sequence: 0 };
-            problems.extend(convergence.check(component, step)?);
+            problems.extend(convergence.verify(component, unit)?);
         }
     }
     Ok(problems)

@@ -3,18 +3,19 @@
 //! A manifest is identified by the digest of its canonical JSON. It holds no time, author or commit, so the same
 //! configuration has the same id wherever and whenever it is evaluated.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use batou_store::{ArtifactId, Digest, Name, directory_name};
 use serde::{Deserialize, Serialize};
 
-use crate::{Instance, Step};
+use crate::{Instance, Unit, UnitId};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
-const STEP_CONTEXT: &str = "batou 2026-11 step v1";
+const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
 
-/// The version of the manifest's format that this program writes, and the newest that it reads.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// The version of the manifest's format that this program writes, and the only one that it reads.
+pub const MANIFEST_FORMAT: u32 = 2;
 
 /// Everything one host is to have: its components, in the order in which they are activated there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +44,9 @@ pub struct Component {
     /// The components, over all hosts, that are to be activated before this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub after: BTreeSet<Instance>,
-    /// What is run on the host once the files are in place.
+    /// What the host converges once the files are in place, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<Step>,
+    pub units: Vec<Unit>,
 }
 
 impl Manifest {
@@ -61,10 +62,11 @@ impl Manifest {
             format: u32,
         }
         let Format { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
-        if format > MANIFEST_FORMAT {
-            return Err(ManifestError::Newer { format });
+        match format.cmp(&MANIFEST_FORMAT) {
+            Ordering::Greater => Err(ManifestError::Newer { format }),
+            Ordering::Less => Err(ManifestError::Older { format }),
+            Ordering::Equal => serde_json::from_slice(bytes).map_err(ManifestError::Malformed),
         }
-        serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
     }
 
     /// The id: the digest of the canonical bytes.
@@ -97,16 +99,26 @@ pub fn manifest_digest(bytes: &[u8]) -> Digest {
     Digest::derive(MANIFEST_CONTEXT, bytes)
 }
 
-/// What a component's step depends on: it is run again when this differs from what the host last converged to.
-///
-/// A step with triggers says itself on which files it depends: in its texts the artifact's own folder, which changes
-/// with every file, counts for nothing.
-pub fn step_fingerprint(component: &Component, step: &Step) -> Digest {
-    let mut text = serde_json::to_string(step).expect("a step is plain data");
-    if !step.triggers.is_empty() {
-        text = text.replace(&directory_name(&component.artifact, &component.name), "artifact");
+impl Component {
+    /// Which unit of the host this one of the component is.
+    pub fn unit_id(&self, unit: &Unit) -> UnitId {
+        UnitId::new(self.name.as_str(), unit.kind(), unit.name())
     }
-    Digest::derive(STEP_CONTEXT, text.as_bytes())
+
+    /// What one of the component's units depends on: the host converges it again when this differs from what it last
+    /// converged to.
+    pub fn fingerprint(&self, unit: &Unit) -> Digest {
+        let mut text = serde_json::to_string(unit).expect("a unit is plain data");
+        if unit.says_its_files() {
+            text = text.replace(&directory_name(&self.artifact, &self.name), "artifact");
+        }
+        Digest::derive(UNIT_CONTEXT, text.as_bytes())
+    }
+
+    /// Whether one of the units has this fingerprint.
+    pub fn has_unit(&self, fingerprint: &Digest) -> bool {
+        self.units.iter().any(|unit| self.fingerprint(unit) == *fingerprint)
+    }
 }
 
 /// Why a manifest cannot be used.
@@ -123,49 +135,85 @@ pub enum ManifestError {
         /// The format found.
         format: u32,
     },
+    /// It was written by a batou from before the first release.
+    #[error(
+        "the manifest has format {format}, of a batou from before the first release, which this one does not read: \
+         remove the target directory's `generations` and `current`, and switch again"
+    )]
+    Older {
+        /// The format found.
+        format: u32,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::Step;
 
-    /// As an older batou wrote it.
-    const STEP: &str = r#"{"name":"touch","verify":"test -e x","update":"touch x","revert":null,"irreversible":false,"timeout":300,"directory":null,"environment":{"A":"b"}}"#;
+    const STEP: &str = r#"{"kind":"step","name":"touch","verify":"test -e x","update":"touch x","timeout":300,"environment":{"A":"b"}}"#;
 
     fn manifest() -> String {
         let id = "12".repeat(32);
-        let component = format!(r#"{{"name":"app","artifact":"{id}","steps":[{STEP}]}}"#);
+        let component = format!(r#"{{"name":"app","artifact":"{id}","units":[{STEP}]}}"#);
         format!(
-            r#"{{"format":1,"project":"shop","environment":"prod","host":"web01","components":[{component}]}}"#
+            r#"{{"format":2,"project":"shop","environment":"prod","host":"web01","components":[{component}]}}"#
         )
     }
 
+    fn component() -> Component {
+        Manifest::decode(manifest().as_bytes()).unwrap().components.remove(0)
+    }
+
+    fn step(component: &mut Component) -> &mut Step {
+        let Unit::Step(step) = &mut component.units[0];
+        step
+    }
+
+    fn fingerprint(component: &Component) -> Digest {
+        component.fingerprint(&component.units[0])
+    }
+
     #[test]
-    fn a_manifest_without_newer_keys_keeps_its_bytes_and_fingerprints() {
+    fn a_manifest_keeps_its_bytes_and_writes_no_key_that_is_not_used() {
         let text = manifest();
         let manifest = Manifest::decode(text.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(manifest.encode()).unwrap(), text);
-        let component = &manifest.components[0];
-        let fingerprint = step_fingerprint(component, &component.steps[0]);
-        assert_eq!(fingerprint, Digest::derive(STEP_CONTEXT, STEP.as_bytes()));
+        assert_eq!(fingerprint(&manifest.components[0]), Digest::derive(UNIT_CONTEXT, STEP.as_bytes()));
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
+        let refused = |format: &str| {
+            let text = manifest().replace("\"format\":2", &format!("\"format\":{format}"));
+            Manifest::decode(text.as_bytes()).unwrap_err().to_string()
+        };
+        assert!(refused("3").contains("the manifest has format 3, and this batou knows formats up to 2"));
+        assert!(refused("1").contains("the manifest has format 1, of a batou from before the first release"));
+        assert_eq!(refused("\"2\""), "not a manifest");
     }
 
     #[test]
     fn a_step_with_triggers_does_not_depend_on_the_artifact_that_it_names() {
-        let mut one = Manifest::decode(manifest().as_bytes()).unwrap().components.remove(0);
+        let mut one = component();
         let mut other = Component { artifact: ArtifactId::from(Digest::of(b"other")), ..one.clone() };
-        let name = |component: &Component| {
-            let directory = directory_name(&component.artifact, &component.name);
-            Some(format!("/srv/shop/store/artifacts/{directory}/reload"))
-        };
-        (one.steps[0].update, other.steps[0].update) = (name(&one), name(&other));
-        assert_ne!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
         for component in [&mut one, &mut other] {
-            component.steps[0].triggers.insert("etc/".into(), "1".into());
+            let directory = directory_name(&component.artifact, &component.name);
+            step(component).update = Some(format!("/srv/shop/store/artifacts/{directory}/reload"));
         }
-        assert_eq!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
-        other.steps[0].triggers.insert("etc/".into(), "2".into());
-        assert_ne!(step_fingerprint(&one, &one.steps[0]), step_fingerprint(&other, &other.steps[0]));
+        assert_ne!(fingerprint(&one), fingerprint(&other));
+        for component in [&mut one, &mut other] {
+            step(component).triggers.insert("etc/".into(), "1".into());
+        }
+        assert_eq!(fingerprint(&one), fingerprint(&other));
+        step(&mut other).triggers.insert("etc/".into(), "2".into());
+        assert_ne!(fingerprint(&one), fingerprint(&other));
+    }
+
+    #[test]
+    fn a_unit_is_named_with_its_kind_and_component() {
+        let component = component();
+        assert_eq!(component.unit_id(&component.units[0]).to_string(), "step app/touch");
     }
 }

@@ -117,7 +117,8 @@ fn steps_name_the_artifact_where_it_is_on_the_host() {
     let built = Fixture::new().build();
     let web = built.hosts["web02"].manifest.component("web").unwrap();
     let folder = directory_name(&web.artifact, &web.name);
-    let update = web.steps[0].update.as_deref().unwrap();
+    let Unit::Step(step) = &web.units[0];
+    let update = step.update.as_deref().unwrap();
     assert_eq!(update, format!("cat /srv/shop/store/artifacts/{folder}/etc/web.conf"));
 }
 

@@ -62,7 +62,7 @@ fn describe(past: &Past, in_force: bool) -> String {
     )
 }
 
-/// Why a release failed, and with `--verbose` what its steps printed.
+/// Why a release failed, and with `--verbose` what its units printed.
 fn tell_failures(context: &Context, past: &Past) {
     for (host, entry) in &past.hosts {
         if entry.result != Outcome::Confirmed {
@@ -72,10 +72,10 @@ fn tell_failures(context: &Context, past: &Past) {
         if context.ui.verbosity() == 0 {
             continue;
         }
-        for run in &entry.steps {
+        for run in &entry.runs {
             let status =
                 run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
-            let name = visible(&format!("{host}/{}: {} {}", run.component, run.step, run.command));
+            let name = visible(&format!("{host}: {}: {}", run.unit, run.command));
             context.ui.line(&format!("        {name}: {status}"));
             for line in visible(run.output.trim_end()).lines() {
                 context.ui.line(&format!("          | {line}"));

@@ -14,8 +14,9 @@ use crate::fleet::{Member, sort};
 use crate::guard;
 use crate::releasing::Intended;
 use crate::remote::RemoteError;
+use crate::ui::visible;
 use batou_agent::protocol::{Reply, Request};
-use batou_release::{Manifest, step_fingerprint};
+use batou_release::{Manifest, UnitId};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
@@ -110,7 +111,7 @@ impl Deployment<'_> {
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
 
-    /// An irreversible step that ran since, and is not a part of the release to be put back, stops the rollback.
+    /// An irreversible unit that was converged since, and is not a part of the release to be put back, stops the rollback.
     async fn refuse_irreversible(
         &mut self,
         history: &History,
@@ -130,31 +131,27 @@ impl Deployment<'_> {
         if !failures.is_empty() {
             return Err(failed("cannot tell what they had since", &failures));
         }
-        let steps: Vec<_> = found
+        let lines: Vec<_> = found
             .iter()
-            .flat_map(|(host, steps)| steps.iter().map(move |step| format!("  {host}/{step}")))
+            .flat_map(|(host, units)| units.iter().map(move |unit| visible(&format!("  {host}: {unit}"))))
             .collect();
-        if steps.is_empty() {
+        if lines.is_empty() {
             return Ok(());
         }
-        let message = format!("steps have run since that cannot be undone:\n{}", steps.join("\n"));
+        let message = format!("this has run since, and cannot be undone:\n{}", lines.join("\n"));
         Err(CommandError::failed(message).hint("go back all the same with --force"))
     }
 }
 
-/// The irreversible steps of the later manifests that the earlier one has not.
-fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<String> {
-    let had = |component: &str, fingerprint: Digest| {
-        let component = earlier.component(component);
-        component
-            .is_some_and(|found| found.steps.iter().any(|step| step_fingerprint(found, step) == fingerprint))
-    };
+/// The irreversible units of the later manifests that the earlier one has not.
+fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<UnitId> {
     let mut found = Vec::new();
     for component in later.iter().flat_map(|manifest| &manifest.components) {
-        for step in component.steps.iter().filter(|step| step.irreversible) {
-            let name = format!("{}: {}", component.name, step.name);
-            if !had(component.name.as_str(), step_fingerprint(component, step)) && !found.contains(&name) {
-                found.push(name);
+        let had = earlier.component(component.name.as_str());
+        for unit in component.units.iter().filter(|unit| unit.is_irreversible()) {
+            let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
+            if !had.is_some_and(|had| had.has_unit(&fingerprint)) && !found.contains(&id) {
+                found.push(id);
             }
         }
     }

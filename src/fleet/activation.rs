@@ -106,7 +106,7 @@ mod tests {
             name: Name::new(*name).unwrap(),
             artifact: ArtifactId::from(Digest::of(b"")),
             after: after.iter().map(|text| instance(text)).collect(),
-            steps: Vec::new(),
+            units: Vec::new(),
         };
         Manifest {
             format: MANIFEST_FORMAT,

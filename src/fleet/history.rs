@@ -218,7 +218,7 @@ pub(super) mod tests {
             manifest: Digest::of(release.as_bytes()),
             result,
             reason: None,
-            steps: Vec::new(),
+            runs: Vec::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use batou_store::Digest;
 use super::Failures;
 use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, Record};
-use batou_release::{Causes, Instance, Manifest, manifest_digest};
+use batou_release::{Causes, Instance, Manifest, UnitId, manifest_digest};
 
 /// What one host is to get.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ pub struct Failed {
 pub enum Phase {
     /// `current` is renamed everywhere.
     Switch,
-    /// Steps are run.
+    /// Units are converged.
     Activate,
     /// The hosts make it final.
     Commit,
@@ -131,9 +131,9 @@ impl Phase {
 pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
     Begins(Phase, usize),
-    /// A component has converged, and these steps were run.
-    Activated(&'e Instance, &'e [String]),
-    /// Output of a step.
+    /// A component has converged, and something was changed for these units.
+    Activated(&'e Instance, &'e [UnitId]),
+    /// Output of a unit.
     Output(&'e Instance, &'e [u8]),
     /// All switched hosts go back.
     GoingBack(Why),

@@ -16,7 +16,7 @@ use super::{Failures, Fleet, Member, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use batou_agent::protocol::{ErrorKind, Reply, Request, State, Switch};
-use batou_release::Instance;
+use batou_release::{Instance, UnitId};
 
 impl Fleet {
     /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states. An interrupt
@@ -94,7 +94,7 @@ impl Fleet {
             idle.insert(name, member);
             busy.remove(name);
             match answer {
-                Ok(ran) => watcher(Event::Activated(&instance, &ran)),
+                Ok(changed) => watcher(Event::Activated(&instance, &changed)),
                 Err(error) => drop(failures.insert(instance.to_string(), error)),
             }
             schedule.finish(&instance);
@@ -286,13 +286,13 @@ impl Member {
         instance: &Instance,
         recheck: bool,
         watcher: &Watcher<'_>,
-    ) -> Result<Vec<String>, RemoteError> {
+    ) -> Result<Vec<UnitId>, RemoteError> {
         let request = Request::Activate { component: instance.component.clone(), recheck };
         let mut answer = self.ask(&request, &[]).await?;
         loop {
             match answer {
                 (Reply::Output { .. }, bytes) => watcher(Event::Output(instance, &bytes)),
-                (Reply::Activated { ran }, _) => return Ok(ran),
+                (Reply::Activated { changed }, _) => return Ok(changed),
                 _ => return Err(RemoteError::Protocol),
             }
             answer = self.receive().await?;

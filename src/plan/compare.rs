@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_release::Step;
 use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
 use similar::TextDiff;
 
-use super::{Change, ComponentPlan, ContentPlan, FilePlan};
+use super::{Change, ComponentPlan, ContentPlan, FilePlan, UnitPlan};
 use crate::error::CommandError;
-use batou_release::{Causes, Component, DECLARED_BY, Manifest, step_fingerprint, step_key};
+use batou_release::{Causes, Component, DECLARED_BY, Manifest, Unit, unit_key};
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
@@ -57,14 +56,11 @@ fn component_plan(
     new: &Side<'_>,
 ) -> Result<Option<ComponentPlan>, CommandError> {
     let Some(old) = old else { return added(store, new).map(Some) };
-    let (steps, because) = steps(Some(old.component), new.component);
     let mut plan = ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Changed,
         files: Vec::new(),
-        by: steps_by(&steps, new.reasons),
-        steps,
-        because,
+        units: units(Some(old.component), new),
         incomparable: false,
     };
     if old.component.artifact != new.component.artifact {
@@ -76,21 +72,18 @@ fn component_plan(
             plan.incomparable = true;
             plan.files = listed(&after, Change::Changed, new.reasons);
         }
-    } else if plan.steps.is_empty() && old.component.steps == new.component.steps {
+    } else if plan.units.is_empty() && old.component.units == new.component.units {
         return Ok(None);
     }
     Ok(Some(plan))
 }
 
 fn added(store: &Store, new: &Side<'_>) -> Result<ComponentPlan, CommandError> {
-    let steps = steps(None, new.component).0;
     Ok(ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Added,
         files: listed(&files(store, &new.component.artifact)?, Change::Added, new.reasons),
-        by: steps_by(&steps, new.reasons),
-        steps,
-        because: BTreeMap::new(),
+        units: units(None, new),
         incomparable: false,
     })
 }
@@ -102,50 +95,33 @@ fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, Comman
         change: Change::Removed,
         incomparable: known.is_none(),
         files: listed(&known.unwrap_or_default(), Change::Removed, &Reasons::new()),
-        steps: Vec::new(),
-        because: BTreeMap::new(),
-        by: BTreeMap::new(),
+        units: Vec::new(),
     })
 }
 
-/// The sub-components that declare these steps.
-fn steps_by(steps: &[String], reasons: &Reasons) -> BTreeMap<String, String> {
-    let by = |step: &String| Some((step.clone(), declared_by(reasons, &step_key(step))?));
-    steps.iter().filter_map(by).collect()
-}
-
-/// The names of the steps that the new component has and the old one had not, in order, and which of their triggers
-/// changed.
-fn steps(old: Option<&Component>, new: &Component) -> (Vec<String>, BTreeMap<String, Vec<String>>) {
-    let fingerprints = |old: &Component| -> Vec<Digest> {
-        old.steps.iter().map(|step| step_fingerprint(old, step)).collect()
-    };
+/// The units that the new component has and the old one had not, in order.
+fn units(old: Option<&Component>, new: &Side<'_>) -> Vec<UnitPlan> {
+    let fingerprints =
+        |old: &Component| -> Vec<Digest> { old.units.iter().map(|unit| old.fingerprint(unit)).collect() };
     let known: BTreeSet<_> = old.map(fingerprints).into_iter().flatten().collect();
-    let run: Vec<_> = new.steps.iter().filter(|step| !known.contains(&step_fingerprint(new, step))).collect();
-    let mut because = BTreeMap::new();
-    for step in &run {
-        let before = old.and_then(|old| old.steps.iter().find(|before| before.name == step.name));
-        let changed = before.map(|before| changed_triggers(before, step)).unwrap_or_default();
-        if !changed.is_empty() {
-            because.insert(step.name.clone(), changed);
-        }
-    }
-    (run.into_iter().map(|step| step.name.clone()).collect(), because)
+    let units = new.component.units.iter();
+    let units = units.filter(|unit| !known.contains(&new.component.fingerprint(unit)));
+    let plan = |unit: &Unit| {
+        let (kind, name) = (unit.kind(), unit.name().to_owned());
+        let same = |before: &&Unit| before.kind() == kind && before.name() == name;
+        let before = old.and_then(|old| old.units.iter().find(same));
+        let because = before.map(|before| changed_dependencies(before, unit)).unwrap_or_default();
+        let by = declared_by(new.reasons, &unit_key(kind, &name));
+        UnitPlan { kind, name, because, by }
+    };
+    units.map(plan).collect()
 }
 
-/// What two versions of a step depend on with differing content.
-fn changed_triggers(old: &Step, new: &Step) -> Vec<String> {
-    let (old, new) = (dependencies(old), dependencies(new));
+/// What two versions of a unit depend on with differing content.
+fn changed_dependencies(old: &Unit, new: &Unit) -> Vec<String> {
+    let (old, new) = (old.dependencies(), new.dependencies());
     let changed = new.into_iter().filter(|(name, digest)| old.get(name).is_some_and(|old| old != digest));
     changed.map(|(name, _)| name.to_owned()).collect()
-}
-
-fn dependencies(step: &Step) -> BTreeMap<&str, &str> {
-    let assertions = &step.assertions;
-    let triggers = step.triggers.iter().chain(&assertions.unchanged);
-    let triggers = triggers.map(|(name, digest)| (name.as_str(), digest.as_str()));
-    let scripts = step.script.iter().chain(&assertions.script);
-    triggers.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
 }
 
 fn files(store: &Store, artifact: &ArtifactId) -> Result<Files, CommandError> {
@@ -274,7 +250,7 @@ impl Changes<'_> {
     }
 }
 
-/// The sub-component that declares a file, or a step by its key.
+/// The sub-component that declares a file, or a unit by its key.
 fn declared_by(reasons: &Reasons, path: &str) -> Option<String> {
     reasons.get(path)?.get(DECLARED_BY).cloned()
 }
@@ -453,7 +429,7 @@ mod tests {
         let none = Causes::new();
         let plans = compare(&store, Some((&old, &none)), (&new, &none)).unwrap();
         let seen: Vec<_> =
-            plans.iter().map(|plan| (plan.component.as_str(), plan.change, plan.steps.len())).collect();
+            plans.iter().map(|plan| (plan.component.as_str(), plan.change, plan.units.len())).collect();
         assert_eq!(seen, [("new", Change::Added, 1), ("old", Change::Removed, 0)]);
         assert_eq!(plans[1].files[0].content, ContentPlan::Sizes(Some(3), None));
     }
@@ -474,12 +450,12 @@ mod tests {
             |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
         let old = with("1", "1", "true");
         assert_eq!(plan(&old, &old), []);
-        assert_eq!(plan(&old, &with("2", "1", "true"))[0].because["reload"], ["etc/"]);
-        assert_eq!(plan(&old, &with("2", "2", "false"))[0].because["reload"], ["etc/", "resource:db"]);
+        assert_eq!(plan(&old, &with("2", "1", "true"))[0].units[0].because, ["etc/"]);
+        assert_eq!(plan(&old, &with("2", "2", "false"))[0].units[0].because, ["etc/", "resource:db"]);
         let reworded = plan(&old, &with("1", "1", "false"));
-        assert_eq!((reworded[0].steps.len(), reworded[0].because.len()), (1, 0));
+        assert_eq!((reworded[0].units.len(), reworded[0].units[0].because.len()), (1, 0));
         let first = compare(&store, None, (&old, &none)).unwrap();
-        assert_eq!((first[0].steps.len(), first[0].because.len()), (1, 0));
+        assert_eq!((first[0].units.len(), first[0].units[0].because.len()), (1, 0));
     }
 
     #[test]
@@ -492,10 +468,13 @@ mod tests {
         let none = Causes::new();
         let (before, after) = (with(&[same.clone(), old]), with(&[same.clone(), new]));
         let plans = compare(&store, Some((&before, &none)), (&after, &none)).unwrap();
-        assert_eq!((plans[0].change, &plans[0].steps[..]), (Change::Changed, &["other".to_owned()][..]));
+        assert_eq!(
+            (plans[0].change, plans[0].units.len(), &*plans[0].units[0].name),
+            (Change::Changed, 1, "other")
+        );
         assert!(plans[0].files.is_empty());
         let fewer = compare(&store, Some((&before, &none)), (&with(&[same]), &none)).unwrap();
-        assert_eq!((fewer.len(), fewer[0].steps.len()), (1, 0));
+        assert_eq!((fewer.len(), fewer[0].units.len()), (1, 0));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 mod compare;
 mod render;
 
-use std::collections::BTreeMap;
-
+use batou_release::UnitKind;
 use batou_store::{Digest, Mode};
 use serde::Serialize;
 
@@ -61,18 +60,27 @@ pub struct ComponentPlan {
     pub change: Change,
     /// The files, folders without content and symlinks that change, sorted by path.
     pub files: Vec<FilePlan>,
-    /// The steps that would run: those that are new or changed.
+    /// The units that would be converged: those that are new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<String>,
-    /// By step: which of its triggers changed.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub because: BTreeMap<String, Vec<String>>,
-    /// By step: the sub-component that declares it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub by: BTreeMap<String, String>,
+    pub units: Vec<UnitPlan>,
     /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomparable: bool,
+}
+
+/// A unit that would be converged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnitPlan {
+    /// Its kind.
+    pub kind: UnitKind,
+    /// Its name.
+    pub name: String,
+    /// What it depends on besides its own texts, and what of that changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+    /// The sub-component that declares it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What would change at a path of a component.

@@ -91,7 +91,7 @@ fn heading(group: &[&HostPlan]) -> String {
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
-        (false, 0) => "the same files and steps in another order".to_owned(),
+        (false, 0) => "the same files and units in another order".to_owned(),
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }
@@ -132,10 +132,9 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
             ));
         }
     }
-    for step in &component.steps {
-        let why = component.because.get(step).map(|triggers| because(triggers)).unwrap_or_default();
-        let by = of(component.by.get(step));
-        lines.push(format!("      runs step {}{by}{why}", visible_name(step)));
+    for unit in &component.units {
+        let (why, by) = (because(&unit.because), of(unit.by.as_ref()));
+        lines.push(format!("      runs {} {}{by}{why}", unit.kind, visible_name(&unit.name)));
     }
 }
 
@@ -243,11 +242,11 @@ fn numbered(name: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
-
+    use batou_release::UnitKind;
     use batou_store::{Digest, Mode};
 
     use super::*;
+    use crate::plan::UnitPlan;
 
     fn file(path: &str, change: Change, content: ContentPlan) -> FilePlan {
         FilePlan { path: path.to_owned(), change, content, mode: None, by: None, causes: Vec::new() }
@@ -263,21 +262,19 @@ mod tests {
             component: "tick".to_owned(),
             change: Change::Changed,
             files: vec![script, file("logo", Change::Changed, ContentPlan::Sizes(Some(10), Some(2048)))],
-            steps: vec!["touch".to_owned()],
-            because: BTreeMap::from([(
-                "touch".to_owned(),
-                vec!["etc/".to_owned(), "resource:db".to_owned()],
-            )]),
-            by: BTreeMap::from([("touch".to_owned(), "Cron > Job".to_owned())]),
+            units: vec![UnitPlan {
+                kind: UnitKind::Step,
+                name: "touch".to_owned(),
+                because: vec!["etc/".to_owned(), "resource:db".to_owned()],
+                by: Some("Cron > Job".to_owned()),
+            }],
             incomparable: false,
         };
         let old = ComponentPlan {
             component: "old".to_owned(),
             change: Change::Removed,
             files: vec![file("a", Change::Removed, ContentPlan::Sizes(Some(1), None))],
-            steps: Vec::new(),
-            because: BTreeMap::new(),
-            by: BTreeMap::new(),
+            units: Vec::new(),
             incomparable: false,
         };
         HostPlan {
@@ -346,7 +343,7 @@ mod tests {
         reordered.host = "b".to_owned();
         unfinished.from = Some(unfinished.to);
         let text = plain(&[unfinished, reordered], Diff::Full);
-        assert_eq!(text, "a: a release to finish\n\nb: the same files and steps in another order");
+        assert_eq!(text, "a: a release to finish\n\nb: the same files and units in another order");
     }
 
     #[test]

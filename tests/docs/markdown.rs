@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 /// A page of the documentation.
 pub(super) struct Chapter {
     path: PathBuf,
-    text: String,
     pieces: Vec<Piece>,
 }
 
@@ -35,15 +34,11 @@ impl Chapter {
         let text =
             fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let pieces = parse(&text);
-        Self { path: path.to_owned(), text, pieces }
+        Self { path: path.to_owned(), pieces }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-
-    pub(super) fn text(&self) -> &str {
-        &self.text
     }
 
     /// Whether it speaks of the program only as users meet it.

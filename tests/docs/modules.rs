@@ -11,7 +11,7 @@ const CRATES: [&str; 5] = ["store/src", "release/src", "agent/src", "environment
 const HEADING: &str = "## The modules\n";
 
 /// A page with the list written anew.
-pub fn written(root: &Path, page: &str) -> String {
+pub(super) fn written(root: &Path, page: &str) -> String {
     let (before, _) = page.split_once(HEADING).expect("ARCHITECTURE.md has a heading for its modules");
     let mut text = format!(
         "{before}{HEADING}\nThe first sentence of each module's documentation; `make doc` shows the rest. Written by\n\

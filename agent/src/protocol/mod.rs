@@ -17,13 +17,13 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use batou_release::FactSources;
+use batou_release::{FactSources, UnitId};
 use batou_store::{ArtifactId, Digest, ObjectId};
 use serde::{Deserialize, Serialize};
 
 pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
-pub use state::{Current, JournalEntry, Outcome, State, StepRun, Target};
+pub use state::{Current, JournalEntry, Outcome, State, Target, UnitRun};
 
 /// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
 pub const PROTOCOL: u32 = 1;
@@ -85,7 +85,7 @@ pub enum Request {
     Activate {
         /// The component's name.
         component: String,
-        /// Runs every `verify`, also of steps that are as recorded.
+        /// Converges all units, also those that are recorded to hold.
         recheck: bool,
     },
     /// Makes the release the confirmed one, and then removes what nobody needs: [`Reply::Done`].
@@ -247,16 +247,16 @@ pub enum Reply {
         /// The components that have something to run, in the manifest's order.
         pending: Vec<String>,
     },
-    /// All of a component's steps have converged.
+    /// All of a component's units have converged.
     Activated {
-        /// The steps that were run.
-        ran: Vec<String>,
+        /// Those for which something was changed.
+        changed: Vec<UnitId>,
     },
     /// The previous release is in force again.
     WentBack {
         /// The generation, if there was one.
         generation: Option<u64>,
-        /// Reverts and steps that failed on the way back, each a sentence.
+        /// Units that could not be reverted or converged on the way back, each a sentence.
         problems: Vec<String>,
     },
     /// Journal lines, oldest first; lines that could not be read are left out.
@@ -280,7 +280,7 @@ pub enum Reply {
         /// Bytes.
         bytes: u64,
     },
-    /// Output of a step or command. Raw: the bytes.
+    /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {
         /// Whether it is standard error.
         error: bool,
@@ -309,9 +309,9 @@ pub struct AgentError {
     pub kind: ErrorKind,
     /// A sentence that names its subject, and the causes below it.
     pub message: String,
-    /// The step that failed, where one did.
+    /// What was run for the unit that failed, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<Box<StepRun>>,
+    pub run: Option<Box<UnitRun>>,
 }
 
 /// What kind of failure an [`AgentError`] is.
@@ -332,8 +332,8 @@ pub enum ErrorKind {
     Damaged,
     /// The disk is full.
     Full,
-    /// A step failed.
-    Step,
+    /// A unit could not be made to hold.
+    Unit,
     /// Any other failure of the host.
     Host,
 }

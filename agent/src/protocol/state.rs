@@ -1,5 +1,6 @@
 //! What hosts tell of themselves: their state, and their journal.
 
+use batou_release::UnitId;
 use batou_store::{ArtifactId, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -93,17 +94,15 @@ pub struct JournalEntry {
     pub reason: Option<String>,
     /// What was run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepRun>,
+    pub runs: Vec<UnitRun>,
 }
 
-/// One run of a step's command.
+/// One run of a unit's command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepRun {
-    /// The component.
-    pub component: String,
-    /// The step's name.
-    pub step: String,
-    /// Which of its commands: `unless`, `verify`, `update` or `revert`.
+pub struct UnitRun {
+    /// Which unit.
+    pub unit: UnitId,
+    /// Which of its commands; of a step `unless`, `verify`, `update` or `revert`.
     pub command: String,
     /// The exit status, or 128 and the signal's number; absent where it ran out of time, could not be
     /// started, or where nothing was run as the agent looked itself.

@@ -33,9 +33,9 @@ fn a_failing_step_takes_the_release_back() {
 
     let mut controller = host.locked();
     let Reply::Error(error) = host.switch(&mut controller, &second, 2) else { panic!() };
-    assert_eq!(error.kind, ErrorKind::Step);
+    assert_eq!(error.kind, ErrorKind::Unit);
     assert!(error.message.contains("web/fail") && error.message.contains("status 7"), "{error}");
-    let run = error.step.unwrap();
+    let run = error.run.unwrap();
     assert_eq!((run.status, run.output.as_str()), (Some(7), "some reason\n"));
     assert_eq!(host.read("web/file").unwrap(), "two", "until the controller says so");
 
@@ -50,7 +50,7 @@ fn a_failing_step_takes_the_release_back() {
 
     let entry = last(&host);
     assert_eq!((entry.result, entry.reason.as_deref()), (Outcome::WentBack, Some("web1 failed")));
-    let runs: Vec<_> = entry.steps.iter().map(|run| (run.step.as_str(), run.command.as_str())).collect();
+    let runs: Vec<_> = entry.runs.iter().map(|run| (run.unit.name.as_str(), run.command.as_str())).collect();
     let expected =
         [("configure", "update"), ("fail", "update"), ("configure", "revert"), ("configure", "update")];
     assert_eq!(runs, expected);
@@ -96,7 +96,7 @@ fn verify_must_hold_after_update() {
         let sequence = controller.hello(host.hello()).newest_sequence + 1;
         let Reply::Error(error) = host.switch(&mut controller, &manifest, sequence) else { panic!() };
         assert!(error.message.contains(words), "{error}");
-        assert_eq!(error.step.unwrap().command, "verify");
+        assert_eq!(error.run.unwrap().command, "verify");
         assert_eq!(controller.end(), 1);
     }
 }
@@ -205,7 +205,7 @@ fn going_back_need_not_wait_for_a_running_step() {
     eventually(|| host.target().join("state/web/began").exists());
     controller.send(&Request::GoBack { reason: "another host failed".into() }, &[]);
     let Reply::Error(error) = controller.answer().0 else { panic!() };
-    assert_eq!(error.kind, ErrorKind::Step);
+    assert_eq!(error.kind, ErrorKind::Unit);
     assert!(matches!(controller.answer().0, Reply::WentBack { generation: None, .. }));
     assert_eq!(controller.end(), 0);
 }
@@ -219,7 +219,7 @@ fn a_step_over_its_time_is_killed_and_its_output_is_bounded() {
     let mut controller = host.locked();
     let Reply::Error(error) = host.switch(&mut controller, &manifest, 1) else { panic!() };
     assert!(error.message.contains("killed after its 1 s"), "{error}");
-    let run = error.step.unwrap();
+    let run = error.run.unwrap();
     assert_eq!(run.status, None);
     assert!(run.output.len() <= OUTPUT && run.output.ends_with("789\nthe end\n"));
     assert!(controller.output.len() > 200_000, "all of it is passed on");
@@ -249,8 +249,8 @@ fn a_failing_revert_takes_a_rollback_back() {
     let Reply::Error(error) = controller.switch(&first, Record { restores: Some(1), ..record(3) }) else {
         panic!()
     };
-    assert_eq!(error.kind, ErrorKind::Step);
-    assert_eq!(error.step.unwrap().command, "revert");
+    assert_eq!(error.kind, ErrorKind::Unit);
+    assert_eq!(error.run.unwrap().command, "revert");
     assert_eq!(host.read("web/file").unwrap(), "two");
     assert_eq!(controller.end(), 0, "it is taken back already");
     assert!(host.state(&second, 2).settled);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use batou_release::Step;
+use batou_release::{Step, Unit};
 use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId, Store, Tree};
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ impl Host {
         let artifact = Artifact { name: name.clone(), tree, references: [].into() };
         let artifact = batch.artifact(&artifact).unwrap();
         batch.commit().unwrap();
-        Component { name, artifact, after: [].into(), steps }
+        Component { name, artifact, after: [].into(), units: steps.into_iter().map(Unit::Step).collect() }
     }
 
     #[expect(clippy::unused_self, reason = "it is the manifest of this host")]

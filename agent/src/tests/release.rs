@@ -46,7 +46,7 @@ fn a_first_release_a_second_and_a_settled_host() {
     let entries = journal(&host);
     let results: Vec<_> = entries.iter().map(|entry| (entry.from, entry.to, entry.result)).collect();
     assert_eq!(results, [(None, Some(1), Outcome::Confirmed), (Some(1), Some(2), Outcome::Confirmed)]);
-    assert_eq!(entries[0].steps[0].command, "update");
+    assert_eq!(entries[0].runs[0].command, "update");
 }
 
 #[test]
@@ -122,11 +122,14 @@ fn verify_decides_whether_update_is_run() {
     let Reply::Switched { pending, .. } = controller.switch(&manifest, record(1)) else { panic!() };
     assert_eq!(pending, ["web"]);
     let activate = |recheck| Request::Activate { component: "web".into(), recheck };
-    let ran = |reply| if let Reply::Activated { ran } = reply { ran } else { panic!("{reply:?}") };
+    let ran = |reply| {
+        let Reply::Activated { changed } = reply else { panic!("{reply:?}") };
+        changed.into_iter().map(|unit| unit.to_string()).collect::<Vec<_>>()
+    };
     assert_eq!(ran(controller.ask(&activate(false))), [""; 0], "it holds already");
     std::fs::remove_file(host.target().join("state/web/made")).unwrap();
     assert_eq!(ran(controller.ask(&activate(false))), [""; 0], "it is recorded to hold");
-    assert_eq!(ran(controller.ask(&activate(true))), ["touch"]);
+    assert_eq!(ran(controller.ask(&activate(true))), ["step web/touch"]);
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
 }
 

@@ -10,7 +10,7 @@ use batou_store::Mode;
 
 use super::host::{Host, record, step};
 use crate::protocol::{Reply, Request};
-use batou_release::{Component, Manifest};
+use batou_release::{Component, Manifest, Unit};
 
 /// A host to which one release after the other is switched.
 struct Lane {
@@ -59,7 +59,7 @@ impl Lane {
         assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
         drop(controller);
         let Reply::Journal { entries } = self.host.connect().ask(&Request::Journal) else { panic!() };
-        let runs = &entries.last().unwrap().steps;
+        let runs = &entries.last().unwrap().runs;
         let runs = runs.iter().map(|run| format!("{} {}", run.command, run.status.unwrap()));
         Ok(runs.collect::<Vec<_>>().join(", "))
     }
@@ -315,7 +315,7 @@ fn a_step_with_triggers_runs_for_those_only() {
         if triggers {
             step.triggers = digests(&[("etc/", digest)]);
         }
-        let manifest = lane.host.manifest(vec![Component { steps: vec![step], ..component }]);
+        let manifest = lane.host.manifest(vec![Component { units: vec![Unit::Step(step)], ..component }]);
         lane.release(&manifest, false).unwrap()
     };
     assert_eq!(release("one", "", false), "update 0");

@@ -79,7 +79,7 @@ fn collect_removes_what_was_staged_for_nothing_and_forgets_its_steps() {
     assert_eq!((generations, objects), (1, 6));
     assert!(bytes > 0);
     let activated = std::fs::read_to_string(host.target().join("activated.json")).unwrap();
-    assert!(activated.contains("web/b") && !activated.contains("web/a"), "{activated}");
+    assert!(activated.contains("web/step/b") && !activated.contains("web/step/a"), "{activated}");
     assert!(matches!(controller.ask(&Request::Collect { keep: 1 }), Reply::Collected { objects: 0, .. }));
 }
 

@@ -12,18 +12,24 @@ pub struct Step {
     /// Unique within its component.
     pub name: String,
     /// Succeeds when there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
     /// Does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<String>,
     /// Undoes it when the release is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<String>,
     /// A rollback does not pass it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub irreversible: bool,
     /// Seconds that each command may take.
     pub timeout: u64,
     /// Where the commands run; by default the component's state folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
     /// Added to the commands' environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Does it, in place of `update`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +119,14 @@ impl Step {
             only_if_path: None,
             triggers: BTreeMap::new(),
         }
+    }
+
+    /// By name: the digests of its triggers, of what must be unchanged, and of its scripts.
+    pub(super) fn dependencies(&self) -> BTreeMap<&str, &str> {
+        let named = self.triggers.iter().chain(&self.assertions.unchanged);
+        let named = named.map(|(name, digest)| (name.as_str(), digest.as_str()));
+        let scripts = self.script.iter().chain(&self.assertions.script);
+        named.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
     }
 
     /// Whether there is anything that says if the step holds.

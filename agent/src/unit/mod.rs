@@ -1,0 +1,187 @@
+//! Convergence: making the units of a release hold on the host.
+//!
+//! What is the same for every kind of unit is here: what there is to do is "wanted differs from recorded", a unit is
+//! recorded as unfinished before anything is changed for it, and as finished once it holds. What a kind does is in its own
+//! module, in three functions: `converge`, `verify` and `revert`.
+
+mod assertion;
+mod step;
+
+use std::collections::BTreeMap;
+
+use batou_release::{Component, Manifest, Unit, UnitId};
+
+use crate::activated::{Activated, Converged};
+use crate::command::Attention;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::protocol::UnitRun;
+use crate::session::About;
+use crate::target::Target;
+
+/// Converges units and records what that did.
+pub(crate) struct Convergence<'a> {
+    /// On which host.
+    pub(crate) about: &'a About,
+    /// For the output, and for cutting commands short.
+    pub(crate) connection: &'a mut Connection,
+    /// What a command's run has to do with the controller.
+    pub(crate) attention: Attention,
+    /// What has converged.
+    pub(crate) activated: &'a mut Activated,
+    /// Each run is added here.
+    pub(crate) runs: &'a mut Vec<UnitRun>,
+    /// The fleet release that runs them.
+    pub(crate) sequence: u64,
+}
+
+/// One unit, and the convergence that is at work on it.
+struct Work<'w, 'a> {
+    convergence: &'w mut Convergence<'a>,
+    component: &'w Component,
+    unit: &'w Unit,
+    id: UnitId,
+}
+
+/// How a unit came to hold.
+struct Held {
+    /// Something was changed for it.
+    changed: bool,
+    /// [`Converged::skipped`]
+    skipped: bool,
+    /// [`Converged::unchanged`]
+    unchanged: BTreeMap<String, String>,
+}
+
+/// Whether a unit is recorded to hold as it is.
+pub(crate) fn holds(target: &Target, activated: &Activated, component: &Component, unit: &Unit) -> bool {
+    let Some(recorded) = activated.get(&component.unit_id(unit)) else { return false };
+    let as_wanted = recorded.finished && recorded.fingerprint == component.fingerprint(unit);
+    as_wanted
+        && match unit {
+            Unit::Step(step) => step::holds(target, component, step, recorded),
+        }
+}
+
+/// Whether all of a component's units are recorded to hold.
+pub(crate) fn settled(target: &Target, activated: &Activated, component: &Component) -> bool {
+    component.units.iter().all(|unit| holds(target, activated, component, unit))
+}
+
+impl<'a> Convergence<'a> {
+    /// Converges a component's units; returns those for which something was changed. With `recheck`, also those that are
+    /// recorded to hold.
+    pub(crate) fn component(&mut self, component: &Component, recheck: bool) -> Result<Vec<UnitId>, Error> {
+        let mut changed = Vec::new();
+        for unit in &component.units {
+            let holds = holds(&self.about.target, self.activated, component, unit);
+            if recheck || !holds {
+                changed.extend(self.work(component, unit).converge()?);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// In which way a unit does not hold, as a sentence. Changes nothing.
+    pub(crate) fn verify(&mut self, component: &Component, unit: &Unit) -> Result<Option<String>, Error> {
+        let mut work = self.work(component, unit);
+        match unit {
+            Unit::Step(step) => step::verify(&mut work, step),
+        }
+    }
+
+    /// Reverts the units of a manifest, last first, that are `chosen` by what is recorded of them, without those that
+    /// `other` has as they are. Goes on after a failure where `problem` takes it.
+    pub(crate) fn revert_all(
+        &mut self,
+        manifest: &Manifest,
+        other: Option<&Manifest>,
+        chosen: impl Fn(&Converged) -> bool,
+        mut problem: impl FnMut(Error) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for component in manifest.components.iter().rev() {
+            let stays = other.and_then(|other| other.component(component.name.as_str()));
+            for unit in component.units.iter().rev() {
+                let recorded = self.activated.get(&component.unit_id(unit));
+                let fingerprint = component.fingerprint(unit);
+                let is_ours = |it: &Converged| it.fingerprint == fingerprint && !it.skipped && chosen(it);
+                if recorded.is_some_and(is_ours) && !stays.is_some_and(|it| it.has_unit(&fingerprint)) {
+                    self.work(component, unit).revert().or_else(&mut problem)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn work<'w>(&'w mut self, component: &'w Component, unit: &'w Unit) -> Work<'w, 'a> {
+        Work { id: component.unit_id(unit), convergence: self, component, unit }
+    }
+}
+
+impl Work<'_, '_> {
+    /// Makes the unit hold; its id where something was changed.
+    fn converge(mut self) -> Result<Option<UnitId>, Error> {
+        let held = match self.unit {
+            Unit::Step(step) => step::converge(&mut self, step)?,
+        };
+        self.finish(&held)?;
+        Ok(held.changed.then_some(self.id))
+    }
+
+    /// Undoes the unit and forgets it, where there is something that undoes it.
+    fn revert(mut self) -> Result<(), Error> {
+        let reverted = match self.unit {
+            Unit::Step(step) => step::revert(&mut self, step)?,
+        };
+        let Convergence { about, activated, .. } = self.convergence;
+        if reverted { activated.forget(&about.target, &self.id) } else { Ok(()) }
+    }
+
+    /// What is recorded of the unit.
+    fn recorded(&self) -> Option<&Converged> {
+        self.convergence.activated.get(&self.id)
+    }
+
+    /// Records that something is about to be changed.
+    fn begin(&mut self) -> Result<(), Error> {
+        let begun = self.converged();
+        self.record(begun)
+    }
+
+    /// Records that the unit holds. What was recorded so already keeps its release.
+    fn finish(&mut self, held: &Held) -> Result<(), Error> {
+        let (skipped, unchanged) = (held.skipped, held.unchanged.clone());
+        let now = Converged { finished: true, skipped, unchanged, ..self.converged() };
+        let before = self.recorded();
+        if before.is_some_and(|before| Converged { sequence: now.sequence, ..before.clone() } == now) {
+            return Ok(());
+        }
+        self.record(now)
+    }
+
+    fn record(&mut self, converged: Converged) -> Result<(), Error> {
+        let Convergence { about, activated, .. } = &mut *self.convergence;
+        activated.set(&about.target, &self.id, converged)
+    }
+
+    /// The unit as being on the way.
+    fn converged(&self) -> Converged {
+        Converged {
+            fingerprint: self.component.fingerprint(self.unit),
+            finished: false,
+            sequence: self.convergence.sequence,
+            skipped: false,
+            unchanged: BTreeMap::new(),
+        }
+    }
+
+    /// What a failure has in place of a command's run.
+    fn nothing_run(&self) -> UnitRun {
+        let command = "verify".to_owned();
+        UnitRun { unit: self.id.clone(), command, status: None, output: String::new() }
+    }
+
+    fn failure(&self, problem: &str, run: Box<UnitRun>) -> Error {
+        Error::Unit { reason: format!("{}: {problem}", self.id), run }
+    }
+}

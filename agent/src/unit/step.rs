@@ -1,0 +1,254 @@
+//! Steps: commands that are run until they hold.
+//!
+//! First a step's conditions say whether it is for this host, and whether there is nothing to do. Then `verify` says
+//! whether it holds. Where it does not, `update` is run, and then `verify` must hold, and what `creates` names must be
+//! there. Without `verify`, `update` is run once for each fingerprint; with `verify` alone there is nothing to do but to
+//! hold.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use batou_release::{Component, Script, Step};
+
+use super::assertion::{directory, exists, is_wanted, outdated};
+use super::{Held, Work};
+use crate::activated::Converged;
+use crate::command::{Attention, Ending, Finished, prepare, run};
+use crate::error::Error;
+use crate::protocol::UnitRun;
+use crate::running::Running;
+use crate::target::Target;
+
+/// Whether a command or an assertion holds, and if not, why: `failed with status 1`.
+type Verdict = Result<(), (String, Box<UnitRun>)>;
+
+/// What a step's conditions say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// It is not for this host.
+    Skipped,
+    /// There is nothing to do.
+    Met,
+    /// `verify` and `update` decide.
+    Open,
+}
+
+/// When `verify` is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Is there anything to do?
+    Before,
+    /// Is it as it should be? That something has changed since is then no reason any more.
+    After,
+}
+
+/// What is run.
+enum Program<'s> {
+    /// By a shell.
+    Text(&'s str),
+    /// As it is.
+    Script(&'s Script),
+}
+
+/// A step at work.
+struct Run<'r, 'w, 'a> {
+    work: &'r mut Work<'w, 'a>,
+    step: &'r Step,
+}
+
+/// Whether what is recorded still says that the step holds: one that was skipped for want of a path does so until there
+/// is one. What cannot be examined is left to the step to say.
+pub(super) fn holds(target: &Target, component: &Component, step: &Step, recorded: &Converged) -> bool {
+    !(recorded.skipped && is_wanted(target, component, step).unwrap_or(true))
+}
+
+/// Makes the step hold.
+pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Error> {
+    let mut run = Run { work, step };
+    let condition = run.condition()?;
+    let changed = condition == Condition::Open && run.converge()?;
+    let unchanged = step.assertions.unchanged.clone();
+    Ok(Held { changed, skipped: condition == Condition::Skipped, unchanged })
+}
+
+/// Asks the conditions and `verify`, and says in which way the step does not hold.
+pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<String>, Error> {
+    let mut run = Run { work, step };
+    if run.condition()? != Condition::Open {
+        return Ok(None);
+    }
+    if let Some(path) = &step.creates {
+        return Ok(Some(format!("{}: {path} does not exist", run.work.id)));
+    }
+    let verdict = run.verify(When::After)?;
+    Ok(verdict.err().map(|(problem, _)| format!("{}: verify {problem}", run.work.id)))
+}
+
+/// Runs the step's `revert`; says whether it has one.
+pub(super) fn revert(work: &mut Work<'_, '_>, step: &Step) -> Result<bool, Error> {
+    let Some(revert) = &step.revert else { return Ok(false) };
+    work.begin()?;
+    let mut run = Run { work, step };
+    match run.execute("revert", &Program::Text(revert))? {
+        Err((problem, unit_run)) => Err(run.work.failure(&format!("revert {problem}"), unit_run)),
+        Ok(()) => Ok(true),
+    }
+}
+
+impl Run<'_, '_, '_> {
+    fn condition(&mut self) -> Result<Condition, Error> {
+        let step = self.step;
+        if !is_wanted(self.target(), self.work.component, step)? {
+            return Ok(Condition::Skipped);
+        }
+        if let Some(path) = &step.creates
+            && exists(&self.directory(), path)?
+        {
+            return Ok(Condition::Met);
+        }
+        let Some(unless) = &step.unless else { return Ok(Condition::Open) };
+        let verdict = self.execute("unless", &Program::Text(unless))?;
+        Ok(if verdict.is_ok() { Condition::Met } else { Condition::Open })
+    }
+
+    /// Makes the step hold; says whether that took an update.
+    fn converge(&mut self) -> Result<bool, Error> {
+        let step = self.step;
+        let update = step.update.as_deref().map(Program::Text);
+        let update = update.or(step.script.as_ref().map(Program::Script));
+        if step.has_verify() {
+            match (self.verify(When::Before)?, &update) {
+                (Ok(()), _) => return Ok(false),
+                (Err((problem, run)), None) => {
+                    let problem = format!("verify {problem}, and there is no update");
+                    return Err(self.work.failure(&problem, run));
+                }
+                (Err(_), Some(_)) => {}
+            }
+        }
+        let Some(update) = update else { return Ok(false) };
+        self.update(&update).map(|()| true)
+    }
+
+    fn update(&mut self, update: &Program<'_>) -> Result<(), Error> {
+        self.work.begin()?;
+        if let Err((problem, run)) = self.execute("update", update)? {
+            return Err(self.work.failure(&format!("update {problem}"), run));
+        }
+        if let Some(path) = &self.step.creates
+            && !exists(&self.directory(), path)?
+        {
+            let problem = format!("update did not create {path}");
+            return Err(self.work.failure(&problem, Box::new(self.work.nothing_run())));
+        }
+        match self.verify(When::After)? {
+            Err((problem, run)) => {
+                Err(self.work.failure(&format!("verify {problem}, even after update"), run))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Whether all that `verify` says holds: first what needs no command.
+    fn verify(&mut self, when: When) -> Result<Verdict, Error> {
+        if let Some(problem) = self.unmet(when)? {
+            return Ok(Err((format!("failed: {problem}"), Box::new(self.work.nothing_run()))));
+        }
+        let step = self.step;
+        let script = step.assertions.script.as_ref().map(Program::Script);
+        for program in script.into_iter().chain(step.verify.as_deref().map(Program::Text)) {
+            let verdict = self.execute("verify", &program)?;
+            if verdict.is_err() {
+                return Ok(verdict);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Which assertion does not hold, of those about files.
+    fn unmet(&self, when: When) -> Result<Option<String>, Error> {
+        let (assertions, directory) = (&self.step.assertions, self.directory());
+        if let Some(path) = &assertions.path
+            && !exists(&directory, path)?
+        {
+            return Ok(Some(format!("{path} does not exist")));
+        }
+        let outdated = assertions.newer.as_ref().map(|newer| outdated(&directory, newer)).transpose()?;
+        if let Some(problem) = outdated.flatten() {
+            return Ok(Some(problem));
+        }
+        Ok(if when == When::Before { self.changed() } else { None })
+    }
+
+    /// What has changed since the step last converged, of what must not have.
+    fn changed(&self) -> Option<String> {
+        let recorded = self.work.recorded().filter(|it| it.finished && !it.skipped);
+        let before = |name: &String| recorded.and_then(|it| it.unchanged.get(name));
+        let mut unchanged = self.step.assertions.unchanged.iter();
+        let (name, _) = unchanged.find(|(name, digest)| before(name) != Some(digest))?;
+        Some(format!("{name} has changed"))
+    }
+
+    fn execute(&mut self, kind: &str, program: &Program<'_>) -> Result<Verdict, Error> {
+        let (status, output, problem) = match self.start(program) {
+            Ok(Finished { ending: Ending::Disturbed(disturbance), .. }) => {
+                let subject = format!("{}: its {kind} was ended", self.work.id);
+                return Err(Error::Disturbed(format!("{subject}: {disturbance}")));
+            }
+            Ok(Finished { ending: Ending::Status(status), output }) => {
+                (Some(status), output, format!("failed with status {status}"))
+            }
+            Ok(Finished { ending: Ending::TimedOut, output }) => {
+                (None, output, format!("was killed after its {} s", self.step.timeout))
+            }
+            Err(error) => (None, String::new(), format!("could not be run: {error}")),
+        };
+        let run = UnitRun { unit: self.work.id.clone(), command: kind.to_owned(), status, output };
+        self.work.convergence.runs.push(run.clone());
+        Ok(if status == Some(0) { Ok(()) } else { Err((problem, Box::new(run))) })
+    }
+
+    fn start(&mut self, program: &Program<'_>) -> io::Result<Finished> {
+        let directory = self.directory();
+        if !directory.is_dir() {
+            let missing = format!("its working directory {} is missing", directory.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, missing));
+        }
+        let user = &self.work.convergence.about.user;
+        let mut command = match program {
+            Program::Text(text) => {
+                let mut command = prepare(Path::new("/bin/sh"), &directory, user);
+                command.arg("-c").arg(text);
+                command
+            }
+            Program::Script(script) => {
+                let artifact = self.target().artifact(self.work.component);
+                let mut command = prepare(&artifact.join(script.path.as_str()), &directory, user);
+                command.args(&script.arguments);
+                command
+            }
+        };
+        command.envs(&self.step.environment);
+        let timeout = Some(Duration::from_secs(self.step.timeout));
+        let (target, id) = (&self.work.convergence.about.target, &self.work.id);
+        let (connection, attention) =
+            (&mut *self.work.convergence.connection, self.work.convergence.attention);
+        // Who only looks has no lock, and changes nothing that could go on.
+        if attention == Attention::Quiet {
+            return run(&mut command, timeout, connection, attention, |_| ());
+        }
+        let record = |group| Running::record(target, id, group);
+        let finished = run(&mut command, timeout, connection, attention, record);
+        Running::forget(target);
+        finished
+    }
+
+    fn target(&self) -> &Target {
+        &self.work.convergence.about.target
+    }
+
+    fn directory(&self) -> PathBuf {
+        directory(self.target(), self.work.component, self.step)
+    }
+}

@@ -17,7 +17,8 @@ use crate::error::CommandError;
 use crate::evaluation::{Evaluation, Wanted};
 use crate::ui::Progress;
 use batou_release::{
-    Causes, Component, DECLARED_BY, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind, unit_key,
+    Causes, Component, DECLARED_BY, HostName, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind,
+    unit_key,
 };
 use layout::{Amount, Layout};
 
@@ -29,7 +30,7 @@ pub struct Built {
     /// The fleet release.
     pub release: Release,
     /// What each host gets, by its name in the environment; ignored hosts are not in it.
-    pub hosts: BTreeMap<String, HostRelease>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// How many artifacts the store did not have.
     pub stored: usize,
     /// Ends the protection when it is dropped.
@@ -38,7 +39,7 @@ pub struct Built {
 
 impl Built {
     /// A release whose objects need no protection.
-    pub fn new(release: Release, hosts: BTreeMap<String, HostRelease>) -> Self {
+    pub fn new(release: Release, hosts: BTreeMap<HostName, HostRelease>) -> Self {
         Self { release, hosts, stored: 0, _lease: None }
     }
 }
@@ -54,21 +55,21 @@ pub struct HostRelease {
 
 /// Builds what was rendered into the store.
 pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Result<Built, CommandError> {
-    let places: BTreeMap<&str, &str> = evaluation
+    let places: BTreeMap<&HostName, &str> = evaluation
         .hosts
         .iter()
         .filter(|host| !host.ignored)
-        .map(|host| (host.name.as_str(), host.target_directory.as_str()))
+        .map(|host| (&host.name, host.target_directory.as_str()))
         .collect();
     let rendered: Vec<_> =
-        evaluation.components.iter().filter(|rendered| places.contains_key(rendered.host.as_str())).collect();
+        evaluation.components.iter().filter(|rendered| places.contains_key(&rendered.host)).collect();
     let sources = Sources::open(&store.root().join(SOURCES).join(&evaluation.project));
     let layouts = lay_out(&rendered, &sources, progress)?;
     sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
     let components = components(evaluation, &places, &rendered, &layouts)?;
     let mut hosts: BTreeMap<_, _> =
-        places.keys().map(|host| ((*host).to_owned(), empty(evaluation, host))).collect();
+        places.keys().map(|host| ((*host).clone(), empty(evaluation, host))).collect();
     for (rendered, component) in rendered.iter().zip(components) {
         let Some(host) = hosts.get_mut(&rendered.host) else { continue };
         host.causes.insert(rendered.component.clone(), causes(rendered));
@@ -97,12 +98,12 @@ fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     causes
 }
 
-fn empty(evaluation: &Evaluation, host: &str) -> HostRelease {
+fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         project: evaluation.project.clone(),
         environment: evaluation.settings.name.clone(),
-        host: host.to_owned(),
+        host: host.clone(),
         components: Vec::new(),
     };
     HostRelease { manifest, causes: Causes::new() }
@@ -155,23 +156,21 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
 /// The components with their steps, whose texts may name the artifact: all are asked for at once.
 fn components(
     evaluation: &Evaluation,
-    places: &BTreeMap<&str, &str>,
+    places: &BTreeMap<&HostName, &str>,
     rendered: &[&Rendered],
     layouts: &[Layout<'_>],
 ) -> Result<Vec<Component>, CommandError> {
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
     let wanted = rendered.iter().zip(layouts).map(|(rendered, layout)| Wanted {
-        host: rendered.host.clone(),
+        host: rendered.host.to_string(),
         component: rendered.component.clone(),
-        artifact: artifact_path(places[rendered.host.as_str()], layout),
+        artifact: artifact_path(places[&rendered.host], layout),
         contents: layout.contents(),
     });
     let steps = evaluation.source.steps(&wanted.collect::<Vec<_>>())?;
     let component = |((rendered, layout), steps): ((&&Rendered, &Layout<'_>), Vec<_>)| {
-        let after =
-            rendered.after.iter().filter(|(host, name)| built.contains(&(host.as_str(), name.as_str())));
-        let after =
-            after.map(|(host, name)| Instance { host: host.clone(), component: name.clone() }).collect();
+        let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
+        let after = rendered.after.iter().filter(is_built).cloned().collect();
         Component {
             name: layout.artifact.name.clone(),
             artifact: layout.id,

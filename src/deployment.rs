@@ -16,6 +16,7 @@ use crate::naming;
 use crate::remote::{Binaries, Dialer, RemoteError, Route, SshConfig, SshOptions};
 use crate::ui::{plural, visible};
 use batou_agent::protocol::{Holder, State};
+use batou_release::HostName;
 
 /// How much longer than ssh's own time-out a host may take until its agent runs.
 const PATIENCE: u64 = 30;
@@ -38,7 +39,7 @@ impl<'c> Deployment<'c> {
         hosts: &[Host],
         leave_out: &LeaveOut,
     ) -> Result<Self, CommandError> {
-        let known = hosts.iter().map(|host| host.name.as_str()).collect();
+        let known = hosts.iter().map(|host| host.name.clone()).collect();
         let skipped = naming::hosts(&settings, &leave_out.skip, &known)?;
         let chosen = hosts.iter().filter(|host| !host.ignored && !skipped.contains(&host.name));
         let chosen: Vec<_> = chosen.collect();
@@ -56,7 +57,7 @@ impl<'c> Deployment<'c> {
     }
 
     /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
-    pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<String, State>, CommandError> {
+    pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
         if failures.is_empty() {
             return Ok(states);
@@ -80,7 +81,7 @@ impl<'c> Deployment<'c> {
     }
 
     /// Every host's state, for commands that leave no host out.
-    pub async fn all_states(&mut self) -> Result<BTreeMap<String, State>, CommandError> {
+    pub async fn all_states(&mut self) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
         if failures.is_empty() {
             return Ok(states);
@@ -96,7 +97,7 @@ impl<'c> Deployment<'c> {
     /// Keeps only the hosts named; all where none is.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
         let hosts = self.fleet.hosts();
-        let known = hosts.iter().map(String::as_str).collect();
+        let known = hosts.iter().cloned().collect();
         let named = naming::hosts(&self.settings, named, &known)?;
         if !named.is_empty() {
             self.fleet.leave_out(hosts.into_iter().filter(|host| !named.contains(host)));

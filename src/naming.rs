@@ -1,6 +1,7 @@
 //! Names given on the command line: understood as the environment understands its own, and where there is no such thing,
 //! the nearest name is told.
 
+use batou_release::HostName;
 use std::collections::BTreeSet;
 
 use batou_environments::Settings;
@@ -19,15 +20,16 @@ pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<()
 pub fn hosts(
     settings: &Settings,
     typed: &[String],
-    known: &BTreeSet<&str>,
-) -> Result<BTreeSet<String>, CommandError> {
+    known: &BTreeSet<HostName>,
+) -> Result<BTreeSet<HostName>, CommandError> {
     let one = |typed: &String| {
         let name = settings.host_name(typed);
-        if known.contains(name.as_str()) {
-            return Ok(name);
+        if let Some(known) = known.get(name.as_str()) {
+            return Ok(known.clone());
         }
         let message = format!("environment {} has no host {}", settings.name, visible_name(typed));
-        Err(nearest(CommandError::usage(message), &name, known))
+        let known = known.iter().map(HostName::as_str).collect();
+        Err(nearest(CommandError::usage(message), &name, &known))
     };
     typed.iter().map(one).collect()
 }

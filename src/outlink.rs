@@ -1,5 +1,6 @@
 //! `result/<environment>/<host>/<component>` in the project: symlinks to what was built, which keep it in the store.
 
+use batou_release::HostName;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -54,18 +55,19 @@ impl<'s> OutLinks<'s> {
     }
 
     /// Removes the links of hosts and components that are no longer built: all but `kept`.
-    pub fn remove_others(&self, kept: &[(String, String)]) -> Result<(), CommandError> {
+    pub fn remove_others(&self, kept: &[(HostName, Name)]) -> Result<(), CommandError> {
         for host in names(&self.folder)? {
             let folder = self.folder.join(&host);
             for component in names(&folder)? {
                 let link = folder.join(&component);
                 let ours = fs::symlink_metadata(&link).is_ok_and(|found| found.is_symlink());
-                if ours && !kept.contains(&(host.clone(), component)) {
+                let is_kept = kept.iter().any(|(name, of)| *name == *host && *of == *component);
+                if ours && !is_kept {
                     fs::remove_file(&link).map_err(|error| unusable(&link, error))?;
                     self.store.remove_root(&root_name(&link))?;
                 }
             }
-            if !kept.iter().any(|(name, _)| *name == host) {
+            if !kept.iter().any(|(name, _)| *name == *host) {
                 // A folder that holds something that is not ours stays.
                 let _ = fs::remove_dir(&folder);
             }
@@ -132,7 +134,7 @@ mod tests {
         }
         let result = folder.path().join("result/dev");
         fs::write(result.join("mixed/notes"), "mine").unwrap();
-        links.remove_others(&[("kept".to_owned(), "web".to_owned())]).unwrap();
+        links.remove_others(&[("kept".parse().unwrap(), "web".parse().unwrap())]).unwrap();
         assert!(result.join("kept/web/f").exists());
         assert!(!result.join("gone").exists());
         assert!(!result.join("mixed/web").exists());

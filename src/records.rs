@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::{Built, HostRelease};
 use crate::error::CommandError;
-use batou_release::{Causes, Manifest, Release};
+use batou_release::{Causes, HostName, Manifest, Release};
 
 /// The version of a record's format that this program writes, and the newest that it reads.
 const FORMAT: u32 = 1;
@@ -41,7 +41,7 @@ pub struct Record {
     /// The release.
     pub release: Release,
     /// Each host's manifest and causes.
-    pub hosts: BTreeMap<String, HostRecord>,
+    pub hosts: BTreeMap<HostName, HostRecord>,
 }
 
 /// What a record holds of a host.
@@ -57,7 +57,7 @@ pub struct HostRecord {
 impl Record {
     /// The record of what was just built.
     pub fn of(built: &Built, keep: u32) -> Self {
-        let host = |(name, host): (&String, &HostRelease)| {
+        let host = |(name, host): (&HostName, &HostRelease)| {
             let record = HostRecord { manifest: host.manifest.clone(), causes: host.causes.clone() };
             (name.clone(), record)
         };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use batou_release::HostName;
 use batou_store::Digest;
 use serde::Serialize;
 
@@ -22,17 +23,17 @@ pub struct Intended {
     /// The fleet release.
     pub release: Digest,
     /// What each host gets.
-    pub hosts: BTreeMap<String, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostOrder>,
     /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
     /// in it are remembered beside them, until they are retired.
-    pub members: Vec<String>,
+    pub members: Vec<HostName>,
     /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before they were
     /// locked, which must be so still.
     pub restores: Option<u64>,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
     /// What must be current on the hosts, where a plan was made before.
-    pub expected: Option<BTreeMap<String, Option<Digest>>>,
+    pub expected: Option<BTreeMap<HostName, Option<Digest>>>,
 }
 
 impl Deployment<'_> {
@@ -40,7 +41,7 @@ impl Deployment<'_> {
     pub async fn release(
         &mut self,
         intended: Intended,
-        before: &BTreeMap<String, State>,
+        before: &BTreeMap<HostName, State>,
         locking: &Locking,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
@@ -78,7 +79,7 @@ impl Deployment<'_> {
     }
 
     /// Makes target directories that the service user may not make.
-    pub async fn prepare(&mut self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+    pub async fn prepare(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let prepare = async |member: &mut Member| match states.get(&member.route.host) {
             Some(state) => member.prepare(state).await,
             None => Ok(()),
@@ -96,7 +97,7 @@ impl Deployment<'_> {
         &mut self,
         holder: &Holder,
         locking: &Locking,
-    ) -> Result<BTreeMap<String, State>, CommandError> {
+    ) -> Result<BTreeMap<HostName, State>, CommandError> {
         let ui = &self.context.ui;
         let told = |host: &str, holder: Option<&Holder>| {
             ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
@@ -121,11 +122,11 @@ impl Deployment<'_> {
     async fn run(
         &mut self,
         order: &Order,
-        states: &BTreeMap<String, State>,
-    ) -> Result<BTreeMap<String, Ending>, CommandError> {
+        states: &BTreeMap<HostName, State>,
+    ) -> Result<BTreeMap<HostName, Ending>, CommandError> {
         let ui = &self.context.ui;
         let progress = ui.progress();
-        let manifests = order.hosts.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
+        let manifests = order.hosts.iter().map(|(host, order)| (host, &order.manifest)).collect();
         let staged = self.fleet.stage(&manifests, self.context.store()?, &progress);
         drop(progress);
         match staged {
@@ -183,7 +184,7 @@ impl Deployment<'_> {
 }
 
 /// The members, and the hosts that the newest release remembers.
-fn remembered(members: Vec<String>, states: &BTreeMap<String, State>) -> Vec<String> {
+fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
     let newest =
         states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
     let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
@@ -232,7 +233,7 @@ struct ReleaseLine<'a> {
 }
 
 /// Prints that a release is in force.
-fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<String, Ending>) {
+fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<HostName, Ending>) {
     let record = &order.record;
     ui.json(&ReleaseLine {
         kind: "release",
@@ -262,11 +263,11 @@ fn output_of(run: &UnitRun) -> String {
 
 /// A release since the hosts were first asked is not one to go back behind without having been seen.
 fn unreleased(
-    before: &BTreeMap<String, State>,
-    states: &BTreeMap<String, State>,
+    before: &BTreeMap<HostName, State>,
+    states: &BTreeMap<HostName, State>,
 ) -> Result<(), CommandError> {
     let confirmed = |state: Option<&State>| state.and_then(|state| state.confirmed.clone());
-    let changed = |host: &&String| confirmed(before.get(*host)) != confirmed(states.get(*host));
+    let changed = |host: &&HostName| confirmed(before.get(*host)) != confirmed(states.get(*host));
     let hosts: Vec<_> = states.keys().filter(changed).cloned().collect();
     if hosts.is_empty() {
         return Ok(());
@@ -279,12 +280,12 @@ fn unreleased(
 
 /// A host that has another release than when the plan was made refuses the plan. Hosts that are left out do not count.
 fn unmoved(
-    expected: &BTreeMap<String, Option<Digest>>,
-    states: &BTreeMap<String, State>,
+    expected: &BTreeMap<HostName, Option<Digest>>,
+    states: &BTreeMap<HostName, State>,
 ) -> Result<(), CommandError> {
     let current = |state: &State| state.current.as_ref().map(|current| current.manifest);
     let has_moved =
-        |(host, state): &(&String, &State)| expected.get(*host).is_some_and(|then| current(state) != *then);
+        |(host, state): &(&HostName, &State)| expected.get(*host).is_some_and(|then| current(state) != *then);
     let moved: Vec<_> = states.iter().filter(has_moved).map(|(host, _)| host.as_str()).collect();
     if moved.is_empty() {
         return Ok(());

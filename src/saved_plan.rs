@@ -10,7 +10,7 @@ use batou_store::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
-use batou_release::{Causes, Manifest, Release};
+use batou_release::{Causes, HostName, Manifest, Release};
 
 const FORMAT: u32 = 1;
 const CONTEXT: &str = "batou 2026-11 saved plan v1";
@@ -27,7 +27,7 @@ pub struct SavedPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objection: Option<String>,
     /// What each host that takes part is to get.
-    pub hosts: BTreeMap<String, SavedHost>,
+    pub hosts: BTreeMap<HostName, SavedHost>,
 }
 
 /// What one host is to get.
@@ -53,7 +53,7 @@ struct Sealed {
 
 impl SavedPlan {
     /// A plan of this version of the format.
-    pub fn new(release: Release, hosts: BTreeMap<String, SavedHost>) -> Self {
+    pub fn new(release: Release, hosts: BTreeMap<HostName, SavedHost>) -> Self {
         Self { format: FORMAT, release, objection: None, hosts }
     }
 
@@ -95,7 +95,7 @@ impl SavedPlan {
             ));
         }
         let plan: Self = serde_json::from_str(plan).map_err(malformed)?;
-        let agrees = |(name, host): (&String, &SavedHost)| {
+        let agrees = |(name, host): (&HostName, &SavedHost)| {
             plan.release.hosts.get(name) == Some(&host.manifest.digest()) && host.manifest.host == *name
         };
         if plan.hosts.iter().all(agrees) {
@@ -117,11 +117,11 @@ mod tests {
         let release = Release {
             project: "shop".to_owned(),
             environment: "prod".to_owned(),
-            hosts: BTreeMap::from([("web01".to_owned(), manifest.digest())]),
+            hosts: BTreeMap::from([("web01".parse().unwrap(), manifest.digest())]),
         };
         let host =
             SavedHost { expected: Some(Digest::of(b"x")), sequence: 7, manifest, causes: Causes::new() };
-        SavedPlan::new(release, BTreeMap::from([("web01".to_owned(), host)]))
+        SavedPlan::new(release, BTreeMap::from([("web01".parse().unwrap(), host)]))
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let mut newer = plan();
         newer.format = FORMAT + 1;
         let mut wrong = plan();
-        wrong.release.hosts.insert("web01".to_owned(), Digest::of(b"other"));
+        wrong.release.hosts.insert("web01".parse().unwrap(), Digest::of(b"other"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("release.plan");
         for (plan, problem) in [(newer, "use a newer one"), (wrong, "contradicts itself")] {

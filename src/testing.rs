@@ -74,7 +74,7 @@ pub(crate) fn manifest(host: &str, components: Vec<Component>) -> Manifest {
         format: MANIFEST_FORMAT,
         project: "shop".to_owned(),
         environment: "prod".to_owned(),
-        host: host.to_owned(),
+        host: host.parse().unwrap(),
         components,
     }
 }

@@ -10,7 +10,7 @@ use batou_store::fs::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::target::{Target, read_file};
+use crate::target::{TargetDirectory, read_file};
 use batou_release::{Manifest, UnitId};
 
 const LIMIT: u64 = 64 << 20;
@@ -41,7 +41,7 @@ pub(crate) struct Activated {
 
 impl Activated {
     /// Reads the record; an absent one is empty.
-    pub(crate) fn load(target: &Target) -> Result<Self, Error> {
+    pub(crate) fn load(target: &TargetDirectory) -> Result<Self, Error> {
         let path = target.activated();
         let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(Self::default()) };
         let remedy = "it says what has converged; remove it, and the next release converges everything again";
@@ -49,7 +49,7 @@ impl Activated {
     }
 
     /// Writes the record; it is on the disk when this returns.
-    fn store(&self, target: &Target) -> Result<(), Error> {
+    fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self).expect("a record is plain data");
         Ok(atomic_write(&target.activated(), &bytes, true)?)
     }
@@ -60,7 +60,12 @@ impl Activated {
     }
 
     /// Records a unit and writes the record, if that changes anything.
-    pub(crate) fn set(&mut self, target: &Target, unit: &UnitId, converged: Converged) -> Result<(), Error> {
+    pub(crate) fn set(
+        &mut self,
+        target: &TargetDirectory,
+        unit: &UnitId,
+        converged: Converged,
+    ) -> Result<(), Error> {
         if self.get(unit) == Some(&converged) {
             return Ok(());
         }
@@ -69,13 +74,13 @@ impl Activated {
     }
 
     /// Forgets a unit that was reverted.
-    pub(crate) fn forget(&mut self, target: &Target, unit: &UnitId) -> Result<(), Error> {
+    pub(crate) fn forget(&mut self, target: &TargetDirectory, unit: &UnitId) -> Result<(), Error> {
         self.units.remove(&key(unit));
         self.store(target)
     }
 
     /// Forgets the units that none of these manifests has.
-    pub(crate) fn retain(&mut self, target: &Target, manifests: &[Manifest]) -> Result<(), Error> {
+    pub(crate) fn retain(&mut self, target: &TargetDirectory, manifests: &[Manifest]) -> Result<(), Error> {
         let components = manifests.iter().flat_map(|manifest| &manifest.components);
         let units =
             components.flat_map(|component| component.units.iter().map(|unit| component.unit_id(unit)));

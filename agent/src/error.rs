@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_with_its_place_and_room() {
         let folder = tempfile::tempdir().unwrap();
-        let target = crate::target::Target::new(folder.path().to_str().unwrap()).unwrap();
+        let target = crate::target::TargetDirectory::new(folder.path().to_str().unwrap()).unwrap();
         let full = |code| batou_store::Error::Io {
             action: "write",
             path: "/srv/shop/store/tmp/1".into(),

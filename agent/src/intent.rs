@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::protocol::Record;
-use crate::target::{Target, read_file, remove_file};
+use crate::target::{TargetDirectory, read_file, remove_file};
 
 const LIMIT: u64 = 1 << 20;
 
@@ -32,7 +32,7 @@ pub(crate) struct Intent {
 
 impl Intent {
     /// The intent that an agent left, if one did.
-    pub(crate) fn load(target: &Target) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(target: &TargetDirectory) -> Result<Option<Self>, Error> {
         let path = target.intent();
         let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
         let remedy = "it says which release was interrupted; see that `current` names the generation that is to be \
@@ -41,18 +41,18 @@ impl Intent {
     }
 
     /// Whether there is one, readable or not.
-    pub(crate) fn is_there(target: &Target) -> bool {
+    pub(crate) fn is_there(target: &TargetDirectory) -> bool {
         is_there(&target.intent())
     }
 
     /// Writes it; it is on the disk when this returns.
-    pub(crate) fn store(&self, target: &Target) -> Result<(), Error> {
+    pub(crate) fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec(self).expect("an intent is plain data");
         Ok(atomic_write(&target.intent(), &bytes, true)?)
     }
 
     /// Removes it: the release has ended, and the journal says how.
-    pub(crate) fn remove(target: &Target) -> Result<(), Error> {
+    pub(crate) fn remove(target: &TargetDirectory) -> Result<(), Error> {
         remove_file(&target.intent())
     }
 }

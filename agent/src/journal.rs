@@ -12,7 +12,7 @@ use batou_store::fs::fsync_directory;
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, Outcome, Record};
-use crate::target::Target;
+use crate::target::TargetDirectory;
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 8 << 20;
@@ -41,7 +41,7 @@ pub(crate) struct Tail {
 }
 
 impl Journal {
-    pub(crate) fn of(target: &Target) -> Self {
+    pub(crate) fn of(target: &TargetDirectory) -> Self {
         Self { path: target.journal() }
     }
 
@@ -265,7 +265,7 @@ mod tests {
     fn however_much_steps_print_the_line_can_be_read_again() {
         let (_folder, journal) = journal();
         let run = |number: usize, status: i32| UnitRun {
-            unit: UnitId::new("db", UnitKind::Step, format!("step {number}")),
+            unit: UnitId::new("db".parse().unwrap(), UnitKind::Step, format!("step {number}")),
             command: "update".into(),
             status: Some(status),
             output: "\u{1}".repeat(16 << 10),

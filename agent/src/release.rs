@@ -8,7 +8,7 @@ use crate::activated::Activated;
 use crate::error::Error;
 use crate::intent::Intent;
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
-use crate::target::Target;
+use crate::target::TargetDirectory;
 use batou_release::{Manifest, manifest_digest};
 
 /// The record that is kept beside a manifest: why its files are as they are.
@@ -55,7 +55,11 @@ pub(crate) struct Installed {
 }
 
 /// Reads a generation.
-pub(crate) fn installed(target: &Target, generations: &Generations, number: u64) -> Result<Installed, Error> {
+pub(crate) fn installed(
+    target: &TargetDirectory,
+    generations: &Generations,
+    number: u64,
+) -> Result<Installed, Error> {
     let bytes = generations.manifest(number)?;
     let manifest = Manifest::decode(&bytes)
         .map_err(|source| Error::Generation { path: manifest_path(target, number), source })?;
@@ -63,7 +67,10 @@ pub(crate) fn installed(target: &Target, generations: &Generations, number: u64)
 }
 
 /// The current generation, if there is one.
-pub(crate) fn current(target: &Target, generations: &Generations) -> Result<Option<Installed>, Error> {
+pub(crate) fn current(
+    target: &TargetDirectory,
+    generations: &Generations,
+) -> Result<Option<Installed>, Error> {
     generations.current()?.map(|number| installed(target, generations, number)).transpose()
 }
 
@@ -79,8 +86,8 @@ pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Optio
 }
 
 /// The links of a generation that are not as its manifest says, or lead nowhere; each a sentence.
-pub(crate) fn broken_links(target: &Target, number: u64, manifest: &Manifest) -> Vec<String> {
-    let generation = target.generations().join(number.to_string());
+pub(crate) fn broken_links(target: &TargetDirectory, number: u64, manifest: &Manifest) -> Vec<String> {
+    let generation = target.generation(number);
     let broken = |(name, directory): (batou_store::Name, String)| {
         let link = generation.join(name.as_str());
         let wanted = PathBuf::from("../../store/artifacts").join(&directory);
@@ -96,8 +103,8 @@ pub(crate) fn broken_links(target: &Target, number: u64, manifest: &Manifest) ->
     manifest.links().into_iter().filter_map(broken).collect()
 }
 
-fn manifest_path(target: &Target, number: u64) -> PathBuf {
-    target.generations().join(number.to_string()).join("manifest.json")
+fn manifest_path(target: &TargetDirectory, number: u64) -> PathBuf {
+    target.generation(number).join("manifest.json")
 }
 
 /// The time, RFC 3339 UTC, in seconds.

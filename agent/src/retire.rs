@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::protocol::Reply;
 use crate::session::Session;
-use crate::target::{Target, remove_file};
+use crate::target::{TargetDirectory, remove_file};
 
 /// Removes everything of ours; the components' own data with `purge` only. The pointer goes first and the lock's file
 /// last, so that an interrupted removal can be gone on with. The connection has no lock any more afterwards.
@@ -31,14 +31,14 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     remove_file(&target.journal())?;
     remove_states(target, purge)?;
     remove_file(&target.lock())?;
-    remove_empty(target.path())?;
+    remove_empty(target.directory())?;
     session.locked = None;
     session.connection.watch(false);
     Ok(Reply::Done)
 }
 
 /// The store without its format file is no store: that goes last.
-fn remove_store(target: &Target) -> Result<(), Error> {
+fn remove_store(target: &TargetDirectory) -> Result<(), Error> {
     let store = target.store();
     for path in entries(&store)? {
         if path.file_name().is_some_and(|name| name != "format") {
@@ -49,7 +49,7 @@ fn remove_store(target: &Target) -> Result<(), Error> {
 }
 
 /// Data of components are kept unless they are purged; empty folders hold none.
-fn remove_states(target: &Target, purge: bool) -> Result<(), Error> {
+fn remove_states(target: &TargetDirectory, purge: bool) -> Result<(), Error> {
     let states = target.states();
     if purge {
         return remove_tree(&states);

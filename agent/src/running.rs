@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::target::{Target, read_file, remove_file};
+use crate::target::{TargetDirectory, read_file, remove_file};
 
 const LIMIT: u64 = 1 << 16;
 /// How long killed processes may take to end.
@@ -41,14 +41,14 @@ struct Process {
 impl Running {
     /// Writes down that a unit's group runs. It needs not survive a power cut, and where it cannot be written the unit
     /// runs all the same.
-    pub(crate) fn record(target: &Target, unit: &UnitId, group: Pid) {
+    pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
         let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
         let _ = fs::write(target.running(), bytes);
     }
 
     /// The unit's command has ended.
-    pub(crate) fn forget(target: &Target) {
+    pub(crate) fn forget(target: &TargetDirectory) {
         let _ = fs::remove_file(target.running());
     }
 
@@ -89,7 +89,7 @@ impl Running {
 }
 
 /// Ends what a killed agent left running; says what was done. Only for who has the lock.
-pub(crate) fn end_left(target: &Target) -> Result<Option<String>, Error> {
+pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
     // What cannot be read was being written when its agent was killed: just that group is not known.
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     fn migrate() -> UnitId {
-        UnitId::new("db", UnitKind::Step, "migrate")
+        UnitId::new("db".parse().unwrap(), UnitKind::Step, "migrate")
     }
 
     fn start(text: &str) -> (Child, Pid) {
@@ -142,8 +142,8 @@ mod tests {
         (child, group)
     }
 
-    fn target(folder: &tempfile::TempDir) -> Target {
-        Target::new(folder.path().to_str().unwrap()).unwrap()
+    fn target(folder: &tempfile::TempDir) -> TargetDirectory {
+        TargetDirectory::new(folder.path().to_str().unwrap()).unwrap()
     }
 
     #[test]

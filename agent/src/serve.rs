@@ -145,7 +145,7 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
     let about = session.about()?;
     let (program, arguments) =
         command.split_first().ok_or_else(|| Error::Protocol("there is no command to run".into()))?;
-    let mut prepared = command::prepare(Path::new(program), about.target.path(), &about.user);
+    let mut prepared = command::prepare(Path::new(program), about.target.directory(), &about.user);
     prepared.args(arguments);
     let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live, |_| ())
         .map_err(|source| Error::Command { command: program.clone(), source })?;

@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::protocol::{Hello, PROTOCOL};
 use crate::release::{self, Installed, Underway};
-use crate::target::Target;
+use crate::target::TargetDirectory;
 use crate::user::User;
 
 /// Whom and what the connection is about; known from the hello on.
@@ -16,7 +16,7 @@ pub(crate) struct About {
     /// What the controller said.
     pub(crate) hello: Hello,
     /// Where everything is.
-    pub(crate) target: Target,
+    pub(crate) target: TargetDirectory,
     /// Whom the agent runs as.
     pub(crate) user: User,
 }
@@ -30,7 +30,7 @@ impl About {
                 "the controller speaks version {theirs} of the protocol, and this agent version {PROTOCOL}"
             )));
         }
-        let target = Target::new(&hello.target_directory)?;
+        let target = TargetDirectory::new(&hello.target_directory)?;
         let user = User::current();
         if let Some(wanted) = hello.home.as_ref().filter(|home| !user.lives_in(home)) {
             return Err(Error::Home { user: user.name, wanted: wanted.clone(), found: user.home });
@@ -39,7 +39,7 @@ impl About {
     }
 
     pub(crate) fn generations(&self) -> Result<Generations, Error> {
-        Ok(Generations::open(self.target.path())?)
+        Ok(Generations::open(self.target.directory())?)
     }
 
     /// The current generation; an error where the target directory is another environment's.
@@ -64,7 +64,7 @@ impl About {
             format!("project {project}, environment {environment} (host {host})")
         };
         Err(Error::Foreign {
-            directory: self.target.path().to_owned(),
+            directory: self.target.directory().to_owned(),
             held: named(&theirs.project, &theirs.environment, &theirs.host),
             wanted: named(&ours.project, &ours.environment, &ours.host),
         })
@@ -110,7 +110,8 @@ impl Session {
     /// All that a request needs that changes something.
     pub(crate) fn locked(&mut self) -> Result<(&About, &mut Locked, &mut Connection), Error> {
         let about = self.about.as_ref().ok_or_else(no_hello)?;
-        let locked = self.locked.as_mut().ok_or_else(|| Error::Unlocked(about.target.path().to_owned()))?;
+        let locked =
+            self.locked.as_mut().ok_or_else(|| Error::Unlocked(about.target.directory().to_owned()))?;
         Ok((about, locked, &mut self.connection))
     }
 

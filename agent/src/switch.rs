@@ -3,7 +3,7 @@
 //! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then one
 //! rename moves `current`. What fails after the intent was written takes the host back at once.
 
-use batou_store::{Digest, Generations};
+use batou_store::{Digest, Generations, Name};
 
 use crate::activated::{Activated, Converged};
 use crate::command::Attention;
@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::protocol::{Outcome, Record, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::session::{About, Locked, Session};
-use crate::target::Target;
+use crate::target::TargetDirectory;
 use crate::unit::{self, Convergence};
 use crate::verify;
 use batou_release::{Manifest, manifest_digest};
@@ -83,7 +83,8 @@ fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) ->
         return Ok(());
     }
     let named = |digest: Option<Digest>| digest.map_or("none".to_owned(), |digest| digest.short());
-    let (directory, found, expected) = (about.target.path().display(), named(found), named(order.expected));
+    let (directory, found, expected) =
+        (about.target.directory().display(), named(found), named(order.expected));
     Err(Error::Moved(format!("the current manifest in {directory} is {found}, and {expected} was expected")))
 }
 
@@ -93,7 +94,7 @@ pub(crate) fn check_sequence(about: &About, record: &Record) -> Result<(), Error
     if record.sequence > newest {
         return Ok(());
     }
-    let directory = about.target.path().display();
+    let directory = about.target.directory().display();
     Err(Error::Moved(format!(
         "release number {} was to be journaled in {directory}, and number {newest} is there already",
         record.sequence
@@ -190,7 +191,7 @@ fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -
     convergence.revert_all(left, underway.manifest.as_ref(), |_: &Converged| true, Err)
 }
 
-fn pending(target: &Target, underway: &Underway, recheck: bool) -> Vec<String> {
+fn pending(target: &TargetDirectory, underway: &Underway, recheck: bool) -> Vec<Name> {
     let components = underway.manifest.iter().flat_map(|manifest| &manifest.components);
     let is_pending = |component: &&batou_release::Component| {
         if recheck {
@@ -199,16 +200,16 @@ fn pending(target: &Target, underway: &Underway, recheck: bool) -> Vec<String> {
             !unit::settled(target, &underway.activated, component)
         }
     };
-    components.filter(is_pending).map(|component| component.name.to_string()).collect()
+    components.filter(is_pending).map(|component| component.name.clone()).collect()
 }
 
 /// Converges the units of one component of the switched release.
-pub(crate) fn activate(session: &mut Session, name: &str, recheck: bool) -> Result<Reply, Error> {
+pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
-    let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name));
+    let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name.as_str()));
     let component =
-        component.ok_or_else(|| Error::Protocol(format!("the release has no component {name:?}")))?;
+        component.ok_or_else(|| Error::Protocol(format!("the release has no component {name}")))?;
     let mut convergence = Convergence {
         about,
         connection,

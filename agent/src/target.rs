@@ -2,106 +2,63 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use batou_store::fs::fsync_directory;
-use batou_store::{Durability, Name, Store, directory_name};
+use batou_store::{Durability, Name, Store};
 use rustix::fs::{Access, access, statvfs};
 use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::protocol;
-use batou_release::Component;
+use batou_release::HostLayout;
 
 /// What is asked of a folder that is to be written to.
 const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 
-/// A target directory, there or not.
+/// A target directory, there or not, as this agent's user meets it.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    path: PathBuf,
+pub(crate) struct TargetDirectory(HostLayout);
+
+impl Deref for TargetDirectory {
+    type Target = HostLayout;
+
+    fn deref(&self) -> &HostLayout {
+        &self.0
+    }
 }
 
-impl Target {
-    /// The path is absolute and says nothing in two ways.
+impl TargetDirectory {
+    /// The directory at an absolute path.
     pub(crate) fn new(path: &str) -> Result<Self, Error> {
-        let plain = path.starts_with('/') && path.len() > 1 && !path.contains('\0');
-        if !plain || path.split('/').any(|part| part == ".." || part == ".") {
-            return Err(Error::Protocol(format!(
-                "{path:?} is no target directory: an absolute path is needed"
-            )));
-        }
-        Ok(Self { path: PathBuf::from(path) })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn store(&self) -> PathBuf {
-        self.path.join("store")
-    }
-
-    pub(crate) fn generations(&self) -> PathBuf {
-        self.path.join("generations")
-    }
-
-    pub(crate) fn states(&self) -> PathBuf {
-        self.path.join("state")
-    }
-
-    pub(crate) fn secrets(&self) -> PathBuf {
-        self.path.join("secrets")
-    }
-
-    /// The component's own data.
-    pub(crate) fn state(&self, component: &Name) -> PathBuf {
-        self.states().join(component.as_str())
-    }
-
-    /// Where a component's files are.
-    pub(crate) fn artifact(&self, component: &Component) -> PathBuf {
-        self.store().join("artifacts").join(directory_name(&component.artifact, &component.name))
-    }
-
-    pub(crate) fn lock(&self) -> PathBuf {
-        self.path.join("lock")
-    }
-
-    pub(crate) fn intent(&self) -> PathBuf {
-        self.path.join("intent.json")
-    }
-
-    pub(crate) fn running(&self) -> PathBuf {
-        self.path.join("running.json")
-    }
-
-    pub(crate) fn journal(&self) -> PathBuf {
-        self.path.join("journal")
-    }
-
-    pub(crate) fn activated(&self) -> PathBuf {
-        self.path.join("activated.json")
+        HostLayout::new(path).map(Self).map_err(|error| Error::Protocol(error.to_string()))
     }
 
     /// Whether the agent's user could work here.
-    pub(crate) fn condition(&self) -> Result<protocol::Target, Error> {
-        match fs::metadata(&self.path) {
+    pub(crate) fn condition(&self) -> Result<protocol::TargetCondition, Error> {
+        match fs::metadata(self.directory()) {
             Ok(metadata) if !metadata.is_dir() => {
-                Err(Error::Target { path: self.path.clone(), problem: "is no directory" })
+                Err(Error::Target { path: self.directory().to_owned(), problem: "is no directory" })
             }
-            Ok(_) => Ok(match access(&self.path, WRITABLE) {
-                Ok(()) => protocol::Target::Ready,
-                Err(Errno::ROFS) => protocol::Target::ReadOnly,
-                Err(_) => protocol::Target::Forbidden,
+            Ok(_) => Ok(match access(self.directory(), WRITABLE) {
+                Ok(()) => protocol::TargetCondition::Ready,
+                Err(Errno::ROFS) => protocol::TargetCondition::ReadOnly,
+                Err(_) => protocol::TargetCondition::Forbidden,
             }),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(protocol::Target::Forbidden),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Ok(protocol::TargetCondition::Forbidden)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let makeable = may_write(self.nearest());
-                Ok(if makeable { protocol::Target::Ready } else { protocol::Target::Absent })
+                Ok(if makeable {
+                    protocol::TargetCondition::Ready
+                } else {
+                    protocol::TargetCondition::Absent
+                })
             }
-            Err(source) => Err(Error::io("examine", &self.path)(source)),
+            Err(source) => Err(Error::io("examine", self.directory())(source)),
         }
     }
 
@@ -115,16 +72,16 @@ impl Target {
 
     /// The target directory, or the folder nearest to it that is there.
     fn nearest(&self) -> &Path {
-        self.path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+        self.directory().ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
     }
 
     /// Makes what is missing of the directory itself; each new folder is on the disk when this returns.
     pub(crate) fn create(&self) -> Result<(), Error> {
-        for path in self.path.ancestors().collect::<Vec<_>>().into_iter().rev() {
+        for path in self.directory().ancestors().collect::<Vec<_>>().into_iter().rev() {
             make_directory(path, 0o755)?;
         }
-        match access(&self.path, WRITABLE) {
-            Err(error) => Err(Error::io("write to", &self.path)(error.into())),
+        match access(self.directory(), WRITABLE) {
+            Err(error) => Err(Error::io("write to", self.directory())(error.into())),
             Ok(()) => Ok(()),
         }
     }
@@ -134,7 +91,7 @@ impl Target {
         make_directory(&self.states(), 0o755)?;
         let mut made = false;
         for component in components {
-            made |= create_directory(&self.state(component), 0o750)?;
+            made |= create_directory(&self.state(component.as_str()), 0o750)?;
         }
         if made { Ok(fsync_directory(&self.states())?) } else { Ok(()) }
     }
@@ -150,7 +107,7 @@ impl Target {
             return error;
         }
         Error::Full {
-            path: self.path.clone(),
+            path: self.directory().to_owned(),
             free: self.free().unwrap_or(0),
             needed,
             source: Box::new(error),

@@ -44,7 +44,10 @@ pub(crate) fn check_closure(
     locked.damaged = damaged(&locked.store, manifest)?;
     problems.sort();
     problems.dedup();
-    Err(Error::Damaged { subject: format!("the release in {}", about.target.path().display()), problems })
+    Err(Error::Damaged {
+        subject: format!("the release in {}", about.target.directory().display()),
+        problems,
+    })
 }
 
 /// The objects to be sent anew so that a manifest's artifacts are whole: those that are damaged or missing, and the

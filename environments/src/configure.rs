@@ -125,7 +125,7 @@ fn matching(
     {
         let inventory = &model.environment.inventory;
         let known = inventory.known(name, &text.at, std::slice::from_ref(name), problems);
-        if known.is_empty() && !inventory.dropped.contains(name) {
+        if known.is_empty() && !inventory.dropped.contains(name.as_str()) {
             return None;
         }
     }

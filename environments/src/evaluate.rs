@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use batou_release::Step;
+use batou_release::{Instance, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::configure::{connect, deployed_before};
@@ -65,7 +65,7 @@ pub struct Evaluation<S = Configured> {
     /// In dependency order over all hosts, ties by host and component; without what is ignored.
     pub components: Vec<Rendered>,
     /// Host and component of what was evaluated for the sake of others and is not to be deployed.
-    pub ignored: Vec<(String, String)>,
+    pub ignored: Vec<Instance>,
     /// Worth a look.
     pub warnings: Vec<Diagnostic>,
     /// Names that DNS was not asked for.
@@ -187,14 +187,19 @@ fn finish(
     warnings: Vec<Diagnostic>,
     answers: &Answers,
 ) -> Evaluation {
-    let name = |index: usize| (model.host(index).name.clone(), model.instances[index].component.name.clone());
+    let name =
+        |index: usize| (model.host(index).name.to_string(), model.instances[index].component.name.clone());
     let all = 0..model.instances.len();
     Evaluation {
         project: model.project.name.clone(),
         settings: model.environment.checked.settings.clone(),
         hosts: model.environment.hosts(),
         components,
-        ignored: all.clone().filter(|index| model.instances[*index].ignored).map(name).collect(),
+        ignored: all
+            .clone()
+            .filter(|index| model.instances[*index].ignored)
+            .map(|index| model.instance_name(index))
+            .collect(),
         warnings,
         unresolved: answers.unresolved(),
         source: Configured { instances: all.map(|index| (name(index), index)).collect(), world },

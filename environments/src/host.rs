@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::HostFacts;
@@ -10,7 +11,7 @@ use crate::facts::HostFacts;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// As in `[hosts]`: lower case, without a trailing dot, without the environment's `host_domain`.
-    pub name: String,
+    pub name: HostName,
     /// The name with the environment's `host_domain`, unless it has a dot of its own.
     pub fqdn: String,
     /// Where ssh connects: `address` of `[host.X]`, else the FQDN.

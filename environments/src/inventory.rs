@@ -1,6 +1,9 @@
 //! Which hosts an environment has, and which components each of them: `[hosts]` and `[host.X]`.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+
+use batou_release::HostName;
 
 use crate::diagnostic::{Diagnostic, Problems, nearest};
 use crate::facts::HostFacts;
@@ -17,7 +20,7 @@ use crate::source::{At, Text};
 pub(crate) struct Inventory {
     pub(crate) hosts: Vec<HostEntry>,
     /// Inherited and dropped with `= false`: may still be spoken of.
-    pub(crate) dropped: BTreeSet<String>,
+    pub(crate) dropped: BTreeSet<HostName>,
 }
 
 /// A host and its components.
@@ -42,15 +45,18 @@ impl Inventory {
     }
 
     /// Of the hosts that a key means, those that there are; none of them is a mistake.
-    pub(crate) fn known<'a>(
+    pub(crate) fn known<'a, N: Borrow<str>>(
         &self,
         key: &str,
         at: &At,
-        named: &'a [String],
+        named: &'a [N],
         problems: &mut Problems,
-    ) -> Vec<&'a String> {
-        let known: Vec<&String> = named.iter().filter(|name| self.contains(name)).collect();
-        if known.is_empty() && !named.is_empty() && !named.iter().any(|name| self.dropped.contains(name)) {
+    ) -> Vec<&'a N> {
+        let known: Vec<_> = named.iter().filter(|name| self.contains((*name).borrow())).collect();
+        if known.is_empty()
+            && !named.is_empty()
+            && !named.iter().any(|name| self.dropped.contains(name.borrow()))
+        {
             let hosts = self.hosts.iter().map(|entry| entry.host.name.as_str());
             let help = match nearest(key, hosts) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -73,7 +79,7 @@ pub(crate) fn check(
     let domain = checked.settings.host_domain.as_deref();
     let said = by_host(hosts, domain, true, problems);
     let details = by_host(more, domain, false, problems);
-    let mut entries: BTreeMap<String, HostEntry> = BTreeMap::new();
+    let mut entries: BTreeMap<HostName, HostEntry> = BTreeMap::new();
     let mut dropped = BTreeSet::new();
     for (name, said) in &said {
         let Some((key, member)) = said.one(name, problems) else { continue };
@@ -83,7 +89,7 @@ pub(crate) fn check(
         }
         let mut components = Vec::new();
         add_components(&member.node.data, &member.node.at, &mut components, problems);
-        let mut host = bare(name, domain);
+        let mut host = bare(name.clone(), domain);
         host.ignored = key.starts_with('!');
         entries.insert(name.clone(), HostEntry { host, components });
     }
@@ -92,7 +98,7 @@ pub(crate) fn check(
             |(_, member)| matches!(&member.node.data, Data::Table(t) if t.contains_key("components")),
         );
         if declares && !dropped.contains(name) {
-            let entry = || HostEntry { host: bare(name, domain), components: Vec::new() };
+            let entry = || HostEntry { host: bare(name.clone(), domain), components: Vec::new() };
             entries.entry(name.clone()).or_insert_with(entry);
         }
     }
@@ -114,8 +120,8 @@ fn by_host<'a>(
     domain: Option<&str>,
     marks: bool,
     problems: &mut Problems,
-) -> BTreeMap<String, Said<'a>> {
-    let mut said: BTreeMap<String, Said<'a>> = BTreeMap::new();
+) -> BTreeMap<HostName, Said<'a>> {
+    let mut said: BTreeMap<HostName, Said<'a>> = BTreeMap::new();
     for (key, member) in table {
         let written = if marks { key.strip_prefix('!').unwrap_or(key) } else { key };
         for host in hosts_of(written, &member.key, domain, problems) {
@@ -125,10 +131,10 @@ fn by_host<'a>(
     said
 }
 
-fn bare(name: &str, domain: Option<&str>) -> Host {
-    let fqdn = fqdn(name, domain);
+fn bare(name: HostName, domain: Option<&str>) -> Host {
+    let fqdn = fqdn(&name, domain);
     Host {
-        name: name.to_owned(),
+        name,
         address: fqdn.clone(),
         fqdn,
         platform: None,

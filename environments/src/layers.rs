@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
+
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Member, Node, Table, merge};
 use crate::host::normalise;
-use crate::name::is_host;
 use crate::pattern::{expand, is_pattern};
 use crate::source::At;
 
 /// The hosts that a key means: a name or a pattern, normalised. Mistakes are reported and mean no hosts.
-pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut Problems) -> Vec<String> {
+pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut Problems) -> Vec<HostName> {
     let names = match expand(key) {
         Ok(names) => names,
         Err(error) => {
@@ -19,17 +20,20 @@ pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut 
             return Vec::new();
         }
     };
-    let names: Vec<String> = names.iter().map(|name| normalise(name, domain)).collect();
-    if let Some(bad) = names.iter().find(|name| !is_host(name)) {
+    let checked: Result<Vec<_>, String> = names
+        .iter()
+        .map(|name| normalise(name, domain))
+        .map(|name| HostName::new(name.as_str()).map_err(|_| name))
+        .collect();
+    checked.unwrap_or_else(|bad| {
         let help = if bad.contains(':') {
             "a port belongs into ssh_config; only an IPv6 address has colons"
         } else {
             "use letters, digits, `_` and `-`, with single dots between, and no leading dash"
         };
         problems.push(Diagnostic::error(format!("`{bad}` is not a host's name")).at(at).help(help));
-        return Vec::new();
-    }
-    names
+        Vec::new()
+    })
 }
 
 /// What is said of one host: by its own name, and by patterns.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
+
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data, Member, Table, merge};
 use crate::inventory::Inventory;
@@ -19,7 +21,7 @@ pub(crate) struct ComponentOverrides {
     /// Where the component is first named.
     pub(crate) at: Option<At>,
     general: Table,
-    hosts: BTreeMap<String, Vec<(String, Member)>>,
+    hosts: BTreeMap<HostName, Vec<(String, Member)>>,
 }
 
 impl Overrides {

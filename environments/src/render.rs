@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use batou_release::Step;
+use batou_release::{HostName, Instance, Step};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, Template};
 use rayon::prelude::*;
@@ -28,7 +28,7 @@ use crate::world::World;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rendered {
     /// The host's name.
-    pub host: String,
+    pub host: HostName,
     /// The component's name.
     pub component: String,
     /// By relative path: no `.`, `..` or empty parts.
@@ -42,7 +42,7 @@ pub struct Rendered {
     /// The same of the steps, by name.
     pub step_breadcrumbs: BTreeMap<String, Vec<String>>,
     /// Host and component of what must be activated before, directly.
-    pub after: BTreeSet<(String, String)>,
+    pub after: BTreeSet<Instance>,
 }
 
 /// One entry of a component.
@@ -102,7 +102,8 @@ pub(crate) fn render(
     let mut rendering = Rendering::default();
     for index in indices {
         let Some(mut instance) = finished.remove(index) else { continue };
-        instance.rendered.after = before[*index].iter().map(|first| name(world, *first)).collect();
+        instance.rendered.after =
+            before[*index].iter().map(|first| world.model.instance_name(*first)).collect();
         rendering.components.push(instance.rendered);
         rendering.problems.extend(instance.problems);
         rendering.incomplete |= instance.incomplete;
@@ -152,10 +153,6 @@ fn users<'a>(instances: &[InstanceRender<'a>]) -> BTreeMap<&'a str, usize> {
     users
 }
 
-fn name(world: &World, index: usize) -> (String, String) {
-    (world.model.host(index).name.clone(), world.instance(index).component.name.clone())
-}
-
 /// A template that many instances may use, or the mistake in it, which is one of each of them.
 type Compiled<'a> = Result<Template<'a, 'a>, Error>;
 
@@ -177,7 +174,6 @@ pub(crate) struct InstanceRender<'a> {
 
 impl<'a> InstanceRender<'a> {
     fn new(world: &'a Arc<World>, index: usize, artifact: Option<BuiltArtifact<'a>>) -> Self {
-        let (host, component) = name(world, index);
         InstanceRender {
             world,
             index,
@@ -187,8 +183,8 @@ impl<'a> InstanceRender<'a> {
             artifact,
             part: String::new(),
             rendered: Rendered {
-                host,
-                component,
+                host: world.model.host(index).name.clone(),
+                component: world.instance(index).component.name.clone(),
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
                 breadcrumbs: BTreeMap::new(),

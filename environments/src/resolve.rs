@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use batou_store::Name;
+
 use crate::catalog::Catalog;
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems, listed, nearest};
@@ -48,10 +50,17 @@ impl Model {
         &self.environment.inventory.hosts[self.instances[index].host].host
     }
 
+    /// The instance as a release names it.
+    pub(crate) fn instance_name(&self, index: usize) -> batou_release::Instance {
+        let component = Name::new(self.instances[index].component.name.as_str());
+        let component = component.expect("a component's name is stricter than a file's");
+        batou_release::Instance { host: self.host(index).name.clone(), component }
+    }
+
     /// The host that an instance means by `host = …` of a requirement: its own for `same`.
     pub(crate) fn meant_host(&self, index: usize, written: &str) -> String {
         match written {
-            "same" => self.host(index).name.clone(),
+            "same" => self.host(index).name.to_string(),
             name => self.environment.checked.settings.host_name(name),
         }
     }

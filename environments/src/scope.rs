@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use batou_release::HostLayout;
 use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Error, ErrorKind};
 
@@ -110,9 +112,12 @@ impl Of {
         self.world.model.host(self.index)
     }
 
-    fn component_path(&self, folder: &str) -> String {
+    /// A path of the component's below the target directory.
+    fn component_path(&self, path: impl Fn(&HostLayout, &str) -> PathBuf) -> Value {
         let component = &self.world.instance(self.index).component.name;
-        format!("{}/{folder}/{component}", self.host().target_directory)
+        // A target directory that is none is a mistake that has been reported.
+        let layout = HostLayout::new(&self.host().target_directory);
+        Value::from(layout.map_or_else(|_| String::new(), |it| path(&it, component).display().to_string()))
     }
 }
 
@@ -173,11 +178,11 @@ impl Object for Component {
         match key.as_str()? {
             "name" => Some(Value::from(instance.component.name.as_str())),
             "path" => {
-                let path = Value::from(scope.component_path("current"));
+                let path = scope.component_path(HostLayout::component);
                 Some(used(instance, "path", || "component path".to_owned(), path))
             }
             "state" => {
-                let state = Value::from(scope.component_path("state"));
+                let state = scope.component_path(HostLayout::state);
                 Some(used(instance, "state", || "component state".to_owned(), state))
             }
             "features" => {

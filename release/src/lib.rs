@@ -5,7 +5,9 @@
 
 mod causes;
 mod fact;
+mod host;
 mod instance;
+mod layout;
 mod manifest;
 mod path;
 mod release;
@@ -13,7 +15,9 @@ mod unit;
 
 pub use causes::{Causes, DECLARED_BY, unit_key};
 pub use fact::{Builtin, FactSource, FactSources, FactValue, Facts};
+pub use host::{HostName, HostNameError, Participant, Role};
 pub use instance::Instance;
+pub use layout::{HostLayout, HostLayoutError};
 pub use manifest::{Component, MANIFEST_FORMAT, Manifest, ManifestError, manifest_digest};
 pub use path::{HostPath, HostPathError, ScriptPath};
 pub use release::Release;

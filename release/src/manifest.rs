@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use batou_store::{ArtifactId, Digest, Name, directory_name};
 use serde::{Deserialize, Serialize};
 
-use crate::{Instance, Unit, UnitId};
+use crate::{HostName, Instance, Unit, UnitId};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
 const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
@@ -28,7 +28,7 @@ pub struct Manifest {
     /// The environment's name.
     pub environment: String,
     /// The host's name in the environment.
-    pub host: String,
+    pub host: HostName,
     /// The host's components, providers before requirers.
     pub components: Vec<Component>,
 }
@@ -102,7 +102,7 @@ pub fn manifest_digest(bytes: &[u8]) -> Digest {
 impl Component {
     /// Which unit of the host this one of the component is.
     pub fn unit_id(&self, unit: &Unit) -> UnitId {
-        UnitId::new(self.name.as_str(), unit.kind(), unit.name())
+        UnitId::new(self.name.clone(), unit.kind(), unit.name())
     }
 
     /// What one of the component's units depends on: the host converges it again when this differs from what it last

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use batou_store::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::HostName;
+
 const RELEASE_CONTEXT: &str = "batou 2026-11 release v1";
 
 /// A fleet release: which manifest each host has.
@@ -15,7 +17,7 @@ pub struct Release {
     /// The environment's name.
     pub environment: String,
     /// Each host's manifest.
-    pub hosts: BTreeMap<String, Digest>,
+    pub hosts: BTreeMap<HostName, Digest>,
 }
 
 impl Release {

@@ -1,5 +1,6 @@
 //! `batou build`: renders environments into the local store and links the results.
 
+use batou_release::HostName;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -57,11 +58,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 
 /// Leaves only what was asked for in the evaluation.
 fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> {
-    let hosts: BTreeSet<_> = evaluation.hosts.iter().map(|host| host.name.as_str()).collect();
+    let hosts = evaluation.hosts.iter().map(|host| host.name.clone()).collect();
     let components: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
     let chosen = naming::hosts(&evaluation.settings, &args.host, &hosts)?;
     naming::known("component", &args.component, &components)?;
-    let on_host = |name: &String| chosen.is_empty() || chosen.contains(name);
+    let on_host = |name: &HostName| chosen.is_empty() || chosen.contains(name);
     let of_component = |name: &String| args.component.is_empty() || args.component.contains(name);
     evaluation.hosts.retain(|host| on_host(&host.name));
     evaluation.components.retain(|one| on_host(&one.host) && of_component(&one.component));
@@ -78,7 +79,7 @@ fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     for (host, content) in &built.hosts {
         for component in &content.manifest.components {
             links.link(host, &component.name, &component.artifact)?;
-            kept.push((host.clone(), component.name.to_string()));
+            kept.push((host.clone(), component.name.clone()));
         }
     }
     if args.is_partial() { Ok(()) } else { links.remove_others(&kept) }

@@ -12,7 +12,7 @@ use crate::evaluation::Lookup;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::records::{HostRecord, Record};
 use crate::ui::visible_name;
-use batou_release::{Causes, MANIFEST_FORMAT, Manifest};
+use batou_release::{Causes, HostName, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
 #[derive(Clone, Debug, clap::Args)]
@@ -73,7 +73,7 @@ pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError
     })
 }
 
-fn difference(store: &Store, host: &str, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
+fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
     let (before, after) = (old.hosts.get(host), new.hosts.get(host));
     let nothing = HostRelease { manifest: empty(new, host), causes: Causes::new() };
     let target = after
@@ -85,7 +85,7 @@ fn difference(store: &Store, host: &str, old: &Record, new: &Record) -> Result<H
         _ => Vec::new(),
     };
     Ok(HostPlan {
-        host: host.to_owned(),
+        host: host.clone(),
         from: before.map(|record| record.manifest.digest()),
         to: target.0.digest(),
         missing: Transfer::default(),
@@ -95,12 +95,12 @@ fn difference(store: &Store, host: &str, old: &Record, new: &Record) -> Result<H
     })
 }
 
-fn empty(release: &Record, host: &str) -> Manifest {
+fn empty(release: &Record, host: &HostName) -> Manifest {
     Manifest {
         format: MANIFEST_FORMAT,
         project: release.release.project.clone(),
         environment: release.release.environment.clone(),
-        host: host.to_owned(),
+        host: host.clone(),
         components: Vec::new(),
     }
 }

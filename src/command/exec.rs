@@ -38,7 +38,7 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
         if !failures.is_empty() {
             return Err(failed("cannot be asked; nothing was run", &failures));
         }
-        let width = deployment.fleet.hosts().iter().map(String::len).max().unwrap_or(0);
+        let width = deployment.fleet.hosts().iter().map(|host| host.len()).max().unwrap_or(0);
         let ui = &context.ui;
         let answers =
             deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;

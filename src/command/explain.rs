@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 }
 
 fn absent(evaluation: &Evaluation, args: &Args) -> Result<(), CommandError> {
-    let hosts = evaluation.hosts.iter().map(|host| host.name.as_str()).collect();
+    let hosts = evaluation.hosts.iter().map(|host| host.name.clone()).collect();
     naming::hosts(&evaluation.settings, std::slice::from_ref(&args.host), &hosts)?;
     let here = evaluation.components.iter().filter(|one| one.host == args.host);
     let components = here.map(|one| one.component.as_str()).collect();

@@ -1,5 +1,6 @@
 //! `batou facts`: asks hosts for their facts and writes them down.
 
+use batou_release::HostName;
 use std::collections::BTreeMap;
 
 use batou_environments::{FactsLock, Host};
@@ -50,7 +51,10 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
     // A host that is ignored is asked when it is named.
     let asked: Vec<Host> = hosts
         .iter()
-        .map(|host| Host { ignored: host.ignored && !args.host.contains(&host.name), ..host.clone() })
+        .map(|host| Host {
+            ignored: host.ignored && !args.host.iter().any(|named| host.name == named.as_str()),
+            ..host.clone()
+        })
         .collect();
     let mut deployment = Deployment::new(context, settings, &asked, &args.leave_out)?;
     deployment.only(&args.host)?;
@@ -58,7 +62,7 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
         super::block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
 
     let failures = left_out(context, args, failures);
-    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
     let answers = told.iter().map(|(host, told)| (host.clone(), told.facts.clone())).collect();
     let new = old.updated(&project.facts, &names, answers);
     show(&context.ui, &old, &new);
@@ -152,7 +156,7 @@ fn conclude(
     context: &Context,
     args: &FactsArgs,
     differs: bool,
-    told: &BTreeMap<String, Told>,
+    told: &BTreeMap<HostName, Told>,
     failures: &Failures,
 ) -> Result<(), CommandError> {
     let lines: Vec<String> = told

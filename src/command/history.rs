@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
 use serde::Serialize;
 
 use crate::cli::{HistoryArgs, LeaveOut};
@@ -18,7 +19,7 @@ struct Line<'a> {
     kind: &'static str,
     sequence: u64,
     when: &'a str,
-    hosts: &'a BTreeMap<String, JournalEntry>,
+    hosts: &'a BTreeMap<HostName, JournalEntry>,
 }
 
 /// Runs the command.

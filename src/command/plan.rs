@@ -16,8 +16,8 @@ use crate::guard;
 use crate::outfile;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::saved_plan::{SavedHost, SavedPlan};
-use batou_agent::protocol::{State, Target};
-use batou_release::Manifest;
+use batou_agent::protocol::{State, TargetCondition};
+use batou_release::{HostName, Manifest};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
@@ -65,7 +65,7 @@ pub fn show(
 struct Planned<'c> {
     deployment: Deployment<'c>,
     built: Built,
-    states: BTreeMap<String, State>,
+    states: BTreeMap<HostName, State>,
     hosts: Vec<HostPlan>,
 }
 
@@ -109,7 +109,7 @@ impl<'c> Planned<'c> {
 impl Planned<'_> {
     /// The plan as a file holds it: for the hosts that could be asked.
     fn save(&self, objection: Option<String>) -> SavedPlan {
-        let saved = |(host, state): (&String, &State)| {
+        let saved = |(host, state): (&HostName, &State)| {
             let wanted = self.built.hosts.get(host)?;
             let saved = SavedHost {
                 expected: state.current.as_ref().map(|current| current.manifest),
@@ -135,10 +135,12 @@ fn notes(state: &State) -> Vec<String> {
         notes.push("a release is under way there, or was interrupted: it is taken back first".to_owned());
     }
     match state.target {
-        Target::Ready => {}
-        Target::Absent => notes.push("the target directory is created through sudo".to_owned()),
-        Target::Forbidden => notes.push(format!("{} may not write to the target directory", state.user)),
-        Target::ReadOnly => notes.push("the target directory is mounted read-only".to_owned()),
+        TargetCondition::Ready => {}
+        TargetCondition::Absent => notes.push("the target directory is created through sudo".to_owned()),
+        TargetCondition::Forbidden => {
+            notes.push(format!("{} may not write to the target directory", state.user));
+        }
+        TargetCondition::ReadOnly => notes.push("the target directory is mounted read-only".to_owned()),
     }
     notes
 }
@@ -147,8 +149,8 @@ impl Deployment<'_> {
     /// What the hosts have now.
     pub async fn current_manifests(
         &mut self,
-        states: &BTreeMap<String, State>,
-    ) -> Result<BTreeMap<String, HostOrder>, CommandError> {
+        states: &BTreeMap<HostName, State>,
+    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
         let fetch = async |member: &mut Member| match states.get(&member.route.host) {
             Some(State { current: Some(current), .. }) => member.manifest(Some(current.manifest)).await,
             _ => Ok(None),
@@ -164,15 +166,15 @@ impl Deployment<'_> {
     fn objects_to_compare(
         &mut self,
         built: &Built,
-        current: &BTreeMap<String, HostOrder>,
-    ) -> Result<BTreeMap<String, Copied>, CommandError> {
+        current: &BTreeMap<HostName, HostOrder>,
+    ) -> Result<BTreeMap<HostName, Copied>, CommandError> {
         let store = self.context.store()?;
-        let new = built.hosts.iter().map(|(host, release)| (host.as_str(), &release.manifest)).collect();
+        let new = built.hosts.iter().map(|(host, release)| (host, &release.manifest)).collect();
         let missing = self
             .fleet
             .lacking(&new, store)
             .map_err(|failures| failed("cannot tell what they lack", &failures))?;
-        let old = current.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
+        let old = current.iter().map(|(host, order)| (host, &order.manifest)).collect();
         let absent = |_: &str, manifest: &Manifest| {
             let here = |id: &ArtifactId| store.contains(&ObjectId::Artifact(*id)).unwrap_or(false);
             manifest.artifacts().into_iter().filter(|id| !here(id)).collect()
@@ -183,7 +185,7 @@ impl Deployment<'_> {
     }
 
     /// Names hosts that had a release and are no longer in the environment.
-    pub fn name_retirable(&self, states: &BTreeMap<String, State>, hosts: &[Host]) {
+    pub fn name_retirable(&self, states: &BTreeMap<HostName, State>, hosts: &[Host]) {
         for host in retirable(states, hosts) {
             let environment = &self.settings.name;
             self.context.ui.warn(&format!(
@@ -194,7 +196,7 @@ impl Deployment<'_> {
 }
 
 /// The hosts of the last release that the environment no longer has.
-pub fn retirable(states: &BTreeMap<String, State>, hosts: &[Host]) -> Vec<String> {
+pub fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
     let newest =
         states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
     let then = newest.map(|record| record.hosts.clone()).unwrap_or_default();

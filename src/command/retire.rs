@@ -1,6 +1,7 @@
 //! `batou retire`: removes from a host what batou made there, and has the other hosts forget it.
 
 use batou_environments::{Host, Settings};
+use batou_release::HostName;
 
 use crate::cli::{LeaveOut, RetireArgs};
 use crate::context::Context;
@@ -41,10 +42,7 @@ fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, Command
     if let Some(host) = hosts.iter().find(|host| host.name == name) {
         return Ok(Host { ignored: false, ..host.clone() });
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    if name.is_empty() || name.starts_with('-') || !name.bytes().all(plain) {
-        return Err(CommandError::usage(format!("{name:?} is no name of a host")));
-    }
+    let name = HostName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
     let like = hosts.first().ok_or_else(|| {
         CommandError::input(format!(
             "environment {} has no hosts, so there is none to be like",
@@ -52,8 +50,8 @@ fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, Command
         ))
     })?;
     let domain = settings.host_domain.as_deref().filter(|_| !name.contains('.'));
-    let fqdn = domain.map_or_else(|| name.to_owned(), |domain| format!("{name}.{domain}"));
-    Ok(Host { name: name.to_owned(), address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })
+    let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
+    Ok(Host { name, address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })
 }
 
 impl Deployment<'_> {
@@ -81,7 +79,8 @@ impl Deployment<'_> {
         let states = self.all_states().await?;
         let newest =
             states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-        let Some(last) = newest.filter(|record| record.hosts.contains(&args.host)).cloned() else {
+        let Some(last) = newest.filter(|record| record.hosts.iter().any(|host| *host == args.host)).cloned()
+        else {
             return Ok(());
         };
         let holder = holder();

@@ -16,7 +16,7 @@ use crate::releasing::Intended;
 use crate::remote::RemoteError;
 use crate::ui::visible;
 use batou_agent::protocol::{Reply, Request};
-use batou_release::{Manifest, UnitId};
+use batou_release::{HostName, Manifest, UnitId};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
@@ -61,7 +61,7 @@ fn refused(error: HistoryError) -> CommandError {
 }
 
 /// Leaves out the hosts that had nothing then, and names the others that are gone.
-fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<String, Digest>) {
+fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>) {
     let ui = &deployment.context.ui;
     let new: Vec<_> =
         deployment.fleet.hosts().into_iter().filter(|host| !manifests.contains_key(host)).collect();
@@ -89,8 +89,8 @@ impl Deployment<'_> {
     /// The manifests of then, as the hosts still have them.
     async fn past_manifests(
         &mut self,
-        manifests: &BTreeMap<String, Digest>,
-    ) -> Result<BTreeMap<String, HostOrder>, CommandError> {
+        manifests: &BTreeMap<HostName, Digest>,
+    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
         let fetch = async |member: &mut Member| match manifests.get(&member.route.host) {
             Some(digest) => member.manifest(Some(*digest)).await,
             None => Ok(None),
@@ -116,7 +116,7 @@ impl Deployment<'_> {
         &mut self,
         history: &History,
         target: &Past,
-        hosts: &BTreeMap<String, HostOrder>,
+        hosts: &BTreeMap<HostName, HostOrder>,
     ) -> Result<(), CommandError> {
         let sequence = target.record.sequence;
         let look = async |member: &mut Member| {

@@ -34,7 +34,7 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
     super::block_on(async {
         let (states, failures) = sort(deployment.fleet.states().await);
         let newest = states.values().filter_map(sequence).max();
-        let width = states.keys().chain(failures.keys()).map(String::len).max().unwrap_or(0);
+        let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
             let behind = sequence(state) < newest;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use batou_environments::{Host, Settings};
+use batou_release::HostName;
 use batou_store::{Digest, ObjectId};
 
 use crate::build::{Built, HostRelease};
@@ -82,8 +83,8 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
 /// What is to be released: built just now, or planned before.
 struct Wish {
     release: Digest,
-    hosts: BTreeMap<String, HostOrder>,
-    expected: Option<BTreeMap<String, Option<Digest>>>,
+    hosts: BTreeMap<HostName, HostOrder>,
+    expected: Option<BTreeMap<HostName, Option<Digest>>>,
     /// Protects what was built from collection.
     _built: Option<Built>,
 }
@@ -102,7 +103,7 @@ impl Wish {
             );
             return Err(CommandError::usage(message));
         }
-        let is_known = |name: &String| known.iter().any(|host| host.name == *name && !host.ignored);
+        let is_known = |name: &HostName| known.iter().any(|host| host.name == *name && !host.ignored);
         if let Some(gone) = plan.hosts.keys().find(|name| !is_known(name)) {
             let message =
                 format!("the plan is for {} too, which is no host of {environment}", visible_name(gone));
@@ -110,7 +111,7 @@ impl Wish {
         }
         let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
         let order =
-            |(host, saved): (String, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
+            |(host, saved): (HostName, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
         let release = plan.release.id();
         Ok(Wish {
             release,
@@ -122,15 +123,15 @@ impl Wish {
 }
 
 /// What each host gets of what was built.
-pub fn orders(built: &Built) -> BTreeMap<String, HostOrder> {
-    let order = |(host, release): (&String, &HostRelease)| {
+pub fn orders(built: &Built) -> BTreeMap<HostName, HostOrder> {
+    let order = |(host, release): (&HostName, &HostRelease)| {
         (host.clone(), HostOrder::new(release.manifest.clone(), &release.causes))
     };
     built.hosts.iter().map(order).collect()
 }
 
 /// Whether every host has the wanted release and nothing left to do.
-fn is_settled(states: &BTreeMap<String, State>) -> bool {
+fn is_settled(states: &BTreeMap<HostName, State>) -> bool {
     !states.is_empty() && states.values().all(|state| state.settled)
 }
 
@@ -169,7 +170,7 @@ impl Deployment<'_> {
     }
 
     /// A saved plan names what it releases, and does not hold it: what neither the host nor the local store has is lost.
-    fn refuse_lost(&self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+    fn refuse_lost(&self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let store = self.context.store()?;
         for id in states.values().flat_map(|state| &state.missing) {
             if !store.contains(&ObjectId::Artifact(*id))? {
@@ -187,7 +188,7 @@ impl Deployment<'_> {
     }
 
     /// Tells the hosts which release they are asked about.
-    pub fn want(&mut self, hosts: &BTreeMap<String, HostOrder>, release: Digest) {
+    pub fn want(&mut self, hosts: &BTreeMap<HostName, HostOrder>, release: Digest) {
         for (host, order) in hosts {
             let artifacts = order.manifest.artifacts();
             self.fleet.want(host, Wanted { release, manifest: order.digest, artifacts });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
 use serde::Serialize;
 
 use crate::cli::{LeaveOut, Locking, VerifyArgs};
@@ -47,7 +48,7 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), CommandError> {
 
 impl Deployment<'_> {
     /// Sends damaged and missing files of the current releases anew, as far as the controller's store has them.
-    async fn repair(&mut self, states: &BTreeMap<String, State>) -> Result<(), CommandError> {
+    async fn repair(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let manifests = self.current_manifests(states).await?;
         // Under the lock, agents remember what they find damaged, and count it as missing.
         let look = async |member: &mut Member| member.ask(&Request::Verify, &[]).await.map(drop);
@@ -55,7 +56,7 @@ impl Deployment<'_> {
         if !failures.is_empty() {
             return Err(failed("could not be verified", &failures));
         }
-        let current = manifests.iter().map(|(host, order)| (host.as_str(), &order.manifest)).collect();
+        let current = manifests.iter().map(|(host, order)| (host, &order.manifest)).collect();
         let progress = self.context.ui.progress();
         match self.fleet.stage(&current, self.context.store()?, &progress) {
             Ok(sent) => {

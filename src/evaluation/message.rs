@@ -93,6 +93,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use batou_environments::{Content, Entry};
+    use batou_release::Instance;
 
     use super::*;
 
@@ -105,13 +106,16 @@ mod tests {
             ("source".to_owned(), Entry::File { content: Content::Source("/p/x".into()), mode: 0o644 }),
         ]);
         Rendered {
-            host: "web01".to_owned(),
+            host: "web01".parse().unwrap(),
             component: "app".to_owned(),
             entries,
             causes: BTreeMap::new(),
             breadcrumbs: BTreeMap::new(),
             step_breadcrumbs: BTreeMap::new(),
-            after: BTreeSet::from([("db01".to_owned(), "postgres".to_owned())]),
+            after: BTreeSet::from([Instance {
+                host: "db01".parse().unwrap(),
+                component: "postgres".parse().unwrap(),
+            }]),
         }
     }
 

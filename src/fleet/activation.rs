@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_release::{Instance, Manifest};
+use batou_release::{HostName, Instance, Manifest};
 
 /// What is still to be activated, and what each instance waits for.
 #[derive(Debug)]
@@ -19,8 +19,7 @@ impl Schedule {
         let (mut after, mut rank) = (BTreeMap::new(), BTreeMap::new());
         for manifest in manifests {
             for (place, component) in manifest.components.iter().enumerate() {
-                let component_name = component.name.as_str().to_owned();
-                let instance = Instance { host: manifest.host.clone(), component: component_name };
+                let instance = Instance { host: manifest.host.clone(), component: component.name.clone() };
                 rank.insert(instance.clone(), place);
                 after.insert(instance, &component.after);
             }
@@ -35,8 +34,8 @@ impl Schedule {
     }
 
     /// The next instance of each host that is not `busy`, among those that wait for nothing.
-    pub fn ready(&self, busy: &BTreeSet<String>) -> BTreeMap<String, Instance> {
-        let mut chosen: BTreeMap<String, Instance> = BTreeMap::new();
+    pub fn ready(&self, busy: &BTreeSet<HostName>) -> BTreeMap<HostName, Instance> {
+        let mut chosen: BTreeMap<HostName, Instance> = BTreeMap::new();
         let free = self
             .waiting
             .iter()
@@ -98,7 +97,7 @@ mod tests {
 
     fn instance(text: &str) -> Instance {
         let (host, component) = text.split_once('/').unwrap();
-        Instance { host: host.into(), component: component.into() }
+        Instance { host: host.parse().unwrap(), component: component.parse().unwrap() }
     }
 
     fn manifest(host: &str, components: &[(&str, &[&str])]) -> Manifest {
@@ -112,7 +111,7 @@ mod tests {
             format: MANIFEST_FORMAT,
             project: "p".into(),
             environment: "e".into(),
-            host: host.into(),
+            host: host.parse().unwrap(),
             components: components.iter().map(component).collect(),
         }
     }
@@ -148,7 +147,7 @@ mod tests {
         let host = manifest("a", &[("x", &[]), ("y", &[])]);
         let pending = [instance("a/x"), instance("a/y")].into_iter().collect();
         let schedule = Schedule::new([&host], &pending);
-        assert!(schedule.ready(&BTreeSet::from(["a".to_owned()])).is_empty());
+        assert!(schedule.ready(&BTreeSet::from(["a".parse().unwrap()])).is_empty());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::order::{Ending, Order};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, JournalEntry, Outcome, Record, Reply, Request, SILENCE};
+use batou_release::HostName;
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
 const PATIENCE: Duration = Duration::from_secs(SILENCE + 15);
@@ -23,12 +24,14 @@ impl Fleet {
     /// What has become of these hosts. `jobs` of them are called at a time, and all are waited for together.
     pub(super) async fn ask_again(
         &mut self,
-        hosts: &BTreeSet<String>,
+        hosts: &BTreeSet<HostName>,
         order: &Order,
-    ) -> BTreeMap<String, Ending> {
+    ) -> BTreeMap<HostName, Ending> {
         let jobs = &self.jobs;
-        let lost = self.members.iter_mut().filter(|(host, _)| hosts.contains(*host));
-        let asked = lost.map(|(host, member)| async { (host.clone(), member.ask_again(order, jobs).await) });
+        let lost = self.members.iter_mut().filter(|(participant, _)| hosts.contains(&participant.host));
+        let asked = lost.map(|(participant, member)| async {
+            (participant.host.clone(), member.ask_again(order, jobs).await)
+        });
         join_all(asked).await.into_iter().collect()
     }
 }

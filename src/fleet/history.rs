@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batou_release::HostName;
 use batou_store::Digest;
 
 use batou_agent::protocol::{JournalEntry, Outcome, Record};
@@ -14,7 +15,7 @@ pub struct Past {
     /// When it ended on the host that was first.
     pub when: String,
     /// How it ended on each host that took part; after a retry the last word counts.
-    pub hosts: BTreeMap<String, JournalEntry>,
+    pub hosts: BTreeMap<HostName, JournalEntry>,
 }
 
 impl Past {
@@ -73,7 +74,7 @@ pub enum HistoryError {
 
 impl History {
     /// Reads the journals together.
-    pub fn read(journals: BTreeMap<String, Vec<JournalEntry>>) -> Self {
+    pub fn read(journals: BTreeMap<HostName, Vec<JournalEntry>>) -> Self {
         let mut releases: BTreeMap<(u64, String), Past> = BTreeMap::new();
         for (host, entry) in journals
             .into_iter()
@@ -153,7 +154,7 @@ impl History {
 
     /// The manifest that each host had when the release of this number was in force. Hosts that had none
     /// are not in it.
-    pub fn manifests(&self, sequence: u64) -> BTreeMap<String, Digest> {
+    pub fn manifests(&self, sequence: u64) -> BTreeMap<HostName, Digest> {
         let mut manifests = BTreeMap::new();
         for past in self.releases.iter().filter(|past| past.record.sequence <= sequence) {
             let confirmed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Confirmed);
@@ -210,7 +211,7 @@ pub(super) mod tests {
                 sequence,
                 restores,
                 who: "a@b".into(),
-                hosts: vec!["h1".into()],
+                hosts: vec!["h1".parse().unwrap()],
             },
             when: format!("2026-01-{sequence:02}T00:00:00Z"),
             from: None,
@@ -226,7 +227,7 @@ pub(super) mod tests {
         let entries = entries
             .iter()
             .map(|(sequence, release, restores)| entry(*sequence, release, *restores, Outcome::Confirmed));
-        History::read(BTreeMap::from([("h1".into(), entries.collect())]))
+        History::read(BTreeMap::from([("h1".parse().unwrap(), entries.collect())]))
     }
 
     fn previous(entries: &[(u64, &str, Option<u64>)]) -> Option<u64> {
@@ -254,7 +255,7 @@ pub(super) mod tests {
         let (first, third) =
             (entry(1, "a", None, Outcome::Confirmed), entry(3, "c", None, Outcome::Confirmed));
         let failed = entry(2, "b", None, Outcome::WentBack);
-        let history = History::read(BTreeMap::from([("h1".to_owned(), vec![first, failed, third])]));
+        let history = History::read(BTreeMap::from([("h1".parse().unwrap(), vec![first, failed, third])]));
         assert_eq!(history.previous().unwrap().record.sequence, 1);
         assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
     }
@@ -264,9 +265,9 @@ pub(super) mod tests {
         let first = entry(1, "a", None, Outcome::Confirmed);
         let second = entry(2, "b", None, Outcome::Confirmed);
         let journals = BTreeMap::from([
-            ("h1".to_owned(), vec![first.clone(), second.clone()]),
-            ("h2".to_owned(), vec![first.clone()]),
-            ("h3".to_owned(), vec![second.clone()]),
+            ("h1".parse().unwrap(), vec![first.clone(), second.clone()]),
+            ("h2".parse().unwrap(), vec![first.clone()]),
+            ("h3".parse().unwrap(), vec![second.clone()]),
         ]);
         let history = History::read(journals);
         let then = history.manifests(1);
@@ -283,11 +284,13 @@ pub(super) mod tests {
             (entry(2, "b", None, Outcome::Confirmed), entry(2, "c", None, Outcome::Confirmed));
         one.when = "2026-02-01T00:00:00Z".into();
         let history = History::read(BTreeMap::from([
-            ("h1".to_owned(), vec![first.clone(), one.clone()]),
-            ("h2".to_owned(), vec![first, other.clone()]),
+            ("h1".parse().unwrap(), vec![first.clone(), one.clone()]),
+            ("h2".parse().unwrap(), vec![first, other.clone()]),
         ]));
-        let hosts: Vec<_> =
-            history.releases().map(|past| past.hosts.keys().cloned().collect::<String>()).collect();
+        let hosts: Vec<_> = history
+            .releases()
+            .map(|past| past.hosts.keys().map(HostName::as_str).collect::<String>())
+            .collect();
         assert_eq!(hosts, ["h1h2", "h2", "h1"]);
         assert_eq!(history.current().unwrap().record, one.record);
         let in_force: Vec<_> = history.releases().map(|past| history.is_in_force(past)).collect();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Failures, Fleet, Member, sort};
 use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, Reply, Request, State};
+use batou_release::HostName;
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ pub enum LockError {
     /// Somebody else has one.
     Held {
         /// On which host.
-        host: String,
+        host: HostName,
         /// Who.
         holder: Option<Holder>,
     },
@@ -40,7 +41,7 @@ impl Fleet {
         holder: &Holder,
         patience: Duration,
         told: &dyn Fn(&str, Option<&Holder>),
-    ) -> Result<BTreeMap<String, State>, LockError> {
+    ) -> Result<BTreeMap<HostName, State>, LockError> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(50);
         let mut last = None;
@@ -75,8 +76,8 @@ impl Fleet {
     async fn try_lock(
         &mut self,
         holder: &Holder,
-    ) -> Result<Result<BTreeMap<String, State>, (String, Option<Holder>)>, LockError> {
-        let first = self.members.keys().next().cloned().unwrap_or_default();
+    ) -> Result<Result<BTreeMap<HostName, State>, (HostName, Option<Holder>)>, LockError> {
+        let first = self.members.keys().next().map(|participant| participant.host.clone());
         let request = Request::Lock { holder: holder.clone() };
         let ask = async |member: &mut Member| match member.ask(&request, &[]).await?.0 {
             Reply::Locked(state) => Ok(Answer::Locked(state)),
@@ -85,7 +86,7 @@ impl Fleet {
         };
         let mut states = BTreeMap::new();
         for others in [false, true] {
-            let answers = self.some(|host| (host == first) != others, ask).await;
+            let answers = self.some(|host| (Some(host) == first.as_ref()) != others, ask).await;
             let (answers, failures) = sort(answers);
             if !failures.is_empty() {
                 self.unlock().await;
@@ -109,9 +110,9 @@ impl Fleet {
             .members
             .iter()
             .filter(|(_, member)| member.is_connected())
-            .map(|(host, _)| host.clone())
+            .map(|(participant, _)| participant.host.clone())
             .collect();
-        self.some(|host| connected.iter().any(|name| name == host), work).await
+        self.some(|host| connected.contains(host), work).await
     }
 }
 

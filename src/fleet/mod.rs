@@ -21,11 +21,12 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
+use batou_release::{HostName, Participant};
 use batou_store::Digest;
 use order::HostOrder;
 
 use crate::remote::{Dialer, Link, RemoteError, Route, StartError};
-use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, Target, Wanted};
+use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, TargetCondition, Wanted};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -44,18 +45,18 @@ type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
 /// All hosts that take part in a command.
 #[derive(Debug)]
 pub struct Fleet {
-    members: BTreeMap<String, Member>,
+    members: BTreeMap<Participant, Member>,
     jobs: Arc<Semaphore>,
 }
 
 /// What each host answered.
-pub type Answers<T> = BTreeMap<String, Result<T, RemoteError>>;
+pub type Answers<T> = BTreeMap<HostName, Result<T, RemoteError>>;
 
-/// Hosts that failed, and why.
-pub type Failures = BTreeMap<String, RemoteError>;
+/// What failed, and why: hosts, or what is named more closely.
+pub type Failures<S = HostName> = BTreeMap<S, RemoteError>;
 
 /// Parts answers into the good and the bad.
-pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<String, T>, Failures) {
+pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<HostName, T>, Failures) {
     let (mut good, mut bad) = (BTreeMap::new(), BTreeMap::new());
     for (host, answer) in answers {
         match answer {
@@ -94,29 +95,27 @@ impl Fleet {
                 home,
                 wanted: None,
             };
-            (
-                route.host.clone(),
-                Member { route, hello, link: None, calling: None, dialer: Arc::clone(dialer) },
-            )
+            let participant = Participant::service(route.host.clone());
+            (participant, Member { route, hello, link: None, calling: None, dialer: Arc::clone(dialer) })
         };
         let members = routes.into_iter().map(member).collect();
         Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))) }
     }
 
     /// The hosts' names.
-    pub fn hosts(&self) -> Vec<String> {
-        self.members.keys().cloned().collect()
+    pub fn hosts(&self) -> Vec<HostName> {
+        self.members.keys().map(|participant| participant.host.clone()).collect()
     }
 
     /// The host of that name.
-    pub fn member(&mut self, host: &str) -> Option<&mut Member> {
-        self.members.get_mut(host)
+    pub fn member(&mut self, host: &HostName) -> Option<&mut Member> {
+        self.members.get_mut(&Participant::service(host.clone()))
     }
 
     /// Leaves hosts out of all that follows.
-    pub fn leave_out(&mut self, hosts: impl IntoIterator<Item = String>) {
+    pub fn leave_out(&mut self, hosts: impl IntoIterator<Item = HostName>) {
         for host in hosts {
-            self.members.remove(&host);
+            self.members.retain(|participant, _| participant.host != host);
         }
     }
 
@@ -129,8 +128,8 @@ impl Fleet {
     }
 
     /// Sets the release that a host is asked about.
-    pub fn want(&mut self, host: &str, wanted: Wanted) {
-        if let Some(member) = self.members.get_mut(host) {
+    pub fn want(&mut self, host: &HostName, wanted: Wanted) {
+        if let Some(member) = self.member(host) {
             member.hello.wanted = Some(wanted);
         }
     }
@@ -143,14 +142,14 @@ impl Fleet {
     /// Asks the hosts that `choose` names, at once.
     pub async fn some<T>(
         &mut self,
-        choose: impl Fn(&str) -> bool,
+        choose: impl Fn(&HostName) -> bool,
         work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
     ) -> Answers<T> {
         let (jobs, work) = (&self.jobs, &work);
-        let chosen = self.members.iter_mut().filter(|(host, _)| choose(host));
-        let asked = chosen.map(|(host, member)| async move {
+        let chosen = self.members.iter_mut().filter(|(participant, _)| choose(&participant.host));
+        let asked = chosen.map(|(participant, member)| async move {
             let _permit = jobs.acquire().await;
-            (host.clone(), work(member).await)
+            (participant.host.clone(), work(member).await)
         });
         join_all(asked).await.into_iter().collect()
     }
@@ -223,10 +222,12 @@ impl Member {
     pub async fn prepare(&mut self, state: &State) -> Result<(), RemoteError> {
         let directory = self.hello.target_directory.clone();
         match state.target {
-            Target::Ready => return Ok(()),
-            Target::Forbidden => return Err(StartError::Taken { directory, user: state.user.clone() }.into()),
-            Target::ReadOnly => return Err(StartError::ReadOnly(directory).into()),
-            Target::Absent => {}
+            TargetCondition::Ready => return Ok(()),
+            TargetCondition::Forbidden => {
+                return Err(StartError::Taken { directory, user: state.user.clone() }.into());
+            }
+            TargetCondition::ReadOnly => return Err(StartError::ReadOnly(directory).into()),
+            TargetCondition::Absent => {}
         }
         let (dialer, route) = (Arc::clone(&self.dialer), self.route.clone());
         joined(tokio::task::spawn_blocking(move || dialer.prepare(&route))).await

@@ -1,13 +1,14 @@
 //! What is ordered of a fleet, and how it can end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use batou_store::Digest;
 
 use super::Failures;
 use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, Record};
-use batou_release::{Causes, Instance, Manifest, UnitId, manifest_digest};
+use batou_release::{Causes, HostName, Instance, Manifest, UnitId, manifest_digest};
 
 /// What one host is to get.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ pub struct Order {
     /// Who holds the locks.
     pub holder: Holder,
     /// What each host that takes part gets.
-    pub hosts: BTreeMap<String, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostOrder>,
     /// How many confirmed releases hosts keep.
     pub keep: u32,
     /// Hash every file, run every `verify`.
@@ -98,10 +99,33 @@ impl Ending {
 pub struct Failed {
     /// What was being done.
     pub phase: Phase,
-    /// The hosts, or host and component, that failed; none where the release was interrupted.
-    pub failures: Failures,
+    /// What failed; nothing where the release was interrupted.
+    pub failures: Failures<Subject>,
     /// The state of every host that takes part.
-    pub endings: BTreeMap<String, Ending>,
+    pub endings: BTreeMap<HostName, Ending>,
+}
+
+/// What failed during a release.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A host as a whole.
+    Host(HostName),
+    /// A component on a host.
+    Component(Instance),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Host(host) => host.fmt(out),
+            Subject::Component(instance) => instance.fmt(out),
+        }
+    }
+}
+
+/// Hosts as what failed.
+pub(super) fn of_hosts(failures: Failures) -> Failures<Subject> {
+    failures.into_iter().map(|(host, error)| (Subject::Host(host), error)).collect()
 }
 
 /// The parts of a release.

@@ -10,10 +10,10 @@ use batou_store::{ArtifactId, Copied, Monitor, ObjectId, Silent, Store};
 
 use super::{Answers, Failures, Fleet, Member, sort};
 use crate::remote::{RemoteError, RemoteStore};
-use batou_release::Manifest;
+use batou_release::{HostName, Manifest, Participant};
 
 /// What each host is to have.
-pub type Manifests<'m> = BTreeMap<&'m str, &'m Manifest>;
+pub type Manifests<'m> = BTreeMap<&'m HostName, &'m Manifest>;
 
 impl Fleet {
     /// Sends every host what it lacks of its manifest.
@@ -42,7 +42,7 @@ impl Fleet {
         &mut self,
         manifests: &Manifests<'_>,
         store: &Store,
-    ) -> Result<BTreeMap<String, Copied>, Failures> {
+    ) -> Result<BTreeMap<HostName, Copied>, Failures> {
         let answers = self.in_threads(manifests, |member, manifest| {
             let objects = member.store()?.lacking_of(store, &manifest.artifacts())?;
             let bytes = objects.iter().map(ObjectId::size).sum();
@@ -80,8 +80,8 @@ impl Fleet {
         let serve = || {
             loop {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((host, member)) = next else { return };
-                let Some(manifest) = manifests.get(host.as_str()) else { continue };
+                let Some((Participant { host, .. }, member)) = next else { return };
+                let Some(manifest) = manifests.get(host) else { continue };
                 let answer = work(member, manifest);
                 let answer = member.keep_unless_lost(answer);
                 answers.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), answer);
@@ -106,7 +106,7 @@ impl Member {
     }
 }
 
-fn all<T>(answers: Answers<T>) -> Result<BTreeMap<String, T>, Failures> {
+fn all<T>(answers: Answers<T>) -> Result<BTreeMap<HostName, T>, Failures> {
     let (good, failures) = sort(answers);
     if failures.is_empty() { Ok(good) } else { Err(failures) }
 }

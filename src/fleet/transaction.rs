@@ -7,16 +7,16 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_store::Store;
+use batou_store::{Name, Store};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
-use super::order::{Ending, Event, Failed, Order, Phase, Watcher, Why};
+use super::order::{Ending, Event, Failed, Order, Phase, Subject, Watcher, Why, of_hosts};
 use super::{Failures, Fleet, Member, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use batou_agent::protocol::{ErrorKind, Reply, Request, State, Switch};
-use batou_release::{Instance, UnitId};
+use batou_release::{HostName, Instance, UnitId};
 
 impl Fleet {
     /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states. An interrupt
@@ -24,10 +24,10 @@ impl Fleet {
     pub async fn release(
         &mut self,
         order: &Order,
-        (states, store): (&BTreeMap<String, State>, &Store),
+        (states, store): (&BTreeMap<HostName, State>, &Store),
         watcher: &Watcher<'_>,
         interrupts: &mut Interrupts,
-    ) -> Result<BTreeMap<String, Ending>, Failed> {
+    ) -> Result<BTreeMap<HostName, Ending>, Failed> {
         let phase = Cell::new(Phase::Switch);
         let put_in_force = self.put_in_force(order, (states, store), watcher, &phase);
         let switches = match interrupts.unless(put_in_force).await {
@@ -44,20 +44,20 @@ impl Fleet {
     async fn put_in_force(
         &mut self,
         order: &Order,
-        (states, store): (&BTreeMap<String, State>, &Store),
+        (states, store): (&BTreeMap<HostName, State>, &Store),
         watcher: &Watcher<'_>,
         phase: &Cell<Phase>,
-    ) -> Result<BTreeMap<String, Switched>, Failures> {
-        let settled = |host: &String| !order.recheck && states.get(host).is_some_and(|state| state.settled);
+    ) -> Result<BTreeMap<HostName, Switched>, Failures<Subject>> {
+        let settled = |host: &HostName| !order.recheck && states.get(host).is_some_and(|state| state.settled);
         let changing: BTreeSet<_> = order.hosts.keys().filter(|host| !settled(host)).collect();
         watcher(Event::Begins(Phase::Switch, changing.len()));
         let switching = self.some(
-            |host| changing.iter().any(|changing| *changing == host),
+            |host| changing.contains(host),
             async |member: &mut Member| member.switch_or_mend(order, states, store).await,
         );
         let (switches, failures) = sort(switching.await);
         if !failures.is_empty() {
-            return Err(failures);
+            return Err(of_hosts(failures));
         }
         phase.set(Phase::Activate);
         let failures = self.activate(order, &switches, watcher).await;
@@ -68,14 +68,15 @@ impl Fleet {
     async fn activate(
         &mut self,
         order: &Order,
-        switches: &BTreeMap<String, Switched>,
+        switches: &BTreeMap<HostName, Switched>,
         watcher: &Watcher<'_>,
-    ) -> Failures {
+    ) -> Failures<Subject> {
         let pending = pending(switches);
         watcher(Event::Begins(Phase::Activate, pending.len()));
         let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
         let jobs = self.jobs.available_permits();
-        let mut idle: BTreeMap<&String, &mut Member> = self.members.iter_mut().collect();
+        let members = self.members.iter_mut().map(|(participant, member)| (&participant.host, member));
+        let mut idle: BTreeMap<&HostName, &mut Member> = members.collect();
         let (mut busy, mut failures, mut running) =
             (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
         loop {
@@ -95,7 +96,7 @@ impl Fleet {
             busy.remove(name);
             match answer {
                 Ok(changed) => watcher(Event::Activated(&instance, &changed)),
-                Err(error) => drop(failures.insert(instance.to_string(), error)),
+                Err(error) => drop(failures.insert(Subject::Component(instance.clone()), error)),
             }
             schedule.finish(&instance);
         }
@@ -105,9 +106,9 @@ impl Fleet {
     async fn commit(
         &mut self,
         order: &Order,
-        switches: &BTreeMap<String, Switched>,
+        switches: &BTreeMap<HostName, Switched>,
         (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
-    ) -> Result<BTreeMap<String, Ending>, Failed> {
+    ) -> Result<BTreeMap<HostName, Ending>, Failed> {
         watcher(Event::Begins(Phase::Commit, order.hosts.len()));
         let keep = order.keep;
         let commit = async |member: &mut Member| {
@@ -122,23 +123,23 @@ impl Fleet {
             return Err(self.leave(order, Phase::Commit, Failures::new()));
         };
         let (committed, failures) = sort(answers);
-        let released = |host: &String| {
+        let released = |host: &HostName| {
             let generation = switches.get(host).map(|switched| switched.generation);
             (host.clone(), Ending::Released { generation })
         };
-        let mut endings: BTreeMap<String, Ending> = committed.keys().map(released).collect();
+        let mut endings: BTreeMap<HostName, Ending> = committed.keys().map(released).collect();
         if failures.is_empty() {
             return Ok(endings);
         }
         if committed.is_empty() {
             // A host may have committed, and its answer have been lost.
-            let failed = self.back(order, Phase::Commit, failures, (watcher, interrupts)).await;
+            let failed = self.back(order, Phase::Commit, of_hosts(failures), (watcher, interrupts)).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
         let lost = failures.keys().cloned().collect();
         let Some(asked) = interrupts.insistent(self.ask_again(&lost, order), warn).await else {
-            let left = self.leave(order, Phase::Commit, failures);
+            let left = self.leave(order, Phase::Commit, of_hosts(failures));
             let endings = left.endings.into_iter().chain(endings).collect();
             return Err(Failed { endings, ..left });
         };
@@ -146,7 +147,7 @@ impl Fleet {
         if all_released(&endings) {
             return Ok(endings);
         }
-        Err(Failed { phase: Phase::Commit, failures, endings })
+        Err(Failed { phase: Phase::Commit, failures: of_hosts(failures), endings })
     }
 
     /// Takes the release back on every host that may have been switched.
@@ -154,7 +155,7 @@ impl Fleet {
         &mut self,
         order: &Order,
         phase: Phase,
-        failures: Failures,
+        failures: Failures<Subject>,
         (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
     ) -> Failed {
         watcher(Event::GoingBack(Why::Failure));
@@ -183,14 +184,14 @@ impl Fleet {
     }
 
     /// Waits for nobody any more.
-    fn leave(&mut self, order: &Order, phase: Phase, failures: Failures) -> Failed {
+    fn leave(&mut self, order: &Order, phase: Phase, failures: Failures<Subject>) -> Failed {
         self.cut_off();
         let why = "batou was interrupted before it could ask".to_owned();
-        let unknown = |host: &String| (host.clone(), Ending::Unknown { why: why.clone() });
+        let unknown = |host: &HostName| (host.clone(), Ending::Unknown { why: why.clone() });
         Failed { phase, failures, endings: order.hosts.keys().map(unknown).collect() }
     }
 
-    async fn take_back(&mut self, order: &Order, reason: String) -> BTreeMap<String, Ending> {
+    async fn take_back(&mut self, order: &Order, reason: String) -> BTreeMap<HostName, Ending> {
         let request = Request::GoBack { reason };
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
@@ -213,7 +214,7 @@ impl Fleet {
     }
 }
 
-fn all_released(endings: &BTreeMap<String, Ending>) -> bool {
+fn all_released(endings: &BTreeMap<HostName, Ending>) -> bool {
     endings.values().all(|ending| matches!(ending, Ending::Released { .. }))
 }
 
@@ -221,14 +222,13 @@ fn all_released(endings: &BTreeMap<String, Ending>) -> bool {
 #[derive(Clone, Debug)]
 struct Switched {
     generation: u64,
-    pending: Vec<String>,
+    pending: Vec<Name>,
 }
 
-fn pending(switches: &BTreeMap<String, Switched>) -> BTreeSet<Instance> {
-    let of_host = |(host, switched): (&String, &Switched)| {
+fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {
+    let of_host = |(host, switched): (&HostName, &Switched)| {
         let host = host.clone();
-        let instance =
-            move |component: &String| Instance { host: host.clone(), component: component.clone() };
+        let instance = move |component: &Name| Instance { host: host.clone(), component: component.clone() };
         switched.pending.iter().map(instance).collect::<Vec<_>>()
     };
     switches.iter().flat_map(of_host).collect()
@@ -239,7 +239,7 @@ impl Member {
     async fn switch_or_mend(
         &mut self,
         order: &Order,
-        states: &BTreeMap<String, State>,
+        states: &BTreeMap<HostName, State>,
         store: &Store,
     ) -> Result<Switched, RemoteError> {
         match self.switch(order, states).await {
@@ -257,7 +257,7 @@ impl Member {
     async fn switch(
         &mut self,
         order: &Order,
-        states: &BTreeMap<String, State>,
+        states: &BTreeMap<HostName, State>,
     ) -> Result<Switched, RemoteError> {
         let wanted = order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
         let state = states.get(&self.route.host).ok_or(RemoteError::Protocol)?;

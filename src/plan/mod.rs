@@ -3,7 +3,7 @@
 mod compare;
 mod render;
 
-use batou_release::UnitKind;
+use batou_release::{HostName, UnitKind};
 use batou_store::{Digest, Mode};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub use render::{hosts, render};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostPlan {
     /// The host's name in the environment.
-    pub host: String,
+    pub host: HostName,
     /// The manifest that is in force, if one is.
     pub from: Option<Digest>,
     /// The manifest that would be.

@@ -278,7 +278,7 @@ mod tests {
             incomparable: false,
         };
         HostPlan {
-            host: name.to_owned(),
+            host: name.parse().unwrap(),
             from: Some(Digest::of(b"from")),
             to: Digest::of(name.as_bytes()),
             missing: Transfer { objects: 2, bytes: 1024 },
@@ -340,7 +340,7 @@ mod tests {
         unfinished.components.clear();
         unfinished.missing = Transfer::default();
         let mut reordered = unfinished.clone();
-        reordered.host = "b".to_owned();
+        reordered.host = "b".parse().unwrap();
         unfinished.from = Some(unfinished.to);
         let text = plain(&[unfinished, reordered], Diff::Full);
         assert_eq!(text, "a: a release to finish\n\nb: the same files and units in another order");

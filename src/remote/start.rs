@@ -15,6 +15,7 @@
 //! went wrong. The agent itself says `ready`: frames from then on. One that is found and does not say so is damaged, and
 //! is sent anew.
 
+use batou_release::HostName;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ const SKIPPED: usize = 1 << 10;
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The host's name, for messages.
-    pub host: String,
+    pub host: HostName,
     /// Where ssh connects; none for the controller itself.
     pub address: Option<String>,
     /// The service user, where it is not whoever logs in.

@@ -98,7 +98,7 @@ impl Agent {
         let binaries = Binaries::new(BATOU.into(), None);
         let dialer = Dialer { ssh: None, binaries, patience: Duration::from_secs(30) };
         let route = Route {
-            host: "localhost".into(),
+            host: "localhost".parse().unwrap(),
             address: None,
             user: None,
             target_directory: target.to_owned(),
@@ -107,7 +107,7 @@ impl Agent {
             protocol: PROTOCOL,
             project: "crash".into(),
             environment: "dev".into(),
-            host: "localhost".into(),
+            host: "localhost".parse().unwrap(),
             target_directory: target.display().to_string(),
             home: None,
             wanted: None,

@@ -17,13 +17,13 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use batou_release::{FactSources, UnitId};
-use batou_store::{ArtifactId, Digest, ObjectId};
+use batou_release::{FactSources, HostName, UnitId};
+use batou_store::{ArtifactId, Digest, Name, ObjectId};
 use serde::{Deserialize, Serialize};
 
 pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
-pub use state::{Current, JournalEntry, Outcome, State, Target, UnitRun};
+pub use state::{Current, JournalEntry, Outcome, State, TargetCondition, UnitRun};
 
 /// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
 pub const PROTOCOL: u32 = 1;
@@ -84,7 +84,7 @@ pub enum Request {
     /// Runs what a component of the switched manifest has to be run: [`Reply::Activated`].
     Activate {
         /// The component's name.
-        component: String,
+        component: Name,
         /// Converges all units, also those that are recorded to hold.
         recheck: bool,
     },
@@ -141,7 +141,7 @@ pub struct Hello {
     /// The environment's name.
     pub environment: String,
     /// The host's name in the environment.
-    pub host: String,
+    pub host: HostName,
     /// Where everything is.
     pub target_directory: String,
     /// The service user's home, where the configuration relies on it.
@@ -187,7 +187,7 @@ pub struct Record {
     /// All hosts of the environment then, also those that took no part: one that is here and no longer in the
     /// environment wants to be retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
 }
 
 /// The order to switch.
@@ -245,7 +245,7 @@ pub enum Reply {
         /// The generation.
         generation: u64,
         /// The components that have something to run, in the manifest's order.
-        pending: Vec<String>,
+        pending: Vec<Name>,
     },
     /// All of a component's units have converged.
     Activated {

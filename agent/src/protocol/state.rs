@@ -24,7 +24,7 @@ pub struct State {
     /// Wanted artifacts that are not here.
     pub missing: Vec<ArtifactId>,
     /// What the target directory is.
-    pub target: Target,
+    pub target: TargetCondition,
     /// Free bytes on the target directory's filesystem.
     pub free: u64,
     /// Under the lock: what had to be put right first (an interrupted release taken back), each a sentence.
@@ -50,7 +50,7 @@ pub struct Current {
 /// What the target directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum TargetCondition {
     /// It is there and ours to write, or can be made.
     Ready,
     /// It is absent, and this user may not make it.

@@ -7,7 +7,7 @@ use crate::command::OUTPUT;
 use crate::protocol::{ErrorKind, Outcome, Record, Reply, Request};
 
 fn activate(component: &str) -> Request {
-    Request::Activate { component: component.into(), recheck: false }
+    Request::Activate { component: component.parse().unwrap(), recheck: false }
 }
 
 fn log(host: &Host) -> String {

@@ -71,7 +71,7 @@ impl Host {
             format: MANIFEST_FORMAT,
             project: "shop".into(),
             environment: "prod".into(),
-            host: "web1".into(),
+            host: "web1".parse().unwrap(),
             components,
         }
     }
@@ -81,7 +81,7 @@ impl Host {
             protocol: PROTOCOL,
             project: "shop".into(),
             environment: "prod".into(),
-            host: "web1".into(),
+            host: "web1".parse().unwrap(),
             target_directory: self.target().to_str().unwrap().into(),
             home: None,
             wanted: None,

@@ -29,7 +29,7 @@ fn what_changes_something_needs_the_lock() {
     for request in [
         Request::Put,
         Request::Switch(order),
-        Request::Activate { component: "web".into(), recheck: false },
+        Request::Activate { component: "web".parse().unwrap(), recheck: false },
         Request::Commit { keep: 1 },
         Request::GoBack { reason: String::new() },
         Request::Confirm { record: record(2), keep: 1 },
@@ -82,7 +82,7 @@ fn the_release_of_another_environment_is_left_alone() {
     let others = [
         Hello { environment: "staging".into(), ..host.hello() },
         Hello { project: "blog".into(), ..host.hello() },
-        Hello { host: "web2".into(), ..host.hello() },
+        Hello { host: "web2".parse().unwrap(), ..host.hello() },
     ];
     for hello in others {
         let mut controller = Controller::start(Duration::from_secs(30));
@@ -96,7 +96,7 @@ fn the_release_of_another_environment_is_left_alone() {
 fn a_manifest_of_another_host_is_refused() {
     let host = Host::new();
     let mut manifest = host.manifest(vec![host.component("web", "one", vec![])]);
-    manifest.host = "web2".into();
+    manifest.host = "web2".parse().unwrap();
     let mut controller = host.locked();
     host.stage(&mut controller, &manifest);
     let Reply::Error(error) = controller.switch(&manifest, record(1)) else { panic!() };
@@ -115,7 +115,10 @@ fn a_release_under_way_has_to_end_before_anything_else() {
     let manifest = host.manifest(vec![host.component("web", "one", vec![step("hi", "echo hi")])]);
     let mut controller = host.locked();
     controller.refused(&Request::Commit { keep: 1 }, ErrorKind::Protocol);
-    controller.refused(&Request::Activate { component: "web".into(), recheck: false }, ErrorKind::Protocol);
+    controller.refused(
+        &Request::Activate { component: "web".parse().unwrap(), recheck: false },
+        ErrorKind::Protocol,
+    );
     assert!(matches!(host.switch(&mut controller, &manifest, 1), Reply::Done));
     for request in [
         Request::Unlock,
@@ -123,7 +126,7 @@ fn a_release_under_way_has_to_end_before_anything_else() {
         Request::Retire { purge: false },
         Request::Confirm { record: record(2), keep: 1 },
         Request::Exec { command: vec!["true".into()] },
-        Request::Activate { component: "nobody".into(), recheck: false },
+        Request::Activate { component: "nobody".parse().unwrap(), recheck: false },
     ] {
         controller.refused(&request, ErrorKind::Protocol);
     }

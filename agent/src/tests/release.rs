@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::host::{Host, holder, record, step};
 use crate::intent::Intent;
 use crate::protocol::{Hello, Outcome, Record, Reply, Request};
-use crate::target::Target;
+use crate::target::TargetDirectory;
 
 fn journal(host: &Host) -> Vec<crate::protocol::JournalEntry> {
     let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
@@ -121,7 +121,7 @@ fn verify_decides_whether_update_is_run() {
     std::fs::write(host.target().join("state/web/made"), "").unwrap();
     let Reply::Switched { pending, .. } = controller.switch(&manifest, record(1)) else { panic!() };
     assert_eq!(pending, ["web"]);
-    let activate = |recheck| Request::Activate { component: "web".into(), recheck };
+    let activate = |recheck| Request::Activate { component: "web".parse().unwrap(), recheck };
     let ran = |reply| {
         let Reply::Activated { changed } = reply else { panic!("{reply:?}") };
         changed.into_iter().map(|unit| unit.to_string()).collect::<Vec<_>>()
@@ -164,7 +164,7 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
     let second = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&first, 1);
     host.release(&second, 2);
-    let target = Target::new(host.target().to_str().unwrap()).unwrap();
+    let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
     let intent = Intent {
         from: Some(1),
         to: 2,
@@ -194,7 +194,7 @@ fn a_confirmed_release_survives_an_agent_that_ended_before_it_removed_the_intent
     let host = Host::new();
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     host.release(&first, 1);
-    let target = Target::new(host.target().to_str().unwrap()).unwrap();
+    let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
     let (manifest, since) = (first.digest(), "2026-11-22T17:00:00Z".to_owned());
     Intent { from: None, to: 1, manifest, record: record(1), since }.store(&target).unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use batou_release::{HostPath, Newer, Step};
 
 use crate::error::Error;
-use crate::target::Target;
+use crate::target::TargetDirectory;
 use batou_release::Component;
 
 /// Where a step's commands run, and what its relative paths are relative to: the component's own folder, or what the
 /// step says, seen from there.
-pub(crate) fn directory(target: &Target, component: &Component, step: &Step) -> PathBuf {
-    let state = target.state(&component.name);
+pub(crate) fn directory(target: &TargetDirectory, component: &Component, step: &Step) -> PathBuf {
+    let state = target.state(component.name.as_str());
     step.directory.as_ref().map_or_else(|| state.clone(), |directory| state.join(directory))
 }
 
 /// Whether the step is for this host: its `only_if_path`, if it has one, exists.
-pub(crate) fn is_wanted(target: &Target, component: &Component, step: &Step) -> Result<bool, Error> {
+pub(crate) fn is_wanted(target: &TargetDirectory, component: &Component, step: &Step) -> Result<bool, Error> {
     let Some(path) = &step.only_if_path else { return Ok(true) };
     exists(&directory(target, component, step), path)
 }

@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::protocol::UnitRun;
 use crate::session::About;
-use crate::target::Target;
+use crate::target::TargetDirectory;
 
 /// Converges units and records what that did.
 pub(crate) struct Convergence<'a> {
@@ -54,7 +54,12 @@ struct Held {
 }
 
 /// Whether a unit is recorded to hold as it is.
-pub(crate) fn holds(target: &Target, activated: &Activated, component: &Component, unit: &Unit) -> bool {
+pub(crate) fn holds(
+    target: &TargetDirectory,
+    activated: &Activated,
+    component: &Component,
+    unit: &Unit,
+) -> bool {
     let Some(recorded) = activated.get(&component.unit_id(unit)) else { return false };
     let as_wanted = recorded.finished && recorded.fingerprint == component.fingerprint(unit);
     as_wanted
@@ -64,7 +69,7 @@ pub(crate) fn holds(target: &Target, activated: &Activated, component: &Componen
 }
 
 /// Whether all of a component's units are recorded to hold.
-pub(crate) fn settled(target: &Target, activated: &Activated, component: &Component) -> bool {
+pub(crate) fn settled(target: &TargetDirectory, activated: &Activated, component: &Component) -> bool {
     component.units.iter().all(|unit| holds(target, activated, component, unit))
 }
 

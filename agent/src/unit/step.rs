@@ -18,7 +18,7 @@ use crate::command::{Attention, Ending, Finished, prepare, run};
 use crate::error::Error;
 use crate::protocol::UnitRun;
 use crate::running::Running;
-use crate::target::Target;
+use crate::target::TargetDirectory;
 
 /// Whether a command or an assertion holds, and if not, why: `failed with status 1`.
 type Verdict = Result<(), (String, Box<UnitRun>)>;
@@ -59,7 +59,12 @@ struct Run<'r, 'w, 'a> {
 
 /// Whether what is recorded still says that the step holds: one that was skipped for want of a path does so until there
 /// is one. What cannot be examined is left to the step to say.
-pub(super) fn holds(target: &Target, component: &Component, step: &Step, recorded: &Converged) -> bool {
+pub(super) fn holds(
+    target: &TargetDirectory,
+    component: &Component,
+    step: &Step,
+    recorded: &Converged,
+) -> bool {
     !(recorded.skipped && is_wanted(target, component, step).unwrap_or(true))
 }
 
@@ -244,7 +249,7 @@ impl Run<'_, '_, '_> {
         finished
     }
 
-    fn target(&self) -> &Target {
+    fn target(&self) -> &TargetDirectory {
         &self.work.convergence.about.target
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
     });
     let declared = Arc::new(Declared { environment: name, facts: facts.collect() });
     for entry in &mut environment.inventory.hosts {
-        let facts = lock.hosts.get(&entry.host.name).into_iter().flatten();
+        let facts = lock.hosts.get(entry.host.name.as_str()).into_iter().flatten();
         let valid = facts.filter(|(fact, _)| declared.facts.get(*fact) == Some(&Gathered::Yes));
         let known = valid.map(|(fact, value)| (fact.clone(), value::to_template(value))).collect();
         entry.host.facts = HostFacts { declared: Arc::clone(&declared), known };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use batou_release::{FactSources, Facts};
+use batou_release::{FactSources, Facts, HostName};
 
 use super::{check, value, writer};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
@@ -64,8 +64,8 @@ impl FactsLock {
     pub fn updated(
         &self,
         declared: &FactSources,
-        hosts: &[String],
-        answers: BTreeMap<String, Facts>,
+        hosts: &[HostName],
+        answers: BTreeMap<HostName, Facts>,
     ) -> FactsLock {
         let valid = |name: &str| {
             self.sources.get(name).zip(declared.get(name)).is_some_and(|(old, new)| old.means(new))
@@ -73,11 +73,11 @@ impl FactsLock {
         let mut answers = answers;
         let mut updated = BTreeMap::new();
         for host in hosts {
-            let mut facts = self.hosts.get(host).cloned().unwrap_or_default();
+            let mut facts = self.hosts.get(host.as_str()).cloned().unwrap_or_default();
             facts.retain(|name, _| valid(name));
             facts.extend(answers.remove(host).unwrap_or_default());
             if !facts.is_empty() {
-                updated.insert(host.clone(), facts);
+                updated.insert(host.to_string(), facts);
             }
         }
         FactsLock { sources: declared.clone(), hosts: updated }

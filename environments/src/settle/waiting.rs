@@ -37,7 +37,7 @@ pub(super) fn promises(
     for (one, phantom) in waiting.iter().zip(&phantoms) {
         let host = &world.model.host(one.index).name;
         for provide in &phantom.provides {
-            suppliers.entry((provide.key.value.clone(), host.clone())).or_default().push(one.index);
+            suppliers.entry((provide.key.value.clone(), host.to_string())).or_default().push(one.index);
         }
     }
     if !waiting.is_empty() {

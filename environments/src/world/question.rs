@@ -81,7 +81,8 @@ impl World {
             let host = self.model.host(provider.instance).name.clone();
             let component = self.instance(provider.instance).component.name.clone();
             causes.push((format!("resource {} from {host}/{component}", query.key), provided.digest.clone()));
-            for part in [&host, &component, &format!("{:?}", provided.value.kind()), &provided.digest] {
+            let kind = format!("{:?}", provided.value.kind());
+            for part in [host.as_str(), &component, &kind, &provided.digest] {
                 hasher.update(part.as_bytes()).update(b"\0");
             }
             found.push(Found { value: provided.value.clone() });

@@ -211,9 +211,9 @@ fn a_lock_is_written_the_same_way_each_time_and_read_again() {
     let sandbox = sandbox("");
     let project = sandbox.project();
     let answers = BTreeMap::from([
-        ("web02".to_owned(), told(json!({"memory": 5, "disks": [], "os": {}}))),
+        ("web02".parse().unwrap(), told(json!({"memory": 5, "disks": [], "os": {}}))),
         (
-            "db.other.net".to_owned(),
+            "db.other.net".parse().unwrap(),
             told(json!({
                 "uplink": "tab\t \"quoted\" \\ \u{0} \u{1b}[31m \u{9b} \u{202e}gpj {{ x }}\r\nüñ",
                 "os": {"id": "debian", "": 1, "a b": {"deep": [1.0, 1e300, -0.5, i64::MIN, true]}},
@@ -221,7 +221,7 @@ fn a_lock_is_written_the_same_way_each_time_and_read_again() {
             })),
         ),
     ]);
-    let hosts = ["db.other.net", "web01", "web02"].map(str::to_owned);
+    let hosts = ["db.other.net", "web01", "web02"].map(|host| host.parse().unwrap());
     let old = FactsLock::load(&project, "prod").unwrap();
     let lock = old.updated(&project.facts, &hosts, answers);
     let written = lock.to_toml("prod");
@@ -240,11 +240,11 @@ fn what_is_gone_goes_and_what_was_not_asked_stays() {
         .write("batou.toml", PROJECT.replace("ip route", "ip -6 route").replace("memory = \"memory\"\n", ""));
     let project = sandbox.project();
     let old = FactsLock::load(&project, "prod").unwrap();
-    let answers = BTreeMap::from([("stranger".to_owned(), told(json!({"os": {}})))]);
-    let lock = old.updated(&project.facts, &["web01".to_owned()], answers);
+    let answers = BTreeMap::from([("stranger".parse().unwrap(), told(json!({"os": {}})))]);
+    let lock = old.updated(&project.facts, &["web01".parse().unwrap()], answers);
     assert_eq!(lock.lines("web01"), ["disks[] = \"sda\"", "disks[] = \"sdb\"", "os.id = \"debian\""]);
     assert_eq!(lock.hosts().collect::<Vec<_>>(), ["web01"]);
-    assert_eq!(lock.updated(&project.facts, &["web01".to_owned()], BTreeMap::new()), lock);
+    assert_eq!(lock.updated(&project.facts, &["web01".parse().unwrap()], BTreeMap::new()), lock);
 }
 
 #[test]

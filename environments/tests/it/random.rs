@@ -1,5 +1,6 @@
 //! Properties: no input panics, and the order of declaration changes nothing.
 
+use batou_release::HostName;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -47,7 +48,7 @@ fn uses(required: &[usize]) -> String {
     uses.concat()
 }
 
-type Result = (Vec<(String, String)>, Vec<BTreeMap<String, Entry>>);
+type Result = (Vec<(HostName, String)>, Vec<BTreeMap<String, Entry>>);
 
 fn result(evaluation: Evaluation) -> Result {
     evaluation.components.into_iter().map(|one| ((one.host, one.component), one.entries)).unzip()

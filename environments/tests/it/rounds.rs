@@ -1,5 +1,6 @@
 //! Components of code wait for each other, in rounds: what settles, what does not, and what is said of it.
 
+use batou_release::{HostName, Instance};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -229,7 +230,7 @@ fn function(node: usize, required: &[usize], name: &str) -> String {
 }
 
 /// Host and component, its files, and what comes before it.
-type Outcome = ((String, String), BTreeMap<String, Entry>, BTreeSet<(String, String)>);
+type Outcome = ((HostName, String), BTreeMap<String, Entry>, BTreeSet<Instance>);
 
 /// What came out, without what tells how it was written down.
 fn result(evaluation: Evaluation) -> Vec<Outcome> {

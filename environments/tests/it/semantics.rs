@@ -69,8 +69,9 @@ fn requirements_limited_to_a_host_do_not_influence_other_hosts() {
     let evaluation = sandbox(hosts, &[("web", WEB), ("own", &own)]).evaluate();
     for host in ["a", "b"] {
         assert_eq!(text(&evaluation, host, "own", "out"), format!("{host}:8080"));
-        let after: Vec<_> = component(&evaluation, host, "own").after.iter().cloned().collect();
-        assert_eq!(after, [(host.to_owned(), "web".to_owned())]);
+        let after: Vec<_> =
+            component(&evaluation, host, "own").after.iter().map(ToString::to_string).collect();
+        assert_eq!(after, [format!("{host}/web")]);
     }
 }
 

@@ -9,6 +9,7 @@ mod step;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use batou_store::Name;
 use serde::{Deserialize, Serialize};
 
 pub use step::{Assertions, Newer, STEP_TIMEOUT, Script, Step};
@@ -33,7 +34,7 @@ pub enum UnitKind {
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UnitId {
     /// The component's name.
-    pub component: String,
+    pub component: Name,
     /// The unit's kind.
     pub kind: UnitKind,
     /// The unit's name, unique among those of its kind in the component.
@@ -81,8 +82,8 @@ impl Unit {
 
 impl UnitId {
     /// The unit of that kind and name in a component.
-    pub fn new(component: impl Into<String>, kind: UnitKind, name: impl Into<String>) -> Self {
-        UnitId { component: component.into(), kind, name: name.into() }
+    pub fn new(component: Name, kind: UnitKind, name: impl Into<String>) -> Self {
+        UnitId { component, kind, name: name.into() }
     }
 }
 

@@ -9,7 +9,7 @@ LEFT_OUT = $(CURDIR)/target/left-out
 PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
-.PHONY: build release test tools python fmt clippy doc book deny bench hosts-down
+.PHONY: build release test quick tools python fmt clippy doc book deny bench hosts-down
 
 build:
 	cargo build --workspace
@@ -18,7 +18,8 @@ build:
 release:
 	cargo build --release
 
-# All tests. What cannot run here, such as booted hosts without root, is named at the end.
+# All tests. What cannot run here is named at the end; tests/common/left_out.rs has the only reasons there may be. With
+# BATOU_TEST_COMPLETE in the environment nothing may be left out.
 test: tools
 	@mkdir -p $(dir $(LEFT_OUT)) && rm -f $(LEFT_OUT)
 	@$(MAKE) --no-print-directory python || echo "without batou 2 and Jinja2 some tests are left out"
@@ -31,6 +32,10 @@ test: tools
 	if tests/hosts check >/dev/null; then $(MAKE) --no-print-directory hosts-down; fi; \
 	if [ -e $(LEFT_OUT) ]; then sort -u $(LEFT_OUT); fi; \
 	exit $$status
+
+# What tells most within three minutes: unit tests, evaluation, releases to this machine and over loopback ssh
+quick:
+	cargo nextest run --workspace --profile quick
 
 # Installs what is missing, as root on a Debian; else says what that is.
 tools:

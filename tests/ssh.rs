@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::common::{Output, Sandbox, SshHosts, left_out};
+use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out};
 use crate::shop::{self, Target, greet, listing, names, says};
 
 /// The shop, released to the hosts `one` and `two`.
@@ -252,7 +252,7 @@ fn without_a_home_the_agent_goes_to_var_tmp() {
 #[test]
 fn a_folder_of_somebody_else_is_not_taken_over() {
     if !rustix::process::geteuid().is_root() {
-        return left_out("a folder of somebody else as target directory", "needs root");
+        return left_out("a folder of somebody else as target directory", Lacking::Root);
     }
     let theirs = tempfile::Builder::new().prefix("batou-theirs-").tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(theirs.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -517,7 +517,8 @@ impl Tmpfs {
         if output.status == Some(0) {
             return Some(Self(path));
         }
-        left_out(test, &format!("no file system can be mounted: {}", output.stderr.trim()));
+        let is_root = rustix::process::geteuid().is_root();
+        left_out(test, if is_root { Lacking::Namespaces } else { Lacking::Root });
         None
     }
 

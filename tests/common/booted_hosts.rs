@@ -10,8 +10,8 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::left_out;
 use super::sandbox::{Output, Sandbox};
+use super::{Lacking, left_out};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts");
 
@@ -24,8 +24,8 @@ pub(crate) struct BootedHosts {
 impl BootedHosts {
     /// Boots `count` hosts; without the means for it notes that `test` is left out, and why.
     pub(crate) fn start(count: usize, test: &str) -> Option<Self> {
-        if let Err(why) = Self::available() {
-            left_out(test, &why);
+        if let Some(lacking) = Self::lacking() {
+            left_out(test, lacking);
             return None;
         }
         let cache = env::var_os("BATOU_TEST_CACHE")
@@ -39,13 +39,18 @@ impl BootedHosts {
         Some(hosts)
     }
 
-    /// Whether hosts can be booted here, and why not.
-    pub(crate) fn available() -> Result<(), String> {
+    /// Why hosts cannot be booted here, if so.
+    pub(crate) fn lacking() -> Option<Lacking> {
         if env::var_os("BATOU_TEST_NO_BOOT").is_some() {
-            return Err("BATOU_TEST_NO_BOOT is set".to_owned());
+            return Some(Lacking::Wish);
         }
         let check = Output::of(Command::new(SCRIPT).arg("check"));
-        if check.status == Some(0) { Ok(()) } else { Err(check.stdout.trim().to_owned()) }
+        match (check.status, check.stdout.trim()) {
+            (Some(0), _) => None,
+            (_, "not root") => Some(Lacking::Root),
+            (_, "namespaces are not permitted here") => Some(Lacking::Namespaces),
+            (_, other) => panic!("hosts cannot be booted: {other} (`make tools` installs what is needed)"),
+        }
     }
 
     /// A `ssh_config` that knows the hosts, their keys and how to log in as `deploy`.

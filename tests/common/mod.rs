@@ -7,33 +7,20 @@
 //! tests share one set of them.
 
 mod booted_hosts;
+mod left_out;
 mod processes;
 mod python;
 mod sandbox;
 mod ssh_hosts;
 mod strace;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-
 pub(crate) use booted_hosts::BootedHosts;
+pub(crate) use left_out::{Lacking, left_out};
 pub(crate) use processes::{below, signal};
 pub(crate) use python::python;
 pub(crate) use sandbox::{Output, Sandbox};
 pub(crate) use ssh_hosts::SshHosts;
 pub(crate) use strace::{Call, Strace, parse};
-
-/// Notes that `test` proves nothing here, and why. `make test` names a file in `BATOU_TEST_LEFT_OUT` and
-/// shows it at its end, since the output of a test that passes is hidden.
-#[expect(clippy::print_stderr, reason = "a test's output is for whoever runs it")]
-pub(crate) fn left_out(what: &str, why: &str) {
-    let line = format!("left out: {what} ({why})\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("BATOU_TEST_LEFT_OUT") {
-        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
-}
 
 /// Says what a test has counted: how much a proof covers.
 #[expect(clippy::print_stdout, reason = "a test's output is for whoever runs it")]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::left_out;
+use super::{Lacking, left_out};
 
 /// A program of the virtual environment; without it notes that `test` is left out.
 pub(crate) fn python(program: &str, test: &str) -> Option<PathBuf> {
@@ -10,6 +10,6 @@ pub(crate) fn python(program: &str, test: &str) -> Option<PathBuf> {
     if folder.join("complete").exists() {
         return Some(folder.join("bin").join(program));
     }
-    left_out(test, "`make python` has not been run, or had no network");
+    left_out(test, Lacking::Network);
     None
 }

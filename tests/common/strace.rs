@@ -7,6 +7,8 @@ use std::process::Command;
 
 use tempfile::NamedTempFile;
 
+use super::Lacking;
+
 /// How a program is to be traced. [`prefix`](Self::prefix) goes before its command line.
 pub(crate) struct Strace {
     calls: String,
@@ -55,11 +57,12 @@ impl Strace {
     }
 
     /// Whether programs can be traced here, and why not.
-    pub(crate) fn available() -> Result<(), String> {
+    pub(crate) fn lacking() -> Option<Lacking> {
         match Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output() {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            Err(error) => Err(format!("strace: {error}")),
+            Ok(output) if output.status.success() => None,
+            Ok(_) => Some(Lacking::Ptrace),
+            Err(_) if !rustix::process::geteuid().is_root() => Some(Lacking::Root),
+            Err(error) => panic!("strace: {error} (`make tools` installs it)"),
         }
     }
 

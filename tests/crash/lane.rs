@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use walkdir::WalkDir;
 
 use crate::common::{Output, Sandbox, Strace};
@@ -76,7 +79,7 @@ impl Lane {
         for libc in ["gnu", "musl"] {
             let path = agents.join(format!("{}-unknown-linux-{libc}", std::env::consts::ARCH));
             fs::write(&path, &script).unwrap();
-            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         }
         Output::of(self.sandbox.command(&self.release()).env("BATOU_AGENTS", &agents))
     }
@@ -99,6 +102,33 @@ impl Lane {
             (name, fs::read_to_string(&path).unwrap())
         };
         Some(files.map(|entry| text(entry.into_path())).collect())
+    }
+
+    /// All that the next agent can meet on the host, but for what differs each time: times, the names of temporary files, and
+    /// what the file system says of a file besides its content.
+    pub(super) fn state(&self) -> blake3::Hash {
+        let target = self.target();
+        let mut hasher = blake3::Hasher::new();
+        // The target directory may not be there yet.
+        for entry in WalkDir::new(&target).sort_by_file_name().into_iter().flatten() {
+            let path = entry.path().strip_prefix(&target).unwrap().display().to_string();
+            let kind = entry.file_type();
+            let content = if kind.is_symlink() {
+                fs::read_link(entry.path()).unwrap().display().to_string().into_bytes()
+            } else if kind.is_file() {
+                fs::read(entry.path()).unwrap()
+            } else {
+                Vec::new()
+            };
+            let mode = entry.metadata().unwrap().permissions().mode();
+            let text = format!("{}|{kind:?}|{mode:o}|{}", steady(&path), content.len());
+            hasher.update(text.as_bytes());
+            // What checked-out files looked like: their times and inodes.
+            if !path.starts_with("store/stats/") {
+                hasher.update(steady(&String::from_utf8_lossy(&content)).as_bytes());
+            }
+        }
+        hasher.finalize()
     }
 
     /// Whether a release has begun and not ended: there is an intent, and the journal has no line about it.
@@ -135,6 +165,17 @@ impl Lane {
     fn shell(&self, script: &str) {
         Output::of(self.sandbox.program("sh").args(["-c", script])).success();
     }
+}
+
+/// A text without what differs from run to run: times, numbers of processes, random names.
+fn steady(text: &str) -> String {
+    static DIFFERS: LazyLock<Regex> = LazyLock::new(|| {
+        let times = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z";
+        let names = r"\.batou-[[:alnum:]]+|\b(lease|batch)-\d+-\d+-[[:xdigit:]]+";
+        let numbers = r#""(group|session|started)":\d+"#;
+        Regex::new(&format!("{times}|{names}|{numbers}")).unwrap()
+    });
+    DIFFERS.replace_all(text, "…").into_owned()
 }
 
 fn release_1(sandbox: &Sandbox) {

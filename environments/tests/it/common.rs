@@ -13,6 +13,12 @@ use batou_environments::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "other test programs lack other things")]
+#[path = "../../../tests/common/left_out.rs"]
+mod left_out;
+
+pub(crate) use left_out::{Lacking, left_out};
+
 /// Its files are gone when it is dropped.
 pub(crate) struct Sandbox(TempDir);
 
@@ -86,18 +92,6 @@ pub(crate) fn python(script: &str, given: &Value) -> Option<Value> {
     let output = program.wait_with_output().unwrap();
     assert!(output.status.success());
     Some(serde_json::from_slice(&output.stdout).unwrap())
-}
-
-/// Notes that `what` proves nothing here, and why. `make test` names a file in `BATOU_TEST_LEFT_OUT` and shows it at
-/// its end, since the output of a test that passes is hidden.
-#[expect(clippy::print_stderr, reason = "a test's output is for whoever runs it")]
-pub(crate) fn left_out(what: &str, why: &str) {
-    let line = format!("left out: {what} ({why})\n");
-    eprint!("{line}");
-    if let Some(path) = std::env::var_os("BATOU_TEST_LEFT_OUT") {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
-    }
 }
 
 /// The component of an evaluation.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use batou_environments::Offline;
 use serde_json::{Map, Value, json};
 
-use super::common::{Sandbox, left_out, python, text};
+use super::common::{Lacking, Sandbox, left_out, python, text};
 
 const EXPECTED: &str = "expected";
 const VARIABLES: &str = "variables.json";
@@ -161,7 +161,7 @@ fn templates_give_what_jinja2_gave() {
 fn jinja2_gives_what_is_expected() {
     let cases = cases();
     let Some(made) = with_jinja2(&cases) else {
-        return left_out("templates beside Jinja2", "`make python` has not been run, or had no network");
+        return left_out("templates beside Jinja2", Lacking::Network);
     };
     let write = std::env::var_os("BATOU_UPDATE_TEMPLATES").is_some();
     for name in cases.keys() {

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::ops::Range;
 
+use batou_jinja::DEEPEST;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::address::{Address, NetLoc};
 use crate::diagnostic::{Diagnostic, listed, nearest};
-use crate::jinja::nesting;
+use crate::nesting;
 use crate::source::{At, Source};
 
 /// The work that one template may make: far above what configuration needs, reached within a second by a loop that
@@ -18,9 +19,6 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
-
-/// Lists within lists, and maps: what is deeper is no configuration.
-pub(crate) const DEEPEST: usize = 100;
 
 /// Details of errors that are reported elsewhere: the value's own mistake, or a name to be asked of DNS.
 pub(crate) const REPORTED: &str = "the value could not be evaluated";
@@ -31,8 +29,7 @@ pub(crate) fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    minijinja_contrib::add_to_environment(&mut engine);
-    crate::jinja::add_to(&mut engine);
+    batou_jinja::add_to(&mut engine);
     engine.set_fuel(Some(FUEL));
     engine.set_debug(true);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();

@@ -9,7 +9,6 @@ mod it {
     mod dns;
     mod facts;
     mod files;
-    mod jinja;
     mod merging;
     mod random;
     pub(crate) mod resources;

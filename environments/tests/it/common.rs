@@ -1,10 +1,8 @@
 //! A project in a temporary folder.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use batou_environments::{
@@ -16,8 +14,12 @@ use tempfile::TempDir;
 #[allow(dead_code, reason = "other test programs lack other things")]
 #[path = "../../../tests/common/left_out.rs"]
 mod left_out;
+#[path = "../../../tests/common/python.rs"]
+mod python;
+#[path = "../../../tests/common/script.rs"]
+mod script;
 
-pub(crate) use left_out::{Lacking, left_out};
+use left_out::{Lacking, left_out};
 
 /// Its files are gone when it is dropped.
 pub(crate) struct Sandbox(TempDir);
@@ -75,23 +77,12 @@ impl Sandbox {
     }
 }
 
-/// What a script of this folder's parent makes of a value, with what `make python` installs; `None` without that.
-pub(crate) fn python(script: &str, given: &Value) -> Option<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = folder.join("../target/python/bin/python");
-    if !python.exists() {
-        return None;
-    }
-    let mut program = Command::new(python)
-        .arg(folder.join("tests").join(script))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    program.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
-    let output = program.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+/// What a script of this folder's parent makes of a value, with what `make python` installs; without that notes that
+/// `test` is left out.
+pub(crate) fn python(script: &str, given: &Value, test: &str) -> Option<Value> {
+    let python = python::python("python", test)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
+    Some(script::answer(&python, &script, given))
 }
 
 /// The component of an evaluation.

@@ -3,14 +3,14 @@
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::print;
+use crate::print;
 
 /// The arguments of one call, in the order of their names; `None` where nothing was given.
-pub(super) struct Arguments(Vec<Option<Value>>);
+pub(crate) struct Arguments(Vec<Option<Value>>);
 
 impl Arguments {
     /// Puts arguments to their names; too many and unknown ones are errors.
-    pub(super) fn bind(names: &[&str], given: &[Value]) -> Result<Arguments, Error> {
+    pub(crate) fn bind(names: &[&str], given: &[Value]) -> Result<Arguments, Error> {
         let (positional, keywords): (&[Value], Kwargs) = from_args(given)?;
         if positional.len() > names.len() {
             return Err(Error::from(ErrorKind::TooManyArguments));
@@ -23,11 +23,11 @@ impl Arguments {
         Ok(Arguments(values))
     }
 
-    pub(super) fn value(&self, index: usize) -> Option<&Value> {
+    pub(crate) fn value(&self, index: usize) -> Option<&Value> {
         self.0.get(index)?.as_ref()
     }
 
-    pub(super) fn required(&self, index: usize) -> Result<&Value, Error> {
+    pub(crate) fn required(&self, index: usize) -> Result<&Value, Error> {
         self.value(index).ok_or_else(|| Error::from(ErrorKind::MissingArgument))
     }
 
@@ -36,11 +36,11 @@ impl Arguments {
         self.value(index).filter(|value| !value.is_none())
     }
 
-    pub(super) fn truth(&self, index: usize, default: bool) -> bool {
+    pub(crate) fn truth(&self, index: usize, default: bool) -> bool {
         self.value(index).map_or(default, Value::is_true)
     }
 
-    pub(super) fn integer(&self, index: usize) -> Result<Option<i64>, Error> {
+    pub(crate) fn integer(&self, index: usize) -> Result<Option<i64>, Error> {
         let Some(value) = self.given(index) else { return Ok(None) };
         if value.kind() == ValueKind::Bool {
             return Ok(Some(value.is_true().into()));
@@ -49,12 +49,12 @@ impl Arguments {
     }
 
     /// Sizes below zero are nothing.
-    pub(super) fn size(&self, index: usize) -> Result<Option<usize>, Error> {
+    pub(crate) fn size(&self, index: usize) -> Result<Option<usize>, Error> {
         Ok(self.integer(index)?.map(|size| usize::try_from(size).unwrap_or(0)))
     }
 
     /// A value that has to be a text already.
-    pub(super) fn text(&self, index: usize) -> Result<Option<&str>, Error> {
+    pub(crate) fn text(&self, index: usize) -> Result<Option<&str>, Error> {
         let Some(value) = self.given(index) else { return Ok(None) };
         match value.as_str() {
             Some(text) => Ok(Some(text)),
@@ -65,12 +65,12 @@ impl Arguments {
         }
     }
 
-    pub(super) fn required_text(&self, index: usize) -> Result<&str, Error> {
+    pub(crate) fn required_text(&self, index: usize) -> Result<&str, Error> {
         self.text(index)?.ok_or_else(|| Error::from(ErrorKind::MissingArgument))
     }
 
     /// The named ones, for a filter of the engine that takes them by name only.
-    pub(super) fn named(&self, names: &[&str]) -> Kwargs {
+    pub(crate) fn named(&self, names: &[&str]) -> Kwargs {
         let given = names.iter().zip(&self.0);
         given
             .filter_map(|(name, value)| Some(((*name).to_owned(), attribute(name, value.clone()?))))
@@ -84,7 +84,7 @@ fn attribute(name: &str, value: Value) -> Value {
 }
 
 /// The value as the text that it prints as; an undefined one is an error.
-pub(super) fn soft_text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+pub(crate) fn soft_text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     print::defined(value)?;
     print::text(state, value)
 }

@@ -4,12 +4,12 @@ use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::arguments::soft_text;
-use super::bound::{Growing, ensure};
-use super::{number, print};
+use crate::arguments::soft_text;
+use crate::bound::{Growing, ensure};
+use crate::{number, print};
 
 /// Like Python's `%`.
-pub(super) fn filter(
+pub(crate) fn filter(
     state: &State<'_, '_>,
     format: &Value,
     given: Rest<ValueOrKwargs>,
@@ -132,7 +132,7 @@ fn padded(
 }
 
 /// Like Python's `str.format()`.
-pub(super) fn method(state: &State<'_, '_>, text: &str, given: &[Value]) -> Result<String, Error> {
+pub(crate) fn method(state: &State<'_, '_>, text: &str, given: &[Value]) -> Result<String, Error> {
     let given: Vec<Value> = given.iter().map(|value| printed(state, value)).collect::<Result<_, _>>()?;
     let mut out = Growing::new(state);
     let mut automatic = 0;

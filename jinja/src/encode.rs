@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::arguments::{Arguments, soft_text};
-use super::bound::{Growing, ensure, items, pay_for_text};
-use super::functions::pair;
-use super::json::tojson;
-use super::print;
+use crate::arguments::{Arguments, soft_text};
+use crate::bound::{Growing, ensure, items, pay_for_text};
+use crate::functions::pair;
+use crate::json::tojson;
+use crate::print;
 
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("tojson", tojson);
     engine.add_filter("urlencode", urlencode);
     engine.add_filter("xmlattr", xmlattr);
@@ -64,7 +64,7 @@ fn quoted(state: &State<'_, '_>, text: &str, safe: &str, plus: bool) -> Result<S
 }
 
 /// `markupsafe.escape()`
-pub(super) fn escaped(state: &State<'_, '_>, text: &str) -> Result<String, Error> {
+pub(crate) fn escaped(state: &State<'_, '_>, text: &str) -> Result<String, Error> {
     pay_for_text(state, text)?;
     let mut escaped = Growing::new(state);
     for c in text.chars() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_function("dict", dict);
     engine.add_function("cycler", cycler);
 }
@@ -17,8 +17,8 @@ fn dict(state: &State<'_, '_>, given: Rest<ValueOrKwargs>) -> Result<Value, Erro
     let (from, keywords): (Option<Value>, Kwargs) = from_args(&given)?;
     let mut pairs: Vec<(Value, Value)> = Vec::new();
     if let Some(from) = from {
-        super::print::defined(&from)?;
-        for item in super::bound::items(state, &from)? {
+        crate::print::defined(&from)?;
+        for item in crate::bound::items(state, &from)? {
             pairs.push(match from.kind() {
                 ValueKind::Map => (item.clone(), from.get_item(&item)?),
                 _ => pair(&item)?,
@@ -32,7 +32,7 @@ fn dict(state: &State<'_, '_>, given: Rest<ValueOrKwargs>) -> Result<Value, Erro
 }
 
 /// A list or tuple of two.
-pub(super) fn pair(item: &Value) -> Result<(Value, Value), Error> {
+pub(crate) fn pair(item: &Value) -> Result<(Value, Value), Error> {
     let parts = item.try_iter()?.take(3).collect::<Vec<Value>>();
     <[Value; 2]>::try_from(parts).map(|[key, value]| (key, value)).map_err(|_| {
         Error::new(ErrorKind::InvalidOperation, format!("{item} is no pair of a key and a value"))

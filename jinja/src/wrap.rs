@@ -1,17 +1,17 @@
 //! Breaks a line into shorter ones, as Python's `textwrap` does.
 
 /// How to.
-pub(super) struct Wrapping {
+pub(crate) struct Wrapping {
     /// In characters; not zero.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// Whether a word longer than a line is broken; else it stands out.
-    pub(super) break_long_words: bool,
+    pub(crate) break_long_words: bool,
     /// Whether a line may end after a hyphen.
-    pub(super) break_on_hyphens: bool,
+    pub(crate) break_on_hyphens: bool,
 }
 
 /// Lines of at most the width, where the words allow it.
-pub(super) fn wrap(line: &str, wrapping: &Wrapping) -> Vec<String> {
+pub(crate) fn wrap(line: &str, wrapping: &Wrapping) -> Vec<String> {
     let characters: Vec<char> = line.chars().collect();
     let mut chunks = chunks(&characters, wrapping.break_on_hyphens);
     chunks.reverse();

@@ -3,14 +3,14 @@
 use minijinja::value::{Rest, Value, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::arguments::{Arguments, soft_text};
-use super::bound::{Growing, pay, pay_for_text};
-use super::wrap::{Wrapping, wrap};
+use crate::arguments::{Arguments, soft_text};
+use crate::bound::{Growing, pay, pay_for_text};
+use crate::wrap::{Wrapping, wrap};
 
 /// The line of a terminal, less one.
 const WIDTH: usize = 79;
 
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("indent", indent);
     engine.add_filter("wordwrap", wordwrap);
     engine.add_filter("truncate", truncate);
@@ -19,12 +19,12 @@ pub(super) fn add_to(engine: &mut Environment<'_>) {
 }
 
 /// Lines as Python's `str.splitlines()` sees them, without their ends.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     lines_with_ends(text).map(|(line, _)| line)
 }
 
 /// Each line, and how many bytes end it.
-pub(super) fn lines_with_ends(text: &str) -> impl Iterator<Item = (&str, usize)> {
+pub(crate) fn lines_with_ends(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -51,7 +51,7 @@ fn indent(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> R
     let arguments = Arguments::bind(&["width", "first", "blank"], &given.into_values())?;
     let with = match arguments.value(0).and_then(Value::as_str) {
         Some(text) => text.to_owned(),
-        None => super::print::spaces(state, arguments.size(0)?.unwrap_or(4))?,
+        None => crate::print::spaces(state, arguments.size(0)?.unwrap_or(4))?,
     };
     let text = soft_text(state, value)? + "\n";
     pay_for_text(state, &text)?;
@@ -128,7 +128,7 @@ fn center(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> R
 }
 
 /// As Python does it: which side gets the odd character depends on the width.
-pub(super) fn centered(state: &State<'_, '_>, text: &str, width: usize, fill: char) -> Result<String, Error> {
+pub(crate) fn centered(state: &State<'_, '_>, text: &str, width: usize, fill: char) -> Result<String, Error> {
     let missing = width.saturating_sub(text.chars().count());
     let left = missing / 2 + (missing & width & 1);
     let mut centered = Growing::new(state);

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::arguments::{Arguments, soft_text};
-use super::bound::{Growing, items};
-use super::print;
+use crate::arguments::{Arguments, soft_text};
+use crate::bound::{Growing, items};
+use crate::print;
 
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("sort", sort);
     engine.add_filter("dictsort", dictsort);
     engine.add_filter("unique", unique);
@@ -179,7 +179,7 @@ fn having(
 
 /// One group: a tuple whose parts have names.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     grouper: Value,
     list: Value,
 }

@@ -3,10 +3,10 @@
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind};
 
-use super::arguments::Arguments;
-use super::print;
+use crate::arguments::Arguments;
+use crate::print;
 
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("int", int);
     engine.add_filter("float", float);
     engine.add_filter("round", round);
@@ -56,7 +56,7 @@ fn whole(float: f64) -> Option<Value> {
 }
 
 /// The integer that a float begins with; `None` for what is no float.
-pub(super) fn truncated(value: &Value) -> Option<Value> {
+pub(crate) fn truncated(value: &Value) -> Option<Value> {
     let float = value.kind() == ValueKind::Number && !value.is_integer();
     as_float(value).filter(|_| float).and_then(whole)
 }

@@ -4,12 +4,12 @@
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind, State};
 
-use super::arguments::Arguments;
-use super::bound::{Growing, items, pay_for_text};
-use super::print;
-use crate::template::DEEPEST;
+use crate::DEEPEST;
+use crate::arguments::Arguments;
+use crate::bound::{Growing, items, pay_for_text};
+use crate::print;
 
-pub(super) fn tojson(
+pub(crate) fn tojson(
     state: &State<'_, '_>,
     value: &Value,
     given: Rest<ValueOrKwargs>,

@@ -3,8 +3,8 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
-use super::arguments::Arguments;
-use super::{print, string};
+use crate::arguments::Arguments;
+use crate::{print, string};
 
 /// Methods that change a list or a map in Python. Values do not change here.
 const CHANGING: [&str; 13] = [
@@ -24,7 +24,7 @@ const CHANGING: [&str; 13] = [
 ];
 
 /// Called for a method that the value itself does not have.
-pub(super) fn call(
+pub(crate) fn call(
     state: &mut State<'_, '_>,
     value: &Value,
     method: &str,

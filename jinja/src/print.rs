@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Error, ErrorKind, Output, State};
 
-use super::bound::{Growing, ensure};
-use super::encode::escaped;
-use super::list::Group;
-use crate::template::DEEPEST;
+use crate::DEEPEST;
+use crate::bound::{Growing, ensure};
+use crate::encode::escaped;
+use crate::list::Group;
 
 /// Writes a value to where the template goes.
-pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match (value.as_str(), state.auto_escape()) {
         (Some(text), _) if value.is_safe() => out.write_str(text).map_err(Error::from),
         (Some(text), AutoEscape::None) => out.write_str(text).map_err(Error::from),
@@ -22,7 +22,7 @@ pub(super) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Val
 }
 
 /// `str(value)`
-pub(super) fn text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+pub(crate) fn text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     if let Some(text) = value.as_str() {
         return Ok(text.to_owned());
     }
@@ -32,19 +32,19 @@ pub(super) fn text(state: &State<'_, '_>, value: &Value) -> Result<String, Error
 }
 
 /// `repr(value)`
-pub(super) fn repr(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+pub(crate) fn repr(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let mut out = String::new();
     write(state, &mut out, value, 1)?;
     Ok(out)
 }
 
 /// Refuses an undefined value; how it came about is told with the error's place.
-pub(super) fn defined(value: &Value) -> Result<(), Error> {
+pub(crate) fn defined(value: &Value) -> Result<(), Error> {
     if value.is_undefined() { Err(Error::from(ErrorKind::UndefinedError)) } else { Ok(()) }
 }
 
 /// The error that an invalid value carries.
-pub(super) fn valid(value: Value) -> Result<Value, Error> {
+pub(crate) fn valid(value: Value) -> Result<Value, Error> {
     if value.kind() != ValueKind::Invalid {
         return Ok(value);
     }
@@ -119,7 +119,7 @@ fn write_float(out: &mut String, value: &Value) {
 }
 
 /// `repr()` of a float: Rust's shortest form has Python's digits and limits, and another exponent.
-pub(super) fn float_text(float: f64) -> String {
+pub(crate) fn float_text(float: f64) -> String {
     if float.is_nan() {
         return "nan".to_owned();
     }
@@ -151,7 +151,7 @@ fn write_quoted(out: &mut String, text: &str) {
 }
 
 /// So many blanks.
-pub(super) fn spaces(state: &State<'_, '_>, count: usize) -> Result<String, Error> {
+pub(crate) fn spaces(state: &State<'_, '_>, count: usize) -> Result<String, Error> {
     let mut spaces = Growing::new(state);
     spaces.fill(' ', count)?;
     Ok(spaces.finish())
@@ -166,7 +166,7 @@ fn write_code(out: &mut String, code: u32) {
 }
 
 /// Python's `str.isprintable()`, but for characters that Unicode has not assigned.
-pub(super) fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     let invisible = matches!(c,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'

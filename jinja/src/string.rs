@@ -3,12 +3,12 @@
 use minijinja::value::{Rest, Tuple, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::arguments::{Arguments, soft_text};
-use super::bound::{Growing, pay, pay_for_text};
-use super::{format, print, text};
+use crate::arguments::{Arguments, soft_text};
+use crate::bound::{Growing, pay, pay_for_text};
+use crate::{format, print, text};
 
 /// The filters of the same names, which Jinja2 has not.
-pub(super) fn add_to(engine: &mut Environment<'_>) {
+pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("split", |state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>| {
         split(state, &soft_text(state, value)?, &given.into_values(), false)
     });
@@ -18,7 +18,7 @@ pub(super) fn add_to(engine: &mut Environment<'_>) {
 }
 
 /// `None` if the method is not one of these.
-pub(super) fn call(
+pub(crate) fn call(
     state: &mut State<'_, '_>,
     value: &str,
     method: &str,

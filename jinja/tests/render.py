@@ -1,7 +1,7 @@
 """Renders templates with Jinja2, for the test that compares with it.
 
 Reads {name: {"templates": {file: text}, "variables": {…}}} as JSON, renders the file "main" of each, and writes
-{name: {"text": …}} or {name: {"error": …}}. Options are those of batou.
+{name: {"text": …}} or {name: {"error": …}}. Options are those of `Case::render` in it/common.rs.
 """
 
 import json

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, State};
 const BYTES: u64 = 64;
 
 /// Refuses to make what the work that is left would not pay for.
-pub(super) fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+pub(crate) fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
     match state.fuel_levels() {
         Some((_, left)) if bytes as u64 / BYTES >= left => Err(Error::from(ErrorKind::OutOfFuel)),
         _ => Ok(()),
@@ -15,7 +15,7 @@ pub(super) fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
 }
 
 /// The items of a list, each paid for: a list may say that it is far longer than what it takes to say so.
-pub(super) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
+pub(crate) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
     let mut items = Vec::new();
     for item in value.try_iter()?.checked() {
         state.consume_fuel(1)?;
@@ -25,40 +25,40 @@ pub(super) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, 
 }
 
 /// Pays for so many values that are to be made.
-pub(super) fn pay(state: &State<'_, '_>, count: usize) -> Result<(), Error> {
+pub(crate) fn pay(state: &State<'_, '_>, count: usize) -> Result<(), Error> {
     state.consume_fuel(count as u64)
 }
 
 /// Pays for looking at each character of a text: far more than the engine charges for having it.
-pub(super) fn pay_for_text(state: &State<'_, '_>, text: &str) -> Result<(), Error> {
+pub(crate) fn pay_for_text(state: &State<'_, '_>, text: &str) -> Result<(), Error> {
     state.consume_fuel(text.len() as u64 / 8)
 }
 
 /// A text that grows as far as there is fuel for it.
-pub(super) struct Growing<'a, 'b, 'c> {
+pub(crate) struct Growing<'a, 'b, 'c> {
     state: &'a State<'b, 'c>,
     text: String,
 }
 
 impl<'a, 'b, 'c> Growing<'a, 'b, 'c> {
-    pub(super) fn new(state: &'a State<'b, 'c>) -> Self {
+    pub(crate) fn new(state: &'a State<'b, 'c>) -> Self {
         Growing { state, text: String::new() }
     }
 
-    pub(super) fn push(&mut self, text: &str) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, text: &str) -> Result<(), Error> {
         ensure(self.state, self.text.len().saturating_add(text.len()))?;
         self.text.push_str(text);
         Ok(())
     }
 
     /// The same character many times.
-    pub(super) fn fill(&mut self, fill: char, times: usize) -> Result<(), Error> {
+    pub(crate) fn fill(&mut self, fill: char, times: usize) -> Result<(), Error> {
         ensure(self.state, self.text.len().saturating_add(times.saturating_mul(fill.len_utf8())))?;
         self.text.extend(std::iter::repeat_n(fill, times));
         Ok(())
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.text
     }
 }

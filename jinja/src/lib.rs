@@ -1,0 +1,77 @@
+//! minijinja made Jinja2's: what Jinja2 has and minijinja has not, or has otherwise.
+//!
+//! minijinja reads and runs the language of Jinja2. A template that was written for Jinja2 still gives another text
+//! there, or none: filters are missing or take their arguments by name only, texts lack most of Python's methods, and
+//! lists, maps, floats and `None` print as Rust has them. [`add_to`] closes that gap:
+//!
+//! ```
+//! let mut engine = minijinja::Environment::new();
+//! batou_jinja::add_to(&mut engine);
+//! let text = engine.render_str("{{ 'a,b'.split(',') }} {{ 'on %s' | format(none) }} {{ 1e16 | round(2, 'floor') }}", ())?;
+//! assert_eq!(text, "['a', 'b'] on None 1e+16");
+//! # Ok::<(), minijinja::Error>(())
+//! ```
+//!
+//! How an engine treats undefined names, escapes texts, finds templates and ends lines stays the caller's to choose.
+//!
+//! # Bounds
+//!
+//! A filter can make a text of many gigabytes from a template of one line (`'x'.ljust(10 ** 10)`), and minijinja charges
+//! fuel for a value only once it is there. What makes a value here asks before whether the fuel that is left would pay
+//! for it. So an engine with fuel ([`minijinja::Environment::set_fuel`]) is bounded in memory too; one without is not.
+//! Lists and maps are printed and written as JSON as far as [`DEEPEST`].
+//!
+//! # How it is tested
+//!
+//! `tests/templates` holds templates and what Jinja2 makes of them, which must be the same byte by byte.
+//! `tests/it/different.rs` lists what is otherwise, and is meant to be.
+
+mod arguments;
+mod bound;
+mod encode;
+mod format;
+mod functions;
+mod json;
+mod list;
+mod methods;
+mod number;
+mod print;
+mod string;
+mod text;
+mod wrap;
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error};
+
+/// How deep lists and maps may be nested in a value that is printed or written as JSON: far deeper than any template
+/// means it, and shallow enough for the stack of any thread.
+pub const DEEPEST: usize = 100;
+
+/// Gives an engine all of it: filters, tests, functions, methods and the formatter. It replaces what the engine has
+/// under the same names, its formatter and its callback for unknown methods.
+pub fn add_to(engine: &mut Environment<'_>) {
+    // First: most of what it adds is replaced below.
+    minijinja_contrib::add_to_environment(engine);
+    engine.set_formatter(print::print);
+    engine.set_unknown_method_callback(methods::call);
+    number::add_to(engine);
+    list::add_to(engine);
+    text::add_to(engine);
+    functions::add_to(engine);
+    string::add_to(engine);
+    encode::add_to(engine);
+    engine.add_filter("format", format::filter);
+    engine.add_test("sequence", is_sequence);
+    engine.add_test("iterable", is_iterable);
+}
+
+/// As in Jinja2, whatever has a length and items: texts and maps too.
+fn is_sequence(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
+}
+
+/// As a loop sees it: `None` is not.
+fn is_iterable(value: &Value) -> Result<bool, Error> {
+    print::defined(value)?;
+    Ok(!value.is_none() && value.try_iter().is_ok())
+}

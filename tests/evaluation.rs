@@ -159,6 +159,25 @@ fn the_stack_is_bounded() {
     refused(&project(nested), &[], about);
 }
 
+/// No text is searched for what is nested too deeply before it is parsed: this is what stands in for it.
+#[test]
+fn a_text_that_nests_deeper_than_the_stack_is_named() {
+    let sandbox = project("    pass\n");
+    for nested in ["(".repeat(500_000), format!("x = {}1", "-".repeat(500_000))] {
+        sandbox.write("components/zope/component.star", nested);
+        refused(&sandbox, &[], "evaluating components/zope/component.star overflowed the stack");
+    }
+    let chain = format!("{{{{ 1{} }}}}", "+1".repeat(200_000));
+    let sandbox = plain(&chain);
+    refused(&sandbox, &[], "evaluating web01/plain overflowed the stack");
+    // One that several hosts have is compiled once for all of them.
+    sandbox.write("environments/dev/environment.toml", "[hosts]\nweb01 = [\"plain\"]\nweb02 = [\"plain\"]\n");
+    refused(&sandbox, &[], "evaluating components/plain/host overflowed the stack");
+    sandbox.write("components/plain/other", chain);
+    sandbox.write("components/plain/host", "{% include 'other' %}");
+    refused(&sandbox, &[], "/plain overflowed the stack");
+}
+
 #[test]
 fn a_child_that_is_killed_is_no_mistake_of_the_project() {
     let sandbox = project("    for i in range(1000000):\n        x = sorted(range(1000000))\n");

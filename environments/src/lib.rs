@@ -31,7 +31,6 @@ mod interface;
 mod inventory;
 mod layers;
 mod name;
-mod nesting;
 mod origin;
 mod overlay;
 mod overrides;

@@ -125,7 +125,8 @@ fn render_component<'a>(
     let users = users(&instances);
     for name in users.iter().filter(|(_, count)| **count > 1).map(|(name, _)| *name) {
         let Some(source) = component.source(name) else { continue };
-        let compiled = template::compile(&engine, name, &source);
+        let file = || source.path().display().to_string();
+        let compiled = noted(notes, file, || template::compile(&engine, name, &source));
         instances.par_iter_mut().for_each(|instance| {
             let index = instance.index;
             noted(notes, || world.model.subject(index), || instance.add_files(Some(name), Some(&compiled)));

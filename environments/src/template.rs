@@ -10,7 +10,6 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::address::{Address, NetLoc};
 use crate::diagnostic::{Diagnostic, listed, nearest};
-use crate::nesting;
 use crate::source::{At, Source};
 
 /// The work that one template may make: far above what configuration needs, reached within a second by a loop that
@@ -52,19 +51,13 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Compiles a template, unless it is so deep that compiling it would not come to an end.
+/// Compiles a template.
 pub(crate) fn compile<'a>(
     engine: &'a Environment<'_>,
     name: &'a str,
     source: &'a Source,
 ) -> Result<Template<'a, 'a>, Error> {
-    shallow(source.text())?;
     engine.template_from_named_str(name, source.text())
-}
-
-/// Refuses what is nested too deeply.
-pub(crate) fn shallow(text: &str) -> Result<(), Error> {
-    nesting::check(text).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))
 }
 
 /// Renders a template up to the size that a file may have.
@@ -112,7 +105,6 @@ pub(crate) fn evaluate(
         Some(part) => at.within(text, part),
         None => at.clone(),
     };
-    shallow(text).map_err(|error| explain(&error, scope, place))?;
     if let Some(range) = single_expression(text)
         && let Ok(expression) = engine.compile_expression(&text[range.clone()])
     {

@@ -193,9 +193,7 @@ impl Templates {
         });
         let loading = Arc::clone(self);
         engine.set_loader(move |name| match loading.get(name) {
-            Ok(known) => {
-                crate::template::shallow(known.source.text()).map(|()| Some(known.source.text().to_owned()))
-            }
+            Ok(known) => Ok(Some(known.source.text().to_owned())),
             Err(ReadError::Missing(_)) => Ok(None),
             Err(error) => Err(Error::new(ErrorKind::InvalidOperation, error.to_string())),
         });

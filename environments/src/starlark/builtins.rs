@@ -25,7 +25,7 @@ use crate::starlark::netloc::Netloc;
 use crate::starlark::node;
 use crate::starlark::report::said;
 use crate::starlark::site::Site;
-use crate::starlark::sources::folder_of;
+use crate::starlark::sources::{Sources, folder_of};
 use crate::starlark::spec::{self, Spec};
 use crate::starlark::stop::Stop;
 
@@ -88,10 +88,11 @@ fn functions(builder: &mut GlobalsBuilder) {
         let attributes = spec::declarations(
             attributes.unwrap_or(Value::new_none()),
             &site.value("attributes"),
+            context.sources(),
             &mut problems,
             eval.heap(),
         )?;
-        let features = texts(features, "features", &site.value("features"))?;
+        let features = texts(features, "features", &site.value("features"), context.sources())?;
         let number = loading.number();
         definition::keep(loading, number, Some(configure), platforms, &site, eval)?;
         let name_at = site.positional(0);
@@ -132,6 +133,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         let attributes = spec::declarations(
             attributes.unwrap_or(Value::new_none()),
             &site.value("attributes"),
+            context.sources(),
             &mut problems,
             eval.heap(),
         )?;
@@ -251,7 +253,10 @@ fn functions(builder: &mut GlobalsBuilder) {
         let at = site.positional(0);
         let patterns: Vec<String> = match pattern.unpack_str() {
             Some(text) => vec![text.to_owned()],
-            None => texts(Some(pattern), "pattern", &at)?.into_iter().map(|text| text.value).collect(),
+            None => texts(Some(pattern), "pattern", &at, context.sources())?
+                .into_iter()
+                .map(|text| text.value)
+                .collect(),
         };
         let exclude = exclude.map(|list| list.items).unwrap_or_default();
         let found = context.files(&site).glob(&patterns, &exclude).map_err(|stop| stop.at(&at));
@@ -306,15 +311,19 @@ pub(crate) fn check_name(name: &str) -> Result<(), Stop> {
 }
 
 /// A list of strings.
-pub(crate) fn texts(given: Option<Value<'_>>, what: &str, at: &At) -> Result<Vec<Text>, Stop> {
+pub(crate) fn texts(
+    given: Option<Value<'_>>,
+    what: &str,
+    at: &At,
+    sources: &Sources,
+) -> Result<Vec<Text>, Stop> {
     let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
     let wrong = |found: &str| Stop::mistake(format!("`{what}` must be a list of strings, {found}")).at(at);
     let list = ListRef::from_value(given).ok_or_else(|| wrong(&format!("not `{}`", given.get_type())))?;
-    let place = |text: &str| crate::starlark::site::key_in(at, text);
     list.iter()
         .map(|item| {
             let text = item.unpack_str().ok_or_else(|| wrong(&format!("and {} is none", item.to_repr())))?;
-            Ok(Text { value: text.to_owned(), at: place(text), literal: false })
+            Ok(Text { value: text.to_owned(), at: sources.name_in(at, text), literal: false })
         })
         .collect()
 }

@@ -6,14 +6,18 @@ use starlark::eval::Evaluator;
 /// within a second.
 const STEPS: u64 = 2_000_000;
 
+/// The size of a file, in bytes: what is larger is no configuration.
+pub(crate) const LARGEST: u64 = 1024 * 1024;
+
 /// Calls within calls. Each takes room on the thread's stack, see [`STACK`].
 pub(crate) const CALLS: usize = 200;
 
 /// Bytes of strings, lists and other values. The interpreter looks every thousand steps.
 pub(crate) const MEMORY: usize = 256 * 1024 * 1024;
 
-/// Room on the stack of a thread that loads or runs Starlark, for calls within calls and nested expressions. Pages
-/// are taken as needed.
+/// Room on the stack of a thread that loads or runs Starlark, for calls within calls and nested expressions: some
+/// 40,000 brackets within brackets, or operators in a chain. Nothing looks for more before the parser does. A file of
+/// [`LARGEST`] bytes has room for it, and then ends the process, whose parent names the file. Pages are taken as needed.
 pub(crate) const STACK: usize = 256 * 1024 * 1024;
 
 /// Bounds an evaluation that is about to begin.

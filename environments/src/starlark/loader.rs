@@ -11,7 +11,7 @@ use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
 use crate::cause::{self, Causes};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::evaluate::Notes;
+use crate::evaluate::{Notes, noted};
 use crate::project::Project;
 use crate::source::{At, Source};
 use crate::starlark::builtins;
@@ -20,7 +20,6 @@ use crate::starlark::definition::slot;
 use crate::starlark::kind::Kind;
 use crate::starlark::library;
 use crate::starlark::limits;
-use crate::starlark::nesting;
 use crate::starlark::program::{Functions, Platform};
 use crate::starlark::report::diagnose;
 use crate::starlark::sources::{LIBRARY, Sources, is_own};
@@ -125,13 +124,7 @@ impl<'a> Loader<'a> {
         source: &Arc<Source>,
         problems: &mut Problems,
     ) -> Option<(Loaded, Made)> {
-        if let Err(deep) = nesting::check(source.text()) {
-            let at = At::new(source, deep.offset..deep.offset + 1);
-            let help = "split it into variables or functions";
-            problems.push(Diagnostic::error(deep.message).at(&at).help(help));
-            return None;
-        }
-        let ast = match AstModule::parse(name, source.text().to_owned(), &dialect()) {
+        let ast = match noted(self.notes, || name.to_owned(), || self.parse(name, source)) {
             Ok(ast) => ast,
             Err(error) => {
                 problems.extend(diagnose(&error, None, &self.sources).into_iter().collect());
@@ -143,18 +136,18 @@ impl<'a> Loader<'a> {
             causes.insert(format!("file {name}"), cause::digest(source.text().as_bytes()));
         }
         let loads = self.loads(&ast, name, &mut causes, problems)?;
-        if let Some(notes) = self.notes {
-            notes(Some(name));
-        }
-        let evaluated = self.run(name, ast, &loads, problems);
-        if let Some(notes) = self.notes {
-            notes(None);
-        }
+        let evaluated = noted(self.notes, || name.to_owned(), || self.run(name, ast, &loads, problems));
         let (module, mut made) = evaluated?;
         causes.extend(std::mem::take(&mut made.causes));
         problems.extend(std::mem::take(&mut made.problems));
         self.keep(&module, &made);
         Some((Loaded { module, source: Arc::clone(source), causes }, made))
+    }
+
+    fn parse(&self, name: &str, source: &Source) -> starlark::Result<AstModule> {
+        let ast = AstModule::parse(name, source.text().to_owned(), &dialect())?;
+        self.sources.parsed(name, &ast);
+        Ok(ast)
     }
 
     /// The files that a file loads; all of them are looked at, so that the mistakes of all are shown.
@@ -266,7 +259,7 @@ fn placed(diagnostic: Diagnostic, file: &str) -> Diagnostic {
 struct Frozen(String);
 
 /// The language: Starlark with types, f-strings, and loops and conditions at the top.
-fn dialect() -> Dialect {
+pub(crate) fn dialect() -> Dialect {
     Dialect {
         enable_def: true,
         enable_lambda: true,
@@ -301,7 +294,7 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, Refused> {
     if !meta.is_file() {
         return Err((format!("{shown} is not a file"), None));
     }
-    if meta.len() > nesting::LARGEST {
+    if meta.len() > limits::LARGEST {
         return Err((format!("{shown} is larger than 1 MiB"), None));
     }
     let bytes = std::fs::read(&path).map_err(failed)?;

@@ -17,7 +17,7 @@ use crate::starlark::definition;
 use crate::starlark::limits;
 use crate::starlark::loader::{Loaded, Loader};
 use crate::starlark::program::{Functions, Program};
-use crate::starlark::site;
+use crate::starlark::sources::Sources;
 use crate::starlark::spec;
 use crate::starlark::stop::Stop;
 
@@ -166,7 +166,8 @@ fn simple(
     problems: &mut Problems,
 ) -> Result<Draft, Stop> {
     let global = |name: &str| parsed.module.get(name).ok();
-    let place = |name: &str| site::global(&parsed.source, name);
+    let sources = Arc::clone(&loader.sources);
+    let place = |name: &str| sources.global(&parsed.source, name);
     let Some(configure) = global("configure") else {
         return Err(Stop::mistake("the file declares no component")
             .help("define def configure(c): …, or call component(\"NAME\", configure = …)"));
@@ -176,12 +177,12 @@ fn simple(
     let name = Path::new(file).parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     builtins::check_name(&name).map_err(|stop| stop.at(&at).help("rename the folder"))?;
     let attributes = match global("attributes") {
-        Some(given) => attributes(&given, &place("attributes"), problems)?,
+        Some(given) => attributes(&given, &place("attributes"), &sources, problems)?,
         None => BTreeMap::new(),
     };
     let features = global("features");
-    let features =
-        builtins::texts(features.as_ref().map(OwnedFrozenValue::value), "features", &place("features"))?;
+    let features = features.as_ref().map(OwnedFrozenValue::value);
+    let features = builtins::texts(features, "features", &place("features"), &sources)?;
     let doc = global("doc").and_then(|doc| doc.unpack_str().map(str::to_owned));
     let number = loader.number();
     loader.functions.insert(number, Functions { configure: Some(configure), ..Functions::default() });
@@ -192,10 +193,11 @@ fn simple(
 fn attributes(
     given: &OwnedFrozenValue,
     at: &At,
+    sources: &Sources,
     problems: &mut Problems,
 ) -> Result<BTreeMap<String, crate::attribute::Declaration>, Stop> {
     starlark::environment::Module::with_temp_heap(|module| {
         let value = module.heap().access_owned_frozen_value(given);
-        spec::declarations(value, at, problems, module.heap())
+        spec::declarations(value, at, sources, problems, module.heap())
     })
 }

@@ -5,31 +5,66 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use starlark::codemap::FileSpan;
+use starlark::syntax::AstModule;
 
 use crate::source::{At, Source};
+use crate::starlark::places::{self, Places};
 
 /// What the names of files that are shipped inside the program begin with.
 pub(crate) const LIBRARY: &str = "@batou//";
 
 /// By name: the path relative to the project, or `@batou//NAME`.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(Mutex<BTreeMap<String, Arc<Source>>>);
+pub(crate) struct Sources(Mutex<BTreeMap<String, File>>);
+
+#[derive(Debug)]
+struct File {
+    source: Arc<Source>,
+    /// None are known before it is parsed.
+    places: Arc<Places>,
+}
 
 impl Sources {
     pub(crate) fn add(&self, name: &str, source: &Arc<Source>) {
-        self.known().insert(name.to_owned(), Arc::clone(source));
+        let file = File { source: Arc::clone(source), places: Arc::default() };
+        self.known().insert(name.to_owned(), file);
+    }
+
+    /// Adds what parsing a file has shown.
+    pub(crate) fn parsed(&self, name: &str, file: &AstModule) {
+        let places = Arc::new(Places::of(file));
+        if let Some(known) = self.known().get_mut(name) {
+            known.places = places;
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Source>> {
-        self.known().get(name).cloned()
+        self.known().get(name).map(|file| Arc::clone(&file.source))
+    }
+
+    /// The places in a file.
+    pub(crate) fn places(&self, source: &Source) -> Arc<Places> {
+        let known = self.known();
+        let file = source.path().to_str().and_then(|name| known.get(name));
+        file.map(|file| Arc::clone(&file.places)).unwrap_or_default()
     }
 
     /// The place of one of the interpreter's spans.
     pub(crate) fn at(&self, span: &FileSpan) -> At {
         let source =
             self.get(span.filename()).unwrap_or_else(|| Source::new(span.filename(), span.file.source()));
-        let range = span.span.begin().get() as usize..span.span.end().get() as usize;
-        At::new(&source, range)
+        At::new(&source, places::range(span.span))
+    }
+
+    /// The place of a dict's key or a list's item, as it is written in a part of a file; else the part.
+    pub(crate) fn name_in(&self, part: &At, name: &str) -> At {
+        let found = self.places(&part.source).name_in(&part.span, name);
+        found.map_or_else(|| part.clone(), |place| At::new(&part.source, place))
+    }
+
+    /// The place of what a global is set to, at the top of a file; its beginning, if it is set otherwise.
+    pub(crate) fn global(&self, source: &Arc<Source>, name: &str) -> At {
+        At::new(source, self.places(source).global(name).unwrap_or(0..0))
     }
 
     /// A text in which functions are named without the file that they are from.
@@ -37,7 +72,7 @@ impl Sources {
         self.known().keys().fold(text, |text, file| text.replace(&format!("{file}."), ""))
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Source>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, File>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

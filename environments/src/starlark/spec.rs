@@ -15,7 +15,7 @@ use crate::file::{Data, Member, Node, Table};
 use crate::source::At;
 use crate::starlark::node;
 use crate::starlark::part;
-use crate::starlark::site;
+use crate::starlark::sources::Sources;
 use crate::starlark::stop::Stop;
 
 /// What `attribute()` gives: the table that component.toml would hold.
@@ -41,6 +41,7 @@ impl<'v> StarlarkValue<'v> for Spec {}
 pub(crate) fn declarations<'v>(
     given: Value<'v>,
     at: &At,
+    sources: &Sources,
     problems: &mut Problems,
     heap: Heap<'v>,
 ) -> Result<BTreeMap<String, Declaration>, Stop> {
@@ -58,7 +59,7 @@ pub(crate) fn declarations<'v>(
             let message = format!("the names of attributes are strings, and {} is none", name.to_repr());
             return Err(Stop::mistake(message).at(at));
         };
-        let key = site::key_in(at, name);
+        let key = sources.name_in(at, name);
         if own.iter().any(|taken| taken == name) {
             let message = format!("`{name}` cannot be an attribute's name");
             let advice = format!("`c.{name}` is there by itself; choose another name");

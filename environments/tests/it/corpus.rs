@@ -38,6 +38,32 @@ fn template() {
     replay("template", projects::template);
 }
 
+/// A fuzzer runs in one process, which a stack that overflows would end: the deepest that 4096 bytes can be must fit.
+#[test]
+fn the_deepest_input_of_a_fuzzer_fits_the_stack() {
+    for (begin, link) in [
+        ("{{ 1", "+1"),
+        ("{{ a", ".a"),
+        ("{{ a", "[0"),
+        ("{{ a", "()"),
+        ("{{ ", "-"),
+        ("{{ ", "not "),
+        ("{{ ", "("),
+    ] {
+        projects::template(deepest(begin, link, " }}").as_bytes());
+    }
+    projects::template(deepest("{% if 1 %}", "{% elif 1 %}", "{% endif %}").as_bytes());
+    for link in ["(", "[", "{1:", "-", "not ", "lambda:", "f(", "1+", "x.", "1 if 1 else "] {
+        projects::component_star(deepest("x = ", link, "1").as_bytes());
+    }
+    projects::component_star(deepest("if 0: pass\n", "elif 0: pass\n", "").as_bytes());
+}
+
+fn deepest(begin: &str, link: &str, end: &str) -> String {
+    let room = 4096 - begin.len() - end.len();
+    format!("{begin}{}{end}", link.repeat(room / link.len()))
+}
+
 /// Else every input would be refused for what surrounds it, and never come far.
 #[test]
 fn what_surrounds_the_input_is_in_order() {

@@ -9,7 +9,7 @@ use minijinja::Environment;
 
 use crate::component::{self, Component};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::evaluate::Notes;
+use crate::notes::Notes;
 use crate::project::Project;
 use crate::source::At;
 use crate::starlark::{self, Declared};

@@ -13,6 +13,7 @@ use crate::environment;
 use crate::explain::{Explanation, explain};
 use crate::facts;
 use crate::host::Host;
+use crate::notes::Notes;
 use crate::project::Project;
 use crate::render::{InstanceRender, Rendered, Rendering, render};
 use crate::resolve::{Model, resolve};
@@ -23,23 +24,6 @@ use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.
 const ROUNDS: usize = 16;
-
-/// Hears what the calling thread begins to evaluate (`web01/app (components/app/component.star)`), and `None` when
-/// that is done.
-pub type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);
-
-/// Does some work, and tells what it is about.
-pub(crate) fn noted<T>(
-    notes: Option<Notes<'_>>,
-    subject: impl FnOnce() -> String,
-    work: impl FnOnce() -> T,
-) -> T {
-    let Some(notes) = notes else { return work() };
-    notes(Some(&subject()));
-    let done = work();
-    notes(None);
-    done
-}
 
 /// What an evaluation needs from outside.
 pub struct Options<'a> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::cause::{self, Causes};
 use crate::component::Component;
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::evaluate::{Notes, noted};
+use crate::notes::{Notes, noted};
 use crate::origin::with_origins;
 use crate::raw::Caller;
 use crate::scope::Scope;

@@ -16,7 +16,7 @@ use crate::component::Component;
 use crate::configure::Connections;
 use crate::diagnostic::{Diagnostic, Problems, listed};
 use crate::dns::Answers;
-use crate::evaluate::Notes;
+use crate::notes::Notes;
 use crate::resolve::Model;
 use crate::starlark::{self, Declared, Mode, Run};
 use crate::world::{Asked, World};

@@ -12,8 +12,8 @@ use super::Configured;
 use crate::configure::wanted_host;
 use crate::definition::{self, Definition, Require};
 use crate::diagnostic::Problems;
-use crate::evaluate::Notes;
 use crate::graph::Graph;
+use crate::notes::Notes;
 use crate::starlark::{self, Mode};
 use crate::world::World;
 

@@ -11,7 +11,7 @@ use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
 use crate::cause::{self, Causes};
 use crate::diagnostic::{Diagnostic, Problems, nearest};
-use crate::evaluate::{Notes, noted};
+use crate::notes::{Notes, noted};
 use crate::project::Project;
 use crate::source::{At, Source};
 use crate::starlark::builtins;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use starlark::values::OwnedFrozenValue;
 
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::evaluate::Notes;
+use crate::notes::Notes;
 use crate::project::Project;
 use crate::source::{At, Text};
 use crate::starlark::builtins;

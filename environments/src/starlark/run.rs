@@ -7,7 +7,7 @@ use starlark::eval::Evaluator;
 
 use crate::cause;
 use crate::diagnostic::{Diagnostic, Problems};
-use crate::evaluate::Notes;
+use crate::notes::{Notes, noted};
 use crate::origin::with_origins;
 use crate::raw::Item;
 use crate::starlark::configure;
@@ -44,13 +44,8 @@ pub(crate) fn run(
     for (name, digest) in &declared.causes {
         cause::record(name.clone(), digest.clone());
     }
-    if let Some(notes) = notes {
-        notes(Some(&format!("{} ({})", world.model.subject(index), declared.file)));
-    }
-    let result = evaluate(declared, &session);
-    if let Some(notes) = notes {
-        notes(None);
-    }
+    let subject = || format!("{} ({})", world.model.subject(index), declared.file);
+    let result = noted(notes, subject, || evaluate(declared, &session));
     finish(&session, result.err().as_ref())
 }
 

@@ -21,7 +21,7 @@ use crate::cause::{self, Causes};
 use crate::configure::{Connections, Provider};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::dns::Answers;
-use crate::evaluate::{Notes, noted};
+use crate::notes::{Notes, noted};
 use crate::resolve::{Instance, Model};
 use crate::template::reported_error;
 use question::Answer;

@@ -6,21 +6,22 @@
 //! stored as streams, so that memory does not grow with their size.
 
 mod layout;
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::Rendered;
-use batou_store::{Lease, Monitor, ObjectId, Phase, Sources, Store, directory_name};
+use batou_environments::{Evaluation, Rendered};
+use batou_store::{Lease, Monitor, ObjectId, Phase, Sources, Store};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
-use crate::evaluation::{Evaluation, Wanted};
 use crate::ui::Progress;
 use batou_release::{
     Causes, Component, DECLARED_BY, HostName, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind,
     unit_key,
 };
 use layout::{Amount, Layout};
+use step::step;
 
 /// The folder in the store that holds, for each project, what its source files looked like.
 pub const SOURCES: &str = "sources";
@@ -55,25 +56,21 @@ pub struct HostRelease {
 
 /// Builds what was rendered into the store.
 pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Result<Built, CommandError> {
-    let places: BTreeMap<&HostName, &str> = evaluation
-        .hosts
-        .iter()
-        .filter(|host| !host.ignored)
-        .map(|host| (&host.name, host.target_directory.as_str()))
-        .collect();
+    let deployed: BTreeSet<&HostName> =
+        evaluation.hosts.iter().filter(|host| !host.ignored).map(|host| &host.name).collect();
     let rendered: Vec<_> =
-        evaluation.components.iter().filter(|rendered| places.contains_key(&rendered.host)).collect();
+        evaluation.components.iter().filter(|rendered| deployed.contains(&rendered.host)).collect();
     let sources = Sources::open(&store.root().join(SOURCES).join(&evaluation.project));
     let layouts = lay_out(&rendered, &sources, progress)?;
     sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
-    let components = components(evaluation, &places, &rendered, &layouts)?;
+    let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
     let mut hosts: BTreeMap<_, _> =
-        places.keys().map(|host| ((*host).clone(), empty(evaluation, host))).collect();
-    for (rendered, component) in rendered.iter().zip(components) {
+        deployed.into_iter().map(|host| (host.clone(), empty(evaluation, host))).collect();
+    for (rendered, layout) in rendered.iter().zip(&layouts) {
         let Some(host) = hosts.get_mut(&rendered.host) else { continue };
         host.causes.insert(rendered.component.clone(), causes(rendered));
-        host.manifest.components.push(component);
+        host.manifest.components.push(component(rendered, layout, &built));
     }
     let release = Release {
         project: evaluation.project.clone(),
@@ -87,10 +84,8 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
 fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut causes = rendered.causes.clone();
     let files = rendered.breadcrumbs.iter().map(|(path, breadcrumb)| (path.clone(), breadcrumb));
-    let steps = rendered
-        .step_breadcrumbs
-        .iter()
-        .map(|(step, breadcrumb)| (unit_key(UnitKind::Step, step), breadcrumb));
+    let steps = rendered.steps.iter().filter(|step| !step.breadcrumb.is_empty());
+    let steps = steps.map(|step| (unit_key(UnitKind::Step, &step.name), &step.breadcrumb));
     for (key, breadcrumb) in files.chain(steps) {
         let causes = causes.entry(key).or_default();
         causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
@@ -153,37 +148,15 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
     Ok(looked_for.into_iter().flatten().collect())
 }
 
-/// The components with their steps, whose texts may name the artifact: all are asked for at once.
-fn components(
-    evaluation: &Evaluation,
-    places: &BTreeMap<&HostName, &str>,
-    rendered: &[&Rendered],
-    layouts: &[Layout<'_>],
-) -> Result<Vec<Component>, CommandError> {
-    let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
-    let wanted = rendered.iter().zip(layouts).map(|(rendered, layout)| Wanted {
-        host: rendered.host.to_string(),
-        component: rendered.component.clone(),
-        artifact: artifact_path(places[&rendered.host], layout),
-        contents: layout.contents(),
-    });
-    let steps = evaluation.source.steps(&wanted.collect::<Vec<_>>())?;
-    let component = |((rendered, layout), steps): ((&&Rendered, &Layout<'_>), Vec<_>)| {
-        let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
-        let after = rendered.after.iter().filter(is_built).cloned().collect();
-        Component {
-            name: layout.artifact.name.clone(),
-            artifact: layout.id,
-            after,
-            units: steps.into_iter().map(Unit::Step).collect(),
-        }
-    };
-    Ok(rendered.iter().zip(layouts).zip(steps).map(component).collect())
-}
-
-/// Where an artifact is on its host.
-fn artifact_path(target: &str, layout: &Layout<'_>) -> String {
-    format!("{target}/store/artifacts/{}", directory_name(&layout.id, &layout.artifact.name))
+/// A component as its host's manifest has it; it comes after those of `built` that it needs.
+fn component(rendered: &Rendered, layout: &Layout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
+    let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
+    Component {
+        name: layout.artifact.name.clone(),
+        artifact: layout.id,
+        after: rendered.after.iter().filter(is_built).cloned().collect(),
+        units: rendered.steps.iter().map(|rendered| Unit::Step(step(rendered, layout))).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use batou_environments::{Host, Project, Settings};
+use batou_environments::{Evaluation, Explanation, Host, Project, Settings, Typed};
 use batou_store::{Durability, Store};
 
 use crate::build::{Built, build};
 use crate::cli::Global;
 use crate::error::CommandError;
-use crate::evaluation::{self, Evaluation, Lookup};
+use crate::evaluation::{self, Lookup};
 use crate::login;
 use crate::records::{Record, Records};
 use crate::ui::Ui;
@@ -77,6 +77,17 @@ impl Context {
     /// Evaluates an environment; its warnings are the caller's.
     pub fn evaluate_silently(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         evaluation::evaluate(self.project()?, environment, lookup)
+    }
+
+    /// Evaluates an environment, shows its warnings, and tells the attributes of a component on a host, if it is there.
+    pub fn explain(
+        &self,
+        environment: &str,
+        typed: Typed,
+    ) -> Result<(Evaluation, Option<Explanation>), CommandError> {
+        let answer = evaluation::explain(self.project()?, environment, typed)?;
+        crate::ui::diagnostics(&self.ui, &answer.0.warnings);
+        Ok(answer)
     }
 
     /// Evaluates an environment, builds it into the store, and records its release as the environment's newest.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
-use batou_release::ManifestError;
+use batou_release::{HostPathError, ManifestError, UnitId};
 
 /// How many damaged files one error names.
 const NAMED: usize = 20;
@@ -52,6 +52,9 @@ pub(crate) enum Error {
     /// A unit could not be made to hold.
     #[error("{reason}")]
     Unit { reason: String, run: Box<UnitRun> },
+    /// A path of a unit cannot be used once the artifact's own path is in it.
+    #[error("{unit}: with {} as `component.artifact`, a path in it cannot be used", artifact.display())]
+    Artifact { unit: UnitId, artifact: PathBuf, source: HostPathError },
     /// A unit's command was cut short, since the connection ended or the release is taken back.
     #[error("{0}")]
     Disturbed(String),
@@ -110,7 +113,7 @@ impl Error {
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
             Self::Unlocked(_) => ErrorKind::Unlocked,
-            Self::Unit { .. } | Self::Disturbed(_) => ErrorKind::Unit,
+            Self::Unit { .. } | Self::Artifact { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,
             Self::Damaged { .. } | Self::Stream(_) | Self::Decode(_) | Self::Send(_) => ErrorKind::Damaged,

@@ -1,25 +1,23 @@
 //! The whole way, from a project and an environment's name to what every host gets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use batou_release::{Instance, Step};
+use batou_release::Instance;
 use serde::{Deserialize, Serialize};
 
 use crate::configure::{connect, deployed_before};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::dns::{Answers, Dns};
 use crate::environment;
-use crate::explain::{Explanation, explain};
+use crate::explain::{self, Explanation, Typed};
 use crate::facts;
 use crate::host::Host;
 use crate::notes::Notes;
 use crate::project::Project;
-use crate::render::{InstanceRender, Rendered, Rendering, render};
+use crate::render::{Rendered, Rendering, render};
 use crate::resolve::{Model, resolve};
 use crate::settings::{ConnectMethod, Settings};
 use crate::settle::settle;
-use crate::step::{BuiltArtifact, Describe};
 use crate::world::World;
 
 /// Names found in the answers to names: more rounds than this are a loop.
@@ -37,9 +35,9 @@ pub struct Options<'a> {
     pub notes: Option<Notes<'a>>,
 }
 
-/// An environment, rendered. All of it but `source` is plain data, which can be told to another process.
-#[derive(Serialize, Deserialize)]
-pub struct Evaluation<S = Configured> {
+/// An environment, rendered: plain data.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Evaluation {
     /// The project's name.
     pub project: String,
     /// `[environment]`
@@ -54,41 +52,6 @@ pub struct Evaluation<S = Configured> {
     pub warnings: Vec<Diagnostic>,
     /// Names that DNS was not asked for.
     pub unresolved: Vec<String>,
-    /// What can still be asked.
-    pub source: S,
-}
-
-impl<S> std::fmt::Debug for Evaluation<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Evaluation")
-            .field("project", &self.project)
-            .field("components", &self.components)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<S> Evaluation<S> {
-    /// The same with another source, and the source it had.
-    pub fn replace_source<T>(self, source: T) -> (Evaluation<T>, S) {
-        let Evaluation {
-            project,
-            settings,
-            hosts,
-            components,
-            ignored,
-            warnings,
-            unresolved,
-            source: before,
-        } = self;
-        let same = Evaluation { project, settings, hosts, components, ignored, warnings, unresolved, source };
-        (same, before)
-    }
-}
-
-/// The configured components, which know more than what was rendered of them.
-pub struct Configured {
-    world: Arc<World>,
-    instances: BTreeMap<(String, String), usize>,
 }
 
 /// Only `[environment]` and the hosts, for commands that evaluate nothing else.
@@ -105,12 +68,39 @@ pub fn settings(project: &Project, environment: &str) -> Result<(Settings, Vec<H
     }
 }
 
-/// Loads, checks and configures an environment and renders every file of it. All mistakes at once, sorted.
+/// Loads, checks and configures an environment and renders every file and step of it. All mistakes at once, sorted.
 pub fn evaluate(
     project: &Project,
     environment: &str,
     options: &Options<'_>,
 ) -> Result<Evaluation, Diagnostics> {
+    evaluated(project, environment, options).map(|(evaluation, _)| evaluation)
+}
+
+/// Evaluates an environment, and tells the attributes of a component on a host and where their values come from; `None`
+/// if it is not there.
+pub fn explain(
+    project: &Project,
+    environment: &str,
+    options: &Options<'_>,
+    typed: &Typed,
+) -> Result<(Evaluation, Option<Explanation>), Diagnostics> {
+    let (evaluation, world) = evaluated(project, environment, options)?;
+    let model = &world.model;
+    let host = evaluation.settings.host_name(&typed.host);
+    let is_meant = |index: &usize| {
+        model.host(*index).name == host && model.instances[*index].component.name == typed.component
+    };
+    let index = (0..model.instances.len()).find(is_meant);
+    Ok((evaluation, index.map(|index| explain::explain(&world, index))))
+}
+
+/// An evaluation and all values of it.
+fn evaluated(
+    project: &Project,
+    environment: &str,
+    options: &Options<'_>,
+) -> Result<(Evaluation, Arc<World>), Diagnostics> {
     let mut problems = Problems::default();
     let Some(mut loaded) = environment::load(project, environment, &mut problems) else {
         problems.finish()?;
@@ -142,8 +132,7 @@ pub fn evaluate(
     }
     let components = rendering.components;
     let warnings = problems.finish()?;
-    let model = Arc::clone(&world.model);
-    Ok(finish(&model, world, components, warnings, &answers))
+    Ok((finish(&world.model, components, warnings, &answers), world))
 }
 
 /// Configures and renders with what is known of names so far.
@@ -166,13 +155,10 @@ fn attempt(
 
 fn finish(
     model: &Model,
-    world: Arc<World>,
     components: Vec<Rendered>,
     warnings: Vec<Diagnostic>,
     answers: &Answers,
 ) -> Evaluation {
-    let name =
-        |index: usize| (model.host(index).name.to_string(), model.instances[index].component.name.clone());
     let all = 0..model.instances.len();
     Evaluation {
         project: model.project.name.clone(),
@@ -180,13 +166,11 @@ fn finish(
         hosts: model.environment.hosts(),
         components,
         ignored: all
-            .clone()
             .filter(|index| model.instances[*index].ignored)
             .map(|index| model.instance_name(index))
             .collect(),
         warnings,
         unresolved: answers.unresolved(),
-        source: Configured { instances: all.map(|index| (name(index), index)).collect(), world },
     }
 }
 
@@ -205,42 +189,4 @@ fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
 /// Loading failed without a mistake that says so.
 fn nothing(environment: &str) -> Diagnostics {
     Diagnostic::error(format!("the environment `{environment}` is empty")).into()
-}
-
-impl Configured {
-    /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
-    pub fn explain(&self, host: &str, component: &str) -> Option<Explanation> {
-        let index = self.instances.get(&(host.to_owned(), component.to_owned()))?;
-        Some(explain(&self.world, *index))
-    }
-
-    /// The steps of a component, whose texts may name `component.artifact`: its path on the host. `describe` says what
-    /// is at a path in the artifact, in a text that differs where content, mode or kind do: steps may depend on it.
-    pub fn steps(
-        &self,
-        (host, component): (&str, &str),
-        artifact: &str,
-        describe: &Describe<'_>,
-    ) -> Result<Vec<Step>, Diagnostics> {
-        let Some(index) = self.instances.get(&(host.to_owned(), component.to_owned())) else {
-            return Err(Diagnostic::error(format!("there is no component `{component}` on `{host}`")).into());
-        };
-        let artifact = BuiltArtifact { path: artifact, describe };
-        InstanceRender::steps(&self.world, *index, artifact).map_err(|problems| match problems.finish() {
-            Err(diagnostics) => diagnostics,
-            Ok(_) => Diagnostic::error(format!("the steps of {host}/{component} cannot be rendered")).into(),
-        })
-    }
-}
-
-impl Evaluation {
-    /// [`Configured::steps`]
-    pub fn steps(
-        &self,
-        instance: (&str, &str),
-        artifact: &str,
-        describe: &Describe<'_>,
-    ) -> Result<Vec<Step>, Diagnostics> {
-        self.source.steps(instance, artifact, describe)
-    }
 }

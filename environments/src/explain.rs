@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Location;
 use crate::world::World;
 
+/// A component on a host as somebody typed it: there may be no such thing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Typed {
+    /// The host, in any way that [`Settings::host_name`](crate::Settings::host_name) knows.
+    pub host: String,
+    /// The component's name.
+    pub component: String,
+}
+
 /// A component on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explanation {

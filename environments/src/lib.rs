@@ -6,7 +6,7 @@
 //! 2. `environment`, `definition`: names, paths, types and patterns are valid, `inherits` is merged (checked);
 //! 3. `resolve`: which component runs on which host, with which overrides;
 //! 4. `configure`, `world`: requirements are matched, every attribute and resource has its value (configured);
-//! 5. `render`: bytes, modes and links ([`Rendered`]).
+//! 5. `render`: bytes, modes, links and steps ([`Rendered`]).
 //!
 //! Everything happens on the controller, and no host is asked. Mistakes are collected, not thrown: one
 //! evaluation shows all of them, each with its place ([`Diagnostic`]).
@@ -54,8 +54,8 @@ mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
-pub use evaluate::{Configured, Evaluation, Options, evaluate, settings};
-pub use explain::{Explained, Explanation, SetAt};
+pub use evaluate::{Evaluation, Options, evaluate, explain, settings};
+pub use explain::{Explained, Explanation, SetAt, Typed};
 pub use facts::{FactsLock, HostFacts};
 pub use host::Host;
 pub use notes::Notes;
@@ -66,4 +66,4 @@ pub use starlark::{
     Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
     reference as starlark_reference,
 };
-pub use step::Describe;
+pub use step::{Dependency, RenderedAssertions, RenderedScript, RenderedStep};

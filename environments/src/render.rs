@@ -1,11 +1,11 @@
-//! From configured values to files: every template of every deployed component, in parallel.
+//! From configured values to files and steps: every template of every deployed component, in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use batou_release::{HostName, Instance, Step};
+use batou_release::{HostName, Instance, show_artifact};
 use minijinja::value::Value;
 use minijinja::{Environment, Error, Template};
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ use crate::raw::Caller;
 use crate::scope::Scope;
 use crate::source::{At, Text};
 use crate::sources::{Body, Loaded};
-use crate::step::BuiltArtifact;
+use crate::step::RenderedStep;
 use crate::template;
 use crate::world::World;
 
@@ -39,8 +39,8 @@ pub struct Rendered {
     /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
     /// those that the component declares itself.
     pub breadcrumbs: BTreeMap<String, Vec<String>>,
-    /// The same of the steps, by name.
-    pub step_breadcrumbs: BTreeMap<String, Vec<String>>,
+    /// In their order.
+    pub steps: Vec<RenderedStep>,
     /// Host and component of what must be activated before, directly.
     pub after: BTreeSet<Instance>,
 }
@@ -118,8 +118,7 @@ fn render_component<'a>(
     indices: &[usize],
     notes: Option<Notes<'_>>,
 ) -> Vec<(usize, InstanceRender<'a>)> {
-    let mut instances: Vec<_> =
-        indices.iter().map(|index| InstanceRender::new(world, *index, None).with_files()).collect();
+    let mut instances: Vec<_> = indices.iter().map(|index| InstanceRender::new(world, *index)).collect();
     let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
     let engine = component.engine.as_ref().clone();
     let users = users(&instances);
@@ -138,7 +137,7 @@ fn render_component<'a>(
             instance.add_own_files(&engine, &users);
             instance.add_files(None, None);
             instance.add_symlinks();
-            instance.check_steps();
+            instance.add_steps();
         };
         noted(notes, || world.model.subject(index), rest);
     });
@@ -165,7 +164,6 @@ pub(crate) struct InstanceRender<'a> {
     /// What is still to be rendered, by template.
     files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
     scope: Value,
-    pub(crate) artifact: Option<BuiltArtifact<'a>>,
     /// The sub-component whose declaration is rendered.
     part: String,
     rendered: Rendered,
@@ -174,53 +172,31 @@ pub(crate) struct InstanceRender<'a> {
 }
 
 impl<'a> InstanceRender<'a> {
-    fn new(world: &'a Arc<World>, index: usize, artifact: Option<BuiltArtifact<'a>>) -> Self {
+    /// With all its files to render.
+    fn new(world: &'a Arc<World>, index: usize) -> Self {
+        let component = world.instance(index).component.as_ref();
+        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for file in &component.files {
+            files.entry(file.body.template()).or_default().push(file);
+        }
         InstanceRender {
             world,
             index,
-            component: world.instance(index).component.as_ref(),
-            files: BTreeMap::new(),
-            scope: Scope::value(world, index, artifact.map(|artifact| artifact.path)),
-            artifact,
+            component,
+            files,
+            scope: Scope::value(world, index),
             part: String::new(),
             rendered: Rendered {
                 host: world.model.host(index).name.clone(),
-                component: world.instance(index).component.name.clone(),
+                component: component.name.clone(),
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
                 breadcrumbs: BTreeMap::new(),
-                step_breadcrumbs: BTreeMap::new(),
+                steps: Vec::new(),
                 after: BTreeSet::new(),
             },
             problems: Problems::default(),
             incomplete: false,
-        }
-    }
-
-    /// With all its files to render, and what is told of steps before their texts are rendered.
-    fn with_files(mut self) -> Self {
-        for file in &self.component.files {
-            self.files.entry(file.body.template()).or_default().push(file);
-        }
-        let steps = self.component.definition.steps.iter().filter(|(_, by)| !by.breadcrumb.is_empty());
-        self.rendered.step_breadcrumbs =
-            steps.map(|(step, by)| (step.name.clone(), by.breadcrumb.clone())).collect();
-        self
-    }
-
-    /// The steps with the artifact's path in them.
-    pub(crate) fn steps(
-        world: &'a Arc<World>,
-        index: usize,
-        artifact: BuiltArtifact<'a>,
-    ) -> Result<Vec<Step>, Problems> {
-        let mut instance = InstanceRender::new(world, index, Some(artifact));
-        let declared = &instance.component.definition.steps;
-        let steps: Vec<Option<Step>> =
-            declared.iter().map(|(step, by)| step.render(instance.within(by), by)).collect();
-        match steps.into_iter().collect() {
-            Some(steps) => Ok(steps),
-            None => Err(instance.problems),
         }
     }
 
@@ -272,12 +248,13 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    /// The steps' texts are rendered again once the artifact is known: here for their mistakes only.
-    fn check_steps(&mut self) {
-        let artifact = BuiltArtifact { path: "/artifact", describe: &|_| String::new() };
-        if let Err(found) = InstanceRender::steps(self.world, self.index, artifact) {
-            self.problems.extend(found);
-            self.incomplete = true;
+    fn add_steps(&mut self) {
+        let scope = Scope::of_steps(self.world, self.index);
+        let declared = &self.component.definition.steps;
+        for (step, by) in declared {
+            let rendered = step.render(self.within(by), &scope, by);
+            self.incomplete |= rendered.is_none();
+            self.rendered.steps.extend(rendered);
         }
     }
 
@@ -344,12 +321,12 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    pub(crate) fn text(&mut self, text: &Text, by: &Caller) -> Option<String> {
+    /// What a text renders to.
+    pub(crate) fn text_in(&mut self, text: &Text, scope: &Value) -> Option<String> {
         if text.literal {
             return self.without_nul(text.value.clone(), text);
         }
-        let scope = Scope::with(&self.scope, by.variables.as_ref());
-        match template::evaluate(&self.component.engine, &text.value, &text.at, &scope) {
+        match template::evaluate(&self.component.engine, &text.value, &text.at, scope) {
             Ok(value) => self.without_nul(value.to_string(), text),
             Err(mistake) => {
                 if let Some(diagnostic) = mistake {
@@ -370,7 +347,8 @@ impl<'a> InstanceRender<'a> {
     }
 
     fn target(&mut self, text: &Text, by: &Caller) -> Option<String> {
-        let target = self.text(text, by)?;
+        let scope = Scope::with(&self.scope, by.variables.as_ref());
+        let target = self.text_in(text, &scope)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =
                 "a symlink's target must be a path of at most 4,095 bytes without control characters";
@@ -386,7 +364,8 @@ impl<'a> InstanceRender<'a> {
         self
     }
 
-    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
+        diagnostic.message = show_artifact(&diagnostic.message).into_owned();
         let subject = self.world.model.subject(self.index);
         let diagnostic = with_origins(diagnostic, self.world, self.index);
         self.problems.push(diagnostic.about(format!("{subject}{}", self.part)));

@@ -3,6 +3,7 @@
 //! A [`Release`] names one [`Manifest`] a host. A manifest names the artifacts of the host's components and what is run
 //! there ([`Unit`]). The controller makes them, an agent carries them out, and both read what was written here.
 
+mod artifact_path;
 mod causes;
 mod fact;
 mod host;
@@ -13,6 +14,7 @@ mod path;
 mod release;
 mod unit;
 
+pub use artifact_path::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole, show_artifact};
 pub use causes::{Causes, DECLARED_BY, unit_key};
 pub use fact::{Builtin, FactSource, FactSources, FactValue, Facts};
 pub use host::{HostName, HostNameError, Participant, Role};

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use batou_store::{ArtifactId, Digest, Name, directory_name};
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, Instance, Unit, UnitId};
+use crate::{ARTIFACT_TOKEN, HostName, Instance, Unit, UnitId};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
 const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
@@ -107,10 +107,15 @@ impl Component {
 
     /// What one of the component's units depends on: the host converges it again when this differs from what it last
     /// converged to.
+    ///
+    /// That is all that the unit says, and the artifact where a text or a path of the unit names it. A unit that says itself
+    /// on which files it depends may name the artifact, which changes with every file: that counts for nothing.
     pub fn fingerprint(&self, unit: &Unit) -> Digest {
         let mut text = serde_json::to_string(unit).expect("a unit is plain data");
-        if unit.says_its_files() {
-            text = text.replace(&directory_name(&self.artifact, &self.name), "artifact");
+        if !unit.says_its_files() && text.contains(ARTIFACT_TOKEN) {
+            // A unit in JSON has no line break, so what follows one cannot be taken for a part of it.
+            text.push('\n');
+            text.push_str(&self.artifact.to_string());
         }
         Digest::derive(UNIT_CONTEXT, text.as_bytes())
     }
@@ -150,7 +155,7 @@ pub enum ManifestError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Step;
+    use crate::{Assertions, HostPath, Step};
 
     const STEP: &str = r#"{"kind":"step","name":"touch","verify":"test -e x","update":"touch x","timeout":300,"environment":{"A":"b"}}"#;
 
@@ -166,21 +171,13 @@ mod tests {
         Manifest::decode(manifest().as_bytes()).unwrap().components.remove(0)
     }
 
-    fn step(component: &mut Component) -> &mut Step {
-        let Unit::Step(step) = &mut component.units[0];
-        step
-    }
-
-    fn fingerprint(component: &Component) -> Digest {
-        component.fingerprint(&component.units[0])
-    }
-
     #[test]
     fn a_manifest_keeps_its_bytes_and_writes_no_key_that_is_not_used() {
         let text = manifest();
         let manifest = Manifest::decode(text.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(manifest.encode()).unwrap(), text);
-        assert_eq!(fingerprint(&manifest.components[0]), Digest::derive(UNIT_CONTEXT, STEP.as_bytes()));
+        let component = &manifest.components[0];
+        assert_eq!(component.fingerprint(&component.units[0]), Digest::derive(UNIT_CONTEXT, STEP.as_bytes()));
     }
 
     #[test]
@@ -194,21 +191,38 @@ mod tests {
         assert_eq!(refused("\"2\""), "not a manifest");
     }
 
+    /// Whether the step's fingerprint is the same with another artifact.
+    fn ignores_the_artifact(step: &Step) -> bool {
+        let (one, unit) = (component(), Unit::Step(step.clone()));
+        let other = Component { artifact: ArtifactId::from(Digest::of(b"other")), ..one.clone() };
+        one.fingerprint(&unit) == other.fingerprint(&unit)
+    }
+
+    #[test]
+    fn a_unit_depends_on_the_artifact_where_it_names_it() {
+        let plain = Step::updating("s", "systemctl reload app");
+        assert!(ignores_the_artifact(&plain));
+        let path = || HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap();
+        let naming = [
+            Step::updating("s", format!("{ARTIFACT_TOKEN}/reload")),
+            Step { directory: Some(ARTIFACT_TOKEN.to_owned()), ..plain.clone() },
+            Step { creates: Some(path()), ..plain.clone() },
+            Step { assertions: Assertions { path: Some(path()), ..Assertions::default() }, ..plain },
+        ];
+        for step in naming {
+            assert!(!ignores_the_artifact(&step), "{step:?}");
+        }
+    }
+
     #[test]
     fn a_step_with_triggers_does_not_depend_on_the_artifact_that_it_names() {
-        let mut one = component();
-        let mut other = Component { artifact: ArtifactId::from(Digest::of(b"other")), ..one.clone() };
-        for component in [&mut one, &mut other] {
-            let directory = directory_name(&component.artifact, &component.name);
-            step(component).update = Some(format!("/srv/shop/store/artifacts/{directory}/reload"));
-        }
-        assert_ne!(fingerprint(&one), fingerprint(&other));
-        for component in [&mut one, &mut other] {
-            step(component).triggers.insert("etc/".into(), "1".into());
-        }
-        assert_eq!(fingerprint(&one), fingerprint(&other));
-        step(&mut other).triggers.insert("etc/".into(), "2".into());
-        assert_ne!(fingerprint(&one), fingerprint(&other));
+        let mut step = Step::updating("s", format!("{ARTIFACT_TOKEN}/reload"));
+        step.triggers.insert("etc/".into(), "1".into());
+        assert!(ignores_the_artifact(&step));
+        let mut other = step.clone();
+        other.triggers.insert("etc/".into(), "2".into());
+        let fingerprint = |step: Step| component().fingerprint(&Unit::Step(step));
+        assert_ne!(fingerprint(step), fingerprint(other));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::Path;
 use batou_store::RelPath;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact_path::{expand_artifact, show_artifact};
+
 /// A path on a host: absolute, or below the step's working directory.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(try_from = "String", into = "String")]
@@ -47,12 +49,17 @@ impl HostPath {
             return Err(HostPathError::TooLong);
         }
         if path.chars().any(char::is_control) {
-            return Err(HostPathError::Control(path));
+            return Err(HostPathError::Control(show_artifact(&path).into_owned()));
         }
         if path.split('/').any(|part| part == "..") {
-            return Err(HostPathError::Parent(path));
+            return Err(HostPathError::Parent(show_artifact(&path).into_owned()));
         }
         Ok(Self(path))
+    }
+
+    /// The path on a host where the component's artifact is at `artifact`: it may be one that cannot be used there.
+    pub(crate) fn expanded(&self, artifact: &str) -> Result<Self, HostPathError> {
+        Self::new(expand_artifact(&self.0, artifact))
     }
 
     /// The path as it was given.
@@ -111,7 +118,9 @@ impl From<ScriptPath> for String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ARTIFACT_TOKEN;
 
     #[test]
     fn what_could_mean_something_else_is_refused() {
@@ -123,6 +132,16 @@ mod tests {
             assert!(serde_json::from_value::<HostPath>(bad.into()).is_err(), "{bad:?}");
         }
         assert_eq!(HostPath::new("x".repeat(4096)), Err(HostPathError::TooLong));
+    }
+
+    #[test]
+    fn a_mistake_in_a_path_shows_the_artifact_as_it_was_written() {
+        let said = |rest| HostPath::new(format!("{ARTIFACT_TOKEN}{rest}")).unwrap_err().to_string();
+        assert_eq!(
+            said("/../x"),
+            "the path `{{ component.artifact }}/../x` holds `..`: name the path without it"
+        );
+        assert_eq!(said("\n"), "the path \"{{ component.artifact }}\\n\" holds a control character");
     }
 
     #[test]

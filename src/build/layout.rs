@@ -13,6 +13,8 @@ use rayon::prelude::*;
 
 use crate::error::{CommandError, Kind};
 
+const CONTENTS_CONTEXT: &str = "batou 2026-11 contents of entries v1";
+
 /// How many files are worth a thread.
 const SHARE: usize = 32;
 
@@ -116,14 +118,17 @@ impl<'r> Layout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
     }
 
-    /// By path what is there: a text that differs where content, mode or kind do.
-    pub(super) fn contents(&self) -> BTreeMap<String, String> {
+    /// One digest for entries and their names: it differs where content, mode or kind of any of them do.
+    pub(super) fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
         let text = |node: &Node| match node {
             Node::File { digest, mode, .. } => format!("file {digest} {:04o}", mode.bits()),
             Node::Symlink { target } => format!("symlink {target}"),
             Node::Directory { .. } => "folder".to_owned(),
         };
-        self.nodes.iter().map(|(path, node)| ((*path).to_owned(), text(node))).collect()
+        // A folder that was declared has nothing in it, and so is no node yet.
+        let described = |path| (path, self.nodes.get(path).map_or_else(|| "folder".to_owned(), text));
+        let described: Vec<(&str, String)> = paths.into_iter().map(described).collect();
+        Digest::derive(CONTENTS_CONTEXT, &serde_json::to_vec(&described).expect("texts are plain data"))
     }
 
     /// How much there is to store.

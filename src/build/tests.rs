@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use batou_environments::{Offline, Options, evaluate, project};
+use batou_release::{Step, show_artifact};
 use batou_store::{Node, Silent};
 use tempfile::TempDir;
 
 use super::*;
-use crate::evaluation::FromHere;
 use crate::testing::store;
 
 /// A project with two hosts that share a component, and a source that is no template.
@@ -52,7 +52,7 @@ impl Fixture {
         fs::write(path, content).unwrap();
     }
 
-    fn evaluate(&self) -> batou_environments::Evaluation {
+    fn evaluate(&self) -> Evaluation {
         let options = Options {
             dns: &Offline,
             user: "someone".to_owned(),
@@ -63,8 +63,7 @@ impl Fixture {
     }
 
     fn build(&self) -> Built {
-        let evaluation = Evaluation::from_here(self.evaluate());
-        build(&evaluation, &self.store, &Progress::silent()).unwrap()
+        build(&self.evaluate(), &self.store, &Progress::silent()).unwrap()
     }
 }
 
@@ -113,13 +112,83 @@ fn what_is_built_is_what_was_rendered() {
 }
 
 #[test]
-fn steps_name_the_artifact_where_it_is_on_the_host() {
+fn steps_leave_the_artifacts_path_to_the_host() {
     let built = Fixture::new().build();
     let web = built.hosts["web02"].manifest.component("web").unwrap();
-    let folder = directory_name(&web.artifact, &web.name);
     let Unit::Step(step) = &web.units[0];
     let update = step.update.as_deref().unwrap();
-    assert_eq!(update, format!("cat /srv/shop/store/artifacts/{folder}/etc/web.conf"));
+    assert_eq!(show_artifact(update), "cat {{ component.artifact }}/etc/web.conf");
+    let expanded = step.expanded("/srv/x").unwrap();
+    assert_eq!(expanded.update.as_deref(), Some("cat /srv/x/etc/web.conf"));
+}
+
+fn first_step(built: &Built) -> Step {
+    let Unit::Step(step) = &built.hosts["web01"].manifest.component("web").unwrap().units[0];
+    step.clone()
+}
+
+/// The digests of a step's triggers, of a project whose component `web` has these files besides its step.
+fn triggers(files: &str, triggers: &str) -> BTreeMap<String, String> {
+    let fixture = Fixture::new();
+    let step = format!("[[step]]\nname = \"s\"\nupdate = \"true\"\ntriggers = {triggers}\n");
+    fixture.write("components/web/component.toml", &format!("{files}\n{step}"));
+    first_step(&fixture.build()).triggers.clone()
+}
+
+#[test]
+fn a_trigger_changes_with_the_content_mode_and_kind_of_the_files_that_it_names() {
+    let files = "[[file]]\npath = \"etc/app.conf\"\ncontent = \"1\"\n[[file]]\npath = \"etc/sub/a.ini\"\ncontent = \"1\"\n\
+        [[file]]\npath = \"run\"\ncontent = \"1\"\n[[symlink]]\npath = \"etc/data\"\nto = \"x\"\n";
+    let all = "[\"etc/app.conf\", \"etc/\", \"*.ini\"]";
+    let old = triggers(files, all);
+    assert!(old.values().all(|digest| digest.len() == 64));
+    let changed = |from: &str, to: &str| {
+        assert!(files.contains(from), "{from}");
+        let new = triggers(&files.replacen(from, to, 1), all);
+        let differing = old.keys().filter(|name| old[*name] != new[*name]);
+        differing.map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let file = |path: &str| format!("path = \"{path}\"\ncontent = ");
+    let with = |path: &str, content: &str| format!("{}\"{content}\"", file(path));
+    assert_eq!(changed(&with("run", "1"), &with("run", "2")), "");
+    assert_eq!(changed(&with("etc/app.conf", "1"), &with("etc/app.conf", "2")), "etc/ etc/app.conf");
+    let executable = format!("mode = \"0755\"\n{}", with("etc/app.conf", "1"));
+    assert_eq!(changed(&with("etc/app.conf", "1"), &executable), "etc/ etc/app.conf");
+    assert_eq!(changed(&with("etc/sub/a.ini", "1"), &with("etc/sub/a.ini", "2")), "*.ini etc/");
+    assert_eq!(changed("to = \"x\"", "to = \"y\""), "etc/");
+    let file_for_link = "[[file]]\npath = \"etc/data\"\ncontent = \"x\"";
+    assert_eq!(changed("[[symlink]]\npath = \"etc/data\"\nto = \"x\"", file_for_link), "etc/");
+}
+
+#[test]
+fn a_folders_trigger_changes_with_its_names() {
+    let digest = |name: &str| {
+        triggers(&format!("[[file]]\npath = \"etc/{name}\"\ncontent = \"\"\n"), "[\"etc/\"]")["etc/"].clone()
+    };
+    assert_ne!(digest("app.conf"), digest("app.cnf"));
+    let empty = |more: &str| {
+        triggers(&format!("[[directory]]\npath = \"etc\"\n{more}"), "[\"etc/\"]")["etc/"].clone()
+    };
+    assert_ne!(empty(""), empty("[[directory]]\npath = \"etc/new\"\n"));
+}
+
+#[test]
+fn a_changed_script_is_a_changed_step() {
+    let digests = |script: &str| {
+        let fixture = Fixture::new();
+        fixture.write(
+            "components/web/component.toml",
+            &format!(
+                "[[file]]\npath = \"run\"\nmode = \"0755\"\ncontent = \"{script}\"\n\
+                 [[step]]\nname = \"s\"\nscript = \"run\"\nverify = {{ script = \"run\" }}\n"
+            ),
+        );
+        let step = first_step(&fixture.build());
+        (step.script.unwrap().digest, step.assertions.script.unwrap().digest)
+    };
+    let (one, other) = (digests("1"), digests("2"));
+    assert_eq!(one.0, one.1);
+    assert_ne!(one.0, other.0);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use batou_release::HostName;
 use std::collections::{BTreeMap, BTreeSet};
 
+use batou_environments::Evaluation;
 use serde::Serialize;
 
 use crate::build::{Built, build};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::evaluation::{Evaluation, Lookup};
+use crate::evaluation::Lookup;
 use crate::naming;
 use crate::outlink::OutLinks;
 use crate::ui::{DIM, plural, visible_name};

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostic, Severity};
+use batou_environments::{Diagnostic, Evaluation, Severity};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::evaluation::{Evaluation, Lookup};
+use crate::evaluation::Lookup;
 use crate::ui::{diagnostic, plural, visible_name};
 
 /// Evaluate environments and show every mistake; needs no network.

@@ -1,11 +1,10 @@
 //! `batou explain`: the values of a component's attributes on a host, and where each is set.
 
-use batou_environments::{Explained, SetAt};
+use batou_environments::{Evaluation, Explained, SetAt, Typed};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::evaluation::{Evaluation, Lookup};
 use crate::naming::{self, known};
 use crate::ui::{DIM, visible, visible_name};
 
@@ -35,9 +34,10 @@ pub struct Args {
 
 /// Evaluates, and shows what was asked for.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let evaluation = context.evaluate(&args.environment, Lookup::Offline)?;
+    let typed = Typed { host: args.host.clone(), component: args.component.clone() };
+    let (evaluation, explanation) = context.explain(&args.environment, typed)?;
     let args = &Args { host: evaluation.settings.host_name(&args.host), ..args.clone() };
-    let Some(explanation) = evaluation.source.explain(&args.host, &args.component)? else {
+    let Some(explanation) = explanation else {
         return absent(&evaluation, args);
     };
     let all = &explanation.attributes;

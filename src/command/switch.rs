@@ -148,11 +148,7 @@ fn up_to_date(deployment: Deployment<'_>, release: Digest) {
 impl Deployment<'_> {
     /// Evaluates the environment, builds it into the controller's store and records the result there.
     pub fn build(&self) -> Result<Built, CommandError> {
-        // A thread of its own: the resolver of names runs a runtime, which cannot be done on a runtime's thread.
-        std::thread::scope(|scope| {
-            let built = scope.spawn(|| Ok(self.context.build(&self.settings.name)?.1));
-            built.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        Ok(self.context.build(&self.settings.name)?.1)
     }
 
     /// Leaves out the hosts that a saved plan leaves out, and says so.

@@ -5,16 +5,15 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
 use batou_environments::{Evaluation, Explanation};
-use batou_release::Step;
 
 use super::death::Death;
-use super::message::{self, Answer, Question, Request, Wanted};
+use super::message::{self, Part, Request};
 use super::notes::Notes;
 use crate::error::CommandError;
 
-/// A process that evaluates and then answers questions. It ends with this value, and with this process.
+/// A process that evaluates once. It ends with its answer, and at the latest with this value or this process.
 #[derive(Debug)]
-pub struct Child {
+pub(super) struct Child {
     process: process::Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
@@ -49,52 +48,21 @@ impl Child {
         Ok(Child { process, to, from: BufReader::with_capacity(1 << 16, from), notes, request, death: None })
     }
 
-    /// Has the environment evaluated.
-    pub(super) fn evaluation(&mut self) -> Result<Evaluation<()>, CommandError> {
+    /// Asks, and takes the answer.
+    pub(super) fn answer(&mut self) -> Result<(Evaluation, Option<Explanation>), CommandError> {
         if message::write(&mut self.to, &self.request).is_err() {
             return Err(self.ended());
         }
         let mut components = Vec::new();
         loop {
-            match self.answer()? {
-                Answer::Component(rendered) => components.push(rendered),
-                Answer::Evaluation(evaluation) => return Ok(Evaluation { components, ..*evaluation }),
-                Answer::Mistakes(mistakes) => return Err(mistakes.into()),
-                Answer::Explained(_) => return Err(confused("attributes that nobody asked for")),
-                Answer::Steps(_) => return Err(confused("steps that nobody asked for")),
+            match self.part()? {
+                Part::Component(rendered) => components.push(rendered),
+                Part::Rest(rest, explanation) => {
+                    return Ok((Evaluation { components, ..*rest }, explanation));
+                }
+                Part::Mistakes(mistakes) => return Err(mistakes.into()),
             }
         }
-    }
-
-    /// The steps of each of the wanted components, in their order: one question for all.
-    pub(super) fn steps(&mut self, wanted: &[Wanted]) -> Result<Vec<Vec<Step>>, CommandError> {
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.ask(&Question::Steps(wanted.to_vec()))? {
-            Answer::Steps(steps) if steps.len() == wanted.len() => Ok(steps),
-            Answer::Mistakes(mistakes) => Err(mistakes.into()),
-            _ => Err(confused("something else than the steps")),
-        }
-    }
-
-    /// The attributes of a component; `None` if it is not on the host.
-    pub(super) fn explain(
-        &mut self,
-        host: &str,
-        component: &str,
-    ) -> Result<Option<Explanation>, CommandError> {
-        match self.ask(&Question::Explain(host.to_owned(), component.to_owned()))? {
-            Answer::Explained(explained) => Ok(explained),
-            _ => Err(confused("something else than the attributes")),
-        }
-    }
-
-    fn ask(&mut self, question: &Question) -> Result<Answer, CommandError> {
-        if message::write(&mut self.to, question).is_err() {
-            return Err(self.ended());
-        }
-        self.answer()
     }
 
     /// Whether one thread alone would show at what the memory ran out, or do with it.
@@ -102,12 +70,16 @@ impl Child {
         self.request.limits.threads > 1 && self.death.as_ref().is_some_and(Death::is_uncertain)
     }
 
-    fn answer(&mut self) -> Result<Answer, CommandError> {
+    fn part(&mut self) -> Result<Part, CommandError> {
         match message::read(&mut self.from) {
-            Ok(Some(answer)) => Ok(answer),
+            Ok(Some(part)) => Ok(part),
             Ok(None) => Err(self.ended()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.ended()),
-            Err(error) => Err(confused("what cannot be read").because(error)),
+            Err(error) => {
+                Err(CommandError::failed("the process that evaluates answered what cannot be read")
+                    .because(error)
+                    .hint("this is a mistake in batou: please report it"))
+            }
         }
     }
 
@@ -123,13 +95,8 @@ impl Child {
     }
 }
 
-fn confused(what: &str) -> CommandError {
-    CommandError::failed(format!("the process that evaluates answered {what}"))
-        .hint("this is a mistake in batou: please report it")
-}
-
 impl Drop for Child {
-    /// It has nothing to finish. Killed and waited for, it leaves nothing behind.
+    /// It is about to end, or has nothing to finish. Killed and waited for, it leaves nothing behind.
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -1,18 +1,16 @@
-//! What the two processes say to each other: a length, then `MessagePack` with the names of fields, which unlike more
+//! The request and its answer: messages of a length and then `MessagePack` with the names of fields, which unlike more
 //! compact forms allows types to leave fields out.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered};
-use batou_release::Step;
+use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered, Typed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 
-/// The first message to the child.
+/// The one message to the child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) root: PathBuf,
@@ -22,42 +20,18 @@ pub(super) struct Request {
     pub(super) user: String,
     pub(super) user_home: String,
     pub(super) limits: Limits,
+    /// Whose attributes are to be explained.
+    pub(super) explain: Option<Typed>,
 }
 
-/// The messages after the first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Question {
-    /// The steps of components.
-    Steps(Vec<Wanted>),
-    /// The attributes of a component on a host.
-    Explain(String, String),
-}
-
-/// A component whose steps are wanted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Wanted {
-    /// The host's name.
-    pub host: String,
-    /// The component's name.
-    pub component: String,
-    /// Where the artifact is on the host.
-    pub artifact: String,
-    /// By path in the artifact: a text that differs where content, mode or kind of what is there do.
-    pub contents: BTreeMap<String, String>,
-}
-
-/// What the child says.
+/// What the child says: any number of components, then one of the others.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Answer {
+pub(super) enum Part {
     /// One of the evaluation's components, in their order: each in a message of its own, so that neither side ever holds
     /// all of them twice.
     Component(Rendered),
-    /// The rest of the evaluation.
-    Evaluation(Box<Evaluation<()>>),
-    /// The steps of those that were wanted.
-    Steps(Vec<Vec<Step>>),
-    /// The attributes of the component, if it is on the host.
-    Explained(Option<Explanation>),
+    /// The rest of the evaluation, and the explanation if one was asked for and the component is on the host.
+    Rest(Box<Evaluation>, Option<Explanation>),
     /// The project's mistakes.
     Mistakes(Diagnostics),
 }
@@ -90,12 +64,44 @@ pub(super) fn read<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Opti
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use batou_environments::{Content, Entry};
-    use batou_release::Instance;
+    use batou_environments::{Content, Dependency, Entry, RenderedAssertions, RenderedScript, RenderedStep};
+    use batou_release::{ARTIFACT_TOKEN, HostPath, Instance, Newer, ScriptPath};
 
     use super::*;
+
+    fn step() -> RenderedStep {
+        let path = || HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap();
+        let script =
+            RenderedScript { path: ScriptPath::new("run").unwrap(), arguments: vec!["a".to_owned()] };
+        let dependencies = BTreeMap::from([
+            ("etc/".to_owned(), Dependency::Entries(vec!["etc/a".to_owned()])),
+            ("resource:db".to_owned(), Dependency::Value("12".to_owned())),
+        ]);
+        RenderedStep {
+            name: "s".to_owned(),
+            breadcrumb: vec!["Venv(\"py\")".to_owned()],
+            verify: None,
+            update: Some(format!("{ARTIFACT_TOKEN}/x")),
+            revert: None,
+            irreversible: true,
+            timeout: 5,
+            directory: Some("d".to_owned()),
+            environment: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+            script: Some(script.clone()),
+            assertions: RenderedAssertions {
+                path: Some(path()),
+                newer: Some(Newer { path: path(), than: vec![path()] }),
+                unchanged: dependencies.clone(),
+                script: Some(script),
+            },
+            creates: Some(path()),
+            unless: None,
+            only_if_path: None,
+            triggers: dependencies,
+        }
+    }
 
     fn rendered() -> Rendered {
         let bytes = Content::Bytes(vec![0, 200, 255]);
@@ -111,7 +117,7 @@ mod tests {
             entries,
             causes: BTreeMap::new(),
             breadcrumbs: BTreeMap::new(),
-            step_breadcrumbs: BTreeMap::new(),
+            steps: vec![step()],
             after: BTreeSet::from([Instance {
                 host: "db01".parse().unwrap(),
                 component: "postgres".parse().unwrap(),
@@ -122,21 +128,21 @@ mod tests {
     #[test]
     fn a_component_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        write(&mut sent, &Answer::Component(rendered())).unwrap();
+        write(&mut sent, &Part::Component(rendered())).unwrap();
         let mut from = sent.as_slice();
-        let Some(Answer::Component(arrived)) = read(&mut from).unwrap() else { panic!("another message") };
+        let Some(Part::Component(arrived)) = read(&mut from).unwrap() else { panic!("another message") };
         assert_eq!(format!("{arrived:?}"), format!("{:?}", rendered()));
-        assert!(read::<Answer>(&mut from).unwrap().is_none());
+        assert!(read::<Part>(&mut from).unwrap().is_none());
     }
 
     #[test]
     fn a_message_that_ends_early_is_an_error() {
         let mut sent = Vec::new();
-        write(&mut sent, &Answer::Component(rendered())).unwrap();
+        write(&mut sent, &Part::Component(rendered())).unwrap();
         for length in [1, 7, 8, 9, sent.len() - 1] {
-            assert!(read::<Answer>(&mut &sent[..length]).is_err(), "{length}");
+            assert!(read::<Part>(&mut &sent[..length]).is_err(), "{length}");
         }
-        assert!(read::<Answer>(&mut [0xff; 9].as_slice()).is_err());
+        assert!(read::<Part>(&mut [0xff; 9].as_slice()).is_err());
     }
 
     /// What the child found is shown like what is found here.
@@ -147,8 +153,8 @@ mod tests {
             .unwrap();
         let mistakes = batou_environments::project(folder.path()).unwrap_err();
         let mut sent = Vec::new();
-        write(&mut sent, &Answer::Mistakes(mistakes.clone())).unwrap();
-        let Some(Answer::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else { panic!("another") };
+        write(&mut sent, &Part::Mistakes(mistakes.clone())).unwrap();
+        let Some(Part::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else { panic!("another") };
         assert_eq!(arrived.to_string(), mistakes.to_string());
         let drawn = |mistakes: &Diagnostics| {
             let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());

@@ -1,12 +1,14 @@
-//! The child's side: evaluates what its parent asks for, then answers its questions until it has no more.
+//! The child's side: evaluates what its parent asks for, answers, and ends.
 
 use std::io::{self, Read, Write};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::message::{self, Answer, Question, Request};
+use batou_environments::{Diagnostics, Dns, Evaluation, Explanation, Offline, Options};
+
+use super::message::{self, Part, Request};
 use super::notes::Places;
-use super::{Source, here, steps};
+use crate::resolver::SystemDns;
 
 /// Serves a parent; the exit status.
 pub fn serve(mut from: impl Read, to: impl Write) -> u8 {
@@ -26,33 +28,26 @@ fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     // A parent that is gone already says nothing.
     let Some(request) = message::read::<Request>(from)? else { return Ok(()) };
     request.limits.apply()?;
-    let configured = match evaluate(&request) {
-        Err(mistakes) => return message::write(to, &Answer::Mistakes(mistakes)),
-        Ok(mut evaluation) => {
-            for component in std::mem::take(&mut evaluation.components) {
-                message::write(to, &Answer::Component(component))?;
-            }
-            let (plain, configured) = evaluation.replace_source(());
-            message::write(to, &Answer::Evaluation(Box::new(plain)))?;
-            configured
-        }
+    let (mut evaluation, explanation) = match evaluate(&request) {
+        Ok(evaluated) => evaluated,
+        Err(mistakes) => return message::write(to, &Part::Mistakes(mistakes)),
     };
-    let Source::Here(configured) = configured else { return Ok(()) };
-    while let Some(question) = message::read::<Question>(from)? {
-        let answer = match question {
-            Question::Steps(wanted) => match steps(&configured, &wanted) {
-                Ok(steps) => Answer::Steps(steps),
-                Err(mistakes) => Answer::Mistakes(mistakes),
-            },
-            Question::Explain(host, component) => Answer::Explained(configured.explain(&host, &component)),
-        };
-        message::write(to, &answer)?;
+    for component in std::mem::take(&mut evaluation.components) {
+        message::write(to, &Part::Component(component))?;
     }
-    Ok(())
+    message::write(to, &Part::Rest(Box::new(evaluation), explanation))
 }
 
-fn evaluate(request: &Request) -> Result<super::Evaluation, batou_environments::Diagnostics> {
+fn evaluate(request: &Request) -> Result<(Evaluation, Option<Explanation>), Diagnostics> {
     let places = Places::new();
     let note = |subject: Option<&str>| places.note(io::stderr(), subject);
-    here(&batou_environments::project(&request.root)?, request, Some(&note))
+    let (system, offline) = (SystemDns::default(), Offline);
+    let dns: &dyn Dns = if request.lookup { &system } else { &offline };
+    let (user, user_home) = (request.user.clone(), request.user_home.clone());
+    let options = Options { dns, user, user_home, notes: Some(&note) };
+    let project = batou_environments::project(&request.root)?;
+    match &request.explain {
+        Some(typed) => batou_environments::explain(&project, &request.environment, &options, typed),
+        None => Ok((batou_environments::evaluate(&project, &request.environment, &options)?, None)),
+    }
 }

@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use batou_release::{Assertions, HostPath, Newer, Script, ScriptPath, Step};
+use batou_release::{ARTIFACT_TOKEN, Assertions, HostPath, Newer, Script, ScriptPath, Step};
 use batou_store::Mode;
 
 use super::host::{Host, record, step};
 use crate::protocol::{Reply, Request};
-use batou_release::{Component, Manifest, Unit};
+use batou_release::{Component, Manifest};
 
 /// A host to which one release after the other is switched.
 struct Lane {
@@ -306,19 +306,71 @@ fn a_script_that_is_not_there_fails_the_step() {
 }
 
 #[test]
+fn the_artifacts_path_stands_where_a_step_names_it() {
+    let mut lane = Lane::new();
+    let below = |name: &str| path(&format!("{ARTIFACT_TOKEN}/{name}"));
+    let step = Step {
+        directory: Some(ARTIFACT_TOKEN.to_owned()),
+        environment: BTreeMap::from([("OWN".to_owned(), ARTIFACT_TOKEN.to_owned())]),
+        only_if_path: Some(below("file")),
+        unless: Some(format!("! test -e {ARTIFACT_TOKEN}/file")),
+        assertions: Assertions { path: Some(below("file")), ..Assertions::default() },
+        verify: Some(format!("test -e {}/log", lane.state("").display())),
+        update: Some(format!(
+            "printf '%s %s %s' \"$PWD\" \"$OWN\" {ARTIFACT_TOKEN} > {}",
+            lane.state("log").display()
+        )),
+        ..step("s", "")
+    };
+    assert_eq!(lane.run(&step, false).unwrap(), "unless 1, verify 1, update 0, verify 0");
+    let component = lane.host.component("web", "one", vec![]);
+    let name = batou_store::directory_name(&component.artifact, &component.name);
+    let artifact = lane.host.target().join("store/artifacts").join(name);
+    let artifact = artifact.to_str().unwrap();
+    assert_eq!(fs::read_to_string(lane.state("log")).unwrap(), [artifact; 3].join(" "));
+    assert!(lane.settled(&step) && lane.problems().is_empty());
+
+    let never =
+        Step { creates: Some(below("missing")), verify: None, assertions: Assertions::default(), ..step };
+    let error = lane.run(&never, false).unwrap_err();
+    assert_eq!(error, format!("step web/s: update did not create {artifact}/missing"));
+}
+
+#[test]
+fn a_step_that_is_skipped_for_want_of_a_file_of_its_artifact_stays_so() {
+    let mut lane = Lane::new();
+    let other = Step { only_if_path: Some(path(&format!("{ARTIFACT_TOKEN}/other"))), ..step("s", "true") };
+    assert_eq!(lane.run(&other, false).unwrap(), "");
+    assert!(lane.settled(&other));
+    let own = Step { only_if_path: Some(path(&format!("{ARTIFACT_TOKEN}/file"))), ..other };
+    assert!(!lane.settled(&own));
+    assert_eq!(lane.run(&own, false).unwrap(), "update 0");
+}
+
+#[test]
+fn a_path_that_is_too_long_with_the_artifacts_fails_the_step() {
+    let mut lane = Lane::new();
+    let long = format!("{ARTIFACT_TOKEN}/{}", "x".repeat(4040));
+    let step = Step { creates: Some(path(&long)), ..step("s", "touch ran") };
+    let error = lane.run(&step, false).unwrap_err();
+    let (subject, reason) = ("step web/s: with ", ": the path is longer than 4,095 bytes");
+    assert!(error.starts_with(subject) && error.ends_with(reason), "{error}");
+    assert!(!lane.state("ran").exists() && !lane.host.target().join("current").exists());
+}
+
+#[test]
 fn a_step_with_triggers_runs_for_those_only() {
     let mut lane = Lane::new();
     let mut release = |content: &str, digest: &str, triggers: bool| {
-        let component = lane.host.component("web", content, vec![]);
-        let name = batou_store::directory_name(&component.artifact, &component.name);
-        let mut step = step("s", &format!("true /srv/shop/store/artifacts/{name}/file"));
+        let mut step = step("s", &format!("test -d {ARTIFACT_TOKEN}"));
         if triggers {
             step.triggers = digests(&[("etc/", digest)]);
         }
-        let manifest = lane.host.manifest(vec![Component { units: vec![Unit::Step(step)], ..component }]);
+        let manifest = lane.manifest(content, step);
         lane.release(&manifest, false).unwrap()
     };
     assert_eq!(release("one", "", false), "update 0");
+    assert_eq!(release("one", "", false), "", "it is recorded");
     assert_eq!(release("two", "", false), "update 0", "its text names the artifact");
     assert_eq!(release("two", "1", true), "update 0");
     assert_eq!(release("three", "1", true), "", "another file has changed");

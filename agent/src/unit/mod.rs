@@ -10,6 +10,7 @@ mod step;
 use std::collections::BTreeMap;
 
 use batou_release::{Component, Manifest, Unit, UnitId};
+use batou_store::Digest;
 
 use crate::activated::{Activated, Converged};
 use crate::command::Attention;
@@ -35,12 +36,13 @@ pub(crate) struct Convergence<'a> {
     pub(crate) sequence: u64,
 }
 
-/// One unit, and the convergence that is at work on it.
+/// One unit of a component, and the convergence that is at work on it.
 struct Work<'w, 'a> {
     convergence: &'w mut Convergence<'a>,
     component: &'w Component,
-    unit: &'w Unit,
     id: UnitId,
+    /// Of the unit as the manifest has it.
+    fingerprint: Digest,
 }
 
 /// How a unit came to hold.
@@ -61,11 +63,23 @@ pub(crate) fn holds(
     unit: &Unit,
 ) -> bool {
     let Some(recorded) = activated.get(&component.unit_id(unit)) else { return false };
-    let as_wanted = recorded.finished && recorded.fingerprint == component.fingerprint(unit);
-    as_wanted
-        && match unit {
+    recorded.finished
+        && recorded.fingerprint == component.fingerprint(unit)
+        // What cannot be expanded is left to the unit to say.
+        && expanded(target, component, unit).is_ok_and(|unit| match &unit {
             Unit::Step(step) => step::holds(target, component, step, recorded),
-        }
+        })
+}
+
+/// A manifest's unit with the path that the component's artifact has here. All that is done with a unit is done with this
+/// one; only its fingerprint is that of the other.
+fn expanded(target: &TargetDirectory, component: &Component, unit: &Unit) -> Result<Unit, Error> {
+    let artifact = target.artifact(component);
+    unit.expanded(&artifact.to_string_lossy()).map_err(|source| Error::Artifact {
+        unit: component.unit_id(unit),
+        artifact,
+        source,
+    })
 }
 
 /// Whether all of a component's units are recorded to hold.
@@ -81,7 +95,8 @@ impl<'a> Convergence<'a> {
         for unit in &component.units {
             let holds = holds(&self.about.target, self.activated, component, unit);
             if recheck || !holds {
-                changed.extend(self.work(component, unit).converge()?);
+                let expanded = expanded(&self.about.target, component, unit)?;
+                changed.extend(self.work(component, unit).converge(&expanded)?);
             }
         }
         Ok(changed)
@@ -89,8 +104,9 @@ impl<'a> Convergence<'a> {
 
     /// In which way a unit does not hold, as a sentence. Changes nothing.
     pub(crate) fn verify(&mut self, component: &Component, unit: &Unit) -> Result<Option<String>, Error> {
+        let expanded = expanded(&self.about.target, component, unit)?;
         let mut work = self.work(component, unit);
-        match unit {
+        match &expanded {
             Unit::Step(step) => step::verify(&mut work, step),
         }
     }
@@ -111,7 +127,9 @@ impl<'a> Convergence<'a> {
                 let fingerprint = component.fingerprint(unit);
                 let is_ours = |it: &Converged| it.fingerprint == fingerprint && !it.skipped && chosen(it);
                 if recorded.is_some_and(is_ours) && !stays.is_some_and(|it| it.has_unit(&fingerprint)) {
-                    self.work(component, unit).revert().or_else(&mut problem)?;
+                    let expanded = expanded(&self.about.target, component, unit);
+                    let reverted = expanded.and_then(|it| self.work(component, unit).revert(&it));
+                    reverted.or_else(&mut problem)?;
                 }
             }
         }
@@ -119,14 +137,15 @@ impl<'a> Convergence<'a> {
     }
 
     fn work<'w>(&'w mut self, component: &'w Component, unit: &'w Unit) -> Work<'w, 'a> {
-        Work { id: component.unit_id(unit), convergence: self, component, unit }
+        let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
+        Work { convergence: self, component, id, fingerprint }
     }
 }
 
 impl Work<'_, '_> {
     /// Makes the unit hold; its id where something was changed.
-    fn converge(mut self) -> Result<Option<UnitId>, Error> {
-        let held = match self.unit {
+    fn converge(mut self, unit: &Unit) -> Result<Option<UnitId>, Error> {
+        let held = match unit {
             Unit::Step(step) => step::converge(&mut self, step)?,
         };
         self.finish(&held)?;
@@ -134,8 +153,8 @@ impl Work<'_, '_> {
     }
 
     /// Undoes the unit and forgets it, where there is something that undoes it.
-    fn revert(mut self) -> Result<(), Error> {
-        let reverted = match self.unit {
+    fn revert(mut self, unit: &Unit) -> Result<(), Error> {
+        let reverted = match unit {
             Unit::Step(step) => step::revert(&mut self, step)?,
         };
         let Convergence { about, activated, .. } = self.convergence;
@@ -172,7 +191,7 @@ impl Work<'_, '_> {
     /// The unit as being on the way.
     fn converged(&self) -> Converged {
         Converged {
-            fingerprint: self.component.fingerprint(self.unit),
+            fingerprint: self.fingerprint,
             finished: false,
             sequence: self.convergence.sequence,
             skipped: false,

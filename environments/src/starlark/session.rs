@@ -71,7 +71,7 @@ impl Session {
             world: Arc::clone(world),
             index,
             mode,
-            scope: Scope::value(world, index, None),
+            scope: Scope::value(world, index),
             state: Mutex::default(),
         })
     }

@@ -1,10 +1,11 @@
-//! A step as it is declared, and how it becomes one of the manifest.
+//! A step as it is declared, and how it is rendered.
 
 use std::collections::BTreeMap;
 
-use batou_release::{Assertions, HostPath, HostPathError, Newer, Script, ScriptPath, Step};
+use batou_release::{HostPath, HostPathError, Newer, ScriptPath};
+use minijinja::value::Value;
 
-use super::Trigger;
+use super::{Dependency, RenderedAssertions, RenderedScript, RenderedStep, Trigger};
 use crate::diagnostic::Diagnostic;
 use crate::raw::Caller;
 use crate::render::InstanceRender;
@@ -54,11 +55,17 @@ pub(crate) struct ScriptDeclaration {
 }
 
 impl StepDeclaration {
-    /// The step with every text replaced by what it renders to; `None` if any of them fails.
-    pub(crate) fn render(&self, instance: &mut InstanceRender<'_>, by: &Caller) -> Option<Step> {
-        let mut parts = Parts { instance, by, failed: false };
-        let step = Step {
+    /// The step with every text replaced by what it renders to in a scope of steps; `None` if any of them fails.
+    pub(crate) fn render(
+        &self,
+        instance: &mut InstanceRender<'_>,
+        scope: &Value,
+        by: &Caller,
+    ) -> Option<RenderedStep> {
+        let mut parts = Parts { instance, scope, by, failed: false };
+        let step = RenderedStep {
             name: self.name.clone(),
+            breadcrumb: by.breadcrumb.clone(),
             verify: parts.text(self.verify.command.as_ref()),
             update: parts.text(self.update.as_ref()),
             revert: parts.text(self.revert.as_ref()),
@@ -80,6 +87,7 @@ impl StepDeclaration {
 /// Renders the parts of a step, and remembers whether one of them failed.
 struct Parts<'i, 'a> {
     instance: &'i mut InstanceRender<'a>,
+    scope: &'i Value,
     /// Who declared the step: its variables are in scope.
     by: &'i Caller,
     failed: bool,
@@ -92,7 +100,7 @@ impl Parts<'_, '_> {
     }
 
     fn text(&mut self, text: Option<&Text>) -> Option<String> {
-        let rendered = self.instance.text(text?, self.by);
+        let rendered = self.instance.step_text(text?, self.scope, self.by);
         self.noted(rendered)
     }
 
@@ -115,28 +123,28 @@ impl Parts<'_, '_> {
         self.noted(path.ok())
     }
 
-    fn script(&mut self, script: Option<&ScriptDeclaration>) -> Option<Script> {
+    fn script(&mut self, script: Option<&ScriptDeclaration>) -> Option<RenderedScript> {
         let script = script?;
         let arguments = self.texts(&script.arguments);
-        let digest = self.instance.script(&script.path, &script.at);
-        let digest = self.noted(digest)?;
+        let found = self.instance.check_script(&script.path, &script.at);
+        self.noted(found)?;
         let path = self.checked(ScriptPath::new(script.path.clone()), &script.at)?;
-        Some(Script { path, arguments, digest })
+        Some(RenderedScript { path, arguments })
     }
 
-    fn triggers(&mut self, triggers: &[Trigger]) -> BTreeMap<String, String> {
-        let mut digests = BTreeMap::new();
+    fn triggers(&mut self, triggers: &[Trigger]) -> BTreeMap<String, Dependency> {
+        let mut dependencies = BTreeMap::new();
         for trigger in triggers {
-            let digest = self.instance.trigger(trigger);
-            if let Some(digest) = self.noted(digest) {
-                digests.insert(trigger.text.value.clone(), digest);
+            let dependency = self.instance.dependency(trigger);
+            if let Some(dependency) = self.noted(dependency) {
+                dependencies.insert(trigger.text.value.clone(), dependency);
             }
         }
-        digests
+        dependencies
     }
 
-    fn assertions(&mut self, verify: &Verify, directory: Option<&Text>) -> Assertions {
-        Assertions {
+    fn assertions(&mut self, verify: &Verify, directory: Option<&Text>) -> RenderedAssertions {
+        RenderedAssertions {
             path: self.path(verify.path.as_ref()),
             newer: verify.newer.as_ref().and_then(|newer| self.newer(newer, directory)),
             unchanged: self.triggers(&verify.unchanged),

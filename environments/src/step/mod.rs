@@ -3,10 +3,10 @@
 mod artifact;
 mod check;
 mod declaration;
+mod rendered;
 mod trigger;
 
-pub(crate) use artifact::BuiltArtifact;
-pub use artifact::Describe;
 pub(crate) use check::check;
 pub(crate) use declaration::StepDeclaration;
+pub use rendered::{Dependency, RenderedAssertions, RenderedScript, RenderedStep};
 pub(crate) use trigger::Trigger;

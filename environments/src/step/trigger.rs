@@ -1,7 +1,7 @@
 //! What a step depends on besides its own texts: files of its component, and resources.
 //!
-//! What a trigger names is known when the component is built, so the manifest holds its digest, and the step runs when
-//! that differs from what is recorded. Nothing is noticed on the host, and nothing is lost by an interrupted release.
+//! What a trigger names is known once the component's files are hashed, so the manifest holds its digest, and the step
+//! runs when that differs from what is recorded. Nothing is noticed on the host, and nothing is lost by an interrupted release.
 
 use globset::{Glob, GlobMatcher};
 
@@ -102,7 +102,7 @@ fn files(text: &str) -> Result<Of, String> {
     }
 }
 
-/// One digest, 64 hex digits, for what a trigger names: parts that are never taken for one another.
+/// One digest, 64 hex digits, for several texts, which are never taken for one another.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in parts {

@@ -109,7 +109,7 @@ impl World {
     pub(super) fn provided_value(self: &Arc<Self>, provider: Provider) -> Option<Value> {
         let index = provider.instance;
         let provide = &self.instance(index).component.definition.provides[provider.provide];
-        let scope = Scope::value(self, index, None);
+        let scope = Scope::value(self, index);
         self.node(index, &provide.value, &Scope::with(&scope, provide.by.variables.as_ref())).ok()
     }
 

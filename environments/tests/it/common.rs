@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use batou_environments::{
     Content, Diagnostics, Dns, DnsError, Entry, Evaluation, Family, Offline, Options, Project, Rendered,
+    RenderedStep,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -89,6 +90,13 @@ pub(crate) fn python(script: &str, given: &Value, test: &str) -> Option<Value> {
 pub(crate) fn component<'a>(evaluation: &'a Evaluation, host: &str, name: &str) -> &'a Rendered {
     let found = evaluation.components.iter().find(|one| one.host == host && one.component == name);
     found.unwrap_or_else(|| panic!("no {host}/{name}"))
+}
+
+/// The one step of a component.
+pub(crate) fn step(evaluation: &Evaluation, host: &str, name: &str) -> RenderedStep {
+    let steps = &component(evaluation, host, name).steps;
+    assert_eq!(steps.len(), 1);
+    steps[0].clone()
 }
 
 /// The text of a rendered file.

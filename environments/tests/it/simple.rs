@@ -1,8 +1,9 @@
 //! The plain way: one project, its values, its files.
 
-use batou_environments::{ConnectMethod, Content, Entry};
+use batou_environments::{ConnectMethod, Content, Entry, Offline, Options, Typed};
+use batou_release::ARTIFACT_TOKEN;
 
-use super::common::{Sandbox, component, text};
+use super::common::{Sandbox, component, step, text};
 
 const COMPONENT: &str = r#"
 [attributes]
@@ -81,15 +82,33 @@ fn settings_and_hosts_have_their_defaults() {
 }
 
 #[test]
+fn an_evaluation_can_come_with_an_explanation() {
+    let sandbox = sandbox();
+    let explain = |host: &str, component: &str| {
+        let typed = Typed { host: host.to_owned(), component: component.to_owned() };
+        let options = Options { dns: &Offline, user: String::new(), user_home: String::new(), notes: None };
+        batou_environments::explain(&sandbox.project(), "prod", &options, &typed).unwrap()
+    };
+    for host in ["web01", "WEB01.example.net"] {
+        let (evaluation, explanation) = explain(host, "app");
+        assert_eq!(evaluation.components.len(), 2);
+        let attributes = explanation.unwrap().attributes;
+        let values: Vec<_> = attributes.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
+        assert_eq!(values, ["address=web01.example.net:8080", "greeting=every 2 s", "sleep=2"]);
+    }
+    for (host, component) in [("web09", "app"), ("web01", "other")] {
+        let (evaluation, explanation) = explain(host, component);
+        assert!(explanation.is_none() && evaluation.components.len() == 2);
+    }
+}
+
+#[test]
 fn steps_know_the_artifact() {
     let evaluation = sandbox().evaluate();
-    let steps =
-        evaluation.steps(("web01", "app"), "/srv/shop/store/artifacts/abc-app", &|_| String::new()).unwrap();
-    assert_eq!(steps.len(), 1);
-    assert_eq!(steps[0].verify.as_deref(), Some("test -e /srv/shop/store/artifacts/abc-app/x"));
-    assert_eq!(steps[0].update.as_deref(), Some("touch /srv/shop/current/app"));
-    assert_eq!((steps[0].timeout, steps[0].irreversible), (300, false));
-    assert!(evaluation.steps(("web09", "app"), "/x", &|_| String::new()).is_err());
+    let step = step(&evaluation, "web01", "app");
+    assert_eq!(step.verify.unwrap(), format!("test -e {ARTIFACT_TOKEN}/x"));
+    assert_eq!(step.update.unwrap(), "touch /srv/shop/current/app");
+    assert_eq!((step.timeout, step.irreversible), (300, false));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use batou_environments::{Entry, Evaluation};
 
-use super::common::{Sandbox, Table, component, text};
+use super::common::{self, Sandbox, Table, component, text};
 
 /// Hosts with components, and component.star by component.
 fn sandbox(hosts: &str, components: &[(&str, &str)]) -> Sandbox {
@@ -104,9 +104,9 @@ def configure(c):
         matches!(&entries["current"], Entry::Symlink { target } if target.ends_with("/current/app/bin/run"))
     );
     assert!(matches!(&entries["empty"], Entry::Directory));
-    let steps = evaluation.steps(("web01", "app"), "/artifact", &|_| String::new()).unwrap();
-    assert_eq!(steps[0].update.as_deref(), Some("systemctl restart app"));
-    assert_eq!(steps[0].timeout, 300);
+    let step = common::step(&evaluation, "web01", "app");
+    assert_eq!(step.update.as_deref(), Some("systemctl restart app"));
+    assert_eq!(step.timeout, 300);
 }
 
 #[test]
@@ -470,11 +470,7 @@ def configure(c):
         ],
     );
     sandbox.write("components/app/conf/x.conf", "");
-    let describe = |path: &str| path.to_owned();
-    let steps = |sandbox: &Sandbox| {
-        sandbox.evaluate().steps(("web01", "app"), "/artifact", &describe).unwrap().remove(0)
-    };
-    let step = steps(&sandbox);
+    let step = common::step(&sandbox.evaluate(), "web01", "app");
     let triggers: Vec<_> = step.triggers.keys().map(String::as_str).collect();
     assert_eq!(triggers, ["conf/", "conf/*.conf", "file", "link", "part/a", "resource:database"]);
     assert_eq!(step.update.as_deref(), Some("echo web01"));
@@ -483,7 +479,7 @@ def configure(c):
 
     let other = "def configure(c):\n    c.provide(\"database\", \"other\")\n";
     sandbox.write("components/db/component.star", other);
-    let changed = steps(&sandbox);
+    let changed = common::step(&sandbox.evaluate(), "web01", "app");
     assert_ne!(changed.triggers["resource:database"], step.triggers["resource:database"]);
     assert_eq!(changed.triggers["conf/"], step.triggers["conf/"]);
 }

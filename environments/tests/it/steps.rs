@@ -1,16 +1,20 @@
 //! What steps depend on, and what is said of mistakes in them.
 
-use batou_release::{HostPath, Step};
+use batou_environments::{Dependency, RenderedStep};
+use batou_release::{ARTIFACT_TOKEN, HostPath, show_artifact};
 
-use super::common::Sandbox;
+use super::common::{self, Sandbox};
 
 const FILES: &str = "[[file]]\npath = \"etc/app.conf\"\ncontent = \"\"\n[[file]]\npath = \"etc/sub/a.ini\"\ncontent = \"\"\n\
     [[file]]\npath = \"bin/run\"\ncontent = \"\"\nmode = \"0755\"\n[[symlink]]\npath = \"etc/data\"\nto = \"x\"\n";
 
-/// The first step, where what is at a path is what `describe` says.
-fn step(component: &str, describe: &(dyn Fn(&str) -> String + Sync)) -> Step {
-    let evaluation = Sandbox::app(component).evaluate();
-    evaluation.steps(("web01", "app"), "/srv/shop/store/artifacts/abc-app", describe).unwrap().remove(0)
+/// The only step of a component.
+fn step(component: &str) -> RenderedStep {
+    common::step(&Sandbox::app(component).evaluate(), "web01", "app")
+}
+
+fn entries(paths: &[&str]) -> Dependency {
+    Dependency::Entries(paths.iter().map(|path| (*path).to_owned()).collect())
 }
 
 fn snapshot(name: &str, steps: &str) {
@@ -18,34 +22,15 @@ fn snapshot(name: &str, steps: &str) {
 }
 
 #[test]
-fn a_trigger_changes_with_the_files_that_it_names() {
+fn a_trigger_names_entries_of_its_component() {
     let component = format!(
         "{FILES}[[step]]\nname = \"s\"\nupdate = \"x\"\ntriggers = [\"etc/app.conf\", \"etc/\", \"*.ini\"]\n"
     );
-    let old = step(&component, &str::to_owned).triggers;
-    assert_eq!(old.keys().collect::<Vec<_>>(), ["*.ini", "etc/", "etc/app.conf"]);
-    assert!(old.values().all(|digest| digest.len() == 64));
-    let changed = |changed: &'static str| {
-        let describe = move |path: &str| if path == changed { "new".to_owned() } else { path.to_owned() };
-        let new = step(&component, &describe).triggers;
-        let differing = old.keys().filter(|name| old[*name] != new[*name]);
-        differing.map(String::as_str).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(changed("bin/run"), "");
-    assert_eq!(changed("etc/app.conf"), "etc/ etc/app.conf");
-    assert_eq!(changed("etc/sub/a.ini"), "*.ini etc/");
-    assert_eq!(changed("etc/data"), "etc/");
-}
-
-#[test]
-fn a_folders_trigger_changes_with_its_names() {
-    let digest = |files: &str| {
-        let component = format!("{files}[[step]]\nname = \"s\"\nupdate = \"x\"\ntriggers = [\"etc/\"]\n");
-        step(&component, &|_| String::new()).triggers["etc/"].clone()
-    };
-    let more = format!("{FILES}[[file]]\npath = \"etc/new\"\ncontent = \"\"\n");
-    assert_ne!(digest(FILES), digest(&more));
-    assert_ne!(digest(FILES), digest(&FILES.replace("etc/app.conf", "etc/app.cnf")));
+    let triggers = step(&component).triggers;
+    assert_eq!(triggers.keys().collect::<Vec<_>>(), ["*.ini", "etc/", "etc/app.conf"]);
+    assert_eq!(triggers["*.ini"], entries(&["etc/sub/a.ini"]));
+    assert_eq!(triggers["etc/"], entries(&["etc/app.conf", "etc/data", "etc/sub/a.ini"]));
+    assert_eq!(triggers["etc/app.conf"], entries(&["etc/app.conf"]));
 }
 
 #[test]
@@ -61,8 +46,7 @@ fn a_resources_trigger_changes_with_its_values() {
             "[[provide]]\nkey = \"db\"\nvalue = {db}\n[[provide]]\nkey = \"cache\"\nvalue = {cache}\n"
         );
         sandbox.write("components/db/component.toml", db);
-        let evaluation = sandbox.evaluate();
-        let step = evaluation.steps(("web01", "app"), "/a", &|_| String::new()).unwrap().remove(0);
+        let step = common::step(&sandbox.evaluate(), "web01", "app");
         (step.triggers["resource:db"].clone(), step.assertions.unchanged["resource:cache"].clone())
     };
     let first = digests("{ host = \"{{ host.name }}\", ports = [1, 2] }", "1");
@@ -80,18 +64,18 @@ fn conditions_and_assertions_are_rendered() {
          unless = \"test -e {{{{ component.artifact }}}}/x\"\nonly_if_path = \"/etc/debian_version\"\n\
          [step.verify]\ncommand = \"true {{{{ host.name }}}}\"\nscript = \"bin/run\"\npath = \"venv\"\nnewer = \"venv\"\nthan = [\"/etc/{{{{ host.name }}}}\"]\n",
     );
-    let step = step(&component, &str::to_owned);
+    let step = step(&component);
     let path = |text: &str| HostPath::new(text).unwrap();
     let script = step.script.unwrap();
     assert_eq!((script.path.as_str(), &script.arguments[..]), ("bin/run", &["web01".to_owned()][..]));
     assert_eq!(step.creates, Some(path("/srv/shop/state/app/venv")));
-    assert_eq!(step.unless.as_deref(), Some("test -e /srv/shop/store/artifacts/abc-app/x"));
+    assert_eq!(step.unless, Some(format!("test -e {ARTIFACT_TOKEN}/x")));
     assert_eq!(step.only_if_path, Some(path("/etc/debian_version")));
     assert_eq!(step.verify.as_deref(), Some("true web01"));
     let newer = step.assertions.newer.unwrap();
     assert_eq!((newer.path, newer.than), (path("venv"), vec![path("/etc/web01")]));
     assert_eq!(step.assertions.path, Some(path("venv")));
-    assert_eq!(step.assertions.script.unwrap().digest, script.digest);
+    assert_eq!(step.assertions.script.unwrap().path, script.path);
 }
 
 #[test]
@@ -162,12 +146,99 @@ fn code_names_files_by_what_declared_them() {
     std::fs::remove_file(sandbox.root().join("components/app/component.toml")).unwrap();
     sandbox.write("components/app/component.star", code);
     sandbox.write("components/app/share/a", "");
-    let evaluation = sandbox.evaluate();
-    let step = evaluation.steps(("web01", "app"), "/a", &str::to_owned).unwrap().remove(0);
+    let step = common::step(&sandbox.evaluate(), "web01", "app");
     assert_eq!(step.triggers.keys().collect::<Vec<_>>(), ["etc/", "etc/app.conf", "share/"]);
     let script = step.script.unwrap();
     assert_eq!((script.path.as_str(), &script.arguments[..]), ("bin/run", &["web01".to_owned()][..]));
     assert_eq!(step.creates, Some(HostPath::new("/srv/shop/state/app/made").unwrap()));
     assert_eq!(step.assertions.unchanged["etc/app.conf"], step.triggers["etc/app.conf"]);
     assert_eq!(step.assertions.script.unwrap().path.as_str(), "bin/run");
+}
+
+#[test]
+fn the_artifact_is_a_token_wherever_a_step_may_name_it() {
+    let component = format!(
+        "[attributes]\nport = 80\n{FILES}[[step]]\nname = \"s\"\nupdate = \"{{{{ component.artifact }}}}/x {{{{ component.port }}}} {{{{ component.artifact ~ '/y' }}}}\"\n\
+         revert = \"{{% set x = component.artifact %}}{{{{ x | replace('/etc', '/usr') }}}}\"\ndirectory = \"{{{{ component.artifact }}}}\"\ncreates = \"{{{{ component.artifact }}}}/x\"\n\
+         environment = {{ OWN = \"{{{{ {{'a': component.artifact}}.a }}}}\" }}\nverify = {{ path = \"{{{{ component.artifact }}}}\" }}\n",
+    );
+    let step = step(&component);
+    assert_eq!(step.update.unwrap(), format!("{ARTIFACT_TOKEN}/x 80 {ARTIFACT_TOKEN}/y"));
+    assert_eq!(
+        (step.revert.unwrap(), step.directory.unwrap()),
+        (ARTIFACT_TOKEN.into(), ARTIFACT_TOKEN.into())
+    );
+    assert_eq!(step.creates, Some(HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap()));
+    assert_eq!(step.environment["OWN"], ARTIFACT_TOKEN);
+    assert_eq!(step.assertions.path, Some(HostPath::new(ARTIFACT_TOKEN).unwrap()));
+}
+
+#[test]
+fn code_names_the_artifact_in_the_texts_of_steps() {
+    let sandbox = Sandbox::app("");
+    std::fs::remove_file(sandbox.root().join("components/app/component.toml")).unwrap();
+    let code = "def configure(c):\n    name = \"x\"\n    \
+        c.step(\"s\", update = f\"cat {{{{ component.artifact }}}}/{name}\", verify = \"test -e \" + \"{{ component.artifact }}/\" + name,\n           \
+        environment = {\"OWN\": \"{{ component.artifact }}/{{ part }}\"}, variables = {\"part\": \"lib\"})\n";
+    sandbox.write("components/app/component.star", code);
+    let step = common::step(&sandbox.evaluate(), "web01", "app");
+    assert_eq!(show_artifact(&step.update.unwrap()), "cat {{ component.artifact }}/x");
+    assert_eq!(step.verify.unwrap(), format!("test -e {ARTIFACT_TOKEN}/x"));
+    assert_eq!(step.environment["OWN"], format!("{ARTIFACT_TOKEN}/lib"));
+
+    sandbox.write(
+        "components/app/component.star",
+        "def configure(c):\n    c.step(\"s\", update = c.expand(\"{{ component.artifact }}\"))\n",
+    );
+    insta::assert_snapshot!("step_artifact_expanded_by_code", sandbox.mistakes());
+}
+
+#[test]
+fn the_artifacts_path_cannot_be_changed() {
+    let steps: String = [
+        "upper",
+        "replace('component', 'x')",
+        "tojson",
+        "urlencode",
+        "truncate(12)",
+        "list",
+        "int",
+    ]
+    .iter()
+    .map(|filter| {
+        format!("[[step]]\nname = \"{filter}\"\nupdate = \"x {{{{ component.artifact | {filter} }}}}\"\n")
+    })
+    .chain(["[1:]", ".split('-')"].map(|part| {
+        format!(
+            "[[step]]\nname = \"{part}\"\ncreates = \"{{{{ component.artifact{part} }}}}\"\nupdate = \"x\"\n"
+        )
+    }))
+    .collect();
+    snapshot("step_artifact_changed", &steps);
+}
+
+#[test]
+fn the_tokens_own_characters_are_refused_in_steps_only() {
+    let marked = "\u{10ba71}x";
+    let file = format!("[[file]]\npath = \"out\"\ncontent = \"{marked}\"\n");
+    Sandbox::app(&file).evaluate();
+    insta::assert_snapshot!(
+        "step_marked",
+        Sandbox::app(&format!(
+            "[attributes]\nname = \"{marked}\"\ntoken = \"{ARTIFACT_TOKEN}\"\n{file}\
+             [[step]]\nname = \"a\"\nupdate = \"echo {marked}\"\n\
+             [[step]]\nname = \"b\"\nupdate = \"{{{{ component.name }}}}{{{{ component.token }}}}\"\n\
+             [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
+        ))
+        .mistakes()
+    );
+}
+
+#[test]
+fn mistakes_show_the_artifact_as_it_was_written() {
+    snapshot(
+        "step_artifact_shown",
+        "[[step]]\nname = \"a\"\nupdate = \"x\"\ncreates = \"{{ component.artifact }}/../x\"\n\
+         [[step]]\nname = \"b\"\nupdate = \"{{ (component.artifact ~ '/x') + 1 }}\"\n",
+    );
 }

@@ -12,6 +12,8 @@ use std::fmt;
 use batou_store::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::HostPathError;
+
 pub use step::{Assertions, Newer, STEP_TIMEOUT, Script, Step};
 
 /// Something that a host converges.
@@ -54,6 +56,15 @@ impl Unit {
         match self {
             Unit::Step(step) => &step.name,
         }
+    }
+
+    /// The unit on a host where the component's artifact is at `artifact`: that stands in it as
+    /// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN) until then. What was expanded has another fingerprint: that is asked of the
+    /// unit as the manifest has it. A path that becomes one that cannot be used is an error.
+    pub fn expanded(&self, artifact: &str) -> Result<Unit, HostPathError> {
+        Ok(match self {
+            Unit::Step(step) => Unit::Step(step.expanded(artifact)?),
+        })
     }
 
     /// Whether a rollback does not pass it.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HostPath, ScriptPath};
+use crate::artifact_path::expand_artifact;
+use crate::{HostPath, HostPathError, ScriptPath};
 
-/// A step whose every text is rendered.
+/// A step whose every text is rendered, but for the path of the component's artifact: that stands there as
+/// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN), until [`expanded`](Step::expanded).
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// Unique within its component.
@@ -129,8 +131,93 @@ impl Step {
         named.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
     }
 
+    /// The step on a host where the component's artifact is at `artifact`. A path that becomes one that cannot be used is
+    /// an error. What was expanded has another fingerprint: that is asked of the step as the manifest has it.
+    pub fn expanded(&self, artifact: &str) -> Result<Step, HostPathError> {
+        let text = |text: &String| expand_artifact(text, artifact);
+        let path = |path: &HostPath| path.expanded(artifact);
+        let script = |script: &Script| Script {
+            arguments: script.arguments.iter().map(text).collect(),
+            ..script.clone()
+        };
+        let newer = |newer: &Newer| -> Result<Newer, HostPathError> {
+            Ok(Newer {
+                path: path(&newer.path)?,
+                than: newer.than.iter().map(path).collect::<Result<_, _>>()?,
+            })
+        };
+        Ok(Step {
+            name: self.name.clone(),
+            verify: self.verify.as_ref().map(text),
+            update: self.update.as_ref().map(text),
+            revert: self.revert.as_ref().map(text),
+            irreversible: self.irreversible,
+            timeout: self.timeout,
+            directory: self.directory.as_ref().map(text),
+            environment: self.environment.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            script: self.script.as_ref().map(script),
+            assertions: Assertions {
+                path: self.assertions.path.as_ref().map(path).transpose()?,
+                newer: self.assertions.newer.as_ref().map(newer).transpose()?,
+                unchanged: self.assertions.unchanged.clone(),
+                script: self.assertions.script.as_ref().map(script),
+            },
+            creates: self.creates.as_ref().map(path).transpose()?,
+            unless: self.unless.as_ref().map(text),
+            only_if_path: self.only_if_path.as_ref().map(path).transpose()?,
+            triggers: self.triggers.clone(),
+        })
+    }
+
     /// Whether there is anything that says if the step holds.
     pub fn has_verify(&self) -> bool {
         self.verify.is_some() || !self.assertions.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ARTIFACT_TOKEN;
+
+    #[test]
+    fn every_text_and_path_gets_the_artifacts_path() {
+        let text = || Some(format!("{ARTIFACT_TOKEN}/x"));
+        let path = || HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap();
+        let script = || Script {
+            path: ScriptPath::new("run").unwrap(),
+            arguments: vec![ARTIFACT_TOKEN.to_owned()],
+            digest: "1".to_owned(),
+        };
+        let step = Step {
+            verify: text(),
+            revert: text(),
+            directory: text(),
+            environment: BTreeMap::from([("A".to_owned(), ARTIFACT_TOKEN.to_owned())]),
+            script: Some(script()),
+            assertions: Assertions {
+                path: Some(path()),
+                newer: Some(Newer { path: path(), than: vec![path()] }),
+                unchanged: BTreeMap::from([("etc/".to_owned(), "1".to_owned())]),
+                script: Some(script()),
+            },
+            creates: Some(path()),
+            unless: text(),
+            only_if_path: Some(path()),
+            triggers: BTreeMap::from([("etc/".to_owned(), "1".to_owned())]),
+            ..Step::updating("s", format!("{ARTIFACT_TOKEN}/x"))
+        };
+        let wanted = serde_json::to_string(&step).unwrap().replace(ARTIFACT_TOKEN, "/srv/a");
+        assert_eq!(wanted.matches("/srv/a").count(), 13);
+        assert_eq!(serde_json::to_string(&step.expanded("/srv/a").unwrap()).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_path_that_becomes_too_long_is_refused() {
+        let mut step = Step::updating("s", "true");
+        step.creates = Some(HostPath::new(format!("{ARTIFACT_TOKEN}/{}", "x".repeat(4000))).unwrap());
+        assert!(step.expanded("/srv/a").is_ok());
+        assert_eq!(step.expanded(&"/x".repeat(60)), Err(HostPathError::TooLong));
     }
 }

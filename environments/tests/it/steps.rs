@@ -225,9 +225,9 @@ fn the_tokens_own_characters_are_refused_in_steps_only() {
     insta::assert_snapshot!(
         "step_marked",
         Sandbox::app(&format!(
-            "[attributes]\nname = \"{marked}\"\ntoken = \"{ARTIFACT_TOKEN}\"\n{file}\
+            "[attributes]\nlabel = \"{marked}\"\ntoken = \"{ARTIFACT_TOKEN}\"\n{file}\
              [[step]]\nname = \"a\"\nupdate = \"echo {marked}\"\n\
-             [[step]]\nname = \"b\"\nupdate = \"{{{{ component.name }}}}{{{{ component.token }}}}\"\n\
+             [[step]]\nname = \"b\"\nupdate = \"{{{{ component.label }}}}{{{{ component.token }}}}\"\n\
              [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
         ))
         .mistakes()

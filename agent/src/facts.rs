@@ -2,6 +2,7 @@
 
 mod builtin;
 mod files;
+mod pattern;
 
 use std::collections::BTreeMap;
 use std::path::Path;

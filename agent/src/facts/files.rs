@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use globset::{Glob, GlobMatcher};
+use super::pattern::Pattern;
 
 /// The most matches.
 const MOST: usize = 10_000;
@@ -19,10 +19,12 @@ pub(super) fn matching(pattern: &str) -> Result<Vec<String>, String> {
     let mut found = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         found = if name.contains(['*', '?', '[', '{', '\\']) {
-            let matcher = Glob::new(name).map_err(|error| error.to_string())?.compile_matcher();
+            let pattern = Pattern::new(name).map_err(|error| format!("{name} is not a pattern: {error}"))?;
+            let hidden = name.starts_with('.');
             let mut below = Vec::new();
             for folder in &found {
-                list(folder, &matcher, end, &mut below)?;
+                let wanted = |name: &str| pattern.matches(name) && (hidden || !name.starts_with('.'));
+                list(folder, wanted, end, &mut below)?;
             }
             below
         } else {
@@ -38,7 +40,12 @@ pub(super) fn matching(pattern: &str) -> Result<Vec<String>, String> {
     Ok(paths)
 }
 
-fn list(folder: &Path, matcher: &GlobMatcher, end: Instant, found: &mut Vec<PathBuf>) -> Result<(), String> {
+fn list(
+    folder: &Path,
+    wanted: impl Fn(&str) -> bool,
+    end: Instant,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), String> {
     let failed = |error: io::Error| format!("cannot read {}: {error}", folder.display());
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -46,10 +53,10 @@ fn list(folder: &Path, matcher: &GlobMatcher, end: Instant, found: &mut Vec<Path
         }
         entries => entries.map_err(failed)?,
     };
-    let hidden = matcher.glob().glob().starts_with('.');
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        if matcher.is_match(&name) && (hidden || !name.as_encoded_bytes().starts_with(b".")) {
+        // One that is not UTF-8 matches by the rest of it, and is then told.
+        if wanted(&name.to_string_lossy()) {
             found.push(folder.join(name));
         }
         if found.len() > MOST {

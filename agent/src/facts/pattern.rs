@@ -1,0 +1,217 @@
+//! Patterns for one name of a path: what `*`, `?`, `[…]` and `{…}` match.
+//!
+//! The controller has checked a pattern with `globset`, whose language this is; a test holds both to the same answers.
+//! Here it is matched without that crate: its engine for regular expressions would be a sixth of the agent. What differs is
+//! that `?` and `[…]` stand for one character, not for one byte of it.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// How deep alternatives may be nested.
+const DEEPEST: usize = 32;
+
+/// A checked pattern.
+#[derive(Debug)]
+pub(super) struct Pattern(Vec<Token>);
+
+#[derive(Debug)]
+enum Token {
+    One(char),
+    Any,
+    Many,
+    Class { negated: bool, ranges: Vec<(char, char)> },
+    Either(Vec<Vec<Token>>),
+}
+
+/// What is no pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PatternError {
+    #[error("a `[` is not closed")]
+    Class,
+    #[error("a range in `[…]` ends before it begins")]
+    Range,
+    #[error("a `{{` is not closed, or a `}}` not opened")]
+    Alternatives,
+    #[error("a `\\` is at the end")]
+    Escape,
+    #[error("`{{…}}` are nested more than {DEEPEST} deep")]
+    Depth,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    pub(super) fn new(text: &str) -> Result<Self, PatternError> {
+        let mut chars = text.chars().peekable();
+        let mut branches = branches(&mut chars, 0)?;
+        Ok(Pattern(branches.pop().unwrap_or_default()))
+    }
+
+    /// Whether the whole name matches.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        let name: Vec<char> = name.chars().collect();
+        let mut start = vec![false; name.len() + 1];
+        start[0] = true;
+        follow(&self.0, &name, start)[name.len()]
+    }
+}
+
+/// What stands between commas, up to the end of the text or, within braces, to the closing one.
+fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Token>>, PatternError> {
+    if depth > DEEPEST {
+        return Err(PatternError::Depth);
+    }
+    let (mut done, mut branch) = (Vec::new(), Vec::new());
+    loop {
+        let token = match chars.next() {
+            None if depth > 0 => return Err(PatternError::Alternatives),
+            Some('}') if depth == 0 => return Err(PatternError::Alternatives),
+            None | Some('}') => break,
+            Some(',') if depth > 0 => {
+                done.push(std::mem::take(&mut branch));
+                continue;
+            }
+            Some('{') => Token::Either(branches(chars, depth + 1)?),
+            Some('[') => class(chars)?,
+            Some('?') => Token::Any,
+            Some('*') => Token::Many,
+            Some('\\') => Token::One(chars.next().ok_or(PatternError::Escape)?),
+            Some(other) => Token::One(other),
+        };
+        // Braces with nothing in them are as if they were not there.
+        if !matches!(&token, Token::Either(branches) if branches.is_empty()) {
+            branch.push(token);
+        }
+    }
+    done.push(branch);
+    if depth > 0 {
+        // An empty alternative is none.
+        done.retain(|branch| !branch.is_empty());
+    }
+    Ok(done)
+}
+
+/// What stands between brackets, of which the first is read. A `]` or `-` at the beginning is one of the characters.
+fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, PatternError> {
+    let negated = chars.next_if(|next| ['!', '^'].contains(next)).is_some();
+    let mut ranges: Vec<(char, char)> = Vec::new();
+    let mut in_range = false;
+    loop {
+        match (chars.next().ok_or(PatternError::Class)?, ranges.last_mut()) {
+            (']', Some(_)) => break,
+            ('-', Some(_)) if !in_range => in_range = true,
+            (end, Some(range)) if in_range => {
+                if end < range.0 {
+                    return Err(PatternError::Range);
+                }
+                range.1 = end;
+                in_range = false;
+            }
+            (single, _) => ranges.push((single, single)),
+        }
+    }
+    if in_range {
+        ranges.push(('-', '-'));
+    }
+    Ok(Token::Class { negated, ranges })
+}
+
+/// Where in the name one may be after the tokens, of all the places where one may be before them. So it takes time in
+/// proportion to the pattern and the name, whatever stars are in it.
+fn follow(tokens: &[Token], name: &[char], before: Vec<bool>) -> Vec<bool> {
+    tokens.iter().fold(before, |before, token| match token {
+        Token::One(wanted) => pass(name, &before, |char| char == *wanted),
+        Token::Any => pass(name, &before, |_| true),
+        Token::Class { negated, ranges } => pass(name, &before, |char| {
+            ranges.iter().any(|(first, last)| (*first..=*last).contains(&char)) != *negated
+        }),
+        Token::Many => {
+            let first = before.iter().position(|here| *here).unwrap_or(before.len());
+            (0..before.len()).map(|place| place >= first).collect()
+        }
+        Token::Either(branches) => {
+            let mut after = vec![false; before.len()];
+            for branch in branches {
+                for (place, here) in follow(branch, name, before.clone()).into_iter().enumerate() {
+                    after[place] |= here;
+                }
+            }
+            after
+        }
+    })
+}
+
+/// The places behind a character that fits.
+fn pass(name: &[char], before: &[bool], fits: impl Fn(char) -> bool) -> Vec<bool> {
+    let behind = name.iter().zip(before).map(|(char, here)| *here && fits(*char));
+    std::iter::once(false).chain(behind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::new(pattern).unwrap().matches(name)
+    }
+
+    #[test]
+    fn a_character_is_a_character() {
+        for pattern in ["caf?", "caf[é-ü]", "caf[!a-z]", "*é", "{tee,café}"] {
+            assert!(matches(pattern, "café"), "{pattern}");
+        }
+        assert!(!matches("caf??", "café"));
+    }
+
+    #[test]
+    fn many_stars_are_no_more_work_than_one() {
+        assert!(!matches(&"*a".repeat(100), &"b".repeat(255)));
+        assert!(matches(&"*a*".repeat(100), &"a".repeat(255)));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_told() {
+        use PatternError::{Alternatives, Class, Depth, Escape, Range};
+        let wrong =
+            [("a[", Class), ("[]", Class), ("[b-a]", Range), ("{a", Alternatives), ("a}", Alternatives)];
+        for (text, error) in wrong {
+            assert_eq!(Pattern::new(text).unwrap_err(), error, "{text}");
+        }
+        assert_eq!(Pattern::new("a\\").unwrap_err(), Escape);
+        assert_eq!(Pattern::new(&"{".repeat(100_000)).unwrap_err(), Depth);
+        assert_eq!(Escape.to_string(), "a `\\` is at the end");
+        assert_eq!(Alternatives.to_string(), "a `{` is not closed, or a `}` not opened");
+    }
+
+    /// Texts of what means something in a pattern, and of two letters. A `*` follows no other: `globset` takes `{\\,**}` for
+    /// a pattern over folders.
+    fn pattern() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "a", "b", "*", "?", "[", "]", "{", "}", ",", "-", "!", "^", "\\", "[a-b]", "[!a]", "[]a]",
+            "{a,b}", "{", "}", "{}", "{,a}",
+        ]);
+        prop::collection::vec(piece, 0..10).prop_map(|pieces| {
+            let mut text = pieces.concat();
+            while text.contains("**") {
+                text = text.replace("**", "*");
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn a_pattern_matches_what_globset_says(text in pattern(), names in prop::collection::vec("[]ab,!^{}*?\\\\-]{0,5}", 8)) {
+            let (theirs, ours) = (globset::Glob::new(&text), Pattern::new(&text));
+            prop_assert_eq!(theirs.is_ok(), ours.is_ok(), "{}", text);
+            let (Ok(theirs), Ok(ours)) = (theirs, ours) else { return Ok(()) };
+            let theirs = theirs.compile_matcher();
+            for name in names {
+                prop_assert_eq!(theirs.is_match(&name), ours.matches(&name), "{} on {}", text, name);
+            }
+        }
+    }
+}

@@ -4,7 +4,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin:/sbin
 
 # program:package, for those that the tests run
 PROGRAMS = cc:build-essential git:git sshd:openssh-server ssh:openssh-client strace:strace rsync:rsync haproxy:haproxy \
-	ip:iproute2 python3:python3-venv systemd-nspawn:systemd-container debootstrap:debootstrap
+	ip:iproute2 python3:python3-venv systemd-nspawn:systemd-container debootstrap:debootstrap busybox:busybox-static
 LEFT_OUT = $(CURDIR)/target/left-out
 PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
@@ -14,7 +14,7 @@ HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 build:
 	cargo build --workspace
 
-# The one static binary: target/<triple>/release/batou
+# The static binary, with the agents that it carries: target/<triple>/release/batou
 release:
 	cargo build --release
 

@@ -1,6 +1,7 @@
 //! The end-to-end tests: one binary, so that the code they share is built once.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::format_collect)]
 
+mod agent;
 mod bad_input;
 mod booted;
 mod common;

@@ -22,12 +22,12 @@ fn released() -> (SshHosts, Sandbox, [Target; 2]) {
 }
 
 /// Where a host keeps its agents.
-fn agents(hosts: &SshHosts, name: &str) -> PathBuf {
+pub(crate) fn agents(hosts: &SshHosts, name: &str) -> PathBuf {
     hosts.host(name).home().join(".cache/batou/agents")
 }
 
 /// Has a host run a shell script for each login, in which `"$SSH_ORIGINAL_COMMAND"` is what was asked for.
-fn wrap_logins(hosts: &SshHosts, name: &str, script: &str) {
+pub(crate) fn wrap_logins(hosts: &SshHosts, name: &str, script: &str) {
     let folder = hosts.host(name).home().parent().unwrap().to_owned();
     let (wrapper, keys) = (folder.join("wrapper"), folder.join("authorized_keys"));
     fs::write(&wrapper, script).unwrap();
@@ -273,7 +273,7 @@ fn a_folder_of_somebody_else_is_not_taken_over() {
 }
 
 /// A program for `BATOU_AGENTS` that runs a shell command and then is the agent.
-fn wrapped_agent(sandbox: &Sandbox, processor: &str, command: &str) -> PathBuf {
+pub(crate) fn wrapped_agent(sandbox: &Sandbox, processor: &str, command: &str) -> PathBuf {
     let path = format!("agents/{processor}-unknown-linux-gnu");
     let own = sandbox.project().display().to_string();
     let script = format!("#!/bin/sh\n# for {own}\n{command}\nexec {} agent\n", env!("CARGO_BIN_EXE_batou"));

@@ -27,6 +27,7 @@ const STYLES: Styles = Styles::styled()
 #[command(
     name = "batou",
     version,
+    long_version = concat!(env!("CARGO_PKG_VERSION"), "\nagents within: ", env!("BATOU_CARRIED")),
     styles = STYLES,
     max_term_width = 100,
     propagate_version = false,

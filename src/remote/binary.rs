@@ -1,44 +1,87 @@
-//! The program that is copied to hosts as their agent: this very binary, or one for another kind of processor.
+//! The programs that are copied to hosts as their agents.
+//!
+//! One comes from the folder of `BATOU_AGENTS`, else it is one that this program carries ([`carried`](super::carried)), else
+//! this program itself, whose `batou agent` is the same code. All connections share one copy of its bytes, packed and
+//! unpacked, which is made when the first of them sends it.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use batou_store::Digest;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
-/// An agent's binary, as it is named and checked on a host.
+use super::carried::{CARRIED, Carried};
+
+/// An agent's program, as it is named on a host.
 #[derive(Clone, Debug)]
-pub struct Binary {
-    /// Where it is here.
-    pub path: PathBuf,
-    /// Names it on the host.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
+pub struct Binary(Arc<Program>);
+
+#[derive(Debug)]
+struct Program {
+    digest: Digest,
+    source: Source,
+    plain: OnceLock<Plain>,
+    /// Held while that is read: once for all.
+    reading: Mutex<()>,
+    packed: OnceLock<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Carried(&'static Carried),
+    /// A file of the folder.
+    File(PathBuf),
+    /// This program. It is sent as it is: packing it takes longer than a fast network takes for what that saves.
+    Own(PathBuf),
+}
+
+#[derive(Debug)]
+struct Plain {
+    bytes: Vec<u8>,
+    /// As POSIX `cksum` prints it.
+    sum: u32,
+}
+
+/// A program on its way to a host.
+#[derive(Debug)]
+pub(super) struct Upload<'a> {
+    /// What is sent.
+    pub(super) bytes: &'a [u8],
+    /// Whether that is to be unpacked by gzip.
+    pub(super) packed: bool,
+    /// The program's size in bytes.
+    pub(super) size: usize,
+    /// The program's checksum, as POSIX `cksum` prints it.
+    pub(super) sum: u32,
 }
 
 /// Where agents for hosts come from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Binaries {
     own: PathBuf,
     folder: Option<PathBuf>,
-    /// That of the controller's own kind, which every host is asked for: hashed once.
-    first: OnceLock<Binary>,
+    carried: &'static [Carried],
+    /// Those that were asked for, by processor.
+    found: Mutex<BTreeMap<String, Binary>>,
 }
 
 /// No binary for a host's processor.
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
     /// The host is of a kind for which there is no agent.
-    #[error("the host is of the kind {machine}, and this batou runs on {} only", std::env::consts::ARCH)]
+    #[error("the host is of the kind {machine}, and this batou has agents for {} only{}", known.join(", "), remedy(wanted))]
     Kind {
         /// The host's `uname -m`.
         machine: String,
-        /// The names that would do.
+        /// The kinds for which there is one without a folder.
+        known: Vec<String>,
+        /// The names that would do in the folder.
         wanted: Vec<String>,
-        /// The folder that was looked into.
-        folder: Option<PathBuf>,
     },
     /// The binary cannot be read.
     #[error("cannot read the agent's binary {path}")]
@@ -53,42 +96,63 @@ pub enum BinaryError {
 impl Binaries {
     /// `own` is this program; `folder` (`BATOU_AGENTS`) holds others by target triple, and wins.
     pub fn new(own: PathBuf, folder: Option<PathBuf>) -> Self {
-        Binaries { own, folder, first: OnceLock::new() }
+        Binaries { own, folder, carried: CARRIED, found: Mutex::default() }
     }
 
     /// The binary for hosts of the controller's own kind, which is asked for first.
     pub fn own(&self) -> Result<Binary, BinaryError> {
-        if let Some(binary) = self.first.get() {
-            return Ok(binary.clone());
-        }
-        let binary = self.find(std::env::consts::ARCH)?;
-        Ok(self.first.get_or_init(|| binary).clone())
+        self.find(std::env::consts::ARCH)
     }
 
-    /// Where [`Binaries::own`] is.
+    /// What runs as the agent of this machine, without being copied: this program, since it is here already, unless there is
+    /// one in the folder.
     pub fn own_path(&self) -> PathBuf {
-        self.other(std::env::consts::ARCH).unwrap_or_else(|| self.own.clone())
+        self.in_folder(std::env::consts::ARCH).unwrap_or_else(|| self.own.clone())
     }
 
     /// The binary for a host whose `uname -m` says `machine`.
     pub fn find(&self, machine: &str) -> Result<Binary, BinaryError> {
-        if let Some(path) = self.other(machine) {
-            return describe(&path);
+        let processor = architecture(machine);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(binary) = found.get(processor) {
+            return Ok(binary.clone());
+        }
+        let binary = self.look(machine)?;
+        found.insert(processor.to_owned(), binary.clone());
+        Ok(binary)
+    }
+
+    fn look(&self, machine: &str) -> Result<Binary, BinaryError> {
+        let wanted = triples(machine);
+        if let Some(path) = self.in_folder(machine) {
+            return Ok(Binary::new(hash(&path)?, Source::File(path)));
+        }
+        if let Some(carried) =
+            self.carried.iter().find(|carried| wanted.iter().any(|name| name == carried.target))
+        {
+            return Ok(Binary::new(Digest::from_bytes(carried.digest), Source::Carried(carried)));
         }
         if architecture(machine) == std::env::consts::ARCH {
-            return describe(&self.own);
+            return Ok(Binary::new(hash(&self.own)?, Source::Own(self.own.clone())));
         }
-        let wanted = triples(machine);
-        let machine = machine.to_owned();
-        Err(BinaryError::Kind { machine, wanted, folder: self.folder.clone() })
+        let mut known: Vec<String> =
+            self.carried.iter().map(|carried| carried.processor().to_owned()).collect();
+        known.push(std::env::consts::ARCH.to_owned());
+        known.sort();
+        known.dedup();
+        Err(BinaryError::Kind { machine: machine.to_owned(), known, wanted })
     }
-}
 
-impl Binaries {
-    fn other(&self, machine: &str) -> Option<PathBuf> {
+    fn in_folder(&self, machine: &str) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         triples(machine).into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
     }
+}
+
+fn remedy(wanted: &[String]) -> String {
+    let name =
+        |name: &String| format!(": put one into a folder, as {name}, and name the folder in BATOU_AGENTS");
+    wanted.first().map_or(String::new(), name)
 }
 
 /// Rust's name for what `uname -m` says.
@@ -116,23 +180,76 @@ fn triples(machine: &str) -> Vec<String> {
     libc.iter().map(|libc| format!("{processor}-unknown-linux-{libc}")).collect()
 }
 
-fn describe(path: &Path) -> Result<Binary, BinaryError> {
+fn hash(path: &Path) -> Result<Digest, BinaryError> {
     let failed = |source| BinaryError::Io { path: path.to_owned(), source };
     let mut hasher = blake3::Hasher::new();
     File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(failed)?;
-    let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
-    Ok(Binary { path: path.to_owned(), digest, size: hasher.count() })
+    Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
 impl Binary {
-    /// The file's bytes, and its checksum as POSIX `cksum` prints it.
-    pub fn read(&self) -> Result<(Vec<u8>, u32), BinaryError> {
-        let failed = |source| BinaryError::Io { path: self.path.clone(), source };
-        let mut bytes = Vec::new();
-        File::open(&self.path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
-        let sum = cksum(&bytes);
-        Ok((bytes, sum))
+    fn new(digest: Digest, source: Source) -> Self {
+        let (plain, packed) = (OnceLock::new(), OnceLock::new());
+        Binary(Arc::new(Program { digest, source, plain, reading: Mutex::default(), packed }))
     }
+
+    /// Names it on a host.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// What is sent to a host, which may have gzip.
+    pub(super) fn upload(&self, gzip: bool) -> Result<Upload<'_>, BinaryError> {
+        let plain = self.0.plain()?;
+        let packed = if gzip { self.0.packed(plain) } else { None };
+        let bytes = packed.unwrap_or(&plain.bytes);
+        Ok(Upload { bytes, packed: packed.is_some(), size: plain.bytes.len(), sum: plain.sum })
+    }
+}
+
+impl Program {
+    fn plain(&self) -> Result<&Plain, BinaryError> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain);
+        }
+        let bytes = match &self.source {
+            Source::Carried(carried) => carried.unpack(),
+            Source::File(path) | Source::Own(path) => {
+                fs::read(path).map_err(|source| BinaryError::Io { path: path.clone(), source })?
+            }
+        };
+        let sum = cksum(&bytes);
+        Ok(self.plain.get_or_init(|| Plain { bytes, sum }))
+    }
+
+    fn packed(&self, plain: &Plain) -> Option<&[u8]> {
+        match &self.source {
+            Source::Carried(carried) => Some(carried.packed),
+            Source::File(_) => Some(self.packed.get_or_init(|| pack(&plain.bytes))),
+            Source::Own(_) => None,
+        }
+    }
+}
+
+impl Carried {
+    fn processor(&self) -> &'static str {
+        self.target.split('-').next().unwrap_or(self.target)
+    }
+
+    fn unpack(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        GzDecoder::new(self.packed)
+            .read_to_end(&mut bytes)
+            .expect("it was packed when this program was built");
+        bytes
+    }
+}
+
+/// Quickly: what it saves beyond that is less than what it takes.
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut packing = GzEncoder::new(Vec::new(), Compression::fast());
+    packing.write_all(bytes).and_then(|()| packing.finish()).expect("nothing fails in memory")
 }
 
 /// The checksum of POSIX `cksum`: CRC-32 (polynomial 04C11DB7, not reflected) over the bytes and then their count,
@@ -168,17 +285,80 @@ mod tests {
         }
     }
 
+    /// A program that is carried, as `build.rs` packs it.
+    fn carried(target: &'static str, program: &[u8]) -> Carried {
+        let digest = *blake3::hash(program).as_bytes();
+        Carried { target, digest, packed: pack(program).leak() }
+    }
+
+    fn with(own: &Path, folder: Option<&Path>, carried: Vec<Carried>) -> Binaries {
+        let binaries = Binaries::new(own.to_owned(), folder.map(Path::to_owned));
+        Binaries { carried: carried.leak(), ..binaries }
+    }
+
+    #[test]
+    fn what_is_carried_is_sent_packed_and_named_by_what_is_in_it() {
+        let program = b"#!/bin/sh\n".repeat(1000);
+        let binaries = with(Path::new("/none"), None, vec![carried("s390x-unknown-linux-gnu", &program)]);
+        let binary = binaries.find("s390x").unwrap();
+        assert_eq!(binary.digest(), Digest::of(&program));
+        let packed = binary.upload(true).unwrap();
+        assert!(packed.packed && packed.bytes.len() < program.len());
+        let mut unpacking =
+            Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        unpacking.stdin.take().unwrap().write_all(packed.bytes).unwrap();
+        assert_eq!(unpacking.wait_with_output().unwrap().stdout, program);
+        let plain = binary.upload(false).unwrap();
+        assert!(!plain.packed && plain.bytes == program);
+        for upload in [packed, plain] {
+            assert_eq!((upload.size, upload.sum), (program.len(), cksum(&program)));
+        }
+    }
+
+    #[test]
+    fn the_folder_goes_before_what_is_carried_and_that_before_this_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let name = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        let digest = |carried: Vec<Carried>| {
+            let binaries = with(&own, Some(folder.path()), carried);
+            (binaries.own().unwrap().digest(), binaries.own_path())
+        };
+        assert_eq!(digest(Vec::new()), (hash(&own).unwrap(), own.clone()));
+        let ours = || vec![carried(name.clone().leak(), b"carried")];
+        assert_eq!(digest(ours()), (Digest::of(b"carried"), own.clone()), "what is here is not unpacked");
+        let path = folder.path().join(&name);
+        fs::write(&path, "in the folder").unwrap();
+        assert_eq!(digest(ours()), (Digest::of(b"in the folder"), path));
+    }
+
+    #[test]
+    fn all_hosts_share_one_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("s390x-unknown-linux-gnu"), vec![0; 1 << 20]).unwrap();
+        let binaries = with(Path::new("/none"), Some(folder.path()), Vec::new());
+        let address = |packed| binaries.find("s390x").unwrap().upload(packed).unwrap().bytes.as_ptr().addr();
+        for packed in [true, false] {
+            let addresses: Vec<usize> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| address(packed))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(addresses, [addresses[0]; 8]);
+        }
+    }
+
     #[test]
     fn another_processor_needs_a_binary_in_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let own = std::env::current_exe().unwrap();
-        let binaries = Binaries::new(own.clone(), Some(folder.path().to_owned()));
-        assert_eq!(binaries.own().unwrap().path, own);
+        let binaries =
+            with(Path::new("/none"), Some(folder.path()), vec![carried("mips-unknown-linux-gnu", b"")]);
         let error = binaries.find("s390x").unwrap_err();
         assert!(matches!(error, BinaryError::Kind { ref machine, .. } if machine == "s390x"));
+        let kinds = error.to_string();
+        assert!(kinds.contains("mips") && kinds.contains(std::env::consts::ARCH), "{kinds}");
         let path = folder.path().join("s390x-unknown-linux-musl");
         std::fs::write(&path, "#!/bin/sh\n").unwrap();
-        assert_eq!(binaries.find("s390x").unwrap().path, path);
+        assert_eq!(binaries.find("s390x").unwrap().digest(), hash(&path).unwrap());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod alarm;
 mod binary;
+mod carried;
 mod link;
 mod ssh;
 mod start;

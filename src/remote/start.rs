@@ -10,10 +10,15 @@
 //! | user | the service user, or `-` for the login user |
 //! | word | the wanted agent's digest, `anew` for one that is to be sent whatever is there, or the folder to prepare |
 //!
-//! It answers with the magic and a word: `found` (the agent is there, and is started), `want MACHINE` (it is not there:
-//! answer with name, size and checksum), `send` (the bytes, please), `stored` (it is there now, and is started), or what
-//! went wrong. The agent itself says `ready`: frames from then on. One that is found and does not say so is damaged, and
-//! is sent anew.
+//! It answers with the magic and a word: `found` (the agent is there, and is started), `want MACHINE` or `want MACHINE gzip`
+//! (it is not there, and what arrives can be unpacked or not), `send` (the bytes, please), `stored` (it is there now, and is
+//! started), or what went wrong. `want` is answered with five lines: the agent's digest, its size, its checksum, how many
+//! bytes are sent, and `gzip` or `plain`. The agent itself says `ready`: frames from then on. One that is found and does not
+//! say so is damaged, and is sent anew.
+//!
+//! Nothing is sent behind the agent's bytes before the answer to them: busybox's `head -c` reads on, and what it reads is
+//! lost. What arrived is checked by its size, and by `cksum` where the host has that; where it has not, gzip's own checksum is
+//! enough, and for a plain agent, SSH's.
 
 use batou_release::HostName;
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +28,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::alarm::{Alarm, Rang};
-use super::binary::{Binaries, Binary};
+use super::binary::Binaries;
 use super::link::{Link, Noise};
 use super::ssh::SshConfig;
 use super::{RemoteError, StartError};
@@ -78,13 +83,12 @@ impl Dialer {
     fn reach(&self, route: &Route, anew: bool) -> Result<Link, RemoteError> {
         let mut start = self.start(route)?;
         // Read while the connection is made.
-        let own = self.binaries.own().map_err(StartError::from)?;
-        let digest = own.digest.to_string();
+        let digest = self.binaries.own().map_err(StartError::from)?.digest().to_string();
         let wanted = if anew { "anew" } else { &digest };
         start.say(&["agent", route.user.as_deref().unwrap_or("-"), wanted])?;
         match start.hear()?.as_str() {
             "found" => {}
-            word => start.install(word, &self.binaries, own)?,
+            word => start.install(word, &self.binaries)?,
         }
         start.into_link(route.address.is_none())
     }
@@ -190,16 +194,22 @@ impl Start {
     }
 
     /// Sends the agent that the host's kind needs.
-    fn install(&mut self, word: &str, binaries: &Binaries, own: Binary) -> Result<(), RemoteError> {
-        let Some(("want", machine)) = word.split_once(' ') else { return Err(self.refused(word)) };
-        let found = binaries.find(machine).map_err(StartError::from)?;
-        let binary = if found.path == own.path { own } else { found };
-        let (bytes, sum) = binary.read().map_err(StartError::from)?;
-        self.say(&[&binary.digest.to_string(), &bytes.len().to_string(), &sum.to_string()])?;
+    fn install(&mut self, word: &str, binaries: &Binaries) -> Result<(), RemoteError> {
+        let Some(("want", host)) = word.split_once(' ') else { return Err(self.refused(word)) };
+        let (machine, gzip) = match host.split_once(' ') {
+            Some((machine, programs)) => (machine, programs.split(' ').any(|program| program == "gzip")),
+            None => (host, false),
+        };
+        let binary = binaries.find(machine).map_err(StartError::from)?;
+        let upload = binary.upload(gzip).map_err(StartError::from)?;
+        let numbers = [upload.size, upload.sum as usize, upload.bytes.len()].map(|number| number.to_string());
+        let [size, sum, count] = &numbers;
+        let form = if upload.packed { "gzip" } else { "plain" };
+        self.say(&[&binary.digest().to_string(), size, sum, count, form])?;
         let mut answer = self.hear()?;
         if answer == "send" {
             self.alarm = None;
-            self.pour(&bytes)?;
+            self.pour(upload.bytes)?;
             // It is checked and synced there, and then named.
             let alarm = Alarm::set(&self.child, STORING);
             self.late = alarm.rang();

@@ -331,7 +331,9 @@ fn what_a_killed_agent_left_running_is_ended_before_anything_else_runs() {
     let mut command = sandbox.command(&["switch", "dev"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let state = target.0.join("state/db");
-    until("the step runs", || state.join("child").exists());
+    // A step may run for a moment before its agent has written down that it does.
+    let runs = || state.join("child").exists() && target.0.join("running.json").exists();
+    until("the step runs", runs);
     let number = |name: &str| fs::read_to_string(state.join(name)).unwrap().trim().to_owned();
     signal(Pid::from_raw(number("agent").parse().unwrap()).unwrap(), Signal::KILL);
     let (status, text) = ended(child);

@@ -1,8 +1,8 @@
-//! The command line of batou, and the agent it starts on hosts.
+//! The command line of batou, and the release over many hosts.
 //!
-//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`evaluation`] says what every host is to have; [`build`] makes
-//! a [`release`] of what was evaluated; [`plan`] says what it would change; [`deployment`], [`releasing`] and [`fleet`] carry
-//! it out over [`remote`] agents that speak the [`protocol`]; [`agent`] is their other end.
+//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`evaluation`] says what every
+//! host is to have; [`build`] makes a [`batou_release::Release`] of what was evaluated; [`plan`] says what it would change;
+//! [`deployment`], [`releasing`] and [`fleet`] carry it out over [`remote`] agents that speak the [`batou_agent::protocol`].
 
 pub mod archive;
 pub mod build;

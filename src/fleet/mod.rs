@@ -25,7 +25,7 @@ use batou_release::{HostName, Participant};
 use batou_store::Digest;
 use order::HostOrder;
 
-use crate::remote::{Dialer, Link, RemoteError, Route, StartError};
+use crate::remote::{Connection, Dialer, Link, RemoteError, Route, StartError};
 use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, TargetCondition, Wanted};
 
 /// One host of a fleet, and the conversation with it.
@@ -37,7 +37,7 @@ pub struct Member {
     pub hello: Hello,
     link: Option<Link>,
     calling: Option<Calling>,
-    dialer: Arc<Dialer>,
+    connection: Arc<Connection>,
 }
 
 type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
@@ -95,8 +95,9 @@ impl Fleet {
                 home,
                 wanted: None,
             };
+            let connection = Arc::new(Connection::new(Arc::clone(dialer), route.clone()));
             let participant = Participant::service(route.host.clone());
-            (participant, Member { route, hello, link: None, calling: None, dialer: Arc::clone(dialer) })
+            (participant, Member { route, hello, link: None, calling: None, connection })
         };
         let members = routes.into_iter().map(member).collect();
         Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))) }
@@ -229,8 +230,8 @@ impl Member {
             TargetCondition::ReadOnly => return Err(StartError::ReadOnly(directory).into()),
             TargetCondition::Absent => {}
         }
-        let (dialer, route) = (Arc::clone(&self.dialer), self.route.clone());
-        joined(tokio::task::spawn_blocking(move || dialer.prepare(&route))).await
+        let connection = Arc::clone(&self.connection);
+        joined(tokio::task::spawn_blocking(move || connection.prepare())).await
     }
 
     /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this
@@ -254,8 +255,8 @@ impl Member {
     /// Begins to call the host, unless there is a conversation.
     fn call(&mut self) {
         if self.link.is_none() && self.calling.is_none() {
-            let (dialer, route) = (Arc::clone(&self.dialer), self.route.clone());
-            self.calling = Some(tokio::task::spawn_blocking(move || dialer.dial(&route)));
+            let connection = Arc::clone(&self.connection);
+            self.calling = Some(tokio::task::spawn_blocking(move || connection.dial()));
         }
     }
 

@@ -1,14 +1,13 @@
-//! Ends a child that has been silent for too long.
+//! Cuts off what has been silent for too long.
 
-use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use super::process::Cut;
 
-/// Kills a child unless it is put off in time, again and again. Dropping it silences it.
+/// Cuts a process off unless it is put off in time, again and again. Dropping it silences it.
 #[derive(Debug)]
 pub(super) struct Alarm {
     signs: Sender<Sign>,
@@ -28,33 +27,28 @@ enum Sign {
 pub(super) struct Rang(Arc<AtomicBool>);
 
 impl Alarm {
-    /// For a child that may be silent for so long.
-    pub(super) fn set(child: &Child, patience: Duration) -> Self {
+    /// For a process that may be silent for so long, and is then cut off.
+    pub(super) fn set(patience: Duration, cut: Cut) -> Self {
         let (sender, signs) = channel();
         let rang = Rang::default();
         let ringing = rang.clone();
-        // By its descriptor: its number may be another process's by then.
-        let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
         std::thread::spawn(move || {
             if !times_out(&signs, patience) {
                 return;
             }
             ringing.0.store(true, Ordering::SeqCst);
-            if let Ok(process) = process {
-                // The only failure is that it has ended already.
-                let _ = pidfd_send_signal(process, Signal::KILL);
-            }
+            cut.now();
         });
         Self { signs: sender, rang }
     }
 
-    /// The child has given a sign of life.
+    /// The process has given a sign of life.
     pub(super) fn put_off(&self) {
         // Where nobody listens any more it has rung.
         let _ = self.signs.send(Sign::PutOff);
     }
 
-    /// Nobody listens to the child until it is put off the next time.
+    /// Nobody listens to the process until it is put off the next time.
     pub(super) fn hold(&self) {
         let _ = self.signs.send(Sign::Hold);
     }

@@ -6,102 +6,45 @@
 //! connection open is noticed, whatever it was asked. The async side sees two channels.
 
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::RemoteError;
 use super::alarm::{Alarm, Rang};
+use super::process::{Handle, Process};
 use batou_agent::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
 
 type Incoming = Result<(Reply, Vec<u8>), FrameError>;
 
 /// How many frames may wait in either direction; with the size of a data frame this bounds a link's memory.
 const WAITING: usize = 4;
-/// How much of what the other side printed on standard error is kept, in bytes.
-const NOISE: usize = 4096;
-/// How long the end of what an ended child printed is waited for: somebody else may hold its standard error open.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long an agent that was told to end may take before its connection is cut.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// A started agent at the other end of a child process: `ssh`, or the agent itself.
+/// A started agent: at the other end of a channel or of an `ssh`, or a child of this process.
 #[derive(Debug)]
 pub struct Link {
-    child: Child,
+    handle: Handle,
     outgoing: Option<SyncSender<Vec<u8>>>,
     incoming: mpsc::Receiver<Incoming>,
-    noise: Noise,
-    /// Set where a silent agent is killed.
+    /// Set where a silent agent is cut off.
     silent: Option<Rang>,
 }
 
-/// The end of what a child printed on standard error.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Noise(Arc<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    heard: Mutex<Heard>,
-    ended: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Heard {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Noise {
-    /// Collects from a reader in the background.
-    pub(super) fn collect(mut from: impl Read + Send + 'static) -> Self {
-        let noise = Noise::default();
-        let shared = Arc::clone(&noise.0);
-        std::thread::spawn(move || {
-            let mut piece = [0; 1024];
-            while let Ok(count @ 1..) = from.read(&mut piece) {
-                let Ok(mut heard) = shared.heard.lock() else { return };
-                heard.bytes.extend_from_slice(&piece[..count]);
-                let excess = heard.bytes.len().saturating_sub(NOISE);
-                heard.bytes.drain(..excess);
-            }
-            if let Ok(mut heard) = shared.heard.lock() {
-                heard.ended = true;
-                shared.ended.notify_all();
-            }
-        });
-        noise
-    }
-
-    /// The text, without surrounding space. It is asked for when the child is at its end: what it said last may still
-    /// have to be read.
-    pub(super) fn text(&self) -> String {
-        let Ok(heard) = self.0.heard.lock() else { return String::new() };
-        let heard = self.0.ended.wait_timeout_while(heard, LAST_WORDS, |heard| !heard.ended);
-        heard.map(|(heard, _)| String::from_utf8_lossy(&heard.bytes).trim().to_owned()).unwrap_or_default()
-    }
-}
-
 impl Link {
-    /// Takes over a child whose agent has just started, and may be silent for as long as `patience` says; without one
-    /// it is never killed at its work.
-    pub(super) fn new(
-        child: Child,
-        to: ChildStdin,
-        from: BufReader<ChildStdout>,
-        noise: Noise,
-        patience: Option<Duration>,
-    ) -> Self {
+    /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says; without one
+    /// it is never cut off at its work.
+    pub(super) fn new(process: Process, patience: Option<Duration>) -> Self {
+        let Process { to, from, handle } = process;
         let (outgoing, frames) = sync_channel(WAITING);
         let (replies, incoming) = mpsc::channel(WAITING);
         std::thread::spawn(move || write(to, &frames));
-        let alarm = patience.map(|patience| Alarm::set(&child, patience));
+        let alarm = patience.map(|patience| Alarm::set(patience, handle.cut()));
         let silent = alarm.as_ref().map(Alarm::rang);
         std::thread::spawn(move || read(from, &replies, alarm.as_ref()));
-        Link { child, outgoing: Some(outgoing), incoming, noise, silent }
+        Link { handle, outgoing: Some(outgoing), incoming, silent }
     }
 
     /// Asks, and waits for the one answer.
@@ -154,7 +97,7 @@ impl Link {
 
     fn lost(&self, source: FrameError) -> RemoteError {
         let source = if self.silent.as_ref().is_some_and(Rang::yes) { FrameError::Silent } else { source };
-        RemoteError::Lost { noise: self.noise.text(), source }
+        RemoteError::Lost { noise: self.handle.said(), source }
     }
 
     fn is_local(&self) -> bool {
@@ -168,9 +111,9 @@ impl Link {
     }
 
     /// Ends the conversation at once, for an agent that has nothing in hand.
-    pub fn abandon(mut self) {
+    pub fn abandon(self) {
         if !self.is_local() {
-            let _ = self.child.kill();
+            self.handle.cut().now();
         }
     }
 }
@@ -180,20 +123,16 @@ impl Drop for Link {
     /// itself is cut.
     fn drop(&mut self) {
         self.finish();
-        let started = Instant::now();
-        while let Ok(None) = self.child.try_wait() {
-            if started.elapsed() > FAREWELL && !self.is_local() {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        let limit = (!self.is_local()).then_some(FAREWELL);
+        if self.handle.exit(limit).is_none() {
+            self.handle.cut().now();
+            self.handle.exit(None);
         }
     }
 }
 
 /// Writes frames as they come, and a heartbeat when none has come for a while.
-fn write(to: ChildStdin, frames: &Receiver<Vec<u8>>) {
+fn write(to: Box<dyn Write + Send>, frames: &Receiver<Vec<u8>>) {
     let mut to = BufWriter::new(to);
     let heartbeat = encode(&Request::Heartbeat, &[]);
     loop {
@@ -209,7 +148,7 @@ fn write(to: ChildStdin, frames: &Receiver<Vec<u8>>) {
 }
 
 /// Reads frames until the connection ends; each is a sign of life.
-fn read(mut from: BufReader<ChildStdout>, replies: &mpsc::Sender<Incoming>, alarm: Option<&Alarm>) {
+fn read(mut from: BufReader<Box<dyn Read + Send>>, replies: &mpsc::Sender<Incoming>, alarm: Option<&Alarm>) {
     loop {
         let incoming = read_frame(&mut from);
         if !matches!(incoming, Ok((Reply::Heartbeat, _))) {
@@ -227,7 +166,8 @@ fn read(mut from: BufReader<ChildStdout>, replies: &mpsc::Sender<Incoming>, alar
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::Command;
+    use std::time::Instant;
 
     use super::*;
 
@@ -236,10 +176,8 @@ mod tests {
     /// A shell script in place of an agent.
     fn link(script: &str) -> Link {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Link::new(child, to, from, Noise::collect(std::io::empty()), Some(PATIENCE))
+        command.args(["-c", script]);
+        Link::new(Process::child(command).unwrap(), Some(PATIENCE))
     }
 
     /// `printf` of a frame.

@@ -1,19 +1,23 @@
 //! Agents on other machines, and on this one: how they are reached, started and spoken to.
 //!
-//! [`Dialer`] makes a [`Link`] along a [`Route`]; [`RemoteStore`] is the host's store behind a link.
+//! A [`Connection`] leads to the host at the end of a [`Route`], and starts its agent there, which makes a [`Link`];
+//! [`RemoteStore`] is the host's store behind a link.
 
 mod alarm;
 mod binary;
 mod carried;
+mod connection;
 mod link;
+mod noise;
+mod process;
 mod ssh;
 mod start;
 mod store;
 
 pub use binary::{Binaries, BinaryError};
+pub use connection::{Connection, Dialer, Route};
 pub use link::Link;
 pub use ssh::{SshConfig, SshOptions};
-pub use start::{Dialer, Route};
 pub use store::RemoteStore;
 
 use batou_agent::protocol::{AgentError, FrameError};

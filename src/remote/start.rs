@@ -20,132 +20,31 @@
 //! lost. What arrived is checked by its size, and by `cksum` where the host has that; where it has not, gzip's own checksum is
 //! enough, and for a plain agent, SSH's.
 
-use batou_release::HostName;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use super::alarm::{Alarm, Rang};
 use super::binary::Binaries;
-use super::link::{Link, Noise};
-use super::ssh::SshConfig;
+use super::link::Link;
+use super::process::{Exit, Process};
 use super::{RemoteError, StartError};
 use batou_agent::protocol::{MAGIC, SILENCE};
 
 /// What is run on every host.
-const COMMAND: &str = include_str!("start.sh");
+pub(super) const COMMAND: &str = include_str!("start.sh").trim_ascii_end();
 /// How much a login shell may print before the agent, in bytes.
 const MAX_PREAMBLE: usize = 64 << 10;
 /// How long a host may take to store an agent that it has received, on whatever disk it has.
 const STORING: Duration = Duration::from_mins(5);
 /// How much of that is told where there is no agent afterwards, in bytes.
 const SKIPPED: usize = 1 << 10;
+/// How long a process that has closed its output may take to end.
+const FAREWELL: Duration = Duration::from_secs(10);
 
-/// The way to one host.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The host's name, for messages.
-    pub host: HostName,
-    /// Where ssh connects; none for the controller itself.
-    pub address: Option<String>,
-    /// The service user, where it is not whoever logs in.
-    pub user: Option<String>,
-    /// Where the deployment is.
-    pub target_directory: PathBuf,
-}
-
-/// What all connections of a command share.
+/// A process whose agent has not started yet.
 #[derive(Debug)]
-pub struct Dialer {
-    /// The generated configuration, where there are hosts to be reached by SSH.
-    pub ssh: Option<SshConfig>,
-    /// Agents to be copied.
-    pub binaries: Binaries,
-    /// How long a host may take until its agent runs, beside the agent's upload.
-    pub patience: Duration,
-}
-
-impl Dialer {
-    /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
-    pub fn dial(&self, route: &Route) -> Result<Link, RemoteError> {
-        if route.address.is_none() && route.user.is_none() {
-            return self.spawn();
-        }
-        match self.reach(route, false) {
-            Err(RemoteError::Start(StartError::Ended { .. })) => self.reach(route, true),
-            other => other,
-        }
-    }
-
-    /// Starts the agent that is there, or the one that is sent; with `anew` what is there is not used.
-    fn reach(&self, route: &Route, anew: bool) -> Result<Link, RemoteError> {
-        let mut start = self.start(route)?;
-        // Read while the connection is made.
-        let digest = self.binaries.own().map_err(StartError::from)?.digest().to_string();
-        let wanted = if anew { "anew" } else { &digest };
-        start.say(&["agent", route.user.as_deref().unwrap_or("-"), wanted])?;
-        match start.hear()?.as_str() {
-            "found" => {}
-            word => start.install(word, &self.binaries)?,
-        }
-        start.into_link(route.address.is_none())
-    }
-
-    /// Makes the target directory for the service user, through sudo where it must be. Blocks.
-    pub fn prepare(&self, route: &Route) -> Result<(), RemoteError> {
-        let directory = route.target_directory.to_str().ok_or(StartError::Preparation(String::new()))?;
-        let mut start = self.start(route)?;
-        start.say(&["prepare", route.user.as_deref().unwrap_or("-"), directory])?;
-        match start.hear()?.as_str() {
-            "prepared" => Ok(()),
-            "no-user" => Err(start.no_user().into()),
-            _ => {
-                let _ = start.child.wait();
-                Err(StartError::Preparation(start.noise.text()).into())
-            }
-        }
-    }
-
-    /// The agent as a child, with nothing between.
-    fn spawn(&self) -> Result<Link, RemoteError> {
-        let mut command = Command::new(self.binaries.own_path());
-        command.arg("agent");
-        self.begin(command, None)?.into_link(true)
-    }
-
-    fn start(&self, route: &Route) -> Result<Start, RemoteError> {
-        let command = if let (Some(address), Some(ssh)) = (&route.address, &self.ssh) {
-            ssh.command(address, COMMAND.trim_end())
-        } else {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", COMMAND.trim_end()]);
-            shell
-        };
-        self.begin(command, route.user.clone())
-    }
-
-    /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
-    fn begin(&self, mut command: Command, user: Option<String>) -> Result<Start, RemoteError> {
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(StartError::Spawn)?;
-        let to = child.stdin.take().expect("stdin is piped");
-        let from = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
-        let alarm = Alarm::set(&child, self.patience);
-        let late = alarm.rang();
-        let alarm = Some(alarm);
-        Ok(Start { child, to, from, noise, user, alarm, late, skipped: Vec::new(), answered: false })
-    }
-}
-
-/// A child whose agent has not started yet.
-struct Start {
-    child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
-    noise: Noise,
+pub(super) struct Start {
+    process: Process,
     user: Option<String>,
     /// Until all that takes a bounded time is done.
     alarm: Option<Alarm>,
@@ -157,6 +56,40 @@ struct Start {
 }
 
 impl Start {
+    /// A process that was started for this user, and must be ready in time.
+    pub(super) fn new(process: Process, user: Option<String>, patience: Duration) -> Self {
+        let alarm = Alarm::set(patience, process.handle.cut());
+        let late = alarm.rang();
+        Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false }
+    }
+
+    /// Asks for the agent that is there, or for one that is sent; with `anew` what is there is not used.
+    pub(super) fn agent(&mut self, binaries: &Binaries, anew: bool) -> Result<(), RemoteError> {
+        // Read while the connection is made.
+        let digest = binaries.own().map_err(StartError::from)?.digest().to_string();
+        let wanted = if anew { "anew" } else { &digest };
+        self.ask("agent", wanted)?;
+        match self.hear()?.as_str() {
+            "found" => Ok(()),
+            word => self.install(word, binaries),
+        }
+    }
+
+    /// Asks for a folder that belongs to the user.
+    pub(super) fn prepare(&mut self, directory: &str) -> Result<(), RemoteError> {
+        self.ask("prepare", directory)?;
+        match self.hear()?.as_str() {
+            "prepared" => Ok(()),
+            "no-user" => Err(self.no_user().into()),
+            _ => Err(StartError::Preparation(self.last_words()).into()),
+        }
+    }
+
+    fn ask(&mut self, action: &str, word: &str) -> Result<(), RemoteError> {
+        let user = self.user.clone();
+        self.say(&[action, user.as_deref().unwrap_or("-"), word])
+    }
+
     fn say(&mut self, lines: &[&str]) -> Result<(), RemoteError> {
         let mut text = String::new();
         for line in lines {
@@ -167,7 +100,8 @@ impl Start {
     }
 
     fn pour(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
-        self.to.write_all(bytes).and_then(|()| self.to.flush()).map_err(|_| self.ended())
+        let to = &mut self.process.to;
+        to.write_all(bytes).and_then(|()| to.flush()).map_err(|_| self.ended())
     }
 
     /// The word after the next magic; what a login shell prints before it is skipped.
@@ -177,7 +111,7 @@ impl Start {
         loop {
             let mut line = Vec::new();
             let room = (MAX_PREAMBLE + 1).saturating_sub(seen) as u64;
-            let read = std::io::Read::take(&mut self.from, room).read_until(b'\n', &mut line);
+            let read = std::io::Read::take(&mut self.process.from, room).read_until(b'\n', &mut line);
             seen += match read {
                 Ok(0) if room == 0 => return Err(StartError::Preamble.into()),
                 Ok(count @ 1..) => count,
@@ -211,7 +145,7 @@ impl Start {
             self.alarm = None;
             self.pour(upload.bytes)?;
             // It is checked and synced there, and then named.
-            let alarm = Alarm::set(&self.child, STORING);
+            let alarm = Alarm::set(STORING, self.process.handle.cut());
             self.late = alarm.rang();
             self.alarm = Some(alarm);
             answer = self.hear()?;
@@ -220,8 +154,7 @@ impl Start {
     }
 
     fn refused(&mut self, word: &str) -> RemoteError {
-        let _ = self.child.wait();
-        let noise = self.noise.text();
+        let noise = self.last_words();
         match word {
             "no-user" => self.no_user().into(),
             "no-place" => StartError::NoPlace(noise).into(),
@@ -234,18 +167,25 @@ impl Start {
         StartError::NoUser(self.user.clone().unwrap_or_default())
     }
 
-    /// Why the child went before it said what was expected.
+    /// What is said until the end, which has come or is about to.
+    fn last_words(&mut self) -> String {
+        self.process.handle.exit(Some(FAREWELL));
+        self.process.handle.said()
+    }
+
+    /// Why the process went before it said what was expected.
     fn ended(&mut self) -> RemoteError {
         if self.late.yes() {
             return StartError::Patience.into();
         }
-        let status = self.child.wait().ok().and_then(|status| status.code());
-        let noise = self.noise.text();
+        let handle = &mut self.process.handle;
+        let exit = handle.exit(Some(FAREWELL)).unwrap_or(Exit::Killed);
+        let (status, noise) = (exit.status(), handle.said());
         let sudo = noise.lines().any(|line| line.starts_with("sudo:"));
-        match status {
+        match exit {
             // Also 255: so ssh tells of a program that was killed by a signal.
             _ if self.answered => StartError::Ended { status, noise }.into(),
-            Some(255) => StartError::Connection(noise).into(),
+            Exit::Status(255) => StartError::Connection(noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
             _ => {
                 let said = String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &noise;
@@ -255,14 +195,14 @@ impl Start {
     }
 
     /// The conversation with the agent, once that says that it is there.
-    fn into_link(mut self, local: bool) -> Result<Link, RemoteError> {
+    pub(super) fn into_link(mut self, local: bool) -> Result<Link, RemoteError> {
         match self.hear()?.as_str() {
             "ready" => {}
             word => return Err(StartError::Unexpected(word.to_owned()).into()),
         }
         self.alarm = None;
-        // One on this machine is never killed at its work.
+        // One on this machine is never cut off at its work.
         let patience = (!local).then(|| Duration::from_secs(SILENCE));
-        Ok(Link::new(self.child, self.to, self.from, self.noise, patience))
+        Ok(Link::new(self.process, patience))
     }
 }

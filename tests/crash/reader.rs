@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use batou::remote::{Binaries, Dialer, Link, Route};
+use batou::remote::{Binaries, Connection, Dialer, Link, Route};
 use batou_agent::protocol::{Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch};
 use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
@@ -112,7 +112,7 @@ impl Agent {
             home: None,
             wanted: None,
         };
-        Self { link: dialer.dial(&route).unwrap(), hello }
+        Self { link: Connection::new(dialer.into(), route).dial().unwrap(), hello }
     }
 
     fn ask(&mut self, request: &Request) -> Reply {

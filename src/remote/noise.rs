@@ -1,0 +1,56 @@
+//! What a process prints on standard error: kept for the case that it fails, and of it only the end.
+
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// How much is kept, in bytes.
+pub(super) const NOISE: usize = 4096;
+/// How long the end of what an ended process printed is waited for: somebody else may hold its standard error open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The end of what a process printed on standard error.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noise(Arc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    heard: Mutex<Heard>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Noise {
+    /// Collects from a reader in the background.
+    pub(super) fn collect(mut from: impl Read + Send + 'static) -> Self {
+        let noise = Noise::default();
+        let shared = Arc::clone(&noise.0);
+        std::thread::spawn(move || {
+            let mut piece = [0; 1024];
+            while let Ok(count @ 1..) = from.read(&mut piece) {
+                let Ok(mut heard) = shared.heard.lock() else { return };
+                heard.bytes.extend_from_slice(&piece[..count]);
+                let excess = heard.bytes.len().saturating_sub(NOISE);
+                heard.bytes.drain(..excess);
+            }
+            if let Ok(mut heard) = shared.heard.lock() {
+                heard.ended = true;
+                shared.ended.notify_all();
+            }
+        });
+        noise
+    }
+
+    /// The text, without surrounding space. It is asked for when the process is at its end: what it said last may still
+    /// have to be read.
+    pub(super) fn text(&self) -> String {
+        let Ok(heard) = self.0.heard.lock() else { return String::new() };
+        let heard = self.0.ended.wait_timeout_while(heard, LAST_WORDS, |heard| !heard.ended);
+        heard.map(|(heard, _)| String::from_utf8_lossy(&heard.bytes).trim().to_owned()).unwrap_or_default()
+    }
+}

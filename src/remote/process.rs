@@ -1,0 +1,132 @@
+//! A command that was started, as this side holds it: what it reads and prints, how it ends, and what
+//! cuts it off.
+
+use std::fmt;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::noise::Noise;
+
+/// Cuts a process off, from any thread, at once.
+pub(super) struct Cut(Box<dyn FnOnce() + Send>);
+
+impl Cut {
+    /// What this does.
+    pub(super) fn new(cut: impl FnOnce() + Send + 'static) -> Self {
+        Cut(Box::new(cut))
+    }
+
+    /// Does it.
+    pub(super) fn now(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Cut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Cut")
+    }
+}
+
+/// A started command.
+pub(super) struct Process {
+    /// Its standard input; dropping this ends it.
+    pub(super) to: Box<dyn Write + Send>,
+    /// Its standard output.
+    pub(super) from: BufReader<Box<dyn Read + Send>>,
+    /// The rest of it.
+    pub(super) handle: Handle,
+}
+
+/// What is left of a process for those who neither write to it nor read from it.
+#[derive(Debug)]
+pub(super) struct Handle {
+    child: Child,
+    noise: Noise,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By a signal.
+    Killed,
+}
+
+impl Exit {
+    /// The status, where it has one.
+    pub(super) fn status(self) -> Option<i32> {
+        match self {
+            Exit::Status(status) => Some(status),
+            Exit::Killed => None,
+        }
+    }
+}
+
+impl Process {
+    /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
+    pub(super) fn child(mut command: Command) -> io::Result<Self> {
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let to = Box::new(child.stdin.take().expect("stdin is piped"));
+        let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
+        let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
+        let handle = Handle { child, noise };
+        Ok(Process { to, from: BufReader::new(from), handle })
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Process").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// What cuts the process off.
+    pub(super) fn cut(&self) -> Cut {
+        kill(&self.child)
+    }
+
+    /// How the process ended; nothing where it does not end in time, if there is a limit.
+    pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
+        wait(&mut self.child, within)
+    }
+
+    /// What the process printed on standard error; asked for at its end.
+    pub(super) fn said(&self) -> String {
+        self.noise.text()
+    }
+}
+
+/// Kills a child by its descriptor: its number may be another process's by then.
+fn kill(child: &Child) -> Cut {
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
+    Cut::new(move || {
+        if let Ok(process) = process {
+            // The only failure is that it has ended already.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    })
+}
+
+fn wait(child: &mut Child, within: Option<Duration>) -> Option<Exit> {
+    let exit = |status: std::process::ExitStatus| status.code().map_or(Exit::Killed, Exit::Status);
+    let Some(within) = within else {
+        return Some(child.wait().map_or(Exit::Killed, exit));
+    };
+    let started = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(exit(status)),
+            Ok(None) if started.elapsed() < within => std::thread::sleep(Duration::from_millis(1)),
+            Ok(None) => return None,
+            Err(_) => return Some(Exit::Killed),
+        }
+    }
+}

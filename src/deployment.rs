@@ -13,7 +13,7 @@ use crate::error::CommandError;
 use crate::fleet::{Failures, Fleet, Identity, sort};
 use crate::login;
 use crate::naming;
-use crate::remote::{Binaries, Dialer, RemoteError, Route, SshConfig, SshOptions};
+use crate::remote::{Binaries, Dialer, Masters, RemoteError, Route, SshConfig, SshOptions};
 use crate::ui::{plural, visible};
 use batou_agent::protocol::{Holder, State};
 use batou_release::HostName;
@@ -166,15 +166,23 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
     let project = &context.project()?.root;
     let environment = &settings.name;
     let options = SshOptions { project, environment, timeout: settings.timeout, accept_new };
-    let ssh =
-        match settings.connect_method {
-            ConnectMethod::Local => None,
-            ConnectMethod::Ssh => Some(SshConfig::write(&options).map_err(|error| {
+    let masters = match settings.connect_method {
+        ConnectMethod::Local => None,
+        ConnectMethod::Ssh => {
+            let config = SshConfig::write(&options).map_err(|error| {
                 CommandError::failed("cannot write a configuration for ssh").because(error)
-            })?),
-        };
+            })?;
+            Some(Masters::new(config, &places_for_sockets()))
+        }
+    };
     let own = std::env::current_exe()
         .map_err(|error| CommandError::failed("cannot find this program's own file").because(error))?;
     let binaries = Binaries::new(own, std::env::var_os("BATOU_AGENTS").map(PathBuf::from));
-    Ok(Dialer { ssh, binaries, patience: Duration::from_secs(u64::from(settings.timeout) + PATIENCE) })
+    Ok(Dialer { masters, binaries, patience: Duration::from_secs(u64::from(settings.timeout) + PATIENCE) })
+}
+
+/// Where the folder for ssh's sockets may be, the best place first.
+fn places_for_sockets() -> Vec<PathBuf> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    own.into_iter().chain([std::env::temp_dir(), PathBuf::from("/tmp")]).collect()
 }

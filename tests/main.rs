@@ -6,6 +6,7 @@ mod bad_input;
 mod booted;
 mod common;
 mod common_test;
+mod connection;
 mod crash;
 mod deployers;
 mod docs;

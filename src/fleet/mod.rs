@@ -47,6 +47,7 @@ type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
 pub struct Fleet {
     members: BTreeMap<Participant, Member>,
     jobs: Arc<Semaphore>,
+    dialer: Arc<Dialer>,
 }
 
 /// What each host answered.
@@ -100,7 +101,7 @@ impl Fleet {
             (participant, Member { route, hello, link: None, calling: None, connection })
         };
         let members = routes.into_iter().map(member).collect();
-        Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))) }
+        Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))), dialer: Arc::clone(dialer) }
     }
 
     /// The hosts' names.
@@ -174,9 +175,11 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    /// All agents are told to end before the first is waited for.
+    /// All agents are told to end before the first is waited for; then the connections end.
     fn drop(&mut self) {
         self.members.values_mut().filter_map(|member| member.link.as_mut()).for_each(Link::finish);
+        self.members.clear();
+        self.dialer.end();
     }
 }
 

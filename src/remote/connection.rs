@@ -1,16 +1,22 @@
 //! The way to one host, over which its agent is started and whatever else is wanted there.
+//!
+//! By SSH all of it goes over one connection, with a channel for each process: a second channel costs a tenth of what a
+//! second connection costs. A host that allows no further channel (`MaxSessions` in its sshd's configuration), or to which
+//! there can be no master, gets an `ssh` with one command for each process instead.
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use batou_release::HostName;
 
 use super::binary::Binaries;
+use super::channel::Refusal;
 use super::link::Link;
+use super::master::Master;
+use super::masters::Masters;
 use super::process::Process;
-use super::ssh::SshConfig;
 use super::start::{COMMAND, Start};
 use super::{RemoteError, StartError};
 
@@ -30,25 +36,42 @@ pub struct Route {
 /// What all connections of a command share.
 #[derive(Debug)]
 pub struct Dialer {
-    /// The generated configuration, where there are hosts to be reached by SSH.
-    pub ssh: Option<SshConfig>,
+    /// What is needed for hosts that are reached by SSH.
+    pub masters: Option<Masters>,
     /// Agents to be copied.
     pub binaries: Binaries,
     /// How long a host may take until its agent runs, beside the agent's upload.
     pub patience: Duration,
 }
 
-/// The way to one host, along which processes are started there.
+impl Dialer {
+    /// Ends all connections, also those that are being made.
+    pub fn end(&self) {
+        self.masters.as_ref().inspect(|masters| masters.end());
+    }
+}
+
+/// The connection to one host, made when it is first needed, and anew where it was lost.
 #[derive(Debug)]
 pub struct Connection {
     dialer: Arc<Dialer>,
     route: Route,
+    carrier: Mutex<Carrier>,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    /// Nobody has connected yet, or the connection was lost.
+    None,
+    Master(Arc<Master>),
+    /// There can be no master: each process has a connection of its own.
+    Plain,
 }
 
 impl Connection {
     /// The way to a host; it is not contacted yet.
     pub fn new(dialer: Arc<Dialer>, route: Route) -> Self {
-        Connection { dialer, route }
+        Connection { dialer, route, carrier: Mutex::new(Carrier::None) }
     }
 
     /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
@@ -79,19 +102,58 @@ impl Connection {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
         let process = Process::child(command).map_err(StartError::Spawn)?;
-        Start::new(process, None, self.dialer.patience).into_link(true)
+        Start::new(process, None, Instant::now() + self.dialer.patience).into_link(true)
     }
 
     /// Starts the script that does all else.
     fn start(&self) -> Result<Start, RemoteError> {
-        let command = if let (Some(address), Some(ssh)) = (&self.route.address, &self.dialer.ssh) {
-            ssh.command(address, COMMAND)
+        let deadline = Instant::now() + self.dialer.patience;
+        let process = if let (Some(address), Some(masters)) = (&self.route.address, &self.dialer.masters) {
+            match self.channel(masters, address, deadline)? {
+                Some(process) => process,
+                None if masters.have_ended() => return Err(StartError::Connection(String::new()).into()),
+                None => masters.plain(address, COMMAND)?,
+            }
         } else {
             let mut shell = Command::new("sh");
             shell.args(["-c", COMMAND]);
-            shell
+            Process::child(shell).map_err(StartError::Spawn)?
         };
-        let process = Process::child(command).map_err(StartError::Spawn)?;
-        Ok(Start::new(process, self.route.user.clone(), self.dialer.patience))
+        Ok(Start::new(process, self.route.user.clone(), deadline))
+    }
+
+    /// A channel of the connection that there is, or of a new one; none where there can be none.
+    fn channel(
+        &self,
+        masters: &Masters,
+        address: &str,
+        deadline: Instant,
+    ) -> Result<Option<Process>, StartError> {
+        // Who comes second waits, and uses the connection of the first.
+        let mut carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = match &*carrier {
+            Carrier::Plain => return Ok(None),
+            Carrier::Master(master) if master.is_trusted() => masters.open(master, COMMAND, deadline),
+            Carrier::Master(_) | Carrier::None => Err(Refusal::Gone),
+        };
+        if !matches!(opened, Err(Refusal::Gone)) {
+            return served(opened);
+        }
+        *carrier = Carrier::None;
+        let Some(master) = masters.connect(address, deadline)? else {
+            *carrier = Carrier::Plain;
+            return Ok(None);
+        };
+        let opened = masters.open(&master, COMMAND, deadline);
+        *carrier = Carrier::Master(master);
+        served(opened)
+    }
+}
+
+fn served(opened: Result<Process, Refusal>) -> Result<Option<Process>, StartError> {
+    match opened {
+        Ok(process) => Ok(Some(process)),
+        Err(Refusal::Late) => Err(StartError::Patience),
+        Err(Refusal::Refused | Refusal::Gone) => Ok(None),
     }
 }

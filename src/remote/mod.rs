@@ -6,10 +6,14 @@
 mod alarm;
 mod binary;
 mod carried;
+mod channel;
 mod connection;
 mod link;
+mod master;
+mod masters;
 mod noise;
 mod process;
+mod sockets;
 mod ssh;
 mod start;
 mod store;
@@ -17,6 +21,7 @@ mod store;
 pub use binary::{Binaries, BinaryError};
 pub use connection::{Connection, Dialer, Route};
 pub use link::Link;
+pub use masters::Masters;
 pub use ssh::{SshConfig, SshOptions};
 pub use store::RemoteStore;
 

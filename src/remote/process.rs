@@ -1,4 +1,4 @@
-//! A command that was started, as this side holds it: what it reads and prints, how it ends, and what
+//! A command that was started, here or on a host, as this side holds it: what it reads and prints, how it ends, and what
 //! cuts it off.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::channel::Channel;
 use super::noise::Noise;
 
 /// Cuts a process off, from any thread, at once.
@@ -45,8 +46,16 @@ pub(super) struct Process {
 /// What is left of a process for those who neither write to it nor read from it.
 #[derive(Debug)]
 pub(super) struct Handle {
-    child: Child,
+    carrier: Carrier,
     noise: Noise,
+}
+
+#[derive(Debug)]
+enum Carrier {
+    /// A child of this process: an agent here, or `ssh` with one command.
+    Child(Child),
+    /// A process on a host, at the other end of a channel.
+    Channel(Channel),
 }
 
 /// How a process ended.
@@ -56,6 +65,8 @@ pub(super) enum Exit {
     Status(i32),
     /// By a signal.
     Killed,
+    /// It is not known: the connection to it ended first.
+    Disconnected,
 }
 
 impl Exit {
@@ -63,7 +74,7 @@ impl Exit {
     pub(super) fn status(self) -> Option<i32> {
         match self {
             Exit::Status(status) => Some(status),
-            Exit::Killed => None,
+            Exit::Killed | Exit::Disconnected => None,
         }
     }
 }
@@ -76,8 +87,19 @@ impl Process {
         let to = Box::new(child.stdin.take().expect("stdin is piped"));
         let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
         let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
-        let handle = Handle { child, noise };
+        let handle = Handle { carrier: Carrier::Child(child), noise };
         Ok(Process { to, from: BufReader::new(from), handle })
+    }
+
+    /// What is at the other end of a channel, with the ends of its standard input, output and error.
+    pub(super) fn channel(
+        channel: Channel,
+        to: Box<dyn Write + Send>,
+        from: Box<dyn Read + Send>,
+        noise: Noise,
+    ) -> Self {
+        let handle = Handle { carrier: Carrier::Channel(channel), noise };
+        Process { to, from: BufReader::new(from), handle }
     }
 }
 
@@ -88,24 +110,39 @@ impl fmt::Debug for Process {
 }
 
 impl Handle {
-    /// What cuts the process off.
+    /// What cuts the process off. A child is killed; a channel is closed, whatever its master does.
     pub(super) fn cut(&self) -> Cut {
-        kill(&self.child)
+        match &self.carrier {
+            Carrier::Child(child) => kill(child),
+            Carrier::Channel(channel) => channel.cut(),
+        }
     }
 
     /// How the process ended; nothing where it does not end in time, if there is a limit.
     pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
-        wait(&mut self.child, within)
+        match &mut self.carrier {
+            Carrier::Child(child) => wait(child, within),
+            Carrier::Channel(channel) => channel.exit(within),
+        }
     }
 
-    /// What the process printed on standard error; asked for at its end.
+    /// Whether it is a child, whose status 255 may be that of an ssh that lost its connection.
+    pub(super) fn is_child(&self) -> bool {
+        matches!(self.carrier, Carrier::Child(_))
+    }
+
+    /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
     pub(super) fn said(&self) -> String {
-        self.noise.text()
+        let noise = self.noise.text();
+        match &self.carrier {
+            Carrier::Child(_) => noise,
+            Carrier::Channel(channel) => [noise, channel.said()].join("\n").trim().to_owned(),
+        }
     }
 }
 
 /// Kills a child by its descriptor: its number may be another process's by then.
-fn kill(child: &Child) -> Cut {
+pub(super) fn kill(child: &Child) -> Cut {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
     Cut::new(move || {
         if let Ok(process) = process {

@@ -1,16 +1,29 @@
-//! How a host is reached: the system's OpenSSH, with the user's own configuration below a few of ours.
+//! How a host is reached: the system's OpenSSH, with the user's own configuration below a few settings of ours.
 //!
-//! One connection is one `ssh` process with one command, and ends with the controller: a shared master in the
-//! background (as `ControlMaster` makes it) would outlive a controller that is killed, and with it would the agent's
-//! belief that somebody is still there.
+//! There is one connection a host, an `ssh` in the background that is started here ([`SshConfig::master`]), and over it a
+//! channel for each process that is wanted on the host. A master outlives a controller that is killed, by as long as
+//! [`PERSIST`] says; what it must not do is to keep an agent in the belief that somebody is still there. It does not: a
+//! channel belongs to the connection that its controller has to the master's socket, the kernel closes that with the
+//! controller, and the master then closes the channel. The agent reads the end of its input within milliseconds, as
+//! it did when each had an `ssh` of its own.
+//!
+//! A master that the user has of his own is not used: it may run with settings that are not ours, and for a
+//! configuration that is not this project's. Where there can be no master, or where one fails and does not say why, an
+//! `ssh` with one command is run instead ([`SshConfig::plain`]).
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::master::path_of;
+
+/// How many seconds a master lives on when nobody has a channel: a controller that lives has always one, or opens the next
+/// at once.
+const PERSIST: u32 = 5;
 
 /// A generated configuration file. It lies in no folder: however this process ends, nothing of it stays.
 #[derive(Debug)]
@@ -38,16 +51,30 @@ impl SshConfig {
     pub fn write(options: &SshOptions<'_>) -> std::io::Result<Self> {
         let mut file = File::from(memfd_create("batou-ssh", MemfdFlags::CLOEXEC)?);
         file.write_all(text(options).as_bytes())?;
-        // /proc may count processes otherwise than this process is told.
-        let process = Path::new("/proc").join(std::fs::read_link("/proc/self")?);
-        let path = process.join("fd").join(file.as_raw_fd().to_string());
-        Ok(SshConfig { path, _file: file })
+        Ok(SshConfig { path: path_of(&file)?, _file: file })
     }
 
-    /// The command that runs `remote` on the host at `address`.
-    pub fn command(&self, address: &str, remote: &str) -> Command {
+    /// The command that connects to the host at `address`, goes into the background as the master at `socket`, and writes
+    /// what it has to say to `log`. It has a process group of its own: an interrupt at the terminal is the controller's to
+    /// handle.
+    pub(super) fn master(&self, address: &str, socket: &Path, log: &Path) -> Command {
+        let mut command = self.ssh();
+        command.arg("-E").arg(log).arg("-S").arg(socket).args(["-M", "-f", "-N", "-T"]);
+        command.arg("-o").arg(format!("ControlPersist={PERSIST}")).arg("--").arg(address);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// The command that runs `remote` on the host at `address`, over a connection of its own.
+    pub(super) fn plain(&self, address: &str, remote: &str) -> Command {
+        let mut command = self.ssh();
+        command.args(["-T", "--"]).arg(address).arg(remote);
+        command
+    }
+
+    fn ssh(&self) -> Command {
         let mut command = Command::new("ssh");
-        command.arg("-F").arg(&self.path).args(["-T", "--"]).arg(address).arg(remote);
+        command.arg("-F").arg(&self.path);
         command
     }
 }
@@ -57,7 +84,7 @@ fn text(options: &SshOptions<'_>) -> String {
     let strict = if options.accept_new { "accept-new" } else { "yes" };
     let mut text = format!(
         "Host *\n  BatchMode yes\n  ClearAllForwardings yes\n  ConnectTimeout {timeout}\n  ControlMaster no\n  \
-         EscapeChar none\n  ForkAfterAuthentication no\n  ForwardAgent no\n  ForwardX11 no\n  ForwardX11Trusted no\n  \
+         ControlPath none\n  ControlPersist no\n  EscapeChar none\n  ForkAfterAuthentication no\n  ForwardAgent no\n  ForwardX11 no\n  ForwardX11Trusted no\n  \
          PermitLocalCommand no\n  RemoteCommand none\n  RequestTTY no\n  ServerAliveCountMax 3\n  \
          ServerAliveInterval 5\n  SessionType default\n  StdinNull no\n  StrictHostKeyChecking {strict}\n  Tunnel no\n",
         timeout = options.timeout,
@@ -105,14 +132,27 @@ mod tests {
     #[test]
     fn openssh_takes_our_values_over_the_users() {
         let folder = tempfile::tempdir().unwrap();
-        let theirs = "Host *\n  ForwardAgent yes\n  StrictHostKeyChecking no\n  User somebody\n";
+        let theirs = "Host *\n  ForwardAgent yes\n  StrictHostKeyChecking no\n  User somebody\n  ControlMaster auto\n  \
+                      ControlPath ~/%C\n  ControlPersist yes\n";
         std::fs::write(folder.path().join("ssh_config"), theirs).unwrap();
         let config = SshConfig::write(&options(folder.path())).unwrap();
-        let output = Command::new("ssh").arg("-F").arg(&config.path).args(["-G", "web01"]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        for line in ["forwardagent no", "stricthostkeychecking true", "user somebody", "connecttimeout 7"] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        let options = |command: &Command| {
+            let output = Command::new("ssh").arg("-G").args(command.get_args()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let plain = options(&config.plain("web01", "true"));
+        let ours = ["forwardagent no", "stricthostkeychecking true", "user somebody", "connecttimeout 7"];
+        for line in ours.into_iter().chain(["controlmaster false", "controlpersist no"]) {
+            assert!(plain.lines().any(|found| found == line), "{line} is not in\n{plain}");
+        }
+        assert!(!plain.contains("controlpath"), "{plain}");
+
+        let master = options(&config.master("web01", Path::new("/run/batou/0"), Path::new("/dev/null")));
+        let its_own =
+            ["controlmaster true", "controlpath /run/batou/0", "controlpersist 5", "sessiontype none"];
+        for line in ours.into_iter().chain(its_own) {
+            assert!(master.lines().any(|found| found == line), "{line} is not in\n{master}");
         }
     }
 }

@@ -21,14 +21,15 @@
 //! enough, and for a plain agent, SSH's.
 
 use std::io::{BufRead, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::alarm::{Alarm, Rang};
 use super::binary::Binaries;
 use super::link::Link;
+use super::masters::until;
 use super::process::{Exit, Process};
 use super::{RemoteError, StartError};
-use batou_agent::protocol::{MAGIC, SILENCE};
+use batou_agent::protocol::{FrameError, MAGIC, SILENCE};
 
 /// What is run on every host.
 pub(super) const COMMAND: &str = include_str!("start.sh").trim_ascii_end();
@@ -56,16 +57,15 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// A process that was started for this user, and must be ready in time.
-    pub(super) fn new(process: Process, user: Option<String>, patience: Duration) -> Self {
-        let alarm = Alarm::set(patience, process.handle.cut());
+    /// A process that was started for this user, and must be ready at the deadline.
+    pub(super) fn new(process: Process, user: Option<String>, deadline: Instant) -> Self {
+        let alarm = Alarm::set(until(deadline), process.handle.cut());
         let late = alarm.rang();
         Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false }
     }
 
     /// Asks for the agent that is there, or for one that is sent; with `anew` what is there is not used.
     pub(super) fn agent(&mut self, binaries: &Binaries, anew: bool) -> Result<(), RemoteError> {
-        // Read while the connection is made.
         let digest = binaries.own().map_err(StartError::from)?.digest().to_string();
         let wanted = if anew { "anew" } else { &digest };
         self.ask("agent", wanted)?;
@@ -179,13 +179,18 @@ impl Start {
             return StartError::Patience.into();
         }
         let handle = &mut self.process.handle;
-        let exit = handle.exit(Some(FAREWELL)).unwrap_or(Exit::Killed);
+        let exit = handle.exit(Some(FAREWELL)).unwrap_or(Exit::Disconnected);
         let (status, noise) = (exit.status(), handle.said());
         let sudo = noise.lines().any(|line| line.starts_with("sudo:"));
         match exit {
-            // Also 255: so ssh tells of a program that was killed by a signal.
+            Exit::Disconnected if self.answered => {
+                RemoteError::Lost { noise, source: FrameError::Ended { clean: true } }
+            }
+            Exit::Disconnected => StartError::Connection(noise).into(),
+            // Also 255: so an ssh with one command tells of a program that was killed by a signal.
             _ if self.answered => StartError::Ended { status, noise }.into(),
-            Exit::Status(255) => StartError::Connection(noise).into(),
+            // Over a channel it is the login's own, as any other.
+            Exit::Status(255) if handle.is_child() => StartError::Connection(noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
             _ => {
                 let said = String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &noise;

@@ -16,7 +16,7 @@ mod strace;
 
 pub(crate) use booted_hosts::BootedHosts;
 pub(crate) use left_out::{Lacking, left_out};
-pub(crate) use processes::{below, signal};
+pub(crate) use processes::{below, signal, with_argument};
 pub(crate) use python::python;
 pub(crate) use sandbox::{Output, Sandbox};
 pub(crate) use ssh_hosts::SshHosts;

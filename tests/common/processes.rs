@@ -28,6 +28,16 @@ pub(crate) fn below(ancestor: Pid) -> Vec<Process> {
     found
 }
 
+/// All processes that still run and have this text in their command lines.
+pub(crate) fn with_argument(text: &str) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let found = entries.filter(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    });
+    found.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
 /// Sends a signal to a process, which may have ended meanwhile.
 pub(crate) fn signal(pid: Pid, signal: Signal) {
     // The only other error is "not permitted", and these are our own processes.

@@ -104,6 +104,20 @@ impl SshHost {
         self.directory.join("home")
     }
 
+    /// Gives sshd settings that go before those it has, and starts it anew with them.
+    pub(crate) fn set(&self, settings: &str) {
+        let path = self.directory.join("sshd_config");
+        let old = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{settings}\n{old}")).unwrap();
+        self.crash();
+        self.heal();
+    }
+
+    /// Lets nobody log in any more.
+    pub(crate) fn deny(&self) {
+        fs::write(self.directory.join("authorized_keys"), "").unwrap();
+    }
+
     /// How many connections have logged in since the host started first.
     pub(crate) fn logins(&self) -> usize {
         log(&self.directory).matches("Accepted publickey").count()

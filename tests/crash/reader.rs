@@ -96,7 +96,7 @@ struct Agent {
 impl Agent {
     fn start(target: &Path) -> Self {
         let binaries = Binaries::new(BATOU.into(), None);
-        let dialer = Dialer { ssh: None, binaries, patience: Duration::from_secs(30) };
+        let dialer = Dialer { masters: None, binaries, patience: Duration::from_secs(30) };
         let route = Route {
             host: "localhost".parse().unwrap(),
             address: None,

@@ -1,0 +1,182 @@
+//! A process on a host at the other end of a channel of its connection, opened by the `openssh` crate.
+//!
+//! The crate hands the master a socket and a pipe of ours as the process's standard input, output and error, so the
+//! threads here read and write them as those of a child, and nothing of ours lies between. What is left to the crate's
+//! runtime is to wait for the exit status.
+//!
+//! Input and output are one socket, because that can be shut down from any thread: whoever waits on it is woken, even
+//! where the master has stopped as well. Closing what the crate holds makes the master close the channel, and so the host
+//! hears that nobody is there any more. The kernel does both for a controller that is killed.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use openssh::{Error, Session, Stdio};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::master::Master;
+use super::masters::until;
+use super::noise::Noise;
+use super::process::{Cut, Exit, Process};
+
+/// How long a master may take to answer at its socket.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// One channel. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    master: Arc<Master>,
+    stream: Arc<UnixStream>,
+    waiting: AbortHandle,
+    // A lock that nobody waits for: what holds a channel is shared between threads.
+    exits: Mutex<Receiver<Exit>>,
+    exit: Option<Exit>,
+    /// How much the master had said when the channel was opened.
+    mark: u64,
+}
+
+/// Why a channel could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is no connection any more.
+    Gone,
+    /// The host allows no further channel, or there is no room for one here.
+    Refused,
+    /// The host did not answer in time.
+    Late,
+}
+
+impl Channel {
+    /// Starts a command on the master's host.
+    pub(super) fn open(
+        master: &Arc<Master>,
+        runtime: &Handle,
+        command: &str,
+        deadline: Instant,
+    ) -> Result<Process, Refusal> {
+        let pair = || io::Result::Ok((UnixStream::pair()?, io::pipe()?));
+        let ((ours, theirs), (errors, their_errors)) = pair().map_err(|_| Refusal::Refused)?;
+        let input = theirs.try_clone().map_err(|_| Refusal::Refused)?;
+        let mark = master.said();
+        let mut remote = Arc::clone(master.session()).arc_raw_command(command);
+        remote.stdin(Stdio::from(OwnedFd::from(input)));
+        remote.stdout(Stdio::from(OwnedFd::from(theirs)));
+        remote.stderr(Stdio::from(OwnedFd::from(their_errors)));
+        let spawn = async {
+            match remote.spawn().await {
+                Ok(child) => Ok(child),
+                Err(_) if answers(master.session()).await => Err(Refusal::Refused),
+                Err(_) => Err(Refusal::Gone),
+            }
+        };
+        let spawned = runtime.block_on(async { timeout(until(deadline), spawn).await });
+        // It holds the master's ends of the socket and the pipe, which would never be seen to close.
+        drop(remote);
+        let child = spawned.unwrap_or(Err(Refusal::Late))?;
+        let (tell, exits) = sync_channel(1);
+        let session = Arc::clone(master.session());
+        let waiting = runtime.spawn(async move {
+            // Whoever asked may have gone.
+            let _ = tell.send(exit(child.wait().await, &session).await);
+        });
+        let stream = Arc::new(ours);
+        let (to, from) = (Sending(Arc::clone(&stream)), Receiving(Arc::clone(&stream)));
+        let (waiting, exits) = (waiting.abort_handle(), Mutex::new(exits));
+        let channel = Channel { master: Arc::clone(master), stream, waiting, exits, exit: None, mark };
+        Ok(Process::channel(channel, Box::new(to), Box::new(from), Noise::collect(errors)))
+    }
+
+    /// What closes it. A host that was cut off says nothing of its connection, which is then not used any more.
+    pub(super) fn cut(&self) -> Cut {
+        let (stream, waiting) = (Arc::clone(&self.stream), self.waiting.clone());
+        let master = Arc::downgrade(&self.master);
+        Cut::new(move || {
+            if let Some(master) = master.upgrade() {
+                master.doubt();
+            }
+            // The only failure is that it is shut down already.
+            let _ = stream.shutdown(Shutdown::Both);
+            waiting.abort();
+        })
+    }
+
+    /// How the process ended; nothing where it does not end in time, if there is a limit.
+    pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
+        if self.exit.is_none() {
+            let exits = self.exits.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let heard = match within {
+                Some(within) => exits.recv_timeout(within),
+                None => exits.recv().map_err(RecvTimeoutError::from),
+            };
+            self.exit = match heard {
+                Ok(exit) => Some(exit),
+                Err(RecvTimeoutError::Disconnected) => Some(Exit::Disconnected),
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+        }
+        self.exit
+    }
+
+    /// What ssh has said of the connection since the channel was opened.
+    pub(super) fn said(&self) -> String {
+        self.master.words_since(self.mark)
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.waiting.abort();
+    }
+}
+
+/// What the crate says of an end, in our words. It has a word of its own for status 127, and the same one for a process
+/// that was killed and for a connection that was lost: a master that still answers tells them apart.
+async fn exit(ended: Result<std::process::ExitStatus, Error>, session: &Session) -> Exit {
+    match ended {
+        Ok(status) => status.code().map_or(Exit::Killed, Exit::Status),
+        Err(Error::Remote(_)) => Exit::Status(127),
+        Err(_) if answers(session).await => Exit::Killed,
+        Err(_) => Exit::Disconnected,
+    }
+}
+
+/// Whether a master still serves its connection.
+pub(super) async fn answers(session: &Session) -> bool {
+    matches!(timeout(ANSWER, session.check()).await, Ok(Ok(())))
+}
+
+/// The half of a channel that is written to; its end is the end of the process's input.
+struct Sending(Arc<UnixStream>);
+
+impl Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self.0).flush()
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        // The only failure is that it is shut down already.
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+}
+
+/// The half that is read from.
+struct Receiving(Arc<UnixStream>);
+
+impl Read for Receiving {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(into)
+    }
+}

@@ -1,0 +1,209 @@
+//! The masters of a command: one a host, all of which end with the command.
+
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Handle, Runtime};
+
+use super::StartError;
+use super::alarm::Alarm;
+use super::channel::{Channel, Refusal};
+use super::master::{Log, Master};
+use super::process::{Cut, Process, kill};
+use super::sockets::SocketFolder;
+use super::ssh::SshConfig;
+
+/// What connections by SSH have in common.
+#[derive(Debug)]
+pub struct Masters {
+    config: SshConfig,
+    /// On which the crate waits for its channels: a thread of its own, since the command's own may be busy.
+    runtime: Option<Runtime>,
+    live: Mutex<Live>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    /// None where there can be no sockets, and at the end.
+    folder: Option<SocketFolder>,
+    /// How many sockets were given out.
+    sockets: u32,
+    connecting: Vec<(u32, Cut)>,
+    masters: Vec<Weak<Master>>,
+    ended: bool,
+}
+
+impl Masters {
+    /// Nothing is connected yet. The sockets' folder is made in the first place that will do; where none does, or no
+    /// thread can be had, every process gets a connection of its own.
+    pub fn new(config: SshConfig, places: &[PathBuf]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("channels")
+            .enable_all()
+            .build()
+            .ok();
+        let folder = SocketFolder::create(places).ok();
+        Masters { config, runtime, live: Mutex::new(Live { folder, ..Live::default() }) }
+    }
+
+    /// Connects to a host; no master where there can be none, or where ssh failed and did not say why. Blocks.
+    pub(super) fn connect(
+        &self,
+        address: &str,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Master>>, StartError> {
+        let Some((runtime, number, socket)) = self.next_socket() else { return Ok(None) };
+        let Ok((log, path)) = Log::new().and_then(|log| log.path().map(|path| (log, path))) else {
+            return Ok(None);
+        };
+        let child = self.config.master(address, &socket, &path).spawn().map_err(StartError::Spawn)?;
+        match self.connected(child, number, deadline)? {
+            Some(status) if status.success() => {}
+            _ => return explain(log.since(0)),
+        }
+        let Some(master) = Master::take_over(socket, log, &runtime).map(Arc::new) else { return Ok(None) };
+        let mut live = self.live();
+        live.masters.retain(|other| other.strong_count() > 0);
+        live.masters.push(Arc::downgrade(&master));
+        let ended = live.ended;
+        drop(live);
+        if ended {
+            // Nobody tells it any more.
+            master.dismiss();
+        }
+        Ok(Some(master))
+    }
+
+    /// Starts a command at the other end of a master. Blocks.
+    pub(super) fn open(
+        &self,
+        master: &Arc<Master>,
+        command: &str,
+        deadline: Instant,
+    ) -> Result<Process, Refusal> {
+        let runtime = self.runtime.as_ref().ok_or(Refusal::Refused)?;
+        Channel::open(master, runtime.handle(), command, deadline)
+    }
+
+    /// Starts a command over a connection of its own.
+    pub(super) fn plain(&self, address: &str, command: &str) -> Result<Process, StartError> {
+        Process::child(self.config.plain(address, command)).map_err(StartError::Spawn)
+    }
+
+    /// Whether nothing is to be started any more.
+    pub(super) fn have_ended(&self) -> bool {
+        self.live().ended
+    }
+
+    /// Ends all masters and whoever is about to become one, and removes the folder.
+    pub fn end(&self) {
+        let mut live = self.live();
+        live.ended = true;
+        live.connecting.drain(..).for_each(|(_, connecting)| connecting.now());
+        let masters: Vec<_> = live.masters.drain(..).filter_map(|master| master.upgrade()).collect();
+        let folder = live.folder.take();
+        drop(live);
+        // All are told before the first is waited for.
+        let dismissed: Vec<_> = masters.iter().filter_map(|master| master.dismiss()).collect();
+        drop(dismissed);
+        drop(folder);
+    }
+
+    fn next_socket(&self) -> Option<(Handle, u32, PathBuf)> {
+        let runtime = self.runtime.as_ref()?.handle().clone();
+        let mut live = self.live();
+        let number = live.sockets;
+        let socket = live.folder.as_ref()?.socket(number);
+        live.sockets += 1;
+        Some((runtime, number, socket))
+    }
+
+    /// Waits until an ssh has connected and gone into the background, or has failed.
+    fn connected(
+        &self,
+        mut child: Child,
+        number: u32,
+        deadline: Instant,
+    ) -> Result<Option<ExitStatus>, StartError> {
+        let alarm = Alarm::set(until(deadline), kill(&child));
+        self.live().connecting.push((number, kill(&child)));
+        if self.have_ended() {
+            kill(&child).now();
+        }
+        let status = child.wait().ok();
+        self.live().connecting.retain(|(other, _)| *other != number);
+        if alarm.rang().yes() { Err(StartError::Patience) } else { Ok(status) }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Masters {
+    fn drop(&mut self) {
+        self.end();
+        if let Some(runtime) = self.runtime.take() {
+            // It may be dropped where a runtime must not be waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// How much time is left.
+pub(super) fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// What a master that failed has said, where that tells why.
+fn explain(said: String) -> Result<Option<Arc<Master>>, StartError> {
+    if tells_why(&said) { Err(StartError::Connection(said)) } else { Ok(None) }
+}
+
+/// Whether this is what ssh says where the host itself could not be connected to. Of a connection that goes through another
+/// host (which has neither address nor port here) it does not know the cause: that is told by the ssh that goes there, to
+/// which a master does not listen.
+fn tells_why(said: &str) -> bool {
+    said.lines().map(str::trim).any(|line| {
+        line == "Host key verification failed."
+            || line.starts_with("ssh: connect to host ")
+            || line.starts_with("ssh: Could not resolve hostname ")
+            || line.contains(": Permission denied (")
+            || (line.starts_with("Connection to ")
+                && line.ends_with(" timed out")
+                && !line.contains(" UNKNOWN "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_why_is_taken_for_the_reason() {
+        let reasons = [
+            "ssh: connect to host web01 port 22: Connection refused\r",
+            "ssh: connect to host web01 port 22: No route to host\r",
+            "ssh: Could not resolve hostname web01: Name or service not known\r",
+            "No ED25519 host key is known for web01 and you have requested strict checking.\r\nHost key verification failed.\r",
+            "root@web01: Permission denied (publickey).\r",
+            "Connection timed out during banner exchange\r\nConnection to 10.1.2.3 port 22 timed out\r",
+        ];
+        for said in reasons {
+            assert!(tells_why(said), "{said}");
+        }
+        let riddles = [
+            "",
+            "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535\r",
+            "Connection timed out during banner exchange\r\nConnection to UNKNOWN port 65535 timed out\r",
+            "/home/ann/.ssh/config: line 3: Bad configuration option: x\r\n/home/ann/.ssh/config: terminating, 1 bad",
+            "ControlSocket /tmp/x already exists, disabling multiplexing\r",
+        ];
+        for said in riddles {
+            assert!(!tells_why(said), "{said}");
+        }
+    }
+}

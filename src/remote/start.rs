@@ -101,7 +101,12 @@ impl Start {
 
     fn pour(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
         let to = &mut self.process.to;
-        to.write_all(bytes).and_then(|()| to.flush()).map_err(|_| self.ended())
+        if to.write_all(bytes).and_then(|()| to.flush()).is_ok() {
+            return Ok(());
+        }
+        // It has ended, and what it said before tells why.
+        let word = self.hear()?;
+        Err(self.refused(&word))
     }
 
     /// The word after the next magic; what a login shell prints before it is skipped.

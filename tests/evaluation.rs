@@ -1,9 +1,12 @@
 //! Evaluations are made by a child process: what it gives, and an error where it runs out of memory, stack or time.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use batou_environments::Typed;
 use rustix::process::{Pid, Signal};
 
 use crate::common::{Output, Sandbox, below, signal};
@@ -70,6 +73,56 @@ fn mistakes_come_from_the_child_with_their_places() {
         project("    c.file(\"a\", content = \"{{ nothing }}\", mod = \"0644\")\n    c.nothing()\n");
     let shown = sandbox.batou(&["check"]).fails(2).stderr;
     says(&shown, &["components/zope/component.star:", "c.nothing()", "affects: web01/zope"]);
+}
+
+/// What a parent asks, as `src/evaluation/message.rs` has it.
+#[derive(serde::Serialize)]
+struct Request {
+    root: PathBuf,
+    environment: &'static str,
+    lookup: bool,
+    user: &'static str,
+    user_home: &'static str,
+    limits: Limits,
+    explain: Option<Typed>,
+}
+
+#[derive(serde::Serialize)]
+struct Limits {
+    memory: u64,
+    seconds: u64,
+    threads: usize,
+}
+
+/// One request, one answer: it does not wait for its parent to say more, nor to close the pipe.
+#[test]
+fn a_child_ends_with_its_answer() {
+    let typed = Typed { host: "web01".to_owned(), component: "zope".to_owned() };
+    for explain in [None, Some(typed)] {
+        let sandbox = project("    c.file(\"x\", content = \"1\")\n");
+        let explains = explain.is_some();
+        let request = Request {
+            root: sandbox.project(),
+            environment: "dev",
+            lookup: false,
+            user: "me",
+            user_home: "/home/me",
+            limits: Limits { memory: 1024, seconds: 60, threads: 1 },
+            explain,
+        };
+        let mut child = sandbox.command(&["evaluate"]);
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let request = rmp_serde::to_vec_named(&request).unwrap();
+        let mut to = child.stdin.take().unwrap();
+        to.write_all(&[&(request.len() as u64).to_be_bytes()[..], &request].concat()).unwrap();
+        assert!(wait_for(|| child.try_wait().unwrap()).success());
+        let mut answer = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
+        let says = |word: &[u8]| answer.windows(word.len()).any(|part| part == word);
+        assert!(says(b"plain") && says(b"zope") && says(b"Rest") && !says(b"Mistakes"));
+        assert_eq!(says(b"attributes"), explains);
+        drop(to);
+    }
 }
 
 #[test]

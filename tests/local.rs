@@ -612,7 +612,6 @@ fn explain_says_where_values_are_set() {
     assert_eq!((lines.len(), &lines[0]["value"]), (1, &"web01.example.net:8000".into()));
     assert_eq!(lines[0]["causes"], serde_json::json!(["host fqdn"]));
     assert_eq!(lines[0]["set"][0]["default"], true);
-    // In this process as in one of its own
     let website = Sandbox::example("website");
     let text = website.batou(&["explain", "prod", "web01", "web", "workers"]).success().stdout;
     says(&text, &["workers = 1  int", "instead of components/web/component.toml:3  workers = 4"]);

@@ -195,25 +195,12 @@ fn code_names_the_artifact_in_the_texts_of_steps() {
 
 #[test]
 fn the_artifacts_path_cannot_be_changed() {
-    let steps: String = [
-        "upper",
-        "replace('component', 'x')",
-        "tojson",
-        "urlencode",
-        "truncate(12)",
-        "list",
-        "int",
-    ]
-    .iter()
-    .map(|filter| {
-        format!("[[step]]\nname = \"{filter}\"\nupdate = \"x {{{{ component.artifact | {filter} }}}}\"\n")
-    })
-    .chain(["[1:]", ".split('-')"].map(|part| {
-        format!(
-            "[[step]]\nname = \"{part}\"\ncreates = \"{{{{ component.artifact{part} }}}}\"\nupdate = \"x\"\n"
-        )
-    }))
-    .collect();
+    let filters = ["upper", "replace('component', 'x')", "tojson", "urlencode", "truncate(12)"];
+    let filters = filters.map(|filter| format!("update = \"x {{{{ component.artifact | {filter} }}}}\""));
+    let parts = ["[1:]", ".split('-')"];
+    let parts = parts.map(|part| format!("verify = {{ path = \"{{{{ component.artifact{part} }}}}\" }}"));
+    let step = |(number, text)| format!("[[step]]\nname = \"{number}\"\n{text}\n");
+    let steps: String = filters.into_iter().chain(parts).enumerate().map(step).collect();
     snapshot("step_artifact_changed", &steps);
 }
 
@@ -222,16 +209,13 @@ fn the_tokens_own_characters_are_refused_in_steps_only() {
     let marked = "\u{10ba71}x";
     let file = format!("[[file]]\npath = \"out\"\ncontent = \"{marked}\"\n");
     Sandbox::app(&file).evaluate();
-    insta::assert_snapshot!(
-        "step_marked",
-        Sandbox::app(&format!(
-            "[attributes]\nlabel = \"{marked}\"\ntoken = \"{ARTIFACT_TOKEN}\"\n{file}\
-             [[step]]\nname = \"a\"\nupdate = \"echo {marked}\"\n\
-             [[step]]\nname = \"b\"\nupdate = \"{{{{ component.label }}}}{{{{ component.token }}}}\"\n\
-             [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
-        ))
-        .mistakes()
+    let component = format!(
+        "[attributes]\nlabel = \"{marked}\"\ntoken = \"{ARTIFACT_TOKEN}\"\n{file}\
+         [[step]]\nname = \"a\"\nupdate = \"echo {marked}\"\n\
+         [[step]]\nname = \"b\"\nupdate = \"{{{{ component.label }}}}\"\n\
+         [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
     );
+    insta::assert_snapshot!("step_marked", Sandbox::app(&component).mistakes());
 }
 
 #[test]

@@ -41,6 +41,12 @@ struct Layered {
     back: Value,
 }
 
+/// `component` for a sub-component: a map of its own, and the artifact of the component that it is part of.
+struct SubComponent {
+    own: Value,
+    whole: Value,
+}
+
 /// Whose scope it is.
 struct Of {
     world: Arc<World>,
@@ -76,7 +82,16 @@ macro_rules! opaque_debug {
     };
 }
 
-opaque_debug!(Scope, Layered, Component, HostObject, HostData, EnvironmentObject, SettingsObject);
+opaque_debug!(
+    Scope,
+    Layered,
+    SubComponent,
+    Component,
+    HostObject,
+    HostData,
+    EnvironmentObject,
+    SettingsObject
+);
 
 impl Scope {
     /// A scope with the variables of a caller in front of its own names.
@@ -168,8 +183,14 @@ impl Object for Scope {
 
 impl Object for Layered {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let found = |layer: &Value| layer.get_item(key).ok().filter(|value| !value.is_undefined());
-        found(&self.front).or_else(|| found(&self.back))
+        match defined(&self.front, key) {
+            Some(own) if key.as_str() == Some("component") => {
+                let whole = defined(&self.back, key)?;
+                Some(Value::from_object(SubComponent { own, whole }))
+            }
+            Some(front) => Some(front),
+            None => defined(&self.back, key),
+        }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -177,6 +198,21 @@ impl Object for Layered {
         let all: BTreeSet<String> = keys.map(|key| key.to_string()).collect();
         names(all)
     }
+}
+
+impl Object for SubComponent {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        if key.as_str() == Some("artifact") { self.whole.get_item(key).ok() } else { defined(&self.own, key) }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        names(self.own.try_iter().into_iter().flatten().map(|key| key.to_string()))
+    }
+}
+
+/// The value of a key, if there is one.
+fn defined(layer: &Value, key: &Value) -> Option<Value> {
+    layer.get_item(key).ok().filter(|value| !value.is_undefined())
 }
 
 impl Object for Component {

@@ -194,6 +194,29 @@ fn code_names_the_artifact_in_the_texts_of_steps() {
 }
 
 #[test]
+fn a_sub_component_is_part_of_an_artifact() {
+    let sandbox = Sandbox::app("");
+    std::fs::remove_file(sandbox.root().join("components/app/component.toml")).unwrap();
+    let code = |artifact: &str, content: &str| {
+        format!(
+            "def part(c):\n    c.file(\"x\", content = \"{content}\")\n    \
+             c.step(\"s\", update = \"cat {{{{ component.artifact }}}}/{{{{ component.name }}}} {artifact}\")\n\n\
+             Part = definition(attributes = {{\"size\": 1}}, configure = part)\n\ndef configure(c):\n    c.add(Part(\"p\"))\n"
+        )
+    };
+    sandbox.write("components/app/component.star", code("", "{{ component }} {{ component.size }}"));
+    let evaluation = sandbox.evaluate();
+    assert_eq!(common::step(&evaluation, "web01", "app").update.unwrap(), format!("cat {ARTIFACT_TOKEN}/p "));
+    let shown = common::text(&evaluation, "web01", "app", "x");
+    assert!(
+        shown.starts_with("{'name': 'p',") && shown.ends_with(" 1") && !shown.contains("artifact"),
+        "{shown}"
+    );
+    sandbox.write("components/app/component.star", code("{{ component.sise }}", "{{ component.artifact }}"));
+    insta::assert_snapshot!("step_sub_component", sandbox.mistakes());
+}
+
+#[test]
 fn the_artifacts_path_cannot_be_changed() {
     let filters = ["upper", "replace('component', 'x')", "tojson", "urlencode", "truncate(12)"];
     let filters = filters.map(|filter| format!("update = \"x {{{{ component.artifact | {filter} }}}}\""));

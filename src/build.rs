@@ -67,10 +67,13 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
     let mut hosts: BTreeMap<_, _> =
         deployed.into_iter().map(|host| (host.clone(), empty(evaluation, host))).collect();
-    for (rendered, layout) in rendered.iter().zip(&layouts) {
+    let components = rendered.par_iter().zip(&layouts);
+    let components: Vec<_> =
+        components.map(|(rendered, layout)| component(rendered, layout, &built)).collect();
+    for (rendered, component) in rendered.iter().zip(components) {
         let Some(host) = hosts.get_mut(&rendered.host) else { continue };
         host.causes.insert(rendered.component.clone(), causes(rendered));
-        host.manifest.components.push(component(rendered, layout, &built));
+        host.manifest.components.push(component);
     }
     let release = Release {
         project: evaluation.project.clone(),

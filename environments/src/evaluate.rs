@@ -54,6 +54,22 @@ pub struct Evaluation {
     pub unresolved: Vec<String>,
 }
 
+/// The values that an evaluation was made from, which know more than what was rendered of them.
+pub struct Values(Arc<World>);
+
+impl Values {
+    /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
+    pub fn explain(&self, typed: &Typed) -> Option<Explanation> {
+        let model = &self.0.model;
+        let host = model.environment.checked.settings.host_name(&typed.host);
+        let is_meant = |index: &usize| {
+            model.host(*index).name == host && model.instances[*index].component.name == typed.component
+        };
+        let index = (0..model.instances.len()).find(is_meant)?;
+        Some(explain::explain(&self.0, index))
+    }
+}
+
 /// Only `[environment]` and the hosts, for commands that evaluate nothing else.
 pub fn settings(project: &Project, environment: &str) -> Result<(Settings, Vec<Host>), Diagnostics> {
     let mut problems = Problems::default();
@@ -74,33 +90,15 @@ pub fn evaluate(
     environment: &str,
     options: &Options<'_>,
 ) -> Result<Evaluation, Diagnostics> {
-    evaluated(project, environment, options).map(|(evaluation, _)| evaluation)
+    evaluate_with_values(project, environment, options).map(|(evaluation, _)| evaluation)
 }
 
-/// Evaluates an environment, and tells the attributes of a component on a host and where their values come from; `None`
-/// if it is not there.
-pub fn explain(
+/// The same, with the values that the evaluation was made from.
+pub fn evaluate_with_values(
     project: &Project,
     environment: &str,
     options: &Options<'_>,
-    typed: &Typed,
-) -> Result<(Evaluation, Option<Explanation>), Diagnostics> {
-    let (evaluation, world) = evaluated(project, environment, options)?;
-    let model = &world.model;
-    let host = evaluation.settings.host_name(&typed.host);
-    let is_meant = |index: &usize| {
-        model.host(*index).name == host && model.instances[*index].component.name == typed.component
-    };
-    let index = (0..model.instances.len()).find(is_meant);
-    Ok((evaluation, index.map(|index| explain::explain(&world, index))))
-}
-
-/// An evaluation and all values of it.
-fn evaluated(
-    project: &Project,
-    environment: &str,
-    options: &Options<'_>,
-) -> Result<(Evaluation, Arc<World>), Diagnostics> {
+) -> Result<(Evaluation, Values), Diagnostics> {
     let mut problems = Problems::default();
     let Some(mut loaded) = environment::load(project, environment, &mut problems) else {
         problems.finish()?;
@@ -132,7 +130,7 @@ fn evaluated(
     }
     let components = rendering.components;
     let warnings = problems.finish()?;
-    Ok((finish(&world.model, components, warnings, &answers), world))
+    Ok((finish(&world.model, components, warnings, &answers), Values(world)))
 }
 
 /// Configures and renders with what is known of names so far.

@@ -54,7 +54,7 @@ mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use dns::{Dns, DnsError, Family, Offline};
-pub use evaluate::{Evaluation, Options, evaluate, explain, settings};
+pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, settings};
 pub use explain::{Explained, Explanation, SetAt, Typed};
 pub use facts::{FactsLock, HostFacts};
 pub use host::Host;

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use batou_release::Instance;
 use serde::{Deserialize, Serialize};
 
-use crate::configure::{connect, deployed_before};
-use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
-use crate::dns::{Answers, Dns};
-use crate::environment;
-use crate::explain::{self, Explanation, Typed};
-use crate::facts;
-use crate::host::Host;
+use crate::model::connect::{connect, deployed_before};
+use crate::model::place::{Model, resolve};
 use crate::notes::Notes;
 use crate::project::Project;
+use crate::project::environment;
+use crate::project::facts;
+use crate::project::host::Host;
+use crate::project::settings::{ConnectMethod, Settings};
 use crate::render::{Rendered, Rendering, render};
-use crate::resolve::{Model, resolve};
-use crate::settings::{ConnectMethod, Settings};
-use crate::settle::settle;
-use crate::world::World;
+use crate::rounds::settle;
+use crate::template::dns::{Answers, Dns};
+use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
+use crate::values::World;
+use crate::values::explain::{self, Explanation, Typed};
 
 /// Names found in the answers to names: more rounds than this are a loop.
 const ROUNDS: usize = 16;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::diagnostic::{Diagnostic, Problems};
-use crate::source::{At, Source};
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::{At, Source};
 
 /// Configuration files larger than this are refused before they are read.
 pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;

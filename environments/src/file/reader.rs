@@ -1,8 +1,8 @@
 //! Takes a raw table apart by its known keys; what is left over is a mistake.
 
-use crate::diagnostic::{Diagnostic, Problems, nearest};
 use crate::file::{Data, Node, Table};
-use crate::source::{At, Text};
+use crate::text::diagnostic::{Diagnostic, Problems, nearest};
+use crate::text::source::{At, Text};
 
 /// Reads one table. Every getter notes its key as known; [`Reader::finish`] reports the others.
 pub(crate) struct Reader<'a, 'p> {

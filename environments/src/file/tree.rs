@@ -7,9 +7,9 @@ use minijinja::value::{Value, ValueKind};
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::address::Address;
-use crate::diagnostic::{Diagnostic, Problems};
-use crate::source::{At, Source};
+use crate::template::address::Address;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::{At, Source};
 
 /// A value and its place.
 #[derive(Debug, Clone)]

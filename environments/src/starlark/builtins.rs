@@ -11,16 +11,12 @@ use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
 use starlark::values::{Heap, Value};
 
-use crate::address::NetLoc;
-use crate::diagnostic::{Diagnostic, Problems};
 use crate::file::{Data as Raw, Node, Table};
-use crate::name::is_component;
-use crate::source::{At, Text};
 use crate::starlark::context::{Context, Draft, own_place};
+use crate::starlark::definition::data::Kind;
 use crate::starlark::definition::{self, Definition};
 use crate::starlark::encode;
 use crate::starlark::hashing;
-use crate::starlark::kind::Kind;
 use crate::starlark::netloc::Netloc;
 use crate::starlark::node;
 use crate::starlark::report::said;
@@ -28,6 +24,10 @@ use crate::starlark::site::Site;
 use crate::starlark::sources::{Sources, folder_of};
 use crate::starlark::spec::{self, Spec};
 use crate::starlark::stop::Stop;
+use crate::template::address::NetLoc;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::name::is_component;
+use crate::text::source::{At, Text};
 
 /// Everything that a file can use without loading it.
 pub(crate) fn globals() -> &'static Globals {
@@ -211,7 +211,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         let context = Context::of(eval)?;
         let session = context.session("address()")?;
         let at = Site::of(eval, context.sources()).positional(0);
-        let location: NetLoc = text.parse().map_err(|error: crate::address::AddressError| {
+        let location: NetLoc = text.parse().map_err(|error: crate::template::address::AddressError| {
             Stop::mistake(error.to_string()).help("write it as host:port, or [v6]:port").at(&at)
         })?;
         Ok(Netloc::new(Data::from_object(session.world.address(location)), session))

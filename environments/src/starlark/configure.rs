@@ -5,10 +5,10 @@ use std::sync::Arc;
 use starlark::eval::Evaluator;
 use starlark::values::{OwnedFrozenValue, Value};
 
-use crate::starlark::frame::{Frame, Of, Stage};
-use crate::starlark::part::Part;
 use crate::starlark::program::Platform;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::Part;
+use crate::starlark::subcomponent::frame::{Frame, Of, Stage};
 
 /// Configures a sub-component as a part of another one.
 pub(crate) fn add(

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
-use crate::attribute::Declaration;
-use crate::cause::{self, Causes};
-use crate::diagnostic::{Diagnostic, Problems};
-use crate::source::{At, Text};
+use crate::component::attribute::Declaration;
+use crate::starlark::definition::data::Kind;
 use crate::starlark::files::Files;
-use crate::starlark::kind::Kind;
 use crate::starlark::session::Session;
 use crate::starlark::site::Site;
 use crate::starlark::sources::{Sources, folder_of, is_own};
 use crate::starlark::stop::Stop;
+use crate::template::cause::{self, Causes};
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::{At, Text};
 
 /// See the module.
 #[derive(ProvidesStaticType)]

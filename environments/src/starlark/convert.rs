@@ -12,16 +12,16 @@ use starlark::values::structs::{AllocStruct, StructRef};
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
-use crate::address::{Address, NetLoc};
 use crate::starlark::fields::Fields;
-use crate::starlark::frame::Offered;
 use crate::starlark::handle::Handle;
 use crate::starlark::lookup::Lookup;
 use crate::starlark::netloc::Netloc;
-use crate::starlark::part::Part;
 use crate::starlark::phantom::Phantom;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::Part;
+use crate::starlark::subcomponent::frame::Offered;
+use crate::template::address::{Address, NetLoc};
 
 /// Lists within lists: deeper ones hold themselves, or might as well.
 const DEEPEST: usize = 64;

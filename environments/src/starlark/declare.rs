@@ -8,18 +8,18 @@ use starlark::values::dict::DictRef;
 use starlark::values::list::ListRef;
 use starlark::values::{Heap, Value, ValueLike};
 
+use crate::component::item::{Item, Kind};
+use crate::component::path;
 use crate::file::{self, Member, Node};
-use crate::name::is_identifier;
-use crate::path;
-use crate::raw::{Item, Kind};
-use crate::source::At;
 use crate::starlark::convert;
-use crate::starlark::frame::Frame;
 use crate::starlark::handle::Handle;
 use crate::starlark::node;
-use crate::starlark::part::Part;
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::Part;
+use crate::starlark::subcomponent::frame::Frame;
+use crate::text::name::is_identifier;
+use crate::text::source::At;
 
 /// Names that templates have by themselves.
 const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];

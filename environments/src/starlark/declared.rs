@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::attribute::Declaration;
-use crate::cause::Causes;
-use crate::source::{At, Text};
+use crate::component::attribute::Declaration;
 use crate::starlark::program::Program;
+use crate::template::cause::Causes;
+use crate::text::source::{At, Text};
 
 /// What is known of it before any host is.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::WalkDir;
 
-use crate::cause;
 use crate::starlark::stop::Stop;
+use crate::template::cause;
 
 /// Larger files are no configuration.
 const LARGEST: u64 = 16 * 1024 * 1024;

@@ -9,7 +9,7 @@ use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::raw::Kind;
+use crate::component::item::Kind;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]

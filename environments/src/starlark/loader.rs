@@ -9,20 +9,20 @@ use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, ReturnFileLoader};
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
-use crate::cause::{self, Causes};
-use crate::diagnostic::{Diagnostic, Problems, nearest};
 use crate::notes::{Notes, noted};
 use crate::project::Project;
-use crate::source::{At, Source};
 use crate::starlark::builtins;
 use crate::starlark::context::{Context, Loading, Made};
+use crate::starlark::definition::data::Kind;
 use crate::starlark::definition::slot;
-use crate::starlark::kind::Kind;
 use crate::starlark::library;
 use crate::starlark::limits;
 use crate::starlark::program::{Functions, Platform};
 use crate::starlark::report::diagnose;
 use crate::starlark::sources::{LIBRARY, Sources, is_own};
+use crate::template::cause::{self, Causes};
+use crate::text::diagnostic::{Diagnostic, Problems, nearest};
+use crate::text::source::{At, Source};
 
 /// A loaded file.
 #[derive(Debug, Clone)]
@@ -308,7 +308,7 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, Refused> {
 fn unknown_library(file: &str) -> Refused {
     let help = match nearest(file, library::names()) {
         Some(near) => format!("did you mean \"{LIBRARY}{near}\"?"),
-        None => format!("there are {}", crate::diagnostic::listed(library::names())),
+        None => format!("there are {}", crate::text::diagnostic::listed(library::names())),
     };
     (format!("the library has no file `{file}`"), Some(help))
 }

@@ -130,7 +130,7 @@ impl<'v> StarlarkValue<'v> for Lookup {
             let names = self.names();
             let near = index
                 .unpack_str()
-                .and_then(|name| crate::diagnostic::nearest(name, names.iter().map(String::as_str)));
+                .and_then(|name| crate::text::diagnostic::nearest(name, names.iter().map(String::as_str)));
             let stop = Stop::mistake(format!("`{}` has no {}", self.name, index.to_repr()));
             match near {
                 Some(near) => stop.help(format!("did you mean \"{near}\"?")).into(),

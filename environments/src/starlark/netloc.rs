@@ -13,10 +13,10 @@ use starlark::values::none::NoneOr;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueError, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::address::{Address, NetLoc};
-use crate::dns::Family;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
+use crate::template::address::{Address, NetLoc};
+use crate::template::dns::Family;
 use crate::template::{PENDING, REPORTED};
 
 /// An [`Address`], or a [`NetLoc`].
@@ -72,7 +72,7 @@ impl Netloc {
     }
 
     fn placeholder(&self, family: Family) -> Netloc {
-        let host = crate::dns::documentation(family).to_string();
+        let host = crate::template::dns::documentation(family).to_string();
         let port = self.location().map_or(1, |location| location.port);
         Netloc::new(Data::from_object(NetLoc { host, port }), &self.session)
     }

@@ -9,11 +9,11 @@ use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
 use crate::file::{Data, Member, Node, Table};
-use crate::source::At;
 use crate::starlark::convert;
 use crate::starlark::handle::Handle;
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
+use crate::text::source::At;
 
 /// The named arguments of a call; those that are `None` count as not given.
 pub(crate) fn table<'v>(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use starlark::values::OwnedFrozenValue;
 
-use crate::starlark::kind::Kind;
+use crate::starlark::definition::data::Kind;
 use crate::starlark::sources::Sources;
 
 /// See the module.

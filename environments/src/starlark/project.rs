@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use starlark::values::OwnedFrozenValue;
 
-use crate::diagnostic::{Diagnostic, Problems};
 use crate::notes::Notes;
 use crate::project::Project;
-use crate::source::{At, Text};
 use crate::starlark::builtins;
 use crate::starlark::context::{Draft, Made};
 use crate::starlark::declared::Declared;
@@ -20,6 +18,8 @@ use crate::starlark::program::{Functions, Program};
 use crate::starlark::sources::Sources;
 use crate::starlark::spec;
 use crate::starlark::stop::Stop;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::{At, Text};
 
 /// Loads every `components/*/component.star`; the components by name. All mistakes in all files are reported.
 pub(crate) fn load(
@@ -195,7 +195,7 @@ fn attributes(
     at: &At,
     sources: &Sources,
     problems: &mut Problems,
-) -> Result<BTreeMap<String, crate::attribute::Declaration>, Stop> {
+) -> Result<BTreeMap<String, crate::component::attribute::Declaration>, Stop> {
     starlark::environment::Module::with_temp_heap(|module| {
         let value = module.heap().access_owned_frozen_value(given);
         spec::declarations(value, at, sources, problems, module.heap())

@@ -5,7 +5,7 @@ use starlark::docs::{DocFunction, DocItem, DocMember, DocParam, DocString};
 use starlark::environment::{Globals, GlobalsBuilder};
 use starlark::typing::Ty;
 
-use crate::starlark::{builtins, definition, handle, lookup, netloc, part};
+use crate::starlark::{builtins, definition, handle, lookup, netloc, subcomponent};
 
 /// A function, or a value by name.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +44,7 @@ pub fn reference() -> Vec<Entry> {
     add_globals(&mut entries, &own);
     entries.sort_by(|one, other| (&one.of, &one.name).cmp(&(&other.of, &other.name)));
     let types = [
-        ("c", part::METHODS.methods()),
+        ("c", subcomponent::METHODS.methods()),
         ("definition", definition::METHODS.methods()),
         ("file", handle::METHODS.methods()),
         ("address", netloc::METHODS.methods()),

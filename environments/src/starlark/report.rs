@@ -3,11 +3,11 @@
 use starlark::codemap::FileSpan;
 use starlark::{Error, ErrorKind};
 
-use crate::diagnostic::Diagnostic;
-use crate::source::At;
 use crate::starlark::limits;
 use crate::starlark::sources::{Sources, is_own};
 use crate::starlark::stop::{self, Stop};
+use crate::text::diagnostic::Diagnostic;
+use crate::text::source::At;
 
 /// Calls that are shown: a recursion has the same ones again and again.
 const MOST_CALLS: usize = 8;

@@ -3,15 +3,15 @@
 use minijinja::value::Value as Data;
 use starlark::values::{Heap, Value};
 
+use crate::component::item::{Item, Kind};
 use crate::file::{self, Member, Node, Table};
-use crate::raw::{Item, Kind};
-use crate::source::At;
 use crate::starlark::convert;
 use crate::starlark::declare::Call;
 use crate::starlark::phantom::Phantom;
 use crate::starlark::session::Mode;
 use crate::starlark::stop::Stop;
-use crate::world::Query;
+use crate::text::source::At;
+use crate::values::Query;
 
 /// The arguments of `c.require`.
 #[allow(clippy::struct_excessive_bools, reason = "as they are given")]

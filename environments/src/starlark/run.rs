@@ -5,20 +5,20 @@ use std::sync::Arc;
 use starlark::environment::Module;
 use starlark::eval::Evaluator;
 
-use crate::cause;
-use crate::diagnostic::{Diagnostic, Problems};
+use crate::component::item::Item;
 use crate::notes::{Notes, noted};
-use crate::origin::with_origins;
-use crate::raw::Item;
 use crate::starlark::configure;
 use crate::starlark::context::Context;
 use crate::starlark::declared::Declared;
-use crate::starlark::frame::{Frame, Stage};
 use crate::starlark::limits;
 use crate::starlark::report::diagnose;
 use crate::starlark::session::{Mode, Session};
 use crate::starlark::stop::{self, Stop};
-use crate::world::World;
+use crate::starlark::subcomponent::frame::{Frame, Stage};
+use crate::template::cause;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::values::World;
+use crate::values::origin::with_origins;
 
 /// What a run gave.
 #[derive(Debug)]

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::Value as Data;
 
-use crate::diagnostic::{Diagnostic, Problems};
-use crate::raw::{Item, within};
-use crate::scope::Scope;
-use crate::source::At;
+use crate::component::item::{Item, within};
 use crate::starlark::declared::Declared;
-use crate::starlark::frame::Frame;
 use crate::starlark::program::Program;
 use crate::starlark::sources::Sources;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::frame::Frame;
 use crate::template;
-use crate::world::World;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::At;
+use crate::values::World;
+use crate::values::scope::Scope;
 
 /// How a run takes a requirement that nobody meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

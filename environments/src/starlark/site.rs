@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use starlark::eval::Evaluator;
 
-use crate::source::{At, Source};
 use crate::starlark::places::{Argument, Places};
 use crate::starlark::sources::Sources;
+use crate::text::source::{At, Source};
 
 /// A call, and its arguments.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use starlark::codemap::FileSpan;
 use starlark::syntax::AstModule;
 
-use crate::source::{At, Source};
 use crate::starlark::places::{self, Places};
+use crate::text::source::{At, Source};
 
 /// What the names of files that are shipped inside the program begin with.
 pub(crate) const LIBRARY: &str = "@batou//";

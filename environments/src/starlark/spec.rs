@@ -9,14 +9,14 @@ use starlark::starlark_simple_value;
 use starlark::values::dict::DictRef;
 use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 
-use crate::attribute::{self, Declaration};
-use crate::diagnostic::{Diagnostic, Problems};
+use crate::component::attribute::{self, Declaration};
 use crate::file::{Data, Member, Node, Table};
-use crate::source::At;
 use crate::starlark::node;
-use crate::starlark::part;
 use crate::starlark::sources::Sources;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::At;
 
 /// What `attribute()` gives: the table that component.toml would hold.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
@@ -53,7 +53,7 @@ pub(crate) fn declarations<'v>(
         let message = format!("`attributes` must be a dict, not `{}`", given.get_type());
         return Err(Stop::mistake(message).help("write attributes = {\"port\": 8080}").at(at));
     };
-    let own = part::own_names();
+    let own = subcomponent::own_names();
     for (name, value) in dict.iter() {
         let Some(name) = name.unpack_str() else {
             let message = format!("the names of attributes are strings, and {} is none", name.to_repr());

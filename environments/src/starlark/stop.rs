@@ -1,7 +1,7 @@
 //! Why a file or a run ends early, in errors that pass through the interpreter.
 
-use crate::diagnostic::Diagnostic;
-use crate::source::At;
+use crate::text::diagnostic::Diagnostic;
+use crate::text::source::At;
 
 /// What native functions give the interpreter as an error. It adds where the call stands.
 #[derive(Debug, thiserror::Error)]

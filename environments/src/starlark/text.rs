@@ -8,14 +8,14 @@ use minijinja::value::Value as Data;
 use starlark::collections::SmallMap;
 use starlark::values::{Heap, Value};
 
-use crate::cause;
-use crate::component::Component;
-use crate::source::{At, Source};
+use crate::model::component::Component;
 use crate::starlark::declare;
-use crate::starlark::frame::Frame;
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::frame::Frame;
 use crate::template;
+use crate::template::cause;
+use crate::text::source::{At, Source};
 
 type Variables<'v> = SmallMap<String, Value<'v>>;
 

@@ -1,0 +1,330 @@
+//! The files that a component declares, found beside it: folders walked, duplicates refused, templates told from
+//! files that are taken as they are.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use globset::GlobSet;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::component::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
+use crate::component::item::Caller;
+use crate::component::templates::{ReadError, Templates};
+use crate::text::diagnostic::{Diagnostic, Problems, visible_name};
+use crate::text::source::{At, Text};
+
+/// One entry of the release that does not depend on a host, or says how the host's is made.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) path: String,
+    pub(crate) mode: u32,
+    pub(crate) body: Body,
+    pub(crate) by: Arc<Caller>,
+    /// Whether code has made more of it than its name: then it depends on all that the code used.
+    pub(crate) made: bool,
+}
+
+/// What stands in a file.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A template without anything to render, by its name.
+    Constant(String),
+    /// A template, by its name.
+    Template(String),
+    /// A template written in the declaration, by its name; mistakes are shown in the text.
+    Inline(String, Text),
+    /// A file as it is.
+    Source(PathBuf),
+    /// A folder without anything in it.
+    Directory,
+}
+
+impl Body {
+    /// The text of a template that is written in the declaration.
+    pub(crate) fn inline(&self) -> Option<&Text> {
+        match self {
+            Body::Inline(_, text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The name of the template that is to be rendered.
+    pub(crate) fn template(&self) -> Option<&str> {
+        match self {
+            Body::Template(name) | Body::Inline(name, _) => Some(name),
+            Body::Constant(_) | Body::Source(_) | Body::Directory => None,
+        }
+    }
+}
+
+/// Finds what a definition declares.
+pub(crate) fn load(
+    definition: &Definition,
+    templates: &Arc<Templates>,
+    problems: &mut Problems,
+) -> Vec<Loaded> {
+    let mut files = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
+    for declaration in &definition.files {
+        let first = files.len();
+        let mut own = Problems::default();
+        Found { files: &mut files, templates, problems: &mut own }.declaration(declaration);
+        problems.extend_within(&declaration.by.within(), own);
+        places.extend(files[first..].iter().map(|file| Place::of(file, declaration)));
+    }
+    places.extend(definition.symlinks.iter().map(Place::of_symlink));
+    conflicts(&places, problems);
+    drop_filled(&mut files, &places);
+    files
+}
+
+struct Found<'a> {
+    files: &'a mut Vec<Loaded>,
+    templates: &'a Arc<Templates>,
+    problems: &'a mut Problems,
+}
+
+impl Found<'_> {
+    fn declaration(&mut self, file: &FileDeclaration) {
+        let (source, at, exclude) = match &file.origin {
+            Origin::Inline(text) => return self.inline(file, text),
+            Origin::Nothing => return self.push(file, file.path.clone(), 0o755, Body::Directory),
+            Origin::Beside { path, at, exclude } | Origin::Folder { path, at, exclude } => {
+                (self.templates.name(&file.by, path), at, exclude.as_ref())
+            }
+        };
+        let (real, meta) = match self.templates.locate(&source) {
+            Ok(found) => found,
+            Err(error) => return self.refuse(&error, at, &file.by),
+        };
+        if meta.is_dir() {
+            self.walk(file, &source, &real, exclude);
+            return;
+        }
+        if matches!(file.origin, Origin::Folder { .. }) {
+            let path = self.templates.relative(&source);
+            let message = format!("{} is a file, not a folder", path.display());
+            let help = "declare it as a file";
+            self.problems.push(Diagnostic::error(message).at(at).help(help));
+            return;
+        }
+        if exclude.is_some() {
+            let message = format!("`exclude` belongs to folders, and {source} is a file");
+            self.problems.push(Diagnostic::error(message).at(at));
+        }
+        self.file(file, file.path.clone(), &source, at);
+    }
+
+    fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
+        let written = matches!(file.origin, Origin::Inline(_));
+        let by_code = file.by.is_code() && (written || body.template().is_some());
+        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made: by_code });
+    }
+
+    fn inline(&mut self, file: &FileDeclaration, text: &Text) {
+        let name = self.templates.add_inline(&file.by, text);
+        let body = if file.template && !text.literal && crate::template::is_template(&text.value) {
+            Body::Inline(name, text.clone())
+        } else {
+            Body::Constant(name)
+        };
+        self.push(file, file.path.clone(), file.mode.unwrap_or(0o644), body);
+    }
+
+    /// One file below the component's folder.
+    fn file(&mut self, file: &FileDeclaration, path: String, source: &str, at: &At) {
+        let default = |executable: bool| file.mode.unwrap_or(if executable { 0o755 } else { 0o644 });
+        if !file.template {
+            match self.plain(source) {
+                Ok((real, executable)) => {
+                    self.push(file, path, default(executable), Body::Source(real));
+                }
+                Err(error) => self.refuse(&error, at, &file.by),
+            }
+            return;
+        }
+        match self.templates.get(source) {
+            Ok(known) => {
+                let name = source.to_owned();
+                let template = crate::template::is_template(known.source.text());
+                let body = if template { Body::Template(name) } else { Body::Constant(name) };
+                self.push(file, path, default(known.executable), body);
+            }
+            Err(error) => self.refuse(&error, at, &file.by),
+        }
+    }
+
+    /// A file that is no template: its real path, and whether its owner may run it.
+    fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
+        let (real, meta) = self.templates.locate(source)?;
+        if !meta.is_file() {
+            return Err(ReadError::NotAFile(self.templates.relative(source)));
+        }
+        Ok((real, meta.permissions().mode() & 0o100 != 0))
+    }
+
+    /// Everything below a folder, in the order of names. Links are followed as long as they stay in the project.
+    fn walk(&mut self, file: &FileDeclaration, source: &str, real: &Path, exclude: Option<&GlobSet>) {
+        let excluded = |path: &Path| {
+            let below = path.strip_prefix(real).unwrap_or(path);
+            let matches = |path: &Path| exclude.is_some_and(|globs| globs.is_match(path));
+            matches(below) || path.file_name().is_some_and(|name| matches(Path::new(name)))
+        };
+        let mut entries = WalkDir::new(real).follow_links(true).min_depth(1).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            match entry {
+                Ok(entry) if excluded(entry.path()) => skip(&mut entries, &entry),
+                Ok(entry) => {
+                    if !self.entry(file, source, real, &entry) {
+                        skip(&mut entries, &entry);
+                    }
+                }
+                Err(error) if error.path().is_some_and(excluded) => {}
+                Err(error) => self.unreadable(file, &error),
+            }
+        }
+    }
+
+    /// One entry of a folder; whether what is below it is to be looked at too.
+    fn entry(&mut self, file: &FileDeclaration, source: &str, real: &Path, entry: &DirEntry) -> bool {
+        let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
+        let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
+            let name = self.shown(entry.path());
+            let message = format!("the name of {name} is not UTF-8, or holds a control character");
+            self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
+            return false;
+        };
+        let (path, source) = (format!("{}/{below}", file.path), format!("{source}/{below}"));
+        if !entry.file_type().is_dir() {
+            self.file(file, path, &source, &file.at);
+            return false;
+        }
+        if let Err(error) = self.templates.locate(&source) {
+            self.refuse(&error, &file.at, &file.by);
+            return false;
+        }
+        if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
+            self.push(file, path, 0o755, Body::Directory);
+        }
+        true
+    }
+
+    /// What cannot be read of a folder.
+    fn unreadable(&mut self, file: &FileDeclaration, error: &walkdir::Error) {
+        let path = error.path().map(|path| self.shown(path)).unwrap_or_default();
+        let missing = error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let (message, help) = match error.io_error() {
+            None => (format!("the symlink {path} leads back to a folder that it lies in"), true),
+            Some(_) if missing => (format!("the symlink {path} leads to nothing"), true),
+            Some(error) => (format!("cannot read {path}: {error}"), false),
+        };
+        let diagnostic = Diagnostic::error(message).at(&file.at);
+        self.problems.push(if help {
+            diagnostic.help("remove it, or name it in `exclude`")
+        } else {
+            diagnostic
+        });
+    }
+
+    /// A path from the project's root, for people.
+    fn shown(&self, path: &Path) -> String {
+        visible_name(&self.templates.below_root(path).to_string_lossy())
+    }
+
+    fn refuse(&mut self, error: &ReadError, at: &At, by: &Caller) {
+        let diagnostic = Diagnostic::error(error.to_string()).at(at);
+        self.problems.push(match error {
+            ReadError::NotUtf8 { .. } => {
+                let flag = by.flag("template", false);
+                diagnostic.help(format!("save it as UTF-8, or say {flag} for files that are no text"))
+            }
+            ReadError::TooLarge(..) => {
+                diagnostic.help(format!("say {} for large files", by.flag("template", false)))
+            }
+            ReadError::Missing(_) => {
+                diagnostic.help("create it, or name another one with `source`, or give `content`")
+            }
+            ReadError::Outside(_) | ReadError::Elsewhere(_) => diagnostic.help("copy it into the project"),
+            ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
+        });
+    }
+}
+
+/// Leaves out what is below a folder.
+fn skip(entries: &mut walkdir::IntoIter, entry: &DirEntry) {
+    if entry.file_type().is_dir() {
+        entries.skip_current_dir();
+    }
+}
+
+/// A path of the release and where it is declared.
+struct Place<'a> {
+    path: String,
+    at: &'a At,
+    by: &'a Caller,
+    folder: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(file: &Loaded, declaration: &'a FileDeclaration) -> Place<'a> {
+        let folder = matches!(file.body, Body::Directory);
+        Place { path: file.path.clone(), at: &declaration.at, by: &declaration.by, folder }
+    }
+
+    fn of_symlink(symlink: &'a SymlinkDeclaration) -> Place<'a> {
+        Place { path: symlink.path.clone(), at: &symlink.at, by: &symlink.by, folder: false }
+    }
+}
+
+/// Reports paths that are declared twice, and files that others would lie below. A folder may be declared any number
+/// of times.
+fn conflicts(places: &[Place<'_>], problems: &mut Problems) {
+    let mut known: BTreeMap<&str, &Place<'_>> = BTreeMap::new();
+    for place in places {
+        if let Some(earlier) = known.get(place.path.as_str()) {
+            if !(earlier.folder && place.folder) {
+                problems.push(twice(place, earlier));
+            }
+            continue;
+        }
+        known.insert(&place.path, place);
+    }
+    for (path, place) in &known {
+        let parents = path.match_indices('/').filter_map(|(end, _)| known.get(&path[..end]));
+        for parent in parents.filter(|parent| !parent.folder) {
+            let message = format!("`{path}` cannot lie below `{}`, which is no folder", parent.path);
+            let help = "choose another path for one of the two";
+            problems.push(Diagnostic::error(message).at(place.at).help(help).within(place.by.within()));
+        }
+    }
+}
+
+fn twice(place: &Place<'_>, earlier: &Place<'_>) -> Diagnostic {
+    let line = earlier.at.source.position(earlier.at.span.start).0;
+    let file = earlier.at.source.path();
+    let already = if file == place.at.source.path() {
+        format!("in line {line}")
+    } else {
+        format!("in {}:{line}", file.display())
+    };
+    let other = match earlier.by.breadcrumb.as_slice() {
+        breadcrumb if breadcrumb.is_empty() || breadcrumb == place.by.breadcrumb => String::new(),
+        breadcrumb => format!(" by `{}`", breadcrumb.join(" > ")),
+    };
+    let message = format!("the path `{}` is declared twice", place.path);
+    Diagnostic::error(message)
+        .at(place.at)
+        .help(format!("it is declared {already}{other} already: keep one of the two"))
+        .within(place.by.within())
+}
+
+/// Drops the entries of folders that are there anyway, since something lies in them.
+fn drop_filled(files: &mut Vec<Loaded>, places: &[Place<'_>]) {
+    let mut filled: HashSet<&str> = HashSet::new();
+    for place in places {
+        filled.extend(place.path.match_indices('/').map(|(end, _)| &place.path[..end]));
+    }
+    files.retain(|file| !matches!(file.body, Body::Directory) || !filled.contains(file.path.as_str()));
+}

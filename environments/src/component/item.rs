@@ -1,0 +1,124 @@
+//! What a component says, item by item, before it is checked: both component.toml and component.star make this.
+//!
+//! An item is a table with places, so that a call in Starlark has exactly the options of the table in TOML, and a
+//! mistake in either is shown where it was written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use crate::file::{Reader, Table};
+use crate::text::diagnostic::Problems;
+use crate::text::source::At;
+
+/// One thing that a component declares.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    pub(crate) table: Table,
+    /// The table, or the call.
+    pub(crate) at: At,
+    pub(crate) by: Arc<Caller>,
+}
+
+/// What an item declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Symlink,
+    Provide,
+    Require,
+    Step,
+}
+
+/// Who declared an item.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller {
+    /// The sub-components below the component, as `Venv("py")`; empty at the top.
+    pub(crate) breadcrumb: Vec<String>,
+    /// Relative to the project: sources are looked up here.
+    pub(crate) folder: PathBuf,
+    /// A map: what templates find before the names of the scope, `component` of a sub-component among them. `None`
+    /// where no code ran, in component.toml.
+    pub(crate) variables: Option<Value>,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are read.
+    const ALL: [Kind; 6] =
+        [Kind::File, Kind::Directory, Kind::Symlink, Kind::Provide, Kind::Require, Kind::Step];
+
+    /// Its key in component.toml.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Kind::File => "file",
+            Kind::Directory => "directory",
+            Kind::Symlink => "symlink",
+            Kind::Provide => "provide",
+            Kind::Require => "require",
+            Kind::Step => "step",
+        }
+    }
+}
+
+impl Caller {
+    /// Whether it is a function of component.star.
+    pub(crate) fn is_code(&self) -> bool {
+        self.variables.is_some()
+    }
+
+    /// `` `strict = false` `` as it is written there, for messages.
+    pub(crate) fn flag(&self, name: &str, on: bool) -> String {
+        let value = match (self.is_code(), on) {
+            (true, true) => "True",
+            (true, false) => "False",
+            (false, true) => "true",
+            (false, false) => "false",
+        };
+        format!("`{name} = {value}`")
+    }
+
+    /// The sub-component, for the end of a component's name; nothing at the top.
+    pub(crate) fn within(&self) -> String {
+        within(&self.breadcrumb)
+    }
+}
+
+/// ` > Venv("py") > …`, as much of it as helps.
+pub(crate) fn within(breadcrumb: &[String]) -> String {
+    const MOST: usize = 6;
+    let (first, last) = match breadcrumb {
+        [first @ .., last] if breadcrumb.len() > MOST => (&first[..MOST - 2], Some(last)),
+        all => (all, None),
+    };
+    let first = first.iter().map(String::as_str);
+    let rest = last.into_iter().flat_map(|last| ["…", last]);
+    first.chain(rest).flat_map(|part| [" > ", part]).collect()
+}
+
+impl Item {
+    /// Reads its table; messages name it as it was written.
+    pub(crate) fn reader<'a, 'p>(&'a self, problems: &'p mut Problems) -> Reader<'a, 'p> {
+        Reader::new(&self.table, &self.at, self.name(), problems)
+    }
+
+    /// `[[file]]`, or `c.file()`.
+    pub(crate) fn name(&self) -> String {
+        let key = self.kind.key();
+        if self.by.is_code() { format!("c.{key}()") } else { format!("[[{key}]]") }
+    }
+}
+
+/// Takes the items out of a component.toml.
+pub(crate) fn items(reader: &mut Reader<'_, '_>, folder: &Path) -> Vec<Item> {
+    let by = Arc::new(Caller { folder: folder.to_owned(), ..Caller::default() });
+    let mut items = Vec::new();
+    for kind in Kind::ALL {
+        for (table, at) in reader.tables(kind.key()) {
+            items.push(Item { kind, table: table.clone(), at: at.clone(), by: Arc::clone(&by) });
+        }
+    }
+    items
+}

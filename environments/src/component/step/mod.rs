@@ -1,0 +1,9 @@
+//! Steps as they are declared.
+
+mod check;
+mod declaration;
+pub(crate) mod trigger;
+
+pub(crate) use check::check;
+pub(crate) use declaration::StepDeclaration;
+pub(crate) use trigger::Trigger;

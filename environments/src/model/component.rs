@@ -1,0 +1,134 @@
+//! A component of the project: its declaration, the files beside it, and its templates. One of component.toml is loaded
+//! once however many hosts have it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::Environment;
+
+use crate::component::definition::{self, Definition};
+use crate::component::interface::{self, Interface};
+use crate::component::item::{self, Item};
+use crate::component::templates::Templates;
+use crate::file::{self, Reader};
+use crate::project::Project;
+use crate::starlark::Declared;
+use crate::template::cause::Causes;
+use crate::text::diagnostic::Problems;
+use crate::text::source::Source;
+
+/// A loaded component. One of code has a definition for each host, which its code makes.
+pub(crate) struct Component {
+    pub(crate) name: String,
+    /// The folder of its declaration, relative to the project.
+    pub(crate) folder: PathBuf,
+    pub(crate) interface: Arc<Interface>,
+    pub(crate) definition: Definition,
+    /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
+    pub(crate) engine: Arc<Environment<'static>>,
+    pub(crate) files: Vec<crate::component::files::Loaded>,
+    pub(crate) templates: Arc<Templates>,
+    /// What makes its definition, where that is code.
+    pub(crate) code: Option<Arc<Declared>>,
+    /// What its code used to decide what it declares: the causes of every file that is made by it.
+    pub(crate) causes: Causes,
+}
+
+impl Component {
+    /// The text of one of its templates, for showing a mistake in it.
+    pub(crate) fn source(&self, template: &str) -> Option<Arc<Source>> {
+        self.templates.known(template).map(|known| known.source)
+    }
+
+    /// The cause for a file of the component's folder: its name and the digest of its content. A text that code has
+    /// made is none: it changes with what the code has read, of which its own file is one.
+    pub(crate) fn cause_of(&self, template: &str) -> Option<(String, String)> {
+        let known = self.templates.known(template)?;
+        let made = self.code.is_some() && known.is_inline();
+        (!made).then(|| self.templates.cause(template, &known))
+    }
+}
+
+/// Loads a component.toml; `None` if it cannot be used.
+pub(crate) fn load(
+    project: &Project,
+    name: &str,
+    engine: &Environment<'static>,
+    problems: &mut Problems,
+) -> Option<Component> {
+    let folder = Path::new("components").join(name);
+    let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
+    let mut own = Problems::default();
+    let mut reader = Reader::new(&table, &at, "component.toml", &mut own);
+    let interface = Arc::new(interface::read(&mut reader));
+    let items = item::items(&mut reader, &folder);
+    definition::later(&mut reader);
+    reader.finish();
+    let definition = definition::check(&items, &mut own);
+    let templates = Templates::new(project, folder.clone());
+    let files = crate::component::files::load(&definition, &templates, &mut own);
+    let failed = own.has_errors();
+    problems.extend(own);
+    if failed {
+        return None;
+    }
+    let engine = Arc::new(templates.attach(engine.clone()));
+    let causes = Causes::new();
+    let name = name.to_owned();
+    Some(Component { name, folder, interface, definition, engine, files, templates, code: None, causes })
+}
+
+impl Component {
+    /// A component of code, of which no definition is known yet.
+    pub(crate) fn of_code(
+        project: &Project,
+        declared: &Arc<Declared>,
+        engine: &Environment<'static>,
+        problems: &mut Problems,
+    ) -> Component {
+        let features = Some(declared.features.clone());
+        let interface = Interface { attributes: declared.attributes.clone(), features };
+        interface.check_features(problems);
+        let templates = Templates::new(project, declared.folder.clone());
+        Component {
+            name: declared.name.clone(),
+            folder: declared.folder.clone(),
+            interface: Arc::new(interface),
+            definition: Definition::default(),
+            engine: Arc::new(templates.attach(engine.clone())),
+            files: Vec::new(),
+            templates,
+            code: Some(Arc::clone(declared)),
+            causes: Causes::new(),
+        }
+    }
+
+    /// The same with another definition.
+    fn with(&self, definition: Definition) -> Component {
+        Component {
+            name: self.name.clone(),
+            folder: self.folder.clone(),
+            interface: Arc::clone(&self.interface),
+            definition,
+            engine: Arc::clone(&self.engine),
+            files: Vec::new(),
+            templates: Arc::clone(&self.templates),
+            code: self.code.clone(),
+            causes: Causes::new(),
+        }
+    }
+
+    /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`Component::whole`].
+    pub(crate) fn connected(&self, items: &[Item]) -> Component {
+        self.with(definition::connected(items, &mut Problems::default()))
+    }
+
+    /// All that its code has declared, and what it used to decide that.
+    pub(crate) fn whole(&self, items: &[Item], causes: Causes, problems: &mut Problems) -> Component {
+        let mut component = self.with(definition::check(items, problems));
+        component.files =
+            crate::component::files::load(&component.definition, &component.templates, problems);
+        component.causes = causes;
+        component
+    }
+}

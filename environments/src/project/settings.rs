@@ -1,0 +1,158 @@
+//! What `[environment]` says: how hosts are reached and how a release of this environment is made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::file::{Data, Reader, Table};
+use crate::project::host::{normalise, normalise_domain};
+use crate::template::address::Need;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::name::{is_host, is_project_or_environment, is_user};
+use crate::text::source::{At, Text};
+
+/// How hosts are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConnectMethod {
+    /// Over OpenSSH.
+    Ssh,
+    /// All "hosts" are this machine.
+    Local,
+}
+
+/// `[environment]`, after `inherits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The environment's name.
+    pub name: String,
+    /// How hosts are reached.
+    pub connect_method: ConnectMethod,
+    /// Who components are deployed as, unless a host says otherwise.
+    pub service_user: Option<String>,
+    /// Overrides the detection of whether sudo is needed.
+    pub require_sudo: Option<bool>,
+    /// Appended to host names without a dot.
+    pub host_domain: Option<String>,
+    /// The hosts' platform, unless one says otherwise.
+    pub platform: Option<String>,
+    /// The only git branch that may be released from.
+    pub branch: Option<String>,
+    /// Whether a release asks for the environment's name first.
+    pub protected: bool,
+    /// How many confirmed releases a host keeps.
+    pub keep: u32,
+    /// How many hosts are worked on at a time.
+    pub jobs: u32,
+    /// Seconds to connect.
+    pub timeout: u32,
+    /// Where batou keeps everything on a host, as written (`~` and relative paths included).
+    pub target_directory: Option<String>,
+}
+
+impl Settings {
+    /// The name that the environment gives to a host, from how somebody writes it: in any case, with or without a trailing
+    /// dot, short or with the environment's domain.
+    pub fn host_name(&self, written: &str) -> String {
+        normalise(written, self.host_domain.as_deref())
+    }
+}
+
+/// `[environment]` with what only the evaluation needs.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) settings: Settings,
+    pub(crate) require_v4: Need,
+    pub(crate) require_v6: Need,
+    pub(crate) target_directory: Option<Text>,
+}
+
+/// Checks the table `[environment]`.
+pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> Checked {
+    let mut reader = Reader::new(table, at, "[environment]", problems);
+    reader.node("inherits");
+    let connect_method = connect_method(&mut reader);
+    let target_directory = reader.text("target_directory");
+    let settings = Settings {
+        name: name.to_owned(),
+        connect_method,
+        service_user: user(&mut reader),
+        require_sudo: reader.boolean("require_sudo"),
+        host_domain: domain(&mut reader),
+        platform: reader.text("platform").map(|text| text.value),
+        branch: reader.text("branch").map(|text| text.value),
+        protected: reader.boolean("protected").unwrap_or(false),
+        keep: reader.number("keep", 1, 100_000).unwrap_or(10),
+        jobs: reader.number("jobs", 1, 10_000).unwrap_or(20),
+        timeout: reader.number("timeout", 1, 86_400).unwrap_or(10),
+        target_directory: target_directory.as_ref().map(|text| text.value.clone()),
+    };
+    let require_v4 = need(&mut reader, "require_v4").unwrap_or(Need::Yes);
+    let require_v6 = need(&mut reader, "require_v6").unwrap_or(Need::No);
+    reader.later(&["service_manager"]);
+    reader.finish();
+    Checked { settings, require_v4, require_v6, target_directory }
+}
+
+fn connect_method(reader: &mut Reader<'_, '_>) -> ConnectMethod {
+    match reader.text("connect_method") {
+        Some(text) if text.value == "local" => ConnectMethod::Local,
+        Some(text) if text.value != "ssh" => {
+            let message = format!("`connect_method` must be \"ssh\" or \"local\", not \"{}\"", text.value);
+            reader.problems.push(Diagnostic::error(message).at(&text.at));
+            ConnectMethod::Ssh
+        }
+        _ => ConnectMethod::Ssh,
+    }
+}
+
+/// A `service_user`, of an environment or a host.
+pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
+    let text = reader.text("service_user")?;
+    if is_user(&text.value) {
+        return Some(text.value);
+    }
+    let message = format!("`{}` is not a user's name", text.value);
+    let help = "use letters, digits, `.`, `_` and `-`, and no leading dash";
+    reader.problems.push(Diagnostic::error(message).at(&text.at).help(help));
+    None
+}
+
+fn domain(reader: &mut Reader<'_, '_>) -> Option<String> {
+    let text = reader.text("host_domain")?;
+    let domain = normalise_domain(&text.value);
+    if is_host(&domain) {
+        return Some(domain);
+    }
+    let message = format!("`{}` is not a domain", text.value);
+    reader.problems.push(Diagnostic::error(message).at(&text.at));
+    None
+}
+
+fn need(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Need> {
+    let node = reader.node(key)?;
+    match &node.data {
+        Data::Boolean(true) => Some(Need::Yes),
+        Data::Boolean(false) => Some(Need::No),
+        Data::String(text) if text == "optional" => Some(Need::Optional),
+        other => reader.wrong(key, "true, false or \"optional\"", other, &node.at),
+    }
+}
+
+/// The names of `inherits`: one environment, laid under this one.
+pub(crate) fn inherits(table: &Table, problems: &mut Problems) -> Option<Text> {
+    let member = table.get("environment")?;
+    let Data::Table(environment) = &member.node.data else { return None };
+    let node = &environment.get("inherits")?.node;
+    match &node.data {
+        Data::String(name) if is_project_or_environment(name) => {
+            Some(Text { value: name.clone(), at: node.at.clone(), literal: true })
+        }
+        Data::String(name) => {
+            problems.push(Diagnostic::error(format!("`{name}` is not an environment's name")).at(&node.at));
+            None
+        }
+        other => {
+            let message = format!("`inherits` must be a string, not {}", other.kind());
+            problems.push(Diagnostic::error(message).at(&node.at));
+            None
+        }
+    }
+}

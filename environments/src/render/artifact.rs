@@ -1,0 +1,100 @@
+//! What steps depend on in their component's artifact, and how their texts name it.
+
+use std::path::Path;
+
+use batou_release::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole};
+use minijinja::value::Value;
+
+use super::Dependency;
+use crate::component::files::Body;
+use crate::component::item::Caller;
+use crate::component::step::trigger::{Trigger, digest};
+use crate::render::InstanceRender;
+use crate::template::cause;
+use crate::text::diagnostic::{Diagnostic, nearest};
+use crate::text::source::{At, Text};
+use crate::values::scope::{ARTIFACT_CAUSE, Scope};
+
+impl InstanceRender<'_> {
+    /// A text of a step, in which `component.artifact` is the token that a host replaces. `scope` is one of steps.
+    pub(crate) fn step_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
+        if let Some(mark) = artifact_mark(&text.value) {
+            self.report(marked("the text", &text.value).at(&text.at.within(&text.value, mark)));
+            return None;
+        }
+        let scope = Scope::with(scope, by.variables.as_ref());
+        let (rendered, used) = cause::collect(|| self.text_in(text, &scope));
+        let rendered = rendered?;
+        if used.contains_key(ARTIFACT_CAUSE) {
+            if is_artifact_whole(&rendered) {
+                return Some(rendered);
+            }
+            let message = "the path of the artifact is known on the host only, so it cannot be changed here";
+            let help = "write {{ component.artifact }} without filters, and change it in the command";
+            self.report(Diagnostic::error(message).at(&text.at).help(help));
+            return None;
+        }
+        if artifact_mark(&rendered).is_some() {
+            self.report(marked("a value in the text", &rendered).at(&text.at));
+            return None;
+        }
+        Some(rendered)
+    }
+
+    /// What a step's trigger names.
+    pub(crate) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
+        if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
+            let requirements = self.reported(requirements)?;
+            let value = |require: usize| self.world.use_requirement(self.index, require).ok();
+            let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
+            let texts: Vec<String> = values?.iter().map(Value::to_string).collect();
+            return Some(Dependency::Value(digest(texts.iter().map(String::as_str))));
+        }
+        let component = self.component;
+        let files = component.files.iter().map(|file| file.path.as_str());
+        let symlinks = component.definition.symlinks.iter().map(|symlink| symlink.path.as_str());
+        let all: Vec<&str> = files.chain(symlinks).collect();
+        let paths = self.reported(trigger.paths(&all))?;
+        Some(Dependency::Entries(paths.into_iter().map(str::to_owned).collect()))
+    }
+
+    /// Checks that a step's script is a file of the component that can be run.
+    pub(crate) fn check_script(&mut self, path: &str, at: &At) -> Option<()> {
+        let component = self.component;
+        let files = || component.files.iter().filter(|file| !matches!(file.body, Body::Directory));
+        let Some(file) = files().find(|file| file.path == path) else {
+            let message = format!("the component has no file `{path}`");
+            let help = match nearest(path, files().map(|file| file.path.as_str())) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add [[file]] with path = \"{path}\" and mode = \"0755\""),
+            };
+            self.report(Diagnostic::error(message).at(at).help(help));
+            return None;
+        };
+        if file.mode & 0o100 == 0 {
+            let message = format!("the script `{path}` cannot be run: its mode is {:04o}", file.mode);
+            self.report(Diagnostic::error(message).at(at).help("give the file mode = \"0755\""));
+            return None;
+        }
+        Some(())
+    }
+
+    /// Whether a path of a step, which may be relative to `directory`, is that of a file in a release.
+    pub(crate) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
+        let target = Path::new(&self.world.model.host(self.index).target_directory);
+        let path = directory.map_or_else(|| path.to_owned(), |directory| Path::new(directory).join(path));
+        let artifact = path.starts_with(ARTIFACT_TOKEN);
+        artifact || ["current", "store", "generations"].iter().any(|name| path.starts_with(target.join(name)))
+    }
+
+    fn reported<T>(&mut self, result: Result<T, Box<Diagnostic>>) -> Option<T> {
+        result.map_err(|diagnostic| self.report(*diagnostic)).ok()
+    }
+}
+
+/// A text that holds one of the token's own characters, which it has not from `component.artifact`.
+fn marked(what: &str, text: &str) -> Diagnostic {
+    let mark = artifact_mark(text).and_then(|range| text[range].chars().next()).map_or(0, u32::from);
+    let message = format!("{what} holds the character U+{mark:X}, which batou keeps for itself in steps");
+    Diagnostic::error(message).help("a file of the component can hold it, for the step to read")
+}

@@ -1,0 +1,172 @@
+//! Components of code are configured in rounds, since what one declares may depend on what others provide.
+//!
+//! A round reads only what the one before it left, so the result depends neither on the order of components nor on how
+//! many are run at once. A component is run again when one of its questions has another answer; when none has,
+//! everything is settled.
+
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::model::component::Component;
+use crate::model::connect::Connections;
+use crate::model::place::Model;
+use crate::notes::Notes;
+use crate::starlark::{self, Declared, Mode, Run};
+use crate::template::cause::{self, Causes};
+use crate::template::dns::Answers;
+use crate::text::diagnostic::{Diagnostic, Problems, listed};
+use crate::values::{Asked, World};
+
+/// Room for values that refer to values: what code asks for is computed on its own thread. Pages are taken as needed.
+const STACK: usize = 256 * 1024 * 1024;
+
+/// Rounds that a configuration may take besides one for each component that waits for another one.
+const SPARE_ROUNDS: usize = 3;
+
+/// Runs the code of every component until nothing changes, and gives the model with what it declared.
+pub(crate) fn settle(
+    model: &Arc<Model>,
+    answers: &Arc<Answers>,
+    notes: Option<Notes<'_>>,
+    problems: &mut Problems,
+) -> Result<Arc<Model>, rayon::ThreadPoolBuildError> {
+    let mut rounds = Rounds::new(model, answers, notes);
+    if rounds.all.is_empty() {
+        return Ok(Arc::clone(model));
+    }
+    let threads = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
+    Ok(threads.install(|| {
+        let world = rounds.settle(problems);
+        rounds.finish(&world, problems)
+    }))
+}
+
+/// An instance of a component of code.
+struct Configured {
+    index: usize,
+    declared: Arc<Declared>,
+    /// What its last run left.
+    last: Option<Last>,
+}
+
+/// What a run left.
+struct Last {
+    run: Run,
+    asked: Vec<Asked>,
+    causes: Causes,
+}
+
+struct Rounds<'a> {
+    notes: Option<Notes<'a>>,
+    model: Model,
+    answers: Arc<Answers>,
+    all: Vec<Configured>,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(model: &Model, answers: &Arc<Answers>, notes: Option<Notes<'a>>) -> Rounds<'a> {
+        let instances = model.instances.iter().enumerate();
+        let all = instances.filter_map(|(index, instance)| {
+            let declared = Arc::clone(instance.component.code.as_ref()?);
+            Some(Configured { index, declared, last: None })
+        });
+        Rounds { notes, all: all.collect(), model: model.clone(), answers: Arc::clone(answers) }
+    }
+
+    /// The world after the last round.
+    fn settle(&mut self, problems: &mut Problems) -> Arc<World> {
+        for round in 0.. {
+            let world = self.world();
+            let due: Vec<(usize, Option<String>)> = self
+                .all
+                .par_iter()
+                .enumerate()
+                .filter_map(|(at, one)| Some((at, one.due(&world)?)))
+                .collect();
+            if due.is_empty() {
+                return world;
+            }
+            if round > self.all.len() + SPARE_ROUNDS {
+                problems.push(self.unsettled(&due));
+                return world;
+            }
+            let lasts: Vec<Last> =
+                due.par_iter().map(|(at, _)| self.all[*at].run(&world, self.notes)).collect();
+            for ((at, _), last) in due.into_iter().zip(lasts) {
+                let instance = &mut self.model.instances[self.all[at].index];
+                instance.component = Arc::new(instance.component.connected(&last.run.items));
+                self.all[at].last = Some(last);
+            }
+        }
+        self.world()
+    }
+
+    /// What the last round left, for the next one to read.
+    fn world(&self) -> Arc<World> {
+        let model = Arc::new(self.model.clone());
+        let connections = Arc::new(Connections::matched(&model));
+        World::new(&model, &connections, &self.answers)
+    }
+
+    fn unsettled(&self, due: &[(usize, Option<String>)]) -> Diagnostic {
+        let subjects: Vec<String> =
+            due.iter().map(|(at, _)| self.model.subject(self.all[*at].index)).collect();
+        let mut keys: Vec<&str> = due.iter().filter_map(|(_, key)| key.as_deref()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let message = format!("the values of {} do not settle: each run gives others", listed(keys));
+        let help = "what these components provide depends on what they require of each other, and changes with it \
+                    every time: let one of them provide a value that does not";
+        let diagnostic = Diagnostic::error(message).help(help);
+        let place = due.first().map(|(at, _)| &self.all[*at].declared.at);
+        let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+        subjects.into_iter().fold(diagnostic, Diagnostic::about)
+    }
+
+    /// The model with everything that was declared, and what is wrong with that.
+    fn finish(mut self, world: &Arc<World>, problems: &mut Problems) -> Arc<Model> {
+        for last in self.all.iter().filter_map(|one| one.last.as_ref()) {
+            self.model.finished &= last.run.complete;
+            self.model.complete &= last.run.complete || last.run.waiting;
+        }
+        self.model.promised = waiting::promises(world, &self.all, self.notes, problems);
+        let finished: BTreeMap<usize, (Component, Problems)> = std::mem::take(&mut self.all)
+            .into_par_iter()
+            .filter_map(|one| {
+                let component = &self.model.instances[one.index].component;
+                let subject = self.model.subject(one.index);
+                let mut own = Problems::default();
+                let Last { run, causes, .. } = one.last?;
+                let whole = component.whole(&run.items, causes, &mut own);
+                own.about(&subject);
+                own.extend(run.problems);
+                Some((one.index, (whole, own)))
+            })
+            .collect();
+        for (index, (component, own)) in finished {
+            problems.extend(own);
+            self.model.instances[index].component = Arc::new(component);
+        }
+        Arc::new(self.model)
+    }
+}
+
+impl Configured {
+    /// Whether it is to be run: `Some` then, with the key that somebody provides otherwise than before.
+    #[allow(clippy::option_option, reason = "the first run has no such key")]
+    fn due(&self, world: &Arc<World>) -> Option<Option<String>> {
+        let Some(last) = &self.last else { return Some(None) };
+        let changed = last.asked.iter().find(|asked| !world.still(self.index, asked))?;
+        Some(Some(changed.query.key.clone()))
+    }
+
+    fn run(&self, world: &Arc<World>, notes: Option<Notes<'_>>) -> Last {
+        let (run, causes) =
+            cause::collect(|| starlark::run(&self.declared, world, self.index, Mode::Normal, notes));
+        Last { run, asked: world.take_asked(self.index), causes }
+    }
+}

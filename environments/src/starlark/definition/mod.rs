@@ -1,0 +1,273 @@
+//! `definition()`: what makes sub-components when it is called.
+
+pub(crate) mod data;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use allocative::Allocative;
+use minijinja::value::Value as Data;
+use starlark::any::ProvidesStaticType;
+use starlark::collections::SmallMap;
+use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::eval::{Arguments, Evaluator};
+use starlark::values::dict::DictRef;
+use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::{starlark_module, starlark_simple_value};
+
+use crate::file::{Data as Raw, Node};
+use crate::starlark::context::{Context, Loading};
+use crate::starlark::convert;
+use crate::starlark::definition::data::Kind;
+use crate::starlark::node;
+use crate::starlark::phantom::Phantom;
+use crate::starlark::session::{Mode, Session};
+use crate::starlark::site::Site;
+use crate::starlark::sources::folder_of;
+use crate::starlark::stop::Stop;
+use crate::starlark::subcomponent::Part;
+use crate::starlark::subcomponent::frame::{Frame, Of};
+use crate::text::diagnostic::{listed, nearest};
+use crate::text::source::At;
+
+/// See the module.
+#[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
+pub(crate) struct Definition {
+    #[allocative(skip)]
+    pub(crate) kind: Arc<Kind>,
+}
+
+starlark_simple_value!(Definition);
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())
+    }
+}
+
+/// The name under which a file keeps the code of a component or definition.
+pub(crate) fn slot(number: usize, what: &str) -> String {
+    format!("${number}.{what}")
+}
+
+/// Keeps the code of a component or definition until the file is loaded: then it is frozen with it.
+pub(crate) fn keep<'v>(
+    loading: &Loading,
+    number: usize,
+    configure: Option<Value<'v>>,
+    platforms: Option<Value<'v>>,
+    site: &Site,
+    eval: &Evaluator<'v, '_, '_>,
+) -> Result<(), Stop> {
+    if let Some(configure) = configure {
+        let at = site.value("configure");
+        check_function(configure, "configure").map_err(|stop| stop.at(&at))?;
+        eval.module().set(&slot(number, "configure"), configure);
+    }
+    let Some(platforms) = platforms.filter(|given| !given.is_none()) else { return Ok(()) };
+    let at = site.value("platforms");
+    let Some(dict) = DictRef::from_value(platforms) else {
+        let message = format!("`platforms` must be a dict, not `{}`", platforms.get_type());
+        return Err(Stop::mistake(message).help("write platforms = {\"debian12\": function}").at(&at));
+    };
+    for (name, value) in dict.iter() {
+        let Some(name) = name.unpack_str() else {
+            return Err(
+                Stop::mistake(format!("a platform is named by a string, not by {}", name.to_repr())).at(&at)
+            );
+        };
+        if let Some(definition) = value.downcast_ref::<Definition>() {
+            let kind = Arc::clone(&definition.kind);
+            loading.made().platforms.insert((number, name.to_owned()), kind);
+            continue;
+        }
+        check_function(value, &format!("platforms[\"{name}\"]")).map_err(|stop| stop.at(&at))?;
+        eval.module().set(&slot(number, &format!("platform.{name}")), value);
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be called with a component.
+pub(crate) fn check_function(function: Value<'_>, what: &str) -> Result<(), Stop> {
+    let help = "write def configure(c): …";
+    if function.get_type() != "function" {
+        let message = format!("`{what}` must be a function, not `{}`", function.get_type());
+        return Err(Stop::mistake(message).help(help));
+    }
+    match function.parameters_spec() {
+        Some(parameters) if !parameters.can_fill_with_args(1, &[]) => {
+            let message = format!("`{what}` must take one argument, the component");
+            Err(Stop::mistake(message).help(help))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A definition. Calling it makes a sub-component, which `c.add()` adds or `c.provide()` hands to others:
+/// `Venv("py", version = "3.11")`. The first argument is its name, the others are its attributes.
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// Another definition with other defaults, and perhaps another `configure`. What is done besides on a platform is not
+    /// taken over.
+    ///
+    /// ```starlark
+    /// Venv = definition(attributes = {"version": "3.11"})
+    /// NewVenv = Venv.variant(version = "3.12")
+    ///
+    /// def configure(c):
+    ///     c.add(NewVenv("py")).version  # gives 3.12
+    /// ```
+    fn variant<'v>(
+        this: &Definition,
+        #[starlark(require = named)] configure: Option<Value<'v>>,
+        #[starlark(kwargs)] defaults: SmallMap<String, Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Definition> {
+        let context = Context::of(eval)?;
+        let loading = context.loading("variant")?;
+        let site = Site::of(eval, context.sources());
+        let configure = configure.filter(|configure| !configure.is_none());
+        let mut attributes = this.kind.attributes.clone();
+        for (name, value) in &defaults {
+            let at = site.value(name);
+            let Some(declaration) = attributes.get_mut(name.as_str()) else {
+                return Err(unknown(&this.kind, name, &site.key(name)).into());
+            };
+            let node = node::node(*value, name, &at, eval.heap()).map_err(|stop| stop.at(&at))?;
+            declaration.default = Some(node);
+            declaration.at = site.key(name);
+        }
+        let base = configure.is_none().then(|| Arc::clone(&this.kind));
+        let folder = match base {
+            Some(_) => this.kind.folder.clone(),
+            None => folder_of(&site.at.source.path().to_string_lossy()),
+        };
+        let number = loading.number();
+        keep(loading, number, configure, None, &site, eval)?;
+        let (at, doc) = (site.at.clone(), this.kind.doc.clone());
+        let kind = Arc::new(Kind { number, name: std::sync::OnceLock::new(), attributes, folder, at, doc });
+        loading.made().definitions.push((Arc::clone(&kind), base));
+        Ok(Definition { kind })
+    }
+
+    /// What it is for.
+    #[starlark(attribute)]
+    fn doc(this: &Definition) -> starlark::Result<String> {
+        Ok(this.kind.doc.clone())
+    }
+}
+
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::definition", methods);
+
+#[starlark_value(type = "definition")]
+impl<'v> StarlarkValue<'v> for Definition {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(METHODS.methods())
+    }
+
+    fn export_as(&self, variable: &str, _eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<()> {
+        let _ = self.kind.name.set(variable.to_owned());
+        Ok(())
+    }
+
+    fn invoke(
+        &self,
+        _me: Value<'v>,
+        arguments: &Arguments<'v, '_>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        let context = Context::of(eval)?;
+        let what = format!("{}(…)", self.kind.name());
+        let session = context.session(&what)?;
+        let site = Site::of(eval, context.sources());
+        let heap = eval.heap();
+        let mut named: SmallMap<String, Value<'v>> = arguments
+            .names_map()?
+            .into_iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value))
+            .collect();
+        let mut positional: Vec<Value<'v>> = arguments.positions(heap)?.collect();
+        positional.extend(named.shift_remove("name"));
+        let [name] = positional.as_slice() else {
+            let message = format!("{} takes one name, not {} values", self.kind.name(), positional.len());
+            let advice = format!("write {}, and its attributes by name", self.kind.shown("NAME"));
+            return Err(Stop::mistake(message).help(advice).into());
+        };
+        if name.downcast_ref::<Phantom>().is_some() {
+            return Ok(*name);
+        }
+        let name = name_of(*name, &site)?;
+        let arguments = checked(&self.kind, &name, &named, session, (&site, eval))?;
+        let frame = Frame::new(session, Of::Definition(Arc::clone(&self.kind)), name, &site.at, arguments);
+        session.made(&frame);
+        Ok(heap.alloc(Part::new(frame)))
+    }
+}
+
+fn name_of(name: Value<'_>, site: &Site) -> Result<String, Stop> {
+    let at = site.either(0, "name");
+    let Some(text) = name.unpack_str() else {
+        let message = format!("a sub-component's name must be a string, not `{}`", name.get_type());
+        return Err(Stop::mistake(message).at(&at));
+    };
+    if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        let message = "a sub-component's name must be one line of at most 255 bytes, and not empty";
+        return Err(Stop::mistake(message).at(&at));
+    }
+    Ok(text.to_owned())
+}
+
+/// The given attributes as their types want them.
+fn checked<'v>(
+    kind: &Kind,
+    name: &str,
+    named: &SmallMap<String, Value<'v>>,
+    session: &Arc<Session>,
+    (site, eval): (&Site, &Evaluator<'v, '_, '_>),
+) -> Result<BTreeMap<String, Data>, Stop> {
+    let mut arguments = BTreeMap::new();
+    for (attribute, value) in named {
+        let Some(declaration) = kind.attributes.get(attribute.as_str()) else {
+            return Err(unknown(kind, attribute, &site.key(attribute)));
+        };
+        let at = site.value(attribute);
+        let data = convert::data(*value, attribute, eval.heap()).map_err(|stop| stop.at(&at))?;
+        let address = |location| session.world.address(location);
+        let data = match declaration.kind.convert(&data, true, address) {
+            Ok(data) => data,
+            Err(_) if session.mode == Mode::Phantom => data,
+            Err(reason) => {
+                let message = format!("the attribute `{attribute}` of `{}` {reason}", kind.shown(name));
+                return Err(Stop::mistake(message).at(&at));
+            }
+        };
+        arguments.insert(attribute.clone(), data);
+    }
+    let missing = |(attribute, declaration): &(&String, &crate::component::attribute::Declaration)| {
+        declaration.default.is_none() && !arguments.contains_key(attribute.as_str())
+    };
+    match kind.attributes.iter().find(missing) {
+        Some((attribute, _)) => {
+            let message = format!("`{}` needs the attribute `{attribute}`", kind.shown(name));
+            Err(Stop::mistake(message)
+                .help(format!("add {attribute} = …, or give it a default in its definition")))
+        }
+        None => Ok(arguments),
+    }
+}
+
+fn unknown(kind: &Kind, name: &str, at: &At) -> Stop {
+    let known = || kind.attributes.keys().map(String::as_str);
+    let help = match nearest(name, known()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if kind.attributes.is_empty() => "it has no attributes".to_owned(),
+        None => format!("it has {}", listed(known())),
+    };
+    Stop::mistake(format!("`{}` has no attribute `{name}`", kind.name())).help(help).at(at)
+}
+
+/// A value as a node, for `attribute()`.
+pub(crate) fn text_node(text: &str, at: &At) -> Node {
+    Node { data: Raw::String(text.to_owned()), at: at.clone() }
+}

@@ -1,0 +1,375 @@
+//! A component or sub-component while it is configured: its attributes, and what it has declared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minijinja::value::{Enumerator, Object, Value as Data};
+
+use crate::component::attribute::plain;
+use crate::component::item::Caller;
+use crate::file::{Data as Raw, Node};
+use crate::starlark::declared::Declared;
+use crate::starlark::definition::data::Kind;
+use crate::starlark::session::Session;
+use crate::starlark::stop::Stop;
+use crate::template;
+use crate::text::diagnostic::Diagnostic;
+use crate::text::source::At;
+use crate::values::scope::Scope;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) session: Arc<Session>,
+    pub(crate) of: Of,
+    pub(crate) name: String,
+    /// Where it was made.
+    pub(crate) at: At,
+    /// What it was made with.
+    pub(crate) arguments: BTreeMap<String, Data>,
+    defaults: Mutex<BTreeMap<String, Default>>,
+    place: Mutex<Place>,
+}
+
+/// What a frame is one of.
+#[derive(Debug)]
+pub(crate) enum Of {
+    /// The component itself.
+    Component {
+        folder: PathBuf,
+        number: usize,
+    },
+    Definition(Arc<Kind>),
+}
+
+/// A default that was asked for.
+#[derive(Debug)]
+enum Default {
+    Running,
+    Known(Data),
+}
+
+/// How far a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Made,
+    /// It was handed to others, which may add it.
+    Provided,
+    Configuring,
+    Done,
+}
+
+#[derive(Debug)]
+struct Place {
+    stage: Stage,
+    parent: Option<Arc<Frame>>,
+    /// Paths relative to the component, its sub-components' too.
+    files: Vec<String>,
+    caller: Option<Arc<Caller>>,
+}
+
+impl Frame {
+    /// The frame of a component.
+    pub(crate) fn top(declared: &Declared, session: &Arc<Session>) -> Arc<Frame> {
+        let of = Of::Component { folder: declared.folder.clone(), number: declared.number };
+        Frame::new(session, of, declared.name.clone(), &declared.at, BTreeMap::new())
+    }
+
+    pub(crate) fn new(
+        session: &Arc<Session>,
+        of: Of,
+        name: String,
+        at: &At,
+        arguments: BTreeMap<String, Data>,
+    ) -> Arc<Frame> {
+        let place = Place { stage: Stage::Made, parent: None, files: Vec::new(), caller: None };
+        Arc::new(Frame {
+            session: Arc::clone(session),
+            of,
+            name,
+            at: at.clone(),
+            arguments,
+            defaults: Mutex::default(),
+            place: Mutex::new(place),
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Option<&Arc<Kind>> {
+        match &self.of {
+            Of::Component { .. } => None,
+            Of::Definition(kind) => Some(kind),
+        }
+    }
+
+    /// The number of its code.
+    pub(crate) fn number(&self) -> usize {
+        match &self.of {
+            Of::Component { number, .. } => *number,
+            Of::Definition(kind) => kind.number,
+        }
+    }
+
+    /// Where its files are found, relative to the project.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match &self.of {
+            Of::Component { folder, .. } => Some(folder.clone()),
+            Of::Definition(kind) => kind.folder.clone(),
+        }
+    }
+
+    /// `Venv("py")`, or the component's name.
+    pub(crate) fn shown(&self) -> String {
+        self.kind().map_or_else(|| self.name.clone(), |kind| kind.shown(&self.name))
+    }
+
+    pub(crate) fn parent(&self) -> Option<Arc<Frame>> {
+        self.place().parent.clone()
+    }
+
+    /// The sub-components from below the component down to this one.
+    pub(crate) fn breadcrumb(&self) -> Vec<String> {
+        if self.kind().is_none() {
+            return Vec::new();
+        }
+        let mut breadcrumb = self.parent().map(|parent| parent.breadcrumb()).unwrap_or_default();
+        breadcrumb.push(self.shown());
+        breadcrumb
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.place().stage
+    }
+
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.place().stage = stage;
+    }
+
+    /// Begins its configuration, below a parent if it is a sub-component.
+    pub(crate) fn begin(self: &Arc<Self>, parent: Option<&Arc<Frame>>) -> Result<(), Stop> {
+        {
+            let mut place = self.place();
+            place.stage = Stage::Configuring;
+            place.parent = parent.cloned();
+        }
+        let variables = match self.kind() {
+            None => Data::from_pairs(Vec::<(String, Data)>::new()),
+            Some(_) => Data::from_pairs([("component", self.snapshot()?)]),
+        };
+        let caller = Caller {
+            breadcrumb: self.breadcrumb(),
+            folder: self.folder().unwrap_or_default(),
+            variables: Some(variables),
+        };
+        self.place().caller = Some(Arc::new(caller));
+        Ok(())
+    }
+
+    /// Ends it: what it declared is its parent's, too.
+    pub(crate) fn end(&self) {
+        let (files, parent) = {
+            let mut place = self.place();
+            place.stage = Stage::Done;
+            (place.files.clone(), place.parent.clone())
+        };
+        if let Some(parent) = parent {
+            parent.place().files.extend(files);
+        }
+    }
+
+    pub(crate) fn declare(&self, path: &str) {
+        self.place().files.push(path.to_owned());
+    }
+
+    /// What it has declared so far.
+    pub(crate) fn files(&self) -> Vec<String> {
+        self.place().files.clone()
+    }
+
+    /// Who declares an item, with variables for its templates.
+    pub(crate) fn caller(&self, variables: &[(String, Data)]) -> Arc<Caller> {
+        let own = self.place().caller.clone().unwrap_or_default();
+        if variables.is_empty() {
+            return own;
+        }
+        let before = own.variables.iter().flat_map(pairs);
+        let all: Vec<(String, Data)> = before.chain(variables.iter().cloned()).collect();
+        Arc::new(Caller { variables: Some(Data::from_pairs(all)), ..Caller::clone(&own) })
+    }
+
+    /// What a template of this frame sees.
+    pub(crate) fn scope(&self, variables: &[(String, Data)]) -> Data {
+        Scope::with(&self.session.scope, self.caller(variables).variables.as_ref())
+    }
+
+    /// What a definition for a platform takes over: the attributes that both have.
+    pub(crate) fn arguments_for(self: &Arc<Self>, kind: &Kind) -> Result<BTreeMap<String, Data>, Stop> {
+        let mut arguments = BTreeMap::new();
+        for name in kind.attributes.keys() {
+            if let Some(value) = self.attribute(name) {
+                arguments.insert(name.clone(), value?);
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// Where its code stands.
+    pub(crate) fn code_at(&self) -> At {
+        match &self.of {
+            Of::Component { .. } => self.at.clone(),
+            Of::Definition(kind) => kind.at.clone(),
+        }
+    }
+
+    /// The names of its attributes.
+    pub(crate) fn attribute_names(&self) -> Vec<String> {
+        match self.kind() {
+            Some(kind) => kind.attributes.keys().cloned().collect(),
+            None => self.session.attribute_names(),
+        }
+    }
+
+    /// The value of an attribute; `None` if there is none of this name.
+    pub(crate) fn attribute(self: &Arc<Self>, name: &str) -> Option<Result<Data, Stop>> {
+        let Some(kind) = self.kind() else {
+            let value = self.session.world.use_attribute(self.session.index, name)?;
+            return Some(value.map_err(|_| Stop::Reported));
+        };
+        kind.attributes.get(name)?;
+        match self.arguments.get(name) {
+            Some(value) => Some(Ok(value.clone())),
+            None => Some(self.default(kind, name)),
+        }
+    }
+
+    fn default(self: &Arc<Self>, kind: &Arc<Kind>, name: &str) -> Result<Data, Stop> {
+        match self.defaults().get(name) {
+            Some(Default::Known(value)) => return Ok(value.clone()),
+            Some(Default::Running) => {
+                let message = format!("the attribute `{name}` of `{}` needs itself", self.shown());
+                return Err(Stop::mistake(message));
+            }
+            None => {}
+        }
+        let declaration = kind.attributes.get(name).ok_or(Stop::Reported)?;
+        let node = declaration.default.as_ref().ok_or(Stop::Reported)?;
+        self.defaults().insert(name.to_owned(), Default::Running);
+        let value = self.evaluate(node)?;
+        let written = !matches!(&node.data, Raw::String(text) if template::is_template(text));
+        let address = |location| self.session.world.address(location);
+        let value = declaration.kind.convert(&value, written, address).map_err(|reason| {
+            let message = format!("the attribute `{name}` of `{}` {reason}", self.shown());
+            Stop::Diagnosed(Box::new(Diagnostic::error(message).at(&node.at)))
+        })?;
+        self.defaults().insert(name.to_owned(), Default::Known(value.clone()));
+        Ok(value)
+    }
+
+    /// The value of a part of a file, strings taken for templates.
+    fn evaluate(self: &Arc<Self>, node: &Node) -> Result<Data, Stop> {
+        match &node.data {
+            Raw::String(text) if template::is_template(text) => {
+                let own = Data::from_object(Live(Arc::clone(self)));
+                let scope = Scope::with(&self.session.scope, Some(&Data::from_pairs([("component", own)])));
+                self.session.evaluate(text, &node.at, &scope)
+            }
+            Raw::Array(items) => {
+                let items: Result<Vec<Data>, Stop> = items.iter().map(|item| self.evaluate(item)).collect();
+                Ok(Data::from(items?))
+            }
+            Raw::Table(table) => {
+                let pairs: Result<Vec<(String, Data)>, Stop> = table
+                    .iter()
+                    .map(|(name, member)| Ok((name.clone(), self.evaluate(&member.node)?)))
+                    .collect();
+                Ok(Data::from_pairs(pairs?))
+            }
+            _ => Ok(plain(node)),
+        }
+    }
+
+    /// Every attribute, for the templates of what it declares.
+    fn snapshot(self: &Arc<Self>) -> Result<Data, Stop> {
+        let mut pairs = vec![("name".to_owned(), Data::from(self.name.as_str()))];
+        for name in ["path", "state", "features"] {
+            pairs.push((name.to_owned(), self.session.own(name)));
+        }
+        for name in self.attribute_names() {
+            let value = self.attribute(&name).unwrap_or(Err(Stop::Reported))?;
+            pairs.push((name, value));
+        }
+        Ok(Data::from_pairs(pairs))
+    }
+
+    fn defaults(&self) -> MutexGuard<'_, BTreeMap<String, Default>> {
+        self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pairs(map: &Data) -> Vec<(String, Data)> {
+    let keys = map.try_iter().into_iter().flatten();
+    keys.filter_map(|key| Some((key.to_string(), map.get_item(&key).ok()?))).collect()
+}
+
+/// `component` in the defaults of a sub-component's attributes, which may need each other.
+#[derive(Debug)]
+struct Live(Arc<Frame>);
+
+impl Object for Live {
+    fn get_value(self: &Arc<Self>, key: &Data) -> Option<Data> {
+        let frame = &self.0;
+        match key.as_str()? {
+            "name" => Some(Data::from(frame.name.as_str())),
+            name @ ("path" | "state" | "features") => Some(frame.session.own(name)),
+            name => match frame.attribute(name)? {
+                Ok(value) => Some(value),
+                Err(stop) => {
+                    frame.session.note(stop);
+                    Some(Data::from(template::reported_error()))
+                }
+            },
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let own = ["name", "path", "state", "features"].map(str::to_owned);
+        Enumerator::Values(own.into_iter().chain(self.0.attribute_names()).map(Data::from).collect())
+    }
+}
+
+/// A sub-component on its way from the component that provides it to the one that adds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Offered {
+    pub(crate) kind: Arc<Kind>,
+    pub(crate) name: String,
+    pub(crate) at: At,
+    pub(crate) attributes: BTreeMap<String, Data>,
+}
+
+impl Object for Offered {
+    fn get_value(self: &Arc<Self>, key: &Data) -> Option<Data> {
+        let key = key.as_str()?;
+        if key == "name" {
+            return Some(Data::from(self.name.as_str()));
+        }
+        self.attributes.get(key).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let attributes = self.attributes.keys().map(|name| Data::from(name.as_str()));
+        Enumerator::Values(std::iter::once(Data::from("name")).chain(attributes).collect())
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(\"{}\"", self.kind.name(), self.name)?;
+        for (name, value) in &self.attributes {
+            write!(f, ", {name} = {value:?}")?;
+        }
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,382 @@
+//! The functions of `c` and of every sub-component. Their comments are their documentation.
+
+use std::sync::Arc;
+
+use starlark::collections::SmallMap;
+use starlark::environment::{MethodsBuilder, MethodsStatic};
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::{Value, ValueLike, ValueOfUnchecked};
+
+use super::Part;
+use crate::component::item::Kind as ItemKind;
+use crate::starlark::configure;
+use crate::starlark::handle::Handle;
+use crate::starlark::lookup::Lookup;
+use crate::starlark::phantom::Phantom;
+use crate::starlark::resource::{self, Wanted};
+use crate::starlark::site::Site;
+use crate::starlark::stop::Stop;
+use crate::starlark::text;
+
+type Options<'v> = SmallMap<String, Value<'v>>;
+
+/// A component: `c` in `configure(c)`, and each sub-component. Its attributes are `c.NAME`.
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// Its name: the component's, or the one that the sub-component was made with.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.name  # gives app
+    /// ```
+    #[starlark(attribute)]
+    fn name(this: &Part) -> starlark::Result<String> {
+        Ok(this.frame.name.clone())
+    }
+
+    /// The component's path on the host, which stays the same over releases. Sub-components share the folder of the
+    /// component that they are part of.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.path  # gives /srv/shop/current/app
+    /// ```
+    #[starlark(attribute)]
+    fn path(this: &Part) -> starlark::Result<String> {
+        Ok(this.session().own("path").to_string())
+    }
+
+    /// The folder for the component's own data: kept by all releases.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.state  # gives /srv/shop/state/app
+    /// ```
+    #[starlark(attribute)]
+    fn state(this: &Part) -> starlark::Result<String> {
+        Ok(this.session().own("state").to_string())
+    }
+
+    /// The component's features on this host: those that the environment names, else all.
+    ///
+    /// ```starlark
+    /// features = ["web", "worker"]
+    ///
+    /// def configure(c):
+    ///     for feature in c.features:
+    ///         c.file(feature + ".conf", content = "")
+    /// ```
+    #[starlark(attribute)]
+    fn features(this: &Part) -> starlark::Result<Vec<String>> {
+        Ok(this
+            .session()
+            .own("features")
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|name| name.to_string())
+            .collect())
+    }
+
+    /// The host's platform, else the environment's, else `None`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.platform  # gives debian12
+    /// ```
+    #[starlark(attribute)]
+    fn platform(this: &Part) -> starlark::Result<NoneOr<String>> {
+        let platform = this.session().scope.get_attr("host").and_then(|host| host.get_attr("platform"));
+        Ok(match platform.unwrap_or_default().as_str() {
+            Some(platform) => NoneOr::Other(platform.to_owned()),
+            None => NoneOr::None,
+        })
+    }
+
+    /// The host: `name`, `fqdn`, `address`, `platform`, `data` and `facts`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.host.name  # gives web01
+    ///     c.host.fqdn  # gives web01.example.net
+    ///     c.host.data["alias"]  # gives www
+    ///     c.host.data.get("nothing", "-")  # gives -
+    /// ```
+    #[starlark(attribute)]
+    fn host(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "host", true))
+    }
+
+    /// The environment: `name`, `platform`, `service_user` and `hosts`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.environment.name  # gives dev
+    ///     [host.name for host in c.environment.hosts]  # gives ["web01"]
+    /// ```
+    #[starlark(attribute)]
+    fn environment(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "environment", true))
+    }
+
+    /// The `[settings]` of the environment.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.settings.mail_from  # gives ops@example.net
+    /// ```
+    #[starlark(attribute)]
+    fn settings(this: &Part) -> starlark::Result<Lookup> {
+        Ok(looked_up(this, "settings", false))
+    }
+
+    /// The component that this is part of, itself if it is none's.
+    #[starlark(attribute)]
+    fn root(this: &Part) -> starlark::Result<Part> {
+        let mut frame = Arc::clone(&this.frame);
+        while let Some(parent) = frame.parent() {
+            frame = parent;
+        }
+        Ok(Part::new(frame))
+    }
+
+    /// The component that added this one; `None` at the top.
+    ///
+    /// ```starlark
+    /// def _configure(c):
+    ///     c.file(c.name, content = "a part of %s\n" % c.parent.name)
+    ///
+    /// Part = definition(configure = _configure)
+    ///
+    /// def configure(c):
+    ///     c.add(Part("one"))
+    /// ```
+    #[starlark(attribute)]
+    fn parent(this: &Part) -> starlark::Result<NoneOr<Part>> {
+        Ok(this.frame.parent().map_or(NoneOr::None, |parent| NoneOr::Other(Part::new(parent))))
+    }
+
+    /// Adds a sub-component, and configures it at once. Gives it back: it can stand in `triggers`.
+    ///
+    /// ```starlark
+    /// Part = definition(attributes = {"size": 1})
+    ///
+    /// def configure(c):
+    ///     part = c.add(Part("one", size = 2))
+    ///     part.size  # gives 2
+    /// ```
+    fn add<'v>(
+        this: &Part,
+        #[starlark(require = pos)] part: ValueOfUnchecked<'v, &'v Part>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ValueOfUnchecked<'v, &'v Part>> {
+        let parent = this.configuring("add")?;
+        let (given, part) = (part, part.get());
+        if part.downcast_ref::<Phantom>().is_some() {
+            return Ok(given);
+        }
+        let Some(child) = part.downcast_ref::<Part>().filter(|part| part.frame.kind().is_some()) else {
+            let help = "make one by calling a definition: c.add(Venv(\"py\"))";
+            let message = format!("only a sub-component can be added, not `{}`", part.get_type());
+            return Err(Stop::mistake(message).help(help).into());
+        };
+        configure::add(&child.frame, parent, eval)?;
+        Ok(given)
+    }
+
+    /// A file of the release, with the keys of `[[file]]`: `content`, or `source` (by default the file of the same name
+    /// beside the Starlark file), `mode`, `template`, … `variables` is a dict of what its template sees besides.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.file("nginx.conf")
+    ///     c.file("bin/run", mode = "0755", content = "#!/bin/sh\nexec {{ program }}\n", variables = {"program": "true"})
+    ///     c.file("raw", content = "{{ as it is }}", template = False).path  # gives /srv/shop/current/app/raw
+    /// ```
+    fn file<'v>(
+        this: &Part,
+        path: Value<'v>,
+        #[starlark(kwargs)] options: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Handle> {
+        Ok(this.call("file", eval)?.item(ItemKind::File, path, options, eval.heap())?)
+    }
+
+    /// A folder of the release, with the keys of `[[directory]]`: empty, or everything below `source`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.directory("conf.d", source = "conf.d", exclude = ["*.orig"])
+    ///     c.directory("empty")
+    /// ```
+    fn directory<'v>(
+        this: &Part,
+        path: Value<'v>,
+        #[starlark(kwargs)] options: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Handle> {
+        Ok(this.call("directory", eval)?.item(ItemKind::Directory, path, options, eval.heap())?)
+    }
+
+    /// A symlink of the release, with the keys of `[[symlink]]`: `to` says where it points.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     config = c.file("nginx.conf")
+    ///     c.symlink("log", to = c.state)
+    ///     c.symlink("default.conf", to = config)
+    /// ```
+    fn symlink<'v>(
+        this: &Part,
+        path: Value<'v>,
+        #[starlark(kwargs)] options: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Handle> {
+        Ok(this.call("symlink", eval)?.item(ItemKind::Symlink, path, options, eval.heap())?)
+    }
+
+    /// A command that the host runs after the switch, with the keys of `[[step]]`: `update`, `verify`, `triggers`, … In
+    /// `triggers` stand files, folders, sub-components (all their files), paths, and `"resource:KEY"`.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     config = c.file("nginx.conf")
+    ///     c.step("data", creates = "data.csv", update = "echo 1,2 > data.csv", timeout = "1m")
+    ///     c.step("reload", update = "systemctl --user reload nginx", triggers = [config, "conf.d/*.conf"])
+    ///     c.directory("conf.d", source = "conf.d")
+    /// ```
+    fn step<'v>(
+        this: &Part,
+        name: Value<'v>,
+        #[starlark(kwargs)] options: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Handle> {
+        Ok(this.call("step", eval)?.item(ItemKind::Step, name, options, eval.heap())?)
+    }
+
+    /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a
+    /// sub-component that the requirer adds to itself: its attributes are those that it has here, its files and
+    /// templates are the requirer's.
+    ///
+    /// ```starlark
+    /// def _web(c):
+    ///     c.provide("web", {"host": c.host.name, "address": address(c.host.fqdn + ":80")})
+    ///
+    /// def _lb(c):
+    ///     c.file("backends", content = "\n".join([str(web["address"]) for web in c.require("web")]))
+    ///
+    /// component("web", configure = _web)
+    /// component("lb", configure = _lb)
+    /// ```
+    fn provide<'v>(
+        this: &Part,
+        key: &str,
+        value: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        resource::provide(&this.call("provide", eval)?, key, value, eval.heap())?;
+        Ok(NoneType)
+    }
+
+    /// The values that others provide under a key, by host, component and declaration. Without one, that is an error,
+    /// unless `strict = False`. `host` limits it to one: `"same"`, a name, or a host. `sort` names the field that the values
+    /// are ordered by. With `reverse = True` this component is activated before those that provide, with `dirty = True` in
+    /// any order.
+    ///
+    /// ```starlark
+    /// def _web(c):
+    ///     c.provide("web", {"name": "b", "weight": 1})
+    ///     c.provide("web", {"name": "a", "weight": 2})
+    ///
+    /// def _lb(c):
+    ///     [web["name"] for web in c.require("web")]  # gives ["b", "a"]
+    ///     [web["name"] for web in c.require("web", sort = "name")]  # gives ["a", "b"]
+    ///     c.require("web", host = "same", dirty = True)[0]["weight"]  # gives 1
+    ///     c.require("cache", strict = False)  # gives []
+    ///
+    /// component("web", configure = _web)
+    /// component("lb", configure = _lb)
+    /// ```
+    fn require<'v>(
+        this: &Part,
+        key: &str,
+        #[starlark(require = named)] host: Option<Value<'v>>,
+        #[starlark(require = named, default = true)] strict: bool,
+        #[starlark(require = named, default = false)] reverse: bool,
+        #[starlark(require = named, default = false)] dirty: bool,
+        #[starlark(require = named)] sort: Option<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Vec<Value<'v>>> {
+        let wanted = Wanted { key, host, strict, reverse, dirty, sort, one: false };
+        Ok(resource::require(&this.call("require", eval)?, &wanted, eval.heap())?)
+    }
+
+    /// The one value that is provided under a key; `None` if there is none and `strict = False`. Two are an error.
+    ///
+    /// ```starlark
+    /// def _db(c):
+    ///     c.provide("db", {"port": 5432})
+    ///
+    /// def _app(c):
+    ///     c.file("app.conf", content = "port = %d\n" % c.require_one("db")["port"])
+    ///     c.require_one("cache", strict = False)  # gives None
+    ///
+    /// component("db", configure = _db)
+    /// component("app", configure = _app)
+    /// ```
+    fn require_one<'v>(
+        this: &Part,
+        key: &str,
+        #[starlark(require = named)] host: Option<Value<'v>>,
+        #[starlark(require = named, default = true)] strict: bool,
+        #[starlark(require = named, default = false)] reverse: bool,
+        #[starlark(require = named, default = false)] dirty: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        let wanted = Wanted { key, host, strict, reverse, dirty, sort: None, one: true };
+        let values = resource::require(&this.call("require_one", eval)?, &wanted, eval.heap())?;
+        Ok(values.first().copied().unwrap_or(Value::new_none()))
+    }
+
+    /// A text with its `{{ … }}` replaced, as in templates; named arguments are variables for it.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.expand("{{ host.name | upper }}-{{ number }}", number = 1)  # gives WEB01-1
+    /// ```
+    fn expand<'v>(
+        this: &Part,
+        #[starlark(require = pos)] text: &str,
+        #[starlark(kwargs)] variables: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<String> {
+        let site = Site::of(eval, this.session().sources());
+        Ok(text::expand(&this.frame, text, &variables, &site, eval.heap())?)
+    }
+
+    /// What a template file gives; named arguments are variables for it. The file lies beside the Starlark file, or, with
+    /// `//` before its path, anywhere in the project.
+    ///
+    /// ```starlark
+    /// def configure(c):
+    ///     c.template("motd", name = "ann")  # gives hello ann\n
+    /// ```
+    fn template<'v>(
+        this: &Part,
+        #[starlark(require = pos)] file: &str,
+        #[starlark(kwargs)] variables: Options<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<String> {
+        let site = Site::of(eval, this.session().sources());
+        Ok(text::template(&this.frame, file, &variables, &site, eval.heap())?)
+    }
+}
+
+fn looked_up(this: &Part, name: &str, nested: bool) -> Lookup {
+    let data = this.session().scope.get_attr(name).unwrap_or_default();
+    Lookup::new(data, format!("c.{name}"), this.session(), nested)
+}
+
+pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::component", methods);

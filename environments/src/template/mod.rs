@@ -1,0 +1,297 @@
+//! The template language: Jinja2 through minijinja, strict, bounded, and with errors that show the user's own file.
+
+pub(crate) mod address;
+pub(crate) mod cause;
+pub(crate) mod dns;
+
+use std::fmt::Write as _;
+use std::io;
+use std::ops::Range;
+
+use batou_jinja::DEEPEST;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
+
+use crate::template::address::{Address, NetLoc};
+use crate::text::diagnostic::{Diagnostic, listed, nearest};
+use crate::text::source::{At, Source};
+
+/// The work that one template may make: far above what configuration needs, reached within a second by a loop that
+/// does not end. One unit also pays for 64 bytes, so this bounds what a template can hold in memory.
+const FUEL: u64 = 5_000_000;
+
+/// The largest rendered file.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Details of errors that are reported elsewhere: the value's own mistake, or a name to be asked of DNS.
+pub(crate) const REPORTED: &str = "the value could not be evaluated";
+pub(crate) const PENDING: &str = "the name is not resolved yet";
+
+/// An engine with everything but templates.
+pub(crate) fn engine() -> Environment<'static> {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    batou_jinja::add_to(&mut engine);
+    engine.set_fuel(Some(FUEL));
+    engine.set_debug(true);
+    let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
+    engine.set_syntax(syntax.expect("Jinja2's own delimiters are valid"));
+    engine
+}
+
+/// The error of a value whose own mistake is reported already.
+pub(crate) fn reported_error() -> Error {
+    Error::new(ErrorKind::InvalidOperation, REPORTED)
+}
+
+/// The error of a value that waits for DNS.
+pub(crate) fn pending_error() -> Error {
+    Error::new(ErrorKind::InvalidOperation, PENDING)
+}
+
+/// Whether a text has anything for the engine to do.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// Compiles a template.
+pub(crate) fn compile<'a>(
+    engine: &'a Environment<'_>,
+    name: &'a str,
+    source: &'a Source,
+) -> Result<Template<'a, 'a>, Error> {
+    engine.template_from_named_str(name, source.text())
+}
+
+/// Renders a template up to the size that a file may have.
+pub(crate) fn render(template: &Template<'_, '_>, scope: &Value) -> Result<Vec<u8>, Error> {
+    let mut output = Bounded(Vec::with_capacity(template.source().len()));
+    match template.render_captured_to(scope.clone(), &mut output) {
+        Ok(_) => {
+            output.0.shrink_to_fit();
+            Ok(output.0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LARGEST {
+            return Err(io::Error::other("too large"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A mistake in a text, for the user; `None` if it is reported elsewhere.
+pub(crate) type Mistake = Option<Box<Diagnostic>>;
+
+/// The value of a text: what its template gives. A text that is one expression alone keeps the type.
+pub(crate) fn evaluate(
+    engine: &Environment<'_>,
+    text: &str,
+    at: &At,
+    scope: &Value,
+) -> Result<Value, Mistake> {
+    if !is_template(text) {
+        return Ok(Value::from(text));
+    }
+    let place = |_: Option<&str>, part: Option<Range<usize>>| match part {
+        Some(part) => at.within(text, part),
+        None => at.clone(),
+    };
+    if let Some(range) = single_expression(text)
+        && let Ok(expression) = engine.compile_expression(&text[range.clone()])
+    {
+        let shifted = |part: Range<usize>| at.within(text, range.start + part.start..range.start + part.end);
+        let whole = || at.within(text, range.clone());
+        let value = expression.eval(scope.clone()).and_then(plain_value);
+        return match value {
+            Ok(value) if value.is_undefined() => {
+                let path = text[range.clone()].trim();
+                Err(Some(Box::new(undefined(path, scope).at(&whole()))))
+            }
+            Ok(value) => Ok(value),
+            Err(error) => Err(explain(&error, scope, |_, part| part.map_or_else(whole, shifted))),
+        };
+    }
+    engine
+        .render_named_str("<text>", text, scope.clone())
+        .map(Value::from)
+        .map_err(|error| explain(&error, scope, place))
+}
+
+/// The range between `{{` and `}}` if there is nothing else.
+fn single_expression(text: &str) -> Option<Range<usize>> {
+    let trimmed = text.trim();
+    let start = text.len() - text.trim_start().len();
+    let inside = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
+    let begin = inside.strip_prefix(['-', '+']).unwrap_or(inside);
+    let end = begin.strip_suffix(['-', '+']).unwrap_or(begin);
+    let from = start + 2 + (inside.len() - begin.len());
+    Some(from..from + end.len())
+}
+
+/// A value without the objects that only a scope has: it can be kept, compared and handed to others.
+pub(crate) fn plain_value(value: Value) -> Result<Value, Error> {
+    plain_within(value, 0)
+}
+
+fn plain_within(value: Value, depth: usize) -> Result<Value, Error> {
+    if depth > DEEPEST {
+        let message = format!("lists and maps are nested deeper than {DEEPEST}");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    let plain_value = |value| plain_within(value, depth + 1);
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => value
+            .try_iter()?
+            .checked()
+            .map(|item| plain_value(item?))
+            .collect::<Result<Vec<Value>, Error>>()
+            .map(Value::from),
+        ValueKind::Map => {
+            let mut pairs = Vec::new();
+            for key in value.try_iter()?.checked() {
+                let key = key?;
+                let item = value.get_item(&key)?;
+                pairs.push((key.to_string(), plain_value(item)?));
+            }
+            Ok(Value::from_pairs(pairs))
+        }
+        ValueKind::Plain if value.downcast_object_ref::<Address>().is_some() => Ok(value),
+        ValueKind::Plain if value.downcast_object_ref::<NetLoc>().is_some() => Ok(value),
+        ValueKind::Plain | ValueKind::Bytes => Ok(Value::from(value.to_string())),
+        // Only an attribute or resource gives an invalid value, and its own mistake is reported.
+        ValueKind::Invalid => Err(reported_error()),
+        _ => Ok(value),
+    }
+}
+
+/// Makes a diagnostic of an engine's error. `place` finds the file of a template by its name.
+pub(crate) fn explain(
+    error: &Error,
+    scope: &Value,
+    place: impl Fn(Option<&str>, Option<Range<usize>>) -> At,
+) -> Mistake {
+    let chain: Vec<&Error> = std::iter::successors(Some(error), |error| {
+        std::error::Error::source(*error).and_then(|source| source.downcast_ref::<Error>())
+    })
+    .collect();
+    if chain.iter().any(|error| matches!(error.detail(), Some(REPORTED | PENDING))) {
+        return None;
+    }
+    let innermost = chain.iter().rev().find(|error| error.line().is_some()).unwrap_or(&error);
+    let at = place(innermost.name(), innermost.range());
+    let last = chain.last().copied().unwrap_or(error);
+    let diagnostic = match last.kind() {
+        ErrorKind::UndefinedError => match undefined_path(last) {
+            Some(path) => undefined(path.trim(), scope),
+            None => undefined_at(&at, scope),
+        },
+        ErrorKind::OutOfFuel => Diagnostic::error("the template does too much work, or never ends")
+            .help("look for a loop that grows; a template may take about five million steps"),
+        ErrorKind::WriteFailure => Diagnostic::error("the rendered file is larger than 64 MiB")
+            .help("use `template = false` for large files"),
+        ErrorKind::TemplateNotFound => {
+            Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
+                .help("templates are found in the folder of their component")
+        }
+        _ => {
+            let message = described(last);
+            let by_percent = message.starts_with("tried to use % operator on unsupported types string");
+            let diagnostic = Diagnostic::error(message);
+            if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
+        }
+    };
+    Some(Box::new(diagnostic.at(&at)))
+}
+
+fn described(error: &Error) -> String {
+    let mut text = match (error.kind(), error.detail()) {
+        (ErrorKind::InvalidOperation, Some(detail)) => return detail.to_owned(),
+        (kind, _) => kind.to_string(),
+    };
+    if let Some(detail) = error.detail() {
+        let _ = write!(text, ": {detail}");
+    }
+    text
+}
+
+/// The expression in "`component.x` is undefined", as the engine tells it.
+fn undefined_path(error: &Error) -> Option<String> {
+    let detail = error.detail()?;
+    let start = detail.find('`')? + 1;
+    let end = start + detail[start..].find('`')?;
+    Some(detail[start..end].to_owned())
+}
+
+/// What is undefined at a place: the expression there, or what a filter was given, where the place is its name.
+fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
+    let text = at.source.text();
+    let part = text.get(at.span.clone()).unwrap_or("a value").trim();
+    if text.get(..at.span.start).is_some_and(|before| before.trim_end().ends_with('|')) {
+        let filter = part.split('(').next().unwrap_or(part).trim_end();
+        return Diagnostic::error(format!("what is given to `{filter}` is undefined, or something in it is"));
+    }
+    undefined(part, scope)
+}
+
+/// "`x` is undefined", with the names that there are where the path breaks off.
+fn undefined(path: &str, scope: &Value) -> Diagnostic {
+    let diagnostic = Diagnostic::error(format!("`{path}` is undefined"));
+    let mut parent = scope.clone();
+    let mut prefix = String::new();
+    for part in path.split('.') {
+        let missing = !crate::text::name::is_identifier(part);
+        match parent.get_attr(part) {
+            Ok(value) if !missing && !value.is_undefined() && value.kind() != ValueKind::Invalid => {
+                parent = value;
+                let _ = write!(prefix, "{part}.");
+            }
+            _ => return diagnostic.help(there_is(part, &prefix, &parent)),
+        }
+    }
+    diagnostic
+}
+
+fn there_is(part: &str, prefix: &str, parent: &Value) -> String {
+    let mut names: Vec<String> = match parent.kind() {
+        ValueKind::Map => parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect(),
+        _ if parent.downcast_object_ref::<Address>().is_some() => {
+            ["connect", "listen", "listen_v6"].map(str::to_owned).to_vec()
+        }
+        _ if parent.downcast_object_ref::<NetLoc>().is_some() => ["host", "port"].map(str::to_owned).to_vec(),
+        _ => Vec::new(),
+    };
+    names.sort();
+    if let Some(near) = nearest(part, names.iter().map(String::as_str)) {
+        return format!("did you mean `{prefix}{near}`?");
+    }
+    let of = prefix.trim_end_matches('.');
+    match (names.is_empty(), of.is_empty()) {
+        (true, true) => "nothing is defined here".to_owned(),
+        (true, false) => format!("`{of}` has no names"),
+        (false, true) => format!("there are {}", listed(names.iter().map(String::as_str))),
+        (false, false) => format!("`{of}` has {}", listed(names.iter().map(String::as_str))),
+    }
+}
+
+/// The place in a template's own file.
+pub(crate) fn place_in(
+    source: &std::sync::Arc<Source>,
+    part: Option<Range<usize>>,
+    line: Option<usize>,
+) -> At {
+    let span = part.unwrap_or_else(|| line.map_or(0..0, |line| source.line_range(line)));
+    At::new(source, span)
+}

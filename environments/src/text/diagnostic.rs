@@ -1,0 +1,335 @@
+//! What a user is told about a mistake: file, line, column, excerpt and caret, and what to do about it.
+//!
+//! An evaluation goes on after a mistake wherever it can, so that all of them are shown at once. The same mistake
+//! reached from twelve hosts is one diagnostic that names them.
+
+mod location;
+mod problems;
+mod wording;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::source::At;
+pub use location::Location;
+pub use problems::Diagnostics;
+pub(crate) use problems::Problems;
+use wording::bounded;
+pub(crate) use wording::{listed, nearest, visible, visible_name};
+
+/// Whether the evaluation failed because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// The evaluation has no result.
+    Error,
+    /// Worth a look; the evaluation went on.
+    Warning,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Where it stands.
+    pub location: Option<Location>,
+    /// Where the code that stands there was called from, the nearest call first.
+    pub calls: Vec<Location>,
+    /// The attributes that the code there names and an environment sets, and where.
+    pub set: Vec<(String, Location)>,
+    /// What is affected: `host/component` or a host.
+    pub subject: Vec<String>,
+    /// The sub-component, until it is known of what: the end of the subject.
+    #[serde(skip)]
+    part: String,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub(crate) fn error(message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: message.into(),
+            help: None,
+            location: None,
+            calls: Vec::new(),
+            set: Vec::new(),
+            subject: Vec::new(),
+            part: String::new(),
+        }
+    }
+
+    /// The same as a warning.
+    pub(crate) fn warning(mut self) -> Diagnostic {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// With its place.
+    pub(crate) fn at(mut self, at: &At) -> Diagnostic {
+        self.location = Some(Location::of(at));
+        self
+    }
+
+    /// With a call that led there.
+    pub(crate) fn called_from(mut self, at: &At) -> Diagnostic {
+        let call = Location::of(at);
+        let own = self.location.as_mut().filter(|own| own.file == call.file);
+        if let (Some(own), Some(other)) = (own.and_then(|own| own.shown.as_mut()), &call.shown) {
+            own.cover(&at.source, other);
+        }
+        self.calls.push(call);
+        self
+    }
+
+    /// With the place that sets an attribute which the code there names.
+    pub(crate) fn set_at(mut self, attribute: &str, at: &At) -> Diagnostic {
+        let place = Location::of(at);
+        let here = |own: &Location| (&own.file, own.line) == (&place.file, place.line);
+        if !self.location.as_ref().is_some_and(here) {
+            self.set.push((attribute.to_owned(), place));
+        }
+        self
+    }
+
+    /// The lines that are shown, and those right above.
+    pub(crate) fn shown_texts(&self) -> impl Iterator<Item = &str> {
+        self.location.iter().chain(&self.calls).filter_map(Location::shown_text)
+    }
+
+    /// In a file as a whole.
+    pub(crate) fn in_file(mut self, path: &Path) -> Diagnostic {
+        self.location = Some(Location::file(path));
+        self
+    }
+
+    /// With advice.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With what it affects.
+    pub(crate) fn about(mut self, subject: impl Into<String>) -> Diagnostic {
+        self.subject.push(subject.into());
+        self
+    }
+
+    /// With the sub-component in which it was found, as [`crate::component::item::Caller::within`] has it.
+    pub(crate) fn within(mut self, part: impl Into<String>) -> Diagnostic {
+        self.part = part.into();
+        self
+    }
+
+    /// Whether the files can be drawn around its places: not where a line is so long that only a part of it is shown.
+    pub fn can_be_drawn(&self) -> bool {
+        self.location.iter().chain(&self.calls).all(Location::fits)
+    }
+
+    /// Whether a place is in the file that is shown.
+    fn shows(&self, place: &Location) -> bool {
+        self.location.as_ref().is_some_and(|own| own.line > 0 && own.file == place.file)
+    }
+
+    fn key(&self) -> (PathBuf, usize, usize, String, Severity) {
+        let (file, line, column) = self.location.as_ref().map_or((PathBuf::new(), 0, 0), |location| {
+            (location.file.clone(), location.line, location.column)
+        });
+        (file, line, column, self.message.clone(), self.severity)
+    }
+
+    fn write_location(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result {
+        let file = location.file.to_string_lossy();
+        if location.line == 0 {
+            return write!(f, "\n --> {}", visible(&file));
+        }
+        let number = location.line.to_string();
+        let margin = " ".repeat(number.len());
+        let (line, column) = location.shown_line();
+        let before: String = line.chars().take(column).collect();
+        let marked: String = line.chars().skip(column).take(location.width).collect();
+        let indent: String = visible(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let carets = "^".repeat(visible(&marked).chars().count().max(1));
+        write!(f, "\n{margin}--> {}:{}:{}", visible(&file), location.line, location.column)?;
+        write!(f, "\n{margin} |\n{number} | {}", visible(&line))?;
+        write!(f, "\n{margin} | {indent}{carets}")
+    }
+}
+
+/// `{}` is the message alone, as miette wants it for its headline; `{:#}` shows everything, as [`Diagnostics`] does.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return f.write_str(&visible(&bounded(&self.message)));
+        }
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{severity}: {}", visible(&bounded(&self.message)))?;
+        if let Some(location) = &self.location {
+            Self::write_location(f, location)?;
+        }
+        for call in &self.calls {
+            write!(f, "\n  called from")?;
+            Self::write_location(f, call)?;
+        }
+        for (attribute, place) in &self.set {
+            write!(f, "\n  `{attribute}` is set in")?;
+            Self::write_location(f, place)?;
+        }
+        if !self.subject.is_empty() {
+            write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  = help: {}", visible(help))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+impl miette::Diagnostic for Diagnostic {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let affects = (!self.subject.is_empty()).then(|| format!("affects: {}", self.subject.join(", ")));
+        let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
+        let calls = elsewhere
+            .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
+        let set = self.set.iter().map(|(attribute, place)| {
+            format!(
+                "`{attribute}` is set in {}:{}:{}",
+                place.file.to_string_lossy(),
+                place.line,
+                place.column
+            )
+        });
+        let lines: Vec<String> = self
+            .help
+            .iter()
+            .cloned()
+            .chain(calls)
+            .chain(set)
+            .chain(affects)
+            .map(|line| visible(&line).into_owned())
+            .collect();
+        (!lines.is_empty()).then(|| Box::new(lines.join("\n")) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        Some(shown)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        let shown = self.location.as_ref()?.shown.as_ref()?;
+        let here = std::iter::once(miette::LabeledSpan::new_with_span(None, shown.span()));
+        let calls = self.calls.iter().filter(|call| self.shows(call)).filter_map(|call| call.shown.as_ref());
+        let called = calls.map(|call| {
+            let text = Some("called from here".to_owned());
+            miette::LabeledSpan::new_with_span(text, shown.span_of(call))
+        });
+        Some(Box::new(here.chain(called)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::text::source::Source;
+
+    fn at(text: &str, span: std::ops::Range<usize>) -> At {
+        At::new(&Source::new("batou.toml", text), span)
+    }
+
+    #[test]
+    fn shows_line_column_excerpt_and_caret() {
+        let place = at("[project]\n\tnäme = 1\n", 11..16);
+        let diagnostic = Diagnostic::error("unknown key `näme`").at(&place).help("did you mean `name`?");
+        let shown = format!("{diagnostic:#}");
+        assert_eq!(
+            shown,
+            "error: unknown key `näme`\n --> batou.toml:2:2\n  |\n2 | \tnäme = 1\n  | \t^^^^\n  = help: did you mean `name`?"
+        );
+    }
+
+    #[test]
+    fn control_characters_in_messages_are_not_sent() {
+        let place = at("\x1b]0;x\x07 = 1", 0..1);
+        let diagnostic = Diagnostic::error("\x1b").at(&place);
+        assert!(!format!("{diagnostic:#}").contains('\x1b'));
+    }
+
+    #[test]
+    fn of_a_very_long_line_the_part_around_the_place_is_shown() {
+        for (before, after) in [(5000, 5000), (0, 5000), (5000, 0), (100, 137), (100, 138), (238, 0)] {
+            let text = format!("{}BAD{}\n", "ä".repeat(before), "y".repeat(after));
+            let begin = "ä".len() * before;
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, begin..begin + 3));
+            let shown = format!("{diagnostic:#}");
+            let place = |mark| shown.lines().find_map(|line| line.chars().position(|c| c == mark));
+            assert_eq!((place('B'), shown.matches('^').count()), (place('^'), 3), "{shown}");
+            assert!(shown.lines().all(|line| line.chars().count() < 250), "{shown}");
+            let long = before + 3 + after > 240;
+            assert_eq!((shown.contains('…'), diagnostic.can_be_drawn()), (long, !long), "{shown}");
+            assert!(shown.contains(&format!("batou.toml:1:{}", before + 1)), "{shown}");
+        }
+    }
+
+    #[test]
+    fn miette_can_draw_every_place() {
+        let text = "first\n\x1b[31m second ä\n";
+        for span in [0..5, 6..10, 14..17, text.len()..text.len(), 0..text.len(), 90..95] {
+            let diagnostic = Diagnostic::error("bad").at(&at(text, span)).help("do better").about("web01");
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &diagnostic).unwrap();
+            assert!(drawn.contains("batou.toml:") && drawn.contains("do better"), "{drawn}");
+            assert_eq!(drawn.matches("do better").count(), 1, "{drawn}");
+            assert!(!drawn.contains('\x1b') && !drawn.contains("Failed to read"), "{drawn}");
+        }
+    }
+
+    /// Only the lines around a place are kept: they are drawn as if all of the file were.
+    #[test]
+    fn the_lines_around_a_place_are_drawn_like_the_whole_file() {
+        let text = (1..30).fold(String::new(), |text, number| text + &format!("line {number} ä\n"));
+        let spans = [0..4, 0..0, 40..45, 120..126, 100..160, 60..290, text.len() - 3..text.len(), 5..7];
+        let draw = |report: miette::Report| {
+            let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());
+            let mut drawn = String::new();
+            handler.render_report(&mut drawn, &*report).unwrap();
+            drawn
+        };
+        for span in spans {
+            let diagnostic = Diagnostic::error("bad").at(&at(&text, span.clone()));
+            let whole = miette::NamedSource::new("batou.toml", text.clone());
+            let label = miette::LabeledSpan::new_with_span(None, (span.start, span.len()));
+            let other = miette::MietteDiagnostic::new("bad").with_label(label);
+            let drawn = draw(diagnostic.clone().into());
+            assert_eq!(drawn, draw(miette::Report::new(other).with_source_code(whole)), "{span:?}");
+            for line in [2, 18] {
+                let call = text.find(&format!("line {line} ")).unwrap();
+                let drawn = draw(diagnostic.clone().called_from(&at(&text, call..call + 4)).into());
+                let (number, text) = (format!(" {line} |"), format!("line {line} ä"));
+                let shown =
+                    |drawn: &str| drawn.lines().any(|one| one.contains(&number) && one.contains(&text));
+                assert!(shown(&drawn) && drawn.contains("called from here"), "{drawn}");
+            }
+        }
+    }
+}

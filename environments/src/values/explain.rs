@@ -1,0 +1,89 @@
+//! Where the values of attributes come from: the component's default, and what an environment sets above it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::diagnostic::Location;
+use crate::values::World;
+
+/// A component on a host as somebody typed it: there may be no such thing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Typed {
+    /// The host, in any way that [`Settings::host_name`](crate::Settings::host_name) knows.
+    pub host: String,
+    /// The component's name.
+    pub component: String,
+}
+
+/// A component on a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What the component is for, where its code says so.
+    pub doc: Option<String>,
+    /// By name.
+    pub attributes: Vec<Explained>,
+}
+
+/// An attribute of a component on a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Explained {
+    /// The attribute's name.
+    pub name: String,
+    /// `int`, `address` and so on, as it is written in a declaration.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// As a template would print it.
+    pub value: String,
+    /// What it is for, where its component says so.
+    pub doc: Option<String>,
+    /// Where it is set, the one that counts first; the last is the component's default, if it has one.
+    pub set: Vec<SetAt>,
+    /// What the value was made from: `host fqdn`, `attribute app.port`.
+    pub causes: Vec<String>,
+}
+
+/// One place that sets an attribute.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetAt {
+    /// The place.
+    #[serde(flatten)]
+    pub location: Location,
+    /// Whether it is the component's own default.
+    pub default: bool,
+}
+
+/// An instance and its attributes.
+pub(crate) fn explain(world: &Arc<World>, index: usize) -> Explanation {
+    let component = &world.instance(index).component;
+    let names = component.interface.attributes.keys();
+    Explanation {
+        doc: component.code.as_ref().and_then(|code| code.doc.clone()),
+        attributes: names.filter_map(|name| one(world, index, name)).collect(),
+    }
+}
+
+fn one(world: &Arc<World>, index: usize, name: &str) -> Option<Explained> {
+    let instance = world.instance(index);
+    let declaration = instance.component.interface.attributes.get(name)?;
+    let evaluated = world.attribute(index, name)?;
+    let overrides = &world.model.environment.overrides;
+    let above = overrides.places(&instance.component.name, &world.model.host(index).name, name);
+    let winner = instance.overrides.get(name).map(|member| &member.node.at);
+    let mut above: Vec<_> = above.into_iter().map(Location::of).collect();
+    if let Some(winner) = winner.map(Location::of) {
+        // A stable sort: what counts comes first, the others as they are.
+        above.sort_by_key(|place| (&place.file, place.line) != (&winner.file, winner.line));
+    }
+    let above = above.into_iter().map(|location| SetAt { location, default: false });
+    let default = declaration.default.as_ref().map(|_| Location::of(&declaration.at));
+    let default = default.map(|location| SetAt { location, default: true });
+    Some(Explained {
+        name: name.to_owned(),
+        kind: declaration.kind.to_string(),
+        value: evaluated.value.to_string(),
+        doc: declaration.doc.clone(),
+        set: above.chain(default).collect(),
+        causes: evaluated.causes.keys().cloned().collect(),
+    })
+}

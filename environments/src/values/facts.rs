@@ -1,0 +1,93 @@
+//! `host.facts` in templates, and the same of the other hosts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Enumerator, Object, Value};
+
+use crate::project::host::Host;
+use crate::template::cause;
+use crate::values::World;
+
+/// The facts of a host, each noted as used when a template asks for it.
+pub(crate) struct FactsObject {
+    world: Arc<World>,
+    /// The host's place in the inventory.
+    host: usize,
+    /// Whether it is the host that the template is rendered for.
+    own: bool,
+}
+
+impl FactsObject {
+    /// The facts of the host at this place in the inventory.
+    pub(crate) fn value(world: &Arc<World>, host: usize, own: bool) -> Value {
+        Value::from_object(FactsObject { world: Arc::clone(world), host, own })
+    }
+
+    fn host(&self) -> &Host {
+        &self.world.model.environment.inventory.hosts[self.host].host
+    }
+
+    /// A fact, or the mistake that there is none.
+    fn fact(&self, name: &str) -> Value {
+        let host = self.host();
+        let value = match host.facts.get(&host.name, name) {
+            Ok(value) => value,
+            Err(mistake) => return Value::from(mistake),
+        };
+        if cause::is_new(cause::key(value, if self.own { "fact" } else { "fact of" })) {
+            let of = if self.own { String::new() } else { format!(" of {}", host.name) };
+            cause::record(format!("host fact {name}{of}"), cause::digest_of(value));
+        }
+        value.clone()
+    }
+}
+
+/// A host in `environment.hosts`: what is known of it, and its facts. They are found by their name only, so that
+/// whatever goes through all that a host has uses no fact.
+#[derive(Debug)]
+pub(crate) struct HostWithFacts {
+    plain: Value,
+    facts: Value,
+}
+
+impl HostWithFacts {
+    /// The host at this place in the inventory.
+    pub(crate) fn value(world: &Arc<World>, host: usize, plain: Value) -> Value {
+        Value::from_object(HostWithFacts { plain, facts: FactsObject::value(world, host, false) })
+    }
+}
+
+impl Object for HostWithFacts {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str() {
+            Some("facts") => Some(self.facts.clone()),
+            _ => self.plain.get_item(key).ok().filter(|value| !value.is_undefined()),
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.plain.try_iter().into_iter().flatten().collect())
+    }
+}
+
+impl fmt::Debug for FactsObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FactsObject")
+    }
+}
+
+impl Object for FactsObject {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(self.fact(key.as_str()?))
+    }
+
+    /// All that are declared. Where one is missing, going through them is the mistake, rather than leaving it out.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let facts = &self.host().facts;
+        match facts.missing() {
+            Some(missing) => Enumerator::Values(vec![self.fact(missing)]),
+            None => Enumerator::Values(facts.names().map(Value::from).collect()),
+        }
+    }
+}

@@ -7,15 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::component::definition::Require;
 use crate::model::graph::Graph;
-use crate::model::place::Model;
+use crate::model::place::{Model, Provider};
 use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
-
-/// A `[[provide]]` of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Provider {
-    pub(crate) instance: usize,
-    pub(crate) provide: usize,
-}
 
 /// Who provides which key.
 #[derive(Debug, Default)]

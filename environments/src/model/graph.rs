@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::component::definition::{Order, Require};
-use crate::model::connect::Provider;
-use crate::model::place::Model;
+use crate::model::place::{Model, Provider};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
 

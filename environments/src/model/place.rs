@@ -45,6 +45,13 @@ pub(crate) struct Instance {
     pub(crate) overrides: Arc<Table>,
 }
 
+/// A `[[provide]]` of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Provider {
+    pub(crate) instance: usize,
+    pub(crate) provide: usize,
+}
+
 impl Model {
     pub(crate) fn host(&self, index: usize) -> &Host {
         &self.environment.inventory.hosts[self.instances[index].host].host

@@ -5,11 +5,11 @@ use std::path::Path;
 use batou_release::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole};
 use minijinja::value::Value;
 
-use super::Dependency;
+use super::instance::InstanceRender;
+use super::step::Dependency;
 use crate::component::files::Body;
 use crate::component::item::Caller;
 use crate::component::step::trigger::{Trigger, digest};
-use crate::render::InstanceRender;
 use crate::template::cause;
 use crate::text::diagnostic::{Diagnostic, nearest};
 use crate::text::source::{At, Text};
@@ -17,7 +17,7 @@ use crate::values::scope::{ARTIFACT_CAUSE, Scope};
 
 impl InstanceRender<'_> {
     /// A text of a step, in which `component.artifact` is the token that a host replaces. `scope` is one of steps.
-    pub(crate) fn step_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
+    pub(super) fn step_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
         if let Some(mark) = artifact_mark(&text.value) {
             self.report(marked("the text", &text.value).at(&text.at.within(&text.value, mark)));
             return None;
@@ -42,7 +42,7 @@ impl InstanceRender<'_> {
     }
 
     /// What a step's trigger names.
-    pub(crate) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
+    pub(super) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
         if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
             let requirements = self.reported(requirements)?;
             let value = |require: usize| self.world.use_requirement(self.index, require).ok();
@@ -59,7 +59,7 @@ impl InstanceRender<'_> {
     }
 
     /// Checks that a step's script is a file of the component that can be run.
-    pub(crate) fn check_script(&mut self, path: &str, at: &At) -> Option<()> {
+    pub(super) fn check_script(&mut self, path: &str, at: &At) -> Option<()> {
         let component = self.component;
         let files = || component.files.iter().filter(|file| !matches!(file.body, Body::Directory));
         let Some(file) = files().find(|file| file.path == path) else {
@@ -80,7 +80,7 @@ impl InstanceRender<'_> {
     }
 
     /// Whether a path of a step, which may be relative to `directory`, is that of a file in a release.
-    pub(crate) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
+    pub(super) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
         let target = Path::new(&self.world.model.host(self.index).target_directory);
         let path = directory.map_or_else(|| path.to_owned(), |directory| Path::new(directory).join(path));
         let artifact = path.starts_with(ARTIFACT_TOKEN);

@@ -15,7 +15,8 @@ use starlark::{starlark_module, starlark_simple_value};
 use crate::starlark::convert;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
-use crate::template::{self, REPORTED};
+use crate::template;
+use crate::template::elsewhere::REPORTED;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]

@@ -17,7 +17,7 @@ use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
 use crate::template::address::{Address, NetLoc};
 use crate::template::dns::Family;
-use crate::template::{PENDING, REPORTED};
+use crate::template::elsewhere::{PENDING, REPORTED};
 
 /// An [`Address`], or a [`NetLoc`].
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]

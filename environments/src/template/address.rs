@@ -13,7 +13,7 @@ use minijinja::{Error, ErrorKind};
 
 use crate::template::cause;
 use crate::template::dns::{Answer, Answers, Family};
-use crate::template::pending_error;
+use crate::template::elsewhere::pending_error;
 
 /// Whether an address must have an IPv4 or IPv6 address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod cause;
 pub(crate) mod dns;
+pub(crate) mod elsewhere;
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,6 +14,7 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::template::address::{Address, NetLoc};
+use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
 use crate::text::diagnostic::{Diagnostic, listed, nearest};
 use crate::text::source::{At, Source};
 
@@ -22,10 +24,6 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
-
-/// Details of errors that are reported elsewhere: the value's own mistake, or a name to be asked of DNS.
-pub(crate) const REPORTED: &str = "the value could not be evaluated";
-pub(crate) const PENDING: &str = "the name is not resolved yet";
 
 /// An engine with everything but templates.
 pub(crate) fn engine() -> Environment<'static> {
@@ -38,16 +36,6 @@ pub(crate) fn engine() -> Environment<'static> {
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
     engine.set_syntax(syntax.expect("Jinja2's own delimiters are valid"));
     engine
-}
-
-/// The error of a value whose own mistake is reported already.
-pub(crate) fn reported_error() -> Error {
-    Error::new(ErrorKind::InvalidOperation, REPORTED)
-}
-
-/// The error of a value that waits for DNS.
-pub(crate) fn pending_error() -> Error {
-    Error::new(ErrorKind::InvalidOperation, PENDING)
 }
 
 /// Whether a text has anything for the engine to do.

@@ -21,12 +21,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use minijinja::Error;
 use minijinja::value::Value;
 
-use crate::model::connect::{Connections, Provider};
-use crate::model::place::{Instance, Model};
+use crate::model::connect::Connections;
+use crate::model::place::{Instance, Model, Provider};
 use crate::notes::{Notes, noted};
 use crate::template::cause::{self, Causes};
 use crate::template::dns::Answers;
-use crate::template::reported_error;
+use crate::template::elsewhere::reported_error;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use question::Answer;
 use running::Key;

@@ -8,7 +8,7 @@ use minijinja::value::Value;
 use super::World;
 use crate::component::attribute::plain;
 use crate::file::{Data, Member, Node, merge};
-use crate::model::connect::Provider;
+use crate::model::place::Provider;
 use crate::template::address::{Address, NetLoc};
 use crate::template::{self, Mistake};
 use crate::text::diagnostic::Diagnostic;

@@ -1,7 +1,7 @@
 //! Steps as they are declared.
 
 mod check;
-mod declaration;
+pub(crate) mod declaration;
 pub(crate) mod trigger;
 
 pub(crate) use check::check;

@@ -6,29 +6,27 @@ use std::sync::Arc;
 use minijinja::value::Value;
 use minijinja::{Error, ErrorKind};
 
-use super::{FactsLock, value};
-use crate::project::Project;
-use crate::project::environment::Environment;
-use crate::template::reported_error;
-use crate::text::diagnostic::{Problems, listed, nearest};
+use super::FactsLock;
+use crate::template::elsewhere::reported_error;
+use crate::text::diagnostic::{listed, nearest};
 
 /// The facts of one host; which there are is the same for all hosts of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostFacts {
-    declared: Arc<Declared>,
-    known: BTreeMap<String, Value>,
+    pub(super) declared: Arc<Declared>,
+    pub(super) known: BTreeMap<String, Value>,
 }
 
 /// The facts that batou.toml declares.
 #[derive(Debug, PartialEq, Eq, Default)]
-struct Declared {
-    environment: String,
-    facts: BTreeMap<String, Gathered>,
+pub(super) struct Declared {
+    pub(super) environment: String,
+    pub(super) facts: BTreeMap<String, Gathered>,
 }
 
 /// Whether facts.lock has a fact at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gathered {
+pub(super) enum Gathered {
     /// At least one host answered it.
     Yes,
     /// No host was asked.
@@ -37,33 +35,6 @@ enum Gathered {
     Otherwise,
     /// facts.lock is damaged, which is reported.
     Unreadable,
-}
-
-/// Reads facts.lock, where batou.toml declares facts, and gives each host its own.
-pub(crate) fn attach(project: &Project, environment: &mut Environment, problems: &mut Problems) {
-    if project.facts.is_empty() {
-        return;
-    }
-    let name = environment.checked.settings.name.clone();
-    let read = FactsLock::read(project, &name, problems);
-    let damaged = read.is_none();
-    let lock = read.unwrap_or_default();
-    let facts = project.facts.iter().map(|(fact, source)| {
-        let gathered = match lock.sources.get(fact) {
-            _ if damaged => Gathered::Unreadable,
-            Some(old) if !old.means(source) => Gathered::Otherwise,
-            Some(_) if lock.hosts.values().any(|facts| facts.contains_key(fact)) => Gathered::Yes,
-            _ => Gathered::Never,
-        };
-        (fact.clone(), gathered)
-    });
-    let declared = Arc::new(Declared { environment: name, facts: facts.collect() });
-    for entry in &mut environment.inventory.hosts {
-        let facts = lock.hosts.get(entry.host.name.as_str()).into_iter().flatten();
-        let valid = facts.filter(|(fact, _)| declared.facts.get(*fact) == Some(&Gathered::Yes));
-        let known = valid.map(|(fact, value)| (fact.clone(), value::to_template(value))).collect();
-        entry.host.facts = HostFacts { declared: Arc::clone(&declared), known };
-    }
 }
 
 impl HostFacts {

@@ -3,6 +3,7 @@
 //! `batou facts` gathers them into `environments/<environment>/facts.lock`, which is a part of the project. An
 //! evaluation reads that file and asks nobody. What hosts answered is data: no text in it is taken for a template.
 
+mod attach;
 mod known;
 mod lock;
 mod source;
@@ -12,5 +13,5 @@ mod writer;
 pub use known::HostFacts;
 pub use lock::FactsLock;
 
-pub(crate) use known::attach;
+pub(crate) use attach::attach;
 pub(crate) use source::check;

@@ -15,6 +15,7 @@ use crate::starlark::definition::data::Kind;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
 use crate::template;
+use crate::template::elsewhere::reported_error;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 use crate::values::scope::Scope;
@@ -330,7 +331,7 @@ impl Object for Live {
                 Ok(value) => Some(value),
                 Err(stop) => {
                     frame.session.note(stop);
-                    Some(Data::from(template::reported_error()))
+                    Some(Data::from(reported_error()))
                 }
             },
         }

@@ -1,0 +1,128 @@
+//! One component on one host while it is rendered: its texts, and the mistakes in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use batou_release::show_artifact;
+use minijinja::Error;
+use minijinja::value::Value;
+
+use super::rendered::Rendered;
+use crate::component::files::Loaded;
+use crate::component::item::Caller;
+use crate::model::component::Component;
+use crate::template;
+use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::source::{At, Source, Text};
+use crate::values::World;
+use crate::values::origin::with_origins;
+use crate::values::scope::Scope;
+
+/// The rendering of one component on one host.
+pub(crate) struct InstanceRender<'a> {
+    pub(crate) world: &'a Arc<World>,
+    pub(crate) index: usize,
+    pub(crate) component: &'a Component,
+    /// What is still to be rendered, by template.
+    pub(super) files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
+    pub(super) scope: Value,
+    /// The sub-component whose declaration is rendered.
+    part: String,
+    pub(super) rendered: Rendered,
+    pub(super) problems: Problems,
+    pub(super) incomplete: bool,
+}
+
+impl<'a> InstanceRender<'a> {
+    /// With all its files to render.
+    pub(super) fn new(world: &'a Arc<World>, index: usize) -> Self {
+        let component = world.instance(index).component.as_ref();
+        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for file in &component.files {
+            files.entry(file.body.template()).or_default().push(file);
+        }
+        InstanceRender {
+            world,
+            index,
+            component,
+            files,
+            scope: Scope::value(world, index),
+            part: String::new(),
+            rendered: Rendered {
+                host: world.model.host(index).name.clone(),
+                component: component.name.clone(),
+                entries: BTreeMap::new(),
+                causes: BTreeMap::new(),
+                breadcrumbs: BTreeMap::new(),
+                steps: Vec::new(),
+                after: BTreeSet::new(),
+            },
+            problems: Problems::default(),
+            incomplete: false,
+        }
+    }
+
+    /// Reports an error of the engine.
+    pub(super) fn explain(&mut self, error: &Error, (name, inline): (&str, Option<&Text>), scope: &Value) {
+        let line = error.line();
+        let place = |template: Option<&str>, part: Option<Range<usize>>| match (inline, template) {
+            (Some(text), template) if template.is_none_or(|template| template == name) => match part {
+                Some(part) => text.at.within(&text.value, part),
+                None => text.at.clone(),
+            },
+            (_, template) => self.place(template.unwrap_or(name), part, line),
+        };
+        if let Some(diagnostic) = template::explain(error, scope, place) {
+            self.report(*diagnostic);
+        }
+    }
+
+    /// The place in one of the component's own template files.
+    fn place(&self, template: &str, part: Option<Range<usize>>, line: Option<usize>) -> At {
+        match self.component.source(template) {
+            Some(source) => template::place_in(&source, part, line),
+            None => {
+                template::place_in(&Source::new(self.component.templates.relative(template), ""), None, None)
+            }
+        }
+    }
+
+    /// What a text renders to.
+    pub(crate) fn text_in(&mut self, text: &Text, scope: &Value) -> Option<String> {
+        if text.literal {
+            return self.without_nul(text.value.clone(), text);
+        }
+        match template::evaluate(&self.component.engine, &text.value, &text.at, scope) {
+            Ok(value) => self.without_nul(value.to_string(), text),
+            Err(mistake) => {
+                if let Some(diagnostic) = mistake {
+                    self.report(*diagnostic);
+                }
+                None
+            }
+        }
+    }
+
+    /// Neither commands, nor paths, nor variables can hold a NUL.
+    fn without_nul(&mut self, value: String, text: &Text) -> Option<String> {
+        if value.contains('\0') {
+            self.report(Diagnostic::error("the text holds a NUL character").at(&text.at));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// Has what follows belong to a sub-component, for messages.
+    pub(super) fn within(&mut self, by: &Caller) -> &mut Self {
+        self.part = by.within();
+        self
+    }
+
+    pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
+        diagnostic.message = show_artifact(&diagnostic.message).into_owned();
+        let subject = self.world.model.subject(self.index);
+        let diagnostic = with_origins(diagnostic, self.world, self.index);
+        self.problems.push(diagnostic.about(format!("{subject}{}", self.part)));
+    }
+}

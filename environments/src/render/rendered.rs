@@ -1,0 +1,58 @@
+//! A component as it will be on a host: what a build makes an artifact of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use batou_release::{HostName, Instance};
+use serde::{Deserialize, Serialize};
+
+use super::step::RenderedStep;
+
+/// What a component is on a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rendered {
+    /// The host's name.
+    pub host: HostName,
+    /// The component's name.
+    pub component: String,
+    /// By relative path: no `.`, `..` or empty parts.
+    pub entries: BTreeMap<String, Entry>,
+    /// By path: what the entry was made from (`attribute web.sleep`, `resource postgres from db01/postgres`, …) and
+    /// 12 hex digits of the BLAKE3 digest of each. A [`Content::Source`] is its own cause and is not hashed here.
+    pub causes: BTreeMap<String, BTreeMap<String, String>>,
+    /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
+    /// those that the component declares itself.
+    pub breadcrumbs: BTreeMap<String, Vec<String>>,
+    /// In their order.
+    pub steps: Vec<RenderedStep>,
+    /// Host and component of what must be activated before, directly.
+    pub after: BTreeSet<Instance>,
+}
+
+/// One entry of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// A file.
+    File {
+        /// What stands in it.
+        content: Content,
+        /// Nine bits, as declared.
+        mode: u32,
+    },
+    /// A folder with nothing in it.
+    Directory,
+    /// A symlink.
+    Symlink {
+        /// Where it points, as it will be written.
+        target: String,
+    },
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Rendered.
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// To be taken from this file of the project as it is; may be large. Absolute, without symlinks.
+    Source(PathBuf),
+}

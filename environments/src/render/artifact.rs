@@ -11,9 +11,10 @@ use crate::component::files::Body;
 use crate::component::item::Caller;
 use crate::component::step::trigger::{Trigger, digest};
 use crate::template::cause;
+use crate::template::layered::layered;
 use crate::text::diagnostic::{Diagnostic, nearest};
 use crate::text::source::{At, Text};
-use crate::values::scope::{ARTIFACT_CAUSE, Scope};
+use crate::values::scope::ARTIFACT_CAUSE;
 
 impl InstanceRender<'_> {
     /// A text of a step, in which `component.artifact` is the token that a host replaces. `scope` is one of steps.
@@ -22,7 +23,7 @@ impl InstanceRender<'_> {
             self.report(marked("the text", &text.value).at(&text.at.within(&text.value, mark)));
             return None;
         }
-        let scope = Scope::with(scope, by.variables.as_ref());
+        let scope = layered(scope, by.variables.as_ref());
         let (rendered, used) = cause::collect(|| self.text_in(text, &scope));
         let rendered = rendered?;
         if used.contains_key(ARTIFACT_CAUSE) {

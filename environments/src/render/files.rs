@@ -10,9 +10,9 @@ use crate::component::files::{Body, Loaded};
 use crate::component::item::Caller;
 use crate::template;
 use crate::template::cause::{self, Causes};
+use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::Text;
-use crate::values::scope::Scope;
 
 /// A template that many instances may use, or the mistake in it, which is one of each of them.
 pub(super) type Compiled<'a> = Result<Template<'a, 'a>, Error>;
@@ -90,7 +90,7 @@ impl<'a> InstanceRender<'a> {
 
     fn template(&mut self, compiled: &Compiled<'_>, name: &str, file: &Loaded) -> Option<Vec<u8>> {
         let inline = file.body.inline();
-        let scope = Scope::with(&self.scope, file.by.variables.as_ref());
+        let scope = layered(&self.scope, file.by.variables.as_ref());
         let error = match compiled {
             Ok(template) => match template::render(template, &scope) {
                 Ok(bytes) => return Some(bytes),
@@ -103,7 +103,7 @@ impl<'a> InstanceRender<'a> {
     }
 
     fn target(&mut self, text: &Text, by: &Caller) -> Option<String> {
-        let scope = Scope::with(&self.scope, by.variables.as_ref());
+        let scope = layered(&self.scope, by.variables.as_ref());
         let target = self.text_in(text, &scope)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =

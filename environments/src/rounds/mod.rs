@@ -4,6 +4,7 @@
 //! many are run at once. A component is run again when one of its questions has another answer; when none has,
 //! everything is settled.
 
+mod placement;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::template::cause::{self, Causes};
 use crate::template::dns::Answers;
 use crate::text::diagnostic::{Diagnostic, Problems, listed};
 use crate::values::{Asked, World};
+use placement::Placed;
 
 /// Room for values that refer to values: what code asks for is computed on its own thread. Pages are taken as needed.
 const STACK: usize = 256 * 1024 * 1024;
@@ -165,8 +167,9 @@ impl Configured {
     }
 
     fn run(&self, world: &Arc<World>, notes: Option<Notes<'_>>) -> Last {
-        let (run, causes) =
-            cause::collect(|| starlark::run(&self.declared, world, self.index, Mode::Normal, notes));
+        let (run, causes) = cause::collect(|| {
+            starlark::run(&self.declared, Placed::new(world, self.index), Mode::Normal, notes)
+        });
         Last { run, asked: world.take_asked(self.index), causes }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Configured;
+use super::placement::Placed;
 use crate::component::definition::{self, Definition, Require};
 use crate::model::connect::wanted_host;
 use crate::model::graph::Graph;
@@ -29,7 +30,7 @@ pub(super) fn promises(
     let phantoms: Vec<Definition> = waiting
         .par_iter()
         .map(|one| {
-            let run = starlark::run(&one.declared, world, one.index, Mode::Phantom, notes);
+            let run = starlark::run(&one.declared, Placed::new(world, one.index), Mode::Phantom, notes);
             definition::connected(&run.items, &mut Problems::default())
         })
         .collect();

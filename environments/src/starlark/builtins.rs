@@ -6,10 +6,10 @@ use minijinja::value::Value as Data;
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
+use starlark::values::Value;
 use starlark::values::list::{ListRef, UnpackList};
 use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
-use starlark::values::{Heap, Value};
 
 use crate::file::{Data as Raw, Node, Table};
 use crate::starlark::context::{Context, Draft, own_place};
@@ -214,7 +214,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         let location: NetLoc = text.parse().map_err(|error: crate::template::address::AddressError| {
             Stop::mistake(error.to_string()).help("write it as host:port, or [v6]:port").at(&at)
         })?;
-        Ok(Netloc::new(Data::from_object(session.world.address(location)), session))
+        Ok(Netloc::new(Data::from_object(session.placement.address(location)), session))
     }
 
     /// The text of a file: beside the Starlark file of the definition that is configured, or, with `//` before its path,
@@ -326,9 +326,4 @@ pub(crate) fn texts(
             Ok(Text { value: text.to_owned(), at: sources.name_in(at, text), literal: false })
         })
         .collect()
-}
-
-/// A value for the encoders.
-pub(crate) fn data<'v>(value: Value<'v>, heap: Heap<'v>) -> starlark::Result<Data> {
-    Ok(crate::starlark::convert::data(value, "value", heap)?)
 }

@@ -31,7 +31,6 @@ pub(crate) fn run(
     parent: Option<&Arc<Frame>>,
     eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
-    frame.session.enter(frame);
     frame.begin(parent)?;
     let program = Arc::clone(&frame.session.program);
     if let Some(functions) = program.functions.get(&frame.number()) {
@@ -39,7 +38,7 @@ pub(crate) fn run(
         if let Some(configure) = &functions.configure {
             call(frame, configure, this, eval)?;
         }
-        let platform = frame.session.own_platform();
+        let platform = frame.session.placement.platform();
         match platform.and_then(|platform| functions.platforms.get(&platform)) {
             Some(Platform::Function(function)) => call(frame, function, this, eval)?,
             Some(Platform::Definition(kind)) => {

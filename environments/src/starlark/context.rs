@@ -118,7 +118,7 @@ impl Context {
                 Files { root: &loading.root, folder }
             }
             Context::Run(session) => {
-                let folder = session.innermost().and_then(|frame| frame.folder());
+                let folder = session.innermost().and_then(|running| running.folder);
                 Files { root: session.root(), folder }
             }
         }

@@ -12,15 +12,11 @@ use starlark::values::structs::{AllocStruct, StructRef};
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
+use crate::starlark::as_data::Convertible;
 use crate::starlark::fields::Fields;
-use crate::starlark::handle::Handle;
-use crate::starlark::lookup::Lookup;
 use crate::starlark::netloc::Netloc;
-use crate::starlark::phantom::Phantom;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::Part;
-use crate::starlark::subcomponent::frame::Offered;
 use crate::template::address::{Address, NetLoc};
 
 /// Lists within lists: deeper ones hold themselves, or might as well.
@@ -99,23 +95,8 @@ impl<'v> Walk<'_, 'v> {
 
     /// The types that batou adds.
     fn own(&self, value: Value<'v>) -> Result<Data, Stop> {
-        if let Some(part) = value.downcast_ref::<Part>() {
-            return part.offered()?.ok_or_else(|| {
-                Stop::mistake(format!("{} is the component itself, which is no value", self.named()))
-                    .help("hand over its attributes, or a sub-component")
-            });
-        }
-        if let Some(handle) = value.downcast_ref::<Handle>() {
-            return Ok(Data::from(handle.text()));
-        }
-        if let Some(netloc) = value.downcast_ref::<Netloc>() {
-            return Ok(netloc.data().clone());
-        }
-        if let Some(lookup) = value.downcast_ref::<Lookup>() {
-            return lookup.plain();
-        }
-        if value.downcast_ref::<Phantom>().is_some() {
-            return Ok(Data::from(""));
+        if let Some(Convertible(own)) = value.request_value::<Convertible<'v>>() {
+            return own.as_data(&self.named());
         }
         Err(self.refused(value))
     }
@@ -180,8 +161,8 @@ pub(crate) fn value<'v>(
             fields.iter().map(|(name, data)| Ok((name.clone(), value(data, session, heap)?))).collect();
         return Ok(heap.alloc(AllocStruct(members?)));
     }
-    if let Some(offered) = data.downcast_object_ref::<Offered>() {
-        return Ok(heap.alloc(Part::adopted(offered, session)));
+    if let Some(sub_component) = (session.adopt)(data, session, heap) {
+        return Ok(sub_component);
     }
     if data.downcast_object_ref::<Address>().is_some() || data.downcast_object_ref::<NetLoc>().is_some() {
         return Ok(heap.alloc(Netloc::new(data.clone(), session)));

@@ -3,13 +3,17 @@
 use std::fmt;
 
 use allocative::Allocative;
+use minijinja::value::Value as Data;
 use starlark::any::ProvidesStaticType;
 use starlark::collections::StarlarkHasher;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::values::Demand;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::component::item::Kind;
+use crate::starlark::as_data::{AsData, Convertible};
+use crate::starlark::stop::Stop;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
@@ -53,11 +57,9 @@ fn methods(builder: &mut MethodsBuilder) {
     #[starlark(attribute)]
     fn path(this: &Handle) -> starlark::Result<String> {
         match this.kind {
-            Kind::Step => {
-                Err(crate::starlark::stop::Stop::mistake(format!("the step `{}` has no path", this.name))
-                    .help("a step has a `name`")
-                    .into())
-            }
+            Kind::Step => Err(Stop::mistake(format!("the step `{}` has no path", this.name))
+                .help("a step has a `name`")
+                .into()),
             _ => Ok(this.text()),
         }
     }
@@ -71,8 +73,18 @@ fn methods(builder: &mut MethodsBuilder) {
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::handle", methods);
 
+impl AsData for Handle {
+    fn as_data(&self, _what: &str) -> Result<Data, Stop> {
+        Ok(Data::from(self.text()))
+    }
+}
+
 #[starlark_value(type = "handle")]
 impl<'v> StarlarkValue<'v> for Handle {
+    fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
+        demand.provide_value(Convertible(self));
+    }
+
     fn get_methods() -> Option<&'static Methods> {
         Some(METHODS.methods())
     }

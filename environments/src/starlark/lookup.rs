@@ -8,10 +8,12 @@ use allocative::Allocative;
 use minijinja::value::{Value as Data, ValueKind};
 use starlark::any::ProvidesStaticType;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::values::Demand;
 use starlark::values::list::AllocList;
 use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
+use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::convert;
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
@@ -37,11 +39,6 @@ impl Lookup {
     /// A part of a scope; what is in it is looked up as well if `nested`.
     pub(crate) fn new(data: Data, name: String, session: &Arc<Session>, nested: bool) -> Lookup {
         Lookup { data, session: Arc::clone(session), name, nested }
-    }
-
-    /// All of it, as plain data.
-    pub(crate) fn plain(&self) -> Result<Data, Stop> {
-        template::plain_value(self.data.clone()).map_err(|_| Stop::Reported)
     }
 
     fn find<'v>(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
@@ -111,8 +108,18 @@ fn methods(builder: &mut MethodsBuilder) {
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::namespace", methods);
 
+impl AsData for Lookup {
+    fn as_data(&self, _what: &str) -> Result<Data, Stop> {
+        template::plain_value(self.data.clone()).map_err(|_| Stop::Reported)
+    }
+}
+
 #[starlark_value(type = "namespace")]
 impl<'v> StarlarkValue<'v> for Lookup {
+    fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
+        demand.provide_value(Convertible(self));
+    }
+
     fn get_methods() -> Option<&'static Methods> {
         Some(METHODS.methods())
     }

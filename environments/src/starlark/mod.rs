@@ -14,6 +14,7 @@
 )]
 #![allow(unsafe_code, reason = "the derives of the interpreter's traits write it; none is written by hand")]
 
+mod as_data;
 mod builtins;
 mod configure;
 mod context;
@@ -33,6 +34,7 @@ mod lookup;
 mod netloc;
 mod node;
 mod phantom;
+mod placement;
 mod places;
 mod program;
 mod project;
@@ -50,7 +52,9 @@ mod text;
 
 pub(crate) use declared::Declared;
 pub(crate) use limits::LARGEST;
+pub(crate) use placement::Placement;
 pub(crate) use project::load;
 pub use reference::{Entry, Parameter, language, reference};
 pub(crate) use run::{Run, run};
 pub(crate) use session::Mode;
+pub(crate) use stop::Stop;

@@ -9,10 +9,12 @@ use minijinja::value::Value as Data;
 use starlark::any::ProvidesStaticType;
 use starlark::collections::StarlarkHasher;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::values::Demand;
 use starlark::values::none::NoneOr;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueError, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
+use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::session::Session;
 use crate::starlark::stop::Stop;
 use crate::template::address::{Address, NetLoc};
@@ -33,11 +35,6 @@ starlark_simple_value!(Netloc);
 impl Netloc {
     pub(crate) fn new(data: Data, session: &Arc<Session>) -> Netloc {
         Netloc { data, session: Arc::clone(session) }
-    }
-
-    /// The same for templates and resources.
-    pub(crate) fn data(&self) -> &Data {
-        &self.data
     }
 
     fn connect(&self) -> Option<Data> {
@@ -133,8 +130,18 @@ fn methods(builder: &mut MethodsBuilder) {
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::address", methods);
 
+impl AsData for Netloc {
+    fn as_data(&self, _what: &str) -> Result<Data, Stop> {
+        Ok(self.data.clone())
+    }
+}
+
 #[starlark_value(type = "address")]
 impl<'v> StarlarkValue<'v> for Netloc {
+    fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
+        demand.provide_value(Convertible(self));
+    }
+
     fn get_methods() -> Option<&'static Methods> {
         Some(METHODS.methods())
     }

@@ -5,11 +5,16 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use allocative::Allocative;
+use minijinja::value::Value as Data;
 use starlark::any::ProvidesStaticType;
 use starlark::collections::StarlarkHasher;
 use starlark::eval::{Arguments, Evaluator};
 use starlark::starlark_simple_value;
+use starlark::values::Demand;
 use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, starlark_value};
+
+use crate::starlark::as_data::{AsData, Convertible};
+use crate::starlark::stop::Stop;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, ProvidesStaticType, NoSerialize, Allocative)]
@@ -23,8 +28,18 @@ impl fmt::Display for Phantom {
     }
 }
 
+impl AsData for Phantom {
+    fn as_data(&self, _what: &str) -> Result<Data, Stop> {
+        Ok(Data::from(""))
+    }
+}
+
 #[starlark_value(type = "phantom")]
 impl<'v> StarlarkValue<'v> for Phantom {
+    fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
+        demand.provide_value(Convertible(self));
+    }
+
     fn get_attr(&self, _attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
         Some(heap.alloc(Phantom))
     }

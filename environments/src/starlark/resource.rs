@@ -11,7 +11,6 @@ use crate::starlark::phantom::Phantom;
 use crate::starlark::session::Mode;
 use crate::starlark::stop::Stop;
 use crate::text::source::At;
-use crate::values::Query;
 
 /// The arguments of `c.require`.
 #[allow(clippy::struct_excessive_bools, reason = "as they are given")]
@@ -50,19 +49,17 @@ pub(crate) fn require<'v>(
     let host = wanted.host.filter(|host| !host.is_none());
     let host = host.map(|host| host_name(host).map_err(|stop| stop.at(&host_at))).transpose()?;
     push(call, Kind::Require, table(call, wanted, host.as_deref(), &host_at));
-    let query = Query { key: wanted.key.to_owned(), host };
-    let found = session.world.ask(session.index, &query);
-    if found.is_empty() && wanted.strict {
+    let mut values = session.placement.provided(wanted.key, host.as_deref());
+    if values.is_empty() && wanted.strict {
         return match session.mode {
             Mode::Normal => Err(Stop::Waiting),
             Mode::Phantom => Ok(vec![heap.alloc(Phantom)]),
         };
     }
-    if wanted.one && found.len() > 1 {
+    if wanted.one && values.len() > 1 {
         // Who they are is said where requirements are matched.
         return Err(Stop::Waiting);
     }
-    let mut values: Vec<Data> = found.iter().map(|found| found.value.clone()).collect();
     if let Some(field) = wanted.sort.filter(|sort| !sort.is_none()) {
         sort(&mut values, field, wanted.key).map_err(|stop| stop.at(&call.site.value("sort")))?;
     }

@@ -11,14 +11,14 @@ use crate::starlark::configure;
 use crate::starlark::context::Context;
 use crate::starlark::declared::Declared;
 use crate::starlark::limits;
+use crate::starlark::placement::Placement;
 use crate::starlark::report::diagnose;
-use crate::starlark::session::{Mode, Session};
+use crate::starlark::session::{Mode, Session, Unused};
 use crate::starlark::stop::{self, Stop};
-use crate::starlark::subcomponent::frame::{Frame, Stage};
+use crate::starlark::subcomponent::adopt;
+use crate::starlark::subcomponent::frame::Frame;
 use crate::template::cause;
 use crate::text::diagnostic::{Diagnostic, Problems};
-use crate::values::World;
-use crate::values::origin::with_origins;
 
 /// What a run gave.
 #[derive(Debug)]
@@ -32,19 +32,18 @@ pub(crate) struct Run {
     pub(crate) complete: bool,
 }
 
-/// Runs a component on the host of an instance. The thread needs the stack of [`limits::STACK`].
+/// Runs a component where it is placed. The thread needs the stack of [`limits::STACK`].
 pub(crate) fn run(
     declared: &Declared,
-    world: &Arc<World>,
-    index: usize,
+    placement: Arc<dyn Placement>,
     mode: Mode,
     notes: Option<Notes<'_>>,
 ) -> Run {
-    let session = Session::new(declared, world, index, mode);
+    let session = Session::new(declared, placement, mode, adopt);
     for (name, digest) in &declared.causes {
         cause::record(name.clone(), digest.clone());
     }
-    let subject = || format!("{} ({})", world.model.subject(index), declared.file);
+    let subject = || format!("{} ({})", session.subject(), declared.file);
     let result = noted(notes, subject, || evaluate(declared, &session));
     finish(&session, result.err().as_ref())
 }
@@ -84,19 +83,18 @@ fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
     };
     if let Some(diagnostic) = explained {
         // What the interpreter finds out only after a while has no place.
-        let code = innermost.filter(|_| diagnostic.location.is_none()).map(|frame| frame.code_at());
+        let code = innermost.filter(|_| diagnostic.location.is_none()).map(|running| running.code_at);
         let diagnostic = code.iter().fold(diagnostic, Diagnostic::at);
-        problems.push(with_origins(diagnostic, &session.world, session.index).about(subject));
+        problems.push(session.placement.advised(diagnostic).about(subject));
     }
     let complete = error.is_none() && left.noted.is_none();
     if error.is_none() {
-        for frame in left.made.iter().filter(|frame| frame.stage() == Stage::Made) {
-            let message = format!("`{}` is made, but neither added nor provided", frame.shown());
+        for Unused { shown, at } in left.unused {
+            let message = format!("`{shown}` is made, but neither added nor provided");
             let help = "add it with c.add(…), or drop it";
-            let host = session.world.model.subject(session.index);
-            problems.push(Diagnostic::error(message).at(&frame.at).help(help).about(host).warning());
+            let host = session.placement.subject();
+            problems.push(Diagnostic::error(message).at(&at).help(help).about(host).warning());
         }
     }
-    drop(left.running);
     Run { items: left.items, problems, waiting, complete }
 }

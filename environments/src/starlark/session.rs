@@ -1,21 +1,20 @@
 //! One run of a component's `configure` on one host: what it has declared so far, and whom it asks.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::Value as Data;
+use starlark::values::{Heap, Value};
 
 use crate::component::item::{Item, within};
 use crate::starlark::declared::Declared;
+use crate::starlark::placement::Placement;
 use crate::starlark::program::Program;
 use crate::starlark::sources::Sources;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::frame::Frame;
-use crate::template;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
-use crate::values::World;
-use crate::values::scope::Scope;
 
 /// How a run takes a requirement that nobody meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,49 +28,81 @@ pub(crate) enum Mode {
 /// See the module.
 pub(crate) struct Session {
     pub(crate) program: Arc<Program>,
-    pub(crate) world: Arc<World>,
-    pub(crate) index: usize,
+    pub(crate) placement: Arc<dyn Placement>,
     pub(crate) mode: Mode,
     /// What templates of the component see.
     pub(crate) scope: Data,
+    /// The names of the component's attributes.
+    pub(crate) attributes: Vec<String>,
+    /// Makes a sub-component of one that another component provides, for code that requires it. It is given from above:
+    /// sub-components know their session, and a session knows none of them.
+    pub(crate) adopt: Adopt,
     state: Mutex<State>,
 }
+
+/// A sub-component in the interpreter, if the data is one that is provided.
+pub(crate) type Adopt = for<'v> fn(&Data, &Arc<Session>, Heap<'v>) -> Option<Value<'v>>;
 
 #[derive(Default)]
 struct State {
     items: Vec<Item>,
     problems: Problems,
-    /// Sub-components that were made here.
-    made: Vec<Arc<Frame>>,
+    /// Sub-components that were made here and are neither added nor provided yet.
+    unused: BTreeMap<usize, Unused>,
+    /// How many were made.
+    made: usize,
     /// Those whose `configure` is under way, the innermost last.
-    running: Vec<Arc<Frame>>,
+    running: Vec<Running>,
     /// Why the run cannot go on, where the interpreter could not be told.
     noted: Option<Stop>,
+}
+
+/// A sub-component of which nothing has become yet.
+pub(crate) struct Unused {
+    /// `Venv("py")`
+    pub(crate) shown: String,
+    pub(crate) at: At,
+}
+
+/// A component or sub-component whose `configure` is under way.
+#[derive(Clone)]
+pub(crate) struct Running {
+    /// The sub-components from below the component down to this one.
+    pub(crate) breadcrumb: Vec<String>,
+    /// Where its files are found, relative to the project.
+    pub(crate) folder: Option<PathBuf>,
+    /// Where its code stands.
+    pub(crate) code_at: At,
 }
 
 /// What a run leaves behind.
 pub(crate) struct Left {
     pub(crate) items: Vec<Item>,
     pub(crate) problems: Problems,
-    pub(crate) made: Vec<Arc<Frame>>,
-    pub(crate) running: Vec<Arc<Frame>>,
+    pub(crate) unused: Vec<Unused>,
     pub(crate) noted: Option<Stop>,
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
 impl Session {
-    pub(crate) fn new(declared: &Declared, world: &Arc<World>, index: usize, mode: Mode) -> Arc<Session> {
+    pub(crate) fn new(
+        declared: &Declared,
+        placement: Arc<dyn Placement>,
+        mode: Mode,
+        adopt: Adopt,
+    ) -> Arc<Session> {
         Arc::new(Session {
             program: Arc::clone(&declared.program),
-            world: Arc::clone(world),
-            index,
             mode,
-            scope: Scope::value(world, index),
+            scope: placement.scope(),
+            attributes: declared.attributes.keys().cloned().collect(),
+            adopt,
+            placement,
             state: Mutex::default(),
         })
     }
@@ -86,9 +117,9 @@ impl Session {
 
     /// `host/component`, and the sub-components whose `configure` is under way.
     pub(crate) fn subject(&self) -> String {
-        let host = self.world.model.subject(self.index);
+        let host = self.placement.subject();
         match self.innermost() {
-            Some(frame) => format!("{host}{}", within(&frame.breadcrumb())),
+            Some(running) => format!("{host}{}", within(&running.breadcrumb)),
             None => host,
         }
     }
@@ -102,12 +133,22 @@ impl Session {
         self.state().problems.push(diagnostic);
     }
 
-    pub(crate) fn made(&self, frame: &Arc<Frame>) {
-        self.state().made.push(Arc::clone(frame));
+    /// Notes a sub-component that is made here, and gives the number under which it is known.
+    pub(crate) fn made(&self, unused: Unused) -> usize {
+        let mut state = self.state();
+        state.made += 1;
+        let number = state.made;
+        state.unused.insert(number, unused);
+        number
     }
 
-    pub(crate) fn enter(&self, frame: &Arc<Frame>) {
-        self.state().running.push(Arc::clone(frame));
+    /// Notes that a sub-component is added or provided.
+    pub(crate) fn used(&self, number: usize) {
+        self.state().unused.remove(&number);
+    }
+
+    pub(crate) fn enter(&self, running: Running) {
+        self.state().running.push(running);
     }
 
     /// Ends a `configure` that went well: after a mistake, those that were under way tell where it was.
@@ -115,7 +156,7 @@ impl Session {
         self.state().running.pop();
     }
 
-    pub(crate) fn innermost(&self) -> Option<Arc<Frame>> {
+    pub(crate) fn innermost(&self) -> Option<Running> {
         self.state().running.last().cloned()
     }
 
@@ -127,8 +168,8 @@ impl Session {
 
     /// Takes everything out, so that nothing is held in a circle.
     pub(crate) fn take(&self) -> Left {
-        let State { items, problems, made, running, noted } = std::mem::take(&mut *self.state());
-        Left { items, problems, made, running, noted }
+        let State { items, problems, unused, noted, .. } = std::mem::take(&mut *self.state());
+        Left { items, problems, unused: unused.into_values().collect(), noted }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,29 +178,8 @@ impl Session {
 }
 
 impl Session {
-    /// The names of the component's attributes.
-    pub(crate) fn attribute_names(&self) -> Vec<String> {
-        self.world.instance(self.index).component.interface.attributes.keys().cloned().collect()
-    }
-
     /// What the component itself has under a name: `path`, `state` or `features`.
     pub(crate) fn own(&self, name: &str) -> Data {
         self.scope.get_attr("component").and_then(|own| own.get_attr(name)).unwrap_or_default()
-    }
-
-    /// The value of a text that may be a template.
-    pub(crate) fn evaluate(&self, text: &str, at: &At, scope: &Data) -> Result<Data, Stop> {
-        let engine = &self.world.instance(self.index).component.engine;
-        template::evaluate(engine, text, at, scope).map_err(|mistake| match mistake {
-            Some(diagnostic) => Stop::Diagnosed(diagnostic),
-            None => Stop::Reported,
-        })
-    }
-}
-
-impl Session {
-    /// The platform of the host.
-    pub(crate) fn own_platform(&self) -> Option<String> {
-        self.world.model.host(self.index).platform.clone()
     }
 }

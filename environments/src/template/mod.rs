@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod cause;
 pub(crate) mod dns;
 pub(crate) mod elsewhere;
+pub(crate) mod layered;
 
 use std::fmt::Write as _;
 use std::io;

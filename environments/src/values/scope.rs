@@ -2,7 +2,6 @@
 //!
 //! Each of them is an object that looks values up when a template asks, and notes that it did.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,18 +32,6 @@ pub(crate) struct Scope {
     host: Value,
     environment: Value,
     settings: Value,
-}
-
-/// A caller's variables before a scope.
-struct Layered {
-    front: Value,
-    back: Value,
-}
-
-/// `component` for a sub-component: a map of its own, and the artifact of the component that it is part of.
-struct SubComponent {
-    own: Value,
-    whole: Value,
 }
 
 /// Whose scope it is.
@@ -82,26 +69,9 @@ macro_rules! opaque_debug {
     };
 }
 
-opaque_debug!(
-    Scope,
-    Layered,
-    SubComponent,
-    Component,
-    HostObject,
-    HostData,
-    EnvironmentObject,
-    SettingsObject
-);
+opaque_debug!(Scope, Component, HostObject, HostData, EnvironmentObject, SettingsObject);
 
 impl Scope {
-    /// A scope with the variables of a caller in front of its own names.
-    pub(crate) fn with(scope: &Value, variables: Option<&Value>) -> Value {
-        match variables {
-            Some(front) => Value::from_object(Layered { front: front.clone(), back: scope.clone() }),
-            None => scope.clone(),
-        }
-    }
-
     /// The scope of an instance.
     pub(crate) fn value(world: &Arc<World>, index: usize) -> Value {
         Scope::made(Of { world: Arc::clone(world), index, artifact: false, resources: true })
@@ -179,40 +149,6 @@ impl Object for Scope {
         let own = requires.filter_map(|require| require.variable.clone());
         names(NAMES.iter().map(|name| (*name).to_owned()).chain(own))
     }
-}
-
-impl Object for Layered {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match defined(&self.front, key) {
-            Some(own) if key.as_str() == Some("component") => {
-                let whole = defined(&self.back, key)?;
-                Some(Value::from_object(SubComponent { own, whole }))
-            }
-            Some(front) => Some(front),
-            None => defined(&self.back, key),
-        }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let keys = [&self.front, &self.back].into_iter().filter_map(|layer| layer.try_iter().ok()).flatten();
-        let all: BTreeSet<String> = keys.map(|key| key.to_string()).collect();
-        names(all)
-    }
-}
-
-impl Object for SubComponent {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        if key.as_str() == Some("artifact") { self.whole.get_item(key).ok() } else { defined(&self.own, key) }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        names(self.own.try_iter().into_iter().flatten().map(|key| key.to_string()))
-    }
-}
-
-/// The value of a key, if there is one.
-fn defined(layer: &Value, key: &Value) -> Option<Value> {
-    layer.get_item(key).ok().filter(|value| !value.is_undefined())
 }
 
 impl Object for Component {

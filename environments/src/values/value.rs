@@ -10,6 +10,7 @@ use crate::component::attribute::plain;
 use crate::file::{Data, Member, Node, merge};
 use crate::model::place::Provider;
 use crate::template::address::{Address, NetLoc};
+use crate::template::layered::layered;
 use crate::template::{self, Mistake};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
@@ -110,7 +111,7 @@ impl World {
         let index = provider.instance;
         let provide = &self.instance(index).component.definition.provides[provider.provide];
         let scope = Scope::value(self, index);
-        self.node(index, &provide.value, &Scope::with(&scope, provide.by.variables.as_ref())).ok()
+        self.node(index, &provide.value, &layered(&scope, provide.by.variables.as_ref())).ok()
     }
 
     /// The value of a part of a file, every string in it taken for a template.

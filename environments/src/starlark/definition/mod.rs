@@ -200,7 +200,7 @@ impl<'v> StarlarkValue<'v> for Definition {
         let name = name_of(*name, &site)?;
         let arguments = checked(&self.kind, &name, &named, session, (&site, eval))?;
         let frame = Frame::new(session, Of::Definition(Arc::clone(&self.kind)), name, &site.at, arguments);
-        session.made(&frame);
+        frame.note_made();
         Ok(heap.alloc(Part::new(frame)))
     }
 }
@@ -233,7 +233,7 @@ fn checked<'v>(
         };
         let at = site.value(attribute);
         let data = convert::data(*value, attribute, eval.heap()).map_err(|stop| stop.at(&at))?;
-        let address = |location| session.world.address(location);
+        let address = |location| session.placement.address(location);
         let data = match declaration.kind.convert(&data, true, address) {
             Ok(data) => data,
             Err(_) if session.mode == Mode::Phantom => data,

@@ -11,8 +11,8 @@ use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::{Heap, Value};
 
-use crate::starlark::builtins::data;
 use crate::starlark::context::Context;
+use crate::starlark::convert;
 
 use crate::starlark::stop::Stop;
 
@@ -186,4 +186,9 @@ fn toml_of(data: &Data, path: &str) -> Result<::toml::Value, Stop> {
         }
         _ => Toml::String(data.to_string()),
     })
+}
+
+/// A value for the encoders.
+fn data<'v>(value: Value<'v>, heap: Heap<'v>) -> starlark::Result<Data> {
+    Ok(convert::data(value, "value", heap)?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minijinja::value::{Enumerator, Object, Value as Data};
 
@@ -12,13 +12,13 @@ use crate::component::item::Caller;
 use crate::file::{Data as Raw, Node};
 use crate::starlark::declared::Declared;
 use crate::starlark::definition::data::Kind;
-use crate::starlark::session::Session;
+use crate::starlark::session::{Running, Session, Unused};
 use crate::starlark::stop::Stop;
 use crate::template;
 use crate::template::elsewhere::reported_error;
+use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
-use crate::values::scope::Scope;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) at: At,
     /// What it was made with.
     pub(crate) arguments: BTreeMap<String, Data>,
+    /// The number under which the run knows it, if it was made there.
+    made: OnceLock<usize>,
     defaults: Mutex<BTreeMap<String, Default>>,
     place: Mutex<Place>,
 }
@@ -92,6 +94,7 @@ impl Frame {
             name,
             at: at.clone(),
             arguments,
+            made: OnceLock::new(),
             defaults: Mutex::default(),
             place: Mutex::new(place),
         })
@@ -145,15 +148,23 @@ impl Frame {
 
     pub(crate) fn set_stage(&self, stage: Stage) {
         self.place().stage = stage;
+        if let Some(number) = self.made.get() {
+            self.session.used(*number);
+        }
+    }
+
+    /// Has the run notice if nothing becomes of it.
+    pub(crate) fn note_made(&self) {
+        let unused = Unused { shown: self.shown(), at: self.at.clone() };
+        let _ = self.made.set(self.session.made(unused));
     }
 
     /// Begins its configuration, below a parent if it is a sub-component.
     pub(crate) fn begin(self: &Arc<Self>, parent: Option<&Arc<Frame>>) -> Result<(), Stop> {
-        {
-            let mut place = self.place();
-            place.stage = Stage::Configuring;
-            place.parent = parent.cloned();
-        }
+        self.place().parent = parent.cloned();
+        self.set_stage(Stage::Configuring);
+        let (breadcrumb, folder, code_at) = (self.breadcrumb(), self.folder(), self.code_at());
+        self.session.enter(Running { breadcrumb, folder, code_at });
         let variables = match self.kind() {
             None => Data::from_pairs(Vec::<(String, Data)>::new()),
             Some(_) => Data::from_pairs([("component", self.snapshot()?)]),
@@ -201,7 +212,7 @@ impl Frame {
 
     /// What a template of this frame sees.
     pub(crate) fn scope(&self, variables: &[(String, Data)]) -> Data {
-        Scope::with(&self.session.scope, self.caller(variables).variables.as_ref())
+        layered(&self.session.scope, self.caller(variables).variables.as_ref())
     }
 
     /// What a definition for a platform takes over: the attributes that both have.
@@ -227,15 +238,15 @@ impl Frame {
     pub(crate) fn attribute_names(&self) -> Vec<String> {
         match self.kind() {
             Some(kind) => kind.attributes.keys().cloned().collect(),
-            None => self.session.attribute_names(),
+            None => self.session.attributes.clone(),
         }
     }
 
     /// The value of an attribute; `None` if there is none of this name.
     pub(crate) fn attribute(self: &Arc<Self>, name: &str) -> Option<Result<Data, Stop>> {
         let Some(kind) = self.kind() else {
-            let value = self.session.world.use_attribute(self.session.index, name)?;
-            return Some(value.map_err(|_| Stop::Reported));
+            let value = self.session.placement.attribute(name)?;
+            return Some(value);
         };
         kind.attributes.get(name)?;
         match self.arguments.get(name) {
@@ -258,7 +269,7 @@ impl Frame {
         self.defaults().insert(name.to_owned(), Default::Running);
         let value = self.evaluate(node)?;
         let written = !matches!(&node.data, Raw::String(text) if template::is_template(text));
-        let address = |location| self.session.world.address(location);
+        let address = |location| self.session.placement.address(location);
         let value = declaration.kind.convert(&value, written, address).map_err(|reason| {
             let message = format!("the attribute `{name}` of `{}` {reason}", self.shown());
             Stop::Diagnosed(Box::new(Diagnostic::error(message).at(&node.at)))
@@ -272,8 +283,8 @@ impl Frame {
         match &node.data {
             Raw::String(text) if template::is_template(text) => {
                 let own = Data::from_object(Live(Arc::clone(self)));
-                let scope = Scope::with(&self.session.scope, Some(&Data::from_pairs([("component", own)])));
-                self.session.evaluate(text, &node.at, &scope)
+                let scope = layered(&self.session.scope, Some(&Data::from_pairs([("component", own)])));
+                self.session.placement.evaluate(text, &node.at, &scope)
             }
             Raw::Array(items) => {
                 let items: Result<Vec<Data>, Stop> = items.iter().map(|item| self.evaluate(item)).collect();

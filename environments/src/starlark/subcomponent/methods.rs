@@ -9,9 +9,10 @@ use starlark::starlark_module;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{Value, ValueLike, ValueOfUnchecked};
 
-use super::Part;
+use super::value::Part;
 use crate::component::item::Kind as ItemKind;
 use crate::starlark::configure;
+use crate::starlark::declare::Call;
 use crate::starlark::handle::Handle;
 use crate::starlark::lookup::Lookup;
 use crate::starlark::phantom::Phantom;
@@ -201,7 +202,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] options: Options<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Handle> {
-        Ok(this.call("file", eval)?.item(ItemKind::File, path, options, eval.heap())?)
+        Ok(call(this, "file", eval)?.item(ItemKind::File, path, options, eval.heap())?)
     }
 
     /// A folder of the release, with the keys of `[[directory]]`: empty, or everything below `source`.
@@ -217,7 +218,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] options: Options<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Handle> {
-        Ok(this.call("directory", eval)?.item(ItemKind::Directory, path, options, eval.heap())?)
+        Ok(call(this, "directory", eval)?.item(ItemKind::Directory, path, options, eval.heap())?)
     }
 
     /// A symlink of the release, with the keys of `[[symlink]]`: `to` says where it points.
@@ -234,7 +235,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] options: Options<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Handle> {
-        Ok(this.call("symlink", eval)?.item(ItemKind::Symlink, path, options, eval.heap())?)
+        Ok(call(this, "symlink", eval)?.item(ItemKind::Symlink, path, options, eval.heap())?)
     }
 
     /// A command that the host runs after the switch, with the keys of `[[step]]`: `update`, `verify`, `triggers`, … In
@@ -253,7 +254,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] options: Options<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Handle> {
-        Ok(this.call("step", eval)?.item(ItemKind::Step, name, options, eval.heap())?)
+        Ok(call(this, "step", eval)?.item(ItemKind::Step, name, options, eval.heap())?)
     }
 
     /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a
@@ -276,7 +277,7 @@ fn methods(builder: &mut MethodsBuilder) {
         value: Value<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        resource::provide(&this.call("provide", eval)?, key, value, eval.heap())?;
+        resource::provide(&call(this, "provide", eval)?, key, value, eval.heap())?;
         Ok(NoneType)
     }
 
@@ -310,7 +311,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<Value<'v>>> {
         let wanted = Wanted { key, host, strict, reverse, dirty, sort, one: false };
-        Ok(resource::require(&this.call("require", eval)?, &wanted, eval.heap())?)
+        Ok(resource::require(&call(this, "require", eval)?, &wanted, eval.heap())?)
     }
 
     /// The one value that is provided under a key; `None` if there is none and `strict = False`. Two are an error.
@@ -336,7 +337,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
         let wanted = Wanted { key, host, strict, reverse, dirty, sort: None, one: true };
-        let values = resource::require(&this.call("require_one", eval)?, &wanted, eval.heap())?;
+        let values = resource::require(&call(this, "require_one", eval)?, &wanted, eval.heap())?;
         Ok(values.first().copied().unwrap_or(Value::new_none()))
     }
 
@@ -372,6 +373,11 @@ fn methods(builder: &mut MethodsBuilder) {
         let site = Site::of(eval, this.session().sources());
         Ok(text::template(&this.frame, file, &variables, &site, eval.heap())?)
     }
+}
+
+fn call<'a>(this: &'a Part, name: &str, eval: &Evaluator<'_, '_, '_>) -> Result<Call<'a>, Stop> {
+    let frame = this.configuring(name)?;
+    Ok(Call { frame, site: Site::of(eval, frame.session.sources()) })
 }
 
 fn looked_up(this: &Part, name: &str, nested: bool) -> Lookup {

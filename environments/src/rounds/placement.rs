@@ -1,0 +1,100 @@
+//! What the code of an instance asks of the values: Starlark's way to the model.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::Error;
+use minijinja::value::Value;
+
+use crate::component::item::Caller;
+use crate::model::component::Component;
+use crate::starlark::{Placement, Stop};
+use crate::template::address::{Address, NetLoc};
+use crate::template::{self, Mistake, cause};
+use crate::text::diagnostic::Diagnostic;
+use crate::text::source::{At, Source};
+use crate::values::origin::with_origins;
+use crate::values::scope::Scope;
+use crate::values::{Query, World};
+
+/// An instance, and the values of a round.
+pub(super) struct Placed {
+    world: Arc<World>,
+    index: usize,
+}
+
+impl Placed {
+    pub(super) fn new(world: &Arc<World>, index: usize) -> Arc<Placed> {
+        Arc::new(Placed { world: Arc::clone(world), index })
+    }
+
+    fn component(&self) -> &Component {
+        &self.world.instance(self.index).component
+    }
+}
+
+impl Placement for Placed {
+    fn subject(&self) -> String {
+        self.world.model.subject(self.index)
+    }
+
+    fn platform(&self) -> Option<String> {
+        self.world.model.host(self.index).platform.clone()
+    }
+
+    fn scope(&self) -> Value {
+        Scope::value(&self.world, self.index)
+    }
+
+    fn attribute(&self, name: &str) -> Option<Result<Value, Stop>> {
+        let value = self.world.use_attribute(self.index, name)?;
+        Some(value.map_err(|_| Stop::Reported))
+    }
+
+    fn provided(&self, key: &str, host: Option<&str>) -> Vec<Value> {
+        let query = Query { key: key.to_owned(), host: host.map(str::to_owned) };
+        let found = self.world.ask(self.index, &query);
+        found.iter().map(|found| found.value.clone()).collect()
+    }
+
+    fn address(&self, location: NetLoc) -> Address {
+        self.world.address(location)
+    }
+
+    fn evaluate(&self, text: &str, at: &At, scope: &Value) -> Result<Value, Stop> {
+        template::evaluate(&self.component().engine, text, at, scope).map_err(stop)
+    }
+
+    fn render(&self, file: &str, caller: &Caller, scope: &Value) -> Result<String, Stop> {
+        let component = self.component();
+        let name = component.templates.name(caller, file);
+        let known = component.templates.get(&name).map_err(|error| Stop::mistake(error.to_string()))?;
+        if let Some((cause, digest)) = component.cause_of(&name) {
+            cause::record(cause, digest);
+        }
+        let explained = |error: &Error| explain(error, scope, component, &name, &known.source);
+        let compiled =
+            template::compile(&component.engine, &name, &known.source).map_err(|error| explained(&error))?;
+        let bytes = template::render(&compiled, scope).map_err(|error| explained(&error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn advised(&self, diagnostic: Diagnostic) -> Diagnostic {
+        with_origins(diagnostic, &self.world, self.index)
+    }
+}
+
+/// A mistake in a template, or in one that it includes, where it stands.
+fn explain(error: &Error, scope: &Value, component: &Component, name: &str, own: &Arc<Source>) -> Stop {
+    let line = error.line();
+    let place = |template: Option<&str>, part: Option<Range<usize>>| -> At {
+        let other = template.filter(|template| *template != name);
+        let source = other.and_then(|template| component.source(template));
+        template::place_in(source.as_ref().unwrap_or(own), part, line)
+    };
+    stop(template::explain(error, scope, place))
+}
+
+fn stop(mistake: Mistake) -> Stop {
+    mistake.map_or(Stop::Reported, Stop::Diagnosed)
+}

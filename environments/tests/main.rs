@@ -16,6 +16,7 @@ mod it {
     mod semantics;
     mod simple;
     pub(crate) mod starlark;
+    mod starlark_configure_mistakes;
     mod starlark_encoders;
     mod starlark_files;
     mod starlark_mistakes;

@@ -1,9 +1,12 @@
-//! What is said of mistakes in component.toml, in templates and in values. The texts stand in snapshots.
+//! What is said of mistakes in component.toml, in templates and in values.
+
+use insta::assert_snapshot;
 
 use super::common::Sandbox;
 
-fn snapshot(name: &str, component: &str) {
-    insta::assert_snapshot!(name, Sandbox::app(component).mistakes());
+/// What is said of the component `app` with this definition.
+fn mistakes(component: &str) -> String {
+    Sandbox::app(component).mistakes()
 }
 
 /// A component whose one file is this template.
@@ -17,38 +20,131 @@ fn template(text: &str) -> Sandbox {
 
 #[test]
 fn keys_and_types() {
-    snapshot(
-        "component_unknown_keys",
-        "[atributes]\n[[file]]\npaht = \"x\"\n[[step]]\nname = \"a\"\nupdate = \"b\"\ntimeot = 3\n",
+    assert_snapshot!(
+        mistakes("[atributes]\n[[file]]\npaht = \"x\"\n[[step]]\nname = \"a\"\nupdate = \"b\"\ntimeot = 3\n"),
+        @r#"
+    error: unknown key `atributes` in component.toml
+     --> components/app/component.toml:1:2
+      |
+    1 | [atributes]
+      |  ^^^^^^^^^
+      = help: did you mean `attributes`?
+
+    error: `path` is missing in [[file]]
+     --> components/app/component.toml:2:1
+      |
+    2 | [[file]]
+      | ^^^^^^^^
+
+    error: unknown key `paht` in [[file]]
+     --> components/app/component.toml:3:1
+      |
+    3 | paht = "x"
+      | ^^^^
+      = help: did you mean `path`?
+
+    error: unknown key `timeot` in [[step]]
+     --> components/app/component.toml:7:1
+      |
+    7 | timeot = 3
+      | ^^^^^^
+      = help: did you mean `timeout`?
+    "#
     );
-    snapshot(
+    assert_snapshot!(
         "component_wrong_types",
-        "[attributes]\na = 1979-05-27\nname = \"x\"\n\"a-b\" = 1\nb = { type = \"strin\" }\nc = {}\nd = { type = \"choice\" }\n\
-         e = { type = \"int\", choices = [\"x\"] }\n[[file]]\npath = 3\n[[require]]\nkey = \"x\"\none = \"yes\"\n",
+        mistakes(
+            "[attributes]\na = 1979-05-27\nname = \"x\"\n\"a-b\" = 1\nb = { type = \"strin\" }\nc = {}\nd = { type = \"choice\" }\n\
+             e = { type = \"int\", choices = [\"x\"] }\n[[file]]\npath = 3\n[[require]]\nkey = \"x\"\none = \"yes\"\n"
+        )
     );
-    snapshot("component_table_not_list", "[file]\npath = \"x\"\n");
+    assert_snapshot!(mistakes("[file]\npath = \"x\"\n"), @"
+    error: `file` must be a list of tables, written `[[…]]`, not a table
+     --> components/app/component.toml:1:1
+      |
+    1 | [file]
+      | ^^^^^^
+    ");
 }
 
 #[test]
 fn later_features_are_not_supported_yet() {
-    snapshot(
+    assert_snapshot!(
         "component_later_features",
-        "[attributes]\npassword = { type = \"secret\" }\n[[link]]\npath = \"/x\"\nto = \"y\"\n[[copy]]\n[[service]]\n[[check]]\n\
-         [[step]]\nname = \"a\"\nupdate = \"b\"\nuser = \"root\"\nafter = \"services\"\n",
+        mistakes(
+            "[attributes]\npassword = { type = \"secret\" }\n[[link]]\npath = \"/x\"\nto = \"y\"\n[[copy]]\n[[service]]\n[[check]]\n\
+             [[step]]\nname = \"a\"\nupdate = \"b\"\nuser = \"root\"\nafter = \"services\"\n"
+        )
     );
 }
 
 #[test]
 fn paths_and_modes() {
-    snapshot(
-        "component_paths",
-        "[[file]]\npath = \"../x\"\ncontent = \"\"\n[[file]]\npath = \"/etc/passwd\"\ncontent = \"\"\n[[file]]\npath = \"a/b\"\ncontent = \"\"\n\
-         [[file]]\npath = \"./a//b\"\ncontent = \"\"\n[[symlink]]\npath = \"a\"\nto = \"x\"\n[[file]]\npath = \"{{ host.name }}\"\ncontent = \"\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[file]]\npath = \"../x\"\ncontent = \"\"\n[[file]]\npath = \"/etc/passwd\"\ncontent = \"\"\n[[file]]\npath = \"a/b\"\ncontent = \"\"\n\
+             [[file]]\npath = \"./a//b\"\ncontent = \"\"\n[[symlink]]\npath = \"a\"\nto = \"x\"\n[[file]]\npath = \"{{ host.name }}\"\ncontent = \"\"\n"
+        ),
+        @r#"
+    error: the path `../x` leaves the component with `..`
+     --> components/app/component.toml:2:8
+      |
+    2 | path = "../x"
+      |        ^^^^^^
+
+    error: the path `/etc/passwd` is absolute; paths are relative to the component
+     --> components/app/component.toml:5:8
+      |
+    5 | path = "/etc/passwd"
+      |        ^^^^^^^^^^^^^
+
+    error: `a/b` cannot lie below `a`, which is no folder
+     --> components/app/component.toml:8:8
+      |
+    8 | path = "a/b"
+      |        ^^^^^
+      = help: choose another path for one of the two
+
+    error: the path `a/b` is declared twice
+      --> components/app/component.toml:11:8
+       |
+    11 | path = "./a//b"
+       |        ^^^^^^^^
+      = help: it is declared in line 8 already: keep one of the two
+
+    error: the path `{{ host.name }}` looks like a template; paths are taken as they are
+      --> components/app/component.toml:17:8
+       |
+    17 | path = "{{ host.name }}"
+       |        ^^^^^^^^^^^^^^^^^
+    "#
     );
-    snapshot(
-        "component_modes",
-        "[[file]]\npath = \"a\"\ncontent = \"\"\nmode = \"4755\"\n[[file]]\npath = \"b\"\ncontent = \"\"\nmode = \"rwxr-xr\"\n\
-         [[file]]\npath = \"c\"\ncontent = \"\"\nmode = 755\n",
+    assert_snapshot!(
+        mistakes(
+            "[[file]]\npath = \"a\"\ncontent = \"\"\nmode = \"4755\"\n[[file]]\npath = \"b\"\ncontent = \"\"\nmode = \"rwxr-xr\"\n\
+             [[file]]\npath = \"c\"\ncontent = \"\"\nmode = 755\n"
+        ),
+        @r#"
+    error: the mode `4755` has the setuid, setgid or sticky bit, which a release cannot hold
+     --> components/app/component.toml:4:8
+      |
+    4 | mode = "4755"
+      |        ^^^^^^
+      = help: write it as "0755" or "rwxr-xr-x"
+
+    error: `rwxr-xr` is not a mode
+     --> components/app/component.toml:8:8
+      |
+    8 | mode = "rwxr-xr"
+      |        ^^^^^^^^^
+      = help: write it as "0755" or "rwxr-xr-x"
+
+    error: `mode` must be a string, not an integer
+      --> components/app/component.toml:12:8
+       |
+    12 | mode = 755
+       |        ^^^
+    "#
     );
 }
 
@@ -60,36 +156,162 @@ fn sources() {
     );
     sandbox.write("components/app/logo.png", b"\x89PNG\n\xff\xfe");
     std::os::unix::fs::symlink("/etc/hostname", sandbox.root().join("components/app/outside")).unwrap();
-    insta::assert_snapshot!("component_sources", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: there is no file components/app/missing
+     --> components/app/component.toml:2:8
+      |
+    2 | path = "missing"
+      |        ^^^^^^^^^
+      = help: create it, or name another one with `source`, or give `content`
+
+    error: components/app/logo.png is not UTF-8 text (line 1)
+     --> components/app/component.toml:4:8
+      |
+    4 | path = "logo.png"
+      |        ^^^^^^^^^^
+      = help: save it as UTF-8, or say `template = false` for files that are no text
+
+    error: components/app/outside lies outside the project
+     --> components/app/component.toml:6:8
+      |
+    6 | path = "outside"
+      |        ^^^^^^^^^
+      = help: copy it into the project
+
+    error: the path `../../x` leaves the component with `..`
+     --> components/app/component.toml:9:10
+      |
+    9 | source = "../../x"
+      |          ^^^^^^^^^
+
+    error: a file with `content` has no `source` and no `exclude`
+      --> components/app/component.toml:10:1
+       |
+    10 | [[file]]
+       | ^^^^^^^^
+    "#);
 }
 
 #[test]
 fn steps() {
-    snapshot(
-        "component_steps",
-        "[[step]]\nname = \"a\"\n[[step]]\nname = \"b\"\nupdate = \"x\"\n[[step]]\nname = \"b\"\nupdate = \"y\"\ntimeout = \"soon\"\n\
-         [[step]]\nname = \"c\\nd\"\nupdate = \"{{ nothing }}\"\n[step.environment]\n\"A-B\" = \"x\"\nC = 1\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\n[[step]]\nname = \"b\"\nupdate = \"x\"\n[[step]]\nname = \"b\"\nupdate = \"y\"\ntimeout = \"soon\"\n\
+             [[step]]\nname = \"c\\nd\"\nupdate = \"{{ nothing }}\"\n[step.environment]\n\"A-B\" = \"x\"\nC = 1\n"
+        ),
+        @r#"
+    error: a step needs `update`, `verify` or both
+     --> components/app/component.toml:1:1
+      |
+    1 | [[step]]
+      | ^^^^^^^^
+      = help: add update = "COMMAND"
+
+    error: the step `b` is declared twice
+     --> components/app/component.toml:7:8
+      |
+    7 | name = "b"
+      |        ^^^
+      = help: give each step a name of its own
+
+    error: `timeout` must be a number of seconds, or a text like "30s", "5m" or "1h"
+     --> components/app/component.toml:9:11
+      |
+    9 | timeout = "soon"
+      |           ^^^^^^
+      = help: at least one second, at most a week
+
+    error: a step's name must be one line of at most 255 bytes, without control characters
+      --> components/app/component.toml:11:8
+       |
+    11 | name = "c\nd"
+       |        ^^^^^^
+
+    error: `A-B` is not the name of an environment variable
+      --> components/app/component.toml:14:1
+       |
+    14 | "A-B" = "x"
+       | ^^^^^
+
+    error: `C` must be a string, not an integer
+      --> components/app/component.toml:15:5
+       |
+    15 | C = 1
+       |     ^
+    "#
     );
-    snapshot("component_step_undefined", "[[step]]\nname = \"a\"\nupdate = \"rm -rf {{ component.pth }}\"\n");
+    assert_snapshot!(mistakes("[[step]]\nname = \"a\"\nupdate = \"rm -rf {{ component.pth }}\"\n"), @r#"
+    error: `component.pth` is undefined
+     --> components/app/component.toml:3:21
+      |
+    3 | update = "rm -rf {{ component.pth }}"
+      |                     ^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `component.path`?
+    "#);
 }
 
 #[test]
 fn values() {
-    snapshot("value_missing", "[attributes]\npassword = { type = \"str\" }\n");
-    snapshot(
+    assert_snapshot!(mistakes("[attributes]\npassword = { type = \"str\" }\n"), @r#"
+    error: the attribute `password` of `app` has no value
+     --> components/app/component.toml:2:1
+      |
+    2 | password = { type = "str" }
+      | ^^^^^^^^
+      = affects: web01/app
+      = help: set it in [components.app] of environment.toml, or give it a default
+    "#);
+    assert_snapshot!(
         "value_types",
-        "[attributes]\nport = { type = \"int\", default = \"x\" }\nratio = { type = \"float\", default = true }\non = { type = \"bool\", default = \"maybe\" }\n\
-         size = { type = \"choice\", choices = [\"small\", \"large\"], default = \"huge\" }\nname_ = { type = \"str\", default = 3 }\n\
-         any = { type = \"literal\", default = \"[1,\" }\nwhere = { type = \"path\", default = \"\" }\nmap = { type = \"dict\", default = [] }\n",
+        mistakes(
+            "[attributes]\nport = { type = \"int\", default = \"x\" }\nratio = { type = \"float\", default = true }\non = { type = \"bool\", default = \"maybe\" }\n\
+             size = { type = \"choice\", choices = [\"small\", \"large\"], default = \"huge\" }\nname_ = { type = \"str\", default = 3 }\n\
+             any = { type = \"literal\", default = \"[1,\" }\nwhere = { type = \"path\", default = \"\" }\nmap = { type = \"dict\", default = [] }\n"
+        )
     );
-    snapshot(
-        "value_addresses",
-        "[attributes]\na = { type = \"address\", default = \"{{ host.fqdn }}\" }\nb = { type = \"address\", default = \"web01:0\" }\n\
-         c = { type = \"address\", default = \"we b:80\" }\n",
+    assert_snapshot!(
+        mistakes(
+            "[attributes]\na = { type = \"address\", default = \"{{ host.fqdn }}\" }\nb = { type = \"address\", default = \"web01:0\" }\n\
+             c = { type = \"address\", default = \"we b:80\" }\n"
+        ),
+        @r#"
+    error: the attribute `a` of `app`: the address `web01.example.net` has no port
+     --> components/app/component.toml:2:35
+      |
+    2 | a = { type = "address", default = "{{ host.fqdn }}" }
+      |                                   ^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: write it as host:port, or [v6]:port
+
+    error: the attribute `b` of `app`: the port of the address `web01:0` is not a number from 1 to 65535
+     --> components/app/component.toml:3:35
+      |
+    3 | b = { type = "address", default = "web01:0" }
+      |                                   ^^^^^^^^^
+      = affects: web01/app
+
+    error: the attribute `c` of `app`: `we b` is not a host's name or address
+     --> components/app/component.toml:4:35
+      |
+    4 | c = { type = "address", default = "we b:80" }
+      |                                   ^^^^^^^^^
+      = affects: web01/app
+    "#
     );
-    snapshot(
-        "value_circle",
-        "[attributes]\nc = \"{{ component.a }}\"\nb = \"{{ component.c }}\"\na = \"{{ component.b }}\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[attributes]\nc = \"{{ component.a }}\"\nb = \"{{ component.c }}\"\na = \"{{ component.b }}\"\n"
+        ),
+        @r#"
+    error: values need each other in a circle: attribute `a` -> attribute `b` -> attribute `c` -> attribute `a`
+     --> components/app/component.toml:4:1
+      |
+    4 | a = "{{ component.b }}"
+      | ^
+      = affects: web01/app
+      = help: one of them must not refer to the next
+    "#
     );
 }
 
@@ -109,31 +331,167 @@ fn a_chain_of_values_that_is_too_long_is_refused() {
 
 #[test]
 fn templates() {
-    let snapshot = |name: &str, text: &str| insta::assert_snapshot!(name, template(text).mistakes());
-    snapshot("template_undefined", "first\nsleep {{ component.slep }}\n");
-    snapshot("template_undefined_name", "{{ componet.sleep }}\n");
-    snapshot("template_undefined_far", "{{ zzz }}\n");
-    snapshot("template_undefined_address", "{{ component.address.port }}\n");
-    snapshot("template_syntax", "a\n{% if %}\n");
-    snapshot(
-        "template_endless",
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}x{% endfor %}{% endfor %}{% endfor %}\n",
+    assert_snapshot!(template("first\nsleep {{ component.slep }}\n").mistakes(), @"
+    error: `component.slep` is undefined
+     --> components/app/x.conf:2:10
+      |
+    2 | sleep {{ component.slep }}
+      |          ^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `component.sleep`?
+    ");
+    assert_snapshot!(template("{{ componet.sleep }}\n").mistakes(), @"
+    error: `componet` is undefined
+     --> components/app/x.conf:1:4
+      |
+    1 | {{ componet.sleep }}
+      |    ^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `component`?
+    ");
+    assert_snapshot!(template("{{ zzz }}\n").mistakes(), @"
+    error: `zzz` is undefined
+     --> components/app/x.conf:1:4
+      |
+    1 | {{ zzz }}
+      |    ^^^
+      = affects: web01/app
+      = help: there are `batou_generated_header`, `component`, `environment`, `host` and `settings`
+    ");
+    assert_snapshot!(template("{{ component.address.port }}\n").mistakes(), @"
+    error: `component.address.port` is undefined
+     --> components/app/x.conf:1:4
+      |
+    1 | {{ component.address.port }}
+      |    ^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: `component.address` has `connect`, `listen` and `listen_v6`
+    ");
+    assert_snapshot!(template("a\n{% if %}\n").mistakes(), @"
+    error: syntax error: unexpected end of block
+     --> components/app/x.conf:2:7
+      |
+    2 | {% if %}
+      |       ^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(
+        template(
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}x{% endfor %}{% endfor %}{% endfor %}\n"
+        )
+        .mistakes(),
+        @"
+    error: the template does too much work, or never ends
+     --> components/app/x.conf:1:1
+      |
+    1 | {% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}x{% endfor %}{% endfor %}{% endfor %}
+      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: look for a loop that grows; a template may take about five million steps
+    "
     );
-    snapshot("template_recursive", "{% include \"x.conf\" %}\n");
-    snapshot("template_include_missing", "{% include \"y.conf\" %}\n");
-    snapshot("template_include_outside", "{% include \"../../batou.toml\" %}\n");
-    snapshot("template_artifact", "{{ component.artifact }}\n");
-    snapshot("template_filter", "{{ component.sleep | nope }}\n");
-    snapshot("template_division", "{{ component.sleep / 0 }}{{ 1 + 'a' }}\n");
+    assert_snapshot!(template("{% include \"x.conf\" %}\n").mistakes(), @r#"
+    error: recursion limit exceeded
+     --> components/app/x.conf:1:4
+      |
+    1 | {% include "x.conf" %}
+      |    ^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
+    assert_snapshot!(template("{% include \"y.conf\" %}\n").mistakes(), @r#"
+    error: tried to include non-existing template 'y.conf'
+     --> components/app/x.conf:1:4
+      |
+    1 | {% include "y.conf" %}
+      |    ^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: templates are found in the folder of their component
+    "#);
+    assert_snapshot!(template("{% include \"../../batou.toml\" %}\n").mistakes(), @r#"
+    error: `../../batou.toml` is not a path below the component's folder
+     --> components/app/x.conf:1:4
+      |
+    1 | {% include "../../batou.toml" %}
+      |    ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
+    assert_snapshot!(template("{{ component.artifact }}\n").mistakes(), @"
+    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+     --> components/app/x.conf:1:4
+      |
+    1 | {{ component.artifact }}
+      |    ^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(template("{{ component.sleep | nope }}\n").mistakes(), @"
+    error: unknown filter: filter nope is unknown
+     --> components/app/x.conf:1:22
+      |
+    1 | {{ component.sleep | nope }}
+      |                      ^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(template("{{ component.sleep / 0 }}{{ 1 + 'a' }}\n").mistakes(), @"
+    error: unable to calculate 1 / 0
+     --> components/app/x.conf:1:4
+      |
+    1 | {{ component.sleep / 0 }}{{ 1 + 'a' }}
+      |    ^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
 }
 
 #[test]
 fn inline_templates_are_shown_in_component_toml() {
-    snapshot("template_inline", "[[file]]\npath = \"x\"\ncontent = \"\"\"\none\ntwo {{ nothing }}\n\"\"\"\n");
-    snapshot("template_inline_escaped", "[[file]]\npath = \"x\"\ncontent = \"one\\ntwo {{ nothing }}\"\n");
-    snapshot(
-        "template_attribute",
-        "[attributes]\na = \"x {{ host.nam }}\"\nb = \"{{ host.data.nothing }}\"\nc = [\"{{ host.data }\"]\n",
+    assert_snapshot!(
+        mistakes("[[file]]\npath = \"x\"\ncontent = \"\"\"\none\ntwo {{ nothing }}\n\"\"\"\n"),
+        @"
+    error: `nothing` is undefined
+     --> components/app/component.toml:5:8
+      |
+    5 | two {{ nothing }}
+      |        ^^^^^^^
+      = affects: web01/app
+      = help: there are `batou_generated_header`, `component`, `environment`, `host` and `settings`
+    "
+    );
+    assert_snapshot!(mistakes("[[file]]\npath = \"x\"\ncontent = \"one\\ntwo {{ nothing }}\"\n"), @r#"
+    error: `nothing` is undefined
+     --> components/app/component.toml:3:24
+      |
+    3 | content = "one\ntwo {{ nothing }}"
+      |                        ^^^^^^^
+      = affects: web01/app
+      = help: there are `batou_generated_header`, `component`, `environment`, `host` and `settings`
+    "#);
+    assert_snapshot!(
+        mistakes(
+            "[attributes]\na = \"x {{ host.nam }}\"\nb = \"{{ host.data.nothing }}\"\nc = [\"{{ host.data }\"]\n"
+        ),
+        @r#"
+    error: `host.nam` is undefined
+     --> components/app/component.toml:2:11
+      |
+    2 | a = "x {{ host.nam }}"
+      |           ^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.name`?
+
+    error: `host.data.nothing` is undefined
+     --> components/app/component.toml:3:8
+      |
+    3 | b = "{{ host.data.nothing }}"
+      |        ^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: `host.data` has no names
+
+    error: syntax error: unexpected `}`, expected end of variable block
+     --> components/app/component.toml:4:20
+      |
+    4 | c = ["{{ host.data }"]
+      |                    ^
+      = affects: web01/app
+    "#
     );
 }
 
@@ -141,47 +499,176 @@ fn inline_templates_are_shown_in_component_toml() {
 fn mistakes_in_an_include_are_shown_there() {
     let sandbox = template("{% include \"inner.conf\" %}\n");
     sandbox.write("components/app/inner.conf", "fine\n{{ host.nme }}\n");
-    insta::assert_snapshot!("template_include", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: `host.nme` is undefined
+     --> components/app/inner.conf:2:4
+      |
+    2 | {{ host.nme }}
+      |    ^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.name`?
+    ");
 }
 
 #[test]
 fn an_included_file_must_be_text_and_inside() {
     let sandbox = template("{% include \"binary\" %}\n");
     sandbox.write("components/app/binary", b"\xff\xfe");
-    insta::assert_snapshot!("template_include_binary", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: components/app/binary is not UTF-8 text (line 1)
+     --> components/app/x.conf:1:4
+      |
+    1 | {% include "binary" %}
+      |    ^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
 }
 
 #[test]
 fn a_file_that_renders_to_more_than_64_mib_is_refused() {
     let sandbox = template("{% set s = 'x' * 1000000 %}{% for a in range(70) %}{{ s }}{% endfor %}");
-    insta::assert_snapshot!("template_too_large", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: the rendered file is larger than 64 MiB
+     --> components/app/x.conf:1:1
+      |
+    1 | {% set s = 'x' * 1000000 %}{% for a in range(70) %}{{ s }}{% endfor %}
+      | ^
+      = affects: web01/app
+      = help: use `template = false` for large files
+    ");
 }
 
 #[test]
 fn requirements() {
-    snapshot(
-        "require_bad",
-        "[[provide]]\nkey = \"database\"\nvalue = 1\n[[provide]]\nkey = \"x\"\n[[require]]\nkey = \"databse\"\n[[require]]\nkey = \"database\"\nhost = \"db09\"\nas = \"there\"\n\
-         [[require]]\nkey = \"database\"\nas = \"host\"\n[[require]]\nkey = \"database\"\nas = \"a-b\"\n[[require]]\nkey = \"database\"\nas = \"twice\"\n\
-         [[require]]\nkey = \"database\"\nas = \"twice\"\nreverse = true\ndirty = true\n[[require]]\nkey = \"database\"\nas = \"o\"\none = true\nsort = \"x\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[provide]]\nkey = \"database\"\nvalue = 1\n[[provide]]\nkey = \"x\"\n[[require]]\nkey = \"databse\"\n[[require]]\nkey = \"database\"\nhost = \"db09\"\nas = \"there\"\n\
+             [[require]]\nkey = \"database\"\nas = \"host\"\n[[require]]\nkey = \"database\"\nas = \"a-b\"\n[[require]]\nkey = \"database\"\nas = \"twice\"\n\
+             [[require]]\nkey = \"database\"\nas = \"twice\"\nreverse = true\ndirty = true\n[[require]]\nkey = \"database\"\nas = \"o\"\none = true\nsort = \"x\"\n"
+        ),
+        @r#"
+    error: `value` is missing in [[provide]]
+     --> components/app/component.toml:4:1
+      |
+    4 | [[provide]]
+      | ^^^^^^^^^^^
+
+    error: `host` cannot be a template's variable
+      --> components/app/component.toml:14:6
+       |
+    14 | as = "host"
+       |      ^^^^^^
+      = help: choose another name with `as`: letters, digits and `_`
+
+    error: `a-b` cannot be a template's variable
+      --> components/app/component.toml:17:6
+       |
+    17 | as = "a-b"
+       |      ^^^^^
+      = help: choose another name with `as`: letters, digits and `_`
+
+    error: `reverse` orders two components, and `dirty` leaves their order open
+      --> components/app/component.toml:21:1
+       |
+    21 | [[require]]
+       | ^^^^^^^^^^^
+      = help: drop one of the two
+
+    error: the variable `twice` is given to two requirements
+      --> components/app/component.toml:22:7
+       |
+    22 | key = "database"
+       |       ^^^^^^^^^^
+      = help: name them apart with `as`
+
+    error: `sort` orders a list, and `one = true` gives a single value
+      --> components/app/component.toml:30:8
+       |
+    30 | sort = "x"
+       |        ^^^
+      = help: drop one of the two
+    "#
     );
-    snapshot(
-        "require_unsatisfied",
-        "[[provide]]\nkey = \"database\"\nvalue = 1\n[[require]]\nkey = \"databse\"\n[[require]]\nkey = \"other\"\nhost = \"same\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[provide]]\nkey = \"database\"\nvalue = 1\n[[require]]\nkey = \"databse\"\n[[require]]\nkey = \"other\"\nhost = \"same\"\n"
+        ),
+        @r#"
+    error: nobody requires `database`
+     --> components/app/component.toml:2:7
+      |
+    2 | key = "database"
+      |       ^^^^^^^^^^
+      = affects: web01/app
+      = help: `databse` is required: is that meant?
+
+    error: nobody provides `databse`
+     --> components/app/component.toml:5:7
+      |
+    5 | key = "databse"
+      |       ^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `database`?
+
+    error: nobody on the same host provides `other`
+     --> components/app/component.toml:7:7
+      |
+    7 | key = "other"
+      |       ^^^^^^^
+      = affects: web01/app
+      = help: place a component that provides it on a host; `strict = false` allows none
+    "#
     );
-    snapshot(
-        "require_unknown_host",
-        "[[provide]]\nkey = \"database\"\nvalue = 1\n[[require]]\nkey = \"database\"\nhost = \"db09\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[provide]]\nkey = \"database\"\nvalue = 1\n[[require]]\nkey = \"database\"\nhost = \"db09\"\n"
+        ),
+        @r#"
+    error: there is no host `db09`
+     --> components/app/component.toml:6:8
+      |
+    6 | host = "db09"
+      |        ^^^^^^
+      = help: declare it in [hosts]
+    "#
     );
-    snapshot(
-        "require_sort",
-        "[[provide]]\nkey = \"a\"\nvalue = { x = 1 }\n[[require]]\nkey = \"a\"\nsort = \"y\"\n",
+    assert_snapshot!(
+        mistakes("[[provide]]\nkey = \"a\"\nvalue = { x = 1 }\n[[require]]\nkey = \"a\"\nsort = \"y\"\n"),
+        @r#"
+    error: not every `a` has a field `y` to sort by
+     --> components/app/component.toml:6:8
+      |
+    6 | sort = "y"
+      |        ^^^
+      = affects: web01/app
+    "#
     );
-    snapshot(
-        "require_ambiguous",
-        "[[provide]]\nkey = \"a\"\nvalue = 1\n[[provide]]\nkey = \"a\"\nvalue = 2\n[[require]]\nkey = \"a\"\none = true\n",
+    assert_snapshot!(
+        mistakes(
+            "[[provide]]\nkey = \"a\"\nvalue = 1\n[[provide]]\nkey = \"a\"\nvalue = 2\n[[require]]\nkey = \"a\"\none = true\n"
+        ),
+        @r#"
+    error: `a` is required once, and provided 2 times: by `web01/app`
+     --> components/app/component.toml:8:7
+      |
+    8 | key = "a"
+      |       ^^^
+      = affects: web01/app
+      = help: drop `one = true` to get a list, or choose with `host`
+    "#
     );
-    snapshot("require_itself", "[[provide]]\nkey = \"a\"\nvalue = \"{{ a }}\"\n[[require]]\nkey = \"a\"\n");
+    assert_snapshot!(
+        mistakes("[[provide]]\nkey = \"a\"\nvalue = \"{{ a }}\"\n[[require]]\nkey = \"a\"\n"),
+        @r#"
+    error: values need each other in a circle: provided `a` -> required `a` -> provided `a`
+     --> components/app/component.toml:2:7
+      |
+    2 | key = "a"
+      |       ^^^
+      = affects: web01/app
+      = help: one of them must not refer to the next
+    "#
+    );
 }
 
 #[test]
@@ -199,5 +686,35 @@ fn several_mistakes_are_shown_at_once_and_sorted() {
         ),
         ("components/worker/b", "{{ component.password }} {{ component.pasword }}\n"),
     ]);
-    insta::assert_snapshot!("several_mistakes", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `x` is undefined
+     --> components/app/component.toml:5:15
+      |
+    5 | content = "{{ x }}"
+      |               ^
+      = affects: web01/app, web02/app, web03/app
+      = help: there are `batou_generated_header`, `component`, `environment`, `host` and `settings`
+
+    error: the attribute `password` of `worker` has no value
+     --> components/worker/component.toml:2:1
+      |
+    2 | password = { type = "str" }
+      | ^^^^^^^^
+      = affects: web01/worker, web02/worker, web03/worker
+      = help: set it in [components.worker] of environment.toml, or give it a default
+
+    error: unknown key `kep` in [environment]
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | kep = 1
+      | ^^^
+      = help: did you mean `keep`?
+
+    error: the component `app` declares no attribute `slep`
+     --> environments/prod/environment.toml:6:1
+      |
+    6 | slep = 3
+      | ^^^^
+      = help: did you mean `sleep`?
+    "#);
 }

@@ -1,4 +1,6 @@
-//! What is said of mistakes in batou.toml and environment.toml. The texts stand in snapshots.
+//! What is said of mistakes in batou.toml and environment.toml.
+
+use insta::assert_snapshot;
 
 use super::common::Sandbox;
 
@@ -10,17 +12,46 @@ fn environment(text: &str) -> Sandbox {
     ])
 }
 
-fn snapshot(name: &str, text: &str) {
-    insta::assert_snapshot!(name, environment(text).mistakes());
+/// What is said of this environment in that project.
+fn mistakes(text: &str) -> String {
+    environment(text).mistakes()
 }
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
-    snapshot(
-        "env_unknown_keys",
-        "[environment]\nconect_method = \"ssh\"\nzzz = 1\n[hots]\nweb01 = [\"app\"]\n",
+    assert_snapshot!(
+        mistakes("[environment]\nconect_method = \"ssh\"\nzzz = 1\n[hots]\nweb01 = [\"app\"]\n"),
+        @r#"
+    error: unknown key `conect_method` in [environment]
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | conect_method = "ssh"
+      | ^^^^^^^^^^^^^
+      = help: did you mean `connect_method`?
+
+    error: unknown key `zzz` in [environment]
+     --> environments/prod/environment.toml:3:1
+      |
+    3 | zzz = 1
+      | ^^^
+      = help: known here: branch, connect_method, host_domain, inherits, jobs, keep, platform, protected, require_sudo, require_v4, require_v6, service_user, target_directory, timeout
+
+    error: unknown key `hots` in environment.toml
+     --> environments/prod/environment.toml:4:2
+      |
+    4 | [hots]
+      |  ^^^^
+      = help: did you mean `host`?
+    "#
     );
-    snapshot("env_unknown_host_key", "[hosts]\nweb01 = []\n[host.web01]\nadress = \"10.0.0.1\"\n");
+    assert_snapshot!(mistakes("[hosts]\nweb01 = []\n[host.web01]\nadress = \"10.0.0.1\"\n"), @r#"
+    error: unknown key `adress` in [host.…]
+     --> environments/prod/environment.toml:4:1
+      |
+    4 | adress = "10.0.0.1"
+      | ^^^^^^
+      = help: did you mean `address`?
+    "#);
 }
 
 #[test]
@@ -32,23 +63,72 @@ fn a_mistake_in_a_pattern_is_one_mistake() {
 
 #[test]
 fn wrong_types_and_values() {
-    snapshot(
+    assert_snapshot!(
         "env_wrong_types",
-        "[environment]\nconnect_method = \"telnet\"\nkeep = 0\njobs = \"many\"\nprotected = 1\nrequire_v4 = \"maybe\"\n\
-         service_user = \"-oProxyCommand=x\"\nhost_domain = \"a b\"\n[hosts]\nweb01 = 5\nweb02 = [1, \"App\"]\n",
+        mistakes(
+            "[environment]\nconnect_method = \"telnet\"\nkeep = 0\njobs = \"many\"\nprotected = 1\nrequire_v4 = \"maybe\"\n\
+             service_user = \"-oProxyCommand=x\"\nhost_domain = \"a b\"\n[hosts]\nweb01 = 5\nweb02 = [1, \"App\"]\n"
+        )
     );
-    snapshot("env_toml_syntax", "[environment\nkeep = 1\n[hosts]\nx = = 2\n");
-    snapshot(
-        "env_target_directory",
-        "[environment]\ntarget_directory = \"/srv/../etc\"\n[hosts]\nweb01 = []\n",
+    assert_snapshot!(mistakes("[environment\nkeep = 1\n[hosts]\nx = = 2\n"), @"
+    error: not valid TOML: unclosed table, expected `]`
+     --> environments/prod/environment.toml:1:13
+      |
+    1 | [environment
+      |             ^
+
+    error: not valid TOML: extra `=`, expected nothing
+     --> environments/prod/environment.toml:4:5
+      |
+    4 | x = = 2
+      |     ^
+
+    error: not valid TOML: unexpected key or value, expected newline, `#`
+     --> environments/prod/environment.toml:4:7
+      |
+    4 | x = = 2
+      |       ^
+    ");
+    assert_snapshot!(
+        mistakes("[environment]\ntarget_directory = \"/srv/../etc\"\n[hosts]\nweb01 = []\n"),
+        @r#"
+    error: `target_directory` must be an absolute path without `..`
+     --> environments/prod/environment.toml:2:20
+      |
+    2 | target_directory = "/srv/../etc"
+      |                    ^^^^^^^^^^^^^
+      = help: write it as /srv/NAME
+    "#
     );
-    snapshot(
-        "env_tilde_without_user",
-        "[environment]\ntarget_directory = \"~/x\"\n[hosts]\nweb01 = []\nweb02 = []\n",
+    assert_snapshot!(
+        mistakes("[environment]\ntarget_directory = \"~/x\"\n[hosts]\nweb01 = []\nweb02 = []\n"),
+        @r#"
+    error: `~` means nothing without a service user
+     --> environments/prod/environment.toml:2:20
+      |
+    2 | target_directory = "~/x"
+      |                    ^^^^^
+      = help: set service_user, or home in [host.X]
+    "#
     );
-    snapshot(
-        "env_resolver",
-        "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n\"WWW.example.net.\" = \"192.0.2.2\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[hosts]\nweb01 = []\n[resolver]\n\"www.example.net\" = [\"192.0.2.1\", \"x\"]\n\"WWW.example.net.\" = \"192.0.2.2\"\n"
+        ),
+        @r#"
+    error: the name `www.example.net` is declared twice in [resolver]
+     --> environments/prod/environment.toml:4:1
+      |
+    4 | "www.example.net" = ["192.0.2.1", "x"]
+      | ^^^^^^^^^^^^^^^^^
+      = help: keep one of the two
+
+    error: [resolver] `www.example.net` must be IP addresses
+     --> environments/prod/environment.toml:4:35
+      |
+    4 | "www.example.net" = ["192.0.2.1", "x"]
+      |                                   ^^^
+    "#
     );
 }
 
@@ -58,42 +138,208 @@ fn later_features_are_not_supported_yet() {
         "[environment]\nservice_manager = \"systemd\"\n[hosts]\nweb01 = []\n[vfs]\nsandbox = \"Developer\"\n",
     );
     sandbox.write("environments/prod/secrets.toml", "");
-    insta::assert_snapshot!("env_later_features", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `service_manager` in [environment] is not supported yet
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | service_manager = "systemd"
+      | ^^^^^^^^^^^^^^^
+      = help: remove it for now
+
+    error: `vfs` in environment.toml is not supported yet
+     --> environments/prod/environment.toml:5:2
+      |
+    5 | [vfs]
+      |  ^^^
+      = help: remove it for now
+
+    error: secrets.toml is not supported yet
+     --> environments/prod/secrets.toml
+    "#);
 }
 
 #[test]
 fn hosts_and_patterns() {
-    snapshot("env_pattern_without_end", "[hosts]\n\"web{01..03\" = [\"app\"]\n\"db{x}\" = [\"app\"]\n");
-    snapshot("env_duplicate_hosts", "[hosts]\nweb01 = [\"app\"]\n\"WEB01.\" = [\"app\"]\n");
-    snapshot("env_duplicate_key", "[hosts]\nweb01 = [\"app\"]\nweb01 = [\"app\"]\n");
-    snapshot("env_patterns_disagree", "[hosts]\n\"web{01..03}\" = [\"app\"]\n\"web{03..04}\" = []\n");
-    snapshot(
-        "env_host_names",
-        "[hosts]\n\"-oProxyCommand=touch x\" = []\n\"a\\u001B[31m\" = []\n\"ä\" = []\n",
+    assert_snapshot!(mistakes("[hosts]\n\"web{01..03\" = [\"app\"]\n\"db{x}\" = [\"app\"]\n"), @r#"
+    error: the host pattern `web{01..03` opens `{` and never closes it
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | "web{01..03" = ["app"]
+      | ^^^^^^^^^^^^
+      = help: write `web{01..12}` for a range or `{a,b}` for a choice
+
+    error: `{x}` in the host pattern `db{x}` is neither a range like {01..12} nor a choice like {a,b}
+     --> environments/prod/environment.toml:3:1
+      |
+    3 | "db{x}" = ["app"]
+      | ^^^^^^^
+      = help: write `web{01..12}` for a range or `{a,b}` for a choice
+    "#);
+    assert_snapshot!(mistakes("[hosts]\nweb01 = [\"app\"]\n\"WEB01.\" = [\"app\"]\n"), @r#"
+    error: the host `web01` is declared twice
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | web01 = ["app"]
+      | ^^^^^
+      = help: keep one of the two
+    "#);
+    assert_snapshot!(mistakes("[hosts]\nweb01 = [\"app\"]\nweb01 = [\"app\"]\n"), @r#"
+    error: not valid TOML: duplicate key
+     --> environments/prod/environment.toml:3:1
+      |
+    3 | web01 = ["app"]
+      | ^^^^^
+    "#);
+    assert_snapshot!(mistakes("[hosts]\n\"web{01..03}\" = [\"app\"]\n\"web{03..04}\" = []\n"), @r#"
+    error: the patterns `web{01..03}` and `web{03..04}` disagree
+     --> environments/prod/environment.toml:3:1
+      |
+    3 | "web{03..04}" = []
+      | ^^^^^^^^^^^^^
+      = affects: web03
+      = help: give the hosts that both mean an entry of their own
+    "#);
+    assert_snapshot!(
+        mistakes("[hosts]\n\"-oProxyCommand=touch x\" = []\n\"a\\u001B[31m\" = []\n\"ä\" = []\n"),
+        @r#"
+    error: `-oproxycommand=touch x` is not a host's name
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | "-oProxyCommand=touch x" = []
+      | ^^^^^^^^^^^^^^^^^^^^^^^^
+      = help: use letters, digits, `_` and `-`, with single dots between, and no leading dash
+
+    error: `a^[[31m` is not a host's name
+     --> environments/prod/environment.toml:3:1
+      |
+    3 | "a\u001B[31m" = []
+      | ^^^^^^^^^^^^^
+      = help: use letters, digits, `_` and `-`, with single dots between, and no leading dash
+
+    error: `ä` is not a host's name
+     --> environments/prod/environment.toml:4:1
+      |
+    4 | "ä" = []
+      | ^^^
+      = help: use letters, digits, `_` and `-`, with single dots between, and no leading dash
+    "#
     );
-    snapshot(
-        "env_ports",
-        "[hosts]\n\"web01:22\" = []\nweb02 = []\n\"2001:db8::1\" = []\n[host.web02]\naddress = \"10.0.0.1:22\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[hosts]\n\"web01:22\" = []\nweb02 = []\n\"2001:db8::1\" = []\n[host.web02]\naddress = \"10.0.0.1:22\"\n"
+        ),
+        @r#"
+    error: `web01:22` is not a host's name
+     --> environments/prod/environment.toml:2:1
+      |
+    2 | "web01:22" = []
+      | ^^^^^^^^^^
+      = help: a port belongs into ssh_config; only an IPv6 address has colons
+
+    error: `10.0.0.1:22` is not a host's name or address
+     --> environments/prod/environment.toml:6:11
+      |
+    6 | address = "10.0.0.1:22"
+      |           ^^^^^^^^^^^^^
+      = help: ports and users belong into ssh_config; an IPv6 address has no brackets here
+    "#
     );
-    snapshot(
-        "env_unknown_hosts",
-        "[hosts]\nweb01 = [\"app\"]\n[host.web10]\n[components.\"app@web02\"]\nport = 1\n",
+    assert_snapshot!(
+        mistakes("[hosts]\nweb01 = [\"app\"]\n[host.web10]\n[components.\"app@web02\"]\nport = 1\n"),
+        @r#"
+    error: there is no host `web10`
+     --> environments/prod/environment.toml:3:7
+      |
+    3 | [host.web10]
+      |       ^^^^^
+      = help: did you mean `web01`?
+
+    error: there is no host `web02`
+     --> environments/prod/environment.toml:4:13
+      |
+    4 | [components."app@web02"]
+      |             ^^^^^^^^^^^
+      = help: did you mean `web01`?
+    "#
     );
 }
 
 #[test]
 fn components_and_overrides() {
-    snapshot(
-        "env_components",
-        "[hosts]\nweb01 = [\"ap\", \"app\", \"app\"]\nweb02 = \"app, -rf, ap\"\n[components.aap]\nport = 1\n",
+    assert_snapshot!(
+        mistakes(
+            "[hosts]\nweb01 = [\"ap\", \"app\", \"app\"]\nweb02 = \"app, -rf, ap\"\n[components.aap]\nport = 1\n"
+        ),
+        @r#"
+    error: there is no component `ap`
+     --> environments/prod/environment.toml:2:10
+      |
+    2 | web01 = ["ap", "app", "app"]
+      |          ^^^^
+      = help: did you mean `app`?
+
+    error: the component `app` is declared twice for one host
+     --> environments/prod/environment.toml:2:23
+      |
+    2 | web01 = ["ap", "app", "app"]
+      |                       ^^^^^
+      = help: keep one of the two
+
+    error: `-rf` is not a component's name
+     --> environments/prod/environment.toml:3:15
+      |
+    3 | web02 = "app, -rf, ap"
+      |               ^^^
+      = help: names begin with a lower case letter; then letters, digits, `_` and `-`; `app:web` for a feature
+
+    error: there is no component `aap`
+     --> environments/prod/environment.toml:4:13
+      |
+    4 | [components.aap]
+      |             ^^^
+      = help: did you mean `app`?
+    "#
     );
-    snapshot(
-        "env_overrides",
-        "[hosts]\nweb01 = [\"app\"]\nweb02 = [\"app\"]\n[components.app]\nprot = 1\nport = \"x\"\n[components.\"app@web02\"]\nother = 1\n",
+    assert_snapshot!(
+        mistakes(
+            "[hosts]\nweb01 = [\"app\"]\nweb02 = [\"app\"]\n[components.app]\nprot = 1\nport = \"x\"\n[components.\"app@web02\"]\nother = 1\n"
+        ),
+        @r#"
+    error: the component `app` declares no attribute `prot`
+     --> environments/prod/environment.toml:5:1
+      |
+    5 | prot = 1
+      | ^^^^
+      = help: did you mean `port`?
+
+    error: the attribute `port` of `app` must be an integer, not "x"
+     --> environments/prod/environment.toml:6:8
+      |
+    6 | port = "x"
+      |        ^^^
+      = affects: web01/app, web02/app
+
+    error: the component `app` declares no attribute `other`
+     --> environments/prod/environment.toml:8:1
+      |
+    8 | other = 1
+      | ^^^^^
+      = help: it declares `port`
+    "#
     );
-    snapshot(
-        "env_override_patterns_disagree",
-        "[hosts]\n\"web{01..03}\" = [\"app\"]\n[components.\"app@web{01..02}\"]\nport = 1\n[components.\"app@web{02..03}\"]\nport = 2\n",
+    assert_snapshot!(
+        mistakes(
+            "[hosts]\n\"web{01..03}\" = [\"app\"]\n[components.\"app@web{01..02}\"]\nport = 1\n[components.\"app@web{02..03}\"]\nport = 2\n"
+        ),
+        @"
+    error: the patterns `web{01..02}` and `web{02..03}` disagree about `port`
+     --> environments/prod/environment.toml:6:1
+      |
+    6 | port = 2
+      | ^^^^
+      = affects: web02
+      = help: give the hosts that both mean an entry of their own
+    "
     );
 }
 
@@ -101,9 +347,28 @@ fn components_and_overrides() {
 fn inheritance() {
     let sandbox = environment("[environment]\ninherits = \"base\"\n");
     sandbox.write("environments/base/environment.toml", "[environment]\ninherits = \"prod\"\n");
-    insta::assert_snapshot!("env_inherits_in_a_circle", sandbox.mistakes());
-    snapshot("env_inherits_unknown", "[environment]\ninherits = \"prood\"\n");
-    snapshot("env_inherits_outside", "[environment]\ninherits = \"../../etc\"\n");
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: environments inherit in a circle: prod -> base -> prod
+     --> environments/base/environment.toml:2:12
+      |
+    2 | inherits = "prod"
+      |            ^^^^^^
+    "#);
+    assert_snapshot!(mistakes("[environment]\ninherits = \"prood\"\n"), @r#"
+    error: there is no environment `prood`
+     --> environments/prod/environment.toml:2:12
+      |
+    2 | inherits = "prood"
+      |            ^^^^^^^
+      = help: did you mean `prod`?
+    "#);
+    assert_snapshot!(mistakes("[environment]\ninherits = \"../../etc\"\n"), @r#"
+    error: `../../etc` is not an environment's name
+     --> environments/prod/environment.toml:2:12
+      |
+    2 | inherits = "../../etc"
+      |            ^^^^^^^^^^^
+    "#);
 }
 
 #[test]
@@ -111,7 +376,14 @@ fn mistakes_in_an_inherited_file_are_shown_there() {
     let sandbox = environment("[environment]\ninherits = \"base\"\n");
     sandbox
         .write("environments/base/environment.toml", "[environment]\nkep = 3\n[hosts]\nweb01 = [\"app\"]\n");
-    insta::assert_snapshot!("env_mistake_inherited", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: unknown key `kep` in [environment]
+     --> environments/base/environment.toml:2:1
+      |
+    2 | kep = 3
+      | ^^^
+      = help: did you mean `keep`?
+    ");
 }
 
 #[test]
@@ -126,15 +398,58 @@ fn projects() {
         };
         batou_environments::evaluate(&sandbox.project(), name, &options).unwrap_err().to_string()
     };
-    insta::assert_snapshot!("project_unknown_environment", evaluate("prd"));
-    insta::assert_snapshot!("project_environment_outside", evaluate("../prod"));
+    assert_snapshot!(evaluate("prd"), @"
+    error: there is no environment `prd`
+      = help: did you mean `prod`?
+    ");
+    assert_snapshot!(evaluate("../prod"), @"
+    error: there is no environment `../prod`
+      = help: there are: prod
+    ");
     sandbox.write("batou.toml", "[project]\nnam = \"shop\"\n[projekt]\n");
-    insta::assert_snapshot!("project_unknown_keys", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `name` is missing in [project]
+     --> batou.toml:1:1
+      |
+    1 | [project]
+      | ^^^^^^^^^
+
+    error: unknown key `nam` in [project]
+     --> batou.toml:2:1
+      |
+    2 | nam = "shop"
+      | ^^^
+      = help: did you mean `name`?
+
+    error: unknown key `projekt` in batou.toml
+     --> batou.toml:3:2
+      |
+    3 | [projekt]
+      |  ^^^^^^^
+      = help: did you mean `project`?
+    "#);
     sandbox.write("batou.toml", "[project]\nname = \"../x\"\n");
-    insta::assert_snapshot!("project_name", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `../x` is not a project's name
+     --> batou.toml:2:8
+      |
+    2 | name = "../x"
+      |        ^^^^^^
+      = help: use letters, digits, `.`, `_` and `-`, beginning with a letter or digit
+    "#);
     sandbox.write("batou.toml", b"[project]\nname = \"sh\xffop\"\n");
-    insta::assert_snapshot!("project_not_utf8", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: not UTF-8
+     --> batou.toml:2:11
+      |
+    2 | name = "sh�op"
+      |           ^
+      = help: save the file as UTF-8
+    "#);
     std::fs::remove_file(sandbox.root().join("batou.toml")).unwrap();
     let message = sandbox.mistakes().replace(&sandbox.root().to_string_lossy().into_owned(), "[ROOT]");
-    insta::assert_snapshot!("project_missing", message);
+    assert_snapshot!(message, @"
+    error: [ROOT] is not a batou project: there is no batou.toml
+      = help: run `batou init` there, or name another folder with --project
+    ");
 }

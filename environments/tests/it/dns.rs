@@ -1,5 +1,7 @@
 //! DNS is asked where it is needed, and nowhere else.
 
+use insta::assert_snapshot;
+
 use super::common::{Sandbox, Table, component, text};
 
 fn sandbox(environment: &str, content: &str) -> Sandbox {
@@ -75,8 +77,22 @@ fn what_cannot_be_resolved_is_a_mistake_unless_it_is_optional() {
     let wrong = |environment: &str, content: &str| {
         sandbox(environment, content).evaluate_with(&table()).unwrap_err().to_string()
     };
-    insta::assert_snapshot!("dns_missing", wrong("", "{{ component.b.listen }}"));
-    insta::assert_snapshot!("dns_not_wanted", wrong("", "{{ component.a.listen_v6 }}"));
+    assert_snapshot!(wrong("", "{{ component.b.listen }}"), @"
+    error: `other.example.net` has no IPv4 address; add it to [resolver] or to DNS
+     --> components/app/component.toml:6:26
+      |
+    6 | content = '''{{ component.b.listen }}'''
+      |                          ^^^^^^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(wrong("", "{{ component.a.listen_v6 }}"), @"
+    error: the address `www.example.net:80` has no IPv6 address: `require_v6` is false in [environment]
+     --> components/app/component.toml:6:26
+      |
+    6 | content = '''{{ component.a.listen_v6 }}'''
+      |                          ^^^^^^^^^^^^
+      = affects: web01/app
+    ");
     let optional =
         sandbox("require_v4 = \"optional\"", "{% if component.b.listen %}yes{% else %}no{% endif %}");
     assert_eq!(text(&optional.evaluate_with(&table()).unwrap(), "web01", "app", "out"), "no");

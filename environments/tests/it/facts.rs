@@ -119,31 +119,92 @@ fn the_list_of_hosts_is_not_made_of_their_facts() {
 #[test]
 fn facts_that_there_are_not() {
     let mistakes = |content: &str| sandbox(content).mistakes();
-    assert_snapshot!("undeclared", mistakes("a\n{{ host.facts.memroy }}\n"));
-    assert_snapshot!("undeclared_and_unlike", mistakes("{{ host.facts.x is defined }}"));
-    assert_snapshot!(
-        "missing_on_another_host",
-        mistakes("{% for host in environment.hosts %}\n{{ host.facts.os.id }}{% endfor %}")
-    );
-    assert_snapshot!("unknown_part", mistakes("{{ host.facts.os.idd }}"));
-    assert_snapshot!("going_through_all", mistakes("{% for n in environment.hosts[1].facts %}{% endfor %}"));
+    assert_snapshot!(mistakes("a\n{{ host.facts.memroy }}\n"), @"
+    error: there is no fact `memroy`: did you mean `memory`?
+     --> components/app/out:2:8
+      |
+    2 | {{ host.facts.memroy }}
+      |        ^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(mistakes("{{ host.facts.x is defined }}"), @"
+    error: there is no fact `x`: batou.toml declares `disks`, `memory`, `os` and `uplink`
+     --> components/app/out:1:8
+      |
+    1 | {{ host.facts.x is defined }}
+      |        ^^^^^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(mistakes("{% for host in environment.hosts %}\n{{ host.facts.os.id }}{% endfor %}"), @"
+    error: the fact `os` of web02 is not in environments/prod/facts.lock: run `batou facts prod --host web02`
+     --> components/app/out:2:8
+      |
+    2 | {{ host.facts.os.id }}{% endfor %}
+      |        ^^^^^^^^^
+      = affects: web01/app
+    ");
+    assert_snapshot!(mistakes("{{ host.facts.os.idd }}"), @"
+    error: `host.facts.os.idd` is undefined
+     --> components/app/out:1:4
+      |
+    1 | {{ host.facts.os.idd }}
+      |    ^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.facts.os.id`?
+    ");
+    assert_snapshot!(mistakes("{% for n in environment.hosts[1].facts %}{% endfor %}"), @"
+    error: the fact `disks` of web02 is not in environments/prod/facts.lock: run `batou facts prod --host web02`
+     --> components/app/out:1:30
+      |
+    1 | {% for n in environment.hosts[1].facts %}{% endfor %}
+      |                              ^^^^^^^^^
+      = affects: web01/app
+    ");
 }
 
 #[test]
 fn facts_that_nobody_gathered() {
     let sandbox = sandbox("{{ host.facts.memory }}");
     std::fs::remove_file(sandbox.root().join("environments/prod/facts.lock")).unwrap();
-    assert_snapshot!("never_gathered", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: the fact `memory` was never gathered: run `batou facts prod`
+     --> components/app/out:1:8
+      |
+    1 | {{ host.facts.memory }}
+      |        ^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
     sandbox.write(
         "components/app/component.toml",
         "[attributes]\nmemory = \"{{ host.facts.memory }}\"\n[[file]]\npath = \"out\"\n",
     );
-    assert_snapshot!("never_gathered_for_an_attribute", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: the fact `memory` was never gathered: run `batou facts prod`
+     --> components/app/component.toml:2:18
+      |
+    2 | memory = "{{ host.facts.memory }}"
+      |                  ^^^^^^^^^^^^^
+      = affects: web01/app
+
+    error: the fact `memory` was never gathered: run `batou facts prod`
+     --> components/app/out:1:8
+      |
+    1 | {{ host.facts.memory }}
+      |        ^^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
     sandbox.write("components/app/component.toml", "[[file]]\npath = \"out\"\ncontent = \"nothing\"\n");
     assert_eq!(out(&sandbox), "nothing", "what is not used need not be there");
     sandbox.write("components/app/component.toml", "[[file]]\npath = \"out\"\n");
     sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
-    assert_snapshot!("none_declared", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: there is no fact `memory`: declare it in [facts] of batou.toml
+     --> components/app/out:1:8
+      |
+    1 | {{ host.facts.memory }}
+      |        ^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
 }
 
 #[test]
@@ -152,7 +213,14 @@ fn a_fact_that_is_declared_otherwise_is_not_known() {
     sandbox.write("batou.toml", PROJECT.replace("timeout = 5", "timeout = 50"));
     sandbox.evaluate();
     sandbox.write("batou.toml", PROJECT.replace("timeout = 5", "json = true"));
-    assert_snapshot!("declared_otherwise", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: the fact `uplink` is declared otherwise than when it was gathered: run `batou facts prod`
+     --> components/app/out:1:8
+      |
+    1 | {{ host.facts.uplink }}
+      |        ^^^^^^^^^^^^^
+      = affects: web01/app
+    ");
 }
 
 #[test]
@@ -163,13 +231,62 @@ fn a_damaged_lock_is_an_error_with_its_line() {
         sandbox.mistakes()
     };
     let conflict = LOCK.replace("memory = 4", "<<<<<<< HEAD\nmemory = 4\n=======\nmemory = 8\n>>>>>>> other");
-    assert_snapshot!("merge_conflict", mistakes(conflict.as_bytes()));
-    assert_snapshot!("unknown_table", mistakes(b"[hots.web01]\nmemory = 1\n"));
-    assert_snapshot!("no_table", mistakes(b"[host]\nweb01 = 3\n"));
-    assert_snapshot!("newer_builtin", mistakes(b"[facts]\nx = \"y\"\n"));
-    assert_snapshot!("date", mistakes(b"[host.web01]\nmemory = 1979-05-27\n"));
-    assert_snapshot!("not_a_number", mistakes(b"[host.web01]\ndisks = [nan]\n"));
-    assert_snapshot!("not_text", mistakes(b"[host.web01]\nmemory = \"\xff\"\n"));
+    assert_snapshot!(mistakes(conflict.as_bytes()), @"
+    error: not valid TOML: key with no value, expected `=`
+      --> environments/prod/facts.lock:15:9
+       |
+    15 | <<<<<<< HEAD
+       |         ^
+      = help: restore it, or remove it and run `batou facts prod`
+    ");
+    assert_snapshot!(mistakes(b"[hots.web01]\nmemory = 1\n"), @"
+    error: unknown key `hots` in facts.lock
+     --> environments/prod/facts.lock:1:2
+      |
+    1 | [hots.web01]
+      |  ^^^^
+      = help: did you mean `host`?
+    ");
+    assert_snapshot!(mistakes(b"[host]\nweb01 = 3\n"), @"
+    error: `host.web01` must be a table, not an integer
+     --> environments/prod/facts.lock:2:9
+      |
+    2 | web01 = 3
+      |         ^
+      = help: restore it, or remove it and run `batou facts prod`
+    ");
+    assert_snapshot!(mistakes(b"[facts]\nx = \"y\"\n"), @r#"
+    error: there is no built-in fact `y`
+     --> environments/prod/facts.lock:2:5
+      |
+    2 | x = "y"
+      |     ^^^
+      = help: there are `addresses`, `architecture`, `hostname`, `memory`, `os-release` and `processors`; write { command = "…" } for a command
+    "#);
+    assert_snapshot!(mistakes(b"[host.web01]\nmemory = 1979-05-27\n"), @"
+    error: a fact cannot be a date
+     --> environments/prod/facts.lock:2:10
+      |
+    2 | memory = 1979-05-27
+      |          ^^^^^^^^^^
+      = help: restore it, or remove it and run `batou facts prod`
+    ");
+    assert_snapshot!(mistakes(b"[host.web01]\ndisks = [nan]\n"), @"
+    error: a fact cannot be NaN
+     --> environments/prod/facts.lock:2:10
+      |
+    2 | disks = [nan]
+      |          ^^^
+      = help: restore it, or remove it and run `batou facts prod`
+    ");
+    assert_snapshot!(mistakes(b"[host.web01]\nmemory = \"\xff\"\n"), @r#"
+    error: not UTF-8
+     --> environments/prod/facts.lock:2:11
+      |
+    2 | memory = "�"
+      |           ^
+      = help: save the file as UTF-8
+    "#);
     let settings = batou_environments::settings(&sandbox.project(), "prod");
     assert!(settings.is_ok(), "only what needs facts reads them");
 }
@@ -184,8 +301,36 @@ fn bad_declarations() {
             Err(diagnostics) => diagnostics.to_string(),
         }
     };
-    assert_snapshot!("no_such_builtin", declared("os = \"os-relase\"\nx = \"whatever\""));
-    assert_snapshot!("names", declared("\"a-b\" = \"memory\"\n\"{{ x }}\" = \"memory\""));
+    assert_snapshot!(declared("os = \"os-relase\"\nx = \"whatever\""), @r#"
+    error: there is no built-in fact `os-relase`
+     --> batou.toml:4:6
+      |
+    4 | os = "os-relase"
+      |      ^^^^^^^^^^^
+      = help: did you mean `os-release`?
+
+    error: there is no built-in fact `whatever`
+     --> batou.toml:5:5
+      |
+    5 | x = "whatever"
+      |     ^^^^^^^^^^
+      = help: there are `addresses`, `architecture`, `hostname`, `memory`, `os-release` and `processors`; write { command = "…" } for a command
+    "#);
+    assert_snapshot!(declared("\"a-b\" = \"memory\"\n\"{{ x }}\" = \"memory\""), @r#"
+    error: `a-b` is not a fact's name
+     --> batou.toml:4:1
+      |
+    4 | "a-b" = "memory"
+      | ^^^^^
+      = help: use letters, digits and `_`, beginning with a letter: templates say `host.facts.NAME`
+
+    error: `{{ x }}` is not a fact's name
+     --> batou.toml:5:1
+      |
+    5 | "{{ x }}" = "memory"
+      | ^^^^^^^^^
+      = help: use letters, digits and `_`, beginning with a letter: templates say `host.facts.NAME`
+    "#);
     assert_snapshot!(
         "keys",
         declared(
@@ -225,7 +370,46 @@ fn a_lock_is_written_the_same_way_each_time_and_read_again() {
     let old = FactsLock::load(&project, "prod").unwrap();
     let lock = old.updated(&project.facts, &hosts, answers);
     let written = lock.to_toml("prod");
-    assert_snapshot!("written", written);
+    assert_snapshot!(written, @r#"
+    # What the hosts of prod said of themselves. `batou facts prod` writes this file: it asks for
+    # what [facts] in batou.toml declares. Evaluations read it and ask no host. Commit it.
+
+    [facts]
+    disks.files = "/dev/disk/by-id/*"
+    memory = "memory"
+    os = "os-release"
+    uplink.command = "ip route"
+
+    [host."db.other.net"]
+    disks = [
+        { name = "sda", parts = [{ n = 1 }, []] },
+        "b",
+    ]
+    os."" = 1
+    os."a b".deep = [
+        1.0,
+        1e300,
+        -0.5,
+        -9223372036854775808,
+        true,
+    ]
+    os.id = "debian"
+    uplink = "tab\t \"quoted\" \\ \U00000000 \U0000001B[31m \U0000009B \U0000202Egpj {{ x }}\r\nüñ"
+
+    [host.web01]
+    disks = [
+        "sda",
+        "sdb",
+    ]
+    memory = 8589934592
+    os.id = "debian"
+    uplink = "{{ component.secret }} {% raw %}"
+
+    [host.web02]
+    disks = []
+    memory = 5
+    os = {}
+    "#);
     assert!(written.chars().all(|c| c == '\n' || !c.is_control()), "{written:?}");
     sandbox.write("environments/prod/facts.lock", &written);
     let read = FactsLock::load(&project, "prod").unwrap();

@@ -1,6 +1,7 @@
 //! Files, folders, links and modes.
 
 use batou_environments::{Content, Entry};
+use insta::assert_snapshot;
 
 use super::common::{Sandbox, component, text};
 use std::os::unix::fs::PermissionsExt;
@@ -136,7 +137,23 @@ fn a_mistake_behind_an_escape_is_shown_in_its_line() {
         "[[file]]\npath = \"x\"\ncontent = \"\"\"\nsay \\\"hello\\\"\n{{ host.nam }}\n\"\"\"\n[[file]]\npath = \"y\"\n\
          content = \"a\\n{{ host.nam }}\\n\"\n",
     );
-    insta::assert_snapshot!("behind_escapes", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `host.nam` is undefined
+     --> components/app/component.toml:5:4
+      |
+    5 | {{ host.nam }}
+      |    ^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.name`?
+
+    error: `host.nam` is undefined
+     --> components/app/component.toml:9:18
+      |
+    9 | content = "a\n{{ host.nam }}\n"
+      |                  ^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.name`?
+    "#);
 }
 
 #[test]
@@ -192,7 +209,7 @@ fn mistakes_in_directories_and_sources_are_shown() {
          [[file]]\npath = \"e\"\nsource = \"///etc/passwd\"\n[[directory]]\npath = \"f\"\n[[symlink]]\npath = \"f\"\nto = \"x\"\n",
     );
     sandbox.write("components/app/file", "x");
-    insta::assert_snapshot!("directories_and_sources", sandbox.mistakes());
+    assert_snapshot!("directories_and_sources", sandbox.mistakes());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `inherits`, hosts, features and the precedence of overrides.
 
+use insta::assert_snapshot;
+
 use super::common::{Sandbox, text};
 
 const COMPONENT: &str = "[attributes]\nport = 1\nmap = { type = \"dict\", default = { a = 1, b = 1 } }\n\
@@ -202,5 +204,19 @@ fn selected_features_replace_the_default_which_is_all() {
     assert_eq!(text(&evaluation, "b", "app", "out"), "web mail");
     assert_eq!(text(&evaluation, "c", "app", "out"), "cron");
     sandbox.write("environments/prod/environment.toml", environment("a = \"app:mial\"\nb = \"app:other\""));
-    insta::assert_snapshot!("unknown_features", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: the component `app` has no feature `mial`
+     --> environments/prod/environment.toml:2:6
+      |
+    2 | a = "app:mial"
+      |      ^^^^^^^^
+      = help: did you mean `mail`?
+
+    error: the component `app` has no feature `other`
+     --> environments/prod/environment.toml:3:6
+      |
+    3 | b = "app:other"
+      |      ^^^^^^^^^
+      = help: it has `web`, `cron` and `mail`
+    "#);
 }

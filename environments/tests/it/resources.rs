@@ -1,5 +1,7 @@
 //! `provide` and `require`.
 
+use insta::assert_snapshot;
+
 use super::common::{Sandbox, component, text};
 
 pub(crate) fn sandbox(hosts: &str, components: &[(&str, &str)]) -> Sandbox {
@@ -111,7 +113,14 @@ fn circles_are_shown_with_their_members() {
     };
     let (a, b, c) = (part("a", "c", ""), part("b", "a", ""), part("c", "b", ""));
     let circle = sandbox("h1 = [\"a\", \"b\"]\nh2 = [\"c\"]", &[("a", &a), ("b", &b), ("c", &c)]);
-    insta::assert_snapshot!("circle_of_components", circle.mistakes());
+    assert_snapshot!(circle.mistakes(), @r#"
+    error: components need each other in a circle: h1/a -> h1/b -> h2/c -> h1/a
+     --> components/a/component.toml:5:7
+      |
+    5 | key = "c"
+      |       ^^^
+      = help: `dirty = true` on one of the requirements leaves their order open
+    "#);
     let open = part("c", "b", "dirty = true");
     circle.write("components/c/component.toml", &open);
     assert_eq!(circle.evaluate().components.len(), 3);
@@ -126,5 +135,13 @@ fn values_in_a_circle_are_shown_with_their_members() {
     };
     let circle =
         sandbox("h = [\"a\", \"b\"]", &[("a", &part("x", "y", "")), ("b", &part("y", "x", "dirty = true"))]);
-    insta::assert_snapshot!("circle_of_values", circle.mistakes());
+    assert_snapshot!(circle.mistakes(), @r#"
+    error: values need each other in a circle: provided `x` of h/a -> required `y` of h/a -> provided `y` of h/b -> required `x` of h/b -> provided `x` of h/a
+     --> components/a/component.toml:2:7
+      |
+    2 | key = "x"
+      |       ^^^
+      = affects: h/a
+      = help: one of them must not refer to the next
+    "#);
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use batou_environments::{Entry, Evaluation, Rendered};
+use insta::assert_snapshot;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -74,7 +75,21 @@ fn circles_of_code_are_shown_with_their_members() {
     let sandbox = sandbox(hosts, &components);
     // Neither `d` nor the table is in the circle: they only wait for it.
     sandbox.write("components/table/component.toml", "[[require]]\nkey = \"d\"\n");
-    insta::assert_snapshot!("rounds_circles", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: components need each other in a circle: h1/a -> h2/b -> h1/c -> h1/a
+     --> components/a/component.star:2:34
+      |
+    2 |     c.provide("a", c.require_one("c").name + "x")
+      |                                  ^^^
+      = help: call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which leaves their order open
+
+    error: components need each other in a circle: h2/alone -> h2/alone
+     --> components/alone/component.star:2:36
+      |
+    2 |     c.provide("own", c.require_one("own"))
+      |                                    ^^^^^
+      = help: call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which leaves their order open
+    "#);
 }
 
 #[test]
@@ -85,7 +100,15 @@ fn only_the_first_of_those_that_wait_is_told() {
         ("second", "c.provide(\"two\", c.require_one(\"one\", host = \"a\"))"),
         ("third", "c.require(\"two\")"),
     ];
-    insta::assert_snapshot!("rounds_waiting", sandbox(hosts, &components).mistakes());
+    assert_snapshot!(sandbox(hosts, &components).mistakes(), @r#"
+    error: nobody provides `nothing`
+     --> components/first/component.star:2:36
+      |
+    2 |     c.provide("one", c.require_one("nothing"))
+      |                                    ^^^^^^^^^
+      = affects: a/first
+      = help: place a component that provides it on a host; `strict = False` allows none
+    "#);
 }
 
 #[test]
@@ -97,7 +120,21 @@ fn a_failure_is_not_told_as_what_others_lack() {
         "components/override/component.star",
         "attributes = {\"port\": 80}\ndef configure(c):\n    c.provide(\"port\", c.port)\n",
     );
-    insta::assert_snapshot!("rounds_failure", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: floor division by zero: 1 // 0
+     --> components/broken/component.star:2:22
+      |
+    2 |     c.provide("one", 1 // 0)
+      |                      ^^^^^^
+      = affects: a/broken
+
+    error: the attribute `port` of `override` must be an integer, not "x"
+     --> environments/prod/environment.toml:4:8
+      |
+    4 | port = "x"
+      |        ^^^
+      = affects: a/override
+    "#);
 }
 
 #[test]
@@ -109,7 +146,15 @@ fn values_that_grow_with_every_round_do_not_settle() {
     };
     let (one, two) = (grow("one", "two"), grow("two", "one"));
     let sandbox = sandbox("a = [\"one\"]\nb = [\"two\"]", &[("one", &one), ("two", &two)]);
-    insta::assert_snapshot!("rounds_unsettled", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @"
+    error: the values of `one` and `two` do not settle: each run gives others
+     --> components/one/component.star:1:5
+      |
+    1 | def configure(c):
+      |     ^^^^^^^^^
+      = affects: a/one, b/two
+      = help: what these components provide depends on what they require of each other, and changes with it every time: let one of them provide a value that does not
+    ");
 }
 
 #[test]
@@ -136,7 +181,28 @@ fn the_environment_names_what_is_declared_in_any_file() {
             "[hosts]\na = [\"zope1\", \"zope3\", \"zope2:wab\"]\n[components.zope1]\nprot = 1\n[components.zope2]\nport = 1\n",
         ),
     ]);
-    insta::assert_snapshot!("rounds_names", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: there is no component `zope3`
+     --> environments/prod/environment.toml:2:15
+      |
+    2 | a = ["zope1", "zope3", "zope2:wab"]
+      |               ^^^^^^^
+      = help: did you mean `zope1`?
+
+    error: the component `zope2` has no feature `wab`
+     --> environments/prod/environment.toml:2:24
+      |
+    2 | a = ["zope1", "zope3", "zope2:wab"]
+      |                        ^^^^^^^^^^^
+      = help: did you mean `web`?
+
+    error: the component `zope1` declares no attribute `prot`
+     --> environments/prod/environment.toml:4:1
+      |
+    4 | prot = 1
+      | ^^^^
+      = help: did you mean `port`?
+    "#);
 }
 
 /// How a graph is written down.

@@ -14,15 +14,33 @@
 //! - resolver entries beat DNS: `dns::the_resolver_of_the_environment_comes_first`
 //! - an attribute without a value is named: `bad_components::values`
 
+use insta::assert_snapshot;
+
 use super::common::{Sandbox, component, text};
 use super::resources::{WEB, requirer, sandbox};
 
 #[test]
 fn a_provider_nobody_requires_is_an_error() {
-    insta::assert_snapshot!("unused", sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).mistakes());
+    assert_snapshot!(sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).mistakes(), @r#"
+    error: nobody requires `web`
+     --> components/web/component.toml:4:7
+      |
+    4 | key = "web"
+      |       ^^^^^
+      = affects: a/web, b/web
+      = help: require it in a component of this environment, or do not provide it
+    "#);
     let misspelt = requirer("strict = false", "x").replace("\"web\"", "\"wep\"");
     let misspelt = sandbox("a = [\"web\", \"lb\"]", &[("web", WEB), ("lb", &misspelt)]);
-    insta::assert_snapshot!("unused_misspelt", misspelt.mistakes());
+    assert_snapshot!(misspelt.mistakes(), @r#"
+    error: nobody requires `web`
+     --> components/web/component.toml:4:7
+      |
+    4 | key = "web"
+      |       ^^^^^
+      = affects: a/web
+      = help: `wep` is required: is that meant?
+    "#);
 }
 
 #[test]
@@ -44,7 +62,31 @@ fn a_requirement_nobody_provides_names_key_host_and_requirer() {
     let own = requirer("host = \"same\"", "x");
     let components = [("anywhere", &*anywhere), ("there", &*there), ("own", &*own)];
     let hosts = "a = [\"anywhere\", \"there\"]\nb = [\"own\"]\nc = [\"own\"]";
-    insta::assert_snapshot!("unsatisfied", sandbox(hosts, &components).mistakes());
+    assert_snapshot!(sandbox(hosts, &components).mistakes(), @r#"
+    error: nobody provides `web`
+     --> components/anywhere/component.toml:2:7
+      |
+    2 | key = "web"
+      |       ^^^^^
+      = affects: a/anywhere
+      = help: place a component that provides it on a host; `strict = false` allows none
+
+    error: nobody on the same host provides `web`
+     --> components/own/component.toml:2:7
+      |
+    2 | key = "web"
+      |       ^^^^^
+      = affects: b/own, c/own
+      = help: place a component that provides it on a host; `strict = false` allows none
+
+    error: nobody on the host `b` provides `web`
+     --> components/there/component.toml:2:7
+      |
+    2 | key = "web"
+      |       ^^^^^
+      = affects: a/there
+      = help: place a component that provides it on a host; `strict = false` allows none
+    "#);
 }
 
 #[test]
@@ -59,7 +101,15 @@ fn the_failure_of_a_component_shows_in_its_own_file_and_nowhere_else() {
         "a = [\"web\"]\nb = [\"web\", \"top\"]\nc = [\"lb\"]",
         &[("web", broken), ("lb", &lb), ("top", top)],
     );
-    insta::assert_snapshot!("own_failure", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `host.data.prot` is undefined
+     --> components/web/component.toml:2:11
+      |
+    2 | port = "{{ host.data.prot }}"
+      |           ^^^^^^^^^^^^^^^^
+      = affects: a/web, b/web
+      = help: `host.data` has no names
+    "#);
 }
 
 #[test]
@@ -88,7 +138,14 @@ fn a_value_of_the_wrong_type_names_attribute_and_component() {
     sandbox.write("environments/prod/environment.toml", environment("\"9002\""));
     assert_eq!(text(&sandbox.evaluate(), "web01", "app", "out"), "9003");
     sandbox.write("environments/prod/environment.toml", environment("\"x\""));
-    insta::assert_snapshot!("wrong_type", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: the attribute `port` of `app` must be an integer, not "x"
+     --> environments/prod/environment.toml:5:8
+      |
+    5 | port = "x"
+      |        ^^^
+      = affects: web01/app
+    "#);
 }
 
 #[test]
@@ -120,11 +177,22 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
         );
         sandbox
     };
-    insta::assert_snapshot!(
-        "listen_v4_off",
-        listen("require_v4 = false\nrequire_v6 = true", "listen").mistakes()
-    );
-    insta::assert_snapshot!("listen_v6_off", listen("require_v6 = false", "listen_v6").mistakes());
+    assert_snapshot!(listen("require_v4 = false\nrequire_v6 = true", "listen").mistakes(), @r#"
+    error: the address `www.example.net:80` has no IPv4 address: `require_v4` is false in [environment]
+     --> components/app/component.toml:5:24
+      |
+    5 | content = "{{ component.a.listen }}"
+      |                        ^^^^^^^^^
+      = affects: web01/app
+    "#);
+    assert_snapshot!(listen("require_v6 = false", "listen_v6").mistakes(), @r#"
+    error: the address `www.example.net:80` has no IPv6 address: `require_v6` is false in [environment]
+     --> components/app/component.toml:5:24
+      |
+    5 | content = "{{ component.a.listen_v6 }}"
+      |                        ^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
     let both = listen("require_v6 = true", "listen_v6");
     assert_eq!(text(&both.evaluate(), "web01", "app", "x"), "[2001:db8::1]:80");
 }
@@ -136,10 +204,14 @@ fn selected_features_replace_the_default_which_is_all() {
     let evaluation = sandbox(hosts, &[("app", component)]).evaluate();
     let shown = |host| text(&evaluation, host, "app", "out");
     assert_eq!([shown("a"), shown("b"), shown("c")], ["web+worker", "worker", "web+worker"]);
-    insta::assert_snapshot!(
-        "unknown_feature",
-        sandbox("a = [\"app:wep\"]", &[("app", component)]).mistakes()
-    );
+    assert_snapshot!(sandbox("a = [\"app:wep\"]", &[("app", component)]).mistakes(), @r#"
+    error: the component `app` has no feature `wep`
+     --> environments/prod/environment.toml:2:6
+      |
+    2 | a = ["app:wep"]
+      |      ^^^^^^^^^
+      = help: did you mean `web`?
+    "#);
 }
 
 #[test]
@@ -154,7 +226,7 @@ fn seven_mistakes_in_files_are_shown_at_once() {
     ]);
     let mistakes = sandbox.mistakes();
     assert_eq!(mistakes.matches("error: ").count(), 7);
-    insta::assert_snapshot!("seven_load_errors", mistakes);
+    assert_snapshot!("seven_load_errors", mistakes);
 }
 
 /// Components without a mistake in their files, and twelve in what they want of each other and of their values.
@@ -186,5 +258,5 @@ fn twelve_mistakes_in_the_configuration_are_shown_at_once_with_the_affected_host
          [components.values]\nport = \"x\"\n";
     let mistakes = sandbox(hosts, &TWELVE).mistakes();
     assert_eq!(mistakes.matches("error: ").count(), 12);
-    insta::assert_snapshot!("twelve_configuration_errors", mistakes);
+    assert_snapshot!("twelve_configuration_errors", mistakes);
 }

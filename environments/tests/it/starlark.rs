@@ -1,6 +1,7 @@
 //! `component.star`: what code can declare.
 
 use batou_environments::{Entry, Evaluation};
+use insta::{assert_debug_snapshot, assert_snapshot};
 
 use super::common::{self, Sandbox, Table, component, text};
 
@@ -64,7 +65,38 @@ def configure(c):
          [components.app]\nmust = \"9002\"\nlimits = { files = 20 }\n",
     );
     let evaluation = sandbox.evaluate();
-    insta::assert_snapshot!(text(&evaluation, "web01", "app", "out"));
+    assert_snapshot!(text(&evaluation, "web01", "app", "out"), @r#"
+    app
+    /srv/shop/current/app
+    /srv/shop/state/app
+    instance2
+    debian12
+    web01
+    web01.example.net
+    web01.example.net
+    w
+    -
+    prod
+    shop
+    web01.example.net
+    ops@example.net
+    80
+    8081
+    a|b
+    20
+    web01.example.net:8080
+    web01.example.net
+    8080
+    low
+    9002
+    True
+    None
+    True
+    2
+    ["mail", "ports"]
+    True
+    7
+    "#);
     let causes = &component(&evaluation, "web01", "app").causes["out"];
     assert!(causes.contains_key("attribute app.port"), "{causes:?}");
     assert!(causes.contains_key("file components/app/component.star"), "{causes:?}");
@@ -92,12 +124,36 @@ def configure(c):
     sandbox.write("components/app/conf/a.conf", "a = {{ host.name }}\n");
     sandbox.write("components/app/conf/a.bak", "old");
     let evaluation = sandbox.evaluate();
-    insta::assert_snapshot!(text(&evaluation, "web01", "app", "out"));
+    assert_snapshot!(text(&evaluation, "web01", "app", "out"), @"
+    /srv/shop/current/app/bin/run
+    /srv/shop/current/app/inline
+    /srv/shop/current/app/raw
+    /srv/shop/current/app/from
+    /srv/shop/current/app/conf
+    /srv/shop/current/app/empty
+    /srv/shop/current/app/data
+    /srv/shop/current/app/current
+    restart
+    bin/run
+    /srv/shop/current/app/inline
+    ");
     assert_eq!(text(&evaluation, "web01", "app", "bin/run"), "#!/bin/sh\necho 42\n");
     assert_eq!(text(&evaluation, "web01", "app", "inline"), "app [1, 2]");
     assert_eq!(text(&evaluation, "web01", "app", "raw"), "{{ no }}");
     assert_eq!(text(&evaluation, "web01", "app", "from"), "a = web01\n");
-    insta::assert_debug_snapshot!(paths(&evaluation, "web01", "app"));
+    assert_debug_snapshot!(paths(&evaluation, "web01", "app"), @r#"
+    [
+        "bin/run",
+        "conf/a.conf",
+        "current",
+        "data",
+        "empty",
+        "from",
+        "inline",
+        "out",
+        "raw",
+    ]
+    "#);
     let entries = &component(&evaluation, "web01", "app").entries;
     assert!(matches!(&entries["bin/run"], Entry::File { mode: 0o755, .. }));
     assert!(
@@ -266,7 +322,27 @@ def configure(c):
                        web01 = [\"app\", \"same\"]\nlb = [\"lb\"]\n[components.\"app@web01\"]\nweight = 2\n";
     sandbox.write("environments/prod/environment.toml", environment);
     let evaluation = sandbox.evaluate();
-    insta::assert_snapshot!(text(&evaluation, "lb", "lb", "out"));
+    assert_snapshot!(text(&evaluation, "lb", "lb", "out"), @r#"
+    web01.example.net:80,web02.example.net:80
+    web01.example.net
+    True
+    True
+    ["web02", "web01"]
+    web02
+    web
+    ["x", ["y", 1]]
+    None
+    1.5
+    struct(name="web02", role="web", tags=["x", ["y", 1]], none=None, f=1.5)
+    /srv/shop/current/app/f
+    4294967296
+    [1]
+    None
+    []
+    8080
+    [a:1, a:2, b:1]
+    80 80 web02
+    "#);
     assert_eq!(text(&evaluation, "web01", "same", "out"), "[web01.example.net:80]");
     let causes: Vec<&String> = component(&evaluation, "lb", "lb").causes["out"].keys().collect();
     assert!(causes.iter().any(|cause| *cause == "resource server from web02/app"), "{causes:?}");
@@ -382,7 +458,15 @@ def configure(c):
         sandbox.write(&format!("components/app/{path}"), "");
     }
     let evaluation = sandbox.evaluate();
-    insta::assert_snapshot!(text(&evaluation, "web01", "app", "out"));
+    assert_snapshot!(text(&evaluation, "web01", "app", "out"), @r#"
+    head {{ raw }}
+    head {{ raw }}
+    Hello you from web01
+    shared by app
+    ["conf/a.conf", "conf/x/b.conf"]
+    ["a.tpl", "head.txt", "inc.tpl"]
+    APP-2
+    "#);
     let causes: Vec<&String> = component(&evaluation, "web01", "app").causes["out"].keys().collect();
     for wanted in [
         "file components/app/head.txt",
@@ -407,7 +491,7 @@ lines = [
     hashing.crypt("secret", salt = "abcdefgh"), hashing.crypt("secret", salt = "abcdefgh", method = "sha256", rounds = 1000),
 ]
 c.file("out", content = "\n".join(lines), template = False)"#;
-    insta::assert_snapshot!(out(body));
+    assert_snapshot!(out(body));
 }
 
 #[test]
@@ -425,7 +509,21 @@ def configure(c):
     ]
     c.file("out", content = "\n".join([str(line) for line in lines]))
 "#;
-    insta::assert_snapshot!(text(&app(code).evaluate(), "web01", "app", "out"));
+    assert_snapshot!(text(&app(code).evaluate(), "web01", "app", "out"), @r#"
+    f-string
+    4
+    [2, 4]
+    [2]
+    8
+    0
+    ["b", "a"]
+    [3, -4]
+    [1, 2]
+    {"a": 1}
+    1
+    a-2
+    1
+    "#);
 }
 
 #[test]
@@ -496,7 +594,29 @@ def configure(c):
 "#);
     let evaluation = sandbox.evaluate();
     let warnings: Vec<String> = evaluation.warnings.iter().map(|warning| format!("{warning:#}")).collect();
-    insta::assert_snapshot!(warnings.join("\n\n"));
+    assert_snapshot!(warnings.join("\n\n"), @r#"
+    warning: old style
+     --> components/app/component.star:3:1
+      |
+    3 | warn("old style")
+      | ^^^^^^^^^^^^^^^^^
+
+    warning: port 1
+     --> components/app/component.star:5:5
+      |
+    5 |     print("port", 1)
+      |     ^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: print() is for looking at values; remove it when you have seen them
+
+    warning: `Venv("forgotten")` is made, but neither added nor provided
+     --> components/app/component.star:6:5
+      |
+    6 |     Venv("forgotten")
+      |     ^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: add it with c.add(…), or drop it
+    "#);
 }
 
 /// An empty message would say nothing about the place that it stands at.
@@ -521,7 +641,7 @@ fn the_reference_has_every_function_with_types() {
         .iter()
         .map(|entry| format!("{}{}{}", entry.of, if entry.of.is_empty() { "" } else { "." }, entry.signature))
         .collect();
-    insta::assert_snapshot!(shown.join("\n"));
+    assert_snapshot!(shown.join("\n"));
     for entry in &entries {
         assert!(!entry.doc.is_empty(), "{}.{} has no documentation", entry.of, entry.name);
     }

@@ -1,100 +1,512 @@
 //! `component.star`: what is said about mistakes.
 
+use insta::assert_snapshot;
+
 use super::common::Sandbox;
 use super::starlark::app;
+use super::starlark_configure_mistakes::configure;
 
-/// The mistakes of a `configure` with this body.
-fn body(body: &str) -> String {
-    let lines = body.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
-    app(&format!("def configure(c):\n{lines}")).mistakes()
+#[test]
+fn changes_a_global() {
+    assert_snapshot!(app("L = []\ndef configure(c):\n    L.append(1)\n").mistakes(), @"
+    error: the value cannot be changed any more
+     --> components/app/component.star:3:5
+      |
+    3 |     L.append(1)
+      |     ^^^^^^^^^^^
+      = affects: web01/app
+      = help: what a file makes is fixed once it is loaded: change a copy, list(…) or dict(…)
+    ");
 }
 
-macro_rules! mistakes {
-    ($($name:ident: $code:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(app($code).mistakes());
-        }
-    )*};
+#[test]
+fn syntax() {
+    assert_snapshot!(app("def configure(c)\n    pass\n").mistakes(), @"
+    error: not valid Starlark: unexpected new line, expected symbol ':'
+     --> components/app/component.star:1:17
+      |
+    1 | def configure(c)
+      |                 ^
+    ");
 }
 
-macro_rules! in_configure {
-    ($($name:ident: $code:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            insta::assert_snapshot!(body($code));
-        }
-    )*};
+#[test]
+fn no_component() {
+    assert_snapshot!(app("x = 1\n").mistakes(), @r#"
+    error: the file declares no component
+     --> components/app/component.star:1:1
+      |
+    1 | x = 1
+      | ^
+      = help: define def configure(c): …, or call component("NAME", configure = …)
+    "#);
 }
 
-mistakes! {
-    changes_a_global: "L = []\ndef configure(c):\n    L.append(1)\n";
-    syntax: "def configure(c)\n    pass\n";
-    no_component: "x = 1\n";
-    configure_is_no_function: "configure = 1\n";
-    configure_takes_nothing: "def configure():\n    pass\n";
-    configure_returns: "def configure(c):\n    return [1]\n";
-    names_nothing: "def configure(c):\n    c.file(\"x\", content = prot)\n";
-    attributes_are_a_list: "attributes = [1]\ndef configure(c):\n    pass\n";
-    attribute_names: "attributes = {\"file\": 1, \"path\": 2, \"a b\": 3, \"n\": None}\ndef configure(c):\n    pass\n";
-    attribute_types: "attributes = {\n  \"a\": attribute(\"strr\"),\n  \"b\": attribute(),\n  \"c\": attribute(\"choice\"),\n}\ndef configure(c):\n    pass\n";
-    features_are_wrong: "features = [1]\ndef configure(c):\n    pass\n";
-    component_names: "component(\"App\", configure = lambda c: None)\n";
-    top_level_in_configure: "def configure(c):\n    definition()\n";
-    sub_component_at_the_top: "V = definition()\nV(\"x\")\ndef configure(c):\n    pass\n";
-    sub_component_attributes: "V = definition(attributes = {\"version\": \"1\"})\ndef configure(c):\n    c.add(V(\"x\", verison = 2))\n";
-    sub_component_types: "V = definition(attributes = {\"port\": 1})\ndef configure(c):\n    c.add(V(\"x\", port = \"high\"))\n";
-    sub_component_needs: "V = definition(attributes = {\"port\": attribute(\"int\")})\ndef configure(c):\n    c.add(V(\"x\"))\n";
-    sub_component_names: "V = definition()\ndef configure(c):\n    c.add(V())\n";
-    added_twice: "V = definition()\ndef configure(c):\n    v = V(\"x\")\n    c.add(v)\n    c.add(v)\n";
-    added_to_itself: "V = definition()\ndef configure(c):\n    c.add(c)\n";
-    declared_from_outside: "V = definition()\ndef configure(c):\n    v = V(\"x\")\n    v.file(\"y\", content = \"\")\n";
-    recursive_sub_component: "def f(c):\n    c.add(V(\"x\"))\nV = definition(configure = f)\ndef configure(c):\n    c.add(V(\"y\"))\n";
-    calls_are_shown: "def g(c, path):\n    c.file(path, mode = \"999\", contnt = \"\")\n    fail(\"no\", path)\ndef f(c):\n    g(c, \"x\")\nV = definition(configure = f)\ndef configure(c):\n    c.add(V(\"y\"))\n";
-    defaults_of_a_sub_component: "V = definition(attributes = {\"a\": \"{{ component.b }}\", \"b\": \"{{ component.a }}\"})\ndef configure(c):\n    c.add(V(\"x\"))\n";
-    default_of_the_wrong_type: "V = definition(attributes = {\"a\": attribute(\"int\", default = \"{{ host.name }}\")})\ndef configure(c):\n    c.add(V(\"x\"))\n";
-    loads_outside: "load(\"//../x.star\", \"x\")\ndef configure(c):\n    pass\n";
-    loads_nothing: "load(\"//lib/none.star\", \"x\")\nload(\"@batou//networks.star\", \"y\")\nload(\"x.py\", \"z\")\ndef configure(c):\n    pass\n";
-    loads_a_missing_name: "load(\"@batou//network.star\", \"joind\")\ndef configure(c):\n    pass\n";
-    type_annotations_hold: "def f(x: int):\n    pass\ndef configure(c):\n    f(\"a\")\n";
+#[test]
+fn configure_is_no_function() {
+    assert_snapshot!(app("configure = 1\n").mistakes(), @"
+    error: `configure` must be a function, not `int`
+     --> components/app/component.star:1:13
+      |
+    1 | configure = 1
+      |             ^
+      = help: write def configure(c): …
+    ");
 }
 
-in_configure! {
-    unknown_key: "c.file(\"x\", contnt = \"\")";
-    wrong_type_of_a_key: "c.file(\"x\", content = 1)";
-    bad_path: "c.file(\"../x\", content = \"\")";
-    missing_source: "c.file(\"x\")";
-    template_of_a_file: "c.file(\"x\", content = \"a {{ component.prot }}\")";
-    unknown_attribute: "c.file(\"x\", content = c.prot)";
-    unknown_host_data: "c.host.data.alas";
-    unknown_setting: "c.settings[\"x\"]";
-    unknown_method: "c.fil(\"x\")";
-    provides_a_function: "c.provide(\"x\", {\"a\": [1, lambda: 1]})";
-    provides_itself: "c.provide(\"x\", c)";
-    provides_a_list_that_holds_itself: "x = []\nx.append(x)\nc.provide(\"x\", x)";
-    requires_what_nobody_has: "c.require(\"x\")\nfail(\"not reached\")";
-    bad_sort: "c.provide(\"x\", 1)\nc.require(\"x\", sort = \"name\", dirty = True)";
-    bad_host: "c.require(\"x\", host = 1)";
-    bad_address: "address(\"web01\")";
-    bad_variable: "c.file(\"x\", content = \"\", variables = {\"host\": 1})";
-    bad_trigger: "c.step(\"b\", update = \"x\", triggers = [c.step(\"a\", update = \"y\")])";
-    expand: "c.expand(\"{{ nothing }}\")";
-    read_nothing: "read(\"none.txt\")";
-    read_outside: "read(\"../../batou.toml\")";
-    bad_glob: "glob(\"a[\")";
-    sets_an_attribute: "c.port = 1";
-    unknown_argument: "c.require_one(\"x\", sort = \"name\")";
-    unknown_argument_of_an_own_function: "def f(a):\n    pass\nf(b = 1)";
-    too_large_a_number: "range(1 << 62)";
-    none_has_nothing: "c.require_one(\"x\", strict = False).port";
-    bad_encoding: "toml.encode({\"a\": None})";
-    bad_salt: "hashing.crypt(\"a\", salt = \"$\")";
-    plus: "V = 1\nc += V";
-    division: "1 // 0";
-    wrong_arguments: "c.require()";
-    endless_recursion: "def f(x):\n    return f(x + 1)\nf(1)";
-    endless_loop: "for i in range(1000000000):\n    pass";
-    much_memory: "x = []\nfor i in range(100000):\n    x.append(str(i) * 1000)";
+#[test]
+fn configure_takes_nothing() {
+    assert_snapshot!(app("def configure():\n    pass\n").mistakes(), @"
+    error: `configure` must take one argument, the component
+     --> components/app/component.star:1:5
+      |
+    1 | def configure():
+      |     ^^^^^^^^^
+      = help: write def configure(c): …
+    ");
+}
+
+#[test]
+fn configure_returns() {
+    assert_snapshot!(app("def configure(c):\n    return [1]\n").mistakes(), @"
+    error: `configure` of `app` returns `list`
+     --> components/app/component.star:1:5
+      |
+    1 | def configure(c):
+      |     ^^^^^^^^^
+      = affects: web01/app
+      = help: it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`
+    ");
+}
+
+#[test]
+fn names_nothing() {
+    assert_snapshot!(app("def configure(c):\n    c.file(\"x\", content = prot)\n").mistakes(), @r#"
+    error: `prot` is not defined
+     --> components/app/component.star:2:27
+      |
+    2 |     c.file("x", content = prot)
+      |                           ^^^^
+      = help: did you mean `print`?
+    "#);
+}
+
+#[test]
+fn attributes_are_a_list() {
+    assert_snapshot!(app("attributes = [1]\ndef configure(c):\n    pass\n").mistakes(), @r#"
+    error: `attributes` must be a dict, not `list`
+     --> components/app/component.star:1:14
+      |
+    1 | attributes = [1]
+      |              ^^^
+      = help: write attributes = {"port": 8080}
+    "#);
+}
+
+#[test]
+fn attribute_names() {
+    assert_snapshot!(
+        app(
+            "attributes = {\"file\": 1, \"path\": 2, \"a b\": 3, \"n\": None}\ndef configure(c):\n    pass\n"
+        )
+        .mistakes(),
+        @r#"
+    error: `file` cannot be an attribute's name
+     --> components/app/component.star:1:15
+      |
+    1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
+      |               ^^^^^^
+      = help: `c.file` is there by itself; choose another name
+
+    error: `path` cannot be an attribute's name
+     --> components/app/component.star:1:26
+      |
+    1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
+      |                          ^^^^^^
+      = help: `c.path` is there by itself; choose another name
+
+    error: `a b` cannot be an attribute's name
+     --> components/app/component.star:1:37
+      |
+    1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
+      |                                     ^^^^^
+      = help: use letters, digits and `_`
+
+    error: the attribute `n` needs a default or a type
+     --> components/app/component.star:1:47
+      |
+    1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
+      |                                               ^^^
+      = help: write attribute("str") for one that must be set
+    "#
+    );
+}
+
+#[test]
+fn attribute_types() {
+    assert_snapshot!(
+        app(
+            "attributes = {\n  \"a\": attribute(\"strr\"),\n  \"b\": attribute(),\n  \"c\": attribute(\"choice\"),\n}\ndef configure(c):\n    pass\n"
+        )
+        .mistakes(),
+        @r#"
+    error: an attribute needs a type or a default
+     --> components/app/component.star:3:8
+      |
+    3 |   "b": attribute(),
+      |        ^^^^^^^^^^^
+      = help: write attribute("str") for one that the environment must set
+    "#
+    );
+}
+
+#[test]
+fn features_are_wrong() {
+    assert_snapshot!(app("features = [1]\ndef configure(c):\n    pass\n").mistakes(), @"
+    error: `features` must be a list of strings, and 1 is none
+     --> components/app/component.star:1:12
+      |
+    1 | features = [1]
+      |            ^^^
+    ");
+}
+
+#[test]
+fn component_names() {
+    assert_snapshot!(app("component(\"App\", configure = lambda c: None)\n").mistakes(), @r#"
+    error: `App` is not a component's name
+     --> components/app/component.star:1:11
+      |
+    1 | component("App", configure = lambda c: None)
+      |           ^^^^^
+      = help: names begin with a lower case letter; then letters, digits, `_` and `-`
+    "#);
+}
+
+#[test]
+fn top_level_in_configure() {
+    assert_snapshot!(app("def configure(c):\n    definition()\n").mistakes(), @"
+    error: definition() belongs to the top of a file, not into `configure`
+     --> components/app/component.star:2:5
+      |
+    2 |     definition()
+      |     ^^^^^^^^^^^^
+      = affects: web01/app
+      = help: what `configure` needs can be given to it as a global variable
+    ");
+}
+
+#[test]
+fn sub_component_at_the_top() {
+    assert_snapshot!(app("V = definition()\nV(\"x\")\ndef configure(c):\n    pass\n").mistakes(), @r#"
+    error: V(…) belongs into `configure`
+     --> components/app/component.star:2:1
+      |
+    2 | V("x")
+      | ^^^^^^
+      = help: when a file is loaded, neither host nor environment are known
+    "#);
+}
+
+#[test]
+fn sub_component_attributes() {
+    assert_snapshot!(
+        app(
+            "V = definition(attributes = {\"version\": \"1\"})\ndef configure(c):\n    c.add(V(\"x\", verison = 2))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: `V` has no attribute `verison`
+     --> components/app/component.star:3:18
+      |
+    3 |     c.add(V("x", verison = 2))
+      |                  ^^^^^^^
+      = affects: web01/app
+      = help: did you mean `version`?
+    "#
+    );
+}
+
+#[test]
+fn sub_component_types() {
+    assert_snapshot!(
+        app(
+            "V = definition(attributes = {\"port\": 1})\ndef configure(c):\n    c.add(V(\"x\", port = \"high\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: the attribute `port` of `V("x")` must be an integer, not "high"
+     --> components/app/component.star:3:25
+      |
+    3 |     c.add(V("x", port = "high"))
+      |                         ^^^^^^
+      = affects: web01/app
+    "#
+    );
+}
+
+#[test]
+fn sub_component_needs() {
+    assert_snapshot!(
+        app(
+            "V = definition(attributes = {\"port\": attribute(\"int\")})\ndef configure(c):\n    c.add(V(\"x\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: `V("x")` needs the attribute `port`
+     --> components/app/component.star:3:11
+      |
+    3 |     c.add(V("x"))
+      |           ^^^^^^
+      = affects: web01/app
+      = help: add port = …, or give it a default in its definition
+    "#
+    );
+}
+
+#[test]
+fn sub_component_names() {
+    assert_snapshot!(app("V = definition()\ndef configure(c):\n    c.add(V())\n").mistakes(), @r#"
+    error: V takes one name, not 0 values
+     --> components/app/component.star:3:11
+      |
+    3 |     c.add(V())
+      |           ^^^
+      = affects: web01/app
+      = help: write V("NAME"), and its attributes by name
+    "#);
+}
+
+#[test]
+fn added_twice() {
+    assert_snapshot!(
+        app("V = definition()\ndef configure(c):\n    v = V(\"x\")\n    c.add(v)\n    c.add(v)\n").mistakes(),
+        @r#"
+    error: `V("x")` is added already
+     --> components/app/component.star:5:5
+      |
+    5 |     c.add(v)
+      |     ^^^^^^^^
+      = affects: web01/app
+      = help: make another one by calling its definition again
+    "#
+    );
+}
+
+#[test]
+fn added_to_itself() {
+    assert_snapshot!(app("V = definition()\ndef configure(c):\n    c.add(c)\n").mistakes(), @r#"
+    error: only a sub-component can be added, not `component`
+     --> components/app/component.star:3:5
+      |
+    3 |     c.add(c)
+      |     ^^^^^^^^
+      = affects: web01/app
+      = help: make one by calling a definition: c.add(Venv("py"))
+    "#);
+}
+
+#[test]
+fn declared_from_outside() {
+    assert_snapshot!(
+        app(
+            "V = definition()\ndef configure(c):\n    v = V(\"x\")\n    v.file(\"y\", content = \"\")\n"
+        )
+        .mistakes(),
+        @r#"
+    error: file() of `V("x")` is called outside of its `configure`
+     --> components/app/component.star:4:5
+      |
+    4 |     v.file("y", content = "")
+      |     ^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: declare it in the `configure` of its definition, or on the component that adds it
+    "#
+    );
+}
+
+#[test]
+fn recursive_sub_component() {
+    assert_snapshot!(
+        app(
+            "def f(c):\n    c.add(V(\"x\"))\nV = definition(configure = f)\ndef configure(c):\n    c.add(V(\"y\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: functions call each other more than 200 deep
+     --> components/app/component.star:2:11
+      |
+    2 |     c.add(V("x"))
+      |           ^^^^^^
+      called from
+     --> components/app/component.star:2:5
+      |
+    2 |     c.add(V("x"))
+      |     ^^^^^^^^^^^^^
+      called from
+     --> components/app/component.star:5:5
+      |
+    5 |     c.add(V("y"))
+      |     ^^^^^^^^^^^^^
+      = affects: web01/app > V("y") > V("x") > V("x") > V("x") > … > V("x")
+      = help: look for a function that calls itself without an end
+    "#
+    );
+}
+
+#[test]
+fn calls_are_shown() {
+    assert_snapshot!(
+        app(
+            "def g(c, path):\n    c.file(path, mode = \"999\", contnt = \"\")\n    fail(\"no\", path)\ndef f(c):\n    g(c, \"x\")\nV = definition(configure = f)\ndef configure(c):\n    c.add(V(\"y\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: `999` is not a mode
+     --> components/app/component.star:2:25
+      |
+    2 |     c.file(path, mode = "999", contnt = "")
+      |                         ^^^^^
+      = affects: web01/app > V("y")
+      = help: write it as "0755" or "rwxr-xr-x"
+
+    error: unknown key `contnt` in c.file()
+     --> components/app/component.star:2:32
+      |
+    2 |     c.file(path, mode = "999", contnt = "")
+      |                                ^^^^^^
+      = affects: web01/app > V("y")
+      = help: did you mean `content`?
+
+    error: no x
+     --> components/app/component.star:3:5
+      |
+    3 |     fail("no", path)
+      |     ^^^^^^^^^^^^^^^^
+      called from
+     --> components/app/component.star:5:5
+      |
+    5 |     g(c, "x")
+      |     ^^^^^^^^^
+      called from
+     --> components/app/component.star:8:5
+      |
+    8 |     c.add(V("y"))
+      |     ^^^^^^^^^^^^^
+      = affects: web01/app > V("y")
+    "#
+    );
+}
+
+#[test]
+fn defaults_of_a_sub_component() {
+    assert_snapshot!(
+        app(
+            "V = definition(attributes = {\"a\": \"{{ component.b }}\", \"b\": \"{{ component.a }}\"})\ndef configure(c):\n    c.add(V(\"x\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: the attribute `a` of `V("x")` needs itself
+     --> components/app/component.star:3:5
+      |
+    3 |     c.add(V("x"))
+      |     ^^^^^^^^^^^^^
+      = affects: web01/app > V("x")
+    "#
+    );
+}
+
+#[test]
+fn default_of_the_wrong_type() {
+    assert_snapshot!(
+        app(
+            "V = definition(attributes = {\"a\": attribute(\"int\", default = \"{{ host.name }}\")})\ndef configure(c):\n    c.add(V(\"x\"))\n"
+        )
+        .mistakes(),
+        @r#"
+    error: the attribute `a` of `V("x")` must be an integer, not "web01"
+     --> components/app/component.star:1:62
+      |
+    1 | V = definition(attributes = {"a": attribute("int", default = "{{ host.name }}")})
+      |                                                              ^^^^^^^^^^^^^^^^^
+      called from
+     --> components/app/component.star:3:5
+      |
+    3 |     c.add(V("x"))
+      |     ^^^^^^^^^^^^^
+      = affects: web01/app > V("x")
+    "#
+    );
+}
+
+#[test]
+fn loads_outside() {
+    assert_snapshot!(app("load(\"//../x.star\", \"x\")\ndef configure(c):\n    pass\n").mistakes(), @r#"
+    error: `//../x.star` leaves the project, or is no path
+     --> components/app/component.star:1:6
+      |
+    1 | load("//../x.star", "x")
+      |      ^^^^^^^^^^^^^
+      = help: write "//lib/FILE.star" for a file of the project, "FILE.star" for one beside this file, or "@batou//FILE.star" for one of the library
+    "#);
+}
+
+#[test]
+fn loads_nothing() {
+    assert_snapshot!(
+        app(
+            "load(\"//lib/none.star\", \"x\")\nload(\"@batou//networks.star\", \"y\")\nload(\"x.py\", \"z\")\ndef configure(c):\n    pass\n"
+        )
+        .mistakes(),
+        @r#"
+    error: there is no file lib/none.star
+     --> components/app/component.star:1:6
+      |
+    1 | load("//lib/none.star", "x")
+      |      ^^^^^^^^^^^^^^^^^
+
+    error: the library has no file `networks.star`
+     --> components/app/component.star:2:6
+      |
+    2 | load("@batou//networks.star", "y")
+      |      ^^^^^^^^^^^^^^^^^^^^^^^
+      = help: did you mean "@batou//network.star"?
+
+    error: `x.py` is no Starlark file: its name must end in `.star`
+     --> components/app/component.star:3:6
+      |
+    3 | load("x.py", "z")
+      |      ^^^^^^
+      = help: write "//lib/FILE.star" for a file of the project, "FILE.star" for one beside this file, or "@batou//FILE.star" for one of the library
+    "#
+    );
+}
+
+#[test]
+fn loads_a_missing_name() {
+    assert_snapshot!(
+        app("load(\"@batou//network.star\", \"joind\")\ndef configure(c):\n    pass\n").mistakes(),
+        @r#"
+    error: the file defines no `joind`
+     --> components/app/component.star:1:30
+      |
+    1 | load("@batou//network.star", "joind")
+      |                              ^^^^^^^
+      = help: did you mean `joined`?
+    "#
+    );
+}
+
+#[test]
+fn type_annotations_hold() {
+    assert_snapshot!(app("def f(x: int):\n    pass\ndef configure(c):\n    f(\"a\")\n").mistakes(), @r#"
+    error: value `a` of type `string` does not match the type annotation `int` for argument `x`
+     --> components/app/component.star:4:5
+      |
+    4 |     f("a")
+      |     ^^^^^^
+      = affects: web01/app
+    "#);
 }
 
 #[test]
@@ -102,7 +514,14 @@ fn loads_in_a_circle() {
     let sandbox = app("load(\"//lib/a.star\", \"a\")\ndef configure(c):\n    pass\n");
     sandbox.write("lib/a.star", "load(\"b.star\", \"b\")\na = b\n");
     sandbox.write("lib/b.star", "load(\":a.star\", \"a\")\nb = a\n");
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: files load each other in a circle: lib/a.star -> lib/b.star -> lib/a.star
+     --> lib/b.star:1:6
+      |
+    1 | load(":a.star", "a")
+      |      ^^^^^^^^^
+      = help: move what both need into a third file
+    "#);
 }
 
 #[test]
@@ -113,7 +532,13 @@ fn a_mistake_in_a_loaded_file_is_shown_once() {
         "load(\"//lib/a.star\", \"a\")\ndef configure(c):\n    pass\n",
     );
     sandbox.write("lib/a.star", "a = 1 + \"x\"\n");
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: operation `+` not supported for types `int` and `string`
+     --> lib/a.star:1:5
+      |
+    1 | a = 1 + "x"
+      |     ^^^^^^^
+    "#);
 }
 
 /// Whichever stage finds a mistake, it names the sub-component.
@@ -136,7 +561,7 @@ def configure(c):
     c.add(Outer("two"))
 "#);
     sandbox.write("components/app/logo.png", b"\x89PNG\xff");
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes());
 }
 
 #[test]
@@ -147,7 +572,15 @@ fn a_value_that_is_required_once_and_provided_twice_is_told_in_the_words_of_code
         "components/other/component.star",
         "def configure(c):\n    c.provide(\"x\", 1)\n    c.provide(\"x\", 2)\n",
     );
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `x` is required once, and provided 2 times: by `web01/other`
+     --> components/app/component.star:2:19
+      |
+    2 |     c.require_one("x")
+      |                   ^^^
+      = affects: web01/app
+      = help: use c.require() to get a list, or choose with `host`
+    "#);
 }
 
 #[test]
@@ -155,7 +588,20 @@ fn an_included_template_is_shown() {
     let sandbox = app("def configure(c):\n    c.file(\"x\", content = c.template(\"a.tpl\", y = 1))\n");
     sandbox.write("components/app/a.tpl", "{% include \"b.tpl\" %}\n");
     sandbox.write("components/app/b.tpl", "one\n{{ y.z }}\n");
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `y.z` is undefined
+     --> components/app/b.tpl:2:4
+      |
+    2 | {{ y.z }}
+      |    ^^^
+      called from
+     --> components/app/component.star:2:27
+      |
+    2 |     c.file("x", content = c.template("a.tpl", y = 1))
+      |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: `y` has no names
+    "#);
 }
 
 #[test]
@@ -166,7 +612,14 @@ fn the_place_of_an_override_is_shown() {
         "environments/prod/environment.toml",
         "[hosts]\nweb01 = [\"app\"]\n[components.app]\nport = \"high\"\n",
     );
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: the attribute `port` of `app` must be an integer, not "high"
+     --> environments/prod/environment.toml:4:8
+      |
+    4 | port = "high"
+      |        ^^^^^^
+      = affects: web01/app
+    "#);
 }
 
 /// The code is right, and the value is not: what is to be changed stands in the environment.
@@ -188,14 +641,14 @@ def configure(c):
     sandbox.write("environments/prod/environment.toml", environment("80"));
     let code = sandbox.mistakes();
     sandbox.write("environments/prod/environment.toml", environment("8081"));
-    insta::assert_snapshot!(format!("{code}\n\n{}", sandbox.mistakes()));
+    assert_snapshot!(format!("{code}\n\n{}", sandbox.mistakes()));
 }
 
 /// What is not to be had yet is told from what was never heard of.
 #[test]
 fn what_is_still_to_come_is_not_supported_yet() {
     for name in ["service", "link", "copy", "check", "build"] {
-        let mistakes = body(&format!("c.{name}(\"x\")"));
+        let mistakes = configure(&format!("c.{name}(\"x\")"));
         assert!(mistakes.contains(&format!("`c.{name}` is not supported yet")), "{mistakes}");
     }
     // Their names are free.
@@ -229,7 +682,21 @@ fn a_name_can_be_declared_once() {
     );
     sandbox.write("components/db/component.toml", "");
     sandbox.write("components/zz/component.star", "component(\"db\", configure = lambda c: None)\n");
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: the component `app` is declared twice
+     --> components/app/component.star:2:11
+      |
+    2 | component("app", configure = lambda c: None)
+      |           ^^^^^
+      = help: it is declared in components/app/component.star:1, too: rename or remove one of the two
+
+    error: the component `db` is declared twice
+     --> components/zz/component.star:1:11
+      |
+    1 | component("db", configure = lambda c: None)
+      |           ^^^^
+      = help: it is declared in components/db/component.toml, too: rename or remove one of the two
+    "#);
 }
 
 #[test]
@@ -262,15 +729,46 @@ fn every_mistake_of_every_file_is_shown() {
         ("components/b/component.star", "def configure(c):\n    return 1\n"),
         ("components/c/component.star", "def configure(c):\n    fail(\"broken\")\n"),
     ]);
-    insta::assert_snapshot!(sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: not valid Starlark: unexpected new line, expected expression
+     --> components/a/component.star:2:1
+      |
+    2 | 
+      | ^
+
+    error: `configure` of `b` returns `int`
+     --> components/b/component.star:1:5
+      |
+    1 | def configure(c):
+      |     ^^^^^^^^^
+      = affects: web01/b
+      = help: it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`
+
+    error: broken
+     --> components/c/component.star:2:5
+      |
+    2 |     fail("broken")
+      |     ^^^^^^^^^^^^^^
+      = affects: web01/c, web02/c
+    "#);
 }
 
 #[test]
 fn a_mistake_in_the_library_is_shown_where_it_is_called() {
-    insta::assert_snapshot!(app(
+    assert_snapshot!(
+        app(
         "load(\"@batou//network.star\", \"joined\")\ndef configure(c):\n    c.file(\"x\", content = joined([1]))\n"
     )
-    .mistakes());
+    .mistakes(),
+        @r#"
+    error: a value of the type `int` has no `connect`
+     --> components/app/component.star:3:27
+      |
+    3 |     c.file("x", content = joined([1]))
+      |                           ^^^^^^^^^^^
+      = affects: web01/app
+    "#
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use batou_environments::{Dependency, RenderedStep};
 use batou_release::{ARTIFACT_TOKEN, HostPath, show_artifact};
+use insta::assert_snapshot;
 
 use super::common::{self, Sandbox};
 
@@ -17,8 +18,9 @@ fn entries(paths: &[&str]) -> Dependency {
     Dependency::Entries(paths.iter().map(|path| (*path).to_owned()).collect())
 }
 
-fn snapshot(name: &str, steps: &str) {
-    insta::assert_snapshot!(name, Sandbox::app(&format!("{FILES}{steps}")).mistakes());
+/// What is said of a component with those files and these steps.
+fn mistakes(steps: &str) -> String {
+    Sandbox::app(&format!("{FILES}{steps}")).mistakes()
 }
 
 #[test]
@@ -80,59 +82,256 @@ fn conditions_and_assertions_are_rendered() {
 
 #[test]
 fn mistakes_in_triggers() {
-    snapshot(
+    assert_snapshot!(
         "step_triggers",
-        "[[require]]\nkey = \"database\"\nstrict = false\n[[step]]\nname = \"a\"\nupdate = \"x\"\n\
-         triggers = [\"etc/app.cnf\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
-         [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"nothing\"] }\n",
+        mistakes(
+            "[[require]]\nkey = \"database\"\nstrict = false\n[[step]]\nname = \"a\"\nupdate = \"x\"\n\
+             triggers = [\"etc/app.cnf\", \"*.yaml\", \"var/\", \"resource:databse\", \"resource:other\"]\n\
+             [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"nothing\"] }\n"
+        )
     );
-    snapshot(
-        "step_triggers_malformed",
-        "[[step]]\nname = \"a\"\nupdate = \"x\"\ntriggers = [\"../x\", \"/etc/\", \"[\", 1]\n\
-         [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"{{ host.name }}\"] }\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nupdate = \"x\"\ntriggers = [\"../x\", \"/etc/\", \"[\", 1]\n\
+             [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"{{ host.name }}\"] }\n"
+        ),
+        @r#"
+    error: the path `../x` leaves the component with `..`
+      --> components/app/component.toml:17:13
+       |
+    17 | triggers = ["../x", "/etc/", "[", 1]
+       |             ^^^^^^
+
+    error: the path `/etc/` is absolute; paths are relative to the component
+      --> components/app/component.toml:17:21
+       |
+    17 | triggers = ["../x", "/etc/", "[", 1]
+       |                     ^^^^^^^
+
+    error: `[` is not a pattern of file names: unclosed character class; missing ']'
+      --> components/app/component.toml:17:30
+       |
+    17 | triggers = ["../x", "/etc/", "[", 1]
+       |                              ^^^
+
+    error: `triggers` must be a list of strings, not an integer
+      --> components/app/component.toml:17:35
+       |
+    17 | triggers = ["../x", "/etc/", "[", 1]
+       |                                   ^
+
+    error: the path `{{ host.name }}` looks like a template; paths are taken as they are
+      --> components/app/component.toml:21:25
+       |
+    21 | verify = { unchanged = ["{{ host.name }}"] }
+       |                         ^^^^^^^^^^^^^^^^^
+    "#
     );
 }
 
 #[test]
 fn mistakes_in_scripts() {
-    snapshot(
-        "step_scripts",
-        "[[step]]\nname = \"a\"\nscript = \"etc/app.conf\"\n[[step]]\nname = \"b\"\nscript = \"bin/rn\"\n\
-         [[step]]\nname = \"c\"\nverify = { script = \"etc/data\" }\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nscript = \"etc/app.conf\"\n[[step]]\nname = \"b\"\nscript = \"bin/rn\"\n\
+             [[step]]\nname = \"c\"\nverify = { script = \"etc/data\" }\n"
+        ),
+        @r#"
+    error: the script `etc/app.conf` cannot be run: its mode is 0644
+      --> components/app/component.toml:16:10
+       |
+    16 | script = "etc/app.conf"
+       |          ^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: give the file mode = "0755"
+
+    error: the component has no file `bin/rn`
+      --> components/app/component.toml:19:10
+       |
+    19 | script = "bin/rn"
+       |          ^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `bin/run`?
+
+    error: the component has no file `etc/data`
+      --> components/app/component.toml:22:21
+       |
+    22 | verify = { script = "etc/data" }
+       |                     ^^^^^^^^^^
+      = affects: web01/app
+      = help: add [[file]] with path = "etc/data" and mode = "0755"
+    "#
     );
-    snapshot(
-        "step_scripts_malformed",
-        "[[step]]\nname = \"a\"\nscript = \"/bin/sh\"\n[[step]]\nname = \"b\"\nscript = \"../bin/run\"\n\
-         [[step]]\nname = \"c\"\nscript = \"bin/run\"\nupdate = \"x\"\n[[step]]\nname = \"d\"\nupdate = \"x\"\narguments = [\"x\"]\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nscript = \"/bin/sh\"\n[[step]]\nname = \"b\"\nscript = \"../bin/run\"\n\
+             [[step]]\nname = \"c\"\nscript = \"bin/run\"\nupdate = \"x\"\n[[step]]\nname = \"d\"\nupdate = \"x\"\narguments = [\"x\"]\n"
+        ),
+        @r#"
+    error: the path `/bin/sh` is absolute; paths are relative to the component
+      --> components/app/component.toml:16:10
+       |
+    16 | script = "/bin/sh"
+       |          ^^^^^^^^^
+
+    error: the path `../bin/run` leaves the component with `..`
+      --> components/app/component.toml:19:10
+       |
+    19 | script = "../bin/run"
+       |          ^^^^^^^^^^^^
+
+    error: a step has `update` or `script`, not both
+      --> components/app/component.toml:20:1
+       |
+    20 | [[step]]
+       | ^^^^^^^^
+      = help: drop one of the two, or make two steps
+
+    error: `arguments` are those of `script`, and there is none
+      --> components/app/component.toml:24:1
+       |
+    24 | [[step]]
+       | ^^^^^^^^
+      = help: a command has its arguments in its text
+    "#
     );
 }
 
 #[test]
 fn mistakes_in_conditions() {
-    snapshot(
-        "step_conditions",
-        "[[step]]\nname = \"a\"\nverify = \"x\"\ncreates = \"y\"\n[[step]]\nname = \"b\"\nverify = \"x\"\nunless = \"y\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nverify = \"x\"\ncreates = \"y\"\n[[step]]\nname = \"b\"\nverify = \"x\"\nunless = \"y\"\n"
+        ),
+        @r#"
+    error: `creates` is about `update`, and the step has none
+      --> components/app/component.toml:14:1
+       |
+    14 | [[step]]
+       | ^^^^^^^^
+      = help: add update = "COMMAND", or use `verify`
+
+    error: `unless` is about `update`, and the step has none
+      --> components/app/component.toml:18:1
+       |
+    18 | [[step]]
+       | ^^^^^^^^
+      = help: add update = "COMMAND", or use `verify`
+    "#
     );
-    snapshot(
-        "step_paths",
-        "[[step]]\nname = \"a\"\nupdate = \"x\"\ncreates = \"../y\"\n[[step]]\nname = \"b\"\nupdate = \"x\"\nonly_if_path = \"{{ '' }}\"\n\
-         [[step]]\nname = \"c\"\nupdate = \"x\"\ncreates = \"a\\nb\"\n[[step]]\nname = \"d\"\nverify = { path = \"{{ host.nam }}\" }\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nupdate = \"x\"\ncreates = \"../y\"\n[[step]]\nname = \"b\"\nupdate = \"x\"\nonly_if_path = \"{{ '' }}\"\n\
+             [[step]]\nname = \"c\"\nupdate = \"x\"\ncreates = \"a\\nb\"\n[[step]]\nname = \"d\"\nverify = { path = \"{{ host.nam }}\" }\n"
+        ),
+        @r#"
+    error: the path `../y` holds `..`: name the path without it
+      --> components/app/component.toml:17:11
+       |
+    17 | creates = "../y"
+       |           ^^^^^^
+      = affects: web01/app
+
+    error: the path is empty
+      --> components/app/component.toml:21:16
+       |
+    21 | only_if_path = "{{ '' }}"
+       |                ^^^^^^^^^^
+      = affects: web01/app
+
+    error: the path "a\nb" holds a control character
+      --> components/app/component.toml:25:11
+       |
+    25 | creates = "a\nb"
+       |           ^^^^^^
+      = affects: web01/app
+
+    error: `host.nam` is undefined
+      --> components/app/component.toml:28:22
+       |
+    28 | verify = { path = "{{ host.nam }}" }
+       |                      ^^^^^^^^^^
+      = affects: web01/app
+      = help: did you mean `host.name`?
+    "#
     );
 }
 
 #[test]
 fn mistakes_in_assertions() {
-    snapshot(
-        "step_assertions",
-        "[[step]]\nname = \"a\"\nverify = {}\n[[step]]\nname = \"b\"\nverify = { newer = \"x\" }\n\
-         [[step]]\nname = \"c\"\nverify = { than = [\"x\"] }\n[[step]]\nname = \"d\"\nverify = { comand = \"x\" }\n\
-         [[step]]\nname = \"e\"\nverify = 3\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nverify = {}\n[[step]]\nname = \"b\"\nverify = { newer = \"x\" }\n\
+             [[step]]\nname = \"c\"\nverify = { than = [\"x\"] }\n[[step]]\nname = \"d\"\nverify = { comand = \"x\" }\n\
+             [[step]]\nname = \"e\"\nverify = 3\n"
+        ),
+        @r#"
+    error: `verify` is empty
+      --> components/app/component.toml:16:10
+       |
+    16 | verify = {}
+       |          ^^
+      = help: known here: command, newer, path, script, unchanged
+
+    error: `newer` needs `than`: the files that it must not be older than
+      --> components/app/component.toml:19:10
+       |
+    19 | verify = { newer = "x" }
+       |          ^^^^^^^^^^^^^^^
+      = help: add than = ["PATH"]
+
+    error: `than` needs `newer`: the file that must not be older
+      --> components/app/component.toml:22:10
+       |
+    22 | verify = { than = ["x"] }
+       |          ^^^^^^^^^^^^^^^^
+      = help: add newer = "PATH"
+
+    error: unknown key `comand` in `verify`
+      --> components/app/component.toml:25:12
+       |
+    25 | verify = { comand = "x" }
+       |            ^^^^^^
+      = help: did you mean `command`?
+
+    error: `verify` must be a command, or a table of what must hold, not an integer
+      --> components/app/component.toml:28:10
+       |
+    28 | verify = 3
+       |          ^
+    "#
     );
-    snapshot(
-        "step_newer",
-        "[[step]]\nname = \"a\"\nverify = { newer = \"venv\", than = [\"{{ component.path }}/etc/app.conf\"] }\n\
-         [[step]]\nname = \"b\"\nverify = { newer = \"{{ component.artifact }}/x\", than = [\"venv\"] }\n\
-         [[step]]\nname = \"c\"\ndirectory = \"{{ component.artifact }}\"\nverify = { newer = \"venv\", than = [\"x\"] }\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nverify = { newer = \"venv\", than = [\"{{ component.path }}/etc/app.conf\"] }\n\
+             [[step]]\nname = \"b\"\nverify = { newer = \"{{ component.artifact }}/x\", than = [\"venv\"] }\n\
+             [[step]]\nname = \"c\"\ndirectory = \"{{ component.artifact }}\"\nverify = { newer = \"venv\", than = [\"x\"] }\n"
+        ),
+        @r#"
+    error: `{{ component.path }}/etc/app.conf` is a file of a release, whose time does not say when it changed
+      --> components/app/component.toml:16:36
+       |
+    16 | verify = { newer = "venv", than = ["{{ component.path }}/etc/app.conf"] }
+       |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+
+    error: `{{ component.artifact }}/x` is a file of a release, whose time does not say when it changed
+      --> components/app/component.toml:19:20
+       |
+    19 | verify = { newer = "{{ component.artifact }}/x", than = ["venv"] }
+       |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+
+    error: `venv` is a file of a release, whose time does not say when it changed
+      --> components/app/component.toml:23:20
+       |
+    23 | verify = { newer = "venv", than = ["x"] }
+       |                    ^^^^^^
+      = affects: web01/app
+      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+    "#
     );
 }
 
@@ -190,7 +389,14 @@ fn code_names_the_artifact_in_the_texts_of_steps() {
         "components/app/component.star",
         "def configure(c):\n    c.step(\"s\", update = c.expand(\"{{ component.artifact }}\"))\n",
     );
-    insta::assert_snapshot!("step_artifact_expanded_by_code", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+     --> components/app/component.star:2:39
+      |
+    2 |     c.step("s", update = c.expand("{{ component.artifact }}"))
+      |                                       ^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    "#);
 }
 
 #[test]
@@ -213,7 +419,22 @@ fn a_sub_component_is_part_of_an_artifact() {
         "{shown}"
     );
     sandbox.write("components/app/component.star", code("{{ component.sise }}", "{{ component.artifact }}"));
-    insta::assert_snapshot!("step_sub_component", sandbox.mistakes());
+    assert_snapshot!(sandbox.mistakes(), @r#"
+    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+     --> components/app/component.star:2:31
+      |
+    2 |     c.file("x", content = "{{ component.artifact }}")
+      |                               ^^^^^^^^^^^^^^^^^^
+      = affects: web01/app > Part("p")
+
+    error: `component.sise` is undefined
+     --> components/app/component.star:3:80
+      |
+    3 |     c.step("s", update = "cat {{ component.artifact }}/{{ component.name }} {{ component.sise }}")
+      |                                                                                ^^^^^^^^^^^^^^
+      = affects: web01/app > Part("p")
+      = help: did you mean `component.size`?
+    "#);
 }
 
 #[test]
@@ -224,7 +445,7 @@ fn the_artifacts_path_cannot_be_changed() {
     let parts = parts.map(|part| format!("verify = {{ path = \"{{{{ component.artifact{part} }}}}\" }}"));
     let step = |(number, text)| format!("[[step]]\nname = \"{number}\"\n{text}\n");
     let steps: String = filters.into_iter().chain(parts).enumerate().map(step).collect();
-    snapshot("step_artifact_changed", &steps);
+    assert_snapshot!("step_artifact_changed", mistakes(&steps));
 }
 
 #[test]
@@ -238,14 +459,54 @@ fn the_tokens_own_characters_are_refused_in_steps_only() {
          [[step]]\nname = \"b\"\nupdate = \"{{{{ component.label }}}}\"\n\
          [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
     );
-    insta::assert_snapshot!("step_marked", Sandbox::app(&component).mistakes());
+    assert_snapshot!(Sandbox::app(&component).mistakes(), @r#"
+    error: the text holds the character U+10BA71, which batou keeps for itself in steps
+     --> components/app/component.toml:9:16
+      |
+    9 | update = "echo 􋩱x"
+      |                ^
+      = affects: web01/app
+      = help: a file of the component can hold it, for the step to read
+
+    error: a value in the text holds the character U+10BA71, which batou keeps for itself in steps
+      --> components/app/component.toml:12:10
+       |
+    12 | update = "{{ component.label }}"
+       |          ^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: a file of the component can hold it, for the step to read
+
+    error: a value in the text holds the character U+10BA70, which batou keeps for itself in steps
+      --> components/app/component.toml:16:11
+       |
+    16 | creates = "{{ component.token }}"
+       |           ^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+      = help: a file of the component can hold it, for the step to read
+    "#);
 }
 
 #[test]
 fn mistakes_show_the_artifact_as_it_was_written() {
-    snapshot(
-        "step_artifact_shown",
-        "[[step]]\nname = \"a\"\nupdate = \"x\"\ncreates = \"{{ component.artifact }}/../x\"\n\
-         [[step]]\nname = \"b\"\nupdate = \"{{ (component.artifact ~ '/x') + 1 }}\"\n",
+    assert_snapshot!(
+        mistakes(
+            "[[step]]\nname = \"a\"\nupdate = \"x\"\ncreates = \"{{ component.artifact }}/../x\"\n\
+             [[step]]\nname = \"b\"\nupdate = \"{{ (component.artifact ~ '/x') + 1 }}\"\n"
+        ),
+        @r#"
+    error: the path `{{ component.artifact }}/../x` holds `..`: name the path without it
+      --> components/app/component.toml:17:11
+       |
+    17 | creates = "{{ component.artifact }}/../x"
+       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+
+    error: tried to use + operator on unsupported types string and number
+      --> components/app/component.toml:20:14
+       |
+    20 | update = "{{ (component.artifact ~ '/x') + 1 }}"
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = affects: web01/app
+    "#
     );
 }

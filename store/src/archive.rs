@@ -29,16 +29,16 @@ const LEVEL: i32 = 3;
 /// The first entry: what the archive holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Index {
+struct ArchiveIndex {
     version: u64,
     roots: Vec<ArtifactId>,
-    records: Vec<Record>,
-    objects: Vec<Declared>,
+    records: Vec<RecordEntry>,
+    objects: Vec<ObjectEntry>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct RecordEntry {
     name: RelPath,
     size: u64,
     digest: Digest,
@@ -47,13 +47,13 @@ struct Record {
 /// An object and the length of its bytes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Declared {
+struct ObjectEntry {
     object: ObjectId,
     size: u64,
 }
 
-/// Records by name.
-type Records = Vec<(String, Vec<u8>)>;
+/// NamedRecords by name.
+type NamedRecords = Vec<(String, Vec<u8>)>;
 
 /// Writes artifacts with everything they need, and records, whose names must be relative paths.
 pub fn export(
@@ -87,9 +87,9 @@ fn index(
     roots: &[ArtifactId],
     records: &[(String, Vec<u8>)],
     objects: &[ObjectId],
-) -> Result<Index, Error> {
+) -> Result<ArchiveIndex, Error> {
     let record = |(name, bytes): &(String, Vec<u8>)| {
-        Ok::<_, Error>(Record {
+        Ok::<_, Error>(RecordEntry {
             name: RelPath::new(name)?,
             size: bytes.len() as u64,
             digest: Digest::of(bytes),
@@ -103,9 +103,9 @@ fn index(
                 std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
             }
         };
-        Ok::<_, Error>(Declared { object: *object, size })
+        Ok::<_, Error>(ObjectEntry { object: *object, size })
     };
-    Ok(Index {
+    Ok(ArchiveIndex {
         version: VERSION,
         roots: roots.to_vec(),
         records: records.iter().map(record).collect::<Result<_, _>>()?,
@@ -133,19 +133,19 @@ fn entry_name(object: &ObjectId) -> String {
 }
 
 /// Stores what an archive holds, and returns its artifacts and records. On any error nothing is stored.
-pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, Records), Error> {
+pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, NamedRecords), Error> {
     let decoder = zstd::Decoder::new(from).map_err(unreadable)?;
     let mut tar = Archive::new(decoder);
     // Raw: the entries that tell of long names and the like are refused instead of read into memory.
     let mut entries = tar.entries().map_err(unreadable)?.raw(true);
     let mut next = || match entries.next() {
-        Some(entry) => entry.map(Incoming).map_err(unreadable),
+        Some(entry) => entry.map(ArchiveEntry).map_err(unreadable),
         None => Err(Error::Archive("it ends too early".to_owned())),
     };
 
     let index = read_index(next()?)?;
     check_space(store, &index)?;
-    let mut records = Records::new();
+    let mut records = NamedRecords::new();
     for (number, record) in index.records.iter().enumerate() {
         let bytes = next()?.expect(&format!("records/{number}"), record.size)?.whole(MAX_RECORDS)?;
         if Digest::of(&bytes) != record.digest {
@@ -182,9 +182,9 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 /// An entry of an archive that is being read.
-struct Incoming<'a, R: Read>(tar::Entry<'a, R>);
+struct ArchiveEntry<'a, R: Read>(tar::Entry<'a, R>);
 
-impl<R: Read> Incoming<'_, R> {
+impl<R: Read> ArchiveEntry<'_, R> {
     /// Refuses an entry that is not a file with this name and size.
     fn expect(self, name: &str, size: u64) -> Result<Self, Error> {
         self.expect_name(name)?;
@@ -221,7 +221,7 @@ impl<R: Read> Incoming<'_, R> {
     }
 }
 
-fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
+fn read_index(entry: ArchiveEntry<'_, impl Read>) -> Result<ArchiveIndex, Error> {
     #[derive(Deserialize)]
     struct Version {
         version: u64,
@@ -234,7 +234,7 @@ fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
         let message = format!("it has format {version}, and this program knows formats up to {VERSION}");
         return Err(Error::Archive(message));
     }
-    let index: Index = serde_json::from_slice(&bytes).map_err(broken)?;
+    let index: ArchiveIndex = serde_json::from_slice(&bytes).map_err(broken)?;
     for declared in &index.objects {
         if matches!(declared.object, ObjectId::Blob { size, .. } if size != declared.size) {
             return Err(Error::Archive(format!("it declares two sizes for {}", declared.object)));
@@ -252,7 +252,7 @@ fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
 }
 
 /// Refuses to begin what cannot fit: what an archive unpacks to is what it declares.
-fn check_space(store: &Store, index: &Index) -> Result<(), Error> {
+fn check_space(store: &Store, index: &ArchiveIndex) -> Result<(), Error> {
     let root: &Path = store.root();
     let mut size = 0_u64;
     for declared in &index.objects {

@@ -32,12 +32,12 @@ impl Closure {
 }
 
 /// Where a walk learns what an object needs directly.
-pub(crate) trait Source {
+pub(crate) trait ObjectGraph {
     /// The object's children, and the length of its encoding.
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error>;
 }
 
-impl Source for &Store {
+impl ObjectGraph for &Store {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         Ok(match object {
             ObjectId::Blob { .. } => (Vec::new(), 0),
@@ -54,51 +54,51 @@ impl Source for &Store {
 }
 
 /// Collects objects by depth-first walks; call it for as many roots as there are.
-pub(crate) struct Walk<S> {
+pub(crate) struct ClosureWalk<S> {
     source: S,
     seen: HashSet<ObjectId>,
     closure: Closure,
 }
 
-enum Step {
+enum Visit {
     Enter(ObjectId),
     Leave(ObjectId),
 }
 
-impl<S: Source> Walk<S> {
+impl<S: ObjectGraph> ClosureWalk<S> {
     pub(crate) fn new(source: S) -> Self {
         Self { source, seen: HashSet::new(), closure: Closure::default() }
     }
 
     /// Adds an object and all it needs. The stack is ours: a deep tree cannot exhaust the thread's.
     pub(crate) fn add(&mut self, root: ObjectId) -> Result<(), Error> {
-        let mut stack = vec![Step::Enter(root)];
-        while let Some(step) = stack.pop() {
-            match step {
-                Step::Enter(object) if !self.seen.insert(object) => {}
-                Step::Enter(blob @ ObjectId::Blob { .. }) => {
+        let mut stack = vec![Visit::Enter(root)];
+        while let Some(visit) = stack.pop() {
+            match visit {
+                Visit::Enter(object) if !self.seen.insert(object) => {}
+                Visit::Enter(blob @ ObjectId::Blob { .. }) => {
                     self.closure.blobs.insert(blob);
                 }
-                Step::Enter(object) => {
+                Visit::Enter(object) => {
                     let (children, length) = self.source.children(&object)?;
                     self.closure.encodings = self.closure.encodings.saturating_add(length);
-                    stack.push(Step::Leave(object));
+                    stack.push(Visit::Leave(object));
                     self.enter(children, &mut stack);
                 }
-                Step::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
-                Step::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
-                Step::Leave(ObjectId::Blob { .. }) => {}
+                Visit::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
+                Visit::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
+                Visit::Leave(ObjectId::Blob { .. }) => {}
             }
         }
         Ok(())
     }
 
     /// Files go straight into the set, so that the stack holds folders only.
-    fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Step>) {
+    fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Visit>) {
         for child in children {
             match child {
                 ObjectId::Blob { .. } => drop(self.closure.blobs.insert(child)),
-                _ => stack.push(Step::Enter(child)),
+                _ => stack.push(Visit::Enter(child)),
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
-use crate::closure::{Source, Walk};
+use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::pipe::{self, Receiver};
 use crate::read::ObjectReader;
 use crate::read::{mismatch, read_encoding};
@@ -122,7 +122,7 @@ impl Copied {
 pub fn lacking(from: &Store, to: &mut dyn Depot, roots: &[ArtifactId]) -> Result<Vec<ObjectId>, Error> {
     let roots: BTreeSet<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
     let absent: BTreeSet<_> = to.missing(&roots.iter().copied().collect::<Vec<_>>())?.into_iter().collect();
-    let mut walk = Walk::new(from);
+    let mut walk = ClosureWalk::new(from);
     for root in roots.intersection(&absent) {
         walk.add(*root)?;
     }
@@ -147,19 +147,19 @@ pub fn send(
     let copied = Copied::of(&objects);
     monitor.begin(Phase::Copying, copied.objects, copied.bytes);
     if !objects.is_empty() {
-        to.put(&objects, &mut |object| Ok(Box::new(Watched::new(from, object, monitor)?)))?;
+        to.put(&objects, &mut |object| Ok(Box::new(MonitoredObject::new(from, object, monitor)?)))?;
     }
     Ok(copied)
 }
 
 /// An object that is read, as the monitor sees it.
-struct Watched<'m> {
+struct MonitoredObject<'m> {
     reader: ObjectReader,
     monitor: &'m dyn Monitor,
     is_file: bool,
 }
 
-impl<'m> Watched<'m> {
+impl<'m> MonitoredObject<'m> {
     fn new(from: &Store, object: &ObjectId, monitor: &'m dyn Monitor) -> Result<Self, Error> {
         Ok(Self { reader: from.object(object)?, monitor, is_file: is_file(object) })
     }
@@ -170,7 +170,7 @@ fn is_file(object: &ObjectId) -> bool {
     matches!(object, ObjectId::Blob { .. })
 }
 
-impl Read for Watched<'_> {
+impl Read for MonitoredObject<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.reader.read(buffer)?;
         if self.is_file {
@@ -180,7 +180,7 @@ impl Read for Watched<'_> {
     }
 }
 
-impl Drop for Watched<'_> {
+impl Drop for MonitoredObject<'_> {
     fn drop(&mut self) {
         self.monitor.advance(1, 0);
     }
@@ -195,7 +195,7 @@ pub(crate) fn lacking_objects(
     missing: &mut dyn FnMut(&[ObjectId]) -> Objects,
     roots: &[ObjectId],
 ) -> Result<Vec<ObjectId>, Error> {
-    let mut absent = Absent::default();
+    let mut absent = MissingObjects::default();
     let mut seen = HashSet::new();
     let mut frontier = roots.to_vec();
     frontier.retain(|object| seen.insert(*object));
@@ -212,7 +212,7 @@ pub(crate) fn lacking_objects(
             Ok(())
         })?;
     }
-    let mut walk = Walk::new(&absent);
+    let mut walk = ClosureWalk::new(&absent);
     for root in roots {
         walk.add(*root)?;
     }
@@ -222,9 +222,9 @@ pub(crate) fn lacking_objects(
 
 /// What the receiver lacks, and what that needs. What it has counts as a leaf: nothing below is sent.
 #[derive(Default)]
-struct Absent(HashMap<ObjectId, Vec<ObjectId>>);
+struct MissingObjects(HashMap<ObjectId, Vec<ObjectId>>);
 
-impl Source for &Absent {
+impl ObjectGraph for &MissingObjects {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         Ok((self.0.get(object).cloned().unwrap_or_default(), 0))
     }

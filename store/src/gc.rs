@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::closure::{Source, Walk};
+use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::lock::Guard;
-use crate::scan::{Found, Kind};
+use crate::scan::{ObjectKind, ScannedFile};
 use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, Phase, Store, directory_name, fs};
 
 /// How long gc waits for writers to finish.
@@ -58,7 +58,7 @@ impl Store {
 
     /// What is to stay.
     fn mark(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
-        let mut walk = Walk::new(self);
+        let mut walk = ClosureWalk::new(self);
         self.end_roots()?;
         let named = self.roots()?.into_values().flatten();
         for root in roots.iter().copied().chain(named) {
@@ -73,25 +73,25 @@ impl Store {
     }
 
     fn sweep(&self, marked: &Closure, monitor: &dyn Monitor) -> Result<Collected, Error> {
-        let records = self.dead(Kind::Record, marked)?;
-        let trees = self.dead(Kind::Tree, marked)?;
-        let blobs = self.dead(Kind::Blob, marked)?;
+        let records = self.dead(ObjectKind::Record, marked)?;
+        let trees = self.dead(ObjectKind::Tree, marked)?;
+        let blobs = self.dead(ObjectKind::Blob, marked)?;
         monitor.begin(Phase::Sweeping, (records.len() + trees.len() + blobs.len()) as u64, 0);
         let mut bytes = self.remove(&self.parents_first(records.clone())?, monitor)?;
         self.remove_checkouts(marked)?;
         bytes += self.remove(&self.parents_first(trees.clone())?, monitor)?;
         let blob_files: Vec<_> = blobs.iter().map(|found| found.path.clone()).collect();
         bytes += self.remove(&blob_files, monitor)?;
-        let count = |found: &[Found]| found.len() as u64;
+        let count = |found: &[ScannedFile]| found.len() as u64;
         Ok(Collected { artifacts: count(&records), trees: count(&trees), blobs: count(&blobs), bytes })
     }
 
     /// The objects of a kind that are not marked. What is no object is left for `verify` to tell.
-    fn dead(&self, kind: Kind, marked: &Closure) -> Result<Vec<Found>, Error> {
+    fn dead(&self, kind: ObjectKind, marked: &Closure) -> Result<Vec<ScannedFile>, Error> {
         let live: HashSet<ObjectId> = match kind {
-            Kind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
-            Kind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
-            Kind::Blob => marked.blobs.iter().map(without_size).collect(),
+            ObjectKind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
+            ObjectKind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
+            ObjectKind::Blob => marked.blobs.iter().map(without_size).collect(),
         };
         let mut found = self.scan(kind)?;
         found.retain(|found| found.object.is_some_and(|object| !live.contains(&object)));
@@ -99,9 +99,9 @@ impl Store {
     }
 
     /// The files of dead records or trees, those that need others before what they need.
-    fn parents_first(&self, dead: Vec<Found>) -> Result<Vec<PathBuf>, Error> {
+    fn parents_first(&self, dead: Vec<ScannedFile>) -> Result<Vec<PathBuf>, Error> {
         let objects: BTreeSet<_> = dead.into_iter().filter_map(|found| found.object).collect();
-        let mut walk = Walk::new(Dead { store: self, objects: &objects });
+        let mut walk = ClosureWalk::new(Dead { store: self, objects: &objects });
         for object in &objects {
             walk.add(*object)?;
         }
@@ -154,7 +154,7 @@ struct Dead<'a> {
     objects: &'a BTreeSet<ObjectId>,
 }
 
-impl Source for Dead<'_> {
+impl ObjectGraph for Dead<'_> {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         let (mut children, length) = self.store.children(object).unwrap_or_default();
         children.retain(|child| self.objects.contains(child));

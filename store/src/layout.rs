@@ -16,9 +16,9 @@ pub(crate) const FILES: [&str; 3] = ["lock", "publish", "format"];
 
 /// A store's root and the paths below it.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout(PathBuf);
+pub(crate) struct StoreLayout(PathBuf);
 
-impl Layout {
+impl StoreLayout {
     pub(crate) fn new(root: PathBuf) -> Self {
         Self(root)
     }

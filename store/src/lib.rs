@@ -59,6 +59,6 @@ pub use name::{Name, NameError, RelPath};
 pub use object::ObjectId;
 pub use problem::{Fault, Problem, Remedy};
 pub use read::ObjectReader;
-pub use sources::Sources;
+pub use sources::SourceHasher;
 pub use store::{Durability, Store};
 pub use tree::{Node, Tree, TreeError};

@@ -13,16 +13,16 @@ const PIECE: usize = 128 << 10;
 /// How many pieces may wait: bounds the memory to a few MiB.
 const WAITING: usize = 16;
 
-enum Message {
+enum PipeMessage {
     Begin(ObjectId),
     Piece(Vec<u8>),
     End,
 }
 
-pub(crate) struct Sender(mpsc::SyncSender<Message>);
+pub(crate) struct Sender(mpsc::SyncSender<PipeMessage>);
 
 /// The end that is read. One object is open at a time, in the order of sending.
-pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<Message>>>);
+pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<PipeMessage>>>);
 
 pub(crate) fn new() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::sync_channel(WAITING);
@@ -37,19 +37,19 @@ impl Sender {
         bytes: &mut dyn Read,
         count: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
-        self.message(Message::Begin(*object))?;
+        self.message(PipeMessage::Begin(*object))?;
         loop {
             let mut piece = Vec::new();
             bytes.take(PIECE as u64).read_to_end(&mut piece).map_err(stream("read", object))?;
             if piece.is_empty() {
-                return self.message(Message::End);
+                return self.message(PipeMessage::End);
             }
             count(piece.len() as u64);
-            self.message(Message::Piece(piece))?;
+            self.message(PipeMessage::Piece(piece))?;
         }
     }
 
-    fn message(&self, message: Message) -> Result<(), Error> {
+    fn message(&self, message: PipeMessage) -> Result<(), Error> {
         self.0.send(message).map_err(|_| Error::PipeClosed)
     }
 }
@@ -60,8 +60,8 @@ impl Receiver {
         let receiver = this.ok_or(Error::PipeClosed)?;
         loop {
             let message = receiver.0.borrow().recv().map_err(|_| Error::PipeClosed)?;
-            if matches!(message, Message::Begin(begun) if begun == *object) {
-                return Ok(Box::new(Reader {
+            if matches!(message, PipeMessage::Begin(begun) if begun == *object) {
+                return Ok(Box::new(PipedObject {
                     pipe: Rc::clone(&receiver.0),
                     piece: io::Cursor::default(),
                     ended: false,
@@ -71,13 +71,13 @@ impl Receiver {
     }
 }
 
-struct Reader {
-    pipe: Rc<RefCell<mpsc::Receiver<Message>>>,
+struct PipedObject {
+    pipe: Rc<RefCell<mpsc::Receiver<PipeMessage>>>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
 }
 
-impl Read for Reader {
+impl Read for PipedObject {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.piece.read(buffer)?;
@@ -85,9 +85,9 @@ impl Read for Reader {
                 return Ok(count);
             }
             match self.pipe.borrow().recv() {
-                Ok(Message::Piece(piece)) => self.piece = io::Cursor::new(piece),
-                Ok(Message::End) => self.ended = true,
-                Ok(Message::Begin(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(PipeMessage::Piece(piece)) => self.piece = io::Cursor::new(piece),
+                Ok(PipeMessage::End) => self.ended = true,
+                Ok(PipeMessage::Begin(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
     }

@@ -12,12 +12,12 @@ use crate::{Artifact, Digest, Error, ObjectId, Tree};
 /// the object's id says.
 #[derive(Debug)]
 pub struct ObjectReader {
-    content: Content,
+    content: ObjectBytes,
     path: PathBuf,
 }
 
 #[derive(Debug)]
-enum Content {
+enum ObjectBytes {
     Blob { file: File, hasher: Box<FileHasher>, digest: Digest, left: u64 },
     Encoding(io::Cursor<Vec<u8>>),
 }
@@ -31,11 +31,11 @@ impl ObjectReader {
         };
         let content = match object {
             ObjectId::Blob { digest, size, .. } => {
-                Content::Blob { file, hasher: Box::default(), digest, left: size }
+                ObjectBytes::Blob { file, hasher: Box::default(), digest, left: size }
             }
             ObjectId::Tree(_) | ObjectId::Artifact(_) => {
                 let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
-                Content::Encoding(io::Cursor::new(bytes))
+                ObjectBytes::Encoding(io::Cursor::new(bytes))
             }
         };
         Ok(Self { content, path })
@@ -45,8 +45,8 @@ impl ObjectReader {
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (file, hasher, digest, left) = match &mut self.content {
-            Content::Encoding(bytes) => return bytes.read(buffer),
-            Content::Blob { file, hasher, digest, left } => (file, hasher, digest, left),
+            ObjectBytes::Encoding(bytes) => return bytes.read(buffer),
+            ObjectBytes::Blob { file, hasher, digest, left } => (file, hasher, digest, left),
         };
         if buffer.is_empty() {
             return Ok(0);

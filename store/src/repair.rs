@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::copy::lacking_objects;
-use crate::layout::Layout;
+use crate::layout::StoreLayout;
 use crate::{ArtifactId, Depot, Error, ObjectId, Problem, Remedy, Silent, Store, fs};
 
 impl Store {
@@ -21,7 +21,7 @@ impl Store {
                 Remedy::Remove => fs::remove_tree(&self.root().join(&problem.path))?,
                 Remedy::Format => {
                     let path = self.layout.folder("format");
-                    fs::atomic_write(&path, Layout::format_text().as_bytes(), self.is_durable())?;
+                    fs::atomic_write(&path, StoreLayout::format_text().as_bytes(), self.is_durable())?;
                 }
                 Remedy::Look => {}
             }

@@ -6,7 +6,7 @@ use crate::{ArtifactId, Digest, Error, Mode, ObjectId, Store, fs};
 
 /// A file that is named like an object, or something else.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct ScannedFile {
     pub(crate) path: PathBuf,
     /// A blob's size is not in its name: 0 here.
     pub(crate) object: Option<ObjectId>,
@@ -14,13 +14,13 @@ pub(crate) struct Found {
 
 /// The kinds of objects, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ObjectKind {
     Blob,
     Tree,
     Record,
 }
 
-impl Kind {
+impl ObjectKind {
     fn folder(self) -> &'static str {
         match self {
             Self::Blob => "blobs",
@@ -46,18 +46,18 @@ impl Kind {
 
 impl Store {
     /// All files of a kind, sorted by path, foreign ones included.
-    pub(crate) fn scan(&self, kind: Kind) -> Result<Vec<Found>, Error> {
+    pub(crate) fn scan(&self, kind: ObjectKind) -> Result<Vec<ScannedFile>, Error> {
         let entries = fs::entries(&self.layout.folder(kind.folder()))?;
         let found = entries.iter().map(|entry| {
             let object = entry.file_name().to_str().and_then(|name| kind.parse(name));
-            Found { path: entry.path(), object }
+            ScannedFile { path: entry.path(), object }
         });
         Ok(found.collect())
     }
 
     /// The ids of all artifacts that are here, sorted.
     pub fn artifacts(&self) -> Result<Vec<ArtifactId>, Error> {
-        let records = self.scan(Kind::Record)?;
+        let records = self.scan(ObjectKind::Record)?;
         let ids = records.into_iter().filter_map(|found| match found.object {
             Some(ObjectId::Artifact(id)) => Some(id),
             _ => None,

@@ -21,7 +21,7 @@ const CHUNK: usize = 128 << 10;
 
 /// Hashes source files, from several threads if need be.
 #[derive(Debug)]
-pub struct Sources {
+pub struct SourceHasher {
     cache: PathBuf,
     old: Index,
     new: Mutex<Index>,
@@ -29,7 +29,7 @@ pub struct Sources {
     read: AtomicU64,
 }
 
-impl Sources {
+impl SourceHasher {
     /// With what the file `cache` remembers. It need not exist.
     pub fn open(cache: &Path) -> Self {
         Self {

@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::closure::Walk;
-use crate::layout::{FILES, FOLDERS, Layout};
+use crate::closure::ClosureWalk;
+use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
 use crate::read::ObjectReader;
@@ -36,7 +36,7 @@ pub enum Durability {
 /// may be used from several threads and processes at once.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) layout: Layout,
+    pub(crate) layout: StoreLayout,
     pub(crate) durability: Durability,
 }
 
@@ -59,7 +59,7 @@ impl Store {
 
     fn at(root: &Path, durability: Durability) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        Ok(Self { layout: Layout::new(root), durability })
+        Ok(Self { layout: StoreLayout::new(root), durability })
     }
 
     /// Makes the folders, and the format file last: until then it is no store.
@@ -80,7 +80,7 @@ impl Store {
     pub(crate) fn write_format(&self) -> Result<(), Error> {
         let (temporary, path) =
             (self.layout.folder("tmp").join(fs::unique("format-")), self.layout.folder("format"));
-        fs::write_new(&temporary, Layout::format_text().as_bytes(), 0o644, self.is_durable())?;
+        fs::write_new(&temporary, StoreLayout::format_text().as_bytes(), 0o644, self.is_durable())?;
         std::fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
         if self.is_durable() { fs::fsync_directory(self.root()) } else { Ok(()) }
     }
@@ -212,7 +212,7 @@ impl Store {
 
     /// Everything that the artifacts need.
     pub fn closure(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
-        let mut walk = Walk::new(self);
+        let mut walk = ClosureWalk::new(self);
         for root in roots {
             walk.add(ObjectId::Artifact(*root))?;
         }

@@ -11,12 +11,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use self::checkout::{CheckedOut, Whole};
+use self::checkout::{CheckoutComparison, Whole};
 use crate::digest::FileHasher;
-use crate::layout::{FILES, FOLDERS, Layout};
+use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
-use crate::scan::{Found, Kind};
+use crate::scan::{ObjectKind, ScannedFile};
 use crate::stats::{MAX_SEALED, Stat, Stats, unseal};
 use crate::{
     Artifact, ArtifactId, Digest, Error, Fault, Mode, Monitor, Node, ObjectId, Phase, Problem, Remedy, Store,
@@ -30,7 +30,7 @@ type Inodes = HashMap<Inode, Digest>;
 /// Device and inode.
 type Inode = (u64, u64);
 /// What a check found whole, or what is wrong with it; or an error that ends the whole check.
-type Checked<T> = Result<Result<T, Problem>, Error>;
+type CheckResult<T> = Result<Result<T, Problem>, Error>;
 /// The sizes that trees give for blobs.
 type Sizes = HashMap<(Digest, Mode), u64>;
 
@@ -39,9 +39,9 @@ impl Store {
     pub fn verify(&self, monitor: &dyn Monitor) -> Result<Vec<Problem>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let (blobs, trees, records) =
-            (self.scan(Kind::Blob)?, self.scan(Kind::Tree)?, self.scan(Kind::Record)?);
+            (self.scan(ObjectKind::Blob)?, self.scan(ObjectKind::Tree)?, self.scan(ObjectKind::Record)?);
         monitor.begin(Phase::Verifying, (blobs.len() + trees.len() + records.len()) as u64, 0);
-        let check = Check { store: self, monitor };
+        let check = Verifier { store: self, monitor };
         let mut problems = check.top()?;
 
         let trees = collect(&trees, |found| check.tree(found), &mut problems)?;
@@ -70,7 +70,7 @@ impl Store {
     /// Checks that artifacts are complete and whole. Only files that do not look as they did when they were
     /// checked out are read.
     pub fn verify_artifacts(&self, ids: &[ArtifactId]) -> Result<Vec<Problem>, Error> {
-        let check = Check { store: self, monitor: &crate::Silent };
+        let check = Verifier { store: self, monitor: &crate::Silent };
         let problems: Result<Vec<_>, Error> = ids.par_iter().map(|id| check.artifact(id)).collect();
         let mut problems: Vec<_> = problems?.into_iter().flatten().collect();
         problems.sort();
@@ -81,8 +81,8 @@ impl Store {
 
 /// Runs a check over files in parallel; what is whole is returned, the rest becomes problems.
 fn collect<T: Send>(
-    found: &[Found],
-    check: impl Fn(&Found) -> Checked<T> + Sync + Send,
+    found: &[ScannedFile],
+    check: impl Fn(&ScannedFile) -> CheckResult<T> + Sync + Send,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<T>, Error> {
     let mut whole = Vec::new();
@@ -104,12 +104,12 @@ fn sizes(tree: &Tree) -> Vec<((Digest, Mode), u64)> {
 }
 
 #[derive(Clone, Copy)]
-struct Check<'a> {
+struct Verifier<'a> {
     store: &'a Store,
     monitor: &'a dyn Monitor,
 }
 
-impl Check<'_> {
+impl Verifier<'_> {
     fn problem(&self, fault: Fault, path: &Path, detail: impl Into<String>, remedy: Remedy) -> Problem {
         let path = path.strip_prefix(self.store.root()).unwrap_or(path).to_owned();
         Problem { path, fault, detail: detail.into(), remedy }
@@ -125,7 +125,7 @@ impl Check<'_> {
         let mut problems = Vec::new();
         let format = layout.folder("format");
         match fs::read_limited(&format, 4096) {
-            Ok(Some(text)) if text == Layout::format_text().as_bytes() => {}
+            Ok(Some(text)) if text == StoreLayout::format_text().as_bytes() => {}
             Ok(None) => {
                 problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format));
             }
@@ -150,7 +150,7 @@ impl Check<'_> {
     }
 
     /// A blob is a file of the mode in its name, whose content has the digest in its name.
-    fn blob(&self, found: &Found, sizes: &Sizes) -> Checked<(Inode, Digest)> {
+    fn blob(&self, found: &ScannedFile, sizes: &Sizes) -> CheckResult<(Inode, Digest)> {
         let Some(ObjectId::Blob { digest, mode, .. }) = found.object else {
             return Ok(Err(self.foreign(&found.path)));
         };
@@ -173,19 +173,19 @@ impl Check<'_> {
         Ok(Ok(((metadata.dev(), metadata.ino()), digest)))
     }
 
-    fn tree(&self, found: &Found) -> Checked<Tree> {
+    fn tree(&self, found: &ScannedFile) -> CheckResult<Tree> {
         let Some(ObjectId::Tree(digest)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         self.encoding(found, || self.store.tree(&digest))
     }
 
-    fn record(&self, found: &Found) -> Checked<(ArtifactId, Artifact)> {
+    fn record(&self, found: &ScannedFile) -> CheckResult<(ArtifactId, Artifact)> {
         let Some(ObjectId::Artifact(id)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         Ok(self.encoding(found, || self.store.artifact(&id))?.map(|record| (id, record)))
     }
 
-    fn encoding<T>(&self, found: &Found, read: impl Fn() -> Result<T, Error>) -> Checked<T> {
+    fn encoding<T>(&self, found: &ScannedFile, read: impl Fn() -> Result<T, Error>) -> CheckResult<T> {
         let remedy = found.object.map_or(Remedy::Remove, Remedy::Fetch);
         let damaged = |detail: String| Ok(Err(self.problem(Fault::Damaged, &found.path, detail, remedy)));
         match fs::lstat(&found.path)? {
@@ -224,7 +224,7 @@ impl Check<'_> {
     /// One artifact by its record, for a switch.
     fn artifact(&self, id: &ArtifactId) -> Result<Vec<Problem>, Error> {
         let object = ObjectId::Artifact(*id);
-        let found = Found { path: self.store.layout.record(id), object: Some(object) };
+        let found = ScannedFile { path: self.store.layout.record(id), object: Some(object) };
         if fs::lstat(&found.path)?.is_none() {
             let remedy = Remedy::Fetch(object);
             return Ok(vec![self.problem(Fault::Missing, &found.path, object.to_string(), remedy)]);
@@ -254,7 +254,8 @@ impl Check<'_> {
             problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::CheckOut(*id)));
         }
         let stats = stats.unwrap_or_default();
-        let mut checkout = CheckedOut { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
+        let mut checkout =
+            CheckoutComparison { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
         checkout.folder(&record.tree, &folder, None)?;
         if checkout.strange > 0 && !stats.is_empty() {
             checkout.report(Fault::Damaged, &path, "it is the record of other files");
@@ -267,7 +268,7 @@ impl Check<'_> {
     fn strangers(&self) -> Result<Vec<Problem>, Error> {
         let _turn = Guard::exclusive(&self.store.layout.folder("publish"))?;
         let mut known = HashSet::new();
-        for found in self.store.scan(Kind::Record)? {
+        for found in self.store.scan(ObjectKind::Record)? {
             // The checkout of a damaged record is known by its digits alone.
             if let Some(ObjectId::Artifact(id)) = found.object {
                 let name = self.store.artifact(&id).map(|record| directory_name(&id, &record.name));

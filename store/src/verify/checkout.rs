@@ -5,8 +5,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Check, Inodes, Sizes, hash};
-use crate::scan::Found;
+use super::{Inodes, Sizes, Verifier, hash};
+use crate::scan::ScannedFile;
 use crate::stats::{Recorded, Stat, Stats};
 use crate::{ArtifactId, Digest, Error, Fault, Mode, Node, ObjectId, Problem, RelPath, Remedy, Tree, fs};
 
@@ -20,8 +20,8 @@ pub(super) enum Whole<'a> {
 }
 
 /// Compares one checkout with its tree.
-pub(super) struct CheckedOut<'a> {
-    pub(super) check: &'a Check<'a>,
+pub(super) struct CheckoutComparison<'a> {
+    pub(super) check: &'a Verifier<'a>,
     pub(super) id: ArtifactId,
     pub(super) stats: &'a Stats,
     /// How many files are not in `stats`, or with another digest.
@@ -30,7 +30,7 @@ pub(super) struct CheckedOut<'a> {
     pub(super) problems: Vec<Problem>,
 }
 
-impl CheckedOut<'_> {
+impl CheckoutComparison<'_> {
     pub(super) fn report(&mut self, fault: Fault, path: &Path, detail: impl Into<String>) {
         let problem = self.check.problem(fault, path, detail, Remedy::CheckOut(self.id));
         self.problems.push(problem);
@@ -49,7 +49,7 @@ impl CheckedOut<'_> {
             self.problems.push(self.check.problem(Fault::Missing, &file, object.to_string(), remedy));
             return Ok(());
         }
-        let tree = match self.check.tree(&Found { path: file, object: Some(object) })? {
+        let tree = match self.check.tree(&ScannedFile { path: file, object: Some(object) })? {
             Ok(tree) => tree,
             Err(problem) => {
                 self.problems.push(problem);
@@ -152,7 +152,7 @@ impl CheckedOut<'_> {
             self.problems.extend(self.check.missing(&HashSet::from([object]))?);
         } else {
             let sizes = Sizes::from([((digest, mode), size)]);
-            self.problems.extend(self.check.blob(&Found { path, object: Some(object) }, &sizes)?.err());
+            self.problems.extend(self.check.blob(&ScannedFile { path, object: Some(object) }, &sizes)?.err());
         }
         Ok(())
     }

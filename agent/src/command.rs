@@ -41,7 +41,7 @@ pub(crate) enum Attention {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Termination {
     /// By itself: the exit status, or 128 and the signal's number.
     Status(i32),
     /// It was killed when its time was over.
@@ -53,15 +53,15 @@ pub(crate) enum Ending {
 /// A command that has ended.
 pub(crate) struct Finished {
     /// How it ended.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Termination,
     /// The end of what it printed, at most [`OUTPUT`] bytes.
     pub(crate) output: String,
 }
 
 /// A command that was run for what it prints.
-pub(crate) struct Captured {
+pub(crate) struct CapturedOutput {
     /// How it ended.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Termination,
     /// All of its standard output; `None` if that was more than allowed, for which it was killed.
     pub(crate) output: Option<Vec<u8>>,
     /// The end of its standard error, at most [`OUTPUT`] bytes.
@@ -85,7 +85,7 @@ pub(crate) fn run(
     attention: Attention,
     started: impl FnOnce(Pid),
 ) -> io::Result<Finished> {
-    let mut running = Running::start(command, connection.wake())?;
+    let mut running = RunningCommand::start(command, connection.wake())?;
     started(running.group());
     let ending = running.finish(timeout, connection, attention)?;
     Ok(Finished { ending, output: running.tail.text() })
@@ -98,24 +98,24 @@ pub(crate) fn capture(
     timeout: Duration,
     connection: &mut Connection,
     limit: usize,
-) -> io::Result<Captured> {
-    let mut running = Running::start(command, connection.wake())?;
-    running.kept = Some(Kept { bytes: Vec::new(), limit });
+) -> io::Result<CapturedOutput> {
+    let mut running = RunningCommand::start(command, connection.wake())?;
+    running.kept = Some(CaptureBuffer { bytes: Vec::new(), limit });
     let ending = running.finish(Some(timeout), connection, Attention::Quiet)?;
     let output = running.kept.filter(|kept| !kept.is_over()).map(|kept| kept.bytes);
-    Ok(Captured { ending, output, errors: running.tail.text() })
+    Ok(CapturedOutput { ending, output, errors: running.tail.text() })
 }
 
 fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-struct Running {
+struct RunningCommand {
     child: Child,
     exited: Arc<AtomicBool>,
     streams: Vec<Stream>,
-    tail: Tail,
-    kept: Option<Kept>,
+    tail: OutputTail,
+    kept: Option<CaptureBuffer>,
 }
 
 struct Stream {
@@ -123,7 +123,7 @@ struct Stream {
     error: bool,
 }
 
-impl Running {
+impl RunningCommand {
     fn start(command: &mut Command, wake: &Wake) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
@@ -134,7 +134,7 @@ impl Running {
         streams
             .extend(child.stderr.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: true }));
         let mut running =
-            Self { child, exited: Arc::clone(&exited), streams, tail: Tail::default(), kept: None };
+            Self { child, exited: Arc::clone(&exited), streams, tail: OutputTail::default(), kept: None };
         if let Err(error) = running.watch(exited, wake.clone()) {
             running.end(true)?;
             return Err(error);
@@ -148,7 +148,7 @@ impl Running {
         timeout: Option<Duration>,
         connection: &mut Connection,
         attention: Attention,
-    ) -> io::Result<Ending> {
+    ) -> io::Result<Termination> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let cut = self.attend(deadline, connection, attention);
         let ended = matches!(cut, Ok(None));
@@ -156,7 +156,7 @@ impl Running {
         if ended {
             self.pass_on(REST, connection, attention)?;
         }
-        Ok(cut?.unwrap_or_else(|| Ending::Status(code(status))))
+        Ok(cut?.unwrap_or_else(|| Termination::Status(code(status))))
     }
 
     /// Has a thread wait for the end. It does not reap: as long as nobody does, the group's id is nobody else's.
@@ -184,21 +184,21 @@ impl Running {
         deadline: Option<Instant>,
         connection: &mut Connection,
         attention: Attention,
-    ) -> io::Result<Option<Ending>> {
+    ) -> io::Result<Option<Termination>> {
         while !self.exited.load(Ordering::Acquire) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(Some(Ending::TimedOut));
+                return Ok(Some(Termination::TimedOut));
             }
             if attention != Attention::Deaf
                 && let Some(disturbance) = connection.disturbance()
             {
-                return Ok(Some(Ending::Disturbed(disturbance)));
+                return Ok(Some(Termination::Disturbed(disturbance)));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let patience = if attention == Attention::Deaf { None } else { connection.patience() };
             self.wait(left.into_iter().chain(patience).min(), connection.wake())?;
             self.pass_on(64 << 10, connection, attention)?;
-            if self.kept.as_ref().is_some_and(Kept::is_over) {
+            if self.kept.as_ref().is_some_and(CaptureBuffer::is_over) {
                 self.kill();
             }
         }
@@ -271,12 +271,12 @@ impl Running {
 }
 
 /// The first bytes of an output: one more than the limit shows that there were more.
-struct Kept {
+struct CaptureBuffer {
     bytes: Vec<u8>,
     limit: usize,
 }
 
-impl Kept {
+impl CaptureBuffer {
     fn add(&mut self, bytes: &[u8]) {
         let room = (self.limit + 1).saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -289,9 +289,9 @@ impl Kept {
 
 /// The last bytes of an output.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct OutputTail(Vec<u8>);
 
-impl Tail {
+impl OutputTail {
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
         if self.0.len() > 4 * OUTPUT {

@@ -4,7 +4,7 @@ use crate::collect;
 use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{JournalEntry, Outcome, Record, Reply};
+use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
 use crate::release::now;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
@@ -22,7 +22,7 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
 }
 
 /// Confirms a release that leaves this host as it is.
-pub(crate) fn confirm(session: &mut Session, record: &Record, keep: u32) -> Result<Reply, Error> {
+pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;

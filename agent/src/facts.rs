@@ -11,7 +11,7 @@ use std::time::Duration;
 use batou_release::{FactSource, FactSources, FactValue};
 use serde_json::Value;
 
-use crate::command::{self, Ending};
+use crate::command::{self, Termination};
 use crate::error::Error;
 use crate::protocol::{Fact, Reply};
 use crate::session::Session;
@@ -69,13 +69,15 @@ fn printed(
     let said = captured.errors.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     match (captured.ending, captured.output) {
-        (Ending::Disturbed(disturbance), _) => {
+        (Termination::Disturbed(disturbance), _) => {
             Err(Error::Disturbed(format!("a fact's command was ended: {disturbance}")))
         }
         (_, None) => Ok(Err(format!("its command printed more than {} KiB", PRINTED >> 10))),
-        (Ending::TimedOut, _) => Ok(Err(format!("its command took more than {} s{said}", timeout.as_secs()))),
-        (Ending::Status(0), Some(output)) => Ok(Ok(output)),
-        (Ending::Status(status), _) => Ok(Err(format!("its command failed with status {status}{said}"))),
+        (Termination::TimedOut, _) => {
+            Ok(Err(format!("its command took more than {} s{said}", timeout.as_secs())))
+        }
+        (Termination::Status(0), Some(output)) => Ok(Ok(output)),
+        (Termination::Status(status), _) => Ok(Err(format!("its command failed with status {status}{said}"))),
     }
 }
 

@@ -10,7 +10,7 @@ use batou_store::fs::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::protocol::Record;
+use crate::protocol::JournaledRelease;
 use crate::target::{TargetDirectory, read_file, remove_file};
 
 const LIMIT: u64 = 1 << 20;
@@ -25,7 +25,7 @@ pub(crate) struct Intent {
     /// Its manifest.
     pub(crate) manifest: Digest,
     /// The fleet release.
-    pub(crate) record: Record,
+    pub(crate) record: JournaledRelease,
     /// Since when, RFC 3339 UTC.
     pub(crate) since: String,
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use batou_store::fs::fsync_directory;
 
 use crate::error::Error;
-use crate::protocol::{JournalEntry, Outcome, Record};
+use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
 use crate::target::TargetDirectory;
 
 /// The longest line that is read, in bytes.
@@ -33,7 +33,7 @@ pub(crate) struct Journal {
 
 /// What the end of a journal tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tail {
+pub(crate) struct JournalSummary {
     /// The newest line about a confirmed release.
     pub(crate) confirmed: Option<JournalEntry>,
     /// The highest sequence; 0 for none.
@@ -102,13 +102,13 @@ impl Journal {
     }
 
     /// What the end tells. It reads backwards, only as far as is needed.
-    pub(crate) fn tail(&self) -> Result<Tail, Error> {
-        let Some(mut file) = self.open()? else { return Ok(Tail::default()) };
+    pub(crate) fn tail(&self) -> Result<JournalSummary, Error> {
+        let Some(mut file) = self.open()? else { return Ok(JournalSummary::default()) };
         let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
         let mut size = PIECE;
         loop {
             let bytes = last_bytes(&mut file, length, size).map_err(Error::io("read", &self.path))?;
-            let tail = Tail::of(&bytes, size < length);
+            let tail = JournalSummary::of(&bytes, size < length);
             if size >= length || tail.confirmed.is_some() {
                 return Ok(tail);
             }
@@ -117,7 +117,7 @@ impl Journal {
     }
 
     /// Whether the journal says that this release is confirmed.
-    pub(crate) fn confirms(&self, record: &Record) -> Result<bool, Error> {
+    pub(crate) fn confirms(&self, record: &JournaledRelease) -> Result<bool, Error> {
         let mut confirmed = false;
         self.each(|entry, _| {
             if entry.record.sequence == record.sequence {
@@ -135,7 +135,7 @@ impl Journal {
     }
 }
 
-impl Tail {
+impl JournalSummary {
     fn of(bytes: &[u8], cut: bool) -> Self {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         if cut {
@@ -204,7 +204,7 @@ mod tests {
 
     fn entry(sequence: u64, result: Outcome) -> JournalEntry {
         let who = "alice@laptop".to_owned();
-        let record = Record {
+        let record = JournaledRelease {
             release: Digest::of(&sequence.to_be_bytes()),
             sequence,
             restores: None,
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn the_end_tells_the_confirmed_release_however_far_back() {
         let (_folder, journal) = journal();
-        assert_eq!(journal.tail().unwrap(), Tail::default());
+        assert_eq!(journal.tail().unwrap(), JournalSummary::default());
         journal.append(&entry(1, Outcome::Confirmed)).unwrap();
         let mut long = entry(2, Outcome::WentBack);
         long.reason = Some("x".repeat(5000));

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The process group of a running unit's command. A number alone says little: it is another's after a reboot, and some day in any
 /// case.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Running {
+pub(crate) struct RunningUnit {
     unit: UnitId,
     group: i32,
     boot: String,
@@ -31,14 +31,14 @@ pub(crate) struct Running {
 }
 
 /// What `/proc` says of a process.
-struct Process {
+struct ProcessStat {
     dead: bool,
     group: i32,
     session: i32,
     started: u64,
 }
 
-impl Running {
+impl RunningUnit {
     /// Writes down that a unit's group runs. It needs not survive a power cut, and where it cannot be written the unit
     /// runs all the same.
     pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
@@ -54,13 +54,13 @@ impl Running {
 
     fn of(unit: &UnitId, group: Pid) -> Option<Self> {
         let group = group.as_raw_nonzero().get();
-        let Process { session, started, .. } = process(&group.to_string())?;
+        let ProcessStat { session, started, .. } = process(&group.to_string())?;
         Some(Self { unit: unit.clone(), group, boot: boot()?, session, started })
     }
 
     /// Whether a process is one of the group. Where its first one still is, that says whether it is this group; where it
     /// has ended, the session does.
-    fn owns(&self, process: &Process, leader: Option<&Process>) -> bool {
+    fn owns(&self, process: &ProcessStat, leader: Option<&ProcessStat>) -> bool {
         let same = leader.is_none_or(|leader| leader.started == self.started);
         same && !process.dead && process.group == self.group && process.session == self.session
     }
@@ -93,7 +93,7 @@ pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error
     let path = target.running();
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
     // What cannot be read was being written when its agent was killed: just that group is not known.
-    let running = serde_json::from_slice::<Running>(&bytes).ok();
+    let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();
     let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
@@ -108,12 +108,12 @@ fn boot() -> Option<String> {
 }
 
 /// A process by its number (proc(5), `/proc/pid/stat`); `None` for what is none.
-fn process(number: &str) -> Option<Process> {
+fn process(number: &str) -> Option<ProcessStat> {
     number.parse::<u32>().ok()?;
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     // The name stands in parentheses and may hold anything, parentheses too.
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    Some(Process {
+    Some(ProcessStat {
         dead: matches!(*fields.first()?, "Z" | "X"),
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
@@ -152,8 +152,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let target = target(&folder);
             let (mut child, group) = start(text);
-            Running::record(&target, &migrate(), group);
-            let running = Running::of(&migrate(), group).unwrap();
+            RunningUnit::record(&target, &migrate(), group);
+            let running = RunningUnit::of(&migrate(), group).unwrap();
             if text.contains("read") {
                 drop(child.stdin.take());
                 child.wait().unwrap();
@@ -172,9 +172,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = target(&folder);
         let (mut child, group) = start("exec sleep 100");
-        let own = Running::of(&migrate(), group).unwrap();
-        let elsewhere = Running { boot: "before".into(), ..Running::of(&migrate(), group).unwrap() };
-        let earlier = Running { started: own.started - 1, ..Running::of(&migrate(), group).unwrap() };
+        let own = RunningUnit::of(&migrate(), group).unwrap();
+        let elsewhere = RunningUnit { boot: "before".into(), ..RunningUnit::of(&migrate(), group).unwrap() };
+        let earlier = RunningUnit { started: own.started - 1, ..RunningUnit::of(&migrate(), group).unwrap() };
         for record in [serde_json::to_vec(&elsewhere), serde_json::to_vec(&earlier), Ok(b"{\"st".to_vec())] {
             fs::write(target.running(), record.unwrap()).unwrap();
             assert_eq!(end_left(&target).unwrap(), None);

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 
-use crate::command::{self, Attention, Ending};
+use crate::command::{self, Attention, Termination};
 use crate::connection::{Connection, Disturbance, Next};
 use crate::error::Error;
 use crate::goback::{self, go_back};
 use crate::journal::Journal;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::Session;
+use crate::state::StoredManifest;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
 /// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
@@ -69,13 +70,14 @@ fn converse(session: &mut Session) -> Next {
     }
 }
 
-type Answer = Option<(Reply, Vec<u8>)>;
+/// A reply, and the raw part of its frame.
+type ReplyFrame = (Reply, Vec<u8>);
 
-fn refusal(error: Error) -> (Reply, Vec<u8>) {
+fn refusal(error: Error) -> ReplyFrame {
     (Reply::Error(AgentError::from(error)), Vec::new())
 }
 
-fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Answer, Error> {
+fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<ReplyFrame>, Error> {
     if session.skipping && matches!(request, Request::Data | Request::DataEnd | Request::Heartbeat) {
         session.skipping = !matches!(request, Request::DataEnd);
         return Ok(None);
@@ -119,11 +121,8 @@ fn unlock(session: &mut Session) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-fn manifest_answer(
-    session: &Session,
-    wanted: Option<&batou_store::Digest>,
-) -> Result<(Reply, Vec<u8>), Error> {
-    let Some((mut bytes, causes)) = state::manifest(session.about()?, wanted)? else {
+fn manifest_answer(session: &Session, wanted: Option<&batou_store::Digest>) -> Result<ReplyFrame, Error> {
+    let Some(StoredManifest { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
         return Ok((Reply::Manifest { manifest_size: 0 }, Vec::new()));
     };
     let most = crate::protocol::MAX_RAW as usize;
@@ -150,11 +149,11 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
     let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live, |_| ())
         .map_err(|source| Error::Command { command: program.clone(), source })?;
     match finished.ending {
-        Ending::Status(status) => Ok(Reply::Exited { status }),
-        Ending::Disturbed(disturbance) => {
+        Termination::Status(status) => Ok(Reply::Exited { status }),
+        Termination::Disturbed(disturbance) => {
             Err(Error::Disturbed(format!("{program} was ended: {disturbance}")))
         }
-        Ending::TimedOut => Err(Error::Disturbed(format!("{program} took too long"))),
+        Termination::TimedOut => Err(Error::Disturbed(format!("{program} took too long"))),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::activated::Activated;
 use crate::error::Error;
 use crate::goback;
 use crate::intent::Intent;
-use crate::journal::{Journal, Tail};
-use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
+use crate::journal::{Journal, JournalSummary};
+use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease};
 use crate::release::{Installed, broken_links};
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
@@ -86,7 +86,7 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
     })
 }
 
-fn describe(installed: Installed, tail: &Tail) -> Current {
+fn describe(installed: Installed, tail: &JournalSummary) -> Current {
     let confirmed = tail.confirmed.as_ref().filter(|entry| entry.manifest == installed.digest);
     Current {
         generation: installed.number,
@@ -97,7 +97,7 @@ fn describe(installed: Installed, tail: &Tail) -> Current {
     }
 }
 
-fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId>, Error> {
+fn missing(about: &About, wanted: &WantedRelease) -> Result<Vec<batou_store::ArtifactId>, Error> {
     let Some(store) = about.target.existing_store()? else { return Ok(wanted.artifacts.clone()) };
     let mut missing = Vec::new();
     for id in &wanted.artifacts {
@@ -110,7 +110,7 @@ fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId
 
 /// Whether the wanted release is in force here with nothing left to do. A record that cannot be read settles nothing:
 /// the switch that follows says what is wrong with it.
-fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
+fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary) -> bool {
     let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
     else {
         return false;
@@ -123,14 +123,18 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 
-/// A manifest's bytes and those of its causes.
-pub(crate) type Records = (Vec<u8>, Vec<u8>);
+/// A generation's manifest, as its file has it.
+pub(crate) struct StoredManifest {
+    pub(crate) bytes: Vec<u8>,
+    /// The file of its causes; empty where the generation has none.
+    pub(crate) causes: Vec<u8>,
+}
 
-/// The records of the current generation, or of the newest one with a manifest.
+/// The current generation's manifest, or with `wanted` that of the newest generation that has this one.
 pub(crate) fn manifest(
     about: &About,
     wanted: Option<&batou_store::Digest>,
-) -> Result<Option<Records>, Error> {
+) -> Result<Option<StoredManifest>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
         Some(digest) => crate::release::find(&generations, digest)?,
@@ -141,7 +145,7 @@ pub(crate) fn manifest(
     };
     let Some((number, bytes)) = found else { return Ok(None) };
     let causes = causes(&generations, number)?;
-    Ok(Some((bytes, causes)))
+    Ok(Some(StoredManifest { bytes, causes }))
 }
 
 fn causes(generations: &Generations, number: u64) -> Result<Vec<u8>, Error> {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::goback::go_back;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{Outcome, Record, Reply, Switch};
+use crate::protocol::{JournaledRelease, Outcome, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
@@ -27,7 +27,7 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     let current = about.current(&generations)?;
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
-    let wanted = Wanted::of(about, &generations, order, raw)?;
+    let wanted = WantedManifest::of(about, &generations, order, raw)?;
     verify::check_closure(about, locked, &wanted.manifest, order.recheck)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     begin(about, locked, &generations, (order, wanted, current))
@@ -36,13 +36,13 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
 }
 
 /// What the host is to have.
-struct Wanted {
+struct WantedManifest {
     manifest: Manifest,
     bytes: Vec<u8>,
     causes: Vec<u8>,
 }
 
-impl Wanted {
+impl WantedManifest {
     fn of(about: &About, generations: &Generations, order: &Switch, raw: &[u8]) -> Result<Self, Error> {
         let (bytes, causes) = Self::bytes(generations, order, raw)?;
         if manifest_digest(&bytes) != order.manifest {
@@ -89,7 +89,7 @@ fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) ->
 }
 
 /// A sequence is used once on a host: the journal's lines are told apart by it.
-pub(crate) fn check_sequence(about: &About, record: &Record) -> Result<(), Error> {
+pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result<(), Error> {
     let newest = Journal::of(&about.target).tail()?.newest_sequence;
     if record.sequence > newest {
         return Ok(());
@@ -106,7 +106,7 @@ fn begin(
     about: &About,
     locked: &mut Locked,
     generations: &Generations,
-    (order, wanted, current): (&Switch, Wanted, Option<Installed>),
+    (order, wanted, current): (&Switch, WantedManifest, Option<Installed>),
 ) -> Result<(), Error> {
     let target = &about.target;
     let activated = Activated::load(target)?;
@@ -130,7 +130,7 @@ fn begin(
 fn generation(
     about: &About,
     generations: &Generations,
-    wanted: &Wanted,
+    wanted: &WantedManifest,
     current: Option<&Installed>,
 ) -> Result<u64, Error> {
     let same =

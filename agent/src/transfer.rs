@@ -7,7 +7,7 @@ use batou_store::{ObjectId, Store};
 
 use crate::connection::{Connection, Next};
 use crate::error::Error;
-use crate::objects::{ObjectReader, ObjectWriter};
+use crate::objects::{ObjectDecoder, ObjectEncoder};
 use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 use crate::session::{Locked, Session};
 
@@ -55,7 +55,7 @@ pub(crate) fn put(session: &mut Session) -> Result<Reply, Error> {
 
 fn receive(locked: &mut Locked, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
     let batch = locked.store.batch_replacing(locked.damaged.clone())?;
-    let mut reader = ObjectReader::new(frames).map_err(Error::Decode)?;
+    let mut reader = ObjectDecoder::new(frames).map_err(Error::Decode)?;
     let mut received = HashSet::new();
     let mut refused = None;
     let mut count = 0;
@@ -134,7 +134,7 @@ impl Read for Frames<'_> {
 pub(crate) fn get(session: &mut Session, objects: &[ObjectId]) -> Result<Reply, Error> {
     check_count(objects)?;
     let store = session.about()?.target.existing_store()?;
-    let mut writer = ObjectWriter::new(Chunks { connection: &mut session.connection, buffer: Vec::new() })
+    let mut writer = ObjectEncoder::new(Chunks { connection: &mut session.connection, buffer: Vec::new() })
         .map_err(Error::Send)?;
     for object in objects {
         let store = store.as_ref().ok_or(batou_store::Error::Missing(*object)).map_err(Error::Stream)?;
@@ -144,7 +144,7 @@ pub(crate) fn get(session: &mut Session, objects: &[ObjectId]) -> Result<Reply, 
     Ok(Reply::DataEnd)
 }
 
-fn send<W: Write>(writer: &mut ObjectWriter<W>, store: &Store, object: ObjectId) -> Result<(), Error> {
+fn send<W: Write>(writer: &mut ObjectEncoder<W>, store: &Store, object: ObjectId) -> Result<(), Error> {
     let mut reader = store.object(&object).map_err(Error::Stream)?;
     // The read that finds the end is the one that checks the digest.
     let sent = writer.object(&object, &mut reader).and_then(|()| reader.read(&mut [0; 1]));

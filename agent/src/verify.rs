@@ -36,7 +36,7 @@ pub(crate) fn check_closure(
         problems.push(format!("{} in {}", problem, locked.store.root().display()));
     }
     if recheck {
-        problems.extend(Check::of(&locked.store, manifest).problems);
+        problems.extend(FullCheck::of(&locked.store, manifest).problems);
     }
     if problems.is_empty() {
         return Ok(());
@@ -57,7 +57,7 @@ fn damaged(store: &Store, manifest: &Manifest) -> Result<HashSet<ObjectId>, Erro
     let mut objects = HashSet::new();
     for component in &manifest.components {
         let found = store.verify_artifacts(&[component.artifact])?;
-        let mut check = Check::default();
+        let mut check = FullCheck::default();
         check.component(store, component);
         if found.is_empty() && check.problems.is_empty() {
             continue;
@@ -99,10 +99,10 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
         return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
     };
     let mut check = if let Some(store) = about.target.existing_store()? {
-        Check::of(&store, &current.manifest)
+        FullCheck::of(&store, &current.manifest)
     } else {
         let problems = vec![format!("{} is no store", about.target.store().display())];
-        Check { problems, ..Check::default() }
+        FullCheck { problems, ..FullCheck::default() }
     };
     check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
     check.problems.extend(unsettled_units(about, &mut session.connection, &current)?);
@@ -136,13 +136,13 @@ fn unsettled_units(
 
 /// What a full check of checked-out artifacts found.
 #[derive(Default)]
-struct Check {
+struct FullCheck {
     problems: Vec<String>,
     damaged: Vec<ObjectId>,
     files: u64,
 }
 
-impl Check {
+impl FullCheck {
     /// Reads and hashes every file of a manifest's artifacts.
     fn of(store: &Store, manifest: &Manifest) -> Self {
         let mut check = Self::default();

@@ -23,7 +23,7 @@ pub(crate) fn filter(
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('%') {
         out.push(before)?;
-        let (spec, after) = Spec::parse(after)?;
+        let (spec, after) = ConversionSpec::parse(after)?;
         rest = after;
         if spec.conversion == '%' {
             out.push("%")?;
@@ -46,7 +46,7 @@ pub(crate) fn filter(
 }
 
 /// One conversion: `%(name)-10.3s`.
-struct Spec<'a> {
+struct ConversionSpec<'a> {
     name: Option<&'a str>,
     flags: &'a str,
     width: &'a str,
@@ -55,9 +55,9 @@ struct Spec<'a> {
     conversion: char,
 }
 
-impl<'a> Spec<'a> {
+impl<'a> ConversionSpec<'a> {
     /// From what follows the `%`; the rest is what follows the conversion.
-    fn parse(text: &'a str) -> Result<(Spec<'a>, &'a str), Error> {
+    fn parse(text: &'a str) -> Result<(ConversionSpec<'a>, &'a str), Error> {
         let (name, text) = match text.strip_prefix('(').and_then(|text| text.split_once(')')) {
             Some((name, text)) => (Some(name), text),
             None => (None, text),
@@ -72,7 +72,7 @@ impl<'a> Spec<'a> {
         let (_, text) = taken(text, |c| "hlL".contains(c));
         let mut rest = text.chars();
         let conversion = rest.next().ok_or_else(|| wrong("the format ends within a `%`"))?;
-        Ok((Spec { name, flags, width, precision, conversion }, rest.as_str()))
+        Ok((ConversionSpec { name, flags, width, precision, conversion }, rest.as_str()))
     }
 
     fn write(

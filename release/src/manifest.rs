@@ -58,10 +58,10 @@ impl Manifest {
     /// Reads a manifest, from a host or a file; a newer format is an error that says so.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
-        struct Format {
+        struct ManifestHeader {
             format: u32,
         }
-        let Format { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
+        let ManifestHeader { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
         match format.cmp(&MANIFEST_FORMAT) {
             Ordering::Greater => Err(ManifestError::Newer { format }),
             Ordering::Less => Err(ManifestError::Older { format }),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::pattern::Pattern;
+use super::pattern::FilePattern;
 
 /// The most matches.
 const MOST: usize = 10_000;
@@ -19,7 +19,8 @@ pub(super) fn matching(pattern: &str) -> Result<Vec<String>, String> {
     let mut found = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         found = if name.contains(['*', '?', '[', '{', '\\']) {
-            let pattern = Pattern::new(name).map_err(|error| format!("{name} is not a pattern: {error}"))?;
+            let pattern =
+                FilePattern::new(name).map_err(|error| format!("{name} is not a pattern: {error}"))?;
             let hidden = name.starts_with('.');
             let mut below = Vec::new();
             for folder in &found {

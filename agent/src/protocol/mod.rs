@@ -101,7 +101,7 @@ pub enum Request {
     /// Confirms a release that changes nothing on this host: journals it: [`Reply::Done`].
     Confirm {
         /// Which release.
-        record: Record,
+        record: JournaledRelease,
         /// How many confirmed releases to keep.
         keep: u32,
     },
@@ -147,12 +147,12 @@ pub struct Hello {
     /// The service user's home, where the configuration relies on it.
     pub home: Option<String>,
     /// What the host is to have, where a release is wanted.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<WantedRelease>,
 }
 
 /// The release that a host is asked about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct WantedRelease {
     /// The fleet release's id.
     pub release: Digest,
     /// This host's manifest.
@@ -174,7 +174,7 @@ pub struct Holder {
 
 /// Which release something belongs to, as it stands in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct JournaledRelease {
     /// The fleet release's id.
     pub release: Digest,
     /// The fleet release's number in this environment: one more than the newest on any host.
@@ -194,7 +194,7 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Switch {
     /// The release that this is a part of.
-    pub record: Record,
+    pub record: JournaledRelease,
     /// The manifest that must be the current one now; a difference is [`ErrorKind::Moved`].
     pub expected: Option<Digest>,
     /// The manifest to switch to. Its bytes, then the causes' (JSON), are the raw part of the frame, unless the host

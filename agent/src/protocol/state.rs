@@ -4,7 +4,7 @@ use batou_release::UnitId;
 use batou_store::{ArtifactId, Digest};
 use serde::{Deserialize, Serialize};
 
-use super::Record;
+use super::JournaledRelease;
 
 /// What an agent knows of its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct State {
     /// The current release, if there is one.
     pub current: Option<Current>,
     /// The release last confirmed, if there is one.
-    pub confirmed: Option<Record>,
+    pub confirmed: Option<JournaledRelease>,
     /// The newest sequence in the journal; 0 for none.
     pub newest_sequence: u64,
     /// The current generation is the wanted manifest, whole and with nothing left to converge.
@@ -78,7 +78,7 @@ pub enum Outcome {
 pub struct JournalEntry {
     /// The release.
     #[serde(flatten)]
-    pub record: Record,
+    pub record: JournaledRelease,
     /// When it ended, RFC 3339 UTC.
     pub when: String,
     /// The generation before.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::host::{Controller, Host, eventually, holder, record, step};
 use crate::command::OUTPUT;
-use crate::protocol::{ErrorKind, Outcome, Record, Reply, Request};
+use crate::protocol::{ErrorKind, JournaledRelease, Outcome, Reply, Request};
 
 fn activate(component: &str) -> Request {
     Request::Activate { component: component.parse().unwrap(), recheck: false }
@@ -246,7 +246,8 @@ fn a_failing_revert_takes_a_rollback_back() {
     host.release(&first, 1);
     host.release(&second, 2);
     let mut controller = host.locked();
-    let Reply::Error(error) = controller.switch(&first, Record { restores: Some(1), ..record(3) }) else {
+    let Reply::Error(error) = controller.switch(&first, JournaledRelease { restores: Some(1), ..record(3) })
+    else {
         panic!()
     };
     assert_eq!(error.kind, ErrorKind::Unit);

@@ -164,7 +164,7 @@ fn a_skipped_step_is_not_reverted() {
     let skipped = Step { only_if_path: Some(path("here")), revert, ..step("s", "true") };
     lane.run(&skipped, false).unwrap();
     let mut controller = lane.host.locked();
-    let back = crate::protocol::Record { restores: Some(1), ..record(3) };
+    let back = crate::protocol::JournaledRelease { restores: Some(1), ..record(3) };
     assert!(matches!(controller.switch(&bare, back), Reply::Switched { .. }));
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
     assert!(!lane.state("log").exists());

@@ -14,10 +14,10 @@ use batou_release::{Component, Script, Step};
 use super::assertion::{directory, exists, is_wanted, outdated};
 use super::{Held, Work};
 use crate::activated::Converged;
-use crate::command::{Attention, Ending, Finished, prepare, run};
+use crate::command::{Attention, Finished, Termination, prepare, run};
 use crate::error::Error;
 use crate::protocol::UnitRun;
-use crate::running::Running;
+use crate::running::RunningUnit;
 use crate::target::TargetDirectory;
 
 /// Whether a command or an assertion holds, and if not, why: `failed with status 1`.
@@ -44,15 +44,15 @@ enum When {
 }
 
 /// What is run.
-enum Program<'s> {
+enum StepCommand<'s> {
     /// By a shell.
-    Text(&'s str),
+    Shell(&'s str),
     /// As it is.
     Script(&'s Script),
 }
 
 /// A step at work.
-struct Run<'r, 'w, 'a> {
+struct StepRun<'r, 'w, 'a> {
     work: &'r mut Work<'w, 'a>,
     step: &'r Step,
 }
@@ -70,7 +70,7 @@ pub(super) fn holds(
 
 /// Makes the step hold.
 pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Error> {
-    let mut run = Run { work, step };
+    let mut run = StepRun { work, step };
     let condition = run.condition()?;
     let changed = condition == Condition::Open && run.converge()?;
     let unchanged = step.assertions.unchanged.clone();
@@ -79,7 +79,7 @@ pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Err
 
 /// Asks the conditions and `verify`, and says in which way the step does not hold.
 pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<String>, Error> {
-    let mut run = Run { work, step };
+    let mut run = StepRun { work, step };
     if run.condition()? != Condition::Open {
         return Ok(None);
     }
@@ -94,14 +94,14 @@ pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<Stri
 pub(super) fn revert(work: &mut Work<'_, '_>, step: &Step) -> Result<bool, Error> {
     let Some(revert) = &step.revert else { return Ok(false) };
     work.begin()?;
-    let mut run = Run { work, step };
-    match run.execute("revert", &Program::Text(revert))? {
+    let mut run = StepRun { work, step };
+    match run.execute("revert", &StepCommand::Shell(revert))? {
         Err((problem, unit_run)) => Err(run.work.failure(&format!("revert {problem}"), unit_run)),
         Ok(()) => Ok(true),
     }
 }
 
-impl Run<'_, '_, '_> {
+impl StepRun<'_, '_, '_> {
     fn condition(&mut self) -> Result<Condition, Error> {
         let step = self.step;
         if !is_wanted(self.target(), self.work.component, step)? {
@@ -113,15 +113,15 @@ impl Run<'_, '_, '_> {
             return Ok(Condition::Met);
         }
         let Some(unless) = &step.unless else { return Ok(Condition::Open) };
-        let verdict = self.execute("unless", &Program::Text(unless))?;
+        let verdict = self.execute("unless", &StepCommand::Shell(unless))?;
         Ok(if verdict.is_ok() { Condition::Met } else { Condition::Open })
     }
 
     /// Makes the step hold; says whether that took an update.
     fn converge(&mut self) -> Result<bool, Error> {
         let step = self.step;
-        let update = step.update.as_deref().map(Program::Text);
-        let update = update.or(step.script.as_ref().map(Program::Script));
+        let update = step.update.as_deref().map(StepCommand::Shell);
+        let update = update.or(step.script.as_ref().map(StepCommand::Script));
         if step.has_verify() {
             match (self.verify(When::Before)?, &update) {
                 (Ok(()), _) => return Ok(false),
@@ -136,7 +136,7 @@ impl Run<'_, '_, '_> {
         self.update(&update).map(|()| true)
     }
 
-    fn update(&mut self, update: &Program<'_>) -> Result<(), Error> {
+    fn update(&mut self, update: &StepCommand<'_>) -> Result<(), Error> {
         self.work.begin()?;
         if let Err((problem, run)) = self.execute("update", update)? {
             return Err(self.work.failure(&format!("update {problem}"), run));
@@ -161,8 +161,8 @@ impl Run<'_, '_, '_> {
             return Ok(Err((format!("failed: {problem}"), Box::new(self.work.nothing_run()))));
         }
         let step = self.step;
-        let script = step.assertions.script.as_ref().map(Program::Script);
-        for program in script.into_iter().chain(step.verify.as_deref().map(Program::Text)) {
+        let script = step.assertions.script.as_ref().map(StepCommand::Script);
+        for program in script.into_iter().chain(step.verify.as_deref().map(StepCommand::Shell)) {
             let verdict = self.execute("verify", &program)?;
             if verdict.is_err() {
                 return Ok(verdict);
@@ -195,16 +195,16 @@ impl Run<'_, '_, '_> {
         Some(format!("{name} has changed"))
     }
 
-    fn execute(&mut self, kind: &str, program: &Program<'_>) -> Result<Verdict, Error> {
+    fn execute(&mut self, kind: &str, program: &StepCommand<'_>) -> Result<Verdict, Error> {
         let (status, output, problem) = match self.start(program) {
-            Ok(Finished { ending: Ending::Disturbed(disturbance), .. }) => {
+            Ok(Finished { ending: Termination::Disturbed(disturbance), .. }) => {
                 let subject = format!("{}: its {kind} was ended", self.work.id);
                 return Err(Error::Disturbed(format!("{subject}: {disturbance}")));
             }
-            Ok(Finished { ending: Ending::Status(status), output }) => {
+            Ok(Finished { ending: Termination::Status(status), output }) => {
                 (Some(status), output, format!("failed with status {status}"))
             }
-            Ok(Finished { ending: Ending::TimedOut, output }) => {
+            Ok(Finished { ending: Termination::TimedOut, output }) => {
                 (None, output, format!("was killed after its {} s", self.step.timeout))
             }
             Err(error) => (None, String::new(), format!("could not be run: {error}")),
@@ -214,7 +214,7 @@ impl Run<'_, '_, '_> {
         Ok(if status == Some(0) { Ok(()) } else { Err((problem, Box::new(run))) })
     }
 
-    fn start(&mut self, program: &Program<'_>) -> io::Result<Finished> {
+    fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {
         let directory = self.directory();
         if !directory.is_dir() {
             let missing = format!("its working directory {} is missing", directory.display());
@@ -222,12 +222,12 @@ impl Run<'_, '_, '_> {
         }
         let user = &self.work.convergence.about.user;
         let mut command = match program {
-            Program::Text(text) => {
+            StepCommand::Shell(text) => {
                 let mut command = prepare(Path::new("/bin/sh"), &directory, user);
                 command.arg("-c").arg(text);
                 command
             }
-            Program::Script(script) => {
+            StepCommand::Script(script) => {
                 let artifact = self.target().artifact(self.work.component);
                 let mut command = prepare(&artifact.join(script.path.as_str()), &directory, user);
                 command.args(&script.arguments);
@@ -243,9 +243,9 @@ impl Run<'_, '_, '_> {
         if attention == Attention::Quiet {
             return run(&mut command, timeout, connection, attention, |_| ());
         }
-        let record = |group| Running::record(target, id, group);
+        let record = |group| RunningUnit::record(target, id, group);
         let finished = run(&mut command, timeout, connection, attention, record);
-        Running::forget(target);
+        RunningUnit::forget(target);
         finished
     }
 

@@ -10,10 +10,11 @@ use crate::{ArtifactId, Digest, Error, Store};
 pub struct Closure {
     /// The artifacts: the roots and all they refer to.
     pub artifacts: Vec<ArtifactId>,
-    /// The trees of the artifacts, and those below.
+    /// The trees of the artifacts, with all trees below them.
     pub trees: Vec<Digest>,
     /// The files' contents, sorted.
     pub blobs: BTreeSet<ObjectId>,
+    /// How many bytes the trees and records have together.
     encodings: u64,
 }
 
@@ -25,13 +26,13 @@ impl Closure {
         self.blobs.iter().copied().chain(trees).chain(artifacts).collect()
     }
 
-    /// How many bytes all objects have, each counted once.
+    /// The size of all objects together in bytes, each counted once.
     pub fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.encodings, |sum, blob| sum.saturating_add(blob.size()))
     }
 }
 
-/// Where a walk learns what an object needs directly.
+/// Tells a walk which objects an object needs directly.
 pub(crate) trait ObjectGraph {
     /// The object's children, and the length of its encoding.
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error>;
@@ -53,13 +54,14 @@ impl ObjectGraph for &Store {
     }
 }
 
-/// Collects objects by depth-first walks; call it for as many roots as there are.
+/// Collects a closure by depth-first walks, one for each root that is added.
 pub(crate) struct ClosureWalk<S> {
     source: S,
     seen: HashSet<ObjectId>,
     closure: Closure,
 }
 
+/// A depth-first walk enters an object before its children and leaves it after them.
 enum Visit {
     Enter(ObjectId),
     Leave(ObjectId),
@@ -70,7 +72,8 @@ impl<S: ObjectGraph> ClosureWalk<S> {
         Self { source, seen: HashSet::new(), closure: Closure::default() }
     }
 
-    /// Adds an object and all it needs. The stack is ours: a deep tree cannot exhaust the thread's.
+    /// Adds an object and everything it needs. The walk has a stack of its own, so a deep tree cannot exhaust the
+    /// thread's.
     pub(crate) fn add(&mut self, root: ObjectId) -> Result<(), Error> {
         let mut stack = vec![Visit::Enter(root)];
         while let Some(visit) = stack.pop() {
@@ -93,7 +96,7 @@ impl<S: ObjectGraph> ClosureWalk<S> {
         Ok(())
     }
 
-    /// Files go straight into the set, so that the stack holds folders only.
+    /// Blobs go straight into the set, so that the stack only holds trees and artifacts.
     fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Visit>) {
         for child in children {
             match child {

@@ -10,7 +10,7 @@ use crate::{Error, ObjectId};
 
 /// The size of a piece, in bytes.
 const PIECE: usize = 128 << 10;
-/// How many pieces may wait: bounds the memory to a few MiB.
+/// How many pieces may wait, which bounds memory to a few MiB.
 const WAITING: usize = 16;
 
 enum PipeMessage {
@@ -19,9 +19,10 @@ enum PipeMessage {
     End,
 }
 
+/// The end that is written to.
 pub(crate) struct Sender(mpsc::SyncSender<PipeMessage>);
 
-/// The end that is read. One object is open at a time, in the order of sending.
+/// The end that is read. Objects are opened one at a time, in the order in which they are sent.
 pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<PipeMessage>>>);
 
 pub(crate) fn new() -> (Sender, Receiver) {
@@ -30,7 +31,8 @@ pub(crate) fn new() -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Sends an object; `count` is told the length of each piece. [`Error::PipeClosed`] if nobody reads.
+    /// Sends an object, and calls `count` with the length of each piece. Fails with [`Error::PipeClosed`] if nobody
+    /// reads any more.
     pub(crate) fn send(
         &self,
         object: &ObjectId,
@@ -55,7 +57,7 @@ impl Sender {
 }
 
 impl Receiver {
-    /// Opens the object, skipping what comes before it and is not wanted.
+    /// Opens the object, and skips those sent before it that were not opened.
     pub(crate) fn open(this: Option<&Self>, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
         let receiver = this.ok_or(Error::PipeClosed)?;
         loop {
@@ -71,6 +73,7 @@ impl Receiver {
     }
 }
 
+/// An object that is read while it arrives.
 struct PipedObject {
     pipe: Rc<RefCell<mpsc::Receiver<PipeMessage>>>,
     piece: io::Cursor<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! Reading objects so that what leaves the store, or enters it, has been checked.
+//! Reading objects with a check, so that nothing unchecked enters or leaves the store.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +16,7 @@ pub struct ObjectReader {
     path: PathBuf,
 }
 
+/// A blob is checked while it is read; the encoding of a tree or record was checked when it was opened.
 #[derive(Debug)]
 enum ObjectBytes {
     Blob { file: File, hasher: Box<FileHasher>, digest: Digest, left: u64 },
@@ -56,7 +57,8 @@ impl Read for ObjectReader {
         let over = count as u64 > *left;
         *left = left.saturating_sub(count as u64);
         if over || count == 0 && (*left > 0 || hasher.finish() != *digest) {
-            let message = format!("{} is damaged: its content has another digest", self.path.display());
+            let message =
+                format!("{} is damaged: its content does not match its digest", self.path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(count)
@@ -87,7 +89,7 @@ pub(crate) fn mismatch(object: &impl ToString, found: &impl ToString) -> Error {
     Error::Mismatch { object: object.to_string(), found: found.to_string() }
 }
 
-/// For `map_err`: an error of somebody's reader or writer.
+/// For `map_err`: an error of a reader or writer that a caller passed in.
 pub(crate) fn stream(action: &'static str, subject: impl ToString) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Stream { action, subject: subject.to_string(), source }
 }

@@ -1,4 +1,4 @@
-//! Mending what `verify` found, with another store that has the objects.
+//! Repairing what `verify` found, with objects from another store.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,10 +7,10 @@ use crate::layout::StoreLayout;
 use crate::{ArtifactId, Depot, Error, ObjectId, Problem, Remedy, Silent, Store, fs};
 
 impl Store {
-    /// Mends problems as far as possible: fetches objects from another depot, checks out again, removes what
-    /// is foreign inside the store's folders. Returns what is wrong afterwards.
+    /// Repairs problems as far as possible: fetches objects from another depot, checks artifacts out again, and
+    /// removes foreign files from the store's folders. Returns the problems that remain.
     ///
-    /// A damaged object is replaced only when its replacement has arrived and been checked.
+    /// A damaged object is replaced only once its replacement has arrived and been checked.
     pub fn repair(&self, problems: &[Problem], from: &mut dyn Depot) -> Result<Vec<Problem>, Error> {
         let mut wanted = BTreeSet::new();
         let mut checkouts = BTreeSet::new();
@@ -33,7 +33,7 @@ impl Store {
         self.verify(&Silent)
     }
 
-    /// Fetches damaged or missing objects, and what they need and is missing too.
+    /// Fetches damaged or missing objects, and those missing objects that they need.
     fn fetch_anew(&self, wanted: &[ObjectId], from: &mut dyn Depot) -> Result<(), Error> {
         let unknown: HashSet<_> = from.missing(wanted)?.into_iter().collect();
         let known: Vec<_> = wanted.iter().copied().filter(|object| !unknown.contains(object)).collect();
@@ -55,7 +55,8 @@ impl Store {
         batch.commit()
     }
 
-    /// Replaces an artifact's checkout. Where something it needs is still missing it stays as it is.
+    /// Replaces an artifact's checkout. If something it needs is still missing or damaged, the checkout stays as it
+    /// is.
     fn mend_checkout(&self, id: &ArtifactId) -> Result<(), Error> {
         match self.check_out_anew(id) {
             Err(Error::Missing(_) | Error::Damaged { .. }) => Ok(()),

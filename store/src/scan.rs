@@ -1,14 +1,14 @@
-//! Listing what lies in the store's folders, by name only.
+//! Listing the files in the store's folders, by name only.
 
 use std::path::PathBuf;
 
 use crate::{ArtifactId, Digest, Error, Mode, ObjectId, Store, fs};
 
-/// A file that is named like an object, or something else.
+/// A file in a folder that holds objects.
 #[derive(Clone, Debug)]
 pub(crate) struct ScannedFile {
     pub(crate) path: PathBuf,
-    /// A blob's size is not in its name: 0 here.
+    /// The object whose name it has, if it has one's. A blob's size is not part of its name: 0 here.
     pub(crate) object: Option<ObjectId>,
 }
 
@@ -45,7 +45,7 @@ impl ObjectKind {
 }
 
 impl Store {
-    /// All files of a kind, sorted by path, foreign ones included.
+    /// All files in a kind's folder, sorted by path, including foreign ones.
     pub(crate) fn scan(&self, kind: ObjectKind) -> Result<Vec<ScannedFile>, Error> {
         let entries = fs::entries(&self.layout.folder(kind.folder()))?;
         let found = entries.iter().map(|entry| {
@@ -55,7 +55,7 @@ impl Store {
         Ok(found.collect())
     }
 
-    /// The ids of all artifacts that are here, sorted.
+    /// The ids of all artifacts in the store, sorted.
     pub fn artifacts(&self) -> Result<Vec<ArtifactId>, Error> {
         let records = self.scan(ObjectKind::Record)?;
         let ids = records.into_iter().filter_map(|found| match found.object {

@@ -1,4 +1,4 @@
-//! Checking: every damaged, missing or foreign thing in a store.
+//! Verification: finding everything in a store that is damaged, missing or foreign.
 //!
 //! [`Store::verify`] reads every byte once. [`Store::verify_artifacts`] is what a switch does: it compares the
 //! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
@@ -25,17 +25,17 @@ use crate::{
 
 mod checkout;
 
-/// Blobs that are whole, by device and inode.
+/// Undamaged blobs, by device and inode.
 type Inodes = HashMap<Inode, Digest>;
 /// Device and inode.
 type Inode = (u64, u64);
-/// What a check found whole, or what is wrong with it; or an error that ends the whole check.
+/// What was checked, if it is undamaged, or what is wrong with it. An error ends the whole verification.
 type CheckResult<T> = Result<Result<T, Problem>, Error>;
-/// The sizes that trees give for blobs.
+/// The sizes of blobs, as trees give them.
 type Sizes = HashMap<(Digest, Mode), u64>;
 
 impl Store {
-    /// Checks everything in the store. Waits while gc is at work; writers may go on.
+    /// Checks everything in the store. Waits while gc is running; others may write meanwhile.
     pub fn verify(&self, monitor: &dyn Monitor) -> Result<Vec<Problem>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let (blobs, trees, records) =
@@ -67,7 +67,7 @@ impl Store {
         Ok(problems)
     }
 
-    /// Checks that artifacts are complete and whole. Only files that do not look as they did when they were
+    /// Checks that artifacts are complete and undamaged. Only files whose metadata have changed since they were
     /// checked out are read.
     pub fn verify_artifacts(&self, ids: &[ArtifactId]) -> Result<Vec<Problem>, Error> {
         let check = Verifier { store: self, monitor: &crate::Silent };
@@ -79,7 +79,7 @@ impl Store {
     }
 }
 
-/// Runs a check over files in parallel; what is whole is returned, the rest becomes problems.
+/// Checks files in parallel. What is undamaged is returned; the rest is added to `problems`.
 fn collect<T: Send>(
     found: &[ScannedFile],
     check: impl Fn(&ScannedFile) -> CheckResult<T> + Sync + Send,
@@ -119,7 +119,7 @@ impl Verifier<'_> {
         self.problem(Fault::Foreign, path, "it is not named like anything the store makes", Remedy::Remove)
     }
 
-    /// The format file, and what lies beside the store's folders.
+    /// Checks the format file, and what is beside the store's folders.
     fn top(&self) -> Result<Vec<Problem>, Error> {
         let layout = &self.store.layout;
         let mut problems = Vec::new();
@@ -149,12 +149,12 @@ impl Verifier<'_> {
         Ok(problems)
     }
 
-    /// A blob is a file of the mode in its name, whose content has the digest in its name.
+    /// Checks that a blob is a file with the mode and the digest in its name.
     fn blob(&self, found: &ScannedFile, sizes: &Sizes) -> CheckResult<(Inode, Digest)> {
         let Some(ObjectId::Blob { digest, mode, .. }) = found.object else {
             return Ok(Err(self.foreign(&found.path)));
         };
-        // One that no tree needs cannot be fetched: its size is not known.
+        // A blob that no tree needs cannot be fetched, as its size is not known; but then it is not needed either.
         let size = sizes.get(&(digest, mode));
         let remedy =
             size.map_or(Remedy::Remove, |size| Remedy::Fetch(ObjectId::Blob { digest, size: *size, mode }));
@@ -198,13 +198,14 @@ impl Verifier<'_> {
             Err(Error::Damaged { fault, .. }) => damaged(fault),
             Err(Error::Encoding { source, .. }) => damaged(source.to_string()),
             Err(Error::Missing(_)) => {
-                Ok(Err(self.problem(Fault::Missing, &found.path, "it was here a moment ago", remedy)))
+                Ok(Err(self.problem(Fault::Missing, &found.path, "it disappeared during the check", remedy)))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What trees and records need and what is not here. A file that is here but cut off is found as damaged.
+    /// The objects that trees and records need and that are not there. A truncated file is not missing: it is found
+    /// as damaged.
     fn missing(&self, needed: &HashSet<ObjectId>) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         for object in needed {
@@ -221,7 +222,7 @@ impl Verifier<'_> {
         Ok(problems)
     }
 
-    /// One artifact by its record, for a switch.
+    /// Checks one artifact, from its record, for a switch.
     fn artifact(&self, id: &ArtifactId) -> Result<Vec<Problem>, Error> {
         let object = ObjectId::Artifact(*id);
         let found = ScannedFile { path: self.store.layout.record(id), object: Some(object) };
@@ -235,7 +236,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// The checkout of an artifact and its stat record.
+    /// Checks the checkout of an artifact and its stat record.
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
         let path = self.store.layout.stats(id, &record.name);
         let stats = match fs::read_limited(&path, MAX_SEALED) {
@@ -250,7 +251,7 @@ impl Verifier<'_> {
         }
         let mut problems = Vec::new();
         if stats.is_none() {
-            let detail = "the record of the files' times is missing or not what was written";
+            let detail = "the stat record is missing or damaged";
             problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::CheckOut(*id)));
         }
         let stats = stats.unwrap_or_default();
@@ -258,18 +259,18 @@ impl Verifier<'_> {
             CheckoutComparison { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
         checkout.folder(&record.tree, &folder, None)?;
         if checkout.strange > 0 && !stats.is_empty() {
-            checkout.report(Fault::Damaged, &path, "it is the record of other files");
+            checkout.report(Fault::Damaged, &path, "it is the stat record of other files");
         }
         Ok(checkout.problems)
     }
 
-    /// Checkouts and stat records without a record. A commit moves the checkout first and the record last,
-    /// so nobody may publish while this looks.
+    /// Finds checkouts and stat records whose artifact has no record. A commit renames the checkout first and the
+    /// record last, so nobody may publish meanwhile.
     fn strangers(&self) -> Result<Vec<Problem>, Error> {
         let _turn = Guard::exclusive(&self.store.layout.folder("publish"))?;
         let mut known = HashSet::new();
         for found in self.store.scan(ObjectKind::Record)? {
-            // The checkout of a damaged record is known by its digits alone.
+            // The name in a damaged record cannot be read, so its checkout is known by the digits alone.
             if let Some(ObjectId::Artifact(id)) = found.object {
                 let name = self.store.artifact(&id).map(|record| directory_name(&id, &record.name));
                 known.insert(name.unwrap_or_else(|_| format!("{id:.40}")));
@@ -289,7 +290,7 @@ impl Verifier<'_> {
         Ok(problems)
     }
 
-    /// Root files are whole, and what they keep is here.
+    /// Checks that root files are undamaged, and that what they keep is there.
     fn roots(&self) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         for (path, root) in self.store.root_files()? {

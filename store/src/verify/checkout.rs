@@ -10,12 +10,12 @@ use crate::scan::ScannedFile;
 use crate::stats::{Recorded, Stat, Stats};
 use crate::{ArtifactId, Digest, Error, Fault, Mode, Node, ObjectId, Problem, RelPath, Remedy, Tree, fs};
 
-/// How a checkout's file is known to be whole without reading it.
+/// How a file of a checkout is known to be undamaged without being read.
 #[derive(Clone, Copy)]
 pub(super) enum Whole<'a> {
-    /// It is a link to a blob that was found whole.
+    /// It is a link to a blob that was found undamaged.
     ByInode(&'a Inodes),
-    /// It looks as it did when it was checked out.
+    /// Its metadata are as they were when it was checked out.
     ByStat,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct CheckoutComparison<'a> {
     pub(super) check: &'a Verifier<'a>,
     pub(super) id: ArtifactId,
     pub(super) stats: &'a Stats,
-    /// How many files are not in `stats`, or with another digest.
+    /// How many files `stats` lacks, or has with another digest.
     pub(super) strange: usize,
     pub(super) whole: Whole<'a>,
     pub(super) problems: Vec<Problem>,
@@ -144,7 +144,8 @@ impl CheckoutComparison<'_> {
         }
     }
 
-    /// A damaged file is most often a damaged blob, which a new checkout would link to again.
+    /// Checks the blob of a damaged file. It is usually damaged too, since they are one inode, and a new checkout
+    /// would link to it again.
     fn blob_of(&mut self, object: ObjectId) -> Result<(), Error> {
         let ObjectId::Blob { digest, size, mode } = object else { return Ok(()) };
         let path = self.check.store.layout.object(&object);

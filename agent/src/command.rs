@@ -1,8 +1,8 @@
 //! Running a command: in a process group of its own, with its output watched and bounded.
 //!
 //! The main thread polls the command's output, its end and the connection at once. A command that takes too long, or
-//! whose controller is gone, is killed with its whole group. One that has ended is not waited for any further: what
-//! it left in the background may keep its output open for ever.
+//! whose controller is gone, is killed with its whole process group. Once a command has ended, nobody waits for the
+//! end of its output: a process that it left in the background may keep that open for ever.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,12 +23,12 @@ use crate::user::User;
 
 /// How many bytes of output are kept: the last ones.
 pub(crate) const OUTPUT: usize = 16 << 10;
-/// How much is read of what a command had printed when it ended.
+/// The most that is still read of a command's output once it has ended, in bytes of each stream.
 const REST: usize = 1 << 20;
 /// Where commands are looked for, whatever the agent's own environment says.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How much a running command has to do with the controller.
+/// What a running command has to do with the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attention {
     /// Its output is passed on, and it is killed when the controller is gone.
@@ -68,7 +68,7 @@ pub(crate) struct CapturedOutput {
     pub(crate) errors: String,
 }
 
-/// A command with the agent's own small environment, in `directory`.
+/// A command that is to run in `directory`, with a small environment that does not depend on the agent's.
 pub(crate) fn prepare(program: &Path, directory: &Path, user: &User) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear();
@@ -77,7 +77,7 @@ pub(crate) fn prepare(program: &Path, directory: &Path, user: &User) -> Command 
     command
 }
 
-/// Runs a command to its end; `started` is told its process group.
+/// Runs a command to its end; `started` is called with its process group.
 pub(crate) fn run(
     command: &mut Command,
     timeout: Option<Duration>,
@@ -91,8 +91,8 @@ pub(crate) fn run(
     Ok(Finished { ending, output: running.tail.text() })
 }
 
-/// Runs a command to its end for what it prints on its standard output, of which `limit` bytes are allowed. It is
-/// killed when the controller is gone.
+/// Runs a command to its end and captures its standard output, of which at most `limit` bytes are allowed. The
+/// command is killed when the controller is gone.
 pub(crate) fn capture(
     command: &mut Command,
     timeout: Duration,
@@ -142,7 +142,7 @@ impl RunningCommand {
         Ok(running)
     }
 
-    /// Attends to the command until it has ended, or ends it.
+    /// Watches the command until it has ended, or ends it.
     fn finish(
         &mut self,
         timeout: Option<Duration>,
@@ -159,7 +159,8 @@ impl RunningCommand {
         Ok(cut?.unwrap_or_else(|| Termination::Status(code(status))))
     }
 
-    /// Has a thread wait for the end. It does not reap: as long as nobody does, the group's id is nobody else's.
+    /// Has a thread wait for the command to end. The thread does not reap it: until somebody does, the kernel gives
+    /// the group's id to nobody else, so it is safe to kill the group.
     fn watch(&self, exited: Arc<AtomicBool>, wake: Wake) -> io::Result<()> {
         for stream in &self.streams {
             rustix::io::ioctl_fionbio(&stream.file, true)?;
@@ -219,7 +220,7 @@ impl RunningCommand {
         Ok(())
     }
 
-    /// Takes what the command has printed, of each stream at most about `limit` bytes.
+    /// Takes what the command has printed, at most about `limit` bytes of each stream.
     fn pass_on(&mut self, limit: usize, connection: &mut Connection, attention: Attention) -> io::Result<()> {
         let mut buffer = vec![0; 16 << 10];
         let mut open = Vec::new();
@@ -235,7 +236,7 @@ impl RunningCommand {
                             _ => self.tail.add(&buffer[..count]),
                         }
                         if attention == Attention::Live {
-                            // A controller that is gone shows as a disturbance.
+                            // If the controller is gone, `disturbance` will say so.
                             let _ =
                                 connection.reply(&Reply::Output { error: stream.error }, &buffer[..count]);
                         }
@@ -256,7 +257,7 @@ impl RunningCommand {
         Ok(())
     }
 
-    /// Reaps the command, after killing its group where it is cut short.
+    /// Reaps the command; with `kill`, kills its group first.
     fn end(&mut self, kill: bool) -> io::Result<ExitStatus> {
         if kill {
             self.kill();
@@ -265,12 +266,12 @@ impl RunningCommand {
     }
 
     fn kill(&self) {
-        // The only failure is that the group is gone already.
+        // This can fail only because the group is gone already.
         let _ = kill_process_group(self.group(), Signal::KILL);
     }
 }
 
-/// The first bytes of an output: one more than the limit shows that there were more.
+/// The first bytes of an output, up to one more than the limit, which shows that there were more.
 struct CaptureBuffer {
     bytes: Vec<u8>,
     limit: usize,
@@ -299,7 +300,7 @@ impl OutputTail {
         }
     }
 
-    /// As text of at most [`OUTPUT`] bytes; what is no UTF-8 is replaced.
+    /// As text of at most [`OUTPUT`] bytes; what is not UTF-8 is replaced.
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let start = text.len().saturating_sub(OUTPUT);

@@ -1,4 +1,4 @@
-//! Objects on their way between two stores: one zstd stream of headers and bytes.
+//! Objects in transit between two stores: one zstd stream of headers and bytes.
 //!
 //! Each object is preceded by a 4-byte big-endian length and an [`ObjectHeader`] in JSON of that length, and followed by the
 //! next; the stream's end is the last object's end. Nothing here is trusted: the receiving store hashes what it gets.
@@ -13,7 +13,7 @@ use crate::protocol::ObjectHeader;
 const MAX_HEADER: u32 = 4096;
 /// zstd's window, as a power of two: what a receiver must hold in memory.
 const WINDOW_LOG: u32 = 23;
-/// zstd's compression level: fast, and most of what there is to gain on text.
+/// zstd's compression level: fast, and with most of the gain that is possible on text.
 const LEVEL: i32 = 3;
 
 /// Writes objects into a compressed stream.
@@ -80,6 +80,7 @@ impl<R: Read> ObjectDecoder<R> {
         let Some(header) = self.header()? else { return Ok(None) };
         let mut bytes = (&mut self.stream).take(header.size);
         let value = each(&header, &mut bytes)?;
+        // What `each` left unread stands before the next header.
         io::copy(&mut bytes, &mut io::sink())?;
         if bytes.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,8 +1,8 @@
-//! The unit that runs, written down for the case that its agent is killed: its processes live on then, and would work
-//! beside those of the next release.
+//! A record of the unit that is running, in case its agent is killed: the unit's processes live on then, and would
+//! work beside those of the next release.
 //!
-//! Whoever has the lock next ends what is left of them. What a unit that has ended left in the background on purpose is
-//! nobody's business: the record is gone by then.
+//! Whoever takes the lock next ends what is left of them. Processes that a unit leaves in the background on purpose
+//! are left alone: when the unit has ended, the record is gone.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,14 +18,14 @@ const LIMIT: u64 = 1 << 16;
 /// How long killed processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The process group of a running unit's command. A number alone says little: it is another's after a reboot, and some day in any
-/// case.
+/// The process group of a running unit's command. Its number alone would not do: after a reboot, or later, another
+/// group may have it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunningUnit {
     unit: UnitId,
     group: i32,
     boot: String,
-    /// 0 in a container that was entered from outside: its leader has no number there.
+    /// 0 in a container that was entered from outside: the session's leader has no number there.
     session: i32,
     started: u64,
 }
@@ -39,15 +39,15 @@ struct ProcessStat {
 }
 
 impl RunningUnit {
-    /// Writes down that a unit's group runs. It needs not survive a power cut, and where it cannot be written the unit
-    /// runs all the same.
+    /// Records that a unit's group is running. The record need not survive a power cut, and if it cannot be written
+    /// the unit runs all the same.
     pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
         let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
         let _ = fs::write(target.running(), bytes);
     }
 
-    /// The unit's command has ended.
+    /// Removes the record: the unit's command has ended.
     pub(crate) fn forget(target: &TargetDirectory) {
         let _ = fs::remove_file(target.running());
     }
@@ -58,8 +58,8 @@ impl RunningUnit {
         Some(Self { unit: unit.clone(), group, boot: boot()?, session, started })
     }
 
-    /// Whether a process is one of the group. Where its first one still is, that says whether it is this group; where it
-    /// has ended, the session does.
+    /// Whether a process belongs to the group. If the group's leader is still there, its start tells whether this is
+    /// the same group; if it has ended, the session does.
     fn owns(&self, process: &ProcessStat, leader: Option<&ProcessStat>) -> bool {
         let same = leader.is_none_or(|leader| leader.started == self.started);
         same && !process.dead && process.group == self.group && process.session == self.session
@@ -72,12 +72,12 @@ impl RunningUnit {
         numbers.filter_map(|number| process(&number)).any(|process| self.owns(&process, leader.as_ref()))
     }
 
-    /// Kills the group; says whether it is gone.
+    /// Kills the group; returns whether it is gone.
     fn end(&self) -> bool {
         let Some(group) = Pid::from_raw(self.group) else { return true };
         let end = Instant::now() + PATIENCE;
         while self.is_alive() {
-            // Some of it may be somebody else's, who got there through sudo.
+            // Some of its processes may be another user's, by way of sudo, and cannot be killed.
             let _ = kill_process_group(group, Signal::KILL);
             if Instant::now() > end {
                 return false;
@@ -88,16 +88,16 @@ impl RunningUnit {
     }
 }
 
-/// Ends what a killed agent left running; says what was done. Only for who has the lock.
+/// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
-    // What cannot be read was being written when its agent was killed: just that group is not known.
+    // A record that cannot be read was being written when its agent was killed. Its group is then not known.
     let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();
     let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
-        format!("{} still ran, though its agent was killed, and {ended}", running.unit)
+        format!("{} was still running after its agent was killed, and {ended}", running.unit)
     });
     remove_file(&path)?;
     Ok(done)
@@ -107,11 +107,11 @@ fn boot() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
 }
 
-/// A process by its number (proc(5), `/proc/pid/stat`); `None` for what is none.
+/// A process by its number (proc(5), `/proc/pid/stat`); `None` if there is none.
 fn process(number: &str) -> Option<ProcessStat> {
     number.parse::<u32>().ok()?;
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, parentheses too.
+    // The name is in parentheses, and may itself contain anything, including parentheses.
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     Some(ProcessStat {
         dead: matches!(*fields.first()?, "Z" | "X"),
@@ -160,7 +160,7 @@ mod tests {
             }
             assert!(running.is_alive());
             let told = end_left(&target).unwrap().unwrap();
-            assert_eq!(told, "step db/migrate still ran, though its agent was killed, and was ended");
+            assert_eq!(told, "step db/migrate was still running after its agent was killed, and was ended");
             assert!(!running.is_alive() && !target.running().exists());
             assert_eq!(end_left(&target).unwrap(), None);
             let _ = child.wait();

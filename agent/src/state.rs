@@ -1,4 +1,4 @@
-//! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
+//! What a host has: the answer to a hello, found in a few file names and small files, without hashing anything.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -29,7 +29,8 @@ pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error>
     Ok(Reply::Hello(Box::new(state)))
 }
 
-/// Takes the host's lock, makes the folders that are missing, removes what a killed agent left unfinished, and takes its release back.
+/// Takes the host's lock, creates the folders that are missing, removes what a killed agent left unfinished, and
+/// takes back its release.
 pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     if session.locked.is_some() {
@@ -42,7 +43,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     };
     let generations = about.generations()?;
     about.current(&generations)?;
-    // Before any step of this release can run.
+    // Before any step of this release can run beside them.
     let ended = running::end_left(&about.target)?;
     generations.tidy()?;
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
@@ -108,8 +109,8 @@ fn missing(about: &About, wanted: &WantedRelease) -> Result<Vec<batou_store::Art
     Ok(missing)
 }
 
-/// Whether the wanted release is in force here with nothing left to do. A record that cannot be read settles nothing:
-/// the switch that follows says what is wrong with it.
+/// Whether the wanted release is in force here with nothing left to do. It is not if a record cannot be read: the
+/// switch that follows says what is wrong with it.
 fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary) -> bool {
     let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
     else {

@@ -1,8 +1,8 @@
 //! Patterns for one name of a path: what `*`, `?`, `[…]` and `{…}` match.
 //!
-//! The controller has checked a pattern with `globset`, whose language this is; a test holds both to the same answers.
-//! Here it is matched without that crate: its engine for regular expressions would be a sixth of the agent. What differs is
-//! that `?` and `[…]` stand for one character, not for one byte of it.
+//! The controller has checked a pattern with `globset`, whose language this is; a test holds both to the same
+//! answers. The agent does without that crate, whose regular expressions would be a sixth of the program. The one
+//! difference is that here `?` and `[…]` stand for a character, not for one byte of it.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -23,7 +23,7 @@ enum Token {
     Either(Vec<Vec<Token>>),
 }
 
-/// What is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FilePatternError {
     #[error("a `[` is not closed")]
@@ -55,7 +55,7 @@ impl FilePattern {
     }
 }
 
-/// What stands between commas, up to the end of the text or, within braces, to the closing one.
+/// Reads a pattern to its end or, within braces, the alternatives up to the closing brace.
 fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Token>>, FilePatternError> {
     if depth > DEEPEST {
         return Err(FilePatternError::Depth);
@@ -77,20 +77,21 @@ fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Tok
             Some('\\') => Token::One(chars.next().ok_or(FilePatternError::Escape)?),
             Some(other) => Token::One(other),
         };
-        // Braces with nothing in them are as if they were not there.
+        // Empty braces are ignored.
         if !matches!(&token, Token::Either(branches) if branches.is_empty()) {
             branch.push(token);
         }
     }
     done.push(branch);
     if depth > 0 {
-        // An empty alternative is none.
+        // Empty alternatives are ignored.
         done.retain(|branch| !branch.is_empty());
     }
     Ok(done)
 }
 
-/// What stands between brackets, of which the first is read. A `]` or `-` at the beginning is one of the characters.
+/// Reads a class, whose opening bracket has been read, to its closing one. A `]` or `-` at the beginning is one of
+/// its characters.
 fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, FilePatternError> {
     let negated = chars.next_if(|next| ['!', '^'].contains(next)).is_some();
     let mut ranges: Vec<(char, char)> = Vec::new();
@@ -115,8 +116,8 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, FilePatternError> {
     Ok(Token::Class { negated, ranges })
 }
 
-/// Where in the name one may be after the tokens, of all the places where one may be before them. So it takes time in
-/// proportion to the pattern and the name, whatever stars are in it.
+/// The places in the name that the tokens can lead to, from all the places `before` them. All are followed at once,
+/// so the time is in proportion to the pattern and the name, however many stars there are.
 fn follow(tokens: &[Token], name: &[char], before: Vec<bool>) -> Vec<bool> {
     tokens.iter().fold(before, |before, token| match token {
         Token::One(wanted) => pass(name, &before, |char| char == *wanted),
@@ -140,7 +141,7 @@ fn follow(tokens: &[Token], name: &[char], before: Vec<bool>) -> Vec<bool> {
     })
 }
 
-/// The places behind a character that fits.
+/// The places after a character that fits.
 fn pass(name: &[char], before: &[bool], fits: impl Fn(char) -> bool) -> Vec<bool> {
     let behind = name.iter().zip(before).map(|(char, here)| *here && fits(*char));
     std::iter::once(false).chain(behind).collect()

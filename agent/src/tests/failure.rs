@@ -218,7 +218,7 @@ fn a_step_over_its_time_is_killed_and_its_output_is_bounded() {
     let manifest = host.manifest(vec![host.component("web", "one", vec![slow])]);
     let mut controller = host.locked();
     let Reply::Error(error) = host.switch(&mut controller, &manifest, 1) else { panic!() };
-    assert!(error.message.contains("killed after its 1 s"), "{error}");
+    assert!(error.message.contains("killed after 1 s"), "{error}");
     let run = error.run.unwrap();
     assert_eq!(run.status, None);
     assert!(run.output.len() <= OUTPUT && run.output.ends_with("789\nthe end\n"));

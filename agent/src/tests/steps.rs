@@ -214,9 +214,7 @@ fn a_file_must_be_as_new_as_others() {
     let mut lane = Lane::new();
     let newer = Newer { path: path("log"), than: vec![path("one"), path("two")] };
     let step = asserting(Assertions { newer: Some(newer), ..Assertions::default() });
-    assert!(
-        lane.run(&step, false).unwrap_err().contains("one, which log must be newer than, does not exist")
-    );
+    assert!(lane.run(&step, false).unwrap_err().contains("log must be newer than one, which does not exist"));
     let touch = |name: &str, age: u64| {
         lane.make(name);
         let time = SystemTime::now() - Duration::from_secs(age);

@@ -1,9 +1,9 @@
-//! Steps: commands that are run until they hold.
+//! Steps: commands that bring something about, and checks of whether it holds.
 //!
-//! First a step's conditions say whether it is for this host, and whether there is nothing to do. Then `verify` says
-//! whether it holds. Where it does not, `update` is run, and then `verify` must hold, and what `creates` names must be
-//! there. Without `verify`, `update` is run once for each fingerprint; with `verify` alone there is nothing to do but to
-//! hold.
+//! First a step's conditions decide whether it is wanted on this host, and whether there is anything to do. Then
+//! `verify` decides whether the step holds. If it does not, `update` is run; afterwards `verify` must succeed, and
+//! the file that `creates` names must exist. Without `verify`, `update` is run once for each fingerprint. A step with
+//! `verify` alone fails unless it holds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use crate::protocol::UnitRun;
 use crate::running::RunningUnit;
 use crate::target::TargetDirectory;
 
-/// Whether a command or an assertion holds, and if not, why: `failed with status 1`.
+/// Whether a command or an assertion holds and, if not, why, as in `failed with status 1`.
 type Verdict = Result<(), (String, Box<UnitRun>)>;
 
 /// What a step's conditions say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    /// It is not for this host.
+    /// The step is not wanted on this host.
     Skipped,
     /// There is nothing to do.
     Met,
@@ -39,15 +39,15 @@ enum Condition {
 enum When {
     /// Is there anything to do?
     Before,
-    /// Is it as it should be? That something has changed since is then no reason any more.
+    /// Does it hold? A file that has changed is a reason to update only before the update.
     After,
 }
 
 /// What is run.
 enum StepCommand<'s> {
-    /// By a shell.
+    /// A command for the shell.
     Shell(&'s str),
-    /// As it is.
+    /// A file of the artifact, without a shell.
     Script(&'s Script),
 }
 
@@ -57,8 +57,8 @@ struct StepRun<'r, 'w, 'a> {
     step: &'r Step,
 }
 
-/// Whether what is recorded still says that the step holds: one that was skipped for want of a path does so until there
-/// is one. What cannot be examined is left to the step to say.
+/// Whether the record still says that the step holds. For a step that was skipped because a path was missing, it does
+/// until the path exists. If the path cannot be examined, the step's convergence will say why.
 pub(super) fn holds(
     target: &TargetDirectory,
     component: &Component,
@@ -77,7 +77,7 @@ pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Err
     Ok(Held { changed, skipped: condition == Condition::Skipped, unchanged })
 }
 
-/// Asks the conditions and `verify`, and says in which way the step does not hold.
+/// Checks the conditions and `verify`; returns why the step does not hold, if it does not.
 pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<String>, Error> {
     let mut run = StepRun { work, step };
     if run.condition()? != Condition::Open {
@@ -90,7 +90,7 @@ pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<Stri
     Ok(verdict.err().map(|(problem, _)| format!("{}: verify {problem}", run.work.id)))
 }
 
-/// Runs the step's `revert`; says whether it has one.
+/// Runs the step's `revert`; returns whether it has one.
 pub(super) fn revert(work: &mut Work<'_, '_>, step: &Step) -> Result<bool, Error> {
     let Some(revert) = &step.revert else { return Ok(false) };
     work.begin()?;
@@ -117,7 +117,7 @@ impl StepRun<'_, '_, '_> {
         Ok(if verdict.is_ok() { Condition::Met } else { Condition::Open })
     }
 
-    /// Makes the step hold; says whether that took an update.
+    /// Makes the step hold; returns whether that took an update.
     fn converge(&mut self) -> Result<bool, Error> {
         let step = self.step;
         let update = step.update.as_deref().map(StepCommand::Shell);
@@ -155,7 +155,7 @@ impl StepRun<'_, '_, '_> {
         }
     }
 
-    /// Whether all that `verify` says holds: first what needs no command.
+    /// Whether everything that `verify` says holds. What needs no command is checked first.
     fn verify(&mut self, when: When) -> Result<Verdict, Error> {
         if let Some(problem) = self.unmet(when)? {
             return Ok(Err((format!("failed: {problem}"), Box::new(self.work.nothing_run()))));
@@ -171,7 +171,7 @@ impl StepRun<'_, '_, '_> {
         Ok(Ok(()))
     }
 
-    /// Which assertion does not hold, of those about files.
+    /// The assertion about files that does not hold, if there is one.
     fn unmet(&self, when: When) -> Result<Option<String>, Error> {
         let (assertions, directory) = (&self.step.assertions, self.directory());
         if let Some(path) = &assertions.path
@@ -186,7 +186,7 @@ impl StepRun<'_, '_, '_> {
         Ok(if when == When::Before { self.changed() } else { None })
     }
 
-    /// What has changed since the step last converged, of what must not have.
+    /// What has changed since the step last converged, although `verify` requires it to be unchanged.
     fn changed(&self) -> Option<String> {
         let recorded = self.work.recorded().filter(|it| it.finished && !it.skipped);
         let before = |name: &String| recorded.and_then(|it| it.unchanged.get(name));
@@ -205,7 +205,7 @@ impl StepRun<'_, '_, '_> {
                 (Some(status), output, format!("failed with status {status}"))
             }
             Ok(Finished { ending: Termination::TimedOut, output }) => {
-                (None, output, format!("was killed after its {} s", self.step.timeout))
+                (None, output, format!("was killed after {} s", self.step.timeout))
             }
             Err(error) => (None, String::new(), format!("could not be run: {error}")),
         };
@@ -239,7 +239,7 @@ impl StepRun<'_, '_, '_> {
         let (target, id) = (&self.work.convergence.about.target, &self.work.id);
         let (connection, attention) =
             (&mut *self.work.convergence.connection, self.work.convergence.attention);
-        // Who only looks has no lock, and changes nothing that could go on.
+        // A check has no lock and changes nothing: if its agent is killed, nothing has to be ended.
         if attention == Attention::Quiet {
             return run(&mut command, timeout, connection, attention, |_| ());
         }

@@ -11,7 +11,7 @@ mod step;
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_environments::{Evaluation, Rendered};
-use batou_store::{Lease, Monitor, ObjectId, Phase, Sources, Store};
+use batou_store::{Lease, Monitor, ObjectId, Phase, SourceHasher, Store};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
@@ -60,7 +60,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         evaluation.hosts.iter().filter(|host| !host.ignored).map(|host| &host.name).collect();
     let rendered: Vec<_> =
         evaluation.components.iter().filter(|rendered| deployed.contains(&rendered.host)).collect();
-    let sources = Sources::open(&store.root().join(SOURCES).join(&evaluation.project));
+    let sources = SourceHasher::open(&store.root().join(SOURCES).join(&evaluation.project));
     let layouts = lay_out(&rendered, &sources, progress)?;
     sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
@@ -109,7 +109,7 @@ fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
 
 fn lay_out<'r>(
     rendered: &[&'r Rendered],
-    sources: &Sources,
+    sources: &SourceHasher,
     progress: &Progress,
 ) -> Result<Vec<Layout<'r>>, CommandError> {
     if progress.is_visible() {

@@ -16,7 +16,7 @@ use crate::fleet::{Member, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Holder, Record, State, UnitRun};
+use batou_agent::protocol::{AgentError, Holder, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -61,7 +61,7 @@ impl Deployment<'_> {
         }
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
         let order = Order {
-            record: Record {
+            record: JournaledRelease {
                 release: intended.release,
                 sequence,
                 restores: intended.restores,

@@ -140,7 +140,7 @@ fn what_a_host_answers_is_only_data() {
     let output = sandbox.batou(&["facts", "dev"]).fails(1);
     says(
         &output.stderr,
-        &["1 fact could not be gathered", "one: answer: its command printed what is not UTF-8"],
+        &["1 fact could not be gathered", "one: answer: what its command printed is not UTF-8"],
     );
     assert!(locked(&sandbox, "one")["answer"].as_str().unwrap().contains("title"), "the old answer is kept");
     fs::write(hosts.host("one").home().join("answer"), vec![b'x'; 100_000_000]).unwrap();

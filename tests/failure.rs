@@ -109,10 +109,7 @@ fn a_step_that_takes_too_long_is_killed() {
     sandbox.batou(&["switch", "dev"]).success();
     greet(&sandbox, "two");
     add_step(&sandbox, "hang", "timeout = 1\nupdate = \"sleep 600 & echo $! >pid; wait\"");
-    says(
-        &sandbox.batou(&["switch", "dev"]).fails(1).stderr,
-        &["step db/hang: update was killed after its 1 s"],
-    );
+    says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["step db/hang: update was killed after 1 s"]);
     let target = Target::local(&sandbox);
     let pid = fs::read_to_string(target.0.join("state/db/pid")).unwrap();
     until("what the step started has ended", || has_ended(pid.trim()));

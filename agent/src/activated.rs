@@ -1,7 +1,8 @@
 //! What the host's units last converged to: `activated.json`.
 //!
-//! The work to do is always "wanted differs from recorded": a unit is recorded as unfinished before anything is changed
-//! for it and as finished once it holds, so an interrupted activation is gone on with by the next release.
+//! There is work to do for a unit when what is wanted differs from what is recorded here. A unit is recorded as
+//! unfinished before anything is changed for it, and as finished once it holds, so the next release continues an
+//! activation that was interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use batou_release::{Manifest, UnitId};
 
 const LIMIT: u64 = 64 << 20;
 
-/// What one unit last converged to, or was on the way to.
+/// What one unit last converged to, or began to converge to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Converged {
     /// What the unit depended on.
@@ -24,10 +25,10 @@ pub(crate) struct Converged {
     pub(crate) finished: bool,
     /// The fleet release that last ran it.
     pub(crate) sequence: u64,
-    /// It is not for this host: its `only_if_path` did not exist.
+    /// Whether it was skipped, because its `only_if_path` did not exist.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) skipped: bool,
-    /// What its `verify` wants unchanged, as it was then.
+    /// The digests, at that time, of what its `verify` requires to be unchanged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unchanged: BTreeMap<String, String>,
 }

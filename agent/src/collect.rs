@@ -1,4 +1,4 @@
-//! Collection: which generations are kept, and the end of all that only others needed.
+//! Collection: which generations are kept, and the removal of everything that only the others needed.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) fn answer(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     collect(about, &locked.store, keep)
 }
 
-/// Whether there is a generation to remove. Where there is none, hardly anything else has become superfluous.
+/// Whether there is a generation to remove. If there is none, there is hardly anything else to remove either.
 pub(crate) fn is_due(about: &About, keep: u32) -> Result<bool, Error> {
     Ok(!superfluous(about, &about.generations()?, keep)?.is_empty())
 }
@@ -30,7 +30,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
     let removed = superfluous(about, &generations, keep)?;
     let mut kept = Vec::new();
     for number in generations.list()?.into_iter().filter(|number| !removed.contains(number)) {
-        // One that cannot be read stops the collection: what it needs is not known.
+        // A generation that cannot be read stops the collection, because what it needs is not known.
         kept.push(installed(&about.target, &generations, number)?.manifest);
     }
     for number in &removed {
@@ -61,6 +61,7 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
             confirmed.push((entry.record.release, entry.to));
         }
     })?;
+    // Among the last `keep`, a release counts once, however often it was confirmed: a rollback does so again.
     for (release, generation) in confirmed.into_iter().rev() {
         if !releases.contains(&release) && releases.len() == keep {
             break;

@@ -1,8 +1,8 @@
 //! Running a command: in a process group of its own, with its output watched and bounded.
 //!
 //! The main thread polls the command's output, its end and the connection at once. A command that takes too long, or
-//! whose controller is gone, is killed with its whole group. One that has ended is not waited for any further: what
-//! it left in the background may keep its output open for ever.
+//! whose controller is gone, is killed with its whole process group. Once a command has ended, nobody waits for the
+//! end of its output: a process that it left in the background may keep that open for ever.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,12 +23,12 @@ use crate::user::User;
 
 /// How many bytes of output are kept: the last ones.
 pub(crate) const OUTPUT: usize = 16 << 10;
-/// How much is read of what a command had printed when it ended.
+/// The most that is still read of a command's output once it has ended, in bytes of each stream.
 const REST: usize = 1 << 20;
 /// Where commands are looked for, whatever the agent's own environment says.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How much a running command has to do with the controller.
+/// What a running command has to do with the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attention {
     /// Its output is passed on, and it is killed when the controller is gone.
@@ -41,7 +41,7 @@ pub(crate) enum Attention {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Termination {
     /// By itself: the exit status, or 128 and the signal's number.
     Status(i32),
     /// It was killed when its time was over.
@@ -53,22 +53,22 @@ pub(crate) enum Ending {
 /// A command that has ended.
 pub(crate) struct Finished {
     /// How it ended.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Termination,
     /// The end of what it printed, at most [`OUTPUT`] bytes.
     pub(crate) output: String,
 }
 
 /// A command that was run for what it prints.
-pub(crate) struct Captured {
+pub(crate) struct CapturedOutput {
     /// How it ended.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Termination,
     /// All of its standard output; `None` if that was more than allowed, for which it was killed.
     pub(crate) output: Option<Vec<u8>>,
     /// The end of its standard error, at most [`OUTPUT`] bytes.
     pub(crate) errors: String,
 }
 
-/// A command with the agent's own small environment, in `directory`.
+/// A command that is to run in `directory`, with a small environment that does not depend on the agent's.
 pub(crate) fn prepare(program: &Path, directory: &Path, user: &User) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear();
@@ -77,7 +77,7 @@ pub(crate) fn prepare(program: &Path, directory: &Path, user: &User) -> Command 
     command
 }
 
-/// Runs a command to its end; `started` is told its process group.
+/// Runs a command to its end; `started` is called with its process group.
 pub(crate) fn run(
     command: &mut Command,
     timeout: Option<Duration>,
@@ -85,37 +85,37 @@ pub(crate) fn run(
     attention: Attention,
     started: impl FnOnce(Pid),
 ) -> io::Result<Finished> {
-    let mut running = Running::start(command, connection.wake())?;
+    let mut running = RunningCommand::start(command, connection.wake())?;
     started(running.group());
     let ending = running.finish(timeout, connection, attention)?;
     Ok(Finished { ending, output: running.tail.text() })
 }
 
-/// Runs a command to its end for what it prints on its standard output, of which `limit` bytes are allowed. It is
-/// killed when the controller is gone.
+/// Runs a command to its end and captures its standard output, of which at most `limit` bytes are allowed. The
+/// command is killed when the controller is gone.
 pub(crate) fn capture(
     command: &mut Command,
     timeout: Duration,
     connection: &mut Connection,
     limit: usize,
-) -> io::Result<Captured> {
-    let mut running = Running::start(command, connection.wake())?;
-    running.kept = Some(Kept { bytes: Vec::new(), limit });
+) -> io::Result<CapturedOutput> {
+    let mut running = RunningCommand::start(command, connection.wake())?;
+    running.kept = Some(CaptureBuffer { bytes: Vec::new(), limit });
     let ending = running.finish(Some(timeout), connection, Attention::Quiet)?;
     let output = running.kept.filter(|kept| !kept.is_over()).map(|kept| kept.bytes);
-    Ok(Captured { ending, output, errors: running.tail.text() })
+    Ok(CapturedOutput { ending, output, errors: running.tail.text() })
 }
 
 fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
-struct Running {
+struct RunningCommand {
     child: Child,
     exited: Arc<AtomicBool>,
     streams: Vec<Stream>,
-    tail: Tail,
-    kept: Option<Kept>,
+    tail: OutputTail,
+    kept: Option<CaptureBuffer>,
 }
 
 struct Stream {
@@ -123,7 +123,7 @@ struct Stream {
     error: bool,
 }
 
-impl Running {
+impl RunningCommand {
     fn start(command: &mut Command, wake: &Wake) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
@@ -134,7 +134,7 @@ impl Running {
         streams
             .extend(child.stderr.take().map(|out| Stream { file: OwnedFd::from(out).into(), error: true }));
         let mut running =
-            Self { child, exited: Arc::clone(&exited), streams, tail: Tail::default(), kept: None };
+            Self { child, exited: Arc::clone(&exited), streams, tail: OutputTail::default(), kept: None };
         if let Err(error) = running.watch(exited, wake.clone()) {
             running.end(true)?;
             return Err(error);
@@ -142,13 +142,13 @@ impl Running {
         Ok(running)
     }
 
-    /// Attends to the command until it has ended, or ends it.
+    /// Watches the command until it has ended, or ends it.
     fn finish(
         &mut self,
         timeout: Option<Duration>,
         connection: &mut Connection,
         attention: Attention,
-    ) -> io::Result<Ending> {
+    ) -> io::Result<Termination> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let cut = self.attend(deadline, connection, attention);
         let ended = matches!(cut, Ok(None));
@@ -156,10 +156,11 @@ impl Running {
         if ended {
             self.pass_on(REST, connection, attention)?;
         }
-        Ok(cut?.unwrap_or_else(|| Ending::Status(code(status))))
+        Ok(cut?.unwrap_or_else(|| Termination::Status(code(status))))
     }
 
-    /// Has a thread wait for the end. It does not reap: as long as nobody does, the group's id is nobody else's.
+    /// Has a thread wait for the command to end. The thread does not reap it: until somebody does, the kernel gives
+    /// the group's id to nobody else, so it is safe to kill the group.
     fn watch(&self, exited: Arc<AtomicBool>, wake: Wake) -> io::Result<()> {
         for stream in &self.streams {
             rustix::io::ioctl_fionbio(&stream.file, true)?;
@@ -184,21 +185,21 @@ impl Running {
         deadline: Option<Instant>,
         connection: &mut Connection,
         attention: Attention,
-    ) -> io::Result<Option<Ending>> {
+    ) -> io::Result<Option<Termination>> {
         while !self.exited.load(Ordering::Acquire) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(Some(Ending::TimedOut));
+                return Ok(Some(Termination::TimedOut));
             }
             if attention != Attention::Deaf
                 && let Some(disturbance) = connection.disturbance()
             {
-                return Ok(Some(Ending::Disturbed(disturbance)));
+                return Ok(Some(Termination::Disturbed(disturbance)));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let patience = if attention == Attention::Deaf { None } else { connection.patience() };
             self.wait(left.into_iter().chain(patience).min(), connection.wake())?;
             self.pass_on(64 << 10, connection, attention)?;
-            if self.kept.as_ref().is_some_and(Kept::is_over) {
+            if self.kept.as_ref().is_some_and(CaptureBuffer::is_over) {
                 self.kill();
             }
         }
@@ -219,7 +220,7 @@ impl Running {
         Ok(())
     }
 
-    /// Takes what the command has printed, of each stream at most about `limit` bytes.
+    /// Takes what the command has printed, at most about `limit` bytes of each stream.
     fn pass_on(&mut self, limit: usize, connection: &mut Connection, attention: Attention) -> io::Result<()> {
         let mut buffer = vec![0; 16 << 10];
         let mut open = Vec::new();
@@ -235,7 +236,7 @@ impl Running {
                             _ => self.tail.add(&buffer[..count]),
                         }
                         if attention == Attention::Live {
-                            // A controller that is gone shows as a disturbance.
+                            // If the controller is gone, `disturbance` will say so.
                             let _ =
                                 connection.reply(&Reply::Output { error: stream.error }, &buffer[..count]);
                         }
@@ -256,7 +257,7 @@ impl Running {
         Ok(())
     }
 
-    /// Reaps the command, after killing its group where it is cut short.
+    /// Reaps the command; with `kill`, kills its group first.
     fn end(&mut self, kill: bool) -> io::Result<ExitStatus> {
         if kill {
             self.kill();
@@ -265,18 +266,18 @@ impl Running {
     }
 
     fn kill(&self) {
-        // The only failure is that the group is gone already.
+        // This can fail only because the group is gone already.
         let _ = kill_process_group(self.group(), Signal::KILL);
     }
 }
 
-/// The first bytes of an output: one more than the limit shows that there were more.
-struct Kept {
+/// The first bytes of an output, up to one more than the limit, which shows that there were more.
+struct CaptureBuffer {
     bytes: Vec<u8>,
     limit: usize,
 }
 
-impl Kept {
+impl CaptureBuffer {
     fn add(&mut self, bytes: &[u8]) {
         let room = (self.limit + 1).saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -289,9 +290,9 @@ impl Kept {
 
 /// The last bytes of an output.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct OutputTail(Vec<u8>);
 
-impl Tail {
+impl OutputTail {
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
         if self.0.len() > 4 * OUTPUT {
@@ -299,7 +300,7 @@ impl Tail {
         }
     }
 
-    /// As text of at most [`OUTPUT`] bytes; what is no UTF-8 is replaced.
+    /// As text of at most [`OUTPUT`] bytes; what is not UTF-8 is replaced.
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let start = text.len().saturating_sub(OUTPUT);

@@ -1,28 +1,29 @@
-//! Confirming a release: one line in the journal, and then the tidying up.
+//! Confirming a release: one line in the journal, and tidying up after it.
 
 use crate::collect;
 use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{JournalEntry, Outcome, Record, Reply};
+use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
 use crate::release::now;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
 
-/// Makes the release that is under way the confirmed one. The journal's line is the commit: what fails before it, or
-/// with it, leaves the release to be taken back, and nothing that fails after it does.
+/// Confirms the release that is under way. The line in the journal is the commit: if that cannot be written, or
+/// anything fails before it, the release will be taken back; whatever fails after it, the release stays in force.
 pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
     let underway = locked.underway.as_ref().ok_or_else(nothing_switched)?;
     let entry = underway.entry(Outcome::Confirmed, None);
     Journal::of(&about.target).append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
+    // Before anything else can fail: a release that is still under way when the connection ends is taken back.
     locked.underway = None;
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }
 
-/// Confirms a release that leaves this host as it is.
-pub(crate) fn confirm(session: &mut Session, record: &Record, keep: u32) -> Result<Reply, Error> {
+/// Confirms a release that changes nothing on this host.
+pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;
@@ -42,9 +43,9 @@ pub(crate) fn confirm(session: &mut Session, record: &Record, keep: u32) -> Resu
     Ok(Reply::Done)
 }
 
-/// Removes the intent and what nobody needs any more. The release is in force whatever fails here, and to answer with
-/// an error would say that it is not. What is left lying is met again: an intent by the next lock, the rest by the
-/// next collection.
+/// Removes the intent and everything that is no longer needed. Failures are ignored: the release is in force, and an
+/// error would tell the controller that it is not. What is left behind is dealt with later, an intent when the lock
+/// is next taken, the rest by the next collection.
 fn tidy(about: &About, locked: &mut Locked, keep: u32) {
     let _ = Intent::remove(&about.target);
     locked.leases.clear();

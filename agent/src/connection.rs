@@ -1,8 +1,8 @@
 //! The connection to the controller, as the main thread sees it.
 //!
-//! A thread reads frames into a short queue: memory is bounded by the controller's own pace, and an ended connection
-//! is noticed while a command runs as well. `wake` becomes readable with each frame, so that a thread that polls other
-//! files can poll for frames too.
+//! A thread reads frames into a short queue, which bounds memory, and notices the end of the connection even while a
+//! command is running. `wake` becomes readable with each frame, so that a thread which polls other files can wait for
+//! frames too.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
@@ -18,7 +18,7 @@ use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame}
 
 /// How many frames are read ahead.
 const AHEAD: usize = 2;
-/// How many requests may come while a command runs, before it has been answered.
+/// How many requests may arrive while a command runs.
 const EARLY: usize = 8;
 
 type Frame = (Request, Vec<u8>);
@@ -28,11 +28,11 @@ type Frame = (Request, Vec<u8>);
 pub(crate) enum Next {
     /// It asks for something, with the raw part of its frame.
     Frame(Request, Vec<u8>),
-    /// It sent something that is no request; nothing after it can be read.
+    /// It sent something that is not a request; nothing after it can be read.
     Broken(FrameError),
     /// It is gone.
     Ended,
-    /// It has not said a word for too long.
+    /// It has been silent for too long.
     Silent,
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum Disturbance {
     /// The controller is gone.
     #[error("the connection to the controller ended")]
     Ended,
-    /// It has not said a word for too long.
+    /// It has been silent for too long.
     #[error("the controller fell silent")]
     Silent,
     /// It wants the release to be taken back.
@@ -116,18 +116,18 @@ impl Connection {
         })
     }
 
-    /// Whether the controller has to show from now on that it is alive.
+    /// Sets whether the controller must show from now on that it is alive.
     pub(crate) fn watch(&mut self, watched: bool) {
         self.watched = watched;
         self.heard = Instant::now();
     }
 
-    /// What tells that a frame has come; others may use it too.
+    /// Tells that a frame has arrived; others may use it to wake the thread too.
     pub(crate) fn wake(&self) -> &Wake {
         &self.wake
     }
 
-    /// How long the controller may stay silent from now, where it is watched.
+    /// How long the controller may stay silent from now on, if it is watched.
     pub(crate) fn patience(&self) -> Option<Duration> {
         self.watched.then(|| self.silence.saturating_sub(self.heard.elapsed()))
     }
@@ -169,12 +169,12 @@ impl Connection {
         }
     }
 
-    /// Lets a request that came out of order be the next one.
+    /// Puts back a request that came out of order, so that it is the next one.
     pub(crate) fn put_back(&mut self, request: Request, raw: Vec<u8>) {
         self.early.push_front((request, raw));
     }
 
-    /// Looks, without waiting, whether a running command is to be cut short.
+    /// Whether a running command is to be cut short, and why. It does not wait.
     pub(crate) fn disturbance(&mut self) -> Option<Disturbance> {
         while !self.ended {
             match self.frames.try_recv() {
@@ -182,6 +182,7 @@ impl Connection {
                 Ok(Ok(frame)) => {
                     self.heard = Instant::now();
                     self.early.push_back(frame);
+                    // A controller never sends this many requests without waiting for an answer: it counts as gone.
                     self.ended = self.early.len() > EARLY;
                 }
                 Ok(Err(error)) => {

@@ -1,4 +1,4 @@
-//! Why the agent could not do what it was asked, and how that is told to the controller.
+//! Why the agent could not do what it was asked to do, and how that is reported to the controller.
 
 use std::error::Error as _;
 use std::io;
@@ -13,7 +13,7 @@ const NAMED: usize = 20;
 /// Any failure of the agent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The controller asked for something out of order, or over a bound.
+    /// The controller asked for something out of order, or beyond a limit.
     #[error("{0}")]
     Protocol(String),
     /// The target directory is somebody else's.
@@ -25,7 +25,7 @@ pub(crate) enum Error {
     Foreign { directory: PathBuf, held: String, wanted: String },
     /// The configuration relies on another home directory.
     #[error(
-        "the configuration relies on {wanted} as the home of {user}, and on this host it is {found}: set `home`"
+        "the configuration relies on {wanted} as the home of {user}, but on this host it is {found}: set `home`"
     )]
     Home { user: String, wanted: String, found: String },
     /// Somebody else has released meanwhile.
@@ -38,7 +38,7 @@ pub(crate) enum Error {
     #[error("{subject} cannot be used: {}", listed(problems))]
     Damaged { subject: String, problems: Vec<String> },
     /// What arrived is not what was announced.
-    #[error("what arrived cannot be stored")]
+    #[error("the objects that arrived cannot be stored")]
     Stream(#[source] batou_store::Error),
     /// The stream of objects is cut off or damaged.
     #[error("the stream of objects is damaged")]
@@ -46,27 +46,27 @@ pub(crate) enum Error {
     /// Objects cannot be sent.
     #[error("the objects cannot be sent")]
     Send(#[source] io::Error),
-    /// No room.
+    /// There is no room on the disk.
     #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
     Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
     /// A unit could not be made to hold.
     #[error("{reason}")]
     Unit { reason: String, run: Box<UnitRun> },
     /// A path of a unit cannot be used once the artifact's own path is in it.
-    #[error("{unit}: with {} as `component.artifact`, a path in it cannot be used", artifact.display())]
+    #[error("{unit}: a path in it cannot be used with {} as `component.artifact`", artifact.display())]
     Artifact { unit: UnitId, artifact: PathBuf, source: HostPathError },
-    /// A unit's command was cut short, since the connection ended or the release is taken back.
+    /// A unit's command was cut short, because the connection ended or the release is being taken back.
     #[error("{0}")]
     Disturbed(String),
-    /// A file of ours was changed by somebody else.
+    /// A file that the agent wrote is damaged.
     #[error("{} is damaged: {remedy}", path.display())]
     Record { path: PathBuf, remedy: &'static str, source: serde_json::Error },
     /// A manifest cannot be used.
     #[error("{} cannot be used", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
-    /// A generation's manifest was changed by somebody else.
+    /// A generation's manifest is damaged.
     #[error(
-        "{} is damaged: where `current` names this generation, have it name another (`ln -sfn generations/N \
+        "{} is damaged: if `current` points to this generation, point it to another (`ln -sfn generations/N \
          current`), and release again",
         path.display()
     )]
@@ -145,7 +145,7 @@ impl From<Error> for AgentError {
     }
 }
 
-/// Some problems in one sentence, however many there are.
+/// Problems in one sentence, shortened if there are many.
 fn listed(problems: &[String]) -> String {
     let mut text = problems.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
     if problems.len() > NAMED {

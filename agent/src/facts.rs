@@ -1,4 +1,4 @@
-//! What the host knows of itself: gathered for a controller that asks, and kept nowhere.
+//! Facts about the host: gathered when a controller asks, and kept nowhere.
 
 mod builtin;
 mod files;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use batou_release::{FactSource, FactSources, FactValue};
 use serde_json::Value;
 
-use crate::command::{self, Ending};
+use crate::command::{self, Termination};
 use crate::error::Error;
 use crate::protocol::{Fact, Reply};
 use crate::session::Session;
@@ -24,7 +24,7 @@ const ROOM: usize = 8 << 20;
 /// The most bytes of a sentence that says why there is no fact.
 const SENTENCE: usize = 2 << 10;
 
-/// Answers every question, be it with the reason why there is no answer.
+/// Answers every question, if only with the reason why there is no answer.
 pub(crate) fn answer(session: &mut Session, sources: &FactSources) -> Result<Reply, Error> {
     if session.is_underway() {
         return Err(Error::Protocol("a release is under way".into()));
@@ -39,7 +39,7 @@ pub(crate) fn answer(session: &mut Session, sources: &FactSources) -> Result<Rep
     Ok(Reply::Facts { facts })
 }
 
-/// A fact, or why there is none. Only an end of the connection is an error of the whole request.
+/// A fact, or why there is none. Only the end of the connection is an error of the whole request.
 fn gather(session: &mut Session, source: &FactSource, user: &User) -> Result<Result<Value, String>, Error> {
     match source {
         FactSource::Builtin(builtin) => Ok(builtin::value(*builtin)),
@@ -59,7 +59,7 @@ fn printed(
     timeout: Duration,
     user: &User,
 ) -> Result<Result<Vec<u8>, String>, Error> {
-    // The target directory need not be there yet.
+    // In `/`, because the target directory need not exist yet.
     let mut prepared = command::prepare(Path::new("/bin/sh"), Path::new("/"), user);
     prepared.arg("-c").arg(command);
     let captured = match command::capture(&mut prepared, timeout, &mut session.connection, PRINTED) {
@@ -69,30 +69,34 @@ fn printed(
     let said = captured.errors.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     match (captured.ending, captured.output) {
-        (Ending::Disturbed(disturbance), _) => {
+        (Termination::Disturbed(disturbance), _) => {
             Err(Error::Disturbed(format!("a fact's command was ended: {disturbance}")))
         }
         (_, None) => Ok(Err(format!("its command printed more than {} KiB", PRINTED >> 10))),
-        (Ending::TimedOut, _) => Ok(Err(format!("its command took more than {} s{said}", timeout.as_secs()))),
-        (Ending::Status(0), Some(output)) => Ok(Ok(output)),
-        (Ending::Status(status), _) => Ok(Err(format!("its command failed with status {status}{said}"))),
+        (Termination::TimedOut, _) => {
+            Ok(Err(format!("its command took more than {} s{said}", timeout.as_secs())))
+        }
+        (Termination::Status(0), Some(output)) => Ok(Ok(output)),
+        (Termination::Status(status), _) => Ok(Err(format!("its command failed with status {status}{said}"))),
     }
 }
 
 fn understood(bytes: Vec<u8>, json: bool) -> Result<Value, String> {
-    let text = String::from_utf8(bytes).map_err(|_| "its command printed what is not UTF-8".to_owned())?;
+    let text = String::from_utf8(bytes).map_err(|_| "what its command printed is not UTF-8".to_owned())?;
     if !json {
         return Ok(Value::from(text.trim()));
     }
-    serde_json::from_str(&text).map_err(|error| format!("its command printed what is not JSON: {error}"))
+    serde_json::from_str(&text).map_err(|error| format!("what its command printed is not JSON: {error}"))
 }
 
-/// Checked as the controller will check it, so that one fact out of bounds does not cost the others.
+/// Checks a value as the controller will, so that one fact out of bounds does not cost the others.
 fn bounded(value: Value, room: &mut usize) -> Result<Value, String> {
     let value = FactValue::from_json(value)?;
     let value = serde_json::to_value(value).map_err(|error| error.to_string())?;
     let size = value.to_string().len();
-    *room = room.checked_sub(size).ok_or_else(|| format!("all facts have more than {} MiB", ROOM >> 20))?;
+    *room = room
+        .checked_sub(size)
+        .ok_or_else(|| format!("all facts together have more than {} MiB", ROOM >> 20))?;
     Ok(value)
 }
 

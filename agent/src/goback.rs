@@ -1,8 +1,10 @@
-//! Taking a release back: by order, because the controller is gone, or because an agent before this one was.
+//! Taking a release back: on the controller's order, because the controller is gone, or because an earlier agent was
+//! interrupted.
 //!
-//! The pointer comes first: whatever fails afterwards, the old files are in force. Then what the abandoned release had
-//! run is reverted where it can be, and the units of the old one converge again. Failures on this way do not stop it;
-//! they are told. The journal's line and the end of the intent come last, so an interrupted way back is gone again.
+//! The pointer comes first: whatever fails afterwards, the old files are in force. Then the units that the abandoned
+//! release ran are reverted where possible, and those of the old release converge again. If one of them fails, that
+//! is reported, and the rest still goes on. The journal's line and the removal of the intent come last, so an
+//! interrupted attempt is repeated from the start.
 
 use batou_store::Generations;
 
@@ -17,12 +19,14 @@ use crate::release::{Underway, installed};
 use crate::session::{About, Session};
 use crate::unit::Convergence;
 
-/// Takes the release back that is under way; without one, there is nothing to do, and that is said.
+/// Takes back the release that is under way. If there is none, there is nothing to do, and the answer says which
+/// generation is in force.
 pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
     let Some(underway) = &mut locked.underway else {
         return Ok(Reply::WentBack { generation: about.generations()?.current()?, problems: Vec::new() });
     };
+    // While it goes back the agent hears nothing, so the controller's silence must not count.
     connection.watch(false);
     let problems = go_back(about, underway, connection, Outcome::WentBack, reason);
     connection.watch(true);
@@ -32,7 +36,7 @@ pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
     Ok(Reply::WentBack { generation, problems })
 }
 
-/// Takes a release back and says what failed on the way.
+/// Takes a release back; returns what failed on the way.
 pub(crate) fn go_back(
     about: &About,
     underway: &mut Underway,
@@ -40,6 +44,8 @@ pub(crate) fn go_back(
     outcome: Outcome,
     reason: &str,
 ) -> Result<Vec<String>, Error> {
+    // Until the last line the intent is there: whoever finds it starts again at the first, and each of these can be
+    // done twice.
     point(&about.generations()?, underway.intent.from)?;
     let problems = converge(about, underway, connection)?;
     Journal::of(&about.target).append(&underway.entry(outcome, Some(reason.to_owned())))?;
@@ -62,7 +68,7 @@ fn converge(
 ) -> Result<Vec<String>, Error> {
     let mut problems = Vec::new();
     if underway.intent.from == Some(underway.intent.to) {
-        // The release only converged units of the generation that stays; running those again would fail again.
+        // The generation stays, and the release only converged its units: running those again would fail again.
         return Ok(problems);
     }
     let sequence = underway.intent.record.sequence;
@@ -89,8 +95,8 @@ fn converge(
     Ok(problems)
 }
 
-/// Takes back what an agent before this one left under way; says what was done. A release that the journal confirms
-/// is in force: only its intent is removed.
+/// Takes back the release that an earlier agent left under way; returns what was done. If the journal confirms that
+/// release, it is in force, and only its intent is removed.
 pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<String>, Error> {
     let target = &about.target;
     let Some(intent) = Intent::load(target)? else { return Ok(Vec::new()) };
@@ -110,9 +116,11 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
     let reason = "the agent ended before the release was confirmed";
     let problems = go_back(about, &mut underway, connection, Outcome::Interrupted, reason)?;
     let intent = &underway.intent;
-    let back = intent.from.map_or("no generation".to_owned(), |number| format!("generation {number}"));
+    let back = intent.from.map_or("there is no generation in force, as before".to_owned(), |number| {
+        format!("generation {number} is in force again")
+    });
     let done = format!(
-        "release {} (number {} by {}) was interrupted on {}; {back} is in force again",
+        "release {} (number {} by {}) was interrupted on {}; {back}",
         intent.record.release.short(),
         intent.record.sequence,
         intent.record.who,

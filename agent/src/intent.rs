@@ -1,7 +1,7 @@
 //! The intent: which release is under way on this host.
 //!
-//! It is on the disk before `current` moves, and removed after the journal's line about the release. An agent that finds
-//! one therefore knows that its predecessor was interrupted, and where to go back to.
+//! It is on the disk before `current` moves, and is removed once the journal has its line about the release. An agent
+//! that finds one therefore knows that its predecessor was interrupted, and where to go back to.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use batou_store::fs::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::protocol::Record;
+use crate::protocol::JournaledRelease;
 use crate::target::{TargetDirectory, read_file, remove_file};
 
 const LIMIT: u64 = 1 << 20;
@@ -25,7 +25,7 @@ pub(crate) struct Intent {
     /// Its manifest.
     pub(crate) manifest: Digest,
     /// The fleet release.
-    pub(crate) record: Record,
+    pub(crate) record: JournaledRelease,
     /// Since when, RFC 3339 UTC.
     pub(crate) since: String,
 }
@@ -35,8 +35,8 @@ impl Intent {
     pub(crate) fn load(target: &TargetDirectory) -> Result<Option<Self>, Error> {
         let path = target.intent();
         let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
-        let remedy = "it says which release was interrupted; see that `current` names the generation that is to be \
-                      in force, then remove this file";
+        let remedy = "it says which release was interrupted; make sure that `current` points to the generation that is \
+                      to be in force, then remove this file";
         serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Record { path, remedy, source })
     }
 

@@ -1,7 +1,8 @@
 //! The journal: one JSON line for each release that ended on this host.
 //!
-//! It is only appended to. The line about a confirmed release is its commit: once it is on the disk, the release is in
-//! force, and without it, it is taken back. A torn last line, the trace of a power cut, is no line.
+//! It is only appended to. The line about a confirmed release is its commit: once that line is on the disk, the
+//! release is in force; without it, the release is taken back. An incomplete last line, as a power cut leaves it,
+//! does not count.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -11,17 +12,17 @@ use std::path::PathBuf;
 use batou_store::fs::fsync_directory;
 
 use crate::error::Error;
-use crate::protocol::{JournalEntry, Outcome, Record};
+use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
 use crate::target::TargetDirectory;
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 8 << 20;
-/// The longest line that is written, in bytes. What units printed is left out first: a line that cannot be read would
-/// be no commit.
+/// The longest line that is written, in bytes. If need be, what units printed is left out: a line that is too long to
+/// be read would not be a commit.
 const LONGEST: usize = 4 << 20;
-/// How much is kept of a reason where a line would be too long, in bytes.
+/// How much is kept of a reason if the line would be too long with all of it, in bytes.
 const REASON: usize = 64 << 10;
-/// How many bytes of lines one answer holds.
+/// How many bytes of lines an answer holds at most.
 const ANSWER: usize = 8 << 20;
 /// The first piece that is read from the end; each further one is larger.
 const PIECE: u64 = 64 << 10;
@@ -31,9 +32,9 @@ pub(crate) struct Journal {
     path: PathBuf,
 }
 
-/// What the end of a journal tells.
+/// What is known from the end of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tail {
+pub(crate) struct JournalSummary {
     /// The newest line about a confirmed release.
     pub(crate) confirmed: Option<JournalEntry>,
     /// The highest sequence; 0 for none.
@@ -59,17 +60,20 @@ impl Journal {
         let mut line = shortened(entry);
         line.push(b'\n');
         if is_torn(&mut file, length).map_err(Error::io("read", &self.path))? {
+            // Otherwise the new line would be part of the torn one.
             line.insert(0, b'\n');
         }
         if let Err(source) = file.write_all(&line).and_then(|()| file.sync_all()) {
-            // A line of which it is not known whether it will last must not be read as a commit.
+            // It is not known whether the line would survive a power cut, so nobody may take it for a commit.
             let _ = file.set_len(length);
             return Err(Error::io("write to", &self.path)(source));
         }
+        // The line is on the disk only if the file's name is.
         if is_new { Ok(self.path.parent().map_or(Ok(()), fsync_directory)?) } else { Ok(()) }
     }
 
-    /// Takes all lines that can be read, with their lengths, oldest first. One at a time: a journal only grows.
+    /// Calls `take` for each line that can be read, oldest first, with its length. One line is read at a time, since
+    /// journals only grow.
     pub(crate) fn each(&self, mut take: impl FnMut(JournalEntry, usize)) -> Result<(), Error> {
         let Some(file) = self.open()? else { return Ok(()) };
         let mut reader = BufReader::new(file);
@@ -101,14 +105,14 @@ impl Journal {
         Ok(kept.into_iter().map(|(entry, _)| entry).collect())
     }
 
-    /// What the end tells. It reads backwards, only as far as is needed.
-    pub(crate) fn tail(&self) -> Result<Tail, Error> {
-        let Some(mut file) = self.open()? else { return Ok(Tail::default()) };
+    /// Reads backwards from the end, only as far as needed.
+    pub(crate) fn tail(&self) -> Result<JournalSummary, Error> {
+        let Some(mut file) = self.open()? else { return Ok(JournalSummary::default()) };
         let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
         let mut size = PIECE;
         loop {
             let bytes = last_bytes(&mut file, length, size).map_err(Error::io("read", &self.path))?;
-            let tail = Tail::of(&bytes, size < length);
+            let tail = JournalSummary::of(&bytes, size < length);
             if size >= length || tail.confirmed.is_some() {
                 return Ok(tail);
             }
@@ -116,8 +120,8 @@ impl Journal {
         }
     }
 
-    /// Whether the journal says that this release is confirmed.
-    pub(crate) fn confirms(&self, record: &Record) -> Result<bool, Error> {
+    /// Whether this release is confirmed. The last line about it decides.
+    pub(crate) fn confirms(&self, record: &JournaledRelease) -> Result<bool, Error> {
         let mut confirmed = false;
         self.each(|entry, _| {
             if entry.record.sequence == record.sequence {
@@ -135,9 +139,10 @@ impl Journal {
     }
 }
 
-impl Tail {
+impl JournalSummary {
     fn of(bytes: &[u8], cut: bool) -> Self {
         let mut lines = bytes.split(|byte| *byte == b'\n');
+        // The first of these may be the end of a longer line.
         if cut {
             lines.next();
         }
@@ -152,7 +157,7 @@ impl Tail {
     }
 }
 
-/// The line, with less of what else it tells where it would be too long to be read again.
+/// The line, without some of its details if they would make it too long to be read again.
 fn shortened(entry: &JournalEntry) -> Vec<u8> {
     let line = |entry: &JournalEntry| serde_json::to_vec(entry).expect("a journal line is plain data");
     let cuts: [fn(&mut JournalEntry); 3] = [
@@ -204,7 +209,7 @@ mod tests {
 
     fn entry(sequence: u64, result: Outcome) -> JournalEntry {
         let who = "alice@laptop".to_owned();
-        let record = Record {
+        let record = JournaledRelease {
             release: Digest::of(&sequence.to_be_bytes()),
             sequence,
             restores: None,
@@ -248,7 +253,7 @@ mod tests {
     #[test]
     fn the_end_tells_the_confirmed_release_however_far_back() {
         let (_folder, journal) = journal();
-        assert_eq!(journal.tail().unwrap(), Tail::default());
+        assert_eq!(journal.tail().unwrap(), JournalSummary::default());
         journal.append(&entry(1, Outcome::Confirmed)).unwrap();
         let mut long = entry(2, Outcome::WentBack);
         long.reason = Some("x".repeat(5000));

@@ -1,13 +1,13 @@
 //! The agent: what runs on a host, as its service user, at the other end of a connection.
 //!
-//! It is plain synchronous code. One thread reads frames, one writes them, and a third, the main one, does everything
-//! that changes anything on the host, in an order that is the same each time: so whatever interrupts it, what is on
-//! the disk is one of the states that the next agent knows how to go on from.
+//! It is plain synchronous code. One thread reads frames, one writes them, and only the main thread changes anything
+//! on the host, always in the same order. So whatever interrupts it, the disk is in one of the states from which the
+//! next agent knows how to continue.
 //!
-//! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects,
-//! `switch` writes the intent and moves `current`, `unit` converges the components, and the line that `journal`
-//! then gets is the commit. Everything before that line is taken back by `goback`, be it on the controller's order,
-//! because the connection ended or fell silent, or because the next agent finds an intent without such a line.
+//! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects, `switch`
+//! writes the intent and moves `current`, `unit` converges the components, and the line that `journal` then gets is
+//! the commit. Until that line is there, `goback` takes everything back: on the controller's order, because the
+//! connection ended or fell silent, or because the next agent finds an intent without such a line.
 
 mod activated;
 mod collect;

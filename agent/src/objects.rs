@@ -1,4 +1,4 @@
-//! Objects on their way between two stores: one zstd stream of headers and bytes.
+//! Objects in transit between two stores: one zstd stream of headers and bytes.
 //!
 //! Each object is preceded by a 4-byte big-endian length and an [`ObjectHeader`] in JSON of that length, and followed by the
 //! next; the stream's end is the last object's end. Nothing here is trusted: the receiving store hashes what it gets.
@@ -13,20 +13,20 @@ use crate::protocol::ObjectHeader;
 const MAX_HEADER: u32 = 4096;
 /// zstd's window, as a power of two: what a receiver must hold in memory.
 const WINDOW_LOG: u32 = 23;
-/// zstd's compression level: fast, and most of what there is to gain on text.
+/// zstd's compression level: fast, and with most of the gain that is possible on text.
 const LEVEL: i32 = 3;
 
 /// Writes objects into a compressed stream.
-pub struct ObjectWriter<W: Write> {
+pub struct ObjectEncoder<W: Write> {
     stream: zstd::Encoder<'static, W>,
 }
 
-impl<W: Write> ObjectWriter<W> {
+impl<W: Write> ObjectEncoder<W> {
     /// A stream into `to`.
     pub fn new(to: W) -> io::Result<Self> {
         let mut stream = zstd::Encoder::new(to, LEVEL)?;
         stream.window_log(WINDOW_LOG)?;
-        Ok(ObjectWriter { stream })
+        Ok(ObjectEncoder { stream })
     }
 
     /// Appends an object; a blob must have as many bytes as its id says.
@@ -60,16 +60,16 @@ impl<W: Write> ObjectWriter<W> {
 }
 
 /// Reads objects from a compressed stream.
-pub struct ObjectReader<R: Read> {
+pub struct ObjectDecoder<R: Read> {
     stream: zstd::Decoder<'static, io::BufReader<R>>,
 }
 
-impl<R: Read> ObjectReader<R> {
+impl<R: Read> ObjectDecoder<R> {
     /// A stream from `from`.
     pub fn new(from: R) -> io::Result<Self> {
         let mut stream = zstd::Decoder::new(from)?;
         stream.window_log_max(WINDOW_LOG)?;
-        Ok(ObjectReader { stream })
+        Ok(ObjectDecoder { stream })
     }
 
     /// The next object and its bytes, which need not be read to their end; none at the end of the stream.
@@ -80,6 +80,7 @@ impl<R: Read> ObjectReader<R> {
         let Some(header) = self.header()? else { return Ok(None) };
         let mut bytes = (&mut self.stream).take(header.size);
         let value = each(&header, &mut bytes)?;
+        // What `each` left unread stands before the next header.
         io::copy(&mut bytes, &mut io::sink())?;
         if bytes.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     fn stream(contents: &[Vec<u8>]) -> Vec<u8> {
-        let mut writer = ObjectWriter::new(Vec::new()).unwrap();
+        let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
         for content in contents {
             let digest = Digest::of(content);
             let object = ObjectId::Blob { digest, size: content.len() as u64, mode: Mode::PLAIN };
@@ -122,7 +123,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-        let mut reader = ObjectReader::new(bytes)?;
+        let mut reader = ObjectDecoder::new(bytes)?;
         let mut found = Vec::new();
         let whole = |_: &ObjectHeader, bytes: &mut dyn Read| {
             let mut content = Vec::new();
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn a_blob_shorter_than_announced_is_refused() {
         let object = ObjectId::Blob { digest: Digest::of(b"abc"), size: 3, mode: Mode::PLAIN };
-        let mut writer = ObjectWriter::new(Vec::new()).unwrap();
+        let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
         assert!(writer.object(&object, &mut b"ab".as_slice()).is_err());
     }
 }

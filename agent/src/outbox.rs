@@ -1,8 +1,8 @@
 //! Frames on their way to the controller.
 //!
-//! A thread of its own writes them, so that an agent whose controller has stopped reading can still notice that, and
-//! take an unconfirmed release back. What waits is bounded: whoever sends more waits for room. While nothing waits, the
-//! thread says now and then that the agent is alive.
+//! A thread of its own writes them, so that an agent whose controller has stopped reading notices that, and can take
+//! an unconfirmed release back. The queue is bounded: a sender waits for room in it. While it is empty, the thread
+//! sends a heartbeat now and then.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::protocol::{Reply, encode};
 
-/// How many bytes may wait before a sender does.
+/// How many bytes may be queued before a sender has to wait.
 const WAITING: usize = 1 << 20;
 
 /// The controller does not take frames any more.
@@ -53,7 +53,7 @@ impl Outbox {
         Self { shared, writer: Some(std::thread::spawn(move || write_all(&theirs, output, pause))) }
     }
 
-    /// Queues a frame; waits for room, with `patience` at most that long.
+    /// Queues a frame. Waits for room; if there is a `patience`, for no longer than that.
     pub(crate) fn send(&self, frame: Vec<u8>, patience: Option<Duration>) -> Result<(), Gone> {
         let has_no_room = |queue: &mut Queue| queue.bytes > WAITING && !queue.failed;
         let queue = self.shared.queue();
@@ -76,7 +76,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits until all is written, or cannot be. A writer that somebody has waited for in vain is left alone.
+    /// Waits until everything is written, or cannot be. A thread that a sender has waited for in vain is not waited
+    /// for again.
     pub(crate) fn finish(mut self) {
         self.close();
         let failed = self.shared.queue().failed;

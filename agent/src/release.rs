@@ -16,11 +16,11 @@ pub(crate) const CAUSES: &str = "causes.json";
 
 /// A release under way.
 pub(crate) struct Underway {
-    /// What it moves.
+    /// What is on the disk about it: from where to where it leads.
     pub(crate) intent: Intent,
-    /// What it brings; `None` where the generation of an interrupted release cannot be read any more.
+    /// Its manifest; `None` if the generation of an interrupted release can no longer be read.
     pub(crate) manifest: Option<Manifest>,
-    /// What was there before.
+    /// The manifest that was in force before.
     pub(crate) previous: Option<Manifest>,
     /// What the host's units have converged to.
     pub(crate) activated: Activated,
@@ -29,7 +29,7 @@ pub(crate) struct Underway {
 }
 
 impl Underway {
-    /// The line about it.
+    /// The journal's line about it.
     pub(crate) fn entry(&self, result: Outcome, reason: Option<String>) -> JournalEntry {
         JournalEntry {
             record: self.intent.record.clone(),
@@ -44,7 +44,7 @@ impl Underway {
     }
 }
 
-/// A generation with what its manifest says.
+/// A generation and its manifest.
 pub(crate) struct Installed {
     /// Its number.
     pub(crate) number: u64,
@@ -85,7 +85,7 @@ pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Optio
     Ok(None)
 }
 
-/// The links of a generation that are not as its manifest says, or lead nowhere; each a sentence.
+/// What is wrong with the links of a generation, each as a sentence.
 pub(crate) fn broken_links(target: &TargetDirectory, number: u64, manifest: &Manifest) -> Vec<String> {
     let generation = target.generation(number);
     let broken = |(name, directory): (batou_store::Name, String)| {
@@ -93,11 +93,11 @@ pub(crate) fn broken_links(target: &TargetDirectory, number: u64, manifest: &Man
         let wanted = PathBuf::from("../../store/artifacts").join(&directory);
         match std::fs::read_link(&link) {
             Ok(found) if found != wanted => {
-                Some(format!("{} leads to {}, not to {}", link.display(), found.display(), wanted.display()))
+                Some(format!("{} points to {}, not to {}", link.display(), found.display(), wanted.display()))
             }
-            Ok(_) if !link.is_dir() => Some(format!("{} leads nowhere", link.display())),
+            Ok(_) if !link.is_dir() => Some(format!("{} points to nothing", link.display())),
             Ok(_) => None,
-            Err(error) => Some(format!("{} is no link: {error}", link.display())),
+            Err(error) => Some(format!("{} is not a link: {error}", link.display())),
         }
     };
     manifest.links().into_iter().filter_map(broken).collect()

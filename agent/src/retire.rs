@@ -10,8 +10,9 @@ use crate::protocol::Reply;
 use crate::session::Session;
 use crate::target::{TargetDirectory, remove_file};
 
-/// Removes everything of ours; the components' own data with `purge` only. The pointer goes first and the lock's file
-/// last, so that an interrupted removal can be gone on with. The connection has no lock any more afterwards.
+/// Removes everything that batou made; the components' own data only with `purge`. The pointer goes first and the
+/// lock's file last, so that an interrupted removal can be continued. Afterwards the connection no longer holds the
+/// lock.
 pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
     let target = &about.target;
@@ -37,7 +38,7 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     Ok(Reply::Done)
 }
 
-/// The store without its format file is no store: that goes last.
+/// Removes the store. Without its format file it would no longer count as one, so that goes last.
 fn remove_store(target: &TargetDirectory) -> Result<(), Error> {
     let store = target.store();
     for path in entries(&store)? {
@@ -48,7 +49,7 @@ fn remove_store(target: &TargetDirectory) -> Result<(), Error> {
     remove_tree(&store)
 }
 
-/// Data of components are kept unless they are purged; empty folders hold none.
+/// Keeps the data of components unless they are to be purged. Empty folders hold none, and go.
 fn remove_states(target: &TargetDirectory, purge: bool) -> Result<(), Error> {
     let states = target.states();
     if purge {

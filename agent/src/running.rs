@@ -1,8 +1,8 @@
-//! The unit that runs, written down for the case that its agent is killed: its processes live on then, and would work
-//! beside those of the next release.
+//! A record of the unit that is running, in case its agent is killed: the unit's processes live on then, and would
+//! work beside those of the next release.
 //!
-//! Whoever has the lock next ends what is left of them. What a unit that has ended left in the background on purpose is
-//! nobody's business: the record is gone by then.
+//! Whoever takes the lock next ends what is left of them. Processes that a unit leaves in the background on purpose
+//! are left alone: when the unit has ended, the record is gone.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -18,49 +18,49 @@ const LIMIT: u64 = 1 << 16;
 /// How long killed processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The process group of a running unit's command. A number alone says little: it is another's after a reboot, and some day in any
-/// case.
+/// The process group of a running unit's command. Its number alone would not do: after a reboot, or later, another
+/// group may have it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Running {
+pub(crate) struct RunningUnit {
     unit: UnitId,
     group: i32,
     boot: String,
-    /// 0 in a container that was entered from outside: its leader has no number there.
+    /// 0 in a container that was entered from outside: the session's leader has no number there.
     session: i32,
     started: u64,
 }
 
 /// What `/proc` says of a process.
-struct Process {
+struct ProcessStat {
     dead: bool,
     group: i32,
     session: i32,
     started: u64,
 }
 
-impl Running {
-    /// Writes down that a unit's group runs. It needs not survive a power cut, and where it cannot be written the unit
-    /// runs all the same.
+impl RunningUnit {
+    /// Records that a unit's group is running. The record need not survive a power cut, and if it cannot be written
+    /// the unit runs all the same.
     pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
         let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
         let _ = fs::write(target.running(), bytes);
     }
 
-    /// The unit's command has ended.
+    /// Removes the record: the unit's command has ended.
     pub(crate) fn forget(target: &TargetDirectory) {
         let _ = fs::remove_file(target.running());
     }
 
     fn of(unit: &UnitId, group: Pid) -> Option<Self> {
         let group = group.as_raw_nonzero().get();
-        let Process { session, started, .. } = process(&group.to_string())?;
+        let ProcessStat { session, started, .. } = process(&group.to_string())?;
         Some(Self { unit: unit.clone(), group, boot: boot()?, session, started })
     }
 
-    /// Whether a process is one of the group. Where its first one still is, that says whether it is this group; where it
-    /// has ended, the session does.
-    fn owns(&self, process: &Process, leader: Option<&Process>) -> bool {
+    /// Whether a process belongs to the group. If the group's leader is still there, its start tells whether this is
+    /// the same group; if it has ended, the session does.
+    fn owns(&self, process: &ProcessStat, leader: Option<&ProcessStat>) -> bool {
         let same = leader.is_none_or(|leader| leader.started == self.started);
         same && !process.dead && process.group == self.group && process.session == self.session
     }
@@ -72,12 +72,12 @@ impl Running {
         numbers.filter_map(|number| process(&number)).any(|process| self.owns(&process, leader.as_ref()))
     }
 
-    /// Kills the group; says whether it is gone.
+    /// Kills the group; returns whether it is gone.
     fn end(&self) -> bool {
         let Some(group) = Pid::from_raw(self.group) else { return true };
         let end = Instant::now() + PATIENCE;
         while self.is_alive() {
-            // Some of it may be somebody else's, who got there through sudo.
+            // Some of its processes may be another user's, by way of sudo, and cannot be killed.
             let _ = kill_process_group(group, Signal::KILL);
             if Instant::now() > end {
                 return false;
@@ -88,16 +88,16 @@ impl Running {
     }
 }
 
-/// Ends what a killed agent left running; says what was done. Only for who has the lock.
+/// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
-    // What cannot be read was being written when its agent was killed: just that group is not known.
-    let running = serde_json::from_slice::<Running>(&bytes).ok();
+    // A record that cannot be read was being written when its agent was killed. Its group is then not known.
+    let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();
     let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
-        format!("{} still ran, though its agent was killed, and {ended}", running.unit)
+        format!("{} was still running after its agent was killed, and {ended}", running.unit)
     });
     remove_file(&path)?;
     Ok(done)
@@ -107,13 +107,13 @@ fn boot() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
 }
 
-/// A process by its number (proc(5), `/proc/pid/stat`); `None` for what is none.
-fn process(number: &str) -> Option<Process> {
+/// A process by its number (proc(5), `/proc/pid/stat`); `None` if there is none.
+fn process(number: &str) -> Option<ProcessStat> {
     number.parse::<u32>().ok()?;
     let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything, parentheses too.
+    // The name is in parentheses, and may itself contain anything, including parentheses.
     let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    Some(Process {
+    Some(ProcessStat {
         dead: matches!(*fields.first()?, "Z" | "X"),
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
@@ -152,15 +152,15 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let target = target(&folder);
             let (mut child, group) = start(text);
-            Running::record(&target, &migrate(), group);
-            let running = Running::of(&migrate(), group).unwrap();
+            RunningUnit::record(&target, &migrate(), group);
+            let running = RunningUnit::of(&migrate(), group).unwrap();
             if text.contains("read") {
                 drop(child.stdin.take());
                 child.wait().unwrap();
             }
             assert!(running.is_alive());
             let told = end_left(&target).unwrap().unwrap();
-            assert_eq!(told, "step db/migrate still ran, though its agent was killed, and was ended");
+            assert_eq!(told, "step db/migrate was still running after its agent was killed, and was ended");
             assert!(!running.is_alive() && !target.running().exists());
             assert_eq!(end_left(&target).unwrap(), None);
             let _ = child.wait();
@@ -172,9 +172,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = target(&folder);
         let (mut child, group) = start("exec sleep 100");
-        let own = Running::of(&migrate(), group).unwrap();
-        let elsewhere = Running { boot: "before".into(), ..Running::of(&migrate(), group).unwrap() };
-        let earlier = Running { started: own.started - 1, ..Running::of(&migrate(), group).unwrap() };
+        let own = RunningUnit::of(&migrate(), group).unwrap();
+        let elsewhere = RunningUnit { boot: "before".into(), ..RunningUnit::of(&migrate(), group).unwrap() };
+        let earlier = RunningUnit { started: own.started - 1, ..RunningUnit::of(&migrate(), group).unwrap() };
         for record in [serde_json::to_vec(&elsewhere), serde_json::to_vec(&earlier), Ok(b"{\"st".to_vec())] {
             fs::write(target.running(), record.unwrap()).unwrap();
             assert_eq!(end_left(&target).unwrap(), None);

@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 
-use crate::command::{self, Attention, Ending};
+use crate::command::{self, Attention, Termination};
 use crate::connection::{Connection, Disturbance, Next};
 use crate::error::Error;
 use crate::goback::{self, go_back};
 use crate::journal::Journal;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::Session;
+use crate::state::StoredManifest;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
-/// Serves one controller until it is gone; returns the exit status: 0, or 1 where a release had to be taken back or
-/// the connection broke.
+/// Serves one controller until it is gone. Returns the exit status: 0, or 1 if a release had to be taken back or the
+/// connection broke.
 ///
 /// A release that is neither confirmed nor taken back when the connection ends is taken back at once. A controller
-/// that holds the lock and has not said a word for [`SILENCE`] seconds counts as gone.
+/// that holds the lock and has been silent for [`SILENCE`] seconds counts as gone.
 pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 'static) -> i32 {
-    // Who does not hear this takes the program for damaged.
+    // A controller that does not see this greeting concludes that the agent's program is damaged.
     let greeting = [MAGIC, b"ready\n"].concat();
     if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
         return 1;
@@ -29,32 +30,33 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 
     serve_within(input, output, Duration::from_secs(SILENCE))
 }
 
-/// [`serve`] with another patience.
+/// [`serve`], with another limit on the controller's silence.
 pub(crate) fn serve_within(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
     silence: Duration,
 ) -> i32 {
-    // What units make is to be the same whatever the login's umask is.
+    // The files that units create must not depend on the login's umask.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let Ok(connection) = Connection::start(input, output, silence) else { return 1 };
     let mut session = Session::new(connection);
     let ending = converse(&mut session);
     let taken_back = abandon(&mut session, &ending);
-    // The lock goes before the last replies are waited for: a controller that does not read holds nobody up.
+    // The lock is released before the wait for the last replies to be written, so that a controller which does not
+    // read them keeps nobody else waiting.
     session.locked = None;
     session.connection.finish(!matches!(ending, Next::Silent));
     i32::from(taken_back || !matches!(ending, Next::Ended))
 }
 
-/// Answers requests until the controller is gone; says how it went.
+/// Answers requests until the controller is gone; returns how that showed.
 fn converse(session: &mut Session) -> Next {
     loop {
         let (request, raw) = match session.connection.next() {
             Next::Frame(request, raw) => (request, raw),
             Next::Broken(error) => {
                 let refused = Error::Protocol(error.to_string());
-                // The connection is of no use whether or not this arrives.
+                // Whether or not this arrives, the connection is of no further use.
                 let _ = session.connection.reply(&Reply::Error(refused.into()), &[]);
                 return Next::Broken(error);
             }
@@ -69,13 +71,14 @@ fn converse(session: &mut Session) -> Next {
     }
 }
 
-type Answer = Option<(Reply, Vec<u8>)>;
+/// A reply, and the raw part of its frame.
+type ReplyFrame = (Reply, Vec<u8>);
 
-fn refusal(error: Error) -> (Reply, Vec<u8>) {
+fn refusal(error: Error) -> ReplyFrame {
     (Reply::Error(AgentError::from(error)), Vec::new())
 }
 
-fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Answer, Error> {
+fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<ReplyFrame>, Error> {
     if session.skipping && matches!(request, Request::Data | Request::DataEnd | Request::Heartbeat) {
         session.skipping = !matches!(request, Request::DataEnd);
         return Ok(None);
@@ -89,7 +92,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Answer,
         Request::Missing { objects } => transfer::missing(session, objects),
         Request::Put => transfer::put(session),
         Request::Data | Request::DataEnd => {
-            Err(Error::Protocol("data came without an order to store it".into()))
+            Err(Error::Protocol("data arrived without a request to store it".into()))
         }
         Request::Get { objects } => transfer::get(session, &objects),
         Request::Manifest { manifest } => return manifest_answer(session, manifest.as_ref()).map(Some),
@@ -119,18 +122,15 @@ fn unlock(session: &mut Session) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-fn manifest_answer(
-    session: &Session,
-    wanted: Option<&batou_store::Digest>,
-) -> Result<(Reply, Vec<u8>), Error> {
-    let Some((mut bytes, causes)) = state::manifest(session.about()?, wanted)? else {
+fn manifest_answer(session: &Session, wanted: Option<&batou_store::Digest>) -> Result<ReplyFrame, Error> {
+    let Some(StoredManifest { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
         return Ok((Reply::Manifest { manifest_size: 0 }, Vec::new()));
     };
     let most = crate::protocol::MAX_RAW as usize;
     let manifest_size = u32::try_from(bytes.len()).ok().filter(|size| *size as usize <= most);
     let manifest_size = manifest_size
         .ok_or_else(|| Error::Protocol("the manifest is larger than a message may be".into()))?;
-    // Causes explain and are not needed: rather none than a message over the bounds.
+    // Causes only explain: it is better to leave them out than to exceed the limit of a message.
     if bytes.len() + causes.len() <= most {
         bytes.extend(causes);
     }
@@ -150,21 +150,21 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
     let finished = command::run(&mut prepared, None, &mut session.connection, Attention::Live, |_| ())
         .map_err(|source| Error::Command { command: program.clone(), source })?;
     match finished.ending {
-        Ending::Status(status) => Ok(Reply::Exited { status }),
-        Ending::Disturbed(disturbance) => {
+        Termination::Status(status) => Ok(Reply::Exited { status }),
+        Termination::Disturbed(disturbance) => {
             Err(Error::Disturbed(format!("{program} was ended: {disturbance}")))
         }
-        Ending::TimedOut => Err(Error::Disturbed(format!("{program} took too long"))),
+        Termination::TimedOut => Err(Error::Disturbed(format!("{program} took too long"))),
     }
 }
 
-/// Takes a release back whose controller is gone; says whether there was one.
+/// Takes back a release whose controller is gone; returns whether there was one.
 fn abandon(session: &mut Session, ending: &Next) -> bool {
     let (Some(about), Some(locked)) = (&session.about, &mut session.locked) else { return false };
     let Some(underway) = &mut locked.underway else { return false };
     let reason = if matches!(ending, Next::Silent) { Disturbance::Silent } else { Disturbance::Ended };
     session.connection.watch(false);
-    // What fails here leaves the intent, and the next lock tries again; there is nobody to tell.
+    // If this fails, the intent stays, and whoever takes the lock next tries again. There is nobody left to tell.
     let _ = go_back(about, underway, &mut session.connection, Outcome::WentBack, &reason.to_string());
     true
 }

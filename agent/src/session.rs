@@ -1,4 +1,4 @@
-//! The state of one connection: whom it is about, and what it holds.
+//! The state of one connection: what it is about, and what it holds.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,13 @@ use crate::release::{self, Installed, Underway};
 use crate::target::TargetDirectory;
 use crate::user::User;
 
-/// Whom and what the connection is about; known from the hello on.
+/// What the connection is about; known once the controller has said hello.
 pub(crate) struct About {
     /// What the controller said.
     pub(crate) hello: Hello,
     /// Where everything is.
     pub(crate) target: TargetDirectory,
-    /// Whom the agent runs as.
+    /// The user that the agent runs as.
     pub(crate) user: User,
 }
 
@@ -42,7 +42,7 @@ impl About {
         Ok(Generations::open(self.target.directory())?)
     }
 
-    /// The current generation; an error where the target directory is another environment's.
+    /// The current generation. It is an error if the target directory is another environment's.
     pub(crate) fn current(&self, generations: &Generations) -> Result<Option<Installed>, Error> {
         let current = release::current(&self.target, generations)?;
         if let Some(current) = &current {
@@ -79,9 +79,9 @@ pub(crate) struct Locked {
     pub(crate) leases: Vec<Lease>,
     /// Objects that were found damaged: they count as missing until they have been sent anew.
     pub(crate) damaged: HashSet<ObjectId>,
-    /// The release that is switched and not ended.
+    /// The release that is switched, and neither confirmed nor taken back.
     pub(crate) underway: Option<Underway>,
-    /// The lock: released after all else.
+    /// The lock. As the last field it is released after everything else.
     pub(crate) _lock: Lock,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Session {
     pub(crate) about: Option<About>,
     /// While the lock is held.
     pub(crate) locked: Option<Locked>,
-    /// What is left of a refused stream of objects is ignored.
+    /// Whether the rest of a refused stream of objects is being ignored.
     pub(crate) skipping: bool,
 }
 
@@ -102,12 +102,12 @@ impl Session {
         Self { connection, about: None, locked: None, skipping: false }
     }
 
-    /// Whom it is about; an error before the hello.
+    /// What the connection is about; an error before the hello.
     pub(crate) fn about(&self) -> Result<&About, Error> {
         self.about.as_ref().ok_or_else(no_hello)
     }
 
-    /// All that a request needs that changes something.
+    /// What a request needs that changes something; an error without the lock.
     pub(crate) fn locked(&mut self) -> Result<(&About, &mut Locked, &mut Connection), Error> {
         let about = self.about.as_ref().ok_or_else(no_hello)?;
         let locked =

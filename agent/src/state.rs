@@ -1,4 +1,4 @@
-//! What a host has: the answer to a hello, made of a few file names and small files, and of no hashing.
+//! What a host has: the answer to a hello, found in a few file names and small files, without hashing anything.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::activated::Activated;
 use crate::error::Error;
 use crate::goback;
 use crate::intent::Intent;
-use crate::journal::{Journal, Tail};
-use crate::protocol::{Current, Hello, Holder, Reply, State, Wanted};
+use crate::journal::{Journal, JournalSummary};
+use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease};
 use crate::release::{Installed, broken_links};
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
@@ -29,7 +29,8 @@ pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error>
     Ok(Reply::Hello(Box::new(state)))
 }
 
-/// Takes the host's lock, makes the folders that are missing, removes what a killed agent left unfinished, and takes its release back.
+/// Takes the host's lock, creates the folders that are missing, removes what a killed agent left unfinished, and
+/// takes back its release.
 pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     if session.locked.is_some() {
@@ -42,7 +43,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     };
     let generations = about.generations()?;
     about.current(&generations)?;
-    // Before any step of this release can run.
+    // Before any step of this release can run beside them.
     let ended = running::end_left(&about.target)?;
     generations.tidy()?;
     let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
@@ -86,7 +87,7 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
     })
 }
 
-fn describe(installed: Installed, tail: &Tail) -> Current {
+fn describe(installed: Installed, tail: &JournalSummary) -> Current {
     let confirmed = tail.confirmed.as_ref().filter(|entry| entry.manifest == installed.digest);
     Current {
         generation: installed.number,
@@ -97,7 +98,7 @@ fn describe(installed: Installed, tail: &Tail) -> Current {
     }
 }
 
-fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId>, Error> {
+fn missing(about: &About, wanted: &WantedRelease) -> Result<Vec<batou_store::ArtifactId>, Error> {
     let Some(store) = about.target.existing_store()? else { return Ok(wanted.artifacts.clone()) };
     let mut missing = Vec::new();
     for id in &wanted.artifacts {
@@ -108,9 +109,9 @@ fn missing(about: &About, wanted: &Wanted) -> Result<Vec<batou_store::ArtifactId
     Ok(missing)
 }
 
-/// Whether the wanted release is in force here with nothing left to do. A record that cannot be read settles nothing:
-/// the switch that follows says what is wrong with it.
-fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
+/// Whether the wanted release is in force here with nothing left to do. It is not if a record cannot be read: the
+/// switch that follows says what is wrong with it.
+fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary) -> bool {
     let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
     else {
         return false;
@@ -123,14 +124,18 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &Tail) -> bool {
         && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 
-/// A manifest's bytes and those of its causes.
-pub(crate) type Records = (Vec<u8>, Vec<u8>);
+/// A generation's manifest, as its file has it.
+pub(crate) struct StoredManifest {
+    pub(crate) bytes: Vec<u8>,
+    /// The file of its causes; empty where the generation has none.
+    pub(crate) causes: Vec<u8>,
+}
 
-/// The records of the current generation, or of the newest one with a manifest.
+/// The current generation's manifest, or with `wanted` that of the newest generation that has this one.
 pub(crate) fn manifest(
     about: &About,
     wanted: Option<&batou_store::Digest>,
-) -> Result<Option<Records>, Error> {
+) -> Result<Option<StoredManifest>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
         Some(digest) => crate::release::find(&generations, digest)?,
@@ -141,7 +146,7 @@ pub(crate) fn manifest(
     };
     let Some((number, bytes)) = found else { return Ok(None) };
     let causes = causes(&generations, number)?;
-    Ok(Some((bytes, causes)))
+    Ok(Some(StoredManifest { bytes, causes }))
 }
 
 fn causes(generations: &Generations, number: u64) -> Result<Vec<u8>, Error> {

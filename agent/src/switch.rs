@@ -1,7 +1,7 @@
 //! Switching: from a complete set of objects to a release that is in force, but not confirmed.
 //!
-//! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then one
-//! rename moves `current`. What fails after the intent was written takes the host back at once.
+//! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then
+//! one rename moves `current`. If anything fails after the intent is written, the host goes back at once.
 
 use batou_store::{Digest, Generations, Name};
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::goback::go_back;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{Outcome, Record, Reply, Switch};
+use crate::protocol::{JournaledRelease, Outcome, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
@@ -25,9 +25,10 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     let (about, locked, connection) = session.idle()?;
     let generations = about.generations()?;
     let current = about.current(&generations)?;
+    // Somebody else may have released since the controller looked.
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
-    let wanted = Wanted::of(about, &generations, order, raw)?;
+    let wanted = WantedManifest::of(about, &generations, order, raw)?;
     verify::check_closure(about, locked, &wanted.manifest, order.recheck)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     begin(about, locked, &generations, (order, wanted, current))
@@ -36,18 +37,21 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
 }
 
 /// What the host is to have.
-struct Wanted {
+struct WantedManifest {
     manifest: Manifest,
     bytes: Vec<u8>,
     causes: Vec<u8>,
 }
 
-impl Wanted {
+impl WantedManifest {
     fn of(about: &About, generations: &Generations, order: &Switch, raw: &[u8]) -> Result<Self, Error> {
         let (bytes, causes) = Self::bytes(generations, order, raw)?;
         if manifest_digest(&bytes) != order.manifest {
             let subject = format!("the manifest {}", order.manifest.short());
-            return Err(Error::Damaged { subject, problems: vec!["other bytes arrived".into()] });
+            return Err(Error::Damaged {
+                subject,
+                problems: vec!["its bytes do not have that digest".into()],
+            });
         }
         let path = about.target.generations();
         let manifest = Manifest::decode(&bytes).map_err(|source| Error::Manifest { path, source })?;
@@ -85,28 +89,29 @@ fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) ->
     let named = |digest: Option<Digest>| digest.map_or("none".to_owned(), |digest| digest.short());
     let (directory, found, expected) =
         (about.target.directory().display(), named(found), named(order.expected));
-    Err(Error::Moved(format!("the current manifest in {directory} is {found}, and {expected} was expected")))
+    Err(Error::Moved(format!("the current manifest in {directory} is {found}, but {expected} was expected")))
 }
 
 /// A sequence is used once on a host: the journal's lines are told apart by it.
-pub(crate) fn check_sequence(about: &About, record: &Record) -> Result<(), Error> {
+pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result<(), Error> {
     let newest = Journal::of(&about.target).tail()?.newest_sequence;
     if record.sequence > newest {
         return Ok(());
     }
     let directory = about.target.directory().display();
     Err(Error::Moved(format!(
-        "release number {} was to be journaled in {directory}, and number {newest} is there already",
+        "release number {} cannot be journaled in {directory}, where number {newest} is already",
         record.sequence
     )))
 }
 
-/// Writes all that is to be on the disk before `current` moves; the intent is the last of it.
+/// Writes everything that has to be on the disk before `current` moves. The intent comes last: until it is there,
+/// there is nothing to take back.
 fn begin(
     about: &About,
     locked: &mut Locked,
     generations: &Generations,
-    (order, wanted, current): (&Switch, Wanted, Option<Installed>),
+    (order, wanted, current): (&Switch, WantedManifest, Option<Installed>),
 ) -> Result<(), Error> {
     let target = &about.target;
     let activated = Activated::load(target)?;
@@ -126,11 +131,11 @@ fn begin(
     Ok(())
 }
 
-/// The generation with the wanted manifest: the one that is there, if its links are whole, or a new one.
+/// The generation with the wanted manifest: an existing one if its links are intact, otherwise a new one.
 fn generation(
     about: &About,
     generations: &Generations,
-    wanted: &Wanted,
+    wanted: &WantedManifest,
     current: Option<&Installed>,
 ) -> Result<u64, Error> {
     let same =
@@ -145,14 +150,15 @@ fn generation(
     Ok(generations.create(&wanted.bytes, records, &wanted.manifest.links())?)
 }
 
-/// Moves `current`, reverts what an explicit rollback leaves, and tells what is to be run.
+/// Moves `current`, reverts what a rollback leaves behind, and answers which components have something to run. If
+/// that fails, the host goes back.
 fn advance(
     about: &About,
     locked: &mut Locked,
     generations: &Generations,
     (order, connection): (&Switch, &mut Connection),
 ) -> Result<Reply, Error> {
-    let underway = locked.underway.as_mut().expect("it has begun");
+    let underway = locked.underway.as_mut().expect("`begin` has set it");
     let moved = point(generations, underway).and_then(|()| {
         if order.record.restores.is_some() { revert(about, underway, connection) } else { Ok(()) }
     });
@@ -171,13 +177,14 @@ fn advance(
 }
 
 fn point(generations: &Generations, underway: &Underway) -> Result<(), Error> {
+    // The same generation is in force already: the release only converges units.
     if underway.intent.from == Some(underway.intent.to) {
         return Ok(());
     }
     Ok(generations.switch(underway.intent.to)?)
 }
 
-/// Reverts the units that ran in the generation that a rollback leaves, and that the restored one does not have.
+/// Reverts the units that ran in the generation which a rollback leaves, and which the restored one does not have.
 fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -> Result<(), Error> {
     let Some(left) = &underway.previous else { return Ok(()) };
     let mut convergence = Convergence {
@@ -221,7 +228,7 @@ pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Res
     Ok(Reply::Activated { changed: convergence.component(component, recheck)? })
 }
 
-/// What needs a switched release has none.
+/// The error of a request that needs a switched release when there is none.
 pub(crate) fn nothing_switched() -> Error {
     Error::Protocol("no release is under way".into())
 }

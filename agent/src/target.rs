@@ -1,4 +1,4 @@
-//! The target directory: the names in it that are ours, and whether it can be used.
+//! The target directory: whether it can be used, and the folders and files in it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -18,7 +18,7 @@ use batou_release::HostLayout;
 /// What is asked of a folder that is to be written to.
 const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 
-/// A target directory, there or not, as this agent's user meets it.
+/// A target directory, which need not exist, as the agent's user meets it.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetDirectory(HostLayout);
 
@@ -40,7 +40,7 @@ impl TargetDirectory {
     pub(crate) fn condition(&self) -> Result<protocol::TargetCondition, Error> {
         match fs::metadata(self.directory()) {
             Ok(metadata) if !metadata.is_dir() => {
-                Err(Error::Target { path: self.directory().to_owned(), problem: "is no directory" })
+                Err(Error::Target { path: self.directory().to_owned(), problem: "is not a directory" })
             }
             Ok(_) => Ok(match access(self.directory(), WRITABLE) {
                 Ok(()) => protocol::TargetCondition::Ready,
@@ -75,7 +75,7 @@ impl TargetDirectory {
         self.directory().ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
     }
 
-    /// Makes what is missing of the directory itself; each new folder is on the disk when this returns.
+    /// Creates what is missing of the path to the directory; each new folder is on the disk when this returns.
     pub(crate) fn create(&self) -> Result<(), Error> {
         for path in self.directory().ancestors().collect::<Vec<_>>().into_iter().rev() {
             make_directory(path, 0o755)?;
@@ -96,12 +96,12 @@ impl TargetDirectory {
         if made { Ok(fsync_directory(&self.states())?) } else { Ok(()) }
     }
 
-    /// The store as it is, if it is.
+    /// The store, if there is one. Nothing is created.
     pub(crate) fn existing_store(&self) -> Result<Option<Store>, Error> {
         Ok(Store::open_existing(&self.store(), Durability::Host)?)
     }
 
-    /// A full disk's error says where, and how much is there and needed.
+    /// Adds to an error of a full disk where that is, and how much room there is and is needed.
     pub(crate) fn explain_full(&self, error: Error, needed: u64) -> Error {
         if !error.is_full() {
             return error;
@@ -119,7 +119,7 @@ fn may_write(path: &Path) -> bool {
     access(path, WRITABLE).is_ok()
 }
 
-/// Makes a folder that is not there, durably.
+/// Creates a folder if there is none, durably.
 fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
     let is_new = create_directory(path, mode)?;
     match path.parent() {
@@ -128,8 +128,8 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
     }
 }
 
-/// Makes a folder that is not there, and says whether it did: it is on the disk once the folder above is synced. The
-/// agent's umask takes none of these modes' bits. A link to a folder is fine.
+/// Creates a folder if there is none; returns whether it did. The folder is on the disk once the one above is synced.
+/// The agent's umask takes away none of these modes' bits. A link to a folder counts as a folder.
 fn create_directory(path: &Path, mode: u32) -> Result<bool, Error> {
     if path.is_dir() {
         return Ok(false);
@@ -149,7 +149,7 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), Error> {
     Ok(path.parent().map_or(Ok(()), fsync_directory)?)
 }
 
-/// Reads a file of ours, of at most `limit` bytes; `None` where it is absent.
+/// Reads a file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     use std::io::Read;
     let file = match fs::File::open(path) {

@@ -1,4 +1,4 @@
-//! Objects in and out of the host's store, as one stream ([`crate::objects`]) cut into data frames.
+//! Objects into and out of the host's store, as one stream ([`crate::objects`]) cut into data frames.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
@@ -7,14 +7,15 @@ use batou_store::{ObjectId, Store};
 
 use crate::connection::{Connection, Next};
 use crate::error::Error;
-use crate::objects::{ObjectReader, ObjectWriter};
+use crate::objects::{ObjectDecoder, ObjectEncoder};
 use crate::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 use crate::session::{Locked, Session};
 
-/// Answers which objects are missing. Under the lock a lease protects all of them, those that are here and those
-/// that will come; without it nothing is written, and nothing is protected.
+/// Answers which objects are missing. Under the lock, a lease protects all of them from then on, those that are
+/// present and those that will be sent; without the lock, nothing is written and nothing is protected.
 pub(crate) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<Reply, Error> {
     check_count(&objects)?;
+    // The lease comes before the look: what is found present has to stay.
     if let Ok((about, locked, _)) = session.locked() {
         let lease = locked.store.lease(&objects);
         locked.leases.push(lease.map_err(|error| about.target.explain_full(error.into(), 1))?);
@@ -36,12 +37,16 @@ fn check_count(objects: &[ObjectId]) -> Result<(), Error> {
     if objects.len() <= MAX_OBJECTS {
         return Ok(());
     }
-    Err(Error::Protocol(format!("a message names {} objects, and {MAX_OBJECTS} are allowed", objects.len())))
+    Err(Error::Protocol(format!(
+        "a message names {} objects, but only {MAX_OBJECTS} are allowed",
+        objects.len()
+    )))
 }
 
 /// Receives objects and stores them, all or none. After an error the rest of the stream is ignored, up to its end or
 /// the next request: the controller can stop sending as soon as it sees the error.
 pub(crate) fn put(session: &mut Session) -> Result<Reply, Error> {
+    // Set first: the stream follows even if the request is refused.
     session.skipping = true;
     let (about, locked, connection) = session.idle()?;
     let mut frames = Frames { connection, chunk: Vec::new(), used: 0, ended: false };
@@ -55,7 +60,7 @@ pub(crate) fn put(session: &mut Session) -> Result<Reply, Error> {
 
 fn receive(locked: &mut Locked, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {
     let batch = locked.store.batch_replacing(locked.damaged.clone())?;
-    let mut reader = ObjectReader::new(frames).map_err(Error::Decode)?;
+    let mut reader = ObjectDecoder::new(frames).map_err(Error::Decode)?;
     let mut received = HashSet::new();
     let mut refused = None;
     let mut count = 0;
@@ -134,7 +139,7 @@ impl Read for Frames<'_> {
 pub(crate) fn get(session: &mut Session, objects: &[ObjectId]) -> Result<Reply, Error> {
     check_count(objects)?;
     let store = session.about()?.target.existing_store()?;
-    let mut writer = ObjectWriter::new(Chunks { connection: &mut session.connection, buffer: Vec::new() })
+    let mut writer = ObjectEncoder::new(Chunks { connection: &mut session.connection, buffer: Vec::new() })
         .map_err(Error::Send)?;
     for object in objects {
         let store = store.as_ref().ok_or(batou_store::Error::Missing(*object)).map_err(Error::Stream)?;
@@ -144,7 +149,7 @@ pub(crate) fn get(session: &mut Session, objects: &[ObjectId]) -> Result<Reply, 
     Ok(Reply::DataEnd)
 }
 
-fn send<W: Write>(writer: &mut ObjectWriter<W>, store: &Store, object: ObjectId) -> Result<(), Error> {
+fn send<W: Write>(writer: &mut ObjectEncoder<W>, store: &Store, object: ObjectId) -> Result<(), Error> {
     let mut reader = store.object(&object).map_err(Error::Stream)?;
     // The read that finds the end is the one that checks the digest.
     let sent = writer.object(&object, &mut reader).and_then(|()| reader.read(&mut [0; 1]));

@@ -1,6 +1,7 @@
-//! Whom the agent runs as.
+//! The user that the agent runs as.
 //!
-//! A static program has no name service switch: `/etc/passwd` is read, and `getent` asked for users who are elsewhere.
+//! A static program has no name service switch, so `/etc/passwd` is read, and `getent` is asked about users who are
+//! not in it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,14 +10,14 @@ use std::process::{Command, Stdio};
 /// The agent's user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
-    /// Login name, or `uid N` where nothing knows one.
+    /// The login name, or `uid N` if none is known.
     pub(crate) name: String,
-    /// Home directory; `/` where nothing knows one.
+    /// The home directory, or `/` if none is known.
     pub(crate) home: String,
 }
 
 impl User {
-    /// Looks the user up under whom this process runs.
+    /// Looks up the user that this process runs as.
     pub(crate) fn current() -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
@@ -28,8 +29,8 @@ impl User {
             })
     }
 
-    /// Whether `home` is this user's home: as the users' database says, or as the agent was started with, where that
-    /// folder belongs to the user.
+    /// Whether `home` is this user's home: by the user database, or by the `HOME` that the agent was started with, if
+    /// that folder belongs to the user.
     pub(crate) fn lives_in(&self, home: &str) -> bool {
         let same = |other: &str| other.trim_end_matches('/') == home.trim_end_matches('/');
         same(&self.home)

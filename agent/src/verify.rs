@@ -18,13 +18,13 @@ use crate::session::{About, Locked, Session, no_hello};
 use crate::unit::{self, Convergence};
 use batou_release::{Component, Manifest};
 
-/// How many problems are told.
+/// The most problems that are reported.
 const TOLD: usize = 1000;
 
-/// Whether everything that a manifest needs is here and whole, before it is switched to: only files that look
-/// different from when they were checked out are read, with `recheck` all of them.
+/// Checks that everything a manifest needs is here and undamaged, before the host switches to it. Only files whose
+/// metadata have changed since they were checked out are read; with `recheck`, all are.
 ///
-/// What is damaged is remembered, and counts as missing until it has been sent anew.
+/// What is damaged is remembered, and counts as missing until it has been sent again.
 pub(crate) fn check_closure(
     about: &About,
     locked: &mut Locked,
@@ -36,7 +36,7 @@ pub(crate) fn check_closure(
         problems.push(format!("{} in {}", problem, locked.store.root().display()));
     }
     if recheck {
-        problems.extend(Check::of(&locked.store, manifest).problems);
+        problems.extend(FullCheck::of(&locked.store, manifest).problems);
     }
     if problems.is_empty() {
         return Ok(());
@@ -50,14 +50,14 @@ pub(crate) fn check_closure(
     })
 }
 
-/// The objects to be sent anew so that a manifest's artifacts are whole: those that are damaged or missing, and the
-/// record and trees of each artifact that is checked out with damages. Who looks for what is missing from the
-/// artifacts downwards therefore finds them.
+/// The objects that have to be sent again: those that are damaged or missing, and the record and trees of each
+/// artifact whose checkout is damaged. Those have to count as missing too, because a controller looks for missing
+/// objects from the artifacts downwards, and only below those that are missing.
 fn damaged(store: &Store, manifest: &Manifest) -> Result<HashSet<ObjectId>, Error> {
     let mut objects = HashSet::new();
     for component in &manifest.components {
         let found = store.verify_artifacts(&[component.artifact])?;
-        let mut check = Check::default();
+        let mut check = FullCheck::default();
         check.component(store, component);
         if found.is_empty() && check.problems.is_empty() {
             continue;
@@ -99,10 +99,10 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
         return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
     };
     let mut check = if let Some(store) = about.target.existing_store()? {
-        Check::of(&store, &current.manifest)
+        FullCheck::of(&store, &current.manifest)
     } else {
-        let problems = vec![format!("{} is no store", about.target.store().display())];
-        Check { problems, ..Check::default() }
+        let problems = vec![format!("{} is not a store", about.target.store().display())];
+        FullCheck { problems, ..FullCheck::default() }
     };
     check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
     check.problems.extend(unsettled_units(about, &mut session.connection, &current)?);
@@ -136,13 +136,13 @@ fn unsettled_units(
 
 /// What a full check of checked-out artifacts found.
 #[derive(Default)]
-struct Check {
+struct FullCheck {
     problems: Vec<String>,
     damaged: Vec<ObjectId>,
     files: u64,
 }
 
-impl Check {
+impl FullCheck {
     /// Reads and hashes every file of a manifest's artifacts.
     fn of(store: &Store, manifest: &Manifest) -> Self {
         let mut check = Self::default();
@@ -173,7 +173,7 @@ impl Check {
     }
 }
 
-/// Everything below a folder that is no folder. One that cannot be read has nothing: its files show as missing.
+/// All files below a folder. A folder that cannot be read counts as empty: its files are reported as missing.
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -187,7 +187,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// In which way what is on the disk is not what a node says.
+/// How what is on the disk differs from what a node says.
 fn fault(path: &Path, node: &Node) -> Option<String> {
     match examine(path, node) {
         Ok(fault) => fault.map(str::to_owned),
@@ -199,12 +199,12 @@ fn fault(path: &Path, node: &Node) -> Option<String> {
 fn examine(path: &Path, node: &Node) -> io::Result<Option<&'static str>> {
     let metadata = fs::symlink_metadata(path)?;
     Ok(match node {
-        Node::Directory { .. } => (!metadata.is_dir()).then_some("is no folder"),
+        Node::Directory { .. } => (!metadata.is_dir()).then_some("is not a folder"),
         Node::Symlink { target } => {
             let same = metadata.is_symlink() && fs::read_link(path)? == Path::new(target);
             (!same).then_some("is not the link that it should be")
         }
-        Node::File { .. } if !metadata.is_file() => Some("is no file"),
+        Node::File { .. } if !metadata.is_file() => Some("is not a file"),
         Node::File { mode, .. } if metadata.permissions().mode() & 0o7777 != mode.bits() => {
             Some("has another mode")
         }

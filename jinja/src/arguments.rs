@@ -9,7 +9,7 @@ use crate::print;
 pub(crate) struct Arguments(Vec<Option<Value>>);
 
 impl Arguments {
-    /// Puts arguments to their names; too many and unknown ones are errors.
+    /// Assigns arguments to names. Too many arguments, and unknown ones, are errors.
     pub(crate) fn bind(names: &[&str], given: &[Value]) -> Result<Arguments, Error> {
         let (positional, keywords): (&[Value], Kwargs) = from_args(given)?;
         if positional.len() > names.len() {
@@ -48,19 +48,19 @@ impl Arguments {
         i64::try_from(value.clone()).map(Some)
     }
 
-    /// Sizes below zero are nothing.
+    /// Sizes below zero count as zero.
     pub(crate) fn size(&self, index: usize) -> Result<Option<usize>, Error> {
         Ok(self.integer(index)?.map(|size| usize::try_from(size).unwrap_or(0)))
     }
 
-    /// A value that has to be a text already.
+    /// A value that must already be a text.
     pub(crate) fn text(&self, index: usize) -> Result<Option<&str>, Error> {
         let Some(value) = self.given(index) else { return Ok(None) };
         match value.as_str() {
             Some(text) => Ok(Some(text)),
             None => Err(Error::new(
                 ErrorKind::InvalidOperation,
-                format!("a string is wanted here, not a {}", value.kind()),
+                format!("a string is needed here, not a {}", value.kind()),
             )),
         }
     }
@@ -69,7 +69,7 @@ impl Arguments {
         self.text(index)?.ok_or_else(|| Error::from(ErrorKind::MissingArgument))
     }
 
-    /// The named ones, for a filter of the engine that takes them by name only.
+    /// The arguments by name, for a filter of the engine that takes them by name only.
     pub(crate) fn named(&self, names: &[&str]) -> Kwargs {
         let given = names.iter().zip(&self.0);
         given
@@ -78,7 +78,7 @@ impl Arguments {
     }
 }
 
-/// The engine wants paths as texts, also where they are an index.
+/// The engine takes paths as texts, even if they are an index.
 fn attribute(name: &str, value: Value) -> Value {
     if name == "attribute" && value.is_integer() { Value::from(value.to_string()) } else { value }
 }

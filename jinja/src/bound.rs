@@ -1,12 +1,12 @@
-//! Bounds for texts that are made here: the engine charges for a result once it is there, which may be too late.
+//! Bounds for texts that are made here: the engine charges for a result only once it exists, which may be too late.
 
 use minijinja::value::Value;
 use minijinja::{Error, ErrorKind, State};
 
-/// What one unit of fuel pays for.
+/// How many bytes one unit of fuel pays for.
 const BYTES: u64 = 64;
 
-/// Refuses to make what the work that is left would not pay for.
+/// Refuses to make a text that the remaining fuel would not pay for.
 pub(crate) fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
     match state.fuel_levels() {
         Some((_, left)) if bytes as u64 / BYTES >= left => Err(Error::from(ErrorKind::OutOfFuel)),
@@ -14,7 +14,7 @@ pub(crate) fn ensure(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
     }
 }
 
-/// The items of a list, each paid for: a list may say that it is far longer than what it takes to say so.
+/// The items of a list, each paid for: a list may be far longer than the text that makes it, as a range is.
 pub(crate) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
     let mut items = Vec::new();
     for item in value.try_iter()?.checked() {
@@ -24,7 +24,7 @@ pub(crate) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, 
     Ok(items)
 }
 
-/// Pays for so many values that are to be made.
+/// Pays for as many values as are to be made.
 pub(crate) fn pay(state: &State<'_, '_>, count: usize) -> Result<(), Error> {
     state.consume_fuel(count as u64)
 }

@@ -20,7 +20,7 @@ pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("forceescape", forceescape);
 }
 
-/// A text, or pairs as the query of a URL.
+/// Encodes a text, or pairs as the query of a URL.
 fn urlencode(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     print::defined(value)?;
     let pairs = match value.kind() {
@@ -93,7 +93,7 @@ fn forceescape(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
 fn xmlattr(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let arguments = Arguments::bind(&["autospace"], &given.into_values())?;
     if value.kind() != ValueKind::Map {
-        return Err(Error::new(ErrorKind::InvalidOperation, "`xmlattr` wants a map"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "`xmlattr` needs a map"));
     }
     let mut attributes = Growing::new(state);
     let mut before = if arguments.truth(0, true) { " " } else { "" };

@@ -1,4 +1,5 @@
-//! `'%s' | format(x)` and `'{}'.format(x)`: the engine's for numbers, and texts padded by characters, not by bytes.
+//! `'%s' | format(x)` and `'{}'.format(x)`: the engine formats numbers, and texts are padded by characters, not by
+//! bytes.
 
 use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args};
@@ -23,7 +24,7 @@ pub(crate) fn filter(
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('%') {
         out.push(before)?;
-        let (spec, after) = Spec::parse(after)?;
+        let (spec, after) = ConversionSpec::parse(after)?;
         rest = after;
         if spec.conversion == '%' {
             out.push("%")?;
@@ -46,7 +47,7 @@ pub(crate) fn filter(
 }
 
 /// One conversion: `%(name)-10.3s`.
-struct Spec<'a> {
+struct ConversionSpec<'a> {
     name: Option<&'a str>,
     flags: &'a str,
     width: &'a str,
@@ -55,9 +56,9 @@ struct Spec<'a> {
     conversion: char,
 }
 
-impl<'a> Spec<'a> {
-    /// From what follows the `%`; the rest is what follows the conversion.
-    fn parse(text: &'a str) -> Result<(Spec<'a>, &'a str), Error> {
+impl<'a> ConversionSpec<'a> {
+    /// Reads what follows a `%`; returns what follows the conversion, too.
+    fn parse(text: &'a str) -> Result<(ConversionSpec<'a>, &'a str), Error> {
         let (name, text) = match text.strip_prefix('(').and_then(|text| text.split_once(')')) {
             Some((name, text)) => (Some(name), text),
             None => (None, text),
@@ -72,7 +73,7 @@ impl<'a> Spec<'a> {
         let (_, text) = taken(text, |c| "hlL".contains(c));
         let mut rest = text.chars();
         let conversion = rest.next().ok_or_else(|| wrong("the format ends within a `%`"))?;
-        Ok((Spec { name, flags, width, precision, conversion }, rest.as_str()))
+        Ok((ConversionSpec { name, flags, width, precision, conversion }, rest.as_str()))
     }
 
     fn write(
@@ -108,7 +109,7 @@ impl<'a> Spec<'a> {
     }
 }
 
-/// What of the beginning belongs together, and the rest.
+/// Splits a text after its first characters that belong together.
 fn taken(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
 }
@@ -148,7 +149,7 @@ pub(crate) fn method(state: &State<'_, '_>, text: &str, given: &[Value]) -> Resu
         let end = after
             .find('}')
             .filter(|end| *end > 0)
-            .ok_or_else(|| wrong("a `{` or `}` in the format is alone"))?;
+            .ok_or_else(|| wrong("there is a single `{` or `}` in the format"))?;
         let (name, spec) = after[1..end].split_once(':').unwrap_or((&after[1..end], ""));
         let name = if name.is_empty() || name.starts_with(['.', '[']) {
             automatic += 1;
@@ -186,7 +187,7 @@ fn field(
     }
 }
 
-/// What a text's spec can say: `*^10.3s`.
+/// What the format of a text can say: `*^10.3s`.
 struct Padding {
     fill: char,
     align: char,

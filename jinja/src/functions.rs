@@ -1,4 +1,4 @@
-//! Functions that Jinja2 has at the top: `dict` and `cycler`.
+//! Global functions of Jinja2: `dict` and `cycler`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ fn dict(state: &State<'_, '_>, given: Rest<ValueOrKwargs>) -> Result<Value, Erro
 pub(crate) fn pair(item: &Value) -> Result<(Value, Value), Error> {
     let parts = item.try_iter()?.take(3).collect::<Vec<Value>>();
     <[Value; 2]>::try_from(parts).map(|[key, value]| (key, value)).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("{item} is no pair of a key and a value"))
+        Error::new(ErrorKind::InvalidOperation, format!("{item} is not a pair of a key and a value"))
     })
 }
 
@@ -48,7 +48,7 @@ struct Cycler {
 
 fn cycler(values: Rest<Value>) -> Result<Value, Error> {
     if values.is_empty() {
-        return Err(Error::new(ErrorKind::InvalidOperation, "`cycler` wants at least one value"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "`cycler` needs at least one value"));
     }
     Ok(Value::from_object(Cycler { values: values.0, next: AtomicUsize::new(0) }))
 }

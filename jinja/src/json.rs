@@ -1,5 +1,5 @@
-//! The filter `tojson`, with Jinja2's settings: keys are sorted, what is not ASCII is escaped, and so is what has a
-//! meaning in HTML.
+//! The filter `tojson`, with Jinja2's settings: keys are sorted, and characters that are not ASCII or have a meaning
+//! in HTML are escaped.
 
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Error, ErrorKind, State};
@@ -27,7 +27,7 @@ pub(crate) fn tojson(
 struct Json<'a, 'b, 'c> {
     state: &'a State<'b, 'c>,
     out: Growing<'a, 'b, 'c>,
-    /// What stands before the parts of a list, once for each list around it; `None`: all on one line.
+    /// One level of indentation; `None` writes everything on one line.
     indent: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl Json<'_, '_, '_> {
         }
     }
 
-    /// What stands before a part of a list.
+    /// Writes what comes before a part of a list or map.
     fn part(&mut self, first: bool, depth: usize) -> Result<(), Error> {
         if !first {
             self.out.push(if self.indent.is_some() { "," } else { ", " })?;

@@ -1,8 +1,8 @@
-//! minijinja made Jinja2's: what Jinja2 has and minijinja has not, or has otherwise.
+//! Jinja2 for minijinja: what Jinja2 has and minijinja lacks, or does differently.
 //!
-//! minijinja reads and runs the language of Jinja2. A template that was written for Jinja2 still gives another text
-//! there, or none: filters are missing or take their arguments by name only, texts lack most of Python's methods, and
-//! lists, maps, floats and `None` print as Rust has them. [`add_to`] closes that gap:
+//! minijinja reads and runs the language of Jinja2, but a template that was written for Jinja2 may still give another
+//! text there, or none: filters are missing or take their arguments by name only, texts lack most of Python's
+//! methods, and lists, maps, floats and `None` print as they do in Rust. [`add_to`] closes that gap:
 //!
 //! ```
 //! let mut engine = minijinja::Environment::new();
@@ -12,19 +12,19 @@
 //! # Ok::<(), minijinja::Error>(())
 //! ```
 //!
-//! How an engine treats undefined names, escapes texts, finds templates and ends lines stays the caller's to choose.
+//! How an engine treats undefined names, escapes texts, finds templates and ends lines remains the caller's choice.
 //!
 //! # Bounds
 //!
-//! A filter can make a text of many gigabytes from a template of one line (`'x'.ljust(10 ** 10)`), and minijinja charges
-//! fuel for a value only once it is there. What makes a value here asks before whether the fuel that is left would pay
-//! for it. So an engine with fuel ([`minijinja::Environment::set_fuel`]) is bounded in memory too; one without is not.
-//! Lists and maps are printed and written as JSON as far as [`DEEPEST`].
+//! A template of one line can make a text of many gigabytes (`'x'.ljust(10 ** 10)`), and minijinja charges fuel for a
+//! value only once the value exists. The functions here therefore check first whether the remaining fuel would pay
+//! for it. So an engine with fuel ([`minijinja::Environment::set_fuel`]) is bounded in memory too; one without is
+//! not. Lists and maps are printed, and written as JSON, only up to a depth of [`DEEPEST`].
 //!
 //! # How it is tested
 //!
 //! `tests/templates` holds templates and what Jinja2 makes of them, which must be the same byte by byte.
-//! `tests/it/different.rs` lists what is otherwise, and is meant to be.
+//! `tests/it/different.rs` lists the differences that are intended.
 
 mod arguments;
 mod bound;
@@ -44,11 +44,11 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error};
 
 /// How deep lists and maps may be nested in a value that is printed or written as JSON: far deeper than any template
-/// means it, and shallow enough for the stack of any thread.
+/// needs, and shallow enough for the stack of any thread.
 pub const DEEPEST: usize = 100;
 
-/// Gives an engine all of it: filters, tests, functions, methods and the formatter. It replaces what the engine has
-/// under the same names, its formatter and its callback for unknown methods.
+/// Adds everything to an engine: filters, tests, functions, methods and the formatter. It replaces whatever the
+/// engine has under the same names, its formatter, and its callback for unknown methods.
 pub fn add_to(engine: &mut Environment<'_>) {
     // First: most of what it adds is replaced below.
     minijinja_contrib::add_to_environment(engine);
@@ -65,12 +65,12 @@ pub fn add_to(engine: &mut Environment<'_>) {
     engine.add_test("iterable", is_iterable);
 }
 
-/// As in Jinja2, whatever has a length and items: texts and maps too.
+/// As in Jinja2, anything that has a length and items, including texts and maps.
 fn is_sequence(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
 }
 
-/// As a loop sees it: `None` is not.
+/// Whether a loop can go over it: `None` is not iterable.
 fn is_iterable(value: &Value) -> Result<bool, Error> {
     print::defined(value)?;
     Ok(!value.is_none() && value.try_iter().is_ok())

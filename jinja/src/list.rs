@@ -1,5 +1,5 @@
-//! Filters over lists whose arguments Jinja2 takes by position too, and which refuse items without what they look at;
-//! and `join`.
+//! Filters over lists, which take their arguments by position too, as in Jinja2, and refuse items that lack the
+//! attribute which they look at; and `join`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ fn sum(state: &State<'_, '_>, value: Value, given: Rest<ValueOrKwargs>) -> Resul
     minijinja::filters::sum(state, value, None, None, arguments.named(&names))
 }
 
-/// Tests that an undefined value passes or fails; the others have something to say of a value only.
+/// Tests that an undefined value can pass or fail; the others need a value.
 const OF_UNDEFINED: [&str; 14] = [
     "boolean",
     "callable",
@@ -152,8 +152,8 @@ fn tested(
     having(state, value, Some(attribute).filter(|_| !tolerant), false)
 }
 
-/// The items, each of which must have what a filter looks at: one without it would silently count for nothing, or stay
-/// where it is.
+/// The items, each of which must have the attribute that a filter looks at: an item without it would silently be left
+/// out, or stay where it is.
 fn having(
     state: &State<'_, '_>,
     value: Value,

@@ -6,7 +6,7 @@ use minijinja::{Error, ErrorKind, State};
 use crate::arguments::Arguments;
 use crate::{print, string};
 
-/// Methods that change a list or a map in Python. Values do not change here.
+/// Methods that change a list or a map in Python. In a template, values do not change.
 const CHANGING: [&str; 13] = [
     "append",
     "extend",

@@ -13,7 +13,7 @@ pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("filesizeformat", filesizeformat);
 }
 
-/// Whatever is no number is the default.
+/// Anything that is not a number becomes the default.
 fn int(value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     print::defined(value)?;
     let arguments = Arguments::bind(&["default", "base"], &given.into_values())?;
@@ -49,19 +49,20 @@ fn as_float(value: &Value) -> Option<f64> {
     }
 }
 
-/// The integer below or above, towards zero.
+/// The float rounded to an integer, towards zero.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn whole(float: f64) -> Option<Value> {
     (float.abs() < 1.7e38).then(|| Value::from(float.trunc() as i128))
 }
 
-/// The integer that a float begins with; `None` for what is no float.
+/// The integer part of a float; `None` for anything else.
 pub(crate) fn truncated(value: &Value) -> Option<Value> {
     let float = value.kind() == ValueKind::Number && !value.is_integer();
     as_float(value).filter(|_| float).and_then(whole)
 }
 
-/// Python's `float()` takes blanks around and single underscores between digits, and Rust's names of infinity.
+/// Like Python's `float()`, which accepts blanks around a number, single underscores between digits, and the names
+/// that Rust has for infinity.
 fn parse_float(text: &str) -> Option<f64> {
     without_underscores(text.trim())?.parse().ok()
 }
@@ -109,7 +110,8 @@ fn parse_int(text: &str, base: i64) -> Option<i128> {
     i128::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
-/// As the engine does it; but `ceil` and `floor` divide, which makes a float of an integer.
+/// Rounds as the engine does, except that `ceil` and `floor` make a float of an integer, because Jinja2 divides
+/// there.
 fn round(value: &Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let names = ["precision", "method"];
     let arguments = Arguments::bind(&names, &given.into_values())?;
@@ -138,10 +140,9 @@ fn filesizeformat(value: &Value, given: Rest<ValueOrKwargs>) -> Result<String, E
     print::defined(value)?;
     let arguments = Arguments::bind(&["binary"], &given.into_values())?;
     let binary = arguments.truth(0, false);
-    let bytes = value
-        .as_str()
-        .map_or_else(|| as_float(value), parse_float)
-        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("`{value}` is no size in bytes")))?;
+    let bytes = value.as_str().map_or_else(|| as_float(value), parse_float).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidOperation, format!("`{value}` is not a size in bytes"))
+    })?;
     let base: f64 = if binary { 1024.0 } else { 1000.0 };
     #[expect(clippy::float_cmp, reason = "exactly one byte")]
     if bytes == 1.0 {

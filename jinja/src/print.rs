@@ -10,7 +10,7 @@ use crate::bound::{Growing, ensure};
 use crate::encode::escaped;
 use crate::list::Group;
 
-/// Writes a value to where the template goes.
+/// Writes a value into the template's output.
 pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match (value.as_str(), state.auto_escape()) {
         (Some(text), _) if value.is_safe() => out.write_str(text).map_err(Error::from),
@@ -38,7 +38,7 @@ pub(crate) fn repr(state: &State<'_, '_>, value: &Value) -> Result<String, Error
     Ok(out)
 }
 
-/// Refuses an undefined value; how it came about is told with the error's place.
+/// Refuses an undefined value.
 pub(crate) fn defined(value: &Value) -> Result<(), Error> {
     if value.is_undefined() { Err(Error::from(ErrorKind::UndefinedError)) } else { Ok(()) }
 }
@@ -118,7 +118,8 @@ fn write_float(out: &mut String, value: &Value) {
     }
 }
 
-/// `repr()` of a float: Rust's shortest form has Python's digits and limits, and another exponent.
+/// `repr()` of a float. Rust's shortest form has the same digits and limits as Python's, but writes exponents
+/// differently.
 pub(crate) fn float_text(float: f64) -> String {
     if float.is_nan() {
         return "nan".to_owned();
@@ -150,7 +151,7 @@ fn write_quoted(out: &mut String, text: &str) {
     out.push(quote);
 }
 
-/// So many blanks.
+/// A text of this many blanks.
 pub(crate) fn spaces(state: &State<'_, '_>, count: usize) -> Result<String, Error> {
     let mut spaces = Growing::new(state);
     spaces.fill(' ', count)?;

@@ -1,4 +1,4 @@
-//! Python's methods of texts, as far as pycompat lacks them or has them otherwise.
+//! Python's methods of texts that minijinja's `pycompat` lacks or does differently.
 
 use minijinja::value::{Rest, Tuple, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
@@ -7,7 +7,7 @@ use crate::arguments::{Arguments, soft_text};
 use crate::bound::{Growing, pay, pay_for_text};
 use crate::{format, print, text};
 
-/// The filters of the same names, which Jinja2 has not.
+/// Filters of the same names, which Jinja2 does not have.
 pub(crate) fn add_to(engine: &mut Environment<'_>) {
     engine.add_filter("split", |state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>| {
         split(state, &soft_text(state, value)?, &given.into_values(), false)
@@ -58,7 +58,7 @@ fn plain(value: &str, method: &str, given: &[Value]) -> Result<Value, Error> {
     })
 }
 
-/// Python's identifiers, but for letters that only it knows.
+/// Whether Python takes it for an identifier, except for letters that only Python counts.
 fn identifier(value: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     value.chars().all(word) && value.starts_with(|c: char| !c.is_numeric())
@@ -236,7 +236,7 @@ fn affix(state: &State<'_, '_>, part: &str, wanted: &Value, method: &str) -> Res
         (Some(wanted), "startswith") => Ok(part.starts_with(wanted)),
         (Some(wanted), _) => Ok(part.ends_with(wanted)),
         (None, _) => {
-            let message = format!("`{method}` wants a string or a tuple of strings, not a {}", wanted.kind());
+            let message = format!("`{method}` needs a string or a tuple of strings, not a {}", wanted.kind());
             Err(Error::new(ErrorKind::InvalidOperation, message))
         }
     };
@@ -265,7 +265,7 @@ fn justify(state: &State<'_, '_>, value: &str, method: &str, given: &[Value]) ->
     let width = arguments.size(0)?.unwrap_or(0);
     let mut characters = arguments.text(1)?.unwrap_or(" ").chars();
     let (Some(fill), None) = (characters.next(), characters.next()) else {
-        return Err(Error::new(ErrorKind::InvalidOperation, "the fill character must be exactly one"));
+        return Err(Error::new(ErrorKind::InvalidOperation, "the fill must be exactly one character"));
     };
     if method == "center" {
         return text::centered(state, value, width, fill).map(Value::from);

@@ -7,7 +7,7 @@ use crate::arguments::{Arguments, soft_text};
 use crate::bound::{Growing, pay, pay_for_text};
 use crate::wrap::{Wrapping, wrap};
 
-/// The line of a terminal, less one.
+/// The width of a terminal, less one.
 const WIDTH: usize = 79;
 
 pub(crate) fn add_to(engine: &mut Environment<'_>) {
@@ -46,7 +46,7 @@ fn ends_line(c: char) -> bool {
     matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// A last line's end stays, as the last, empty line that is not indented.
+/// The end of the last line is kept, as an empty last line that is not indented.
 fn indent(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let arguments = Arguments::bind(&["width", "first", "blank"], &given.into_values())?;
     let with = match arguments.value(0).and_then(Value::as_str) {

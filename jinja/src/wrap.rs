@@ -1,10 +1,10 @@
 //! Breaks a line into shorter ones, as Python's `textwrap` does.
 
-/// How to.
+/// How lines are broken.
 pub(crate) struct Wrapping {
     /// In characters; not zero.
     pub(crate) width: usize,
-    /// Whether a word longer than a line is broken; else it stands out.
+    /// Whether a word longer than a line is broken; otherwise it sticks out.
     pub(crate) break_long_words: bool,
     /// Whether a line may end after a hyphen.
     pub(crate) break_on_hyphens: bool,

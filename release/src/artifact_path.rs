@@ -1,21 +1,21 @@
 //! `component.artifact` in the texts of steps: a token that the host replaces by the path of the component's artifact.
 //!
-//! The path is known once the component's files are hashed, and its first part on the host only. A token lets steps be
-//! complete before either, and a fingerprint tell a text that names the artifact from one that does not.
+//! The path is not known before the component's files are hashed, and its beginning only on the host. With a token,
+//! steps are complete before that, and a fingerprint can tell a text that names the artifact from one that does not.
 
 use std::borrow::Cow;
 
-/// What `component.artifact` renders to. It is an absolute path of one part, so that what is joined to it, or asks
-/// whether it is absolute, needs no exception.
+/// What `component.artifact` renders to. It is an absolute path of one part, so that joining something to it, or
+/// asking whether it is absolute, needs no special case.
 pub const ARTIFACT_TOKEN: &str = "/\u{10ba70}batou-component-artifact\u{10ba71}";
 
-/// Characters for private use that stand around the token's word: nobody types them by accident.
+/// Private-use characters around the token's word, which nobody types by accident.
 const MARKS: [char; 2] = ['\u{10ba70}', '\u{10ba71}'];
 
-/// What is left of the token where the marks were written otherwise, as `tojson` and `urlencode` do.
+/// What is left of the token if the marks were encoded, as by `tojson` and `urlencode`.
 const WORD: &str = "batou-component-artifact";
 
-/// The same for people: what they wrote.
+/// How the token is shown to people: as they wrote it.
 const SHOWN: &str = "{{ component.artifact }}";
 
 /// The first of the token's own characters in a text, and the bytes it takes.
@@ -24,12 +24,12 @@ pub fn artifact_mark(text: &str) -> Option<std::ops::Range<usize>> {
     Some(start..start + mark.len_utf8())
 }
 
-/// Whether the token, wherever it is in a text, is there as a whole.
+/// Whether the token is complete wherever it occurs in a text.
 pub fn is_artifact_whole(text: &str) -> bool {
     text.split(ARTIFACT_TOKEN).all(|rest| artifact_mark(rest).is_none() && !rest.contains(WORD))
 }
 
-/// A text for people: the token as they wrote it.
+/// A text as it is shown to people: with the token as they wrote it.
 pub fn show_artifact(text: &str) -> Cow<'_, str> {
     replace(text, SHOWN)
 }

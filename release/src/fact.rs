@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A list in a list in a table counts three: more levels than this are refused.
+/// The deepest nesting that is accepted: a list in a list in a table is three levels deep.
 const DEEPEST: usize = 24;
 /// The most bytes that one fact may have.
 const LARGEST: usize = 1 << 20;
-/// What a value takes beside its text.
+/// How many bytes a value counts besides its text.
 const OVERHEAD: usize = 8;
 
 /// What is asked of every host, by the fact's name.
@@ -39,12 +39,12 @@ pub enum FactSource {
     },
 }
 
-/// What the agent finds out by itself.
+/// What the agent finds out by itself, without a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Builtin {
-    /// The lists `v4` and `v6`: its addresses, without those that mean something on the host or its link only, and
-    /// without temporary ones.
+    /// The lists `v4` and `v6`: its addresses, except temporary ones and those that only mean something on the host
+    /// or its link.
     Addresses,
     /// The processor's kind, as `uname -m` says it.
     Architecture,
@@ -76,7 +76,7 @@ impl Builtin {
 }
 
 impl FactSource {
-    /// Whether the other one gives the same answer: how long a host may take for it does not matter.
+    /// Whether both ask for the same: how long a host may take does not matter.
     pub fn means(&self, other: &FactSource) -> bool {
         match (self, other) {
             (
@@ -87,7 +87,7 @@ impl FactSource {
         }
     }
 
-    /// As it is written in `[facts]`, without what does not matter for the answer.
+    /// As it is written in `[facts]`, without what does not affect the answer.
     pub fn written(&self) -> FactValue {
         let pair = |key: &str, text: &String| (key.to_owned(), FactValue::Text(text.clone()));
         match self {
@@ -123,8 +123,8 @@ pub enum FactValue {
 }
 
 impl FactValue {
-    /// Takes in what a host said, within bounds of depth and size. What is `null` is left out, as TOML has no word
-    /// for it; nothing but `null` is refused.
+    /// Converts what a host answered, within limits of depth and size. `null` is left out, since TOML has no word for
+    /// it; an answer that is just `null` is refused.
     pub fn from_json(json: serde_json::Value) -> Result<FactValue, String> {
         let mut room = LARGEST;
         convert(json, DEEPEST, &mut room)?.ok_or_else(|| "it is null".to_owned())

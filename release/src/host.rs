@@ -1,4 +1,4 @@
-//! Hosts by their names, and who takes part in a release there.
+//! The names of hosts, and who takes part in a release there.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -16,12 +16,12 @@ const LONGEST: usize = 253;
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
-/// A text is no host's name.
+/// A text is not a host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a host's name")]
 pub struct HostNameError(String);
 
-/// As whom an agent takes part in a release.
+/// The user as whom an agent takes part in a release.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Role {
     /// The service user, who owns the target directory.
@@ -50,7 +50,7 @@ impl HostName {
     }
 }
 
-/// Whatever else has a colon is a name with its port, to which nobody could connect.
+/// Anything else with a colon is a name with a port, and nothing can connect to a host of that name.
 fn is_name(name: &str) -> bool {
     if name.contains(':') {
         return name.parse::<Ipv6Addr>().is_ok();

@@ -13,15 +13,15 @@ const GENERATIONS: &str = "generations";
 /// The one pointer.
 const CURRENT: &str = "current";
 
-/// A target directory, there or not. Its path is absolute and says nothing in two ways.
+/// A target directory, which need not exist. Its path is absolute, without `.` and `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostLayout {
     directory: PathBuf,
 }
 
-/// A text is no target directory.
+/// A text is not the path of a target directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no target directory: an absolute path without `.` and `..` is needed")]
+#[error("{0:?} cannot be a target directory: an absolute path without `.` and `..` is needed")]
 pub struct HostLayoutError(String);
 
 impl HostLayout {
@@ -84,12 +84,12 @@ impl HostLayout {
         self.directory.join("lock")
     }
 
-    /// There while a release is under way, or after it was interrupted.
+    /// Exists while a release is under way, and after one was interrupted.
     pub fn intent(&self) -> PathBuf {
         self.directory.join("intent.json")
     }
 
-    /// There while a unit's command runs, or after its agent was killed.
+    /// Exists while a unit's command runs, and after its agent was killed.
     pub fn running(&self) -> PathBuf {
         self.directory.join("running.json")
     }
@@ -104,7 +104,7 @@ impl HostLayout {
         self.directory.join("activated.json")
     }
 
-    /// Whether a path lies in what a release brings, and so says nothing of when it changed there.
+    /// Whether a path is in a folder that releases bring. The times of such files do not tell when they changed.
     pub fn is_released(&self, path: &Path) -> bool {
         [STORE, GENERATIONS, CURRENT].iter().any(|name| path.starts_with(self.directory.join(name)))
     }

@@ -1,7 +1,8 @@
 //! What batou releases, as plain data: no engine of a user's language, no file and no connection.
 //!
-//! A [`Release`] names one [`Manifest`] a host. A manifest names the artifacts of the host's components and what is run
-//! there ([`Unit`]). The controller makes them, an agent carries them out, and both read what was written here.
+//! A [`Release`] names one [`Manifest`] a host. A manifest names the artifacts of the host's components and what is
+//! run there ([`Unit`]). The controller makes them and an agent carries them out, and both use the types of this
+//! crate.
 
 mod artifact_path;
 mod causes;

@@ -1,6 +1,6 @@
 //! What one host is to have.
 //!
-//! A manifest is identified by the digest of its canonical JSON. It holds no time, author or commit, so the same
+//! A manifest is identified by the digest of its canonical JSON. It contains no time, author or commit, so the same
 //! configuration has the same id wherever and whenever it is evaluated.
 
 use std::cmp::Ordering;
@@ -58,10 +58,10 @@ impl Manifest {
     /// Reads a manifest, from a host or a file; a newer format is an error that says so.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
-        struct Format {
+        struct ManifestHeader {
             format: u32,
         }
-        let Format { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
+        let ManifestHeader { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
         match format.cmp(&MANIFEST_FORMAT) {
             Ordering::Greater => Err(ManifestError::Newer { format }),
             Ordering::Less => Err(ManifestError::Older { format }),
@@ -100,7 +100,7 @@ pub fn manifest_digest(bytes: &[u8]) -> Digest {
 }
 
 impl Component {
-    /// Which unit of the host this one of the component is.
+    /// The id of one of the component's units.
     pub fn unit_id(&self, unit: &Unit) -> UnitId {
         UnitId::new(self.name.clone(), unit.kind(), unit.name())
     }
@@ -108,8 +108,9 @@ impl Component {
     /// What one of the component's units depends on: the host converges it again when this differs from what it last
     /// converged to.
     ///
-    /// That is all that the unit says, and the artifact where a text or a path of the unit names it. A unit that says itself
-    /// on which files it depends may name the artifact, which changes with every file: that counts for nothing.
+    /// That is everything that the unit says, and the artifact's id if a text or a path of the unit names the
+    /// artifact. The id is left out if the unit itself says which files it depends on, since the id changes with
+    /// every file.
     pub fn fingerprint(&self, unit: &Unit) -> Digest {
         let mut text = serde_json::to_string(unit).expect("a unit is plain data");
         if !unit.says_its_files() && text.contains(ARTIFACT_TOKEN) {

@@ -18,23 +18,23 @@ pub struct HostPath(String);
 #[serde(try_from = "String", into = "String")]
 pub struct ScriptPath(String);
 
-/// Why a text is no path on a host.
+/// Why a text is not a path on a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostPathError {
-    /// Nothing is in it.
+    /// It is empty.
     #[error("the path is empty")]
     Empty,
-    /// It holds a line break or the like.
+    /// It contains a line break or another control character.
     #[error("the path {0:?} holds a control character")]
     Control(String),
     /// It has a part `..`.
     #[error("the path `{0}` holds `..`: name the path without it")]
     Parent(String),
-    /// No system takes it.
+    /// It is longer than any system accepts.
     #[error("the path is longer than 4,095 bytes")]
     TooLong,
     /// A script's path is not one below the artifact.
-    #[error("{0:?} is no path below the artifact")]
+    #[error("{0:?} is not a path below the artifact")]
     Elsewhere(String),
 }
 
@@ -57,7 +57,8 @@ impl HostPath {
         Ok(Self(path))
     }
 
-    /// The path on a host where the component's artifact is at `artifact`: it may be one that cannot be used there.
+    /// The path with `artifact`, the path of the component's artifact, in place of the token. It is an error if the
+    /// result cannot be used.
     pub(crate) fn expanded(&self, artifact: &str) -> Result<Self, HostPathError> {
         Self::new(expand_artifact(&self.0, artifact))
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use batou_environments::{Content, Entry, Rendered};
 use batou_store::{
-    Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, Sources, Tree,
+    Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, SourceHasher,
+    Tree,
 };
 use rayon::prelude::*;
 
@@ -78,7 +79,7 @@ impl<'r> Layout<'r> {
     /// Hashes a component's files.
     pub(super) fn of(
         rendered: &'r Rendered,
-        sources: &Sources,
+        sources: &SourceHasher,
         monitor: &dyn Monitor,
     ) -> Result<Self, CommandError> {
         let subject = || format!("{}/{}", rendered.host, rendered.component);
@@ -220,7 +221,7 @@ impl Read for Watched<'_> {
 /// Digest and size of a file; nothing for what is none.
 fn hash(
     entry: &Entry,
-    sources: &Sources,
+    sources: &SourceHasher,
     monitor: &dyn Monitor,
 ) -> Result<Option<(Digest, u64)>, CommandError> {
     match entry {

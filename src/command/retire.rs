@@ -9,7 +9,7 @@ use crate::deployment::{Deployment, failed, holder};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::guard;
-use batou_agent::protocol::{Record, Request};
+use batou_agent::protocol::{JournaledRelease, Request};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
@@ -86,7 +86,7 @@ impl Deployment<'_> {
         let holder = holder();
         let states = self.lock(&holder, &args.locking).await?;
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
-        let record = Record {
+        let record = JournaledRelease {
             sequence,
             restores: Some(last.restores.unwrap_or(last.sequence)),
             who: format!("{}@{}", holder.user, holder.machine),

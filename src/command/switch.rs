@@ -16,7 +16,7 @@ use crate::guard;
 use crate::releasing::Intended;
 use crate::saved_plan::{SavedHost, SavedPlan};
 use crate::ui::visible_name;
-use batou_agent::protocol::{State, Wanted};
+use batou_agent::protocol::{State, WantedRelease};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {
@@ -187,7 +187,7 @@ impl Deployment<'_> {
     pub fn want(&mut self, hosts: &BTreeMap<HostName, HostOrder>, release: Digest) {
         for (host, order) in hosts {
             let artifacts = order.manifest.artifacts();
-            self.fleet.want(host, Wanted { release, manifest: order.digest, artifacts });
+            self.fleet.want(host, WantedRelease { release, manifest: order.digest, artifacts });
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::order::{Ending, Order};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
-use batou_agent::protocol::{Holder, JournalEntry, Outcome, Record, Reply, Request, SILENCE};
+use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, Reply, Request, SILENCE};
 use batou_release::HostName;
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
@@ -84,7 +84,7 @@ impl Member {
 }
 
 /// What a journal says of a release after the fact. Another may have followed, so the newest line says nothing.
-fn ending(entries: &[JournalEntry], record: &Record) -> Ending {
+fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> Ending {
     match entries.iter().rfind(|entry| entry.record == *record) {
         Some(entry) if entry.result == Outcome::Confirmed => Ending::Released { generation: entry.to },
         _ => Ending::WentBack { problems: Vec::new() },

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use batou_release::HostName;
 use batou_store::Digest;
 
-use batou_agent::protocol::{JournalEntry, Outcome, Record};
+use batou_agent::protocol::{JournalEntry, JournaledRelease, Outcome};
 
 /// One release of an environment, as the hosts remember it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// The release.
-    pub record: Record,
+    pub record: JournaledRelease,
     /// When it ended on the host that was first.
     pub when: String,
     /// How it ended on each host that took part; after a retry the last word counts.
@@ -184,7 +184,7 @@ impl History {
 }
 
 /// What all hosts' lines about one release have in common, in the order of their numbers.
-fn identity(record: &Record) -> (u64, String) {
+fn identity(record: &JournaledRelease) -> (u64, String) {
     (record.sequence, serde_json::to_string(record).expect("a record is plain data"))
 }
 
@@ -206,7 +206,7 @@ pub(super) mod tests {
         result: Outcome,
     ) -> JournalEntry {
         JournalEntry {
-            record: Record {
+            record: JournaledRelease {
                 release: Digest::of(release.as_bytes()),
                 sequence,
                 restores,

@@ -26,7 +26,7 @@ use batou_store::Digest;
 use order::HostOrder;
 
 use crate::remote::{Connection, Dialer, Link, RemoteError, Route, StartError};
-use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, TargetCondition, Wanted};
+use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, TargetCondition, WantedRelease};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Fleet {
     }
 
     /// Sets the release that a host is asked about.
-    pub fn want(&mut self, host: &HostName, wanted: Wanted) {
+    pub fn want(&mut self, host: &HostName, wanted: WantedRelease) {
         if let Some(member) = self.member(host) {
             member.hello.wanted = Some(wanted);
         }

@@ -7,7 +7,7 @@ use batou_store::Digest;
 
 use super::Failures;
 use crate::remote::RemoteError;
-use batou_agent::protocol::{Holder, Record};
+use batou_agent::protocol::{Holder, JournaledRelease};
 use batou_release::{Causes, HostName, Instance, Manifest, UnitId, manifest_digest};
 
 /// What one host is to get.
@@ -52,7 +52,7 @@ impl HostOrder {
 #[derive(Clone, Debug)]
 pub struct Order {
     /// What the journals will say.
-    pub record: Record,
+    pub record: JournaledRelease,
     /// Who holds the locks.
     pub holder: Holder,
     /// What each host that takes part gets.

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking, send};
 
 use super::{Link, RemoteError};
-use batou_agent::objects::{ObjectReader, ObjectWriter};
+use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
 use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
 
 /// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
@@ -110,7 +110,7 @@ fn write_objects<'r>(
     outgoing: &mut Outgoing<'_>,
     open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
 ) -> Result<(), Error> {
-    let mut writer = ObjectWriter::new(io::BufWriter::with_capacity(PIECE, outgoing)).map_err(wrap)?;
+    let mut writer = ObjectEncoder::new(io::BufWriter::with_capacity(PIECE, outgoing)).map_err(wrap)?;
     for object in objects {
         let mut bytes = open(object)?;
         writer.object(object, &mut bytes).map_err(wrap)?;
@@ -123,7 +123,7 @@ fn read_objects(
     incoming: &mut Incoming<'_>,
     each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut reader = ObjectReader::new(incoming).map_err(wrap)?;
+    let mut reader = ObjectDecoder::new(incoming).map_err(wrap)?;
     for object in objects {
         let mut result = Ok(());
         let read = reader.next(|header, bytes| {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use batou_store::{Artifact, ArtifactId, Batch, Durability, Mode, Name, Silent, Sources, Store, Tree};
+use batou_store::{Artifact, ArtifactId, Batch, Durability, Mode, Name, Silent, SourceHasher, Store, Tree};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tempfile::TempDir;
 
@@ -79,7 +79,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("hash sources", |bencher| {
         let files: Vec<_> = walkdir::WalkDir::new(source.path()).into_iter().map(Result::unwrap).collect();
         bencher.iter(|| {
-            let sources = Sources::open(&folder.path().join("cache"));
+            let sources = SourceHasher::open(&folder.path().join("cache"));
             for file in files.iter().filter(|entry| entry.file_type().is_file()) {
                 sources.digest(file.path(), &Silent).unwrap();
             }

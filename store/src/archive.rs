@@ -1,9 +1,9 @@
 //! Artifacts and records as one file: a tar archive, compressed with zstd, for hosts without a network.
 //!
-//! The first entry, `batou-release`, is JSON that declares everything that follows, in this order: the named
-//! records (`records/0`, …) and the objects, children before parents. Reading trusts none of it: each entry
-//! must be the one that was declared, with the declared size, and each object is hashed; the entries' names
-//! are compared and never used as paths. What is not exactly so ends the import, and nothing is stored.
+//! The first entry, `batou-release`, is JSON that declares everything that follows, in this order: the named records
+//! (`records/0`, …) and the objects, children before parents. An import trusts none of it. Each entry must be the one
+//! that was declared, with the declared size, and each object is hashed. The entries' names are only compared with
+//! what is expected, never used as paths. Any deviation ends the import, and nothing is stored.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -15,30 +15,30 @@ use crate::object::json;
 use crate::read::{mismatch, stream};
 use crate::{ArtifactId, Copied, Digest, Error, ObjectId, RelPath, Store};
 
-/// The version of the format.
+/// The version of the archive format.
 const VERSION: u64 = 1;
 /// The name of the first entry.
 const INDEX: &str = "batou-release";
-/// The longest first entry that is read, in bytes.
+/// The largest first entry that is read, in bytes.
 const MAX_INDEX: u64 = 256 << 20;
-/// How long the records may be together, in bytes.
+/// The most bytes that all records may have together.
 const MAX_RECORDS: u64 = 256 << 20;
-/// Compression: zstd's default, fast enough for a laptop.
+/// The compression level: zstd's default, which is fast enough on a laptop.
 const LEVEL: i32 = 3;
 
 /// The first entry: what the archive holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Index {
+struct ArchiveIndex {
     version: u64,
     roots: Vec<ArtifactId>,
-    records: Vec<Record>,
-    objects: Vec<Declared>,
+    records: Vec<RecordEntry>,
+    objects: Vec<ObjectEntry>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct RecordEntry {
     name: RelPath,
     size: u64,
     digest: Digest,
@@ -47,15 +47,15 @@ struct Record {
 /// An object and the length of its bytes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Declared {
+struct ObjectEntry {
     object: ObjectId,
     size: u64,
 }
 
-/// Records by name.
-type Records = Vec<(String, Vec<u8>)>;
+/// NamedRecords by name.
+type NamedRecords = Vec<(String, Vec<u8>)>;
 
-/// Writes artifacts with everything they need, and records, whose names must be relative paths.
+/// Writes the artifacts, everything they need, and the records, whose names must be relative paths.
 pub fn export(
     store: &Store,
     roots: &[ArtifactId],
@@ -75,7 +75,7 @@ pub fn export(
     for declared in &index.objects {
         let mut object = store.object(&declared.object)?;
         append(&mut tar, &entry_name(&declared.object), declared.size, &mut object)?;
-        // Reading to the end is what checks it.
+        // `append` stops at the declared size. It is the read that meets the end which compares the digest.
         io::copy(&mut object, &mut io::sink()).map_err(stream("read", declared.object))?;
     }
     tar.into_inner().and_then(zstd::Encoder::finish).and_then(|mut to| to.flush()).map_err(writing())?;
@@ -87,9 +87,9 @@ fn index(
     roots: &[ArtifactId],
     records: &[(String, Vec<u8>)],
     objects: &[ObjectId],
-) -> Result<Index, Error> {
+) -> Result<ArchiveIndex, Error> {
     let record = |(name, bytes): &(String, Vec<u8>)| {
-        Ok::<_, Error>(Record {
+        Ok::<_, Error>(RecordEntry {
             name: RelPath::new(name)?,
             size: bytes.len() as u64,
             digest: Digest::of(bytes),
@@ -103,9 +103,9 @@ fn index(
                 std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
             }
         };
-        Ok::<_, Error>(Declared { object: *object, size })
+        Ok::<_, Error>(ObjectEntry { object: *object, size })
     };
-    Ok(Index {
+    Ok(ArchiveIndex {
         version: VERSION,
         roots: roots.to_vec(),
         records: records.iter().map(record).collect::<Result<_, _>>()?,
@@ -132,20 +132,21 @@ fn entry_name(object: &ObjectId) -> String {
     }
 }
 
-/// Stores what an archive holds, and returns its artifacts and records. On any error nothing is stored.
-pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, Records), Error> {
+/// Stores what an archive holds, and returns its artifacts and records. If anything fails, nothing is stored.
+pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>, NamedRecords), Error> {
     let decoder = zstd::Decoder::new(from).map_err(unreadable)?;
     let mut tar = Archive::new(decoder);
-    // Raw: the entries that tell of long names and the like are refused instead of read into memory.
+    // Raw entries: otherwise the extensions of the format, such as long names, would be read into memory without a
+    // limit. Raw, they are refused like any other entry that was not declared.
     let mut entries = tar.entries().map_err(unreadable)?.raw(true);
     let mut next = || match entries.next() {
-        Some(entry) => entry.map(Incoming).map_err(unreadable),
+        Some(entry) => entry.map(ArchiveEntry).map_err(unreadable),
         None => Err(Error::Archive("it ends too early".to_owned())),
     };
 
     let index = read_index(next()?)?;
     check_space(store, &index)?;
-    let mut records = Records::new();
+    let mut records = NamedRecords::new();
     for (number, record) in index.records.iter().enumerate() {
         let bytes = next()?.expect(&format!("records/{number}"), record.size)?.whole(MAX_RECORDS)?;
         if Digest::of(&bytes) != record.digest {
@@ -166,7 +167,7 @@ pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>
     for root in &index.roots {
         let object = ObjectId::Artifact(*root);
         if !batch.has(&object)? {
-            return Err(Error::Archive(format!("it declares {object} and does not hold it")));
+            return Err(Error::Archive(format!("it declares {object} but does not hold it")));
         }
     }
     batch.commit()?;
@@ -175,16 +176,16 @@ pub fn import_archive(store: &Store, from: impl Read) -> Result<(Vec<ArtifactId>
 
 fn unreadable(error: io::Error) -> Error {
     match error.kind() {
-        // What the decompressor calls an incomplete frame.
+        // This is how the decompressor reports an incomplete frame.
         io::ErrorKind::UnexpectedEof => Error::Archive("it ends too early".to_owned()),
         _ => stream("read", "the archive")(error),
     }
 }
 
 /// An entry of an archive that is being read.
-struct Incoming<'a, R: Read>(tar::Entry<'a, R>);
+struct ArchiveEntry<'a, R: Read>(tar::Entry<'a, R>);
 
-impl<R: Read> Incoming<'_, R> {
+impl<R: Read> ArchiveEntry<'_, R> {
     /// Refuses an entry that is not a file with this name and size.
     fn expect(self, name: &str, size: u64) -> Result<Self, Error> {
         self.expect_name(name)?;
@@ -192,7 +193,7 @@ impl<R: Read> Incoming<'_, R> {
         if found == size {
             Ok(self)
         } else {
-            Err(Error::Archive(format!("{name} has {found} bytes, and {size} were declared")))
+            Err(Error::Archive(format!("{name} has {found} bytes, but {size} were declared")))
         }
     }
 
@@ -203,7 +204,7 @@ impl<R: Read> Incoming<'_, R> {
         }
         let found = String::from_utf8_lossy(&header.path_bytes()).into_owned();
         let kind = header.entry_type();
-        Err(Error::Archive(format!("the file {name:?} was expected, and {found:?} ({kind:?}) found")))
+        Err(Error::Archive(format!("the file {name:?} was expected, but {found:?} ({kind:?}) was found")))
     }
 
     fn whole(mut self, limit: u64) -> Result<Vec<u8>, Error> {
@@ -221,20 +222,21 @@ impl<R: Read> Incoming<'_, R> {
     }
 }
 
-fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
+fn read_index(entry: ArchiveEntry<'_, impl Read>) -> Result<ArchiveIndex, Error> {
     #[derive(Deserialize)]
     struct Version {
         version: u64,
     }
     entry.expect_name(INDEX)?;
     let bytes = entry.whole(MAX_INDEX)?;
-    let broken = |error: serde_json::Error| Error::Archive(format!("its list of content is broken: {error}"));
+    let broken =
+        |error: serde_json::Error| Error::Archive(format!("its list of contents is damaged: {error}"));
     let version = serde_json::from_slice::<Version>(&bytes).map_err(broken)?.version;
     if version > VERSION {
-        let message = format!("it has format {version}, and this program knows formats up to {VERSION}");
+        let message = format!("it has format {version}, but this program only knows formats up to {VERSION}");
         return Err(Error::Archive(message));
     }
-    let index: Index = serde_json::from_slice(&bytes).map_err(broken)?;
+    let index: ArchiveIndex = serde_json::from_slice(&bytes).map_err(broken)?;
     for declared in &index.objects {
         if matches!(declared.object, ObjectId::Blob { size, .. } if size != declared.size) {
             return Err(Error::Archive(format!("it declares two sizes for {}", declared.object)));
@@ -251,8 +253,9 @@ fn read_index(entry: Incoming<'_, impl Read>) -> Result<Index, Error> {
     Ok(index)
 }
 
-/// Refuses to begin what cannot fit: what an archive unpacks to is what it declares.
-fn check_space(store: &Store, index: &Index) -> Result<(), Error> {
+/// Refuses an archive that does not fit on the disk. It cannot unpack to more than it declares, so the declared sizes
+/// decide.
+fn check_space(store: &Store, index: &ArchiveIndex) -> Result<(), Error> {
     let root: &Path = store.root();
     let mut size = 0_u64;
     for declared in &index.objects {

@@ -1,8 +1,8 @@
 //! Artifacts: a tree with a name and the artifacts it refers to.
 //!
-//! The id is the digest of that record, so it says everything about the artifact and about all that it
-//! needs. The references are part of the record because the store must know, without reading files, what
-//! else has to be there (the closure).
+//! An artifact's id is the digest of its record, so it identifies the artifact together with everything it needs. The
+//! references are part of the record because the store must know, without reading any file, what else has to be
+//! present (the closure).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,12 +17,12 @@ use crate::{Digest, Name};
 
 /// The domain of artifact ids.
 const CONTEXT: &str = "batou-store 2026-01 artifact";
-/// How many digits of the id stand in a checkout's directory name.
+/// How many digits of the id are part of a checkout's directory name.
 const ID_DIGITS: usize = 40;
-/// The longest name of an artifact: a directory's name holds the id's digits and a dash too.
+/// The longest name an artifact may have: its directory's name also holds the id's digits and a dash.
 const MAX_NAME: usize = 255 - ID_DIGITS - 1;
 
-/// What an artifact is known by: the digest of its record.
+/// The id of an artifact: the digest of its record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ArtifactId(Digest);
@@ -68,11 +68,11 @@ impl FromStr for ArtifactId {
 /// The record of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// What people call it; it ends its directory's name. At most 214 bytes.
+    /// The name people use for it, which also ends its directory's name. At most 214 bytes.
     pub name: Name,
-    /// Digest of the tree it is.
+    /// The digest of its tree.
     pub tree: Digest,
-    /// What it needs beside itself.
+    /// The artifacts it needs besides itself.
     pub references: BTreeSet<ArtifactId>,
 }
 
@@ -87,14 +87,14 @@ impl Artifact {
         json(self)
     }
 
-    /// Reads canonical bytes, and refuses all others.
+    /// Decodes canonical bytes, and refuses any others.
     pub fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
         let artifact: Self = serde_json::from_slice(bytes)?;
         artifact.check()?;
         if artifact.encode() == bytes { Ok(artifact) } else { Err(TreeError::NotCanonical) }
     }
 
-    /// Refuses a name that does not fit into its directory's name.
+    /// Refuses a name that is too long to be part of its directory's name.
     pub(crate) fn check(&self) -> Result<(), TreeError> {
         if self.name.as_str().len() > MAX_NAME { Err(TreeError::LongName(self.name.clone())) } else { Ok(()) }
     }

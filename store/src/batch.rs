@@ -1,8 +1,9 @@
 //! Objects on their way into the store.
 //!
-//! Everything is written below `tmp/` first and hashed while it is written. Nothing is visible before
-//! [`Batch::commit`], and a batch that is dropped, or whose process dies, leaves nothing but temporary files.
-//! As long as it lives a batch shares the store's lock, so that gc cannot take away what it found present.
+//! Everything is written below `tmp/` first, and hashed as it is written. Nothing is visible before
+//! [`Batch::commit`]; a batch that is dropped, or whose process dies, leaves only temporary files. For as long as it
+//! lives, a batch shares the store's lock, so that gc cannot remove an object which the batch found present and
+//! therefore did not write.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self as std_fs, File};
@@ -18,10 +19,10 @@ use crate::read::{mismatch, stream};
 use crate::stats::Stat;
 use crate::{Artifact, ArtifactId, Digest, Error, Mode, Node, ObjectId, Store, Tree, commit, fs};
 
-/// Content up to this size is held in memory, so that nothing is written if it is present already.
+/// Smaller content is held in memory, so that nothing is written if the store already has it.
 const SMALL: usize = 256 << 10;
 
-/// Objects that become visible together. Usable from several threads.
+/// Objects that become visible together. A batch may be used from several threads.
 #[derive(Debug)]
 pub struct Batch<'s> {
     store: &'s Store,
@@ -29,7 +30,7 @@ pub struct Batch<'s> {
     made: Mutex<bool>,
     count: AtomicU64,
     pending: Mutex<Pending>,
-    /// What counts as absent although it is there: it is damaged.
+    /// Objects that count as absent although they are there, because they are damaged.
     replacing: HashSet<ObjectId>,
     _lock: Guard,
 }
@@ -70,12 +71,12 @@ impl Pending {
 }
 
 impl Store {
-    /// Begins a batch. Waits while gc is at work.
+    /// Begins a batch. Waits while gc is running.
     pub fn batch(&self) -> Result<Batch<'_>, Error> {
         self.batch_replacing(HashSet::new())
     }
 
-    /// Begins a batch that writes these objects anew although they are here.
+    /// Begins a batch that writes these objects again although the store has them.
     pub fn batch_replacing(&self, replacing: HashSet<ObjectId>) -> Result<Batch<'_>, Error> {
         Ok(Batch {
             replacing,
@@ -162,13 +163,14 @@ impl Batch<'_> {
             metadata = file.metadata().map_err(Error::io("examine", &path))?;
         }
         let staged = StagedBlob { path, stat: Stat::of(&metadata) };
+        // Two threads may have added the same content at the same time: one file of it is enough.
         if let Some(twice) = self.pending().blobs.insert((digest, mode), staged) {
             fs::remove_file(&twice.path)?;
         }
         Ok(())
     }
 
-    /// Adds a tree. What it holds must be in the store or in this batch.
+    /// Adds a tree. Its children must be in the store or in this batch.
     pub fn tree(&self, tree: &Tree) -> Result<Digest, Error> {
         let encoding = tree.encode();
         let digest = Tree::digest_of(&encoding);
@@ -188,8 +190,8 @@ impl Batch<'_> {
         Ok(digest)
     }
 
-    /// Adds an artifact, which `commit` checks out. Its tree and what it refers to must be in the store or
-    /// in this batch.
+    /// Adds an artifact, which `commit` checks out if this is a host's store. Its tree and the artifacts it refers to
+    /// must be in the store or in this batch.
     pub fn artifact(&self, artifact: &Artifact) -> Result<ArtifactId, Error> {
         let id = artifact.id();
         let object = ObjectId::Artifact(id);
@@ -208,8 +210,8 @@ impl Batch<'_> {
         Ok(id)
     }
 
-    /// Makes everything visible, children first: barrier, rename, check out. When this returns, a
-    /// [`crate::Durability::Host`] store has it on the disk.
+    /// Makes everything visible, children before parents. When this returns, a [`crate::Durability::Host`] store has
+    /// all of it on the disk.
     pub fn commit(self) -> Result<(), Error> {
         let pending = std::mem::take(&mut *self.pending());
         if pending.is_empty() {
@@ -219,7 +221,7 @@ impl Batch<'_> {
         commit::publish(self.store, &self.folder, &pending, &self.replacing)
     }
 
-    /// Whether an object is in the store or in this batch, and need not be written.
+    /// Whether an object is in the store or in this batch already, so that it need not be written.
     pub fn has(&self, object: &ObjectId) -> Result<bool, Error> {
         if self.pending().has(object) {
             return Ok(true);
@@ -233,7 +235,7 @@ impl Batch<'_> {
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        // Each change under the lock is one insertion, so a panic elsewhere leaves it whole.
+        // Each change made under the lock is a single insertion, so a thread that panicked has left it consistent.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -242,7 +244,7 @@ impl Batch<'_> {
         Ok(self.folder.join(self.count.fetch_add(1, Ordering::Relaxed).to_string()))
     }
 
-    /// Makes the batch's folder when it is first needed: a batch that finds all present writes nothing.
+    /// Creates the batch's folder when it is first needed: a batch that finds everything present writes nothing.
     fn make_folder(&self) -> Result<(), Error> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !*made {
@@ -256,7 +258,7 @@ impl Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         if *self.made.lock().unwrap_or_else(PoisonError::into_inner) {
-            // What cannot be removed now is removed when the store is next opened.
+            // Whatever cannot be removed now is removed when the store is next opened.
             let _ = fs::remove_tree(&self.folder);
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct Checkout<'a> {
 }
 
 impl Checkout<'_> {
-    /// Builds a tree's files in a new folder `into`, which becomes read-only as those below it.
+    /// Writes a tree's files into the new folder `into`, which becomes read-only like all folders below it.
     pub(crate) fn stage(&self, tree: &Digest, into: &Path) -> Result<Stats, Error> {
         let mut stats = Stats::new();
         self.folder(tree, into, None, &mut stats)?;
@@ -44,7 +44,8 @@ impl Checkout<'_> {
                 return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
             }
         }
-        // Not left to the umask: whoever may run the service must be able to read its files.
+        // Last, since nothing can be created in a read-only folder. The mode is not left to the umask: whichever user
+        // runs the service must be able to read its files.
         fs::set_mode(into, 0o555)
     }
 
@@ -71,6 +72,7 @@ impl Checkout<'_> {
 
     fn file(&self, digest: &Digest, size: u64, mode: Mode, to: &Path) -> Result<Stat, Error> {
         if let Some(staged) = self.pending.and_then(|pending| pending.blobs.get(&(*digest, mode))) {
+            // A link has the inode, and so the metadata, of the blob; a copy has its own.
             return if link(&staged.path, to, mode)? { Ok(staged.stat) } else { stat(to) };
         }
         let blob = self.store.layout.blob(digest, mode);
@@ -87,7 +89,7 @@ fn stat(path: &Path) -> Result<Stat, Error> {
     Ok(Stat::of(&metadata))
 }
 
-/// Links a file, or copies it where that is impossible; says whether it is a link.
+/// Links a file, or copies it where that is impossible; returns whether it is a link.
 pub(crate) fn link(from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(true),
@@ -96,7 +98,7 @@ pub(crate) fn link(from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
     }
 }
 
-/// The inode has all the links it can have, lies on another filesystem, or on one without hard links.
+/// Whether the inode has as many links as it can have, or is on another filesystem or on one without hard links.
 fn cannot_link(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TooManyLinks | ErrorKind::CrossesDevices | ErrorKind::Unsupported)
 }

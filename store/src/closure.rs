@@ -10,10 +10,11 @@ use crate::{ArtifactId, Digest, Error, Store};
 pub struct Closure {
     /// The artifacts: the roots and all they refer to.
     pub artifacts: Vec<ArtifactId>,
-    /// The trees of the artifacts, and those below.
+    /// The trees of the artifacts, with all trees below them.
     pub trees: Vec<Digest>,
     /// The files' contents, sorted.
     pub blobs: BTreeSet<ObjectId>,
+    /// How many bytes the trees and records have together.
     encodings: u64,
 }
 
@@ -25,19 +26,19 @@ impl Closure {
         self.blobs.iter().copied().chain(trees).chain(artifacts).collect()
     }
 
-    /// How many bytes all objects have, each counted once.
+    /// The size of all objects together in bytes, each counted once.
     pub fn bytes(&self) -> u64 {
         self.blobs.iter().fold(self.encodings, |sum, blob| sum.saturating_add(blob.size()))
     }
 }
 
-/// Where a walk learns what an object needs directly.
-pub(crate) trait Source {
+/// Tells a walk which objects an object needs directly.
+pub(crate) trait ObjectGraph {
     /// The object's children, and the length of its encoding.
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error>;
 }
 
-impl Source for &Store {
+impl ObjectGraph for &Store {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         Ok(match object {
             ObjectId::Blob { .. } => (Vec::new(), 0),
@@ -53,52 +54,54 @@ impl Source for &Store {
     }
 }
 
-/// Collects objects by depth-first walks; call it for as many roots as there are.
-pub(crate) struct Walk<S> {
+/// Collects a closure by depth-first walks, one for each root that is added.
+pub(crate) struct ClosureWalk<S> {
     source: S,
     seen: HashSet<ObjectId>,
     closure: Closure,
 }
 
-enum Step {
+/// A depth-first walk enters an object before its children and leaves it after them.
+enum Visit {
     Enter(ObjectId),
     Leave(ObjectId),
 }
 
-impl<S: Source> Walk<S> {
+impl<S: ObjectGraph> ClosureWalk<S> {
     pub(crate) fn new(source: S) -> Self {
         Self { source, seen: HashSet::new(), closure: Closure::default() }
     }
 
-    /// Adds an object and all it needs. The stack is ours: a deep tree cannot exhaust the thread's.
+    /// Adds an object and everything it needs. The walk has a stack of its own, so a deep tree cannot exhaust the
+    /// thread's.
     pub(crate) fn add(&mut self, root: ObjectId) -> Result<(), Error> {
-        let mut stack = vec![Step::Enter(root)];
-        while let Some(step) = stack.pop() {
-            match step {
-                Step::Enter(object) if !self.seen.insert(object) => {}
-                Step::Enter(blob @ ObjectId::Blob { .. }) => {
+        let mut stack = vec![Visit::Enter(root)];
+        while let Some(visit) = stack.pop() {
+            match visit {
+                Visit::Enter(object) if !self.seen.insert(object) => {}
+                Visit::Enter(blob @ ObjectId::Blob { .. }) => {
                     self.closure.blobs.insert(blob);
                 }
-                Step::Enter(object) => {
+                Visit::Enter(object) => {
                     let (children, length) = self.source.children(&object)?;
                     self.closure.encodings = self.closure.encodings.saturating_add(length);
-                    stack.push(Step::Leave(object));
+                    stack.push(Visit::Leave(object));
                     self.enter(children, &mut stack);
                 }
-                Step::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
-                Step::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
-                Step::Leave(ObjectId::Blob { .. }) => {}
+                Visit::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
+                Visit::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
+                Visit::Leave(ObjectId::Blob { .. }) => {}
             }
         }
         Ok(())
     }
 
-    /// Files go straight into the set, so that the stack holds folders only.
-    fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Step>) {
+    /// Blobs go straight into the set, so that the stack only holds trees and artifacts.
+    fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Visit>) {
         for child in children {
             match child {
                 ObjectId::Blob { .. } => drop(self.closure.blobs.insert(child)),
-                _ => stack.push(Step::Enter(child)),
+                _ => stack.push(Visit::Enter(child)),
             }
         }
     }

@@ -1,16 +1,16 @@
 //! Publishing a batch: the order of writes, barriers and renames.
 //!
-//! 1. Checkouts are built from the temporary files, and their stat records and the records are written.
-//! 2. Barrier: all contents and the folders built so far.
+//! 1. Checkouts are built from the temporary files; their stat records and the artifacts' records are written.
+//! 2. Barrier: all content and all folders written so far.
 //! 3. Blobs, trees (children first), checkouts and stat records are renamed into place. Barrier.
 //! 4. Records are renamed into place, references first. Barrier.
 //!
-//! So in a host's store a record is present only when its checkout is complete, and after a crash at any point
-//! there are only whole objects and temporary files. Two processes that publish the same artifact take turns (the
-//! lock `publish`): the second finds the record there and drops its own.
+//! So in a host's store a record is present only when its checkout is complete, and a crash at any point leaves only
+//! complete objects and temporary files. Two processes that publish the same artifact take turns (the lock
+//! `publish`): the second finds the record in place and drops its own.
 //!
-//! A [`Durability::Cache`](crate::Durability::Cache) store has no barriers, and checkouts only where
-//! [`Store::check_out`] is asked for them.
+//! A [`Durability::Cache`](crate::Durability::Cache) store has no barriers, and has checkouts only of the artifacts
+//! that [`Store::check_out`] was called for.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -24,18 +24,18 @@ use crate::lock::Guard;
 use crate::placing::StagedCheckout;
 use crate::{Artifact, ArtifactId, Error, ObjectId, Store, fs};
 
-/// How many checkouts are worth a thread.
+/// The fewest checkouts that are worth handing to another thread.
 const SHARE: usize = 4;
 
-/// An artifact whose record and, where it is to have one, checkout are complete under temporary names.
+/// An artifact whose record is complete under a temporary name, and so is its checkout if it is to have one.
 struct StagedArtifact {
     id: ArtifactId,
     record: PathBuf,
     checkout: Option<StagedCheckout>,
 }
 
-/// Makes what a batch wrote visible; `folder` is the batch's own.
-/// What is in `replacing` is published although it is there already.
+/// Makes visible what a batch wrote into its `folder`. Objects in `replacing` are published although the store has
+/// them.
 pub(crate) fn publish(
     store: &Store,
     folder: &Path,
@@ -43,9 +43,12 @@ pub(crate) fn publish(
     replacing: &HashSet<ObjectId>,
 ) -> Result<(), Error> {
     let staged = stage(store, folder, pending)?;
+    // Content before names: a rename that reached the disk before its file's content would show a damaged object.
     if store.is_durable() {
         settle(store, pending, &staged)?;
     }
+    // Children before parents; `tree_files` is in that order. Another process may publish the same blobs and trees
+    // meanwhile: whoever comes second replaces a file by an equal one.
     let mut touched = BTreeSet::new();
     for ((digest, mode), blob) in &pending.blobs {
         move_into_place(&blob.path, &store.layout.blob(digest, *mode), &mut touched)?;
@@ -56,6 +59,8 @@ pub(crate) fn publish(
     if staged.is_empty() {
         return store.barrier(&touched);
     }
+    // Unlike a blob, a checkout is not replaced by an equal one: programs may be reading it. Whoever comes second waits,
+    // and then finds the record.
     let _turn = Guard::exclusive(&store.layout.folder("publish"))?;
     let mut records = Vec::new();
     for artifact in &staged {
@@ -67,6 +72,7 @@ pub(crate) fn publish(
             records.push(artifact);
         }
     }
+    // A record promises that all of the above is there, so the disk must have all of the above first.
     store.barrier(&touched)?;
     touched.clear();
     for artifact in records {
@@ -75,7 +81,7 @@ pub(crate) fn publish(
     store.barrier(&touched)
 }
 
-/// Writes the records and, for a host, builds the checkouts, in parallel.
+/// Writes the records and, in a host's store, builds the checkouts, in parallel.
 fn stage(store: &Store, folder: &Path, pending: &Pending) -> Result<Vec<StagedArtifact>, Error> {
     let stage = |(index, (id, artifact)): (usize, &(ArtifactId, Artifact))| {
         let record = folder.join(format!("r{index}"));
@@ -87,13 +93,13 @@ fn stage(store: &Store, folder: &Path, pending: &Pending) -> Result<Vec<StagedAr
         });
         Ok(StagedArtifact { id: *id, record, checkout: checkout.transpose()? })
     };
-    // A few are built sooner by this thread than handed over to others.
+    // A few checkouts are built faster than they are handed to other threads.
     pending.artifacts.par_iter().enumerate().with_min_len(SHARE).map(stage).collect()
 }
 
-/// Waits until everything that is written under temporary names is on the disk.
+/// Waits until everything written under temporary names is on the disk.
 fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result<(), Error> {
-    // Each artifact has a record, a stat record and a folder.
+    // Each artifact adds at least three: a record, a stat record and a folder.
     if pending.blobs.len() + pending.tree_files.len() + 3 * staged.len() > FEW {
         return store.sync_filesystems();
     }
@@ -107,7 +113,7 @@ fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result
     store.barrier(&contents)
 }
 
-/// Renames a file to its final name, and notes the folder whose names change.
+/// Renames a file to its final name, and adds its new folder to `touched` for the next barrier.
 pub(crate) fn move_into_place(from: &Path, to: &Path, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
     std::fs::rename(from, to).map_err(Error::io("move into place", to))?;
     let folder = fs::parent(to);

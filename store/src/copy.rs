@@ -1,12 +1,12 @@
 //! Copying artifacts between two places that hold objects.
 //!
-//! Because a present object implies a complete subtree, the question what is missing starts at the roots and
-//! descends only where something is absent: where everything is present it is one question.
+//! A present object implies a complete subtree. So the search for what is missing starts at the roots and descends
+//! only below absent objects; where everything is present, a single question settles it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
-use crate::closure::{Source, Walk};
+use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::pipe::{self, Receiver};
 use crate::read::ObjectReader;
 use crate::read::{mismatch, read_encoding};
@@ -20,19 +20,20 @@ pub type Opened<'r> = Result<Box<dyn Read + 'r>, Error>;
 ///
 /// Objects travel as their bytes: a blob's content, a tree's or artifact record's canonical encoding.
 pub trait Depot: Send {
-    /// Which of the objects are not here. A parent that is here has all its children.
+    /// Which of the objects are absent. A parent that is present has all its children.
     fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error>;
 
-    /// Reads the objects in the order given; `each` sees every one once. What `each` reads to its end has
-    /// been checked.
+    /// Reads the objects in the order given, and calls `each` once for every one of them. Bytes that `each` has read
+    /// to their end have been checked.
     fn get(
         &mut self,
         objects: &[ObjectId],
         each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<(), Error>;
 
-    /// Stores the objects (children before parents), each opened once and in this order; nothing is visible
-    /// until all have arrived and been checked. An object that is here already may be left unopened.
+    /// Stores the objects, which are given children before parents, and opens each of them once, in this order.
+    /// Nothing is visible until all have arrived and been checked. Objects that are present already need not be
+    /// opened.
     fn put<'r>(
         &mut self,
         objects: &[ObjectId],
@@ -75,11 +76,11 @@ impl Depot for &Store {
 }
 
 impl crate::Batch<'_> {
-    /// Adds an object as it travels, and checks that it is what its id says.
+    /// Adds an object from its bytes, and checks that they are what its id says.
     pub fn receive(&self, object: &ObjectId, from: &mut dyn Read) -> Result<(), Error> {
         match object {
             ObjectId::Blob { digest, size, mode } => {
-                // One byte more than announced is enough to know that it is wrong.
+                // One byte more than announced is enough to see that the content is too long.
                 let mut announced = from.take(size.saturating_add(1));
                 match self.blob(Some(digest), *mode, &mut announced)? {
                     crate::Node::File { size: found, .. } if found != *size => {
@@ -116,27 +117,28 @@ impl Copied {
     }
 }
 
-/// What of the artifacts and all they need is missing at `to`, children before parents. To look into a store on this
-/// machine costs next to nothing, so `to` is asked twice at most: for the artifacts, and for all that the absent ones
-/// need.
+/// Which of the artifacts, and of everything they need, `to` lacks; children before parents. Looking into a store on
+/// this machine costs next to nothing, so `to` is asked at most twice: about the artifacts, and then about everything
+/// that the absent ones need.
 pub fn lacking(from: &Store, to: &mut dyn Depot, roots: &[ArtifactId]) -> Result<Vec<ObjectId>, Error> {
     let roots: BTreeSet<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
     let absent: BTreeSet<_> = to.missing(&roots.iter().copied().collect::<Vec<_>>())?.into_iter().collect();
-    let mut walk = Walk::new(from);
+    let mut walk = ClosureWalk::new(from);
     for root in roots.intersection(&absent) {
         walk.add(*root)?;
     }
     let mut objects = walk.finish().objects();
     if !objects.is_empty() {
-        // The answer only picks from what was asked: nothing else of the store is `to`'s to have.
+        // The answer may come from a host, which is not trusted. It only selects from what was asked about, so that a
+        // host cannot obtain any other object of this store.
         let missing: HashSet<_> = to.missing(&objects)?.into_iter().collect();
         objects.retain(|object| missing.contains(object));
     }
     Ok(objects)
 }
 
-/// Sends the artifacts with everything they need, as far as `to` lacks it. Nothing is visible there before all has
-/// arrived.
+/// Sends the artifacts and everything they need, except for what `to` already has. Nothing is visible there before
+/// everything has arrived.
 pub fn send(
     from: &Store,
     to: &mut dyn Depot,
@@ -147,19 +149,19 @@ pub fn send(
     let copied = Copied::of(&objects);
     monitor.begin(Phase::Copying, copied.objects, copied.bytes);
     if !objects.is_empty() {
-        to.put(&objects, &mut |object| Ok(Box::new(Watched::new(from, object, monitor)?)))?;
+        to.put(&objects, &mut |object| Ok(Box::new(MonitoredObject::new(from, object, monitor)?)))?;
     }
     Ok(copied)
 }
 
-/// An object that is read, as the monitor sees it.
-struct Watched<'m> {
+/// Reads an object, and reports its progress to a monitor.
+struct MonitoredObject<'m> {
     reader: ObjectReader,
     monitor: &'m dyn Monitor,
     is_file: bool,
 }
 
-impl<'m> Watched<'m> {
+impl<'m> MonitoredObject<'m> {
     fn new(from: &Store, object: &ObjectId, monitor: &'m dyn Monitor) -> Result<Self, Error> {
         Ok(Self { reader: from.object(object)?, monitor, is_file: is_file(object) })
     }
@@ -170,7 +172,7 @@ fn is_file(object: &ObjectId) -> bool {
     matches!(object, ObjectId::Blob { .. })
 }
 
-impl Read for Watched<'_> {
+impl Read for MonitoredObject<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.reader.read(buffer)?;
         if self.is_file {
@@ -180,25 +182,26 @@ impl Read for Watched<'_> {
     }
 }
 
-impl Drop for Watched<'_> {
+impl Drop for MonitoredObject<'_> {
     fn drop(&mut self) {
         self.monitor.advance(1, 0);
     }
 }
 
-/// Some objects, or why they are not known.
+/// Objects, or the error that kept them from being known.
 type Objects = Result<Vec<ObjectId>, Error>;
 
-/// What of the objects, and of what they need, is missing by the word of `missing`; children first.
+/// Which of the objects, and of everything below them, `missing` reports as absent; children first.
 pub(crate) fn lacking_objects(
     from: &mut dyn Depot,
     missing: &mut dyn FnMut(&[ObjectId]) -> Objects,
     roots: &[ObjectId],
 ) -> Result<Vec<ObjectId>, Error> {
-    let mut absent = Absent::default();
+    let mut absent = MissingObjects::default();
     let mut seen = HashSet::new();
     let mut frontier = roots.to_vec();
     frontier.retain(|object| seen.insert(*object));
+    // One question for each level of the tree, and none about what is below a present object.
     while !frontier.is_empty() {
         let missing = missing(&frontier)?;
         absent.0.extend(missing.iter().map(|object| (*object, Vec::new())));
@@ -212,7 +215,7 @@ pub(crate) fn lacking_objects(
             Ok(())
         })?;
     }
-    let mut walk = Walk::new(&absent);
+    let mut walk = ClosureWalk::new(&absent);
     for root in roots {
         walk.add(*root)?;
     }
@@ -220,17 +223,18 @@ pub(crate) fn lacking_objects(
     Ok(objects.into_iter().filter(|object| absent.0.contains_key(object)).collect())
 }
 
-/// What the receiver lacks, and what that needs. What it has counts as a leaf: nothing below is sent.
+/// The objects that the receiver lacks, each with its children. An object that it has counts as a leaf: nothing below
+/// it is sent.
 #[derive(Default)]
-struct Absent(HashMap<ObjectId, Vec<ObjectId>>);
+struct MissingObjects(HashMap<ObjectId, Vec<ObjectId>>);
 
-impl Source for &Absent {
+impl ObjectGraph for &MissingObjects {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         Ok((self.0.get(object).cloned().unwrap_or_default(), 0))
     }
 }
 
-/// Reads and checks a tree or record, and returns what it needs.
+/// Reads and checks a tree or record, and returns the objects it needs directly.
 fn children(object: &ObjectId, bytes: &mut dyn Read) -> Result<Vec<ObjectId>, Error> {
     let encoding = read_encoding(object, bytes)?;
     Ok(match object {
@@ -244,11 +248,11 @@ fn children(object: &ObjectId, bytes: &mut dyn Read) -> Result<Vec<ObjectId>, Er
     })
 }
 
-/// Copies the artifacts with everything they need, as far as `to` lacks it; [`send`] does it sooner from a store on
-/// this machine.
+/// Copies the artifacts and everything they need, except for what `to` already has. From a store on this machine,
+/// [`send`] is faster.
 ///
-/// Nothing is visible at `to` before all has arrived. Memory does not grow with the objects' sizes: one
-/// thread reads, another writes, with a bounded pipe between them.
+/// Nothing is visible at `to` before everything has arrived. One thread reads and another writes, with a bounded pipe
+/// between them, so memory does not grow with the objects' sizes.
 pub fn copy(
     from: &mut dyn Depot,
     to: &mut dyn Depot,
@@ -286,11 +290,11 @@ pub(crate) fn transfer(
         });
         let mut receiver = Some(receiver);
         let written = to.put(objects, &mut |object| Receiver::open(receiver.as_ref(), object));
-        // Without a receiver a reader that still sends stops at once.
+        // Once the receiver is dropped, a reader that is still sending stops at once.
         receiver.take();
         let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match read {
-            // Of two errors the reader's is the cause, unless it only noticed that the writer had stopped.
+            // If both sides failed, the reader's error is the cause, unless it only says that the writer stopped.
             Err(error) if !matches!(error, Error::PipeClosed) => Err(error),
             _ => written,
         }

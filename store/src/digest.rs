@@ -1,8 +1,8 @@
 //! Digests: the names of everything in the store.
 //!
-//! A file's digest is plain BLAKE3 of its bytes, so that `b3sum FILE` checks it without this program.
-//! Every other kind of object is hashed in a domain of its own (`derive_key`), so that a file whose
-//! content happens to be a tree's encoding never has the tree's digest.
+//! A file's digest is plain BLAKE3 of its bytes, so that `b3sum FILE` can check it without this program. Every other
+//! kind of object is hashed in a domain of its own (`derive_key`), so that a file whose content happens to be a
+//! tree's encoding never has the tree's digest.
 
 use std::fmt;
 use std::io;
@@ -25,7 +25,7 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest of an object that is not a file; `context` names its kind and never changes.
+    /// The digest of an object that is not a file; `context` names the object's kind and must never change.
     pub fn derive(context: &'static str, bytes: &[u8]) -> Self {
         Self(blake3::derive_key(context, bytes))
     }
@@ -50,12 +50,12 @@ impl Digest {
     }
 }
 
-/// Takes a file's content piece by piece and ends as its digest.
+/// Computes a file's digest from its content, piece by piece.
 #[derive(Debug, Default, Clone)]
 pub struct FileHasher(blake3::Hasher);
 
 impl FileHasher {
-    /// A hasher that has seen nothing.
+    /// A hasher that has seen no bytes yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,7 +65,7 @@ impl FileHasher {
         self.0.update(bytes);
     }
 
-    /// The digest of everything seen.
+    /// The digest of all bytes so far.
     pub fn finish(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }

@@ -1,8 +1,8 @@
 //! Barriers: waiting until writes and renames have reached the disk.
 //!
-//! Up to [`FEW`] files or folders are synced one by one; above, one `syncfs` of the filesystem is cheaper.
-//! A sync that failed is never tried again: the kernel may have dropped the pages it could not write, and a
-//! second call would then report success for data that is lost.
+//! Up to [`FEW`] files or folders are synced one by one; beyond that, one `syncfs` of the filesystem is cheaper. A
+//! sync that failed is never tried again: the kernel may have dropped the pages it could not write, and a second call
+//! would then report success for data that is lost.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::{Error, Store, fs};
 pub(crate) const FEW: usize = 16;
 
 impl Store {
-    /// Waits until these files and folders are on the disk, in a store that promises that.
+    /// Waits until these files and folders are on the disk, if the store promises durability.
     pub(crate) fn barrier(&self, touched: &BTreeSet<PathBuf>) -> Result<(), Error> {
         if !self.is_durable() || touched.is_empty() {
             return Ok(());
@@ -38,7 +38,7 @@ fn sync_filesystem(path: &Path) -> Result<(), Error> {
     rustix::fs::syncfs(&folder).map_err(|error| Error::io("sync the filesystem of", path)(error.into()))
 }
 
-/// The device a path (or what it links to) lies on.
+/// The device that holds a path, or what the path links to.
 pub(crate) fn device(path: &Path) -> Result<u64, Error> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata(path).map_err(Error::io("examine", path))?.dev())

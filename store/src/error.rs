@@ -22,7 +22,7 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// The folder holds something else than a store.
+    /// The folder holds something other than a store.
     #[error("{} is not a store: it holds {found:?} and no file \"format\"", path.display())]
     NotAStore {
         /// The folder.
@@ -31,7 +31,7 @@ pub enum Error {
         found: String,
     },
     /// The store's format file is unreadable.
-    #[error("{}: {found:?} is not the format of a store", path.display())]
+    #[error("{}: {found:?} does not name the format of a store", path.display())]
     Format {
         /// The format file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum Error {
         found: String,
     },
     /// The store was written by a newer program.
-    #[error("{}: the store has format {found}, and this program knows formats up to {known}: use a newer batou", path.display())]
+    #[error("{}: the store has format {found}, but this program only knows formats up to {known}: use a newer batou", path.display())]
     NewerFormat {
         /// The format file.
         path: PathBuf,
@@ -48,11 +48,11 @@ pub enum Error {
         /// The newest version known here.
         known: u64,
     },
-    /// An object is not there.
+    /// An object is not in the store.
     #[error("{0} is not in the store")]
     Missing(ObjectId),
-    /// A blob of that digest is not there in any mode.
-    #[error("no blob {0} is in the store")]
+    /// A blob of that digest is not in the store, in any mode.
+    #[error("blob {0} is not in the store")]
     MissingBlob(Digest),
     /// A parent was to be stored before its child.
     #[error("{parent} needs {child}, which is neither in the store nor in this batch")]
@@ -78,7 +78,7 @@ pub enum Error {
         /// What came, as digest or size.
         found: String,
     },
-    /// A tree cannot be made, or bytes are none.
+    /// A tree or artifact is not valid, or bytes do not encode one.
     #[error("{subject}")]
     Encoding {
         /// Which object.
@@ -87,20 +87,20 @@ pub enum Error {
         source: TreeError,
     },
     /// A name or path is not valid.
-    #[error("bad name")]
+    #[error("invalid name")]
     Name(#[from] NameError),
     /// A mode is not valid.
-    #[error("bad mode")]
+    #[error("invalid mode")]
     Mode(#[from] ModeError),
-    /// The tree unfolds to more files than any release has.
-    #[error("tree {tree} unfolds to more than {limit} files")]
+    /// The tree expands to more files than any release has.
+    #[error("tree {tree} expands to more than {limit} files")]
     TooManyFiles {
         /// The tree at the top.
         tree: Digest,
         /// The limit.
         limit: usize,
     },
-    /// Larger than the caller is ready to take.
+    /// Something is larger than its reader accepts.
     #[error("{subject} has {size} bytes, more than the {limit} allowed")]
     TooLarge {
         /// What is too large.
@@ -118,15 +118,15 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// Something that is not ours stands where we would write.
-    #[error("{} is not ours: {reason}", path.display())]
+    /// Something that batou did not make is where it would write.
+    #[error("{} was not made by batou: {reason}", path.display())]
     Foreign {
-        /// What stands there.
+        /// What is there.
         path: PathBuf,
         /// How that shows.
         reason: &'static str,
     },
-    /// Others use the store; gc cannot have it for itself.
+    /// Others are using the store, and gc needs it to itself.
     #[error("the store {} is in use by a running build or upload; try again when it is done", .0.display())]
     Busy(PathBuf),
     /// The generation does not exist.
@@ -140,10 +140,10 @@ pub enum Error {
     /// The current generation cannot be removed.
     #[error("generation {0} is the current one and cannot be removed")]
     CurrentGeneration(u64),
-    /// An archive is not one of ours, or damaged.
+    /// A file is not an archive of a store, or is damaged.
     #[error("the archive cannot be imported: {0}")]
     Archive(String),
-    /// Reading or writing an archive or an object on its way failed.
+    /// Reading or writing an archive, or an object in transit, failed.
     #[error("cannot {action} {subject}")]
     Stream {
         /// What was tried, as a verb.
@@ -156,7 +156,7 @@ pub enum Error {
     /// The other side of a copy ended early; its own error says why.
     #[error("the other side of the copy ended early")]
     PipeClosed,
-    /// A depot elsewhere failed.
+    /// A depot on another machine failed.
     #[error(transparent)]
     Depot(Box<dyn std::error::Error + Send + Sync>),
 }

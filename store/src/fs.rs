@@ -1,4 +1,4 @@
-//! The few things done to files, each error with its path.
+//! The few operations on files that are needed; every error names its path.
 //!
 //! A file that others read appears whole: it is written under a temporary name and renamed.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
 
-/// A name that no other process, thread or earlier call has used: it begins with `prefix`.
+/// A name that begins with `prefix`, and that no other process, thread or earlier call has used.
 ///
 /// Names are unique among living processes by process id and counter; the time keeps them apart from
 /// those that a dead process of the same id left behind.
@@ -23,8 +23,8 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}{}-{count}-{now:x}", std::process::id())
 }
 
-/// Writes a file so that it appears whole, or not at all: temporary file beside it, rename.
-/// With `durable` it also survives a power cut once this returns.
+/// Writes a file so that it appears whole or not at all: a temporary file beside it is renamed to it. With `durable`
+/// it also survives a power cut once this returns.
 pub fn atomic_write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
     let temporary = beside(path);
     let written = write_new(&temporary, bytes, 0o644, durable)
@@ -36,8 +36,8 @@ pub fn atomic_write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Erro
     if durable { fsync_directory(parent(path)) } else { Ok(()) }
 }
 
-/// Makes `link` a symbolic link to `target`, replacing a link that is there in one step.
-/// With `durable` it also survives a power cut once this returns.
+/// Makes `link` a symbolic link to `target`. A link that is already there is replaced in one step. With `durable` it
+/// also survives a power cut once this returns.
 pub fn swap_symlink(link: &Path, target: &Path, durable: bool) -> Result<(), Error> {
     let temporary = beside(link);
     std::os::unix::fs::symlink(target, &temporary).map_err(Error::io("create the link", &temporary))?;
@@ -134,10 +134,11 @@ pub(crate) fn set_mode(path: &Path, bits: u32) -> Result<(), Error> {
     fs::set_permissions(path, fs::Permissions::from_mode(bits)).map_err(Error::io("set the mode of", path))
 }
 
-/// Removes a file or a folder with all it holds, read-only folders included; nothing there is fine.
+/// Removes a file, or a folder and everything in it, including read-only folders. It is not an error if there is
+/// nothing.
 ///
-/// Symbolic links are removed and never followed. To empty a folder its owner needs the write bit, which
-/// checked-out folders lack.
+/// Symbolic links are removed, never followed. Checked-out folders lack the write bit, which even their owner needs
+/// to empty them, so it is set first.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     let Some(metadata) = lstat(path)? else { return Ok(()) };
     if !metadata.is_dir() {
@@ -162,7 +163,7 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes a file; says whether there was one.
+/// Removes a file; returns whether there was one.
 pub(crate) fn remove_file(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),

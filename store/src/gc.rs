@@ -1,9 +1,9 @@
 //! Garbage collection: removing what nothing needs.
 //!
-//! It has the store for itself: writers share the lock that gc holds alone. Marked is what the caller's roots,
-//! the roots below `roots/` and the leases of living holders need; everything else goes, parents before
-//! children, so that an interruption at any point leaves no object that lacks a child. A marked object that
-//! is missing or damaged stops gc before it removes anything: what hangs below could not be known.
+//! gc has the store to itself: it holds alone the lock that writers share. It marks everything needed by the caller's
+//! roots, by the roots below `roots/` and by the leases of live holders, and removes the rest, parents before
+//! children, so that an interruption at any point leaves no object that lacks a child. A marked object that is
+//! missing or damaged stops gc before it removes anything, because it is not known what else that object needs.
 
 use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::closure::{Source, Walk};
+use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::lock::Guard;
-use crate::scan::{Found, Kind};
+use crate::scan::{ObjectKind, ScannedFile};
 use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, Phase, Store, directory_name, fs};
 
 /// How long gc waits for writers to finish.
@@ -34,14 +34,14 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes what none of the roots, leases and named roots needs, and what dead writers left.
-    /// [`Error::Busy`] when others still write after half a minute.
+    /// Removes everything that none of these roots, the named roots and the leases needs, and what dead writers left.
+    /// Fails with [`Error::Busy`] if others are still writing after half a minute.
     pub fn gc(&self, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Collected, Error> {
         self.gc_with(|| Ok(roots.to_vec()), monitor)
     }
 
-    /// The same with roots that are asked for when everybody else has to wait, so that none is missed that a writer
-    /// has just made.
+    /// Like [`Store::gc`], but asks for the roots only while everybody else has to wait, so that a root which a
+    /// writer has just made is not missed.
     pub fn gc_with<E: From<Error>>(
         &self,
         roots: impl FnOnce() -> Result<Vec<ArtifactId>, E>,
@@ -56,9 +56,9 @@ impl Store {
         Ok(self.sweep(&marked, monitor)?)
     }
 
-    /// What is to stay.
+    /// Everything that must stay.
     fn mark(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
-        let mut walk = Walk::new(self);
+        let mut walk = ClosureWalk::new(self);
         self.end_roots()?;
         let named = self.roots()?.into_values().flatten();
         for root in roots.iter().copied().chain(named) {
@@ -73,35 +73,36 @@ impl Store {
     }
 
     fn sweep(&self, marked: &Closure, monitor: &dyn Monitor) -> Result<Collected, Error> {
-        let records = self.dead(Kind::Record, marked)?;
-        let trees = self.dead(Kind::Tree, marked)?;
-        let blobs = self.dead(Kind::Blob, marked)?;
+        let records = self.dead(ObjectKind::Record, marked)?;
+        let trees = self.dead(ObjectKind::Tree, marked)?;
+        let blobs = self.dead(ObjectKind::Blob, marked)?;
         monitor.begin(Phase::Sweeping, (records.len() + trees.len() + blobs.len()) as u64, 0);
+        // Records first: each of them promises that everything below it is there.
         let mut bytes = self.remove(&self.parents_first(records.clone())?, monitor)?;
         self.remove_checkouts(marked)?;
         bytes += self.remove(&self.parents_first(trees.clone())?, monitor)?;
         let blob_files: Vec<_> = blobs.iter().map(|found| found.path.clone()).collect();
         bytes += self.remove(&blob_files, monitor)?;
-        let count = |found: &[Found]| found.len() as u64;
+        let count = |found: &[ScannedFile]| found.len() as u64;
         Ok(Collected { artifacts: count(&records), trees: count(&trees), blobs: count(&blobs), bytes })
     }
 
-    /// The objects of a kind that are not marked. What is no object is left for `verify` to tell.
-    fn dead(&self, kind: Kind, marked: &Closure) -> Result<Vec<Found>, Error> {
+    /// The objects of a kind that are not marked. Files that are not objects are left for `verify` to report.
+    fn dead(&self, kind: ObjectKind, marked: &Closure) -> Result<Vec<ScannedFile>, Error> {
         let live: HashSet<ObjectId> = match kind {
-            Kind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
-            Kind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
-            Kind::Blob => marked.blobs.iter().map(without_size).collect(),
+            ObjectKind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
+            ObjectKind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
+            ObjectKind::Blob => marked.blobs.iter().map(without_size).collect(),
         };
         let mut found = self.scan(kind)?;
         found.retain(|found| found.object.is_some_and(|object| !live.contains(&object)));
         Ok(found)
     }
 
-    /// The files of dead records or trees, those that need others before what they need.
-    fn parents_first(&self, dead: Vec<Found>) -> Result<Vec<PathBuf>, Error> {
+    /// The files of dead records or trees, parents before children.
+    fn parents_first(&self, dead: Vec<ScannedFile>) -> Result<Vec<PathBuf>, Error> {
         let objects: BTreeSet<_> = dead.into_iter().filter_map(|found| found.object).collect();
-        let mut walk = Walk::new(Dead { store: self, objects: &objects });
+        let mut walk = ClosureWalk::new(Dead { store: self, objects: &objects });
         for object in &objects {
             walk.add(*object)?;
         }
@@ -148,13 +149,14 @@ impl Store {
     }
 }
 
-/// Records or trees that go: a walk over them sees only each other. One that is unreadable needs nothing.
+/// The records or trees to be removed. A walk over them sees no other objects; one that cannot be read has no
+/// children.
 struct Dead<'a> {
     store: &'a Store,
     objects: &'a BTreeSet<ObjectId>,
 }
 
-impl Source for Dead<'_> {
+impl ObjectGraph for Dead<'_> {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
         let (mut children, length) = self.store.children(object).unwrap_or_default();
         children.retain(|child| self.objects.contains(child));
@@ -162,7 +164,7 @@ impl Source for Dead<'_> {
     }
 }
 
-/// A blob as its file's name tells it.
+/// The object as far as its file's name tells it: without a blob's size.
 pub(crate) fn without_size(object: &ObjectId) -> ObjectId {
     match object {
         ObjectId::Blob { digest, mode, .. } => ObjectId::Blob { digest: *digest, size: 0, mode: *mode },

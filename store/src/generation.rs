@@ -5,10 +5,10 @@
 //! <target>/current -> generations/12
 //! ```
 //!
-//! A generation is written whole under a temporary name, synced, and renamed to its number, so a numbered
-//! generation is complete. Switching replaces one symbolic link by `rename`: a reader sees the old generation
-//! or the new one, and one who has opened `current` as a folder keeps that generation. Writers take turns
-//! by the target folder's [`crate::Lock`], which the caller holds.
+//! A generation is written under a temporary name, synced, and renamed to its number, so every numbered generation is
+//! complete. Switching replaces one symbolic link by `rename`: a reader sees either the old generation or the new
+//! one, and a reader that has opened `current` as a folder keeps the generation it opened. Writers take turns: the
+//! caller holds the target folder's [`crate::Lock`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -28,19 +28,19 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// The generations of a target folder. Nothing is read or made yet.
+    /// The generations of a target folder. Nothing is read or created yet.
     pub fn open(target_directory: &Path) -> Result<Self, Error> {
         let target = std::path::absolute(target_directory).map_err(Error::io("find", target_directory))?;
         let folder = target.join("generations");
         Ok(Self { target, folder })
     }
 
-    /// The generation in force; `None` when there is no `current`. What is not ours there is an error.
+    /// The generation in force; `None` if there is no `current`. A `current` that batou did not make is an error.
     pub fn current(&self) -> Result<Option<u64>, Error> {
         let path = self.pointer();
         let Some(metadata) = fs::lstat(&path)? else { return Ok(None) };
         if !metadata.is_symlink() {
-            return Err(Error::Foreign { path, reason: "it is no symbolic link to a generation" });
+            return Err(Error::Foreign { path, reason: "it is not a symbolic link to a generation" });
         }
         let target = std::fs::read_link(&path).map_err(Error::io("read the link", &path))?;
         let number = target.to_str().and_then(|target| number(target.strip_prefix("generations/")?));
@@ -50,7 +50,7 @@ impl Generations {
         }
     }
 
-    /// All numbers, sorted.
+    /// The numbers of all generations, sorted.
     pub fn list(&self) -> Result<Vec<u64>, Error> {
         let entries = fs::entries(&self.folder)?;
         let mut numbers: Vec<_> = entries.iter().filter_map(|e| number(e.file_name().to_str()?)).collect();
@@ -63,12 +63,12 @@ impl Generations {
         self.file(n, MANIFEST)?.ok_or_else(|| self.unknown(n))
     }
 
-    /// Another record beside the manifest; `None` if there is none of that name.
+    /// A record beside the manifest; `None` if there is none of that name.
     pub fn file(&self, n: u64, name: &str) -> Result<Option<Vec<u8>>, Error> {
         fs::read_limited(&self.folder_of(n).join(Name::new(name)?), MAX_RECORD)
     }
 
-    /// A generation with exactly this manifest: the current one before others, and the newest of those.
+    /// A generation with exactly this manifest: the current one if it has it, otherwise the newest that has.
     pub fn find(&self, manifest: &[u8]) -> Result<Option<u64>, Error> {
         let candidates = self.current()?.into_iter().chain(self.list()?.into_iter().rev());
         for n in candidates {
@@ -110,13 +110,13 @@ impl Generations {
         if fs::lstat(&self.folder_of(n).join(MANIFEST))?.is_none() {
             return Err(self.unknown(n));
         }
-        // A `current` that is not ours is not replaced.
+        // Fails if batou did not make `current`: that is not replaced.
         self.current()?;
         self.remove_stale_links()?;
         fs::swap_symlink(&self.pointer(), &Path::new("generations").join(n.to_string()), true)
     }
 
-    /// Removes `current`: no generation is in force.
+    /// Removes `current`: no generation is in force afterwards.
     pub fn clear(&self) -> Result<(), Error> {
         if self.current()?.is_some() {
             fs::remove_file(&self.pointer())?;
@@ -125,7 +125,7 @@ impl Generations {
         Ok(())
     }
 
-    /// Removes a generation, which must not be the current one. One that does not exist is fine.
+    /// Removes a generation, which must not be the current one. It is not an error if there is none.
     pub fn remove(&self, n: u64) -> Result<(), Error> {
         if self.current()? == Some(n) {
             return Err(Error::CurrentGeneration(n));
@@ -134,20 +134,20 @@ impl Generations {
         if fs::lstat(&folder)?.is_none() {
             return Ok(());
         }
-        // Renamed first: a removal that is interrupted leaves no numbered generation that is incomplete.
+        // Renamed first, so that an interrupted removal leaves no incomplete generation under a number.
         let temporary = self.folder.join(fs::unique(".batou-"));
         std::fs::rename(&folder, &temporary).map_err(Error::io("remove", &folder))?;
         fs::fsync_directory(&self.folder)?;
         fs::remove_tree(&temporary)
     }
 
-    /// Removes what killed processes left unfinished, in the target folder too: all that has a temporary name.
+    /// Removes everything with a temporary name that killed processes left, in the target folder too.
     pub fn tidy(&self) -> Result<(), Error> {
         self.remove_unfinished()?;
         self.remove_stale_links()
     }
 
-    /// Where a generation lies.
+    /// The folder of a generation.
     pub fn path(&self, n: u64) -> PathBuf {
         self.folder_of(n)
     }
@@ -186,7 +186,7 @@ fn number(text: &str) -> Option<u64> {
     if canonical { text.parse().ok() } else { None }
 }
 
-/// Every name once, and none that the manifest has.
+/// Checks that every name is used only once, and the manifest's not at all.
 fn check_names(records: &[(&str, &[u8])], links: &[(Name, String)]) -> Result<(), Error> {
     let mut names = BTreeSet::from([Name::new(MANIFEST)?]);
     let records = records.iter().map(|(name, _)| Name::new(*name)).collect::<Result<Vec<_>, _>>()?;

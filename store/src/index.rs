@@ -1,8 +1,8 @@
 //! The stat cache of source files: what they looked like when they were hashed.
 //!
-//! As in git's index, a file whose size, times and inode are as remembered has not changed, with git's
-//! exception: one that was changed within the clock's grain of the moment it was hashed may have been changed
-//! again without a trace, so it is not remembered and hashed once more the next time.
+//! As in git's index, a file whose size, times and inode are as remembered counts as unchanged. The exception is
+//! git's too: a file that changed so shortly before it was hashed that another change might have got the same times
+//! is not remembered, and is hashed again the next time.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::stats::{MAX_SEALED, seal, unseal};
 use crate::{Digest, Error, fs};
 
-/// The coarsest clock of a filesystem that keeps fractions of seconds, in nanoseconds.
+/// The resolution of the coarsest clock of filesystems that keep fractions of seconds, in nanoseconds.
 const GRAIN: i128 = 20_000_000;
-/// The coarsest clock of one that does not.
+/// The same for filesystems that keep whole seconds.
 const COARSE_GRAIN: i128 = 2_000_000_000;
 
-/// What tells whether a file may have changed.
+/// The metadata that tell whether a file may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Signature {
     size: u64,
@@ -40,7 +40,7 @@ impl Signature {
         }
     }
 
-    /// Whether a change at `now` could leave the times as they are.
+    /// Whether a change at `now` could leave the file's times as they are.
     fn is_racy(&self, now: i128) -> bool {
         let (seconds, fraction) = self.mtime.max(self.ctime);
         let changed = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
@@ -54,7 +54,7 @@ impl Signature {
 pub(crate) struct Index(BTreeMap<String, (Signature, Digest)>);
 
 impl Index {
-    /// Reads the cache; one that is absent or damaged is as good as empty.
+    /// Reads the cache; one that is absent or damaged counts as empty.
     pub(crate) fn load(path: &Path) -> Self {
         let bytes = fs::read_limited(path, MAX_SEALED).ok().flatten().unwrap_or_default();
         unseal(&bytes).unwrap_or_default()
@@ -65,14 +65,14 @@ impl Index {
         self.0.get(path).filter(|(known, _)| known == signature).map(|(_, digest)| *digest)
     }
 
-    /// Remembers a file that was read after `started`, unless it could still change without a trace.
+    /// Remembers a file that was read after `started`, unless its times might not show a later change.
     pub(crate) fn add(&mut self, path: &str, signature: Signature, digest: Digest, started: i128) {
         if !signature.is_racy(started) {
             self.0.insert(path.to_owned(), (signature, digest));
         }
     }
 
-    /// Takes over what another one remembers of files that are still there and that this one has not seen.
+    /// Adds what another index remembers of files that still exist and that this one has not seen.
     pub(crate) fn inherit(&mut self, other: &Self) {
         for (path, known) in &other.0 {
             if !self.0.contains_key(path) && Path::new(path).symlink_metadata().is_ok() {

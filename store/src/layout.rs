@@ -11,14 +11,15 @@ pub(crate) const VERSION: u64 = 1;
 /// The folders below the root.
 pub(crate) const FOLDERS: [&str; 8] =
     ["blobs", "trees", "records", "artifacts", "stats", "tmp", "leases", "roots"];
-/// The files below the root: who uses the store, who publishes, and the version (written last).
+/// The files below the root: two locks, for users of the store and for publishing, and the version, which is written
+/// last.
 pub(crate) const FILES: [&str; 3] = ["lock", "publish", "format"];
 
 /// A store's root and the paths below it.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout(PathBuf);
+pub(crate) struct StoreLayout(PathBuf);
 
-impl Layout {
+impl StoreLayout {
     pub(crate) fn new(root: PathBuf) -> Self {
         Self(root)
     }
@@ -64,7 +65,7 @@ impl Layout {
         self.0.join("stats").join(directory_name(id, name))
     }
 
-    /// Checks the version; `false` when there is no store yet.
+    /// Checks the version; `false` if there is no store yet.
     pub(crate) fn check_format(&self) -> Result<bool, Error> {
         let path = self.folder("format");
         let Some(bytes) = fs::read_limited(&path, 4096)? else {
@@ -87,7 +88,8 @@ impl Layout {
         format!("batou store {VERSION}\n")
     }
 
-    /// Refuses a folder with names that are not ours. A creation that was interrupted leaves only ours.
+    /// Refuses a folder that holds a name which no store has. Only a store's own names can be left by an interrupted
+    /// creation.
     fn check_empty(&self) -> Result<(), Error> {
         for entry in fs::entries(&self.0)? {
             let name = entry.file_name();

@@ -1,7 +1,7 @@
 //! Leases: objects that gc must keep although nothing refers to them yet.
 //!
-//! A lease is a file below `leases/` that its holder keeps locked. The kernel releases the lock when the
-//! holder dies, so a dead holder protects nothing, and age plays no part.
+//! A lease is a file below `leases/` that its holder keeps locked. The kernel releases the lock when the holder dies,
+//! so a dead holder protects nothing, and a lease's age does not matter.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -22,8 +22,8 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Takes a lease over objects, whether or not they are here yet: take it before asking what is missing.
-    /// Waits while gc is at work.
+    /// Takes a lease on objects, whether or not they are present yet. It has to be taken before asking which are
+    /// missing: otherwise gc could remove one that was found present. Waits while gc is running.
     pub fn lease(&self, objects: &[ObjectId]) -> Result<Lease, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let name = fs::unique("lease-");
@@ -33,13 +33,13 @@ impl Store {
         file.lock().map_err(Error::io("lock", &temporary))?;
         let text = json(&objects);
         file.write_all(&text).map_err(Error::io("write", &temporary))?;
-        // Locked and complete before anyone sees it.
+        // It is locked and complete before anyone sees it.
         std::fs::rename(&temporary, &path).map_err(Error::io("move into place", &path))?;
         Ok(Lease { path, _file: file })
     }
 
-    /// The objects under leases whose holders live; the others' files are removed. Only for the holder of
-    /// the exclusive lock.
+    /// The objects leased by live holders. The files of dead holders' leases are removed. Only for the holder of the
+    /// store's exclusive lock.
     pub(crate) fn leased(&self) -> Result<Vec<ObjectId>, Error> {
         let mut objects = Vec::new();
         for entry in fs::entries(&self.layout.folder("leases"))? {
@@ -54,6 +54,7 @@ impl Store {
                 Err(TryLockError::WouldBlock) => {
                     let text = fs::read_limited(&path, MAX_LEASE)?.unwrap_or_default();
                     let held: Vec<ObjectId> = match serde_json::from_slice(&text) {
+                        // The holder has just removed it.
                         Err(_) if text.is_empty() => Vec::new(),
                         Err(error) => return Err(Error::Damaged { path, fault: error.to_string() }),
                         Ok(held) => held,
@@ -68,7 +69,7 @@ impl Store {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A file that cannot be removed is unlocked in a moment, and so protects nothing.
+        // If the file cannot be removed, it is unlocked in a moment all the same, and then protects nothing.
         let _ = fs::remove_file(&self.path);
     }
 }

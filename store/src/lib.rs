@@ -1,9 +1,10 @@
 //! A content-addressed store of files, trees and artifacts, with generations.
 //!
-//! Everything is named by the digest of what it is ([`Digest`]). A [`Tree`] gives names to files and other
-//! trees, an [`Artifact`] is a tree with a name and the artifacts it needs. The [`Store`] holds them below one
-//! folder, with checkouts of artifacts; a [`Batch`] brings objects in, [`copy()`] and [`send`] move them between two
-//! stores, and [`Generations`] says which of them are in force. `store/README.md` describes the files on disk.
+//! Every object is named by the digest of its content ([`Digest`]). A [`Tree`] gives names to files and to other
+//! trees; an [`Artifact`] is a tree with a name and references to the artifacts it needs. A [`Store`] keeps them all
+//! below one folder, together with checkouts of the artifacts. Objects enter it in a [`Batch`], [`copy()`] and
+//! [`send`] copy them from one store to another, and [`Generations`] records which artifacts are in force.
+//! `store/README.md` describes the files on disk.
 //!
 //! The crate is synchronous, prints nothing, and never reads the process environment.
 
@@ -59,6 +60,6 @@ pub use name::{Name, NameError, RelPath};
 pub use object::ObjectId;
 pub use problem::{Fault, Problem, Remedy};
 pub use read::ObjectReader;
-pub use sources::Sources;
+pub use sources::SourceHasher;
 pub use store::{Durability, Store};
 pub use tree::{Node, Tree, TreeError};

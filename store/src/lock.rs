@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 
-/// How long a lock's text may be, in bytes, when it is shown to others.
+/// The most bytes of a lock's text that are shown to others.
 const MAX_TEXT: u64 = 4096;
-/// How often a wait with an end asks again.
+/// How often a wait with a time limit tries again.
 const POLL: Duration = Duration::from_millis(20);
 
 /// An exclusive lock with a text that tells others who holds it. Dropping it releases it.
@@ -20,8 +20,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path` (made when absent), or returns the text of the one who holds it: empty where a full disk
-    /// had no room for one.
+    /// Takes the lock at `path`, which is created if absent, or returns the text of the holder, which is empty if a
+    /// full disk had no room for it.
     pub fn try_acquire(path: &Path, holder: &str) -> Result<Result<Self, String>, Error> {
         loop {
             let mut file = OpenOptions::new()
@@ -46,7 +46,7 @@ impl Lock {
     }
 }
 
-/// Whether the file is still the one of this name: a lock on one that was removed meanwhile keeps nobody out.
+/// Whether this is still the file at `path`: a lock on a file that has been removed keeps nobody out.
 fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     let own = file.metadata().map_err(Error::io("examine the lock", path))?;
     match std::fs::metadata(path) {
@@ -56,18 +56,18 @@ fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Writes the holder's text. A full disk must not keep anybody from the lock that is needed to make room there.
+/// Writes the holder's text. A full disk is not an error, because the lock is needed to make room on it.
 fn write(file: &mut File, holder: &str) -> io::Result<()> {
     match file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())) {
         Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            // Part of a text would name nobody.
+            // A truncated text would name nobody.
             file.set_len(0)
         }
         other => other,
     }
 }
 
-/// The holder's text. One who has the lock but has not written yet gets a moment to do so.
+/// The holder's text. A holder that has the lock but has not written its text yet is given a moment to do so.
 fn holder_of(file: &mut File, path: &Path) -> Result<String, Error> {
     for _ in 0..10 {
         let mut text = Vec::new();
@@ -84,7 +84,8 @@ fn holder_of(file: &mut File, path: &Path) -> Result<String, Error> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The text goes before the lock does, so that nobody is named who no longer holds it.
+        // The text is removed before the lock is released, so that it never names someone who no longer holds the
+        // lock.
         let _ = self.file.set_len(0);
     }
 }
@@ -96,21 +97,21 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Waits for a lock that others may share.
+    /// Waits for the lock, and shares it with others.
     pub(crate) fn shared(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open the lock", path))?;
         file.lock_shared().map_err(Error::io("lock", path))?;
         Ok(Self { _file: file })
     }
 
-    /// Waits for a lock that nobody shares.
+    /// Waits for the lock, and shares it with nobody.
     pub(crate) fn exclusive(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io("open the lock", path))?;
         file.lock().map_err(Error::io("lock", path))?;
         Ok(Self { _file: file })
     }
 
-    /// Waits at most `patience` for a lock that nobody shares; `None` if others kept it.
+    /// Waits for the lock for at most `patience`, and shares it with nobody; `None` if others kept it.
     pub(crate) fn exclusive_within(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
         let file = File::open(path).map_err(Error::io("open the lock", path))?;
         let start = Instant::now();

@@ -4,16 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Permission bits: nine, of which the write bits are always off (what is stored never changes) and the
-/// owner's read bit is always on (the store's owner must be able to check what it holds).
+/// The nine permission bits. The write bits are always off, since what is stored never changes, and the owner's read
+/// bit is always on, since the store's owner must be able to check it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mode(u32);
 
-/// The mode has more than the nine permission bits, or is not written as it must be.
+/// The mode has more than the nine permission bits, or is not written in the one form that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the mode {0} is not a mode of a stored file (permission bits only: no setuid, setgid or sticky bit)"
-)]
+#[error("a stored file cannot have the mode {0} (permission bits only: no setuid, setgid or sticky bit)")]
 pub struct ModeError(String);
 
 impl Mode {
@@ -30,7 +28,7 @@ impl Mode {
         Ok(Self(bits & 0o555 | 0o400))
     }
 
-    /// All there are, the usual ones first.
+    /// All possible modes, the usual ones first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let usual = [Self::PLAIN, Self::EXECUTABLE];
         let others = (0o400..=0o555).map(Self).filter(|mode| Self::new(mode.0).as_ref() == Ok(mode));

@@ -1,6 +1,6 @@
-//! The way progress leaves the library.
+//! How the library reports its progress.
 
-/// What is going on.
+/// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Source files are read and hashed.
@@ -15,20 +15,20 @@ pub enum Phase {
     Sweeping,
 }
 
-/// Is told how far a long operation has come; from several threads.
+/// Receives the progress of long operations, from several threads.
 pub trait Monitor: Sync {
-    /// A phase begins that will go over so many objects and bytes (0 where that is not known yet).
+    /// A phase begins, over this many objects and bytes (0 if that is not known yet).
     fn begin(&self, what: Phase, objects: u64, bytes: u64) {
         let _ = (what, objects, bytes);
     }
 
-    /// So many objects and bytes more are done.
+    /// This many more objects and bytes are done.
     fn advance(&self, objects: u64, bytes: u64) {
         let _ = (objects, bytes);
     }
 }
 
-/// The monitor that nobody watches.
+/// A monitor that ignores all progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest name that Linux filesystems take, in bytes.
 const MAX_NAME: usize = 255;
-/// The longest path that system calls take, in bytes, less what stands before a relative one.
+/// The longest relative path, in bytes: what system calls accept, less room for the path of the folder it is in.
 const MAX_PATH: usize = 3072;
-/// The deepest path: folders are walked by recursion.
+/// The most components of a path, since folders are walked recursively.
 const MAX_DEPTH: usize = 200;
 
 /// One valid component of a path: UTF-8, not empty, not `.` or `..`, without `/` and NUL, at most 255 bytes.
@@ -23,7 +23,7 @@ pub struct Name(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelPath(String);
 
-/// Why a text is no name or relative path.
+/// Why a text is not a name or relative path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It is empty, or has an empty component.
@@ -44,7 +44,7 @@ pub enum NameError {
 }
 
 impl Name {
-    /// Checks and makes a name.
+    /// The name with this text, if that is valid.
     pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
         let name = name.into();
         if name.contains('/') {
@@ -62,7 +62,7 @@ impl Name {
     }
 }
 
-/// Checks one component; the error takes the text to show.
+/// Checks one component. The error is still to be given the text that it shows.
 fn check(name: &str) -> Result<(), fn(String) -> NameError> {
     match name {
         "" => Err(NameError::Empty),
@@ -74,7 +74,7 @@ fn check(name: &str) -> Result<(), fn(String) -> NameError> {
 }
 
 impl RelPath {
-    /// Checks and makes a relative path.
+    /// The path with this text, if that is valid.
     pub fn new(path: &str) -> Result<Self, NameError> {
         if path.len() > MAX_PATH || path.split('/').count() > MAX_DEPTH {
             return Err(NameError::TooLong(path.chars().take(80).collect()));
@@ -104,7 +104,7 @@ impl RelPath {
     }
 }
 
-/// What both types of text have in common.
+/// What both types have in common.
 macro_rules! text {
     ($type:ident) => {
         impl fmt::Display for $type {

@@ -9,7 +9,7 @@ use crate::{Artifact, ArtifactId, Digest, Mode, Node, Tree};
 /// The longest encoding of a tree or artifact that is read, in bytes.
 pub(crate) const MAX_ENCODING: u64 = 64 << 20;
 
-/// The compact JSON of a value that always has one: text keys, and no floating-point numbers.
+/// The compact JSON of a value that always has one, since its keys are texts and it holds no floating-point numbers.
 pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("names, numbers and digests are always valid JSON")
 }
@@ -45,7 +45,7 @@ impl ObjectId {
         }
     }
 
-    /// How many bytes it has, as far as the id tells: only a blob's does.
+    /// Its size in bytes, as far as the id tells it: only a blob's does, so others have 0.
     pub fn size(&self) -> u64 {
         match self {
             Self::Blob { size, .. } => *size,

@@ -10,19 +10,20 @@ use crate::{Error, ObjectId};
 
 /// The size of a piece, in bytes.
 const PIECE: usize = 128 << 10;
-/// How many pieces may wait: bounds the memory to a few MiB.
+/// How many pieces may wait, which bounds memory to a few MiB.
 const WAITING: usize = 16;
 
-enum Message {
+enum PipeMessage {
     Begin(ObjectId),
     Piece(Vec<u8>),
     End,
 }
 
-pub(crate) struct Sender(mpsc::SyncSender<Message>);
+/// The end that is written to.
+pub(crate) struct Sender(mpsc::SyncSender<PipeMessage>);
 
-/// The end that is read. One object is open at a time, in the order of sending.
-pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<Message>>>);
+/// The end that is read. Objects are opened one at a time, in the order in which they are sent.
+pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<PipeMessage>>>);
 
 pub(crate) fn new() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::sync_channel(WAITING);
@@ -30,38 +31,39 @@ pub(crate) fn new() -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Sends an object; `count` is told the length of each piece. [`Error::PipeClosed`] if nobody reads.
+    /// Sends an object, and calls `count` with the length of each piece. Fails with [`Error::PipeClosed`] if nobody
+    /// reads any more.
     pub(crate) fn send(
         &self,
         object: &ObjectId,
         bytes: &mut dyn Read,
         count: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
-        self.message(Message::Begin(*object))?;
+        self.message(PipeMessage::Begin(*object))?;
         loop {
             let mut piece = Vec::new();
             bytes.take(PIECE as u64).read_to_end(&mut piece).map_err(stream("read", object))?;
             if piece.is_empty() {
-                return self.message(Message::End);
+                return self.message(PipeMessage::End);
             }
             count(piece.len() as u64);
-            self.message(Message::Piece(piece))?;
+            self.message(PipeMessage::Piece(piece))?;
         }
     }
 
-    fn message(&self, message: Message) -> Result<(), Error> {
+    fn message(&self, message: PipeMessage) -> Result<(), Error> {
         self.0.send(message).map_err(|_| Error::PipeClosed)
     }
 }
 
 impl Receiver {
-    /// Opens the object, skipping what comes before it and is not wanted.
+    /// Opens the object, and skips those sent before it that were not opened.
     pub(crate) fn open(this: Option<&Self>, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
         let receiver = this.ok_or(Error::PipeClosed)?;
         loop {
             let message = receiver.0.borrow().recv().map_err(|_| Error::PipeClosed)?;
-            if matches!(message, Message::Begin(begun) if begun == *object) {
-                return Ok(Box::new(Reader {
+            if matches!(message, PipeMessage::Begin(begun) if begun == *object) {
+                return Ok(Box::new(PipedObject {
                     pipe: Rc::clone(&receiver.0),
                     piece: io::Cursor::default(),
                     ended: false,
@@ -71,13 +73,14 @@ impl Receiver {
     }
 }
 
-struct Reader {
-    pipe: Rc<RefCell<mpsc::Receiver<Message>>>,
+/// An object that is read while it arrives.
+struct PipedObject {
+    pipe: Rc<RefCell<mpsc::Receiver<PipeMessage>>>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
 }
 
-impl Read for Reader {
+impl Read for PipedObject {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.piece.read(buffer)?;
@@ -85,9 +88,9 @@ impl Read for Reader {
                 return Ok(count);
             }
             match self.pipe.borrow().recv() {
-                Ok(Message::Piece(piece)) => self.piece = io::Cursor::new(piece),
-                Ok(Message::End) => self.ended = true,
-                Ok(Message::Begin(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(PipeMessage::Piece(piece)) => self.piece = io::Cursor::new(piece),
+                Ok(PipeMessage::End) => self.ended = true,
+                Ok(PipeMessage::Begin(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
     }

@@ -1,7 +1,7 @@
-//! A checkout on its way to its place.
+//! Moving a finished checkout into place.
 //!
-//! It is built beside the others, under a temporary name: so it is on their filesystem, which may be another than
-//! the store's, and the rename into place stays within one folder, which a read-only folder allows.
+//! A checkout is built beside the others, under a temporary name. So it is on their filesystem, which may not be the
+//! store's, and the rename into place stays within one folder: a read-only folder cannot be moved to another one.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::commit::move_into_place;
 use crate::lock::Guard;
 use crate::{ArtifactId, Digest, Error, Name, Store, fs, stats};
 
-/// A complete checkout under a temporary name, which goes when this is dropped, and its stat record.
+/// A complete checkout under a temporary name, and its stat record. The checkout is removed when this is dropped.
 pub(crate) struct StagedCheckout {
     path: PathBuf,
     target: PathBuf,
@@ -48,8 +48,8 @@ impl StagedCheckout {
         entries.chain([self.stats.clone()])
     }
 
-    /// Renames it into place. What is there already, left by an interrupted commit or damaged, changes places with
-    /// it, so that a reader finds one or the other.
+    /// Renames it into place. A checkout that is already there, because it is damaged or a commit was interrupted, is
+    /// exchanged for it, so that a reader always finds one or the other.
     pub(crate) fn place(&self, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
         if fs::lstat(&self.target)?.is_some_and(|old| old.is_dir()) {
             self.exchange()?;
@@ -61,7 +61,7 @@ impl StagedCheckout {
         move_into_place(&self.stats, &self.stats_target, touched)
     }
 
-    /// Lets the old and the new folder change names; in several steps where the filesystem cannot do it in one.
+    /// Exchanges the names of the old and the new folder; in several steps if the filesystem cannot do it in one.
     fn exchange(&self) -> Result<(), Error> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::EXCHANGE) {
@@ -78,16 +78,16 @@ impl StagedCheckout {
 }
 
 impl Drop for StagedCheckout {
-    /// Removes what was not placed, or what changed places with it.
+    /// Removes the checkout if it was not placed, and otherwise the one that it replaced.
     fn drop(&mut self) {
-        // What cannot be removed now is removed when the store is next opened.
+        // Whatever cannot be removed now is removed when the store is next opened.
         let _ = fs::remove_tree(&self.path);
     }
 }
 
 impl Store {
-    /// Checks out artifacts that are here, as far as they are not checked out; in a host's store all are. Where
-    /// there is nothing to do, nothing is written.
+    /// Checks out those of the artifacts, all of which must be present, that are not checked out yet; in a host's
+    /// store all are. If there is nothing to do, nothing is written.
     pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<(), Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let absent = |(id, name): &(ArtifactId, &Name)| {

@@ -1,4 +1,4 @@
-//! What is wrong in a store, and what mends it.
+//! Problems in a store, and what repairs them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,37 +10,37 @@ use crate::{ArtifactId, ObjectId};
 pub enum Fault {
     /// It should be there.
     Missing,
-    /// It is not what it was.
+    /// It is not as it was written.
     Damaged,
-    /// It is nothing that the store has made.
+    /// The store did not make it.
     Foreign,
 }
 
-/// What mends it.
+/// What repairs a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Remedy {
     /// Fetching the object from another store.
     Fetch(ObjectId),
-    /// Checking the artifact out anew.
+    /// Checking the artifact out again.
     CheckOut(ArtifactId),
     /// Removing the file.
     Remove,
-    /// Writing the store's format file anew.
+    /// Writing the store's format file again.
     Format,
-    /// Nothing that the store could do: a person has to look.
+    /// Nothing that the store could do: a person has to look at it.
     Look,
 }
 
-/// One thing that is wrong in a store.
+/// A problem in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
     /// The file, relative to the store's root.
     pub path: PathBuf,
     /// What is wrong with it.
     pub fault: Fault,
-    /// How that shows.
+    /// How it shows.
     pub detail: String,
-    /// What mends it.
+    /// What repairs it.
     pub remedy: Remedy,
 }
 

@@ -1,4 +1,4 @@
-//! Reading objects so that what leaves the store, or enters it, has been checked.
+//! Reading objects with a check, so that nothing unchecked enters or leaves the store.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,12 +12,13 @@ use crate::{Artifact, Digest, Error, ObjectId, Tree};
 /// the object's id says.
 #[derive(Debug)]
 pub struct ObjectReader {
-    content: Content,
+    content: ObjectBytes,
     path: PathBuf,
 }
 
+/// A blob is checked while it is read; the encoding of a tree or record was checked when it was opened.
 #[derive(Debug)]
-enum Content {
+enum ObjectBytes {
     Blob { file: File, hasher: Box<FileHasher>, digest: Digest, left: u64 },
     Encoding(io::Cursor<Vec<u8>>),
 }
@@ -31,11 +32,11 @@ impl ObjectReader {
         };
         let content = match object {
             ObjectId::Blob { digest, size, .. } => {
-                Content::Blob { file, hasher: Box::default(), digest, left: size }
+                ObjectBytes::Blob { file, hasher: Box::default(), digest, left: size }
             }
             ObjectId::Tree(_) | ObjectId::Artifact(_) => {
                 let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
-                Content::Encoding(io::Cursor::new(bytes))
+                ObjectBytes::Encoding(io::Cursor::new(bytes))
             }
         };
         Ok(Self { content, path })
@@ -45,8 +46,8 @@ impl ObjectReader {
 impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (file, hasher, digest, left) = match &mut self.content {
-            Content::Encoding(bytes) => return bytes.read(buffer),
-            Content::Blob { file, hasher, digest, left } => (file, hasher, digest, left),
+            ObjectBytes::Encoding(bytes) => return bytes.read(buffer),
+            ObjectBytes::Blob { file, hasher, digest, left } => (file, hasher, digest, left),
         };
         if buffer.is_empty() {
             return Ok(0);
@@ -56,7 +57,8 @@ impl Read for ObjectReader {
         let over = count as u64 > *left;
         *left = left.saturating_sub(count as u64);
         if over || count == 0 && (*left > 0 || hasher.finish() != *digest) {
-            let message = format!("{} is damaged: its content has another digest", self.path.display());
+            let message =
+                format!("{} is damaged: its content does not match its digest", self.path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(count)
@@ -87,7 +89,7 @@ pub(crate) fn mismatch(object: &impl ToString, found: &impl ToString) -> Error {
     Error::Mismatch { object: object.to_string(), found: found.to_string() }
 }
 
-/// For `map_err`: an error of somebody's reader or writer.
+/// For `map_err`: an error of a reader or writer that a caller passed in.
 pub(crate) fn stream(action: &'static str, subject: impl ToString) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Stream { action, subject: subject.to_string(), source }
 }

@@ -1,16 +1,16 @@
-//! Mending what `verify` found, with another store that has the objects.
+//! Repairing what `verify` found, with objects from another store.
 
 use std::collections::{BTreeSet, HashSet};
 
 use crate::copy::lacking_objects;
-use crate::layout::Layout;
+use crate::layout::StoreLayout;
 use crate::{ArtifactId, Depot, Error, ObjectId, Problem, Remedy, Silent, Store, fs};
 
 impl Store {
-    /// Mends problems as far as possible: fetches objects from another depot, checks out again, removes what
-    /// is foreign inside the store's folders. Returns what is wrong afterwards.
+    /// Repairs problems as far as possible: fetches objects from another depot, checks artifacts out again, and
+    /// removes foreign files from the store's folders. Returns the problems that remain.
     ///
-    /// A damaged object is replaced only when its replacement has arrived and been checked.
+    /// A damaged object is replaced only once its replacement has arrived and been checked.
     pub fn repair(&self, problems: &[Problem], from: &mut dyn Depot) -> Result<Vec<Problem>, Error> {
         let mut wanted = BTreeSet::new();
         let mut checkouts = BTreeSet::new();
@@ -21,7 +21,7 @@ impl Store {
                 Remedy::Remove => fs::remove_tree(&self.root().join(&problem.path))?,
                 Remedy::Format => {
                     let path = self.layout.folder("format");
-                    fs::atomic_write(&path, Layout::format_text().as_bytes(), self.is_durable())?;
+                    fs::atomic_write(&path, StoreLayout::format_text().as_bytes(), self.is_durable())?;
                 }
                 Remedy::Look => {}
             }
@@ -33,7 +33,7 @@ impl Store {
         self.verify(&Silent)
     }
 
-    /// Fetches damaged or missing objects, and what they need and is missing too.
+    /// Fetches damaged or missing objects, and those missing objects that they need.
     fn fetch_anew(&self, wanted: &[ObjectId], from: &mut dyn Depot) -> Result<(), Error> {
         let unknown: HashSet<_> = from.missing(wanted)?.into_iter().collect();
         let known: Vec<_> = wanted.iter().copied().filter(|object| !unknown.contains(object)).collect();
@@ -55,7 +55,8 @@ impl Store {
         batch.commit()
     }
 
-    /// Replaces an artifact's checkout. Where something it needs is still missing it stays as it is.
+    /// Replaces an artifact's checkout. If something it needs is still missing or damaged, the checkout stays as it
+    /// is.
     fn mend_checkout(&self, id: &ArtifactId) -> Result<(), Error> {
         match self.check_out_anew(id) {
             Err(Error::Missing(_) | Error::Damaged { .. }) => Ok(()),

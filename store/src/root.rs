@@ -1,7 +1,7 @@
 //! Roots: artifacts that gc keeps, by name.
 //!
-//! A root may have an out-link, a symbolic link outside the store such as `result/web`. Then it ends when
-//! that link is gone or points elsewhere, so removing the link is all a person has to do.
+//! A root may have an out-link, a symbolic link outside the store such as `result/web`. Such a root ends when the
+//! link is gone or points elsewhere, so removing the link is all a person has to do.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use crate::lock::Guard;
 use crate::stats::{MAX_SEALED, seal, unseal};
 use crate::{ArtifactId, Error, Name, ObjectId, Store, fs};
 
-/// What a root's file says.
+/// The content of a root's file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Root {
     pub(crate) artifacts: Vec<ArtifactId>,
@@ -28,11 +28,11 @@ struct OutLink {
 }
 
 impl OutLink {
-    /// Whether the link is as it was. One that cannot be read now is not given up.
+    /// Whether the link still points where it did. A link that cannot be read at the moment counts as if it did.
     fn lives(&self) -> bool {
         match std::fs::read_link(&self.link) {
             Ok(target) => target == self.target,
-            // Gone, or replaced by something that is no link.
+            // It is gone, or replaced by something that is not a link.
             Err(error) => !matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
@@ -42,10 +42,10 @@ impl OutLink {
 }
 
 impl Store {
-    /// Keeps artifacts, which must be here, under a name, replacing the root of that name.
+    /// Adds a root that keeps artifacts, which must be present. It replaces a root of the same name.
     ///
-    /// With `link` the root ends when that link is gone or points elsewhere than now. A link that does not
-    /// exist is made, to the first artifact's checkout.
+    /// With `link`, the root ends when that link is gone or no longer points where it does now. A link that does not
+    /// exist is created, to the first artifact's checkout.
     pub fn add_root(&self, name: &str, artifacts: &[ArtifactId], link: Option<&Path>) -> Result<(), Error> {
         let path = self.root_file(name)?;
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
@@ -72,18 +72,18 @@ impl Store {
                 Ok(OutLink { link, target })
             }
             (Err(error), _) if error.kind() == io::ErrorKind::InvalidInput => {
-                Err(Error::Foreign { path: link, reason: "it is no symbolic link" })
+                Err(Error::Foreign { path: link, reason: "it is not a symbolic link" })
             }
             (Err(source), _) => Err(Error::Io { action: "read the link", path: link, source }),
         }
     }
 
-    /// Ends a root; its out-link, if it has one, stays. A root that does not exist is fine.
+    /// Removes a root; its out-link, if it has one, stays. It is not an error if there is no such root.
     pub fn remove_root(&self, name: &str) -> Result<(), Error> {
         fs::remove_file(&self.root_file(name)?).map(drop)
     }
 
-    /// The roots in force, by name. Those whose link has ended are left out.
+    /// The roots by name, without those whose out-link has ended.
     pub fn roots(&self) -> Result<BTreeMap<String, Vec<ArtifactId>>, Error> {
         let mut roots = BTreeMap::new();
         for (path, root) in self.root_files()? {

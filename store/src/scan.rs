@@ -1,26 +1,26 @@
-//! Listing what lies in the store's folders, by name only.
+//! Listing the files in the store's folders, by name only.
 
 use std::path::PathBuf;
 
 use crate::{ArtifactId, Digest, Error, Mode, ObjectId, Store, fs};
 
-/// A file that is named like an object, or something else.
+/// A file in a folder that holds objects.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct ScannedFile {
     pub(crate) path: PathBuf,
-    /// A blob's size is not in its name: 0 here.
+    /// The object whose name it has, if it has one's. A blob's size is not part of its name: 0 here.
     pub(crate) object: Option<ObjectId>,
 }
 
 /// The kinds of objects, each in a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ObjectKind {
     Blob,
     Tree,
     Record,
 }
 
-impl Kind {
+impl ObjectKind {
     fn folder(self) -> &'static str {
         match self {
             Self::Blob => "blobs",
@@ -45,19 +45,19 @@ impl Kind {
 }
 
 impl Store {
-    /// All files of a kind, sorted by path, foreign ones included.
-    pub(crate) fn scan(&self, kind: Kind) -> Result<Vec<Found>, Error> {
+    /// All files in a kind's folder, sorted by path, including foreign ones.
+    pub(crate) fn scan(&self, kind: ObjectKind) -> Result<Vec<ScannedFile>, Error> {
         let entries = fs::entries(&self.layout.folder(kind.folder()))?;
         let found = entries.iter().map(|entry| {
             let object = entry.file_name().to_str().and_then(|name| kind.parse(name));
-            Found { path: entry.path(), object }
+            ScannedFile { path: entry.path(), object }
         });
         Ok(found.collect())
     }
 
-    /// The ids of all artifacts that are here, sorted.
+    /// The ids of all artifacts in the store, sorted.
     pub fn artifacts(&self) -> Result<Vec<ArtifactId>, Error> {
-        let records = self.scan(Kind::Record)?;
+        let records = self.scan(ObjectKind::Record)?;
         let ids = records.into_iter().filter_map(|found| match found.object {
             Some(ObjectId::Artifact(id)) => Some(id),
             _ => None,

@@ -1,7 +1,7 @@
-//! Source files, which are stored as they are: hashed where they lie, and read again only when they have changed.
+//! Source files, which are stored unchanged: hashed in place, and read again only when they have changed.
 //!
-//! They may be large, and most builds find them as the build before did. So what they looked like is remembered in a
-//! file, which is a cache: it may be removed at any time.
+//! They may be large, and rarely change from one build to the next. So their digests are remembered in a file, with
+//! the metadata that would show a change. The file is only a cache: it may be removed at any time.
 
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -14,14 +14,14 @@ use crate::digest::FileHasher;
 use crate::index::{Index, Signature, now};
 use crate::{Digest, Error, Monitor};
 
-/// Smaller files are always read: that costs no more than to remember them.
+/// Smaller files are always read, which costs no more than remembering them.
 const SMALL: u64 = 16 << 10;
 /// How much is read at once.
 const CHUNK: usize = 128 << 10;
 
 /// Hashes source files, from several threads if need be.
 #[derive(Debug)]
-pub struct Sources {
+pub struct SourceHasher {
     cache: PathBuf,
     old: Index,
     new: Mutex<Index>,
@@ -29,8 +29,8 @@ pub struct Sources {
     read: AtomicU64,
 }
 
-impl Sources {
-    /// With what the file `cache` remembers. It need not exist.
+impl SourceHasher {
+    /// A hasher that begins with what the file `cache` remembers. The file need not exist.
     pub fn open(cache: &Path) -> Self {
         Self {
             cache: cache.to_owned(),
@@ -41,7 +41,7 @@ impl Sources {
         }
     }
 
-    /// The digest of a file's content, and its size. A file that changes meanwhile is an error.
+    /// The digest of a file's content, and its size. It is an error if the file changes meanwhile.
     pub fn digest(&self, path: &Path, monitor: &dyn Monitor) -> Result<(Digest, u64), Error> {
         let before = std::fs::metadata(path).map_err(Error::io("examine", path))?;
         if !before.is_file() {
@@ -91,7 +91,7 @@ impl Sources {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Remembers what was seen for the next time. Nothing is written where nothing is new.
+    /// Remembers what was seen for the next time. If nothing is new, nothing is written.
     pub fn save(self) -> Result<(), Error> {
         let mut index = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
         index.inherit(&self.old);

@@ -1,8 +1,8 @@
 //! What every file of a checkout looked like when it was made.
 //!
-//! Files are hard links, so one that is written in place would change in every generation. Before a switch
-//! the files whose size, time, inode or mode are not as recorded here are hashed again, and only those.
-//! The record is local to one store: it is neither shipped nor part of any digest.
+//! Files are hard links, so writing to one in place would change it in every generation. Before a switch, the files
+//! whose size, time, inode or mode are not as recorded here are hashed again, and only those. The record is local to
+//! one store: it is neither sent anywhere nor part of any digest.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::object::json;
 use crate::{Digest, Mode, RelPath};
 
-/// The domain of the seal of small files that nothing else's digest covers.
+/// The domain of the digest in sealed files, which no other digest covers.
 const SEAL: &str = "batou-store 2026-01 seal";
 /// The longest sealed file that is read, in bytes.
 pub(crate) const MAX_SEALED: u64 = 512 << 20;
 
-/// One file's state.
+/// A file's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stat {
     pub(crate) size: u64,
@@ -39,7 +39,7 @@ impl Stat {
     }
 }
 
-/// A file of a checkout: its state when it was made, and the digest it had then.
+/// A file of a checkout: its metadata when it was made, and the digest it had then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) stat: Stat,
@@ -49,7 +49,7 @@ pub(crate) struct Recorded {
 /// All files of a checkout.
 pub(crate) type Stats = BTreeMap<RelPath, Recorded>;
 
-/// A small file's bytes with a digest in front, so that damage shows.
+/// The bytes of a small file: a digest, and then the content, so that damage shows.
 pub(crate) fn seal<T: Serialize>(content: &T) -> Vec<u8> {
     let body = json(content);
     let mut bytes = Digest::derive(SEAL, &body).to_string().into_bytes();

@@ -10,38 +10,38 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::closure::Walk;
-use crate::layout::{FILES, FOLDERS, Layout};
+use crate::closure::ClosureWalk;
+use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
 use crate::read::ObjectReader;
 use crate::tree::TreeError;
 use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
 
-/// How many files one artifact may unfold to: trees that hold each other many times would else unfold
-/// without an end.
+/// How many files an artifact may expand to: without a limit, a few trees that hold each other many times could
+/// expand to any number.
 const MAX_FILES: usize = 1 << 20;
 
-/// What a store is for, and so what it promises.
+/// What a store is for, and therefore what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A host's store: what `commit` has returned for is on the disk, and every artifact is checked out.
+    /// A host's store: when `commit` returns, everything is on the disk and every artifact is checked out.
     Host,
-    /// The controller's store: its content can be made again, so nothing waits for the disk. What is only to be
-    /// sent on needs no checkout: that is made by [`Store::check_out`].
+    /// The controller's store: its content can be made again, so nothing waits for the disk. Artifacts that are only
+    /// sent on need no checkout; [`Store::check_out`] makes one.
     Cache,
 }
 
-/// A content-addressed store below one folder. It holds no open files while nothing is done with it, and
-/// may be used from several threads and processes at once.
+/// A content-addressed store below one folder. It keeps no files open between calls, and may be used from several
+/// threads and processes at once.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) layout: Layout,
+    pub(crate) layout: StoreLayout,
     pub(crate) durability: Durability,
 }
 
 impl Store {
-    /// Opens the store at `root`, which is made when absent, and removes what interrupted writers left.
+    /// Opens the store at `root`, which is created if absent, and removes what interrupted writers left.
     pub fn open(root: &Path, durability: Durability) -> Result<Self, Error> {
         let store = Self::at(root, durability)?;
         if !store.layout.check_format()? {
@@ -59,10 +59,10 @@ impl Store {
 
     fn at(root: &Path, durability: Durability) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        Ok(Self { layout: Layout::new(root), durability })
+        Ok(Self { layout: StoreLayout::new(root), durability })
     }
 
-    /// Makes the folders, and the format file last: until then it is no store.
+    /// Creates the folders, and the format file last: without it, this is not a store.
     fn create(&self) -> Result<(), Error> {
         for folder in FOLDERS {
             fs::create_directories(&self.layout.folder(folder))?;
@@ -71,21 +71,22 @@ impl Store {
             let path = self.layout.folder(file);
             File::options().append(true).create(true).open(&path).map_err(Error::io("create", &path))?;
         }
+        // So that no one else who opens the store empties `tmp/` meanwhile.
         let _at_work = Guard::shared(&self.layout.folder("lock"))?;
         self.write_format()?;
         if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
     }
 
-    /// Writes the format file, by way of `tmp/`, which is swept. Only for who has the lock.
+    /// Writes the format file, by way of `tmp/`, where nothing is left for good. Only for a holder of the lock.
     pub(crate) fn write_format(&self) -> Result<(), Error> {
         let (temporary, path) =
             (self.layout.folder("tmp").join(fs::unique("format-")), self.layout.folder("format"));
-        fs::write_new(&temporary, Layout::format_text().as_bytes(), 0o644, self.is_durable())?;
+        fs::write_new(&temporary, StoreLayout::format_text().as_bytes(), 0o644, self.is_durable())?;
         std::fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
         if self.is_durable() { fs::fsync_directory(self.root()) } else { Ok(()) }
     }
 
-    /// Empties `tmp/` if nobody is at work: what is there then belongs to no one.
+    /// Removes all temporary files if nobody is using the store: then they belong to nobody.
     fn sweep_debris(&self) -> Result<(), Error> {
         if self.debris()?.is_empty() {
             return Ok(());
@@ -109,7 +110,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The folder it lies in, absolute.
+    /// The store's folder, as an absolute path.
     pub fn root(&self) -> &Path {
         self.layout.root()
     }
@@ -118,17 +119,17 @@ impl Store {
         self.durability == Durability::Host
     }
 
-    /// Whether the object is here, with everything it needs. One `stat`; nothing is read.
+    /// Whether the object is in the store, with everything it needs. This is one `stat`; nothing is read.
     pub fn contains(&self, object: &ObjectId) -> Result<bool, Error> {
         let metadata = fs::lstat(&self.layout.object(object))?;
         Ok(match object {
-            // A blob that was cut off is as good as none: what replaces it is checked.
+            // A truncated blob counts as absent: the one that replaces it will have been checked.
             ObjectId::Blob { size, .. } => metadata.is_some_and(|m| m.is_file() && m.size() == *size),
             ObjectId::Tree(_) | ObjectId::Artifact(_) => metadata.is_some_and(|m| m.is_file()),
         })
     }
 
-    /// Opens a blob of that content in any mode. The bytes are not checked: see [`Store::object`].
+    /// Opens the blob of this digest, in any mode. The bytes are not checked: see [`Store::object`].
     pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
         for mode in Mode::all() {
             match File::open(self.layout.blob(digest, mode)) {
@@ -153,8 +154,8 @@ impl Store {
         if Digest::of(&bytes) == *digest { Ok(bytes) } else { Err(damaged(path(), Digest::of(&bytes))) }
     }
 
-    /// Opens an object as it travels: a blob's content, a tree's or record's encoding. The last read fails
-    /// if the bytes are not what the id says.
+    /// Opens an object's bytes: a blob's content, a tree's or record's encoding. The last read fails if they are not
+    /// what the id says.
     pub fn object(&self, object: &ObjectId) -> Result<ObjectReader, Error> {
         ObjectReader::open(self.layout.object(object), *object)
     }
@@ -212,7 +213,7 @@ impl Store {
 
     /// Everything that the artifacts need.
     pub fn closure(&self, roots: &[ArtifactId]) -> Result<Closure, Error> {
-        let mut walk = Walk::new(self);
+        let mut walk = ClosureWalk::new(self);
         for root in roots {
             walk.add(ObjectId::Artifact(*root))?;
         }
@@ -224,7 +225,7 @@ fn damaged(path: PathBuf, found: Digest) -> Error {
     Error::Damaged { path, fault: format!("its digest is {found}") }
 }
 
-/// For `map_err`: bytes of the right digest that are no canonical encoding.
+/// For `map_err`: bytes that have the right digest but are not a canonical encoding.
 pub(crate) fn undecodable(object: ObjectId) -> impl FnOnce(TreeError) -> Error {
     move |source| Error::Encoding { subject: object.to_string(), source }
 }

@@ -1,7 +1,7 @@
 //! Nodes and trees: what a folder holds, by name and digest.
 //!
-//! A node has no name; the tree that holds it gives it one. The encoding of a tree is compact JSON with
-//! sorted names. Decoding accepts only what encoding writes, so that one tree has one digest.
+//! A node has no name; the tree that holds it gives it one. The encoding of a tree is compact JSON with sorted names.
+//! Decoding accepts only what encoding writes, so that each tree has exactly one digest.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -45,19 +45,19 @@ pub enum Node {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(BTreeMap<Name, Node>);
 
-/// Why a node cannot be put in a tree, or bytes are no tree.
+/// Why a node cannot be part of a tree, or bytes are not a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// The name is taken.
-    #[error("{0} is there twice")]
+    #[error("{0} occurs twice")]
     Duplicate(Name),
     /// No symbolic link can have this target.
-    #[error("{0} cannot be a symbolic link to {1:?}: empty, too long or with a NUL byte")]
+    #[error("{0} cannot be a symbolic link to {1:?}, which is empty, too long or contains a NUL byte")]
     Target(Name, String),
     /// The bytes are not the JSON of a tree or artifact.
     #[error("not a canonical encoding")]
     Json(#[from] serde_json::Error),
-    /// The bytes mean something, but are not what encoding it again gives.
+    /// The bytes can be decoded, but encoding the result gives others.
     #[error("not a canonical encoding")]
     NotCanonical,
     /// An artifact's name leaves no room for its digest in a directory's name.
@@ -108,7 +108,7 @@ impl Tree {
         json(&self.0)
     }
 
-    /// Reads canonical bytes, and refuses all others.
+    /// Decodes canonical bytes, and refuses any others.
     pub fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
         let tree = Self(serde_json::from_slice(bytes)?);
         tree.0.iter().try_for_each(|(name, node)| check(name, node))?;

@@ -1,4 +1,4 @@
-//! Checking: every damaged, missing or foreign thing in a store.
+//! Verification: finding everything in a store that is damaged, missing or foreign.
 //!
 //! [`Store::verify`] reads every byte once. [`Store::verify_artifacts`] is what a switch does: it compares the
 //! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
@@ -11,12 +11,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use self::checkout::{CheckedOut, Whole};
+use self::checkout::{CheckoutComparison, Whole};
 use crate::digest::FileHasher;
-use crate::layout::{FILES, FOLDERS, Layout};
+use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
-use crate::scan::{Found, Kind};
+use crate::scan::{ObjectKind, ScannedFile};
 use crate::stats::{MAX_SEALED, Stat, Stats, unseal};
 use crate::{
     Artifact, ArtifactId, Digest, Error, Fault, Mode, Monitor, Node, ObjectId, Phase, Problem, Remedy, Store,
@@ -25,23 +25,23 @@ use crate::{
 
 mod checkout;
 
-/// Blobs that are whole, by device and inode.
+/// Undamaged blobs, by device and inode.
 type Inodes = HashMap<Inode, Digest>;
 /// Device and inode.
 type Inode = (u64, u64);
-/// What a check found whole, or what is wrong with it; or an error that ends the whole check.
-type Checked<T> = Result<Result<T, Problem>, Error>;
-/// The sizes that trees give for blobs.
+/// What was checked, if it is undamaged, or what is wrong with it. An error ends the whole verification.
+type CheckResult<T> = Result<Result<T, Problem>, Error>;
+/// The sizes of blobs, as trees give them.
 type Sizes = HashMap<(Digest, Mode), u64>;
 
 impl Store {
-    /// Checks everything in the store. Waits while gc is at work; writers may go on.
+    /// Checks everything in the store. Waits while gc is running; others may write meanwhile.
     pub fn verify(&self, monitor: &dyn Monitor) -> Result<Vec<Problem>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let (blobs, trees, records) =
-            (self.scan(Kind::Blob)?, self.scan(Kind::Tree)?, self.scan(Kind::Record)?);
+            (self.scan(ObjectKind::Blob)?, self.scan(ObjectKind::Tree)?, self.scan(ObjectKind::Record)?);
         monitor.begin(Phase::Verifying, (blobs.len() + trees.len() + records.len()) as u64, 0);
-        let check = Check { store: self, monitor };
+        let check = Verifier { store: self, monitor };
         let mut problems = check.top()?;
 
         let trees = collect(&trees, |found| check.tree(found), &mut problems)?;
@@ -67,10 +67,10 @@ impl Store {
         Ok(problems)
     }
 
-    /// Checks that artifacts are complete and whole. Only files that do not look as they did when they were
+    /// Checks that artifacts are complete and undamaged. Only files whose metadata have changed since they were
     /// checked out are read.
     pub fn verify_artifacts(&self, ids: &[ArtifactId]) -> Result<Vec<Problem>, Error> {
-        let check = Check { store: self, monitor: &crate::Silent };
+        let check = Verifier { store: self, monitor: &crate::Silent };
         let problems: Result<Vec<_>, Error> = ids.par_iter().map(|id| check.artifact(id)).collect();
         let mut problems: Vec<_> = problems?.into_iter().flatten().collect();
         problems.sort();
@@ -79,10 +79,10 @@ impl Store {
     }
 }
 
-/// Runs a check over files in parallel; what is whole is returned, the rest becomes problems.
+/// Checks files in parallel. What is undamaged is returned; the rest is added to `problems`.
 fn collect<T: Send>(
-    found: &[Found],
-    check: impl Fn(&Found) -> Checked<T> + Sync + Send,
+    found: &[ScannedFile],
+    check: impl Fn(&ScannedFile) -> CheckResult<T> + Sync + Send,
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<T>, Error> {
     let mut whole = Vec::new();
@@ -104,12 +104,12 @@ fn sizes(tree: &Tree) -> Vec<((Digest, Mode), u64)> {
 }
 
 #[derive(Clone, Copy)]
-struct Check<'a> {
+struct Verifier<'a> {
     store: &'a Store,
     monitor: &'a dyn Monitor,
 }
 
-impl Check<'_> {
+impl Verifier<'_> {
     fn problem(&self, fault: Fault, path: &Path, detail: impl Into<String>, remedy: Remedy) -> Problem {
         let path = path.strip_prefix(self.store.root()).unwrap_or(path).to_owned();
         Problem { path, fault, detail: detail.into(), remedy }
@@ -119,13 +119,13 @@ impl Check<'_> {
         self.problem(Fault::Foreign, path, "it is not named like anything the store makes", Remedy::Remove)
     }
 
-    /// The format file, and what lies beside the store's folders.
+    /// Checks the format file, and what is beside the store's folders.
     fn top(&self) -> Result<Vec<Problem>, Error> {
         let layout = &self.store.layout;
         let mut problems = Vec::new();
         let format = layout.folder("format");
         match fs::read_limited(&format, 4096) {
-            Ok(Some(text)) if text == Layout::format_text().as_bytes() => {}
+            Ok(Some(text)) if text == StoreLayout::format_text().as_bytes() => {}
             Ok(None) => {
                 problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format));
             }
@@ -149,12 +149,12 @@ impl Check<'_> {
         Ok(problems)
     }
 
-    /// A blob is a file of the mode in its name, whose content has the digest in its name.
-    fn blob(&self, found: &Found, sizes: &Sizes) -> Checked<(Inode, Digest)> {
+    /// Checks that a blob is a file with the mode and the digest in its name.
+    fn blob(&self, found: &ScannedFile, sizes: &Sizes) -> CheckResult<(Inode, Digest)> {
         let Some(ObjectId::Blob { digest, mode, .. }) = found.object else {
             return Ok(Err(self.foreign(&found.path)));
         };
-        // One that no tree needs cannot be fetched: its size is not known.
+        // A blob that no tree needs cannot be fetched, as its size is not known; but then it is not needed either.
         let size = sizes.get(&(digest, mode));
         let remedy =
             size.map_or(Remedy::Remove, |size| Remedy::Fetch(ObjectId::Blob { digest, size: *size, mode }));
@@ -173,19 +173,19 @@ impl Check<'_> {
         Ok(Ok(((metadata.dev(), metadata.ino()), digest)))
     }
 
-    fn tree(&self, found: &Found) -> Checked<Tree> {
+    fn tree(&self, found: &ScannedFile) -> CheckResult<Tree> {
         let Some(ObjectId::Tree(digest)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         self.encoding(found, || self.store.tree(&digest))
     }
 
-    fn record(&self, found: &Found) -> Checked<(ArtifactId, Artifact)> {
+    fn record(&self, found: &ScannedFile) -> CheckResult<(ArtifactId, Artifact)> {
         let Some(ObjectId::Artifact(id)) = found.object else { return Ok(Err(self.foreign(&found.path))) };
         self.monitor.advance(1, 0);
         Ok(self.encoding(found, || self.store.artifact(&id))?.map(|record| (id, record)))
     }
 
-    fn encoding<T>(&self, found: &Found, read: impl Fn() -> Result<T, Error>) -> Checked<T> {
+    fn encoding<T>(&self, found: &ScannedFile, read: impl Fn() -> Result<T, Error>) -> CheckResult<T> {
         let remedy = found.object.map_or(Remedy::Remove, Remedy::Fetch);
         let damaged = |detail: String| Ok(Err(self.problem(Fault::Damaged, &found.path, detail, remedy)));
         match fs::lstat(&found.path)? {
@@ -198,13 +198,14 @@ impl Check<'_> {
             Err(Error::Damaged { fault, .. }) => damaged(fault),
             Err(Error::Encoding { source, .. }) => damaged(source.to_string()),
             Err(Error::Missing(_)) => {
-                Ok(Err(self.problem(Fault::Missing, &found.path, "it was here a moment ago", remedy)))
+                Ok(Err(self.problem(Fault::Missing, &found.path, "it disappeared during the check", remedy)))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What trees and records need and what is not here. A file that is here but cut off is found as damaged.
+    /// The objects that trees and records need and that are not there. A truncated file is not missing: it is found
+    /// as damaged.
     fn missing(&self, needed: &HashSet<ObjectId>) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         for object in needed {
@@ -221,10 +222,10 @@ impl Check<'_> {
         Ok(problems)
     }
 
-    /// One artifact by its record, for a switch.
+    /// Checks one artifact, from its record, for a switch.
     fn artifact(&self, id: &ArtifactId) -> Result<Vec<Problem>, Error> {
         let object = ObjectId::Artifact(*id);
-        let found = Found { path: self.store.layout.record(id), object: Some(object) };
+        let found = ScannedFile { path: self.store.layout.record(id), object: Some(object) };
         if fs::lstat(&found.path)?.is_none() {
             let remedy = Remedy::Fetch(object);
             return Ok(vec![self.problem(Fault::Missing, &found.path, object.to_string(), remedy)]);
@@ -235,7 +236,7 @@ impl Check<'_> {
         }
     }
 
-    /// The checkout of an artifact and its stat record.
+    /// Checks the checkout of an artifact and its stat record.
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
         let path = self.store.layout.stats(id, &record.name);
         let stats = match fs::read_limited(&path, MAX_SEALED) {
@@ -250,25 +251,26 @@ impl Check<'_> {
         }
         let mut problems = Vec::new();
         if stats.is_none() {
-            let detail = "the record of the files' times is missing or not what was written";
+            let detail = "the stat record is missing or damaged";
             problems.push(self.problem(Fault::Damaged, &path, detail, Remedy::CheckOut(*id)));
         }
         let stats = stats.unwrap_or_default();
-        let mut checkout = CheckedOut { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
+        let mut checkout =
+            CheckoutComparison { check: self, id: *id, stats: &stats, strange: 0, whole, problems };
         checkout.folder(&record.tree, &folder, None)?;
         if checkout.strange > 0 && !stats.is_empty() {
-            checkout.report(Fault::Damaged, &path, "it is the record of other files");
+            checkout.report(Fault::Damaged, &path, "it is the stat record of other files");
         }
         Ok(checkout.problems)
     }
 
-    /// Checkouts and stat records without a record. A commit moves the checkout first and the record last,
-    /// so nobody may publish while this looks.
+    /// Finds checkouts and stat records whose artifact has no record. A commit renames the checkout first and the
+    /// record last, so nobody may publish meanwhile.
     fn strangers(&self) -> Result<Vec<Problem>, Error> {
         let _turn = Guard::exclusive(&self.store.layout.folder("publish"))?;
         let mut known = HashSet::new();
-        for found in self.store.scan(Kind::Record)? {
-            // The checkout of a damaged record is known by its digits alone.
+        for found in self.store.scan(ObjectKind::Record)? {
+            // The name in a damaged record cannot be read, so its checkout is known by the digits alone.
             if let Some(ObjectId::Artifact(id)) = found.object {
                 let name = self.store.artifact(&id).map(|record| directory_name(&id, &record.name));
                 known.insert(name.unwrap_or_else(|_| format!("{id:.40}")));
@@ -288,7 +290,7 @@ impl Check<'_> {
         Ok(problems)
     }
 
-    /// Root files are whole, and what they keep is here.
+    /// Checks that root files are undamaged, and that what they keep is there.
     fn roots(&self) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         for (path, root) in self.store.root_files()? {

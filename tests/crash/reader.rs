@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use batou::remote::{Binaries, Connection, Dialer, Link, Route};
-use batou_agent::protocol::{Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch};
+use batou_agent::protocol::{Hello, Holder, JournaledRelease, PROTOCOL, Reply, Request, State, Switch};
 use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
 
@@ -133,8 +133,13 @@ impl Agent {
 
     /// Switches to a manifest that the host has, and confirms it.
     fn switch(&mut self, sequence: u64, from: Digest, to: Digest) {
-        let record =
-            Record { release: to, sequence, restores: None, who: "tester@here".into(), hosts: Vec::new() };
+        let record = JournaledRelease {
+            release: to,
+            sequence,
+            restores: None,
+            who: "tester@here".into(),
+            hosts: Vec::new(),
+        };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };
         let reply = self.ask(&Request::Switch(order));
         assert!(matches!(reply, Reply::Switched { .. }), "{reply:?}");

@@ -1,4 +1,5 @@
-//! Facts that need no command. The kernel's files are read rather than a C library asked: the agent is static.
+//! Facts that need no command. They are read from the kernel's files, not asked of a C library: the agent is a static
+//! program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,8 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use batou_release::Builtin;
 use serde_json::{Value, json};
 
-/// Addresses that mean something on this link only, or are not settled: bits of `/proc/net/if_inet6`, from the
-/// kernel's `if_addr.h`: temporary, failed duplicate detection, deprecated, tentative.
+/// Flags of addresses that do not last or cannot be used yet: bits of `/proc/net/if_inet6`, from the kernel's
+/// `if_addr.h`: temporary, failed duplicate detection, deprecated, tentative.
 const UNSETTLED: u8 = 0x01 | 0x08 | 0x20 | 0x40;
 
 /// The value of a fact, or why there is none.

@@ -5,21 +5,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::pattern::Pattern;
+use super::pattern::FilePattern;
 
 /// The most matches.
 const MOST: usize = 10_000;
 /// How long the search may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The paths that match, sorted. Where there is no such folder, there is no match. As in a shell, a name that begins
-/// with a dot is matched only by a pattern that does.
+/// The paths that match, sorted. If a folder does not exist, nothing in it matches. As in a shell, a name that begins
+/// with a dot is matched only by a pattern that does too.
 pub(super) fn matching(pattern: &str) -> Result<Vec<String>, String> {
     let end = Instant::now() + PATIENCE;
     let mut found = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         found = if name.contains(['*', '?', '[', '{', '\\']) {
-            let pattern = Pattern::new(name).map_err(|error| format!("{name} is not a pattern: {error}"))?;
+            let pattern =
+                FilePattern::new(name).map_err(|error| format!("{name} is not a pattern: {error}"))?;
             let hidden = name.starts_with('.');
             let mut below = Vec::new();
             for folder in &found {
@@ -55,7 +56,7 @@ fn list(
     };
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        // One that is not UTF-8 matches by the rest of it, and is then told.
+        // A name that is not UTF-8 is matched by the rest of it, so that it is reported rather than left out.
         if wanted(&name.to_string_lossy()) {
             found.push(folder.join(name));
         }

@@ -1,8 +1,8 @@
 //! Patterns for one name of a path: what `*`, `?`, `[…]` and `{…}` match.
 //!
-//! The controller has checked a pattern with `globset`, whose language this is; a test holds both to the same answers.
-//! Here it is matched without that crate: its engine for regular expressions would be a sixth of the agent. What differs is
-//! that `?` and `[…]` stand for one character, not for one byte of it.
+//! The controller has checked a pattern with `globset`, whose language this is; a test holds both to the same
+//! answers. The agent does without that crate, whose regular expressions would be a sixth of the program. The one
+//! difference is that here `?` and `[…]` stand for a character, not for one byte of it.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -12,7 +12,7 @@ const DEEPEST: usize = 32;
 
 /// A checked pattern.
 #[derive(Debug)]
-pub(super) struct Pattern(Vec<Token>);
+pub(super) struct FilePattern(Vec<Token>);
 
 #[derive(Debug)]
 enum Token {
@@ -23,9 +23,9 @@ enum Token {
     Either(Vec<Vec<Token>>),
 }
 
-/// What is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PatternError {
+pub(super) enum FilePatternError {
     #[error("a `[` is not closed")]
     Class,
     #[error("a range in `[…]` ends before it begins")]
@@ -38,12 +38,12 @@ pub(super) enum PatternError {
     Depth,
 }
 
-impl Pattern {
+impl FilePattern {
     /// Reads a pattern.
-    pub(super) fn new(text: &str) -> Result<Self, PatternError> {
+    pub(super) fn new(text: &str) -> Result<Self, FilePatternError> {
         let mut chars = text.chars().peekable();
         let mut branches = branches(&mut chars, 0)?;
-        Ok(Pattern(branches.pop().unwrap_or_default()))
+        Ok(FilePattern(branches.pop().unwrap_or_default()))
     }
 
     /// Whether the whole name matches.
@@ -55,16 +55,16 @@ impl Pattern {
     }
 }
 
-/// What stands between commas, up to the end of the text or, within braces, to the closing one.
-fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Token>>, PatternError> {
+/// Reads a pattern to its end or, within braces, the alternatives up to the closing brace.
+fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Token>>, FilePatternError> {
     if depth > DEEPEST {
-        return Err(PatternError::Depth);
+        return Err(FilePatternError::Depth);
     }
     let (mut done, mut branch) = (Vec::new(), Vec::new());
     loop {
         let token = match chars.next() {
-            None if depth > 0 => return Err(PatternError::Alternatives),
-            Some('}') if depth == 0 => return Err(PatternError::Alternatives),
+            None if depth > 0 => return Err(FilePatternError::Alternatives),
+            Some('}') if depth == 0 => return Err(FilePatternError::Alternatives),
             None | Some('}') => break,
             Some(',') if depth > 0 => {
                 done.push(std::mem::take(&mut branch));
@@ -74,34 +74,35 @@ fn branches(chars: &mut Peekable<Chars<'_>>, depth: usize) -> Result<Vec<Vec<Tok
             Some('[') => class(chars)?,
             Some('?') => Token::Any,
             Some('*') => Token::Many,
-            Some('\\') => Token::One(chars.next().ok_or(PatternError::Escape)?),
+            Some('\\') => Token::One(chars.next().ok_or(FilePatternError::Escape)?),
             Some(other) => Token::One(other),
         };
-        // Braces with nothing in them are as if they were not there.
+        // Empty braces are ignored.
         if !matches!(&token, Token::Either(branches) if branches.is_empty()) {
             branch.push(token);
         }
     }
     done.push(branch);
     if depth > 0 {
-        // An empty alternative is none.
+        // Empty alternatives are ignored.
         done.retain(|branch| !branch.is_empty());
     }
     Ok(done)
 }
 
-/// What stands between brackets, of which the first is read. A `]` or `-` at the beginning is one of the characters.
-fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, PatternError> {
+/// Reads a class, whose opening bracket has been read, to its closing one. A `]` or `-` at the beginning is one of
+/// its characters.
+fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, FilePatternError> {
     let negated = chars.next_if(|next| ['!', '^'].contains(next)).is_some();
     let mut ranges: Vec<(char, char)> = Vec::new();
     let mut in_range = false;
     loop {
-        match (chars.next().ok_or(PatternError::Class)?, ranges.last_mut()) {
+        match (chars.next().ok_or(FilePatternError::Class)?, ranges.last_mut()) {
             (']', Some(_)) => break,
             ('-', Some(_)) if !in_range => in_range = true,
             (end, Some(range)) if in_range => {
                 if end < range.0 {
-                    return Err(PatternError::Range);
+                    return Err(FilePatternError::Range);
                 }
                 range.1 = end;
                 in_range = false;
@@ -115,8 +116,8 @@ fn class(chars: &mut Peekable<Chars<'_>>) -> Result<Token, PatternError> {
     Ok(Token::Class { negated, ranges })
 }
 
-/// Where in the name one may be after the tokens, of all the places where one may be before them. So it takes time in
-/// proportion to the pattern and the name, whatever stars are in it.
+/// The places in the name that the tokens can lead to, from all the places `before` them. All are followed at once,
+/// so the time is in proportion to the pattern and the name, however many stars there are.
 fn follow(tokens: &[Token], name: &[char], before: Vec<bool>) -> Vec<bool> {
     tokens.iter().fold(before, |before, token| match token {
         Token::One(wanted) => pass(name, &before, |char| char == *wanted),
@@ -140,7 +141,7 @@ fn follow(tokens: &[Token], name: &[char], before: Vec<bool>) -> Vec<bool> {
     })
 }
 
-/// The places behind a character that fits.
+/// The places after a character that fits.
 fn pass(name: &[char], before: &[bool], fits: impl Fn(char) -> bool) -> Vec<bool> {
     let behind = name.iter().zip(before).map(|(char, here)| *here && fits(*char));
     std::iter::once(false).chain(behind).collect()
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        Pattern::new(pattern).unwrap().matches(name)
+        FilePattern::new(pattern).unwrap().matches(name)
     }
 
     #[test]
@@ -173,14 +174,14 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_told() {
-        use PatternError::{Alternatives, Class, Depth, Escape, Range};
+        use FilePatternError::{Alternatives, Class, Depth, Escape, Range};
         let wrong =
             [("a[", Class), ("[]", Class), ("[b-a]", Range), ("{a", Alternatives), ("a}", Alternatives)];
         for (text, error) in wrong {
-            assert_eq!(Pattern::new(text).unwrap_err(), error, "{text}");
+            assert_eq!(FilePattern::new(text).unwrap_err(), error, "{text}");
         }
-        assert_eq!(Pattern::new("a\\").unwrap_err(), Escape);
-        assert_eq!(Pattern::new(&"{".repeat(100_000)).unwrap_err(), Depth);
+        assert_eq!(FilePattern::new("a\\").unwrap_err(), Escape);
+        assert_eq!(FilePattern::new(&"{".repeat(100_000)).unwrap_err(), Depth);
         assert_eq!(Escape.to_string(), "a `\\` is at the end");
         assert_eq!(Alternatives.to_string(), "a `{` is not closed, or a `}` not opened");
     }
@@ -205,7 +206,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
         #[test]
         fn a_pattern_matches_what_globset_says(text in pattern(), names in prop::collection::vec("[]ab,!^{}*?\\\\-]{0,5}", 8)) {
-            let (theirs, ours) = (globset::Glob::new(&text), Pattern::new(&text));
+            let (theirs, ours) = (globset::Glob::new(&text), FilePattern::new(&text));
             prop_assert_eq!(theirs.is_ok(), ours.is_ok(), "{}", text);
             let (Ok(theirs), Ok(ours)) = (theirs, ours) else { return Ok(()) };
             let theirs = theirs.compile_matcher();

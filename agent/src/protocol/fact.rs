@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A fact, or why there is none. What it holds is not checked yet.
+/// A fact, or why there is none. The value has not been checked yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fact {
     /// Its value.
     Known(serde_json::Value),
-    /// A sentence.
+    /// Why there is none, as a sentence.
     Unknown(String),
 }

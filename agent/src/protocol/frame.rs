@@ -28,18 +28,18 @@ pub enum FrameError {
         /// Nothing of a frame had arrived.
         clean: bool,
     },
-    /// The other end has not said a word for too long.
+    /// The other end has been silent for too long.
     #[error("nothing was heard for {} s", super::SILENCE)]
     Silent,
-    /// A length over the bounds.
-    #[error("a message announces {announced} bytes, and {allowed} are allowed")]
+    /// A length beyond the limits.
+    #[error("a message announces {announced} bytes, but only {allowed} are allowed")]
     TooLarge {
         /// What the frame says.
         announced: u32,
         /// The bound.
         allowed: u32,
     },
-    /// A header that is no known message.
+    /// A header that is not a known message.
     #[error("a message is malformed")]
     Malformed(#[source] serde_json::Error),
     /// The connection failed.
@@ -50,7 +50,7 @@ pub enum FrameError {
 /// One frame in its transport form.
 ///
 /// # Panics
-/// Never: messages are plain data. Raw parts and headers over the bounds are cut off by the callers' own limits.
+/// Never: messages are plain data, and callers keep headers and raw parts within the limits.
 pub fn encode<M: Serialize>(message: &M, raw: &[u8]) -> Vec<u8> {
     let envelope = Envelope { raw: u32::try_from(raw.len()).expect("raw parts are bounded"), message };
     let header = serde_json::to_vec(&envelope).expect("messages are plain data");
@@ -96,7 +96,7 @@ fn exact(from: &mut impl Read, into: &mut [u8]) -> Result<(), FrameError> {
     })
 }
 
-/// Reads `announced` bytes, growing as they arrive: what is announced and never sent costs nothing.
+/// Reads `announced` bytes. Memory grows as they arrive, so what is announced but never sent costs nothing.
 fn bounded(from: &mut impl Read, announced: u32, allowed: u32) -> Result<Vec<u8>, FrameError> {
     if announced > allowed {
         return Err(FrameError::TooLarge { announced, allowed });

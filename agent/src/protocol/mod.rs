@@ -3,10 +3,9 @@
 //! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
 //! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), the agent answers each
 //! request with exactly one [`Reply`], except that [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and
-//! [`Request::Data`] have no answer,
-//! [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`], and while a component is
-//! activated or a command run, [`Reply::Output`] frames may come before the answer. An [`Reply::Error`] answers
-//! any request.
+//! [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`],
+//! and while a component is activated or a command run, [`Reply::Output`] frames may come before the answer. A
+//! [`Reply::Error`] may answer any request.
 //!
 //! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
 //! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
@@ -25,7 +24,7 @@ pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
 pub use state::{Current, JournalEntry, Outcome, State, TargetCondition, UnitRun};
 
-/// The version of this protocol. The agent has the controller's own digest, so that they differ only by mistake.
+/// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.
 pub const PROTOCOL: u32 = 1;
 /// The most bytes a JSON header may have.
 pub const MAX_HEADER: u32 = 16 << 20;
@@ -37,17 +36,17 @@ pub const MAX_OBJECTS: usize = 20_000;
 pub const DATA_CHUNK: usize = 256 << 10;
 /// How often either side sends a heartbeat when it has nothing else to say, in seconds.
 pub const HEARTBEAT: u64 = 5;
-/// After how many seconds without a word from the controller an agent takes it for gone, and gives an unconfirmed
-/// release up, and the lock; and after how many a controller takes an agent for gone.
+/// After how many seconds of silence each side takes the other for gone. The agent then takes an unconfirmed release
+/// back and gives up the lock.
 pub const SILENCE: u64 = 30;
-/// What the agent's start prints before the first frame; all before it is a login shell's noise.
+/// What the agent prints when it starts, before the first frame. Everything before that is noise of a login shell.
 pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";
 
 /// What the controller asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Request {
-    /// The first message, and again whenever the state is wanted anew: answered by [`Reply::Hello`].
+    /// The first message, repeated whenever the current state is wanted: answered by [`Reply::Hello`].
     Hello(Hello),
     /// The controller is alive.
     Heartbeat,
@@ -58,7 +57,7 @@ pub enum Request {
     },
     /// Gives the lock up: [`Reply::Done`].
     Unlock,
-    /// Which of these objects the host lacks; takes a lease over all of them: [`Reply::Missing`].
+    /// Asks which of these objects the host lacks; under the lock, takes a lease on all of them: [`Reply::Missing`].
     Missing {
         /// At most [`MAX_OBJECTS`].
         objects: Vec<ObjectId>,
@@ -69,26 +68,26 @@ pub enum Request {
     Data,
     /// The stream is complete.
     DataEnd,
-    /// Wants objects: [`Reply::Data`], then [`Reply::DataEnd`].
+    /// Asks for objects: [`Reply::Data`], then [`Reply::DataEnd`].
     Get {
         /// At most [`MAX_OBJECTS`].
         objects: Vec<ObjectId>,
     },
     /// The manifest of a generation: [`Reply::Manifest`].
     Manifest {
-        /// The manifest's digest; the current one where absent.
+        /// The manifest's digest; if absent, the current manifest is meant.
         manifest: Option<Digest>,
     },
     /// Moves `current`, under the lock: [`Reply::Switched`].
     Switch(Switch),
-    /// Runs what a component of the switched manifest has to be run: [`Reply::Activated`].
+    /// Converges the units of a component of the switched manifest: [`Reply::Activated`].
     Activate {
         /// The component's name.
         component: Name,
-        /// Converges all units, also those that are recorded to hold.
+        /// Whether to converge all units, including those that are recorded to hold.
         recheck: bool,
     },
-    /// Makes the release the confirmed one, and then removes what nobody needs: [`Reply::Done`].
+    /// Confirms the release, and then removes what nobody needs any more: [`Reply::Done`].
     Commit {
         /// How many confirmed releases to keep.
         keep: u32,
@@ -98,10 +97,10 @@ pub enum Request {
         /// What failed, for the journal.
         reason: String,
     },
-    /// Confirms a release that changes nothing on this host: journals it: [`Reply::Done`].
+    /// Confirms a release that changes nothing on this host, by a line in the journal: [`Reply::Done`].
     Confirm {
         /// Which release.
-        record: Record,
+        record: JournaledRelease,
         /// How many confirmed releases to keep.
         keep: u32,
     },
@@ -116,7 +115,7 @@ pub enum Request {
     },
     /// Removes what batou made in the target directory: [`Reply::Done`].
     Retire {
-        /// The components' own data too.
+        /// Whether to remove the components' own data too.
         purge: bool,
     },
     /// Runs a command in the target directory: [`Reply::Output`] frames, then [`Reply::Exited`].
@@ -144,15 +143,15 @@ pub struct Hello {
     pub host: HostName,
     /// Where everything is.
     pub target_directory: String,
-    /// The service user's home, where the configuration relies on it.
+    /// The service user's home, if the configuration relies on it.
     pub home: Option<String>,
-    /// What the host is to have, where a release is wanted.
-    pub wanted: Option<Wanted>,
+    /// What the host is to have, if a release is wanted.
+    pub wanted: Option<WantedRelease>,
 }
 
 /// The release that a host is asked about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct WantedRelease {
     /// The fleet release's id.
     pub release: Digest,
     /// This host's manifest.
@@ -174,7 +173,7 @@ pub struct Holder {
 
 /// Which release something belongs to, as it stands in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct JournaledRelease {
     /// The fleet release's id.
     pub release: Digest,
     /// The fleet release's number in this environment: one more than the newest on any host.
@@ -184,8 +183,8 @@ pub struct Record {
     pub restores: Option<u64>,
     /// `user@machine` of the deployer.
     pub who: String,
-    /// All hosts of the environment then, also those that took no part: one that is here and no longer in the
-    /// environment wants to be retired.
+    /// All hosts that the environment had then, including those that took no part. A host that is listed here, but is
+    /// no longer in the environment, has to be retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostName>,
 }
@@ -194,7 +193,7 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Switch {
     /// The release that this is a part of.
-    pub record: Record,
+    pub record: JournaledRelease,
     /// The manifest that must be the current one now; a difference is [`ErrorKind::Moved`].
     pub expected: Option<Digest>,
     /// The manifest to switch to. Its bytes, then the causes' (JSON), are the raw part of the frame, unless the host
@@ -202,7 +201,7 @@ pub struct Switch {
     pub manifest: Digest,
     /// How many of the raw bytes are the manifest; 0: a generation with it is there.
     pub manifest_size: u32,
-    /// Hash every file of the generation, not only those whose metadata differ from the record.
+    /// Whether to hash every file of the generation, not only those whose metadata differ from the record.
     pub recheck: bool,
 }
 
@@ -214,11 +213,11 @@ pub enum Reply {
     Heartbeat,
     /// The host's state.
     Hello(Box<State>),
-    /// The lock is ours; the state under it.
+    /// The controller has the lock; the state under it.
     Locked(Box<State>),
     /// Somebody else has the lock.
     Held {
-        /// Who; absent where the lock's text could not be read.
+        /// Who; absent if the lock's text could not be read.
         holder: Option<Holder>,
     },
     /// The objects that are absent.
@@ -266,7 +265,7 @@ pub enum Reply {
     },
     /// What a check of the host found.
     Verified {
-        /// Each a sentence; empty: all is as it should be.
+        /// Each is a sentence; empty if all is as it should be.
         problems: Vec<String>,
         /// How many files were hashed.
         files: u64,
@@ -290,7 +289,7 @@ pub enum Reply {
         /// The exit status, or 128 and the signal's number.
         status: i32,
     },
-    /// What the host knows of itself.
+    /// Facts about the host.
     Facts {
         /// One answer to each question.
         facts: BTreeMap<String, Fact>,
@@ -309,7 +308,7 @@ pub struct AgentError {
     pub kind: ErrorKind,
     /// A sentence that names its subject, and the causes below it.
     pub message: String,
-    /// What was run for the unit that failed, where one did.
+    /// What was run for the unit that failed, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<UnitRun>>,
 }

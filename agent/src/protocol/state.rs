@@ -1,12 +1,12 @@
-//! What hosts tell of themselves: their state, and their journal.
+//! What hosts report about themselves: their state, and their journal.
 
 use batou_release::UnitId;
 use batou_store::{ArtifactId, Digest};
 use serde::{Deserialize, Serialize};
 
-use super::Record;
+use super::JournaledRelease;
 
-/// What an agent knows of its host.
+/// What an agent knows about its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The agent's user.
@@ -14,12 +14,12 @@ pub struct State {
     /// The current release, if there is one.
     pub current: Option<Current>,
     /// The release last confirmed, if there is one.
-    pub confirmed: Option<Record>,
+    pub confirmed: Option<JournaledRelease>,
     /// The newest sequence in the journal; 0 for none.
     pub newest_sequence: u64,
-    /// The current generation is the wanted manifest, whole and with nothing left to converge.
+    /// Whether the current generation has the wanted manifest, with its links intact and nothing left to converge.
     pub settled: bool,
-    /// An intent without a commit: a release is under way, or was interrupted.
+    /// Whether there is an intent: a release is under way, or was interrupted.
     pub unfinished: bool,
     /// Wanted artifacts that are not here.
     pub missing: Vec<ArtifactId>,
@@ -51,13 +51,13 @@ pub struct Current {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetCondition {
-    /// It is there and ours to write, or can be made.
+    /// It exists and can be written to, or can be created.
     Ready,
-    /// It is absent, and this user may not make it.
+    /// It does not exist, and this user may not create it.
     Absent,
-    /// It is there, and this user may not write to it.
+    /// It exists, and this user may not write to it.
     Forbidden,
-    /// It is there, on a filesystem that cannot be written to.
+    /// It exists, on a filesystem that cannot be written to.
     ReadOnly,
 }
 
@@ -78,7 +78,7 @@ pub enum Outcome {
 pub struct JournalEntry {
     /// The release.
     #[serde(flatten)]
-    pub record: Record,
+    pub record: JournaledRelease,
     /// When it ended, RFC 3339 UTC.
     pub when: String,
     /// The generation before.
@@ -89,7 +89,7 @@ pub struct JournalEntry {
     pub manifest: Digest,
     /// How it ended.
     pub result: Outcome,
-    /// What failed, where it did not succeed.
+    /// What failed, if something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What was run, in order.
@@ -104,8 +104,8 @@ pub struct UnitRun {
     pub unit: UnitId,
     /// Which of its commands; of a step `unless`, `verify`, `update` or `revert`.
     pub command: String,
-    /// The exit status, or 128 and the signal's number; absent where it ran out of time, could not be
-    /// started, or where nothing was run as the agent looked itself.
+    /// The exit status, or 128 and the signal's number. Absent if the command ran out of time or could not be
+    /// started, or if there was no command because the agent checked by itself.
     pub status: Option<i32>,
     /// The end of what it printed, at most 16 KiB.
     pub output: String,

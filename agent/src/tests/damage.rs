@@ -7,7 +7,7 @@ use batou_store::{Digest, Mode, ObjectId};
 use proptest::prelude::*;
 
 use super::host::{Host, holder, record, step};
-use crate::objects::{ObjectReader, ObjectWriter};
+use crate::objects::{ObjectDecoder, ObjectEncoder};
 use crate::protocol::{DATA_CHUNK, ErrorKind, Reply, Request};
 
 /// Changes a read-only file in place, as a failing disk or a careless person does.
@@ -133,10 +133,10 @@ fn a_refused_stream_stores_nothing_and_the_connection_goes_on() {
     let objects = host.store.closure(&manifest.artifacts()).unwrap().objects();
     let digest = Digest::of(b"what is announced");
     let liar = ObjectId::Blob { digest, size: 4, mode: Mode::PLAIN };
-    let mut writer = ObjectWriter::new(Vec::new()).unwrap();
+    let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
     writer.object(&liar, &mut &b"else"[..]).unwrap();
     let wrong = writer.finish().unwrap();
-    let mut childless = ObjectWriter::new(Vec::new()).unwrap();
+    let mut childless = ObjectEncoder::new(Vec::new()).unwrap();
     let artifact = host.store.artifact(&manifest.artifacts()[0]).unwrap().encode();
     childless.object(objects.last().unwrap(), &mut &artifact[..]).unwrap();
     let childless = childless.finish().unwrap();
@@ -181,7 +181,7 @@ fn objects_are_read_back_as_they_were_sent() {
             other => panic!("{other:?}"),
         }
     }
-    let mut reader = ObjectReader::new(&stream[..]).unwrap();
+    let mut reader = ObjectDecoder::new(&stream[..]).unwrap();
     for object in &objects {
         let mut ours = Vec::new();
         std::io::Read::read_to_end(&mut host.store.object(object).unwrap(), &mut ours).unwrap();
@@ -214,7 +214,7 @@ fn a_window_over_the_bound_is_refused() {
     encoder.window_log(27).unwrap();
     std::io::Write::write_all(&mut encoder, &[0; 100]).unwrap();
     let stream = encoder.finish().unwrap();
-    ObjectReader::new(&stream[..]).unwrap().next(|_, _| Ok(())).unwrap_err();
+    ObjectDecoder::new(&stream[..]).unwrap().next(|_, _| Ok(())).unwrap_err();
 }
 
 proptest! {

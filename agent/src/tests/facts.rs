@@ -118,7 +118,7 @@ fn all_facts_together_have_a_bound() {
     let mut controller = Host::new().connect();
     let facts = ask(&mut controller, &sources);
     assert!(matches!(&facts["a"], Fact::Known(_)) && matches!(&facts["b"], Fact::Known(_)));
-    assert_eq!(why(&facts, "d"), "all facts have more than 8 MiB");
+    assert_eq!(why(&facts, "d"), "all facts together have more than 8 MiB");
     assert_eq!(ask(&mut controller, &[("x", text("echo on"))])["x"], Fact::Known(json!("on")));
 }
 

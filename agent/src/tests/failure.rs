@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::host::{Controller, Host, eventually, holder, record, step};
 use crate::command::OUTPUT;
-use crate::protocol::{ErrorKind, Outcome, Record, Reply, Request};
+use crate::protocol::{ErrorKind, JournaledRelease, Outcome, Reply, Request};
 
 fn activate(component: &str) -> Request {
     Request::Activate { component: component.parse().unwrap(), recheck: false }
@@ -218,7 +218,7 @@ fn a_step_over_its_time_is_killed_and_its_output_is_bounded() {
     let manifest = host.manifest(vec![host.component("web", "one", vec![slow])]);
     let mut controller = host.locked();
     let Reply::Error(error) = host.switch(&mut controller, &manifest, 1) else { panic!() };
-    assert!(error.message.contains("killed after its 1 s"), "{error}");
+    assert!(error.message.contains("killed after 1 s"), "{error}");
     let run = error.run.unwrap();
     assert_eq!(run.status, None);
     assert!(run.output.len() <= OUTPUT && run.output.ends_with("789\nthe end\n"));
@@ -246,7 +246,8 @@ fn a_failing_revert_takes_a_rollback_back() {
     host.release(&first, 1);
     host.release(&second, 2);
     let mut controller = host.locked();
-    let Reply::Error(error) = controller.switch(&first, Record { restores: Some(1), ..record(3) }) else {
+    let Reply::Error(error) = controller.switch(&first, JournaledRelease { restores: Some(1), ..record(3) })
+    else {
         panic!()
     };
     assert_eq!(error.kind, ErrorKind::Unit);

@@ -9,10 +9,10 @@ use batou_release::{Step, Unit};
 use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId, Store, Tree};
 use tempfile::TempDir;
 
-use crate::objects::ObjectWriter;
+use crate::objects::ObjectEncoder;
 use crate::protocol::{
-    AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, PROTOCOL, Record, Reply, Request, State, Switch,
-    Wanted, read_frame, write_frame,
+    AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, JournaledRelease, PROTOCOL, Reply, Request, State,
+    Switch, WantedRelease, read_frame, write_frame,
 };
 use crate::serve::serve_within;
 use batou_release::{Component, MANIFEST_FORMAT, Manifest};
@@ -116,7 +116,7 @@ impl Host {
 
     /// Objects as they travel.
     pub(super) fn stream(&self, objects: &[ObjectId]) -> Vec<u8> {
-        let mut writer = ObjectWriter::new(Vec::new()).unwrap();
+        let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
         for object in objects {
             writer.object(object, &mut self.store.object(object).unwrap()).unwrap();
         }
@@ -151,7 +151,7 @@ impl Host {
     /// The state that a new connection sees, where this manifest is wanted as release `sequence`.
     pub(super) fn state(&self, manifest: &Manifest, sequence: u64) -> State {
         let mut controller = Controller::start(Duration::from_secs(30));
-        let wanted = Wanted {
+        let wanted = WantedRelease {
             release: record(sequence).release,
             manifest: manifest.digest(),
             artifacts: manifest.artifacts(),
@@ -256,7 +256,7 @@ impl Controller {
         self.answer().0
     }
 
-    pub(super) fn order(&self, manifest: &Manifest, record: Record) -> (Switch, Vec<u8>) {
+    pub(super) fn order(&self, manifest: &Manifest, record: JournaledRelease) -> (Switch, Vec<u8>) {
         let bytes = manifest.encode();
         let order = Switch {
             record,
@@ -268,7 +268,7 @@ impl Controller {
         (order, [bytes, b"{\"why\":{}}".to_vec()].concat())
     }
 
-    pub(super) fn switch(&mut self, manifest: &Manifest, record: Record) -> Reply {
+    pub(super) fn switch(&mut self, manifest: &Manifest, record: JournaledRelease) -> Reply {
         let (order, raw) = self.order(manifest, record);
         self.send(&Request::Switch(order), &raw);
         self.answer().0
@@ -301,9 +301,9 @@ pub(super) fn holder(user: &str) -> Holder {
 }
 
 /// Fleet release number `sequence`.
-pub(super) fn record(sequence: u64) -> Record {
+pub(super) fn record(sequence: u64) -> JournaledRelease {
     let release = Digest::of(&sequence.to_be_bytes());
-    Record { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
+    JournaledRelease { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
 }
 
 /// A step with an update only.

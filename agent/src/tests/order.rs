@@ -179,7 +179,7 @@ fn a_target_directory_that_is_a_file_is_named() {
     std::fs::write(host.target(), "").unwrap();
     let mut controller = Controller::start(Duration::from_secs(30));
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
-    assert!(message.contains("srv/shop is no directory"), "{message}");
+    assert!(message.contains("srv/shop is not a directory"), "{message}");
 }
 
 #[test]

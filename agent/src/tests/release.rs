@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::host::{Host, holder, record, step};
 use crate::intent::Intent;
-use crate::protocol::{Hello, Outcome, Record, Reply, Request};
+use crate::protocol::{Hello, JournaledRelease, Outcome, Reply, Request};
 use crate::target::TargetDirectory;
 
 fn journal(host: &Host) -> Vec<crate::protocol::JournalEntry> {
@@ -146,7 +146,7 @@ fn a_rollback_reverts_what_the_left_release_ran() {
     host.release(&first, 1);
     host.release(&second, 2);
     let mut controller = host.locked();
-    let back = Record { restores: Some(1), ..record(3) };
+    let back = JournaledRelease { restores: Some(1), ..record(3) };
     let reply = controller.switch(&first, back);
     assert!(matches!(reply, Reply::Switched { generation: 1, .. }), "{reply:?}");
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));

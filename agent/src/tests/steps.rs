@@ -164,7 +164,7 @@ fn a_skipped_step_is_not_reverted() {
     let skipped = Step { only_if_path: Some(path("here")), revert, ..step("s", "true") };
     lane.run(&skipped, false).unwrap();
     let mut controller = lane.host.locked();
-    let back = crate::protocol::Record { restores: Some(1), ..record(3) };
+    let back = crate::protocol::JournaledRelease { restores: Some(1), ..record(3) };
     assert!(matches!(controller.switch(&bare, back), Reply::Switched { .. }));
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
     assert!(!lane.state("log").exists());
@@ -214,9 +214,7 @@ fn a_file_must_be_as_new_as_others() {
     let mut lane = Lane::new();
     let newer = Newer { path: path("log"), than: vec![path("one"), path("two")] };
     let step = asserting(Assertions { newer: Some(newer), ..Assertions::default() });
-    assert!(
-        lane.run(&step, false).unwrap_err().contains("one, which log must be newer than, does not exist")
-    );
+    assert!(lane.run(&step, false).unwrap_err().contains("log must be newer than one, which does not exist"));
     let touch = |name: &str, age: u64| {
         lane.make(name);
         let time = SystemTime::now() - Duration::from_secs(age);

@@ -57,7 +57,7 @@ fn one_release_confirmed_often_counts_once() {
     release(&host, &all[1], 2, 2);
     let mut controller = host.locked();
     for sequence in 3..6 {
-        let again = crate::protocol::Record { sequence, ..record(2) };
+        let again = crate::protocol::JournaledRelease { sequence, ..record(2) };
         assert!(matches!(controller.ask(&Request::Confirm { record: again, keep: 2 }), Reply::Done));
     }
     assert_eq!(names(&host.target().join("generations")).len(), 2);

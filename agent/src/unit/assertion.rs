@@ -1,4 +1,4 @@
-//! What is tested without a shell: whether files exist, and which of them is older.
+//! Conditions that need no shell: whether files exist, and which of them is older.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -10,25 +10,25 @@ use crate::error::Error;
 use crate::target::TargetDirectory;
 use batou_release::Component;
 
-/// Where a step's commands run, and what its relative paths are relative to: the component's own folder, or what the
-/// step says, seen from there.
+/// Where a step's commands run, and what its relative paths are relative to: the component's state folder, or the
+/// `directory` of the step, which may be relative to that.
 pub(crate) fn directory(target: &TargetDirectory, component: &Component, step: &Step) -> PathBuf {
     let state = target.state(component.name.as_str());
     step.directory.as_ref().map_or_else(|| state.clone(), |directory| state.join(directory))
 }
 
-/// Whether the step is for this host: its `only_if_path`, if it has one, exists.
+/// Whether the step is wanted on this host: its `only_if_path`, if it has one, exists.
 pub(crate) fn is_wanted(target: &TargetDirectory, component: &Component, step: &Step) -> Result<bool, Error> {
     let Some(path) = &step.only_if_path else { return Ok(true) };
     exists(&directory(target, component, step), path)
 }
 
-/// Whether there is anything at a path, behind symlinks.
+/// Whether there is anything at a path; symlinks are followed.
 pub(crate) fn exists(directory: &Path, path: &HostPath) -> Result<bool, Error> {
     Ok(metadata(&directory.join(path.as_path()))?.is_some())
 }
 
-/// In which way a file is not newer than others, or as new; `None` if it is.
+/// Why a file is older than others, or not comparable with them; `None` if it is at least as new.
 pub(crate) fn outdated(directory: &Path, newer: &Newer) -> Result<Option<String>, Error> {
     let Some(own) = modified(directory, &newer.path)? else {
         return Ok(Some(format!("{} does not exist", newer.path)));
@@ -36,7 +36,7 @@ pub(crate) fn outdated(directory: &Path, newer: &Newer) -> Result<Option<String>
     for other in &newer.than {
         match modified(directory, other)? {
             None => {
-                return Ok(Some(format!("{other}, which {} must be newer than, does not exist", newer.path)));
+                return Ok(Some(format!("{} must be newer than {other}, which does not exist", newer.path)));
             }
             Some(time) if own < time => return Ok(Some(format!("{} is older than {other}", newer.path))),
             Some(_) => {}

@@ -1,8 +1,8 @@
 //! Convergence: making the units of a release hold on the host.
 //!
-//! What is the same for every kind of unit is here: what there is to do is "wanted differs from recorded", a unit is
-//! recorded as unfinished before anything is changed for it, and as finished once it holds. What a kind does is in its own
-//! module, in three functions: `converge`, `verify` and `revert`.
+//! This is what all kinds of units have in common. There is work to do for a unit when what is wanted differs from
+//! what is recorded; a unit is recorded as unfinished before anything is changed for it, and as finished once it
+//! holds. What is particular to a kind is in its own module, in three functions: `converge`, `verify` and `revert`.
 
 mod assertion;
 mod step;
@@ -22,11 +22,11 @@ use crate::target::TargetDirectory;
 
 /// Converges units and records what that did.
 pub(crate) struct Convergence<'a> {
-    /// On which host.
+    /// The host.
     pub(crate) about: &'a About,
-    /// For the output, and for cutting commands short.
+    /// Takes the output, and tells when commands are to be cut short.
     pub(crate) connection: &'a mut Connection,
-    /// What a command's run has to do with the controller.
+    /// What its commands have to do with the controller.
     pub(crate) attention: Attention,
     /// What has converged.
     pub(crate) activated: &'a mut Activated,
@@ -41,13 +41,13 @@ struct Work<'w, 'a> {
     convergence: &'w mut Convergence<'a>,
     component: &'w Component,
     id: UnitId,
-    /// Of the unit as the manifest has it.
+    /// The fingerprint of the unit as the manifest has it.
     fingerprint: Digest,
 }
 
-/// How a unit came to hold.
+/// How it came about that a unit holds.
 struct Held {
-    /// Something was changed for it.
+    /// Whether something was changed for it.
     changed: bool,
     /// [`Converged::skipped`]
     skipped: bool,
@@ -65,14 +65,14 @@ pub(crate) fn holds(
     let Some(recorded) = activated.get(&component.unit_id(unit)) else { return false };
     recorded.finished
         && recorded.fingerprint == component.fingerprint(unit)
-        // What cannot be expanded is left to the unit to say.
+        // If it cannot be expanded, its convergence will say why.
         && expanded(target, component, unit).is_ok_and(|unit| match &unit {
             Unit::Step(step) => step::holds(target, component, step, recorded),
         })
 }
 
-/// A manifest's unit with the path that the component's artifact has here. All that is done with a unit is done with this
-/// one; only its fingerprint is that of the other.
+/// A manifest's unit with the path that the component's artifact has on this host. This is the one that is converged,
+/// verified and reverted; only the fingerprint is that of the manifest's.
 fn expanded(target: &TargetDirectory, component: &Component, unit: &Unit) -> Result<Unit, Error> {
     let artifact = target.artifact(component);
     unit.expanded(&artifact.to_string_lossy()).map_err(|source| Error::Artifact {
@@ -102,7 +102,7 @@ impl<'a> Convergence<'a> {
         Ok(changed)
     }
 
-    /// In which way a unit does not hold, as a sentence. Changes nothing.
+    /// Why a unit does not hold, as a sentence; `None` if it does. Changes nothing.
     pub(crate) fn verify(&mut self, component: &Component, unit: &Unit) -> Result<Option<String>, Error> {
         let expanded = expanded(&self.about.target, component, unit)?;
         let mut work = self.work(component, unit);
@@ -111,8 +111,8 @@ impl<'a> Convergence<'a> {
         }
     }
 
-    /// Reverts the units of a manifest, last first, that are `chosen` by what is recorded of them, without those that
-    /// `other` has as they are. Goes on after a failure where `problem` takes it.
+    /// Reverts units of a manifest, last first: those that are `chosen` by what is recorded of them, except those
+    /// that `other` has unchanged. Each failure is given to `problem`, which decides whether to go on.
     pub(crate) fn revert_all(
         &mut self,
         manifest: &Manifest,
@@ -143,7 +143,7 @@ impl<'a> Convergence<'a> {
 }
 
 impl Work<'_, '_> {
-    /// Makes the unit hold; its id where something was changed.
+    /// Makes the unit hold; returns its id if something was changed.
     fn converge(mut self, unit: &Unit) -> Result<Option<UnitId>, Error> {
         let held = match unit {
             Unit::Step(step) => step::converge(&mut self, step)?,
@@ -152,7 +152,7 @@ impl Work<'_, '_> {
         Ok(held.changed.then_some(self.id))
     }
 
-    /// Undoes the unit and forgets it, where there is something that undoes it.
+    /// Reverts the unit and forgets it, if it can be reverted.
     fn revert(mut self, unit: &Unit) -> Result<(), Error> {
         let reverted = match unit {
             Unit::Step(step) => step::revert(&mut self, step)?,
@@ -172,7 +172,7 @@ impl Work<'_, '_> {
         self.record(begun)
     }
 
-    /// Records that the unit holds. What was recorded so already keeps its release.
+    /// Records that the unit holds. If that is recorded already, the release recorded with it stays.
     fn finish(&mut self, held: &Held) -> Result<(), Error> {
         let (skipped, unchanged) = (held.skipped, held.unchanged.clone());
         let now = Converged { finished: true, skipped, unchanged, ..self.converged() };
@@ -188,7 +188,7 @@ impl Work<'_, '_> {
         activated.set(&about.target, &self.id, converged)
     }
 
-    /// The unit as being on the way.
+    /// The unit as unfinished.
     fn converged(&self) -> Converged {
         Converged {
             fingerprint: self.fingerprint,
@@ -199,7 +199,7 @@ impl Work<'_, '_> {
         }
     }
 
-    /// What a failure has in place of a command's run.
+    /// Takes the place of a command's run in a failure for which nothing was run.
     fn nothing_run(&self) -> UnitRun {
         let command = "verify".to_owned();
         UnitRun { unit: self.id.clone(), command, status: None, output: String::new() }

@@ -1,9 +1,9 @@
-//! Steps: commands that are run until they hold.
+//! Steps: commands that bring something about, and checks of whether it holds.
 //!
-//! First a step's conditions say whether it is for this host, and whether there is nothing to do. Then `verify` says
-//! whether it holds. Where it does not, `update` is run, and then `verify` must hold, and what `creates` names must be
-//! there. Without `verify`, `update` is run once for each fingerprint; with `verify` alone there is nothing to do but to
-//! hold.
+//! First a step's conditions decide whether it is wanted on this host, and whether there is anything to do. Then
+//! `verify` decides whether the step holds. If it does not, `update` is run; afterwards `verify` must succeed, and
+//! the file that `creates` names must exist. Without `verify`, `update` is run once for each fingerprint. A step with
+//! `verify` alone fails unless it holds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use batou_release::{Component, Script, Step};
 use super::assertion::{directory, exists, is_wanted, outdated};
 use super::{Held, Work};
 use crate::activated::Converged;
-use crate::command::{Attention, Ending, Finished, prepare, run};
+use crate::command::{Attention, Finished, Termination, prepare, run};
 use crate::error::Error;
 use crate::protocol::UnitRun;
-use crate::running::Running;
+use crate::running::RunningUnit;
 use crate::target::TargetDirectory;
 
-/// Whether a command or an assertion holds, and if not, why: `failed with status 1`.
+/// Whether a command or an assertion holds and, if not, why, as in `failed with status 1`.
 type Verdict = Result<(), (String, Box<UnitRun>)>;
 
 /// What a step's conditions say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    /// It is not for this host.
+    /// The step is not wanted on this host.
     Skipped,
     /// There is nothing to do.
     Met,
@@ -39,26 +39,26 @@ enum Condition {
 enum When {
     /// Is there anything to do?
     Before,
-    /// Is it as it should be? That something has changed since is then no reason any more.
+    /// Does it hold? A file that has changed is a reason to update only before the update.
     After,
 }
 
 /// What is run.
-enum Program<'s> {
-    /// By a shell.
-    Text(&'s str),
-    /// As it is.
+enum StepCommand<'s> {
+    /// A command for the shell.
+    Shell(&'s str),
+    /// A file of the artifact, without a shell.
     Script(&'s Script),
 }
 
 /// A step at work.
-struct Run<'r, 'w, 'a> {
+struct StepRun<'r, 'w, 'a> {
     work: &'r mut Work<'w, 'a>,
     step: &'r Step,
 }
 
-/// Whether what is recorded still says that the step holds: one that was skipped for want of a path does so until there
-/// is one. What cannot be examined is left to the step to say.
+/// Whether the record still says that the step holds. For a step that was skipped because a path was missing, it does
+/// until the path exists. If the path cannot be examined, the step's convergence will say why.
 pub(super) fn holds(
     target: &TargetDirectory,
     component: &Component,
@@ -70,16 +70,16 @@ pub(super) fn holds(
 
 /// Makes the step hold.
 pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Error> {
-    let mut run = Run { work, step };
+    let mut run = StepRun { work, step };
     let condition = run.condition()?;
     let changed = condition == Condition::Open && run.converge()?;
     let unchanged = step.assertions.unchanged.clone();
     Ok(Held { changed, skipped: condition == Condition::Skipped, unchanged })
 }
 
-/// Asks the conditions and `verify`, and says in which way the step does not hold.
+/// Checks the conditions and `verify`; returns why the step does not hold, if it does not.
 pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<String>, Error> {
-    let mut run = Run { work, step };
+    let mut run = StepRun { work, step };
     if run.condition()? != Condition::Open {
         return Ok(None);
     }
@@ -90,18 +90,18 @@ pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<Stri
     Ok(verdict.err().map(|(problem, _)| format!("{}: verify {problem}", run.work.id)))
 }
 
-/// Runs the step's `revert`; says whether it has one.
+/// Runs the step's `revert`; returns whether it has one.
 pub(super) fn revert(work: &mut Work<'_, '_>, step: &Step) -> Result<bool, Error> {
     let Some(revert) = &step.revert else { return Ok(false) };
     work.begin()?;
-    let mut run = Run { work, step };
-    match run.execute("revert", &Program::Text(revert))? {
+    let mut run = StepRun { work, step };
+    match run.execute("revert", &StepCommand::Shell(revert))? {
         Err((problem, unit_run)) => Err(run.work.failure(&format!("revert {problem}"), unit_run)),
         Ok(()) => Ok(true),
     }
 }
 
-impl Run<'_, '_, '_> {
+impl StepRun<'_, '_, '_> {
     fn condition(&mut self) -> Result<Condition, Error> {
         let step = self.step;
         if !is_wanted(self.target(), self.work.component, step)? {
@@ -113,15 +113,15 @@ impl Run<'_, '_, '_> {
             return Ok(Condition::Met);
         }
         let Some(unless) = &step.unless else { return Ok(Condition::Open) };
-        let verdict = self.execute("unless", &Program::Text(unless))?;
+        let verdict = self.execute("unless", &StepCommand::Shell(unless))?;
         Ok(if verdict.is_ok() { Condition::Met } else { Condition::Open })
     }
 
-    /// Makes the step hold; says whether that took an update.
+    /// Makes the step hold; returns whether that took an update.
     fn converge(&mut self) -> Result<bool, Error> {
         let step = self.step;
-        let update = step.update.as_deref().map(Program::Text);
-        let update = update.or(step.script.as_ref().map(Program::Script));
+        let update = step.update.as_deref().map(StepCommand::Shell);
+        let update = update.or(step.script.as_ref().map(StepCommand::Script));
         if step.has_verify() {
             match (self.verify(When::Before)?, &update) {
                 (Ok(()), _) => return Ok(false),
@@ -136,7 +136,7 @@ impl Run<'_, '_, '_> {
         self.update(&update).map(|()| true)
     }
 
-    fn update(&mut self, update: &Program<'_>) -> Result<(), Error> {
+    fn update(&mut self, update: &StepCommand<'_>) -> Result<(), Error> {
         self.work.begin()?;
         if let Err((problem, run)) = self.execute("update", update)? {
             return Err(self.work.failure(&format!("update {problem}"), run));
@@ -155,14 +155,14 @@ impl Run<'_, '_, '_> {
         }
     }
 
-    /// Whether all that `verify` says holds: first what needs no command.
+    /// Whether everything that `verify` says holds. What needs no command is checked first.
     fn verify(&mut self, when: When) -> Result<Verdict, Error> {
         if let Some(problem) = self.unmet(when)? {
             return Ok(Err((format!("failed: {problem}"), Box::new(self.work.nothing_run()))));
         }
         let step = self.step;
-        let script = step.assertions.script.as_ref().map(Program::Script);
-        for program in script.into_iter().chain(step.verify.as_deref().map(Program::Text)) {
+        let script = step.assertions.script.as_ref().map(StepCommand::Script);
+        for program in script.into_iter().chain(step.verify.as_deref().map(StepCommand::Shell)) {
             let verdict = self.execute("verify", &program)?;
             if verdict.is_err() {
                 return Ok(verdict);
@@ -171,7 +171,7 @@ impl Run<'_, '_, '_> {
         Ok(Ok(()))
     }
 
-    /// Which assertion does not hold, of those about files.
+    /// The assertion about files that does not hold, if there is one.
     fn unmet(&self, when: When) -> Result<Option<String>, Error> {
         let (assertions, directory) = (&self.step.assertions, self.directory());
         if let Some(path) = &assertions.path
@@ -186,7 +186,7 @@ impl Run<'_, '_, '_> {
         Ok(if when == When::Before { self.changed() } else { None })
     }
 
-    /// What has changed since the step last converged, of what must not have.
+    /// What has changed since the step last converged, although `verify` requires it to be unchanged.
     fn changed(&self) -> Option<String> {
         let recorded = self.work.recorded().filter(|it| it.finished && !it.skipped);
         let before = |name: &String| recorded.and_then(|it| it.unchanged.get(name));
@@ -195,17 +195,17 @@ impl Run<'_, '_, '_> {
         Some(format!("{name} has changed"))
     }
 
-    fn execute(&mut self, kind: &str, program: &Program<'_>) -> Result<Verdict, Error> {
+    fn execute(&mut self, kind: &str, program: &StepCommand<'_>) -> Result<Verdict, Error> {
         let (status, output, problem) = match self.start(program) {
-            Ok(Finished { ending: Ending::Disturbed(disturbance), .. }) => {
+            Ok(Finished { ending: Termination::Disturbed(disturbance), .. }) => {
                 let subject = format!("{}: its {kind} was ended", self.work.id);
                 return Err(Error::Disturbed(format!("{subject}: {disturbance}")));
             }
-            Ok(Finished { ending: Ending::Status(status), output }) => {
+            Ok(Finished { ending: Termination::Status(status), output }) => {
                 (Some(status), output, format!("failed with status {status}"))
             }
-            Ok(Finished { ending: Ending::TimedOut, output }) => {
-                (None, output, format!("was killed after its {} s", self.step.timeout))
+            Ok(Finished { ending: Termination::TimedOut, output }) => {
+                (None, output, format!("was killed after {} s", self.step.timeout))
             }
             Err(error) => (None, String::new(), format!("could not be run: {error}")),
         };
@@ -214,7 +214,7 @@ impl Run<'_, '_, '_> {
         Ok(if status == Some(0) { Ok(()) } else { Err((problem, Box::new(run))) })
     }
 
-    fn start(&mut self, program: &Program<'_>) -> io::Result<Finished> {
+    fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {
         let directory = self.directory();
         if !directory.is_dir() {
             let missing = format!("its working directory {} is missing", directory.display());
@@ -222,12 +222,12 @@ impl Run<'_, '_, '_> {
         }
         let user = &self.work.convergence.about.user;
         let mut command = match program {
-            Program::Text(text) => {
+            StepCommand::Shell(text) => {
                 let mut command = prepare(Path::new("/bin/sh"), &directory, user);
                 command.arg("-c").arg(text);
                 command
             }
-            Program::Script(script) => {
+            StepCommand::Script(script) => {
                 let artifact = self.target().artifact(self.work.component);
                 let mut command = prepare(&artifact.join(script.path.as_str()), &directory, user);
                 command.args(&script.arguments);
@@ -239,13 +239,13 @@ impl Run<'_, '_, '_> {
         let (target, id) = (&self.work.convergence.about.target, &self.work.id);
         let (connection, attention) =
             (&mut *self.work.convergence.connection, self.work.convergence.attention);
-        // Who only looks has no lock, and changes nothing that could go on.
+        // A check has no lock and changes nothing: if its agent is killed, nothing has to be ended.
         if attention == Attention::Quiet {
             return run(&mut command, timeout, connection, attention, |_| ());
         }
-        let record = |group| Running::record(target, id, group);
+        let record = |group| RunningUnit::record(target, id, group);
         let finished = run(&mut command, timeout, connection, attention, record);
-        Running::forget(target);
+        RunningUnit::forget(target);
         finished
     }
 

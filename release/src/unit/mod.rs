@@ -1,8 +1,8 @@
 //! Units: what a host converges once a component's files are in place.
 //!
-//! A unit is plain data whose every text is rendered. Plans, the journal, rollbacks and the records of a host speak of
-//! units; only a kind's own module here, and the one beside it in the agent, know what it is. A new kind is a variant of
-//! [`Unit`], whose matches the compiler then asks to be completed.
+//! A unit is plain data, and all its texts are rendered. Plans, the journal, rollbacks and the records of a host only
+//! deal with units; what a unit is, only its kind's module here and the one in the agent know. A new kind is a
+//! variant of [`Unit`], and the compiler then finds every match that has to be completed.
 
 mod step;
 
@@ -20,7 +20,7 @@ pub use step::{Assertions, Newer, STEP_TIMEOUT, Script, Step};
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Unit {
-    /// A command that is run until it holds.
+    /// A command that brings something about, or a check that something holds.
     Step(Step),
 }
 
@@ -32,7 +32,7 @@ pub enum UnitKind {
     Step,
 }
 
-/// A unit of a host: no two units of a manifest have the same.
+/// The id of a unit: no two units of a manifest have the same.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UnitId {
     /// The component's name.
@@ -58,32 +58,32 @@ impl Unit {
         }
     }
 
-    /// The unit on a host where the component's artifact is at `artifact`: that stands in it as
-    /// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN) until then. What was expanded has another fingerprint: that is asked of the
-    /// unit as the manifest has it. A path that becomes one that cannot be used is an error.
+    /// The unit with `artifact`, the path of the component's artifact on the host, in place of
+    /// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN). It has another fingerprint, so fingerprints are always taken of the
+    /// unit as it is in the manifest. It is an error if a path in it becomes one that cannot be used.
     pub fn expanded(&self, artifact: &str) -> Result<Unit, HostPathError> {
         Ok(match self {
             Unit::Step(step) => Unit::Step(step.expanded(artifact)?),
         })
     }
 
-    /// Whether a rollback does not pass it.
+    /// Whether rollbacks that would go back past it are refused.
     pub fn is_irreversible(&self) -> bool {
         match self {
             Unit::Step(step) => step.irreversible,
         }
     }
 
-    /// The files and resources that it depends on besides its own texts: each as it was declared, and the digest of what
-    /// it names.
+    /// The files and resources that it depends on besides its own texts: each as it was declared, with the digest of
+    /// what it names.
     pub fn dependencies(&self) -> BTreeMap<&str, &str> {
         match self {
             Unit::Step(step) => step.dependencies(),
         }
     }
 
-    /// Whether the unit itself says on which of the component's files it depends. It then does not depend on all of them
-    /// only because it names their folder.
+    /// Whether the unit itself says which of the component's files it depends on. If so, it does not depend on all of
+    /// them just because it names their folder.
     pub fn says_its_files(&self) -> bool {
         match self {
             Unit::Step(step) => !step.triggers.is_empty(),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::artifact_path::expand_artifact;
 use crate::{HostPath, HostPathError, ScriptPath};
 
-/// A step whose every text is rendered, but for the path of the component's artifact: that stands there as
-/// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN), until [`expanded`](Step::expanded).
+/// A step whose texts are all rendered, except that the path of the component's artifact is
+/// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN) until it is [`expanded`](Step::expanded).
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// Unique within its component.
@@ -16,13 +16,13 @@ pub struct Step {
     /// Succeeds when there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
-    /// Does it.
+    /// Does what the step is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<String>,
     /// Undoes it when the release is rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<String>,
-    /// A rollback does not pass it.
+    /// Whether rollbacks that would go back past it are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub irreversible: bool,
     /// Seconds that each command may take.
@@ -33,7 +33,7 @@ pub struct Step {
     /// Added to the commands' environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
-    /// Does it, in place of `update`.
+    /// Is run in place of `update`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
     /// What must hold besides the command of `verify`.
@@ -69,16 +69,16 @@ pub struct Script {
 /// What a `verify` says besides its command. All of it must hold.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Assertions {
-    /// Exists.
+    /// Must exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<HostPath>,
-    /// Exists, and is not older than others.
+    /// Must exist, and not be older than others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<Newer>,
-    /// As [`Step::triggers`]: the same as when the step last converged.
+    /// Must be the same as when the step last converged. Written as [`Step::triggers`] are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unchanged: BTreeMap<String, String>,
-    /// Succeeds.
+    /// Must succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
 }
@@ -99,7 +99,7 @@ impl Assertions {
     }
 }
 
-/// Seconds that a command may take where the step does not say.
+/// How many seconds a command may take if the step does not say.
 pub const STEP_TIMEOUT: u64 = 300;
 
 impl Step {
@@ -131,8 +131,9 @@ impl Step {
         named.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
     }
 
-    /// The step on a host where the component's artifact is at `artifact`. A path that becomes one that cannot be used is
-    /// an error. What was expanded has another fingerprint: that is asked of the step as the manifest has it.
+    /// The step with `artifact`, the path of the component's artifact on the host, in place of the token. It has
+    /// another fingerprint, so fingerprints are always taken of the step as it is in the manifest. It is an error if
+    /// a path in it becomes one that cannot be used.
     pub fn expanded(&self, artifact: &str) -> Result<Step, HostPathError> {
         let text = |text: &String| expand_artifact(text, artifact);
         let path = |path: &HostPath| path.expanded(artifact);
@@ -169,7 +170,7 @@ impl Step {
         })
     }
 
-    /// Whether there is anything that says if the step holds.
+    /// Whether the step has a command or assertion that tells whether it holds.
     pub fn has_verify(&self) -> bool {
         self.verify.is_some() || !self.assertions.is_empty()
     }

@@ -5,32 +5,32 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Check, Inodes, Sizes, hash};
-use crate::scan::Found;
+use super::{Inodes, Sizes, Verifier, hash};
+use crate::scan::ScannedFile;
 use crate::stats::{Recorded, Stat, Stats};
 use crate::{ArtifactId, Digest, Error, Fault, Mode, Node, ObjectId, Problem, RelPath, Remedy, Tree, fs};
 
-/// How a checkout's file is known to be whole without reading it.
+/// How a file of a checkout is known to be undamaged without being read.
 #[derive(Clone, Copy)]
 pub(super) enum Whole<'a> {
-    /// It is a link to a blob that was found whole.
+    /// It is a link to a blob that was found undamaged.
     ByInode(&'a Inodes),
-    /// It looks as it did when it was checked out.
+    /// Its metadata are as they were when it was checked out.
     ByStat,
 }
 
 /// Compares one checkout with its tree.
-pub(super) struct CheckedOut<'a> {
-    pub(super) check: &'a Check<'a>,
+pub(super) struct CheckoutComparison<'a> {
+    pub(super) check: &'a Verifier<'a>,
     pub(super) id: ArtifactId,
     pub(super) stats: &'a Stats,
-    /// How many files are not in `stats`, or with another digest.
+    /// How many files `stats` lacks, or has with another digest.
     pub(super) strange: usize,
     pub(super) whole: Whole<'a>,
     pub(super) problems: Vec<Problem>,
 }
 
-impl CheckedOut<'_> {
+impl CheckoutComparison<'_> {
     pub(super) fn report(&mut self, fault: Fault, path: &Path, detail: impl Into<String>) {
         let problem = self.check.problem(fault, path, detail, Remedy::CheckOut(self.id));
         self.problems.push(problem);
@@ -49,7 +49,7 @@ impl CheckedOut<'_> {
             self.problems.push(self.check.problem(Fault::Missing, &file, object.to_string(), remedy));
             return Ok(());
         }
-        let tree = match self.check.tree(&Found { path: file, object: Some(object) })? {
+        let tree = match self.check.tree(&ScannedFile { path: file, object: Some(object) })? {
             Ok(tree) => tree,
             Err(problem) => {
                 self.problems.push(problem);
@@ -144,7 +144,8 @@ impl CheckedOut<'_> {
         }
     }
 
-    /// A damaged file is most often a damaged blob, which a new checkout would link to again.
+    /// Checks the blob of a damaged file. It is usually damaged too, since they are one inode, and a new checkout
+    /// would link to it again.
     fn blob_of(&mut self, object: ObjectId) -> Result<(), Error> {
         let ObjectId::Blob { digest, size, mode } = object else { return Ok(()) };
         let path = self.check.store.layout.object(&object);
@@ -152,7 +153,7 @@ impl CheckedOut<'_> {
             self.problems.extend(self.check.missing(&HashSet::from([object]))?);
         } else {
             let sizes = Sizes::from([((digest, mode), size)]);
-            self.problems.extend(self.check.blob(&Found { path, object: Some(object) }, &sizes)?.err());
+            self.problems.extend(self.check.blob(&ScannedFile { path, object: Some(object) }, &sizes)?.err());
         }
         Ok(())
     }

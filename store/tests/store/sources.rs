@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batou_store::{Digest, Error, Silent, Sources};
+use batou_store::{Digest, Error, Silent, SourceHasher};
 use tempfile::TempDir;
 
 /// Large enough to be remembered.
@@ -30,7 +30,7 @@ impl Folder {
 
     /// Hashes files as one build does: their digests, and how many bytes were read.
     fn build(&self, names: &[&str]) -> (Vec<Digest>, u64) {
-        let sources = Sources::open(&self.path("cache/sources"));
+        let sources = SourceHasher::open(&self.path("cache/sources"));
         let digest = |name: &&str| sources.digest(&self.path(name), &Silent).unwrap().0;
         let digests = names.iter().map(digest).collect();
         let read = sources.bytes_read();
@@ -130,7 +130,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let folder = Folder::new();
     mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-    let sources = Sources::open(&folder.path("cache"));
+    let sources = SourceHasher::open(&folder.path("cache"));
     for (name, reason) in [("pipe", "it is not a file"), (".", "it is not a file"), ("absent", "absent")] {
         let error = sources.digest(&folder.path(name), &Silent).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. } | Error::Io { .. }));

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use batou_store::{Generations, Silent, Store};
 
 use crate::activated::Activated;
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{Outcome, Reply};
-use crate::release::installed;
+use crate::release::read;
 use crate::session::{About, Session};
 
 /// Answers the order to collect.
@@ -24,17 +24,25 @@ pub(crate) fn is_due(about: &About, keep: u32) -> Result<bool, Error> {
     Ok(!superfluous(about, &about.generations()?, keep)?.is_empty())
 }
 
-/// Removes the generations that are not kept, then what no kept one needs.
+/// Removes the generations that are not kept, then what no kept one needs. Where one that is kept cannot be read, all that
+/// any may need stays: which objects and units it has is not known.
 pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, Error> {
     let generations = about.generations()?;
     let removed = superfluous(about, &generations, keep)?;
-    let mut kept = Vec::new();
+    let (mut kept, mut unreadable) = (Vec::new(), Vec::new());
     for number in generations.list()?.into_iter().filter(|number| !removed.contains(number)) {
-        // A generation that cannot be read stops the collection, because what it needs is not known.
-        kept.push(installed(&about.target, &generations, number)?.manifest);
+        match read(&generations, number) {
+            Ok(installed) => kept.push(installed.manifest),
+            Err(reason) => {
+                unreadable.push(format!("generation {number} cannot be read: {}", sentence(&reason)))
+            }
+        }
     }
     for number in &removed {
         generations.remove(*number)?;
+    }
+    if !unreadable.is_empty() {
+        return Ok(Reply::Collected { generations: removed.len() as u64, objects: 0, bytes: 0, unreadable });
     }
     Activated::load(&about.target)?.retain(&about.target, &kept)?;
     let roots: BTreeSet<_> = kept.iter().flat_map(batou_release::Manifest::artifacts).collect();
@@ -44,6 +52,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
         generations: removed.len() as u64,
         objects: collected.artifacts + collected.trees + collected.blobs,
         bytes: collected.bytes,
+        unreadable,
     })
 }
 

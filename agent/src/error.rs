@@ -1,10 +1,10 @@
 //! Why the agent could not do what it was asked to do, and how that is reported to the controller.
 
-use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
+use crate::release::Unreadable;
 use batou_release::{HostPathError, ManifestError, UnitId};
 
 /// How many damaged files one error names.
@@ -64,13 +64,19 @@ pub(crate) enum Error {
     /// A manifest cannot be used.
     #[error("{} cannot be used", path.display())]
     Manifest { path: PathBuf, source: ManifestError },
-    /// A generation's manifest is damaged.
+    /// A generation's manifest is damaged, or was removed.
     #[error(
-        "{} is damaged: if `current` points to this generation, point it to another (`ln -sfn generations/N \
+        "{} {problem}: if `current` points to this generation, point it to another (`ln -sfn generations/N \
          current`), and release again",
         path.display()
     )]
-    Generation { path: PathBuf, source: ManifestError },
+    Generation { path: PathBuf, problem: &'static str, source: Unreadable },
+    /// The generation in force is of a batou from before the first release.
+    #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
+    Ancient { path: PathBuf, reason: ManifestError },
+    /// A release to go back to is there, and is not as it was.
+    #[error("generation {number} in {} was that release, and cannot be used any more", directory.display())]
+    Past { number: u64, directory: PathBuf, source: Unreadable },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
@@ -123,18 +129,23 @@ impl Error {
 
     /// The message with all its causes, in one sentence.
     pub(crate) fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let below = error.to_string();
-            if !text.ends_with(&below) {
-                text.push_str(": ");
-                text.push_str(&below);
-            }
-            cause = error.source();
-        }
-        text
+        sentence(self)
     }
+}
+
+/// An error with all its causes, in one sentence.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let below = error.to_string();
+        if !text.ends_with(&below) {
+            text.push_str(": ");
+            text.push_str(&below);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl From<Error> for AgentError {

@@ -4,11 +4,12 @@
 //! release is in force; without it, the release is taken back. An incomplete last line, as a power cut leaves it,
 //! does not count.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use batou_store::Digest;
 use batou_store::fs::fsync_directory;
 
 use crate::error::Error;
@@ -129,6 +130,16 @@ impl Journal {
             }
         })?;
         Ok(confirmed)
+    }
+
+    /// Which generation was made for this manifest, as far as is known: numbers are given anew where generations were removed
+    /// by hand.
+    pub(crate) fn generation(&self, manifest: &Digest) -> Result<Option<u64>, Error> {
+        let mut manifests = BTreeMap::new();
+        self.each(|entry, _| {
+            manifests.extend(entry.to.map(|number| (number, entry.manifest)));
+        })?;
+        Ok(manifests.into_iter().rev().find(|(_, made)| made == manifest).map(|(number, _)| number))
     }
 
     fn open(&self) -> Result<Option<File>, Error> {

@@ -7,9 +7,10 @@ use batou_store::{Digest, Generations};
 use crate::activated::Activated;
 use crate::error::Error;
 use crate::intent::Intent;
+use crate::journal::Journal;
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
 use crate::target::TargetDirectory;
-use batou_release::{Manifest, manifest_digest};
+use batou_release::{Manifest, ManifestError, manifest_digest};
 
 /// The record that is kept beside a manifest: why its files are as they are.
 pub(crate) const CAUSES: &str = "causes.json";
@@ -54,16 +55,47 @@ pub(crate) struct Installed {
     pub(crate) manifest: Manifest,
 }
 
-/// Reads a generation.
+/// Why a generation cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// Its manifest's file cannot be read, or is not there.
+    #[error(transparent)]
+    File(#[from] batou_store::Error),
+    /// Its manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Its manifest is another one than was written there.
+    #[error("its manifest was changed")]
+    Changed,
+}
+
+/// Reads a generation that may be an old one.
+pub(crate) fn read(generations: &Generations, number: u64) -> Result<Installed, Unreadable> {
+    let bytes = generations.manifest(number)?;
+    let manifest = Manifest::decode(&bytes)?;
+    Ok(Installed { number, digest: manifest_digest(&bytes), manifest })
+}
+
+/// Reads a generation that is needed: the error says what to do where it cannot be read.
 pub(crate) fn installed(
     target: &TargetDirectory,
     generations: &Generations,
     number: u64,
 ) -> Result<Installed, Error> {
-    let bytes = generations.manifest(number)?;
-    let manifest = Manifest::decode(&bytes)
-        .map_err(|source| Error::Generation { path: manifest_path(target, number), source })?;
-    Ok(Installed { number, digest: manifest_digest(&bytes), manifest })
+    let path = manifest_path(target, number);
+    read(generations, number).map_err(|source| match source {
+        Unreadable::File(batou_store::Error::NoGeneration { .. }) => {
+            Error::Generation { path, problem: "is missing", source }
+        }
+        Unreadable::File(error) => error.into(),
+        Unreadable::Manifest(reason @ ManifestError::Older { .. }) => Error::Ancient { path, reason },
+        Unreadable::Manifest(source @ (ManifestError::Newer { .. } | ManifestError::Kind { .. })) => {
+            Error::Manifest { path, source }
+        }
+        Unreadable::Manifest(ManifestError::Malformed(_)) | Unreadable::Changed => {
+            Error::Generation { path, problem: "is damaged", source }
+        }
+    })
 }
 
 /// The current generation, if there is one.
@@ -74,15 +106,35 @@ pub(crate) fn current(
     generations.current()?.map(|number| installed(target, generations, number)).transpose()
 }
 
-/// The newest generation with this manifest.
+/// The newest generation with this manifest. One whose manifest cannot be read has another for all that is known.
 pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Option<(u64, Vec<u8>)>, Error> {
     for number in generations.list()?.into_iter().rev() {
-        let bytes = generations.manifest(number)?;
+        let Ok(bytes) = generations.manifest(number) else { continue };
         if manifest_digest(&bytes) == *manifest {
             return Ok(Some((number, bytes)));
         }
     }
     Ok(None)
+}
+
+/// The newest generation with a manifest of the past, with that manifest's bytes; none where it was removed since.
+pub(crate) fn past(
+    target: &TargetDirectory,
+    generations: &Generations,
+    manifest: &Digest,
+) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    let found = find(generations, manifest)?;
+    let number = match &found {
+        Some((number, _)) => Some(*number),
+        None => Journal::of(target).generation(manifest)?.filter(|number| generations.path(*number).exists()),
+    };
+    let Some(number) = number else { return Ok(None) };
+    let unusable = match read(generations, number) {
+        Ok(_) if found.is_some() => return Ok(found),
+        Ok(_) => Unreadable::Changed,
+        Err(unreadable) => unreadable,
+    };
+    Err(Error::Past { number, directory: target.directory().to_owned(), source: unusable })
 }
 
 /// What is wrong with the links of a generation, each as a sentence.

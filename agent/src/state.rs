@@ -138,7 +138,7 @@ pub(crate) fn manifest(
 ) -> Result<Option<StoredManifest>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
-        Some(digest) => crate::release::find(&generations, digest)?,
+        Some(digest) => crate::release::past(&about.target, &generations, digest)?,
         None => match generations.current()? {
             Some(number) => Some((number, generations.manifest(number)?)),
             None => None,

@@ -7,9 +7,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use batou_store::{ArtifactId, Digest, Name, directory_name};
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as ValueError;
 use serde::{Deserialize, Serialize};
 
-use crate::{ARTIFACT_TOKEN, HostName, Instance, Unit, UnitId};
+use crate::{ARTIFACT_TOKEN, HostName, Instance, Unit, UnitId, UnitKind};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
 const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
@@ -65,7 +67,7 @@ impl Manifest {
         match format.cmp(&MANIFEST_FORMAT) {
             Ordering::Greater => Err(ManifestError::Newer { format }),
             Ordering::Less => Err(ManifestError::Older { format }),
-            Ordering::Equal => serde_json::from_slice(bytes).map_err(ManifestError::Malformed),
+            Ordering::Equal => serde_json::from_slice(bytes).map_err(|error| refused(bytes, error)),
         }
     }
 
@@ -127,6 +129,33 @@ impl Component {
     }
 }
 
+/// Why a manifest of our own format could not be read: a kind of unit can be new although the format is not.
+fn refused(bytes: &[u8], error: serde_json::Error) -> ManifestError {
+    #[derive(Deserialize)]
+    struct Manifest {
+        components: Vec<Component>,
+    }
+    #[derive(Deserialize)]
+    struct Component {
+        #[serde(default)]
+        units: Vec<Unit>,
+    }
+    #[derive(Deserialize)]
+    struct Unit {
+        kind: String,
+    }
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else {
+        return ManifestError::Malformed(error);
+    };
+    let is_known =
+        |kind: &str| UnitKind::deserialize(kind.into_deserializer()).map_err(|_: ValueError| ()).is_ok();
+    let mut kinds =
+        manifest.components.into_iter().flat_map(|component| component.units).map(|unit| unit.kind);
+    kinds
+        .find(|kind| !is_known(kind))
+        .map_or(ManifestError::Malformed(error), |kind| ManifestError::Kind { kind })
+}
+
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -135,16 +164,21 @@ pub enum ManifestError {
     Malformed(#[source] serde_json::Error),
     /// It was written by a newer batou.
     #[error(
-        "the manifest has format {format}, and this batou knows formats up to {MANIFEST_FORMAT}: use a newer one"
+        "the manifest has format {format}, and this batou knows formats up to {MANIFEST_FORMAT}: use a newer batou"
     )]
     Newer {
         /// The format found.
         format: u32,
     },
+    /// It has a unit of a kind that a newer batou knows.
+    #[error("the manifest has a {kind}, which this batou does not know: use a newer batou")]
+    Kind {
+        /// The unit's kind, as it is written in the manifest.
+        kind: String,
+    },
     /// It was written by a batou from before the first release.
     #[error(
-        "the manifest has format {format}, of a batou from before the first release, which this one does not read: \
-         remove the target directory's `generations` and `current`, and switch again"
+        "the manifest has format {format}, of a batou from before the first release, which this one does not read"
     )]
     Older {
         /// The format found.
@@ -190,6 +224,22 @@ mod tests {
         assert!(refused("3").contains("the manifest has format 3, and this batou knows formats up to 2"));
         assert!(refused("1").contains("the manifest has format 1, of a batou from before the first release"));
         assert_eq!(refused("\"2\""), "not a manifest");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_unit_is_a_newer_batous_and_anything_else_is_no_manifest() {
+        let refused = |there: &str, instead: &str| {
+            let text = manifest().replace(there, instead);
+            assert_ne!(text, manifest());
+            Manifest::decode(text.as_bytes()).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused("\"kind\":\"step\"", "\"kind\":\"service\""),
+            "the manifest has a service, which this batou does not know: use a newer batou"
+        );
+        assert_eq!(refused("\"kind\":\"step\"", "\"kind\":7"), "not a manifest");
+        assert_eq!(refused("\"timeout\":300", "\"timeout\":\"long\""), "not a manifest");
+        assert_eq!(refused("}]", "}"), "not a manifest");
     }
 
     /// Whether the step's fingerprint is the same with another artifact.

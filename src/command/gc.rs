@@ -91,11 +91,16 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
         deployment.all_states().await?;
         deployment.lock(&holder(), &Locking::default()).await?;
         let collect = async |member: &mut Member| match member.ask(&Request::Collect { keep }, &[]).await?.0 {
-            Reply::Collected { generations, objects, bytes } => Ok((generations, objects, bytes)),
+            Reply::Collected { generations, objects, bytes, unreadable } => {
+                Ok((generations, objects, bytes, unreadable))
+            }
             _ => Err(RemoteError::Protocol),
         };
         let (freed, failures) = sort(deployment.fleet.each(collect).await);
-        for (host, (generations, objects, size)) in &freed {
+        for (host, (generations, objects, size, unreadable)) in &freed {
+            for reason in unreadable {
+                context.ui.warn(&format!("{host}: {reason}; no object is removed while it is kept"));
+            }
             let (generations, objects, size) = (*generations, *objects, *size);
             context.ui.json(&HostFreed { kind: "collected", host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));

@@ -18,6 +18,9 @@ use crate::ui::visible;
 use batou_agent::protocol::{Reply, Request};
 use batou_release::{HostName, Manifest, UnitId};
 
+/// What does where the hosts cannot go back.
+const SWITCH_THEN: &str = "check out the commit of then and `batou switch` it";
+
 /// Runs the command.
 pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
@@ -97,16 +100,14 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(fetch).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had", &failures));
+            return Err(failed("cannot go back to what they had", &failures).hint(SWITCH_THEN));
         }
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
             let message =
                 format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
-            return Err(
-                CommandError::failed(message).hint("check out the commit of then and `batou switch` it")
-            );
+            return Err(CommandError::failed(message).hint(SWITCH_THEN));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
@@ -129,7 +130,8 @@ impl Deployment<'_> {
         };
         let (found, failures) = sort(self.fleet.each(look).await);
         if !failures.is_empty() {
-            return Err(failed("cannot tell what they had since", &failures));
+            let hint = "go back all the same with --force, if nothing has run since that cannot be undone";
+            return Err(failed("cannot tell what they had since", &failures).hint(hint));
         }
         let lines: Vec<_> = found
             .iter()

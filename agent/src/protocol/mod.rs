@@ -278,6 +278,8 @@ pub enum Reply {
         objects: u64,
         /// Bytes.
         bytes: u64,
+        /// Why no object was removed: the kept generations that cannot be read, each a sentence.
+        unreadable: Vec<String>,
     },
     /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {

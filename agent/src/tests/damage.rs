@@ -112,6 +112,67 @@ fn a_damaged_manifest_is_left_behind_as_the_message_says() {
 }
 
 #[test]
+fn only_a_damaged_manifest_is_called_so() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![step("s", "true")])]);
+    host.release(&manifest, 1);
+    let path = host.target().join("generations/1/manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let refused = |there: &str, instead: &str| {
+        std::fs::write(&path, text.replacen(there, instead, 1)).unwrap();
+        let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+        let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
+        message.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
+    };
+    assert_eq!(
+        refused("\"format\":2", "\"format\":3"),
+        " cannot be used: the manifest has format 3, and this batou knows formats up to 2: use a newer batou"
+    );
+    assert_eq!(
+        refused("\"kind\":\"step\"", "\"kind\":\"service\""),
+        " cannot be used: the manifest has a service, which this batou does not know: use a newer batou"
+    );
+    assert_eq!(
+        refused("\"format\":2", "\"format\":1"),
+        " cannot be used: the manifest has format 1, of a batou from before the first release, which this one does not \
+         read: remove the folder `generations` and the link `current`, and switch again"
+    );
+    assert!(refused("{", "").starts_with(" is damaged: if `current` points to this generation"));
+    std::fs::remove_dir_all(host.target().join("generations")).unwrap();
+    std::fs::remove_file(host.target().join("current")).unwrap();
+    host.release(&manifest, 2);
+}
+
+#[test]
+fn a_release_that_is_there_and_cannot_be_read_is_told_from_one_that_was_removed() {
+    let host = Host::new();
+    let [old, new] =
+        ["one", "two"].map(|content| host.manifest(vec![host.component("web", content, vec![])]));
+    host.release(&old, 1);
+    host.release(&new, 2);
+    let path = host.target().join("generations/1/manifest.json");
+    let ask = || Request::Manifest { manifest: Some(old.digest()) };
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let changes = [
+        (whole.replace("\"format\":2", "\"format\":1"), "from before the first release"),
+        (whole.replace("web1", "web2"), "its manifest was changed"),
+        (String::new(), "not a manifest"),
+    ];
+    for (text, why) in changes {
+        std::fs::write(&path, text).unwrap();
+        let message = host.connect().refused(&ask(), ErrorKind::Host);
+        assert!(message.starts_with("generation 1 in ") && message.contains(why), "{message}");
+        let mut reply = host.connect();
+        let newer = reply.ask(&Request::Manifest { manifest: Some(new.digest()) });
+        assert!(matches!(newer, Reply::Manifest { manifest_size: 1.. }), "{newer:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    host.connect().refused(&ask(), ErrorKind::Host);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    assert!(matches!(host.connect().ask(&ask()), Reply::Manifest { manifest_size: 0 }));
+}
+
+#[test]
 fn a_broken_link_of_a_generation_is_replaced_by_a_new_generation() {
     let host = Host::new();
     let manifest = host.manifest(vec![host.component("web", "one", vec![])]);

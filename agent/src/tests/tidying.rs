@@ -75,12 +75,50 @@ fn collect_removes_what_was_staged_for_nothing_and_forgets_its_steps() {
     let mut controller = host.locked();
     host.stage(&mut controller, &staged);
     let reply = controller.ask(&Request::Collect { keep: 1 });
-    let Reply::Collected { generations, objects, bytes } = reply else { panic!("{reply:?}") };
+    let Reply::Collected { generations, objects, bytes, unreadable } = reply else { panic!("{reply:?}") };
     assert_eq!((generations, objects), (1, 6));
-    assert!(bytes > 0);
+    assert!(bytes > 0 && unreadable.is_empty());
     let activated = std::fs::read_to_string(host.target().join("activated.json")).unwrap();
     assert!(activated.contains("web/step/b") && !activated.contains("web/step/a"), "{activated}");
     assert!(matches!(controller.ask(&Request::Collect { keep: 1 }), Reply::Collected { objects: 0, .. }));
+}
+
+#[test]
+fn a_kept_generation_that_cannot_be_read_keeps_every_object_and_goes_with_its_time() {
+    let host = Host::new();
+    let contents = ["one", "two", "three", "four"];
+    let all = manifests(&host, &contents);
+    for (manifest, sequence) in all.iter().zip(1..) {
+        host.release(manifest, sequence);
+    }
+    let there =
+        || all.iter().map(|manifest| host.artifact_on_host(&manifest.artifacts()[0])).collect::<Vec<_>>();
+    let damages: [fn(&Path); 3] = [
+        |path| std::fs::write(path, "{").unwrap(),
+        |path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            std::fs::write(path, text.replace("\"format\":2", "\"format\":3")).unwrap();
+        },
+        |path| std::fs::remove_file(path).unwrap(),
+    ];
+    let path = host.target().join("generations/2/manifest.json");
+    let whole = std::fs::read(&path).unwrap();
+    for (damage, why) in damages.iter().zip(["not a manifest", "use a newer batou", "no generation 2"]) {
+        std::fs::write(&path, &whole).unwrap();
+        damage(&path);
+        let mut controller = host.locked();
+        let reply = controller.ask(&Request::Collect { keep: 3 });
+        let Reply::Collected { objects, unreadable, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!(objects, 0);
+        assert!(unreadable.len() == 1 && unreadable[0].starts_with("generation 2 cannot be read: "));
+        assert!(unreadable[0].contains(why), "{unreadable:?}");
+        assert_eq!(there(), [true; 4]);
+        assert_eq!(controller.end(), 0);
+    }
+    assert_eq!(names(&host.target().join("generations")), ["2", "3", "4"].map(String::from).into());
+    let reply = host.locked().ask(&Request::Collect { keep: 2 });
+    assert!(matches!(reply, Reply::Collected { generations: 1, objects: 6, .. }), "{reply:?}");
+    assert_eq!(there(), [false, false, true, true]);
 }
 
 #[test]

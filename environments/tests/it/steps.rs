@@ -93,7 +93,8 @@ fn mistakes_in_triggers() {
     assert_snapshot!(
         mistakes(
             "[[step]]\nname = \"a\"\nupdate = \"x\"\ntriggers = [\"../x\", \"/etc/\", \"[\", 1]\n\
-             [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"{{ host.name }}\"] }\n"
+             [[step]]\nname = \"b\"\nupdate = \"x\"\nverify = { unchanged = [\"{{ host.name }}\"] }\n\
+             [[step]]\nname = \"{{ host.name }}\"\nupdate = \"x\"\n"
         ),
         @r#"
     error: the path `../x` leaves the component with `..`
@@ -125,6 +126,12 @@ fn mistakes_in_triggers() {
        |
     21 | verify = { unchanged = ["{{ host.name }}"] }
        |                         ^^^^^^^^^^^^^^^^^
+
+    error: the step's name `{{ host.name }}` looks like a template; names are taken as they are
+      --> components/app/component.toml:23:8
+       |
+    23 | name = "{{ host.name }}"
+       |        ^^^^^^^^^^^^^^^^^
     "#
     );
 }

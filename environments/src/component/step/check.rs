@@ -42,6 +42,12 @@ pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Opti
         problems.push(Diagnostic::error(message).at(&name.at));
         return None;
     }
+    if crate::template::is_template(&name.value) {
+        let message =
+            format!("the step's name `{}` looks like a template; names are taken as they are", name.value);
+        problems.push(Diagnostic::error(message).at(&name.at));
+        return None;
+    }
     Some((step, name.at))
 }
 

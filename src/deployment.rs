@@ -129,8 +129,9 @@ pub fn advice(unreachable: &Failures) -> Vec<String> {
     hints
 }
 
+/// Not where a host shows another key than the one that is known: that one is never to be accepted for being new.
 fn has_new_key(unreachable: &Failures) -> bool {
-    unreachable.values().any(|error| error.to_string().contains("Host key verification failed"))
+    unreachable.values().any(|error| error.to_string().contains(" host key is known for "))
 }
 
 fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item = String>) -> CommandError {
@@ -145,7 +146,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+            text = format!("{}: {cause_text}", text.trim_end_matches('.'));
         }
         source = cause.source();
     }
@@ -177,7 +178,12 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
     };
     let own = std::env::current_exe()
         .map_err(|error| CommandError::failed("cannot find this program's own file").because(error))?;
-    let binaries = Binaries::new(own, std::env::var_os("BATOU_AGENTS").map(PathBuf::from));
+    let agents = std::env::var_os("BATOU_AGENTS").map(PathBuf::from);
+    if let Some(folder) = agents.as_ref().filter(|folder| !folder.is_dir()) {
+        let message = format!("BATOU_AGENTS names {}, and there is no such folder", folder.display());
+        return Err(CommandError::usage(message));
+    }
+    let binaries = Binaries::new(own, agents);
     Ok(Dialer { masters, binaries, patience: Duration::from_secs(u64::from(settings.timeout) + PATIENCE) })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -134,6 +134,14 @@ impl Parcel {
     /// The last word of the script, of a host that has these programs only, and what is then in the folder of agents.
     fn send(&self, programs: &Path) -> (String, Vec<String>) {
         let home = tempfile::tempdir().unwrap();
+        let (word, _) = self.send_to(home.path(), programs);
+        (word, names(&home.path().join(".cache/batou/agents")))
+    }
+
+    /// The last word of the script, and what it printed as errors, of a host with this home; `/var/tmp` is a folder in that.
+    fn send_to(&self, home: &Path, programs: &Path) -> (String, String) {
+        let script = include_str!("../src/remote/start.sh").trim_end();
+        let script = script.replace("/var/tmp", &home.join("var").display().to_string());
         let mut input = tempfile::tempfile().unwrap();
         let Parcel { size, sum, form, bytes } = self;
         write!(input, "agent\n-\nwanted\nname\n{size}\n{sum}\n{}\n{form}\n", bytes.len()).unwrap();
@@ -141,14 +149,88 @@ impl Parcel {
         input.rewind().unwrap();
         let mut pipe = Command::new("cat").stdin(input).stdout(Stdio::piped()).spawn().unwrap();
         let mut host = Command::new(programs.join("sh"));
-        host.args(["-c", include_str!("../src/remote/start.sh").trim_end()]).env_clear();
-        host.env("PATH", programs).env("HOME", home.path()).stdin(pipe.stdout.take().unwrap());
+        host.args(["-c", &script]).env_clear();
+        host.env("PATH", programs).env("HOME", home).stdin(pipe.stdout.take().unwrap());
         let output = host.output().unwrap();
         pipe.wait().unwrap();
         let words = String::from_utf8(output.stdout).unwrap();
         let word = words.lines().rev().find_map(|line| line.strip_prefix("batou-agent-1 ")).unwrap();
-        (word.to_owned(), names(&home.path().join(".cache/batou/agents")))
+        (word.to_owned(), String::from_utf8(output.stderr).unwrap())
     }
+}
+
+#[test]
+fn a_folder_at_the_agents_place_is_replaced_and_dead_uploads_are_removed() {
+    let programs = programs(&[&PROGRAMS[..], &["cksum"]].concat());
+    let home = tempfile::tempdir().unwrap();
+    let agents = home.path().join(".cache/batou/agents");
+    fs::create_dir_all(agents.join("name/within")).unwrap();
+    let machine = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    let (dead, alive) = (format!(".x.{machine}.999999999"), format!(".x.{machine}.{}", std::process::id()));
+    let elsewhere = ".x.another-host.999999999".to_owned();
+    for name in [&dead, &alive, &elsewhere] {
+        fs::write(agents.join(name), "").unwrap();
+    }
+    assert_eq!(Parcel::plain().send_to(home.path(), programs.path()).0, "ready");
+    let mut expected = vec![alive, elsewhere, "name".to_owned()];
+    expected.sort();
+    assert_eq!(names(&agents), expected);
+    assert_eq!(fs::read(agents.join("name")).unwrap(), AGENT);
+}
+
+#[test]
+fn an_agent_lies_where_it_can_be_run_and_nobody_else_can_write() {
+    let programs = programs(&[&PROGRAMS[..], &["cksum"]].concat());
+    // As on a filesystem that is mounted noexec.
+    let chmod =
+        "#!/bin/sh\ncase $2 in */.cache/*) exec /bin/chmod 0400 \"$2\";; esac\nexec /bin/chmod \"$@\"\n";
+    let noexec = self::programs(&[&PROGRAMS[..], &["cksum"]].concat());
+    fs::remove_file(noexec.path().join("chmod")).unwrap();
+    fs::write(noexec.path().join("chmod"), chmod).unwrap();
+    fs::set_permissions(noexec.path().join("chmod"), fs::Permissions::from_mode(0o755)).unwrap();
+    let user = rustix::process::getuid().as_raw();
+    for (programs, mode, why) in [
+        (&noexec, 0o700, "agents takes files, and runs no program (is it mounted noexec?)\n"),
+        (&programs, 0o770, "agents does not belong to this user alone\n"),
+        (&programs, 0o702, "agents does not belong to this user alone\n"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let (agents, var) = (home.path().join(".cache/batou/agents"), home.path().join("var"));
+        fs::create_dir_all(&agents).unwrap();
+        fs::set_permissions(&agents, fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir(&var).unwrap();
+        let (word, errors) = Parcel::plain().send_to(home.path(), programs.path());
+        assert_eq!(word, "ready", "{errors}");
+        assert!(errors.ends_with(why), "{errors}");
+        assert_eq!(names(&agents), [""; 0]);
+        let other = var.join(format!("batou-agents-{user}"));
+        assert_eq!(names(&other), ["name"]);
+        // Where neither will do, both are named.
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o777)).unwrap();
+        let (word, errors) = Parcel::plain().send_to(home.path(), programs.path());
+        assert_eq!(word, "no-place");
+        assert!(errors.contains(why) && errors.lines().count() == 2, "{errors}");
+    }
+}
+
+#[test]
+fn what_was_compared_is_told_and_a_host_whose_gzip_is_none_gets_a_plain_agent() {
+    let programs = programs(&[&PROGRAMS[..], &["cksum"]].concat());
+    let home = tempfile::tempdir().unwrap();
+    let other = Parcel { sum: 7, ..Parcel::plain() };
+    let (word, errors) = other.send_to(home.path(), programs.path());
+    assert_eq!(word, "failed");
+    let (sum, size) = (Parcel::plain().sum, AGENT.len());
+    let wanted = format!(
+        "agents/name: checksum and size of what arrived as plain: {sum} {size}; of what was sent: 7 {size}\n"
+    );
+    assert!(errors.ends_with(&wanted), "{errors}");
+
+    symlink("cat", programs.path().join("gzip")).unwrap();
+    let (hosts, sandbox) = host_with(programs.path());
+    let agent = wrapped_agent(&sandbox, std::env::consts::ARCH, "");
+    Output::of(sandbox.command(&["switch", "dev"]).env("BATOU_AGENTS", agent.parent().unwrap())).success();
+    assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::deployment::{Deployment, chain};
 use crate::error::CommandError;
 use crate::fleet::sort;
-use crate::ui::{bytes, visible};
+use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
 
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
         if count == 0 {
             Ok(())
         } else {
-            Err(CommandError::failed(format!("{count} of {} hosts cannot be asked", hosts.len())))
+            Err(CommandError::failed(format!("{count} of {} cannot be asked", plural(hosts.len(), "host"))))
         }
     })
 }

@@ -36,7 +36,7 @@ pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> Answers<Told> {
                 return told;
             }
             member.hang_up();
-            Err(RemoteError::Start(StartError::Patience))
+            Err(RemoteError::Start(StartError::Patience(String::new())))
         })
         .await
 }

@@ -74,7 +74,7 @@ pub struct Binaries {
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
     /// The host is of a kind for which there is no agent.
-    #[error("the host is of the kind {machine}, and this batou has agents for {} only{}", known.join(", "), remedy(wanted))]
+    #[error("the host is of the kind {machine}, and this batou has agents for {} only{}", known.join(", "), remedy(wanted, folder.as_deref()))]
     Kind {
         /// The host's `uname -m`.
         machine: String,
@@ -82,6 +82,8 @@ pub enum BinaryError {
         known: Vec<String>,
         /// The names that would do in the folder.
         wanted: Vec<String>,
+        /// The folder of `BATOU_AGENTS`, where none of them is.
+        folder: Option<PathBuf>,
     },
     /// The binary cannot be read.
     #[error("cannot read the agent's binary {path}")]
@@ -140,7 +142,7 @@ impl Binaries {
         known.push(std::env::consts::ARCH.to_owned());
         known.sort();
         known.dedup();
-        Err(BinaryError::Kind { machine: machine.to_owned(), known, wanted })
+        Err(BinaryError::Kind { machine: machine.to_owned(), known, wanted, folder: self.folder.clone() })
     }
 
     fn in_folder(&self, machine: &str) -> Option<PathBuf> {
@@ -149,10 +151,18 @@ impl Binaries {
     }
 }
 
-fn remedy(wanted: &[String]) -> String {
-    let name =
-        |name: &String| format!(": put one into a folder, as {name}, and name the folder in BATOU_AGENTS");
-    wanted.first().map_or(String::new(), name)
+fn remedy(wanted: &[String], folder: Option<&Path>) -> String {
+    let Some(first) = wanted.first() else { return String::new() };
+    match folder {
+        Some(folder) => {
+            format!(
+                ": the folder of BATOU_AGENTS, {}, has neither {}",
+                folder.display(),
+                wanted.join(" nor ")
+            )
+        }
+        None => format!(": put one into a folder, as {first}, and name the folder in BATOU_AGENTS"),
+    }
 }
 
 /// Rust's name for what `uname -m` says.
@@ -356,6 +366,11 @@ mod tests {
         assert!(matches!(error, BinaryError::Kind { ref machine, .. } if machine == "s390x"));
         let kinds = error.to_string();
         assert!(kinds.contains("mips") && kinds.contains(std::env::consts::ARCH), "{kinds}");
+        let looked_for = format!(
+            "{}, has neither s390x-unknown-linux-gnu nor s390x-unknown-linux-musl",
+            folder.path().display()
+        );
+        assert!(kinds.ends_with(&looked_for), "{kinds}");
         let path = folder.path().join("s390x-unknown-linux-musl");
         std::fs::write(&path, "#!/bin/sh\n").unwrap();
         assert_eq!(binaries.find("s390x").unwrap().digest(), hash(&path).unwrap());

@@ -17,7 +17,7 @@ use super::link::Link;
 use super::master::Master;
 use super::masters::Masters;
 use super::process::Process;
-use super::start::{COMMAND, Start};
+use super::start::{COMMAND, Delivery, Start};
 use super::{RemoteError, StartError};
 
 /// The way to one host.
@@ -79,9 +79,14 @@ impl Connection {
         if self.route.address.is_none() && self.route.user.is_none() {
             return self.spawn();
         }
-        match self.reach(false) {
-            Err(RemoteError::Start(StartError::Ended { .. })) => self.reach(true),
-            other => other,
+        let mut how = Delivery { anew: false, packed: true };
+        loop {
+            match self.reach(how) {
+                Err(RemoteError::Start(StartError::Ended { .. })) if !how.anew => how.anew = true,
+                // Its gzip may be none.
+                Err(RemoteError::Start(StartError::Upload { packed: true, .. })) => how.packed = false,
+                other => return other,
+            }
         }
     }
 
@@ -91,9 +96,9 @@ impl Connection {
         self.start()?.prepare(directory)
     }
 
-    fn reach(&self, anew: bool) -> Result<Link, RemoteError> {
+    fn reach(&self, how: Delivery) -> Result<Link, RemoteError> {
         let mut start = self.start()?;
-        start.agent(&self.dialer.binaries, anew)?;
+        start.agent(&self.dialer.binaries, how)?;
         start.into_link(self.route.address.is_none())
     }
 
@@ -101,7 +106,7 @@ impl Connection {
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
-        let process = Process::child(command).map_err(StartError::Spawn)?;
+        let process = Process::child(command).map_err(|error| StartError::spawn("the local agent", error))?;
         Start::new(process, None, Instant::now() + self.dialer.patience).into_link(true)
     }
 
@@ -117,7 +122,7 @@ impl Connection {
         } else {
             let mut shell = Command::new("sh");
             shell.args(["-c", COMMAND]);
-            Process::child(shell).map_err(StartError::Spawn)?
+            Process::child(shell).map_err(|error| StartError::spawn("sh", error))?
         };
         Ok(Start::new(process, self.route.user.clone(), deadline))
     }
@@ -153,7 +158,7 @@ impl Connection {
 fn served(opened: Result<Process, Refusal>) -> Result<Option<Process>, StartError> {
     match opened {
         Ok(process) => Ok(Some(process)),
-        Err(Refusal::Late) => Err(StartError::Patience),
+        Err(Refusal::Late) => Err(StartError::Patience(String::new())),
         Err(Refusal::Refused | Refusal::Gone) => Ok(None),
     }
 }

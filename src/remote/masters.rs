@@ -59,7 +59,8 @@ impl Masters {
         let Ok((log, path)) = Log::new().and_then(|log| log.path().map(|path| (log, path))) else {
             return Ok(None);
         };
-        let child = self.config.master(address, &socket, &path).spawn().map_err(StartError::Spawn)?;
+        let child = self.config.master(address, &socket, &path).spawn();
+        let child = child.map_err(|error| StartError::spawn("ssh", error))?;
         match self.connected(child, number, deadline)? {
             Some(status) if status.success() => {}
             _ => return explain(log.since(0)),
@@ -90,7 +91,7 @@ impl Masters {
 
     /// Starts a command over a connection of its own.
     pub(super) fn plain(&self, address: &str, command: &str) -> Result<Process, StartError> {
-        Process::child(self.config.plain(address, command)).map_err(StartError::Spawn)
+        Process::child(self.config.plain(address, command)).map_err(|error| StartError::spawn("ssh", error))
     }
 
     /// Whether nothing is to be started any more.
@@ -135,7 +136,7 @@ impl Masters {
         }
         let status = child.wait().ok();
         self.live().connecting.retain(|(other, _)| *other != number);
-        if alarm.rang().yes() { Err(StartError::Patience) } else { Ok(status) }
+        if alarm.rang().yes() { Err(StartError::Patience(String::new())) } else { Ok(status) }
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
@@ -160,7 +161,7 @@ pub(super) fn until(deadline: Instant) -> Duration {
 
 /// What a master that failed has said, where that tells why.
 fn explain(said: String) -> Result<Option<Arc<Master>>, StartError> {
-    if tells_why(&said) { Err(StartError::Connection(said)) } else { Ok(None) }
+    if tells_why(&said) { Err(StartError::connection(said)) } else { Ok(None) }
 }
 
 /// Whether this is what ssh says where the host itself could not be connected to. Of a connection that goes through another

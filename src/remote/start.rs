@@ -16,6 +16,10 @@
 //! bytes are sent, and `gzip` or `plain`. The agent itself says `ready`: frames from then on. One that is found and does not
 //! say so is damaged, and is sent anew.
 //!
+//! The agent's place is the first folder that belongs to the user, that nobody else can write to, and in which a small script
+//! was written, made executable and run: a home may be mounted `noexec`. What was wrong with the others is printed, and told
+//! where the agent does not start. A program is taken for the agent only where it lies in such a folder.
+//!
 //! Nothing is sent behind the agent's bytes before the answer to them: busybox's `head -c` reads on, and what it reads is
 //! lost. What arrived is checked by its size, and by `cksum` where the host has that; where it has not, gzip's own checksum is
 //! enough, and for a plain agent, SSH's.
@@ -54,6 +58,17 @@ pub(super) struct Start {
     skipped: Vec<u8>,
     /// Whether there was a word.
     answered: bool,
+    /// Whether the agent was sent gzipped.
+    packed: bool,
+}
+
+/// How an agent is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    /// What is there already is not used.
+    pub(super) anew: bool,
+    /// It may be sent gzipped.
+    pub(super) packed: bool,
 }
 
 impl Start {
@@ -61,17 +76,17 @@ impl Start {
     pub(super) fn new(process: Process, user: Option<String>, deadline: Instant) -> Self {
         let alarm = Alarm::set(until(deadline), process.handle.cut());
         let late = alarm.rang();
-        Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false }
+        Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false, packed: false }
     }
 
-    /// Asks for the agent that is there, or for one that is sent; with `anew` what is there is not used.
-    pub(super) fn agent(&mut self, binaries: &Binaries, anew: bool) -> Result<(), RemoteError> {
+    /// Asks for the agent that is there, or for one that is sent.
+    pub(super) fn agent(&mut self, binaries: &Binaries, how: Delivery) -> Result<(), RemoteError> {
         let digest = binaries.own().map_err(StartError::from)?.digest().to_string();
-        let wanted = if anew { "anew" } else { &digest };
+        let wanted = if how.anew { "anew" } else { &digest };
         self.ask("agent", wanted)?;
         match self.hear()?.as_str() {
             "found" => Ok(()),
-            word => self.install(word, binaries),
+            word => self.install(word, binaries, how.packed),
         }
     }
 
@@ -133,16 +148,17 @@ impl Start {
     }
 
     /// Sends the agent that the host's kind needs.
-    fn install(&mut self, word: &str, binaries: &Binaries) -> Result<(), RemoteError> {
+    fn install(&mut self, word: &str, binaries: &Binaries, packed: bool) -> Result<(), RemoteError> {
         let Some(("want", host)) = word.split_once(' ') else { return Err(self.refused(word)) };
         let (machine, gzip) = match host.split_once(' ') {
             Some((machine, programs)) => (machine, programs.split(' ').any(|program| program == "gzip")),
             None => (host, false),
         };
         let binary = binaries.find(machine).map_err(StartError::from)?;
-        let upload = binary.upload(gzip).map_err(StartError::from)?;
+        let upload = binary.upload(gzip && packed).map_err(StartError::from)?;
         let numbers = [upload.size, upload.sum as usize, upload.bytes.len()].map(|number| number.to_string());
         let [size, sum, count] = &numbers;
+        self.packed = upload.packed;
         let form = if upload.packed { "gzip" } else { "plain" };
         self.say(&[&binary.digest().to_string(), size, sum, count, form])?;
         let mut answer = self.hear()?;
@@ -163,7 +179,7 @@ impl Start {
         match word {
             "no-user" => self.no_user().into(),
             "no-place" => StartError::NoPlace(noise).into(),
-            "failed" => StartError::Upload(noise).into(),
+            "failed" => StartError::Upload { packed: self.packed, noise }.into(),
             _ => StartError::Unexpected(word.to_owned()).into(),
         }
     }
@@ -181,7 +197,7 @@ impl Start {
     /// Why the process went before it said what was expected.
     fn ended(&mut self) -> RemoteError {
         if self.late.yes() {
-            return StartError::Patience.into();
+            return StartError::Patience(self.all_said()).into();
         }
         let handle = &mut self.process.handle;
         let exit = handle.exit(Some(FAREWELL)).unwrap_or(Exit::Disconnected);
@@ -191,17 +207,19 @@ impl Start {
             Exit::Disconnected if self.answered => {
                 RemoteError::Lost { noise, source: FrameError::Ended { clean: true } }
             }
-            Exit::Disconnected => StartError::Connection(noise).into(),
+            Exit::Disconnected => StartError::connection(noise).into(),
             // Also 255: so an ssh with one command tells of a program that was killed by a signal.
             _ if self.answered => StartError::Ended { status, noise }.into(),
             // Over a channel it is the login's own, as any other.
-            Exit::Status(255) if handle.is_child() => StartError::Connection(noise).into(),
+            Exit::Status(255) if handle.is_child() => StartError::connection(noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
-            _ => {
-                let said = String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &noise;
-                StartError::Shell { status, said }.into()
-            }
+            _ => StartError::Shell { status, said: self.all_said() }.into(),
         }
+    }
+
+    /// What was printed in place of an answer.
+    fn all_said(&self) -> String {
+        String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &self.process.handle.said()
     }
 
     /// The conversation with the agent, once that says that it is there.

@@ -28,6 +28,7 @@ use tokio::runtime::Handle;
 
 use super::channel::answers;
 use super::noise::NOISE;
+use super::ssh::escaped;
 
 /// How long a master may take to end when it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -173,8 +174,9 @@ fn kill_those_with(socket: &Path) {
         // Opened before it is looked at, so that nobody else is killed who has been given its number since.
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let wanted = socket.as_os_str().as_bytes();
-        if line.windows(wanted.len()).any(|words| words == wanted) {
+        let escaped = escaped(socket);
+        let has = |wanted: &[u8]| line.windows(wanted.len()).any(|words| words == wanted);
+        if has(socket.as_os_str().as_bytes()) || has(escaped.as_bytes()) {
             // The only failure is that it has ended already.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }

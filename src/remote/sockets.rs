@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,8 @@ impl SocketFolder {
     pub(super) fn create(places: &[PathBuf]) -> io::Result<Self> {
         let mut failure =
             io::Error::new(io::ErrorKind::InvalidFilename, "no place is safe and has a short enough path");
-        let places = || places.iter().filter(|place| place.is_absolute() && is_safe(place));
+        let places =
+            || places.iter().filter(|place| place.is_absolute() && can_be_told(place) && is_safe(place));
         places().for_each(|place| sweep(place));
         for place in places() {
             if place.as_os_str().len() + 1 + PREFIX.len() + RANDOM + NAME > LONGEST {
@@ -67,6 +69,11 @@ impl SocketFolder {
     pub(super) fn socket(&self, number: u32) -> PathBuf {
         self.folder.path().join(number.to_string())
     }
+}
+
+/// Whether ssh takes a path for what it is: it puts variables of the environment in for `${NAME}`, whatever is done about it.
+fn can_be_told(place: &Path) -> bool {
+    !place.as_os_str().as_bytes().windows(2).any(|bytes| bytes == b"${")
 }
 
 /// Whether nobody else but root can put another folder in the place of ours.
@@ -185,6 +192,17 @@ mod tests {
         assert_eq!(folder.folder.path().parent(), Some(place.path()));
         assert!(folder.socket(u32::MAX).as_os_str().len() <= LONGEST);
         assert!(SocketFolder::create(&[deep]).is_err());
+    }
+
+    #[test]
+    fn a_place_in_which_ssh_would_put_something_in_is_passed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let (variable, percent) = (place.path().join("${HOME}"), place.path().join("%h"));
+        for place in [&variable, &percent] {
+            fs::create_dir(place).unwrap();
+        }
+        let folder = SocketFolder::create(&[variable, percent.clone()]).unwrap();
+        assert_eq!(folder.folder.path().parent(), Some(&*percent));
     }
 
     #[test]

@@ -11,8 +11,10 @@
 //! configuration that is not this project's. Where there can be no master, or where one fails and does not say why, an
 //! `ssh` with one command is run instead ([`SshConfig::plain`]).
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,7 +61,7 @@ impl SshConfig {
     /// handle.
     pub(super) fn master(&self, address: &str, socket: &Path, log: &Path) -> Command {
         let mut command = self.ssh();
-        command.arg("-E").arg(log).arg("-S").arg(socket).args(["-M", "-f", "-N", "-T"]);
+        command.arg("-E").arg(log).arg("-S").arg(escaped(socket)).args(["-M", "-f", "-N", "-T"]);
         command.arg("-o").arg(format!("ControlPersist={PERSIST}")).arg("--").arg(address);
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
@@ -77,6 +79,18 @@ impl SshConfig {
         command.arg("-F").arg(&self.path);
         command
     }
+}
+
+/// A socket's path as ssh is told it: in it `%` begins something that ssh puts in.
+pub(super) fn escaped(socket: &Path) -> OsString {
+    let mut text = Vec::new();
+    for byte in socket.as_os_str().as_bytes() {
+        text.push(*byte);
+        if *byte == b'%' {
+            text.push(b'%');
+        }
+    }
+    OsString::from_vec(text)
 }
 
 /// In OpenSSH's configuration the first value of a keyword wins: ours come first.

@@ -26,6 +26,8 @@ enum Kind {
     Stack,
     Time,
     Killed,
+    /// By somebody who asked it to end.
+    Ended,
     Unknown,
 }
 
@@ -61,8 +63,20 @@ impl Death {
                     "look for a loop that does more than it must; BATOU_EVALUATION_SECONDS=SECONDS allows more",
                 )
             }
-            Kind::Killed => CommandError::failed(format!("{evaluating} was killed from outside"))
-                .hint("the kernel does that when the machine is out of memory: see its log"),
+            Kind::Ended => {
+                let error = CommandError::failed(format!("{evaluating} was ended from outside"));
+                error.because(self.status.to_string())
+            }
+            Kind::Killed => {
+                let hint = match limits.seconds_from_outside() {
+                    Some(limit) => format!(
+                        "the kernel does that after {limit} s of processor time, which is the limit of this session \
+                         (`ulimit -t`), and when the machine is out of memory"
+                    ),
+                    None => "the kernel does that when the machine is out of memory: see its log".to_owned(),
+                };
+                CommandError::failed(format!("{evaluating} was killed from outside")).hint(hint)
+            }
             Kind::Unknown => self.unknown(&evaluating),
         }
     }
@@ -87,6 +101,8 @@ impl Kind {
             Kind::Time
         } else if signal(Signal::KILL) {
             Kind::Killed
+        } else if [Signal::TERM, Signal::INT, Signal::HUP].into_iter().any(signal) {
+            Kind::Ended
         } else {
             Kind::Unknown
         }
@@ -126,6 +142,7 @@ mod tests {
         assert_eq!(of(11, ""), Kind::Stack);
         assert_eq!(of(24, ""), Kind::Time);
         assert_eq!(of(9, ""), Kind::Killed);
+        assert_eq!([15, 2, 1].map(|signal| of(signal, "")), [Kind::Ended; 3]);
         assert_eq!(of(101 << 8, "thread 'main' (7) panicked"), Kind::Unknown);
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
@@ -51,6 +51,11 @@ impl Limits {
         limit(Resource::Core, 0, 0)
     }
 
+    /// The processor time that this session allows, in seconds, where that is less than what we would.
+    pub(super) fn seconds_from_outside(&self) -> Option<u64> {
+        getrlimit(Resource::Cpu).maximum.filter(|limit| *limit <= self.seconds)
+    }
+
     /// The memory as it is said in messages.
     pub(super) fn memory_text(&self) -> String {
         match self.memory {
@@ -62,7 +67,7 @@ impl Limits {
 
 /// Never more than is allowed already.
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
-    let most = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
     Ok(setrlimit(resource, limit)?)
 }

@@ -16,6 +16,8 @@ pub enum Kind {
     Failed,
     /// Hosts are left in differing states. Exit status 3.
     Diverged,
+    /// Nobody reads the output any more: nothing is said. Exit status 141, as of a program that SIGPIPE ends.
+    Unread,
 }
 
 /// Why a command did not succeed. Its message names the subject; its sources say why.
@@ -57,6 +59,11 @@ impl CommandError {
         Self::text(Kind::Diverged, message.into())
     }
 
+    /// Nobody reads the output any more.
+    pub fn unread() -> Self {
+        Self::text(Kind::Unread, "nobody reads the output any more".to_owned())
+    }
+
     /// An error that already names its subject.
     pub fn from_error(kind: Kind, error: impl Error + Send + Sync + 'static) -> Self {
         Self(Box::new(Inner { kind, what: What::Error(Box::new(error)), hints: Vec::new() }))
@@ -93,6 +100,7 @@ impl CommandError {
             Kind::Failed => 1,
             Kind::Usage | Kind::Input => 2,
             Kind::Diverged => 3,
+            Kind::Unread => 141,
         }
     }
 
@@ -164,6 +172,7 @@ mod tests {
         assert_eq!(of(CommandError::usage("x")), 2);
         assert_eq!(of(CommandError::input("x")), 2);
         assert_eq!(of(CommandError::diverged("x")), 3);
+        assert_eq!(of(CommandError::unread()), 141);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use batou::cli::{Cli, Command};
 use batou::command;
 use batou::context::Context;
 use batou::evaluation;
+use batou::interrupt;
 use batou::ui::{self, Ui};
 use clap::Parser;
 
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
         return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
     }
     let context = Context::new(&cli.global, Ui::new(&cli.global.output()));
-    match command::run(&context, &cli.command).and_then(|()| context.ui.finish()) {
+    let done = command::run(&context, &cli.command);
+    interrupt::yield_to_death();
+    match done.and_then(|()| context.ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui::report(&context.ui, &error);

@@ -136,7 +136,14 @@ fn what_ssh_says_of_a_host_is_told_without_a_second_attempt() {
     expect("No ED25519 host key is known");
     let key = fs::read_to_string(hosts.host("one").home().join("../../key.pub")).unwrap();
     fs::write(&known, format!("[127.0.0.1]:{port} {key}")).unwrap();
-    expect("REMOTE HOST IDENTIFICATION HAS CHANGED!");
+    let output = Output::of(&mut with_ssh(&sandbox, "exec \"$real\" \"$@\"", &["plan", "dev"])).fails(1);
+    assert_eq!(started(&sandbox), ["master"]);
+    let place = format!(
+        "one: the host shows another key than the one that is known of it, in {}, line 1: ",
+        known.display()
+    );
+    says(&output.stderr, &[&place, &format!("`ssh-keygen -f {} -R '[127.0.0.1]:{port}'`", known.display())]);
+    assert!(!output.stderr.contains("--accept-new") && !output.stderr.contains("@@"), "{}", output.stderr);
     sandbox.write("ssh_config", config.replace("HostName 127.0.0.1", "HostName nowhere.invalid"));
     expect("Could not resolve hostname nowhere.invalid");
     sandbox.write("ssh_config", &config);
@@ -439,4 +446,75 @@ fn a_master_that_hangs_is_left_behind_and_killed() {
     says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
     assert!(!survived.contains(&master));
     assert_nothing_left(&sandbox);
+}
+
+#[test]
+fn a_path_in_which_ssh_would_put_something_in_is_told_as_it_is() {
+    let (_hosts, sandbox) = shop();
+    let place = sandbox.tmp().join("%h %n");
+    fs::create_dir(&place).unwrap();
+    let mut command = with_ssh(&sandbox, "exec \"$real\" \"$@\"", &["status", "dev"]);
+    Output::of(command.env("XDG_RUNTIME_DIR", &place)).success();
+    assert_eq!(started(&sandbox), ["master"]);
+    assert_eq!(names(&place), [""; 0]);
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_is_ended() {
+    let (_hosts, sandbox) = shop();
+    sandbox.batou(&["switch", "dev"]).success();
+    let mut child = sandbox
+        .command(&["exec", "dev", "--", "yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 16];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_nothing_left(&sandbox);
+}
+
+#[test]
+fn a_signal_ends_the_connections_first_and_then_the_command_as_any_program() {
+    let (hosts, sandbox) = shop();
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target::remote(&hosts, "one").0;
+    for wanted in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let script = "touch running; exec sleep 1000";
+        let mut command = sandbox.command(&["exec", "dev", "--", "sh", "-c", script]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("the command runs", || target.join("running").exists());
+        fs::remove_file(target.join("running")).unwrap();
+        signal(Pid::from_child(&child), wanted);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(wanted.as_raw()));
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+        assert_nothing_left(&sandbox);
+    }
+}
+
+#[test]
+fn as_many_descriptors_as_may_be_had_are_used() {
+    let (_hosts, sandbox) = shop();
+    let batou = env!("CARGO_BIN_EXE_batou");
+    let mut command = with_ssh(&sandbox, "exec \"$real\" \"$@\"", &["status", "dev"]);
+    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+    command = sandbox.program("sh");
+    command.env("PATH", path).args(["-c", &format!("ulimit -Sn 16; exec {batou} status dev")]);
+    Output::of(&mut command).success();
+    assert_eq!(started(&sandbox), ["master"]);
+}
+
+#[test]
+fn without_ssh_the_missing_program_is_named() {
+    let (_hosts, sandbox) = shop();
+    let output = Output::of(sandbox.command(&["status", "dev"]).env("PATH", "/nonexistent")).fails(1);
+    says(&output.stdout, &["one  not reachable: there is no `ssh` in PATH: install OpenSSH's client"]);
+    says(&output.stderr, &["1 of 1 host cannot be asked"]);
+    let output = Output::of(sandbox.command(&["status", "dev"]).env("BATOU_AGENTS", "/nonexistent")).fails(2);
+    says(&output.stderr, &["BATOU_AGENTS names /nonexistent, and there is no such folder"]);
 }

@@ -1,6 +1,7 @@
 //! `batou exec`: runs a command on an environment's hosts, as the service user.
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::cli::{ExecArgs, LeaveOut};
 use crate::context::Context;
@@ -40,8 +41,16 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
         }
         let width = deployment.fleet.hosts().iter().map(|host| host.len()).max().unwrap_or(0);
         let ui = &context.ui;
-        let answers =
-            deployment.fleet.each(async |member: &mut Member| execute(member, args, ui, width).await).await;
+        let unread = Notify::new();
+        let work = async |member: &mut Member| execute(member, args, ui, width, &unread).await;
+        let answers = tokio::select! {
+            answers = deployment.fleet.each(work) => answers,
+            // Whatever runs there has nobody to tell it to; the agents end it with their connections.
+            () = unread.notified() => {
+                deployment.fleet.abandon();
+                return Err(CommandError::unread());
+            }
+        };
         let (statuses, failures) = sort(answers);
         for (host, status) in &statuses {
             ui.json(&Line { kind: "exited", host, status: *status });
@@ -59,7 +68,13 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
     })
 }
 
-async fn execute(member: &mut Member, args: &ExecArgs, ui: &Ui, width: usize) -> Result<i32, RemoteError> {
+async fn execute(
+    member: &mut Member,
+    args: &ExecArgs,
+    ui: &Ui,
+    width: usize,
+    unread: &Notify,
+) -> Result<i32, RemoteError> {
     let host = member.route.host.clone();
     let (mut out, mut err) = (Lines::new(ui, &host, width, false), Lines::new(ui, &host, width, true));
     let mut answer = member.ask(&Request::Exec { command: args.command.clone() }, &[]).await?;
@@ -68,6 +83,9 @@ async fn execute(member: &mut Member, args: &ExecArgs, ui: &Ui, width: usize) ->
             (Reply::Output { error }, bytes) => if error { &mut err } else { &mut out }.push(&bytes),
             (Reply::Exited { status }, _) => return Ok(status),
             _ => return Err(RemoteError::Protocol),
+        }
+        if ui.is_unread() {
+            unread.notify_one();
         }
         answer = member.receive().await?;
     }

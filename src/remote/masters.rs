@@ -5,6 +5,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Handle, Runtime};
 
 use super::StartError;
@@ -14,6 +15,7 @@ use super::master::{Log, Master};
 use super::process::{Cut, Process, kill};
 use super::sockets::SocketFolder;
 use super::ssh::SshConfig;
+use crate::interrupt::before_death;
 
 /// What connections by SSH have in common.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub struct Masters {
     config: SshConfig,
     /// On which the crate waits for its channels: a thread of its own, since the command's own may be busy.
     runtime: Option<Runtime>,
-    live: Mutex<Live>,
+    live: Arc<Mutex<Live>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,8 +47,15 @@ impl Masters {
             .enable_all()
             .build()
             .ok();
+        raise_descriptors();
         let folder = SocketFolder::create(places).ok();
-        Masters { config, runtime, live: Mutex::new(Live { folder, ..Live::default() }) }
+        let live = Arc::new(Mutex::new(Live { folder, ..Live::default() }));
+        let dying = Arc::downgrade(&live);
+        // Where there can be no such thread, masters end by themselves some seconds after a signal.
+        let _ = before_death(move || {
+            dying.upgrade().inspect(|live| end(live));
+        });
+        Masters { config, runtime, live }
     }
 
     /// Connects to a host; no master where there can be none, or where ssh failed and did not say why. Blocks.
@@ -101,16 +110,7 @@ impl Masters {
 
     /// Ends all masters and whoever is about to become one, and removes the folder.
     pub fn end(&self) {
-        let mut live = self.live();
-        live.ended = true;
-        live.connecting.drain(..).for_each(|(_, connecting)| connecting.now());
-        let masters: Vec<_> = live.masters.drain(..).filter_map(|master| master.upgrade()).collect();
-        let folder = live.folder.take();
-        drop(live);
-        // All are told before the first is waited for.
-        let dismissed: Vec<_> = masters.iter().filter_map(|master| master.dismiss()).collect();
-        drop(dismissed);
-        drop(folder);
+        end(&self.live);
     }
 
     fn next_socket(&self) -> Option<(Handle, u32, PathBuf)> {
@@ -140,8 +140,33 @@ impl Masters {
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.live)
     }
+}
+
+fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
+    live.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end(live: &Mutex<Live>) {
+    let mut live = lock(live);
+    live.ended = true;
+    live.connecting.drain(..).for_each(|(_, connecting)| connecting.now());
+    let masters: Vec<_> = live.masters.drain(..).filter_map(|master| master.upgrade()).collect();
+    let folder = live.folder.take();
+    drop(live);
+    // All are told before the first is waited for.
+    let dismissed: Vec<_> = masters.iter().filter_map(|master| master.dismiss()).collect();
+    drop(dismissed);
+    drop(folder);
+}
+
+/// Lets this process have as many descriptors as it may: every host takes some. Only where hosts are reached by SSH, since a
+/// local agent would hand the limit on to the steps that it runs.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, fewer hosts can be reached at once.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 impl Drop for Masters {

@@ -184,6 +184,12 @@ impl Ui {
         }
     }
 
+    /// Whether whoever read the output has gone away, as `head` does.
+    pub fn is_unread(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// An error for people, or what a command on a host called one, already laid out. Foreign text in it must have
     /// passed through [`visible`].
     pub fn error_text(&self, text: &str) {

@@ -9,7 +9,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
 use super::{ERROR, HEADING, Ui, Wanted, plural, visible};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 
 /// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
 /// line, although wrong, asks for it.
@@ -30,6 +30,9 @@ pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
 
 /// Shows why a command failed.
 pub fn report(ui: &Ui, error: &CommandError) {
+    if error.kind() == Kind::Unread {
+        return;
+    }
     match error.diagnostics() {
         Some(mistakes) => diagnostics(ui, mistakes.iter()),
         None if ui.is_json() => ui.json(&ErrorLine::of(error)),

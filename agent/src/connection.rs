@@ -21,7 +21,7 @@ const AHEAD: usize = 2;
 /// How many requests may arrive while a command runs.
 const EARLY: usize = 8;
 
-type Frame = (Request, Vec<u8>);
+type RequestFrame = (Request, Vec<u8>);
 
 /// What the controller does next.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
@@ -79,8 +79,8 @@ impl AsFd for Wake {
 
 /// The connection to the controller.
 pub(crate) struct Connection {
-    frames: Receiver<Result<Frame, FrameError>>,
-    early: VecDeque<Frame>,
+    frames: Receiver<Result<RequestFrame, FrameError>>,
+    early: VecDeque<RequestFrame>,
     broken: Option<FrameError>,
     ended: bool,
     silent: bool,
@@ -219,7 +219,7 @@ impl Connection {
     }
 }
 
-fn read_all(input: impl Read, frames: &SyncSender<Result<Frame, FrameError>>, wake: &Wake) {
+fn read_all(input: impl Read, frames: &SyncSender<Result<RequestFrame, FrameError>>, wake: &Wake) {
     let mut input = BufReader::with_capacity(64 << 10, input);
     loop {
         let frame = read_frame(&mut input);

@@ -13,7 +13,7 @@ use crate::goback::{self, go_back};
 use crate::journal::Journal;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::Session;
-use crate::state::StoredManifest;
+use crate::state::ManifestFiles;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
 /// Serves one controller until it is gone. Returns the exit status: 0, or 1 if a release had to be taken back or the
@@ -123,7 +123,7 @@ fn unlock(session: &mut Session) -> Result<Reply, Error> {
 }
 
 fn manifest_answer(session: &Session, wanted: Option<&batou_store::Digest>) -> Result<ReplyFrame, Error> {
-    let Some(StoredManifest { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
+    let Some(ManifestFiles { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
         return Ok((Reply::Manifest { manifest_size: 0 }, Vec::new()));
     };
     let most = crate::protocol::MAX_RAW as usize;

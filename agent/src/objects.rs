@@ -80,7 +80,7 @@ impl<R: Read> ObjectDecoder<R> {
         let Some(header) = self.header()? else { return Ok(None) };
         let mut bytes = (&mut self.stream).take(header.size);
         let value = each(&header, &mut bytes)?;
-        // What `each` left unread stands before the next header.
+        // What `each` left unread comes before the next header.
         io::copy(&mut bytes, &mut io::sink())?;
         if bytes.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

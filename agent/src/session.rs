@@ -77,7 +77,7 @@ pub(crate) struct Locked {
     pub(crate) store: Store,
     /// What protects staged objects from gc.
     pub(crate) leases: Vec<Lease>,
-    /// Objects that were found damaged: they count as missing until they have been sent anew.
+    /// Objects that were found damaged: they count as missing until they have been sent again.
     pub(crate) damaged: HashSet<ObjectId>,
     /// The release that is switched, and neither confirmed nor taken back.
     pub(crate) underway: Option<Underway>,

@@ -232,7 +232,7 @@ fn join(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Res
     Ok(joined.finish())
 }
 
-/// What stands at a path like `address.0.port`.
+/// The value at a path like `address.0.port`.
 fn at_path(item: &Value, path: &Value) -> Result<Value, Error> {
     let Some(text) = path.as_str() else { return item.get_item(path) };
     text.split('.').try_fold(item.clone(), |value, part| match part.parse::<usize>() {

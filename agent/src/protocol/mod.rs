@@ -171,7 +171,7 @@ pub struct Holder {
     pub since: String,
 }
 
-/// Which release something belongs to, as it stands in the journal.
+/// A fleet release, as journals record it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournaledRelease {
     /// The fleet release's id.

@@ -1,4 +1,4 @@
-//! Facts: good ones, and commands that are none.
+//! Facts: good ones, and commands that do not give any.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -103,7 +103,7 @@ impl Host {
         controller
     }
 
-    /// Brings a manifest's objects to the host: those that are missing. Says how many.
+    /// Sends the host those objects of a manifest that it lacks; returns how many.
     pub(super) fn stage(&self, controller: &mut Controller, manifest: &Manifest) -> u64 {
         let objects = self.store.closure(&manifest.artifacts()).unwrap().objects();
         let Reply::Missing { objects } = controller.ask(&Request::Missing { objects }) else { panic!() };

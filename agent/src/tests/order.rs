@@ -1,4 +1,4 @@
-//! What is refused: requests out of order, on wrong assumptions, or that are none.
+//! What is refused: requests out of order or on wrong assumptions, and messages that are not requests.
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ impl Lane {
         self.host.manifest(vec![self.host.component("web", content, vec![step])])
     }
 
-    /// Releases a component with this step; says which commands were run, or why it failed.
+    /// Releases a component with this step; returns which commands were run, or why it failed.
     fn run(&mut self, step: &Step, recheck: bool) -> Result<String, String> {
         let manifest = self.manifest("one", step.clone());
         self.release(&manifest, recheck)

@@ -1,7 +1,7 @@
 //! Objects in transit between two stores: one zstd stream of headers and bytes.
 //!
-//! Each object is preceded by a 4-byte big-endian length and an [`ObjectHeader`] in JSON of that length, and followed by the
-//! next; the stream's end is the last object's end. Nothing here is trusted: the receiving store hashes what it gets.
+//! Before each object's bytes there is a 4-byte big-endian length, and an [`ObjectHeader`] in JSON of that length.
+//! The stream ends with the last object. Nothing here is trusted: the receiving store hashes what it gets.
 
 use std::io::{self, Read, Write};
 

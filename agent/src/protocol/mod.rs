@@ -1,14 +1,13 @@
 //! What the controller and an agent say to each other, over any reader and writer.
 //!
 //! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
-//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), the agent answers each
-//! request with exactly one [`Reply`], except that [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and
-//! [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`],
-//! and while a component is activated or a command run, [`Reply::Output`] frames may come before the answer. A
-//! [`Reply::Error`] may answer any request.
+//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), and the agent answers
+//! each request with exactly one [`Reply`]. The exceptions: [`Reply::Heartbeat`] answers nothing,
+//! [`Request::Heartbeat`] and [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`]
+//! frames up to [`Reply::DataEnd`], and while a component is activated or a command runs, [`Reply::Output`] frames
+//! may come before the answer. A [`Reply::Error`] may answer any request.
 //!
-//! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
-//! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
+//! Objects are sent as one zstd stream cut into data frames; [`crate::objects`] describes what is in it.
 
 mod fact;
 mod frame;

@@ -1,7 +1,7 @@
 //! What every command starts from: the output, the project, the controller's store.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use batou_environments::{Evaluation, Explanation, Host, Project, Settings, Typed};
 use batou_store::{Durability, Store};
@@ -23,7 +23,7 @@ pub struct Context {
     pub ui: Ui,
     directory: Option<PathBuf>,
     project: OnceLock<Project>,
-    store: OnceLock<Store>,
+    store: OnceLock<Arc<Store>>,
 }
 
 impl Context {
@@ -45,13 +45,13 @@ impl Context {
         Ok(self.project.get_or_init(|| project))
     }
 
-    /// The controller's store, created when absent.
-    pub fn store(&self) -> Result<&Store, CommandError> {
+    /// The controller's store, created when absent. Threads that copy to hosts share it.
+    pub fn store(&self) -> Result<&Arc<Store>, CommandError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
         let store = Store::open(&store_root()?, Durability::Cache)?;
-        Ok(self.store.get_or_init(|| store))
+        Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 
     /// The records of what was built into the controller's store.

@@ -10,12 +10,12 @@ use batou_environments::{ConnectMethod, Host, Settings};
 use crate::cli::LeaveOut;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::fleet::{Failures, Fleet, Identity, sort};
+use crate::fleet::{Failures, Fleet, Identity, Member, all, sort};
 use crate::login;
 use crate::naming;
 use crate::remote::{Binaries, Dialer, Masters, RemoteError, Route, SshConfig, SshOptions};
 use crate::ui::{plural, visible};
-use batou_agent::protocol::{Holder, State};
+use batou_agent::protocol::{Holder, JournaledRelease, State};
 use batou_release::HostName;
 
 /// How much longer than ssh's own time-out a host may take until its agent runs.
@@ -94,6 +94,15 @@ impl<'c> Deployment<'c> {
         Err(not_reached(&failures, hint))
     }
 
+    /// What all hosts answer; where some do not, the error says what could not be done.
+    pub async fn all<T>(
+        &mut self,
+        what: &str,
+        work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
+    ) -> Result<BTreeMap<HostName, T>, CommandError> {
+        all(self.fleet.each(work).await).map_err(|failures| failed(what, &failures))
+    }
+
     /// Keeps only the hosts named; all where none is.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
         let hosts = self.fleet.hosts();
@@ -110,6 +119,11 @@ impl<'c> Deployment<'c> {
 pub fn holder() -> Holder {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
     Holder { user: login::current().user, machine: login::machine(), since: now.to_string() }
+}
+
+/// The newest release that is confirmed on any of the hosts.
+pub fn newest(states: &BTreeMap<HostName, State>) -> Option<&JournaledRelease> {
+    states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence)
 }
 
 /// What hosts that failed have to say, a line each.

@@ -1,18 +1,20 @@
 //! From an order to its end: lock, stage, switch, activate, commit, and what is said about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use batou_release::HostName;
+use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 use serde::Serialize;
 
 use crate::cli::Locking;
-use crate::deployment::{Deployment, chain, failed, holder};
+use crate::deployment::{Deployment, chain, failed, holder, newest};
 use crate::error::CommandError;
+use crate::fleet::Member;
 use crate::fleet::lock::LockError;
-use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order, Phase, Why};
-use crate::fleet::{Member, sort};
+use crate::fleet::order::{Ending, Event, Failed, Order, Phase, Why};
+use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
@@ -23,7 +25,7 @@ pub struct Intended {
     /// The fleet release.
     pub release: Digest,
     /// What each host gets.
-    pub hosts: BTreeMap<HostName, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
     /// in it are remembered beside them, until they are retired.
     pub members: Vec<HostName>,
@@ -84,12 +86,7 @@ impl Deployment<'_> {
             Some(state) => member.prepare(state).await,
             None => Ok(()),
         };
-        let (_, failures) = sort(self.fleet.each(prepare).await);
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failed("cannot be prepared; nothing was changed", &failures))
-        }
+        self.all("cannot be prepared; nothing was changed", prepare).await.map(drop)
     }
 
     /// Locks all hosts, and says whom it waits for.
@@ -125,9 +122,9 @@ impl Deployment<'_> {
         states: &BTreeMap<HostName, State>,
     ) -> Result<BTreeMap<HostName, Ending>, CommandError> {
         let ui = &self.context.ui;
-        let progress = ui.progress();
-        let manifests = order.hosts.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress);
+        let progress = Arc::new(ui.progress());
+        let manifests = order.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress).await;
         drop(progress);
         match staged {
             Ok(copied) if copied.objects > 0 => {
@@ -144,8 +141,8 @@ impl Deployment<'_> {
             .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
         let progress = ui.progress();
         let tell = |event: Event<'_>| tell(ui, &progress, event);
-        let endings =
-            self.fleet.release(order, (states, self.context.store()?), &tell, &mut interrupts).await;
+        let rollout = Rollout { order, states, store: self.context.store()?, watcher: &tell };
+        let endings = self.fleet.release(rollout, &mut interrupts).await;
         drop(progress);
         endings.map_err(|failed| self.explain(&failed))
     }
@@ -185,9 +182,7 @@ impl Deployment<'_> {
 
 /// The members, and the hosts that the newest release remembers.
 fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
-    let newest =
-        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-    let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
+    let before = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
     members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }
 

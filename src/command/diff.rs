@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use batou_store::Store;
 
-use crate::build::{HostRelease, build};
+use crate::build::build;
 use crate::cli::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::Lookup;
 use crate::plan::{HostPlan, Transfer, compare, render};
-use crate::records::{HostRecord, Record};
+use crate::records::Record;
 use crate::ui::visible_name;
-use batou_release::{Causes, HostName, MANIFEST_FORMAT, Manifest};
+use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
 #[derive(Clone, Debug, clap::Args)]
@@ -75,10 +75,9 @@ pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError
 
 fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
     let (before, after) = (old.hosts.get(host), new.hosts.get(host));
-    let nothing = HostRelease { manifest: empty(new, host), causes: Causes::new() };
-    let target = after
-        .map_or((&nothing.manifest, &nothing.causes), |HostRecord { manifest, causes }| (manifest, causes));
-    let components = compare(store, before.map(|record| (&record.manifest, &record.causes)), target)?;
+    let nothing = HostRelease::new(empty(new, host), Causes::new());
+    let target = after.unwrap_or(&nothing);
+    let components = compare(store, before, target)?;
     let notes = match (before, after) {
         (None, _) => vec!["the host is new".to_owned()],
         (_, None) => vec!["the host is no longer there".to_owned()],
@@ -86,8 +85,8 @@ fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Res
     };
     Ok(HostPlan {
         host: host.clone(),
-        from: before.map(|record| record.manifest.digest()),
-        to: target.0.digest(),
+        from: before.map(HostRelease::digest),
+        to: target.digest(),
         missing: Transfer::default(),
         settled: components.is_empty(),
         components,

@@ -9,7 +9,7 @@ use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::remote::RemoteError;
 use crate::ui::{Ui, plural, visible};
-use batou_agent::protocol::{Reply, Request};
+use batou_agent::protocol::question;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -34,10 +34,8 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     super::block_on(async {
-        let (_, failures) = sort(deployment.fleet.states().await);
-        if !failures.is_empty() {
-            return Err(failed("cannot be asked; nothing was run", &failures));
-        }
+        let states = async |member: &mut Member| member.state().await;
+        deployment.all("cannot be asked; nothing was run", states).await?;
         let width = deployment.fleet.hosts().iter().map(|host| host.len()).max().unwrap_or(0);
         let ui = &context.ui;
         let answers =
@@ -62,15 +60,8 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
 async fn execute(member: &mut Member, args: &ExecArgs, ui: &Ui, width: usize) -> Result<i32, RemoteError> {
     let host = member.route.host.clone();
     let (mut out, mut err) = (Lines::new(ui, &host, width, false), Lines::new(ui, &host, width, true));
-    let mut answer = member.ask(&Request::Exec { command: args.command.clone() }, &[]).await?;
-    loop {
-        match answer {
-            (Reply::Output { error }, bytes) => if error { &mut err } else { &mut out }.push(&bytes),
-            (Reply::Exited { status }, _) => return Ok(status),
-            _ => return Err(RemoteError::Protocol),
-        }
-        answer = member.receive().await?;
-    }
+    let question = question::exec(args.command.clone());
+    member.listen(&question, |error, bytes| if error { &mut err } else { &mut out }.push(bytes)).await
 }
 
 /// Shows output line by line, each behind its host's name.

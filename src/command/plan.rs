@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 
 use batou_environments::{Host, Settings};
-use batou_store::{ArtifactId, Copied, ObjectId};
+use batou_store::Copied;
 
 use crate::build::Built;
 use crate::cli::{Diff, LeaveOut, PlanArgs};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed};
+use crate::deployment::{Deployment, failed, newest};
 use crate::error::CommandError;
-use crate::fleet::order::HostOrder;
-use crate::fleet::{Member, sort};
+use crate::fleet::Member;
 use crate::guard;
 use crate::outfile;
 use crate::plan::{HostPlan, Transfer, compare, render};
-use crate::saved_plan::{SavedHost, SavedPlan};
+use crate::saved_plan::SavedPlan;
 use batou_agent::protocol::{State, TargetCondition};
-use batou_release::{HostName, Manifest};
+use batou_release::{HostName, HostRelease};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
@@ -79,25 +78,22 @@ impl<'c> Planned<'c> {
         let mut deployment = Deployment::new(context, settings, hosts, leave_out)?;
         deployment.fleet.call();
         let built = deployment.build()?;
-        let orders = super::switch::orders(&built);
-        deployment.want(&orders, built.release.id());
+        deployment.want(&built.hosts, built.release.id());
         let states = deployment.states(leave_out).await?;
         deployment.name_retirable(&states, hosts);
         let current = deployment.current_manifests(&states).await?;
         let store = context.store()?;
-        let missing = deployment.objects_to_compare(&built, &current)?;
+        let missing = deployment.objects_to_compare(&built, &current).await?;
         let mut plans = Vec::new();
         for (host, state) in &states {
             let Some(new) = built.hosts.get(host) else { continue };
             let old = current.get(host);
-            let causes = old.map(HostOrder::causes);
-            let old_pair = old.zip(causes.as_ref()).map(|(order, causes)| (&order.manifest, causes));
             plans.push(HostPlan {
                 host: host.clone(),
-                from: old.map(|order| order.digest),
-                to: new.manifest.digest(),
+                from: old.map(HostRelease::digest),
+                to: new.digest(),
                 missing: missing.get(host).map(transfer).unwrap_or_default(),
-                components: compare(store, old_pair, (&new.manifest, &new.causes))?,
+                components: compare(store, old, new)?,
                 settled: state.settled,
                 notes: notes(state),
             });
@@ -109,18 +105,18 @@ impl<'c> Planned<'c> {
 impl Planned<'_> {
     /// The plan as a file holds it: for the hosts that could be asked.
     fn save(&self, objection: Option<String>) -> SavedPlan {
-        let saved = |(host, state): (&HostName, &State)| {
-            let wanted = self.built.hosts.get(host)?;
-            let saved = SavedHost {
-                expected: state.current.as_ref().map(|current| current.manifest),
-                sequence: state.newest_sequence,
-                manifest: wanted.manifest.clone(),
-                causes: wanted.causes.clone(),
-            };
-            Some((host.clone(), saved))
-        };
-        let hosts = self.states.iter().filter_map(saved).collect();
-        SavedPlan { objection, ..SavedPlan::new(self.built.release.clone(), hosts) }
+        let asked = |(host, _): &(&HostName, _)| self.states.contains_key(*host);
+        let hosts: BTreeMap<_, _> = self
+            .built
+            .hosts
+            .iter()
+            .filter(asked)
+            .map(|(host, release)| (host.clone(), release.clone()))
+            .collect();
+        let current =
+            |host: &HostName| self.states.get(host)?.current.as_ref().map(|current| current.manifest);
+        let expected = hosts.keys().map(|host| (host.clone(), current(host))).collect();
+        SavedPlan::new(self.built.release.clone(), objection, hosts, expected)
     }
 }
 
@@ -150,36 +146,27 @@ impl Deployment<'_> {
     pub async fn current_manifests(
         &mut self,
         states: &BTreeMap<HostName, State>,
-    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
+    ) -> Result<BTreeMap<HostName, HostRelease>, CommandError> {
         let fetch = async |member: &mut Member| match states.get(&member.route.host) {
             Some(State { current: Some(current), .. }) => member.manifest(Some(current.manifest)).await,
             _ => Ok(None),
         };
-        let (found, failures) = sort(self.fleet.each(fetch).await);
-        if !failures.is_empty() {
-            return Err(failed("cannot tell what they have", &failures));
-        }
-        Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
+        let found = self.all("cannot tell what they have", fetch).await?;
+        Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
     }
 
     /// What each host lacks. What it has, and the controller has not, is fetched where it is to be compared.
-    fn objects_to_compare(
+    async fn objects_to_compare(
         &mut self,
         built: &Built,
-        current: &BTreeMap<HostName, HostOrder>,
+        current: &BTreeMap<HostName, HostRelease>,
     ) -> Result<BTreeMap<HostName, Copied>, CommandError> {
         let store = self.context.store()?;
-        let new = built.hosts.iter().map(|(host, release)| (host, &release.manifest)).collect();
-        let missing = self
-            .fleet
-            .lacking(&new, store)
-            .map_err(|failures| failed("cannot tell what they lack", &failures))?;
-        let old = current.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let absent = |_: &str, manifest: &Manifest| {
-            let here = |id: &ArtifactId| store.contains(&ObjectId::Artifact(*id)).unwrap_or(false);
-            manifest.artifacts().into_iter().filter(|id| !here(id)).collect()
-        };
-        let fetched = self.fleet.fetch(&old, absent, store);
+        let new = built.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let missing = self.fleet.lacking(&new, store).await;
+        let missing = missing.map_err(|failures| failed("cannot tell what they lack", &failures))?;
+        let old = current.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let fetched = self.fleet.fetch(&old, store).await;
         fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
         Ok(missing)
     }
@@ -197,8 +184,6 @@ impl Deployment<'_> {
 
 /// The hosts of the last release that the environment no longer has.
 pub fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
-    let newest =
-        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-    let then = newest.map(|record| record.hosts.clone()).unwrap_or_default();
+    let then = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
     then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
 }

@@ -5,11 +5,11 @@ use batou_release::HostName;
 
 use crate::cli::{LeaveOut, RetireArgs};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::{Deployment, holder, newest};
 use crate::error::CommandError;
-use crate::fleet::{Member, sort};
+use crate::fleet::Member;
 use crate::guard;
-use batou_agent::protocol::{JournaledRelease, Request};
+use batou_agent::protocol::{JournaledRelease, question};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
@@ -61,12 +61,8 @@ impl Deployment<'_> {
         let hint = format!("if the host is gone for good, have the others forget it with {forget}");
         self.all_states().await.map_err(|error| error.hint(hint))?;
         self.lock(&holder(), &args.locking).await?;
-        let request = Request::Retire { purge: args.purge };
-        let (_, failures) =
-            sort(self.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
-        if !failures.is_empty() {
-            return Err(failed("could not be retired", &failures));
-        }
+        let question = question::retire(args.purge);
+        self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
         let ui = &self.context.ui;
         let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
         ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
@@ -77,10 +73,8 @@ impl Deployment<'_> {
     /// Journals on the hosts that stay that the environment no longer has the retired one.
     async fn forget(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
         let states = self.all_states().await?;
-        let newest =
-            states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-        let Some(last) = newest.filter(|record| record.hosts.iter().any(|host| *host == args.host)).cloned()
-        else {
+        let remembers = |record: &&JournaledRelease| record.hosts.iter().any(|host| *host == args.host);
+        let Some(last) = newest(&states).filter(remembers).cloned() else {
             return Ok(());
         };
         let holder = holder();
@@ -93,16 +87,11 @@ impl Deployment<'_> {
             hosts: last.hosts.into_iter().filter(|host| *host != args.host).collect(),
             release: last.release,
         };
-        let request = Request::Confirm { record, keep: self.settings.keep };
+        let question = question::confirm(record, self.settings.keep);
         let confirm = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) if state.confirmed.is_some() => member.tell(&request).await,
+            Some(state) if state.confirmed.is_some() => member.ask(&question).await,
             _ => Ok(()),
         };
-        let (_, failures) = sort(self.fleet.each(confirm).await);
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failed("could not be told that the host is gone", &failures))
-        }
+        self.all("could not be told that the host is gone", confirm).await.map(drop)
     }
 }

@@ -6,17 +6,15 @@ use batou_store::Digest;
 
 use crate::cli::RollbackArgs;
 use crate::context::Context;
-use crate::deployment::{Deployment, failed};
+use crate::deployment::Deployment;
 use crate::error::{CommandError, Kind};
+use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
-use crate::fleet::order::HostOrder;
-use crate::fleet::{Member, sort};
 use crate::guard;
 use crate::releasing::Intended;
-use crate::remote::RemoteError;
 use crate::ui::visible;
-use batou_agent::protocol::{Reply, Request};
-use batou_release::{HostName, Manifest, UnitId};
+use batou_agent::protocol::question;
+use batou_release::{HostName, HostRelease, Manifest, UnitId};
 
 /// Runs the command.
 pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
@@ -74,31 +72,20 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 impl Deployment<'_> {
     /// The journals of all hosts.
     pub async fn history(&mut self) -> Result<History, CommandError> {
-        let ask = async |member: &mut Member| match member.ask(&Request::Journal, &[]).await?.0 {
-            Reply::Journal { entries } => Ok(entries),
-            _ => Err(RemoteError::Protocol),
-        };
-        let (journals, failures) = sort(self.fleet.each(ask).await);
-        if failures.is_empty() {
-            Ok(History::read(journals))
-        } else {
-            Err(failed("have no readable journal", &failures))
-        }
+        let ask = async |member: &mut Member| member.ask(&question::journal()).await;
+        self.all("have no readable journal", ask).await.map(History::read)
     }
 
     /// The manifests of then, as the hosts still have them.
     async fn past_manifests(
         &mut self,
         manifests: &BTreeMap<HostName, Digest>,
-    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
+    ) -> Result<BTreeMap<HostName, HostRelease>, CommandError> {
         let fetch = async |member: &mut Member| match manifests.get(&member.route.host) {
             Some(digest) => member.manifest(Some(*digest)).await,
             None => Ok(None),
         };
-        let (found, failures) = sort(self.fleet.each(fetch).await);
-        if !failures.is_empty() {
-            return Err(failed("cannot tell what they had", &failures));
-        }
+        let found = self.all("cannot tell what they had", fetch).await?;
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
@@ -116,21 +103,18 @@ impl Deployment<'_> {
         &mut self,
         history: &History,
         target: &Past,
-        hosts: &BTreeMap<HostName, HostOrder>,
+        hosts: &BTreeMap<HostName, HostRelease>,
     ) -> Result<(), CommandError> {
         let sequence = target.record.sequence;
         let look = async |member: &mut Member| {
             let host = member.route.host.clone();
             let mut later = Vec::new();
             for digest in history.since(sequence, &host) {
-                later.extend(member.manifest(Some(digest)).await?.map(|order| order.manifest));
+                later.extend(member.manifest(Some(digest)).await?);
             }
-            Ok(hosts.get(&host).map(|order| irreversible(&order.manifest, &later)).unwrap_or_default())
+            Ok(hosts.get(&host).map(|target| irreversible(target.manifest(), &later)).unwrap_or_default())
         };
-        let (found, failures) = sort(self.fleet.each(look).await);
-        if !failures.is_empty() {
-            return Err(failed("cannot tell what they had since", &failures));
-        }
+        let found = self.all("cannot tell what they had since", look).await?;
         let lines: Vec<_> = found
             .iter()
             .flat_map(|(host, units)| units.iter().map(move |unit| visible(&format!("  {host}: {unit}"))))
@@ -144,9 +128,9 @@ impl Deployment<'_> {
 }
 
 /// The irreversible units of the later manifests that the earlier one has not.
-fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<UnitId> {
+fn irreversible(earlier: &Manifest, later: &[HostRelease]) -> Vec<UnitId> {
     let mut found = Vec::new();
-    for component in later.iter().flat_map(|manifest| &manifest.components) {
+    for component in later.iter().flat_map(|release| &release.manifest().components) {
         let had = earlier.component(component.name.as_str());
         for unit in component.units.iter().filter(|unit| unit.is_irreversible()) {
             let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use batou_environments::{Host, Settings};
-use batou_release::HostName;
-use batou_store::{Digest, ObjectId};
+use batou_release::{HostName, HostRelease};
+use batou_store::{Digest, Lease, ObjectId};
 
-use crate::build::{Built, HostRelease};
+use crate::build::Built;
 use crate::cli::{Diff, SwitchArgs};
 use crate::context::Context;
 use crate::deployment::Deployment;
 use crate::error::CommandError;
-use crate::fleet::order::HostOrder;
 use crate::guard;
 use crate::releasing::Intended;
-use crate::saved_plan::{SavedHost, SavedPlan};
+use crate::saved_plan::SavedPlan;
 use crate::ui::visible_name;
 use batou_agent::protocol::{State, WantedRelease};
 
@@ -83,15 +82,15 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
 /// What is to be released: built just now, or planned before.
 struct Wish {
     release: Digest,
-    hosts: BTreeMap<HostName, HostOrder>,
+    hosts: BTreeMap<HostName, HostRelease>,
     expected: Option<BTreeMap<HostName, Option<Digest>>>,
     /// Protects what was built from collection.
-    _built: Option<Built>,
+    _lease: Option<Lease>,
 }
 
 impl Wish {
     fn built(built: Built) -> Self {
-        Wish { release: built.release.id(), hosts: orders(&built), expected: None, _built: Some(built) }
+        Wish { release: built.release.id(), hosts: built.hosts, expected: None, _lease: built.lease }
     }
 
     fn planned(plan: SavedPlan, deployment: &Deployment<'_>, known: &[Host]) -> Result<Self, CommandError> {
@@ -109,25 +108,9 @@ impl Wish {
                 format!("the plan is for {} too, which is no host of {environment}", visible_name(gone));
             return Err(CommandError::usage(message).hint("make a new one with `batou plan ENV -o FILE`"));
         }
-        let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
-        let order =
-            |(host, saved): (HostName, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
         let release = plan.release.id();
-        Ok(Wish {
-            release,
-            hosts: plan.hosts.into_iter().map(order).collect(),
-            expected: Some(expected),
-            _built: None,
-        })
+        Ok(Wish { release, hosts: plan.hosts, expected: Some(plan.expected), _lease: None })
     }
-}
-
-/// What each host gets of what was built.
-pub fn orders(built: &Built) -> BTreeMap<HostName, HostOrder> {
-    let order = |(host, release): (&HostName, &HostRelease)| {
-        (host.clone(), HostOrder::new(release.manifest.clone(), &release.causes))
-    };
-    built.hosts.iter().map(order).collect()
 }
 
 /// Whether every host has the wanted release and nothing left to do.
@@ -184,10 +167,10 @@ impl Deployment<'_> {
     }
 
     /// Tells the hosts which release they are asked about.
-    pub fn want(&mut self, hosts: &BTreeMap<HostName, HostOrder>, release: Digest) {
-        for (host, order) in hosts {
-            let artifacts = order.manifest.artifacts();
-            self.fleet.want(host, WantedRelease { release, manifest: order.digest, artifacts });
+    pub fn want(&mut self, hosts: &BTreeMap<HostName, HostRelease>, release: Digest) {
+        for (host, wanted) in hosts {
+            let artifacts = wanted.manifest().artifacts();
+            self.fleet.want(host, WantedRelease { release, manifest: wanted.digest(), artifacts });
         }
     }
 }

@@ -13,7 +13,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use openssh::{Error, Session, Stdio};
@@ -124,9 +124,23 @@ impl Channel {
         self.exit
     }
 
-    /// What ssh has said of the connection since the channel was opened.
-    pub(super) fn said(&self) -> String {
-        self.master.words_since(self.mark)
+    /// What ssh says of the connection from the opening of the channel on.
+    pub(super) fn words(&self) -> Words {
+        Words { master: Arc::downgrade(&self.master), mark: self.mark }
+    }
+}
+
+/// What ssh has said of a connection from some moment on. Does not keep the connection.
+#[derive(Debug)]
+pub(super) struct Words {
+    master: Weak<Master>,
+    mark: u64,
+}
+
+impl Words {
+    /// The text; empty once the connection is gone.
+    pub(super) fn text(&self) -> String {
+        self.master.upgrade().map_or_else(String::new, |master| master.words_since(self.mark))
     }
 }
 

@@ -49,7 +49,7 @@ pub enum RemoteError {
     Store(#[from] batou_store::Error),
     /// The host has a manifest that this program does not understand.
     #[error(transparent)]
-    Manifest(#[from] batou_release::ManifestError),
+    Manifest(#[from] batou_release::FormatError),
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
     Protocol,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::channel::Channel;
+use super::channel::{Channel, Words};
 use super::noise::Noise;
 
 /// Cuts a process off, from any thread, at once.
@@ -133,10 +133,33 @@ impl Handle {
 
     /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
     pub(super) fn said(&self) -> String {
+        self.last_words().text()
+    }
+
+    /// The same for another thread.
+    pub(super) fn last_words(&self) -> LastWords {
+        let connection = match &self.carrier {
+            Carrier::Child(_) => None,
+            Carrier::Channel(channel) => Some(channel.words()),
+        };
+        LastWords { noise: self.noise.clone(), connection }
+    }
+}
+
+/// What is said at the end of a process, and of its connection.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    noise: Noise,
+    connection: Option<Words>,
+}
+
+impl LastWords {
+    /// The text; waits for the end of what the process prints.
+    pub(super) fn text(&self) -> String {
         let noise = self.noise.text();
-        match &self.carrier {
-            Carrier::Child(_) => noise,
-            Carrier::Channel(channel) => [noise, channel.said()].join("\n").trim().to_owned(),
+        match &self.connection {
+            None => noise,
+            Some(words) => [noise, words.text()].join("\n").trim().to_owned(),
         }
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn content(context: &Context, id: &str) -> Result<(), CommandError> {
 
 fn artifacts(context: &Context, record: &Record) {
     for (host, content) in &record.hosts {
-        for component in &content.manifest.components {
+        for component in &content.manifest().components {
             let (id, name) = (component.artifact.short(), &component.name);
             context.ui.line(&format!(
                 "{id}  {}{DIM}/{DIM:#}{}",

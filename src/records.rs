@@ -137,11 +137,6 @@ impl Records {
         places.iter().map(|place| read(&place.path)).collect()
     }
 
-    /// The newest record of an environment.
-    pub fn newest(&self, project: &str, environment: &str) -> Result<Option<Record>, CommandError> {
-        places(&self.folder(project, environment))?.last().map(|place| read(&place.path)).transpose()
-    }
-
     /// The projects and environments that have records, sorted.
     pub fn environments(&self) -> Result<Vec<(String, String)>, CommandError> {
         let mut environments = Vec::new();
@@ -288,7 +283,6 @@ mod tests {
         assert!(records.save(&saved[0]).unwrap());
         let ids: Vec<_> = records.list("shop", "prod").unwrap().iter().map(|record| record.id).collect();
         assert_eq!(ids, [saved[1].id, saved[0].id]);
-        assert_eq!(records.newest("shop", "prod").unwrap().unwrap().id, saved[0].id);
     }
 
     #[test]

@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 
 use batou_store::Store;
 
-use crate::build::build;
-use crate::cli::Diff;
+use crate::cli::options::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::evaluation::Lookup;
 use crate::plan::{HostPlan, Transfer, compare, render};
 use crate::records::Record;
-use crate::ui::visible_name;
 use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
@@ -37,8 +34,8 @@ pub struct Args {
 
 /// Compares host by host.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let old = side(context, &args.old)?;
-    let new = side(context, &args.new)?;
+    let old = context.release(&args.old)?;
+    let new = context.release(&args.new)?;
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
     let mut plans =
@@ -51,26 +48,6 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     }
     render(&plans, args.diff, &context.ui);
     Ok(())
-}
-
-pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError> {
-    let environments =
-        context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
-    if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
-        let evaluation = context.evaluate(name, Lookup::System)?;
-        let built = build(&evaluation, context.store()?, &context.ui.progress())?;
-        return Ok(Record::of(&built, evaluation.settings.keep));
-    }
-    context.records()?.find(name)?.ok_or_else(|| {
-        let error = CommandError::input(format!(
-            "{} is neither an environment nor a built release",
-            visible_name(name)
-        ));
-        match environments {
-            Ok(names) => error.hint(format!("the project's environments are: {}", names.join(", "))),
-            Err(_) => error.hint("outside a project only built releases can be named: see `batou store ls`"),
-        }
-    })
 }
 
 fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {

@@ -3,9 +3,11 @@
 use batou_store::{ArtifactId, ObjectId, Store};
 use serde::Serialize;
 
-use crate::cli::{LeaveOut, Locking};
+use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::failure::failed;
+use crate::deployment::lock::holder;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::ui::{bytes, plural};
@@ -86,9 +88,9 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
     let keep = settings.keep;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    super::block_on(async {
+    block_on(async {
         deployment.all_states().await?;
-        deployment.lock(&holder(), &Locking::default()).await?;
+        deployment.lock(&holder(), LOCK_WAIT).await?;
         let collect = async |member: &mut Member| member.ask(&question::collect(keep)).await;
         let (freed, failures) = sort(deployment.fleet.each(collect).await);
         for (host, freed) in &freed {

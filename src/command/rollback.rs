@@ -4,27 +4,56 @@ use std::collections::BTreeMap;
 
 use batou_store::Digest;
 
-use crate::cli::RollbackArgs;
+use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::Deployment;
+use crate::deployment::release::Intended;
+use crate::deployment::{Deployment, block_on};
 use crate::error::{CommandError, Kind};
 use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
 use crate::guard;
-use crate::releasing::Intended;
 use crate::ui::visible;
-use batou_agent::protocol::question;
 use batou_release::{HostName, HostRelease, Manifest, UnitId};
 
+/// Put the previous release back, or the one named with --to.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+A rollback evaluates nothing: each host gets exactly what it had. Once more goes further back.
+
+Examples:
+  batou rollback prod
+  batou rollback prod --to 3f9a01c2    a release that `batou history prod` lists
+  batou rollback prod --host web01     on one host only")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The release to put back: the beginning of its id, or its number in the history
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Only this host [may be repeated]
+    #[arg(long, value_name = "HOST", help_heading = "Hosts")]
+    pub host: Vec<String>,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+    /// Go back past irreversible steps
+    #[arg(long, help_heading = "Safety")]
+    pub force: bool,
+    /// How the hosts are locked.
+    #[command(flatten)]
+    pub locking: Locking,
+}
+
 /// Runs the command.
-pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
-    super::block_on(rollback(deployment, args))
+    block_on(rollback(deployment, args))
 }
 
-async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result<(), CommandError> {
+async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history().await?;
@@ -44,7 +73,7 @@ async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result
         recheck: false,
         expected: None,
     };
-    deployment.release(intended, &states, &args.locking).await
+    deployment.release(intended, &states, args.locking.patience()).await
 }
 
 /// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
@@ -70,12 +99,6 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 }
 
 impl Deployment<'_> {
-    /// The journals of all hosts.
-    pub async fn history(&mut self) -> Result<History, CommandError> {
-        let ask = async |member: &mut Member| member.ask(&question::journal()).await;
-        self.all("have no readable journal", ask).await.map(History::read)
-    }
-
     /// The manifests of then, as the hosts still have them.
     async fn past_manifests(
         &mut self,

@@ -6,14 +6,27 @@ use std::sync::Arc;
 use batou_release::HostName;
 use serde::Serialize;
 
-use crate::cli::{LeaveOut, Locking, VerifyArgs};
+use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::failure::failed;
+use crate::deployment::lock::holder;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
 use batou_agent::protocol::question::{self, Inspection};
+
+/// Check the files and steps of every host, and report what is not as released.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Send damaged and missing files anew
+    #[arg(long)]
+    pub repair: bool,
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -25,13 +38,13 @@ struct Line<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    super::block_on(async {
+    block_on(async {
         let states = deployment.all_states().await?;
         if args.repair {
-            deployment.lock(&holder(), &Locking::default()).await?;
+            deployment.lock(&holder(), LOCK_WAIT).await?;
             deployment.repair(&states).await?;
         }
         let count = deployment.verify().await?;

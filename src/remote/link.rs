@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::RemoteError;
 use super::alarm::Alarm;
+use super::error::RemoteError;
 use super::process::{Handle, LastWords, Process};
 use batou_agent::protocol::{FrameError, HEARTBEAT, Question, Reply, Request, encode, read_frame};
 

@@ -9,7 +9,8 @@ use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, S
 
 use tokio::runtime::Handle;
 
-use super::{Link, RemoteError};
+use super::error::RemoteError;
+use super::link::Link;
 use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
 use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Question, Reply, Request, question};
 

@@ -8,17 +8,17 @@ use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 use serde::Serialize;
 
-use crate::cli::Locking;
-use crate::deployment::{Deployment, chain, failed, holder, newest};
+use super::Deployment;
+use super::failure::{chain, failed};
+use super::lock::holder;
+use super::retirable::newest;
 use crate::error::CommandError;
-use crate::fleet::Member;
-use crate::fleet::lock::LockError;
 use crate::fleet::order::{Ending, Event, Failed, Order, Phase, Why};
 use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Holder, JournaledRelease, State, UnitRun};
+use batou_agent::protocol::{AgentError, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -39,17 +39,17 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`.
+    /// Makes the release on all hosts of the fleet, whose states were `before`; waits at most `patience` for other deployers.
     pub async fn release(
         &mut self,
         intended: Intended,
         before: &BTreeMap<HostName, State>,
-        locking: &Locking,
+        patience: Duration,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
         self.prepare(before).await?;
         let holder = holder();
-        let states = self.lock(&holder, locking).await?;
+        let states = self.lock(&holder, patience).await?;
         for (host, recovered) in
             states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
         {
@@ -78,42 +78,6 @@ impl Deployment<'_> {
         let endings = self.run(&order, &states).await?;
         tell_released(ui, &self.settings.name, &order, &endings);
         Ok(())
-    }
-
-    /// Makes target directories that the service user may not make.
-    pub async fn prepare(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
-        let prepare = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) => member.prepare(state).await,
-            None => Ok(()),
-        };
-        self.all("cannot be prepared; nothing was changed", prepare).await.map(drop)
-    }
-
-    /// Locks all hosts, and says whom it waits for.
-    pub async fn lock(
-        &mut self,
-        holder: &Holder,
-        locking: &Locking,
-    ) -> Result<BTreeMap<HostName, State>, CommandError> {
-        let ui = &self.context.ui;
-        let told = |host: &str, holder: Option<&Holder>| {
-            ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
-        };
-        let patience = Duration::from_secs(locking.lock_wait);
-        match self.fleet.lock(holder, patience, &told).await {
-            Ok(states) => Ok(states),
-            Err(LockError::Held { host, holder }) => {
-                let message = format!(
-                    "{} is releasing to {host} and did not finish in {} s; nothing was changed",
-                    person(holder.as_ref()),
-                    locking.lock_wait
-                );
-                Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
-            }
-            Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", &failures))
-            }
-        }
     }
 
     async fn run(
@@ -289,14 +253,6 @@ fn unmoved(
     let message =
         format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
-}
-
-/// Who holds a lock, for people.
-fn person(holder: Option<&Holder>) -> String {
-    match holder {
-        Some(Holder { user, machine, since }) => visible(&format!("{user}@{machine} (since {since})")),
-        None => "somebody".to_owned(),
-    }
 }
 
 /// Shows a release's progress.

@@ -17,8 +17,8 @@ use rayon::prelude::*;
 use crate::error::CommandError;
 use crate::ui::Progress;
 use batou_release::{
-    Causes, Component, DECLARED_BY, HostName, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind,
-    unit_key,
+    Causes, Component, DECLARED_BY, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release,
+    Unit, UnitKind, unit_key,
 };
 use layout::{Amount, Layout};
 use step::step;
@@ -35,23 +35,14 @@ pub struct Built {
     /// How many artifacts the store did not have.
     pub stored: usize,
     /// Ends the protection when it is dropped.
-    _lease: Option<Lease>,
+    pub lease: Option<Lease>,
 }
 
 impl Built {
     /// A release whose objects need no protection.
     pub fn new(release: Release, hosts: BTreeMap<HostName, HostRelease>) -> Self {
-        Self { release, hosts, stored: 0, _lease: None }
+        Self { release, hosts, stored: 0, lease: None }
     }
-}
-
-/// What one host gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostRelease {
-    /// Its components.
-    pub manifest: Manifest,
-    /// Why its files are as they are.
-    pub causes: Causes,
 }
 
 /// Builds what was rendered into the store.
@@ -65,22 +56,25 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
-    let mut hosts: BTreeMap<_, _> =
-        deployed.into_iter().map(|host| (host.clone(), empty(evaluation, host))).collect();
+    let mut manifests: BTreeMap<_, _> =
+        deployed.into_iter().map(|host| (host, empty(evaluation, host))).collect();
     let components = rendered.par_iter().zip(&layouts);
     let components: Vec<_> =
         components.map(|(rendered, layout)| component(rendered, layout, &built)).collect();
     for (rendered, component) in rendered.iter().zip(components) {
-        let Some(host) = hosts.get_mut(&rendered.host) else { continue };
-        host.causes.insert(rendered.component.clone(), causes(rendered));
-        host.manifest.components.push(component);
+        let Some((manifest, host_causes)) = manifests.get_mut(&rendered.host) else { continue };
+        host_causes.insert(rendered.component.clone(), causes(rendered));
+        manifest.components.push(component);
     }
+    let host =
+        |(name, (manifest, causes)): (&HostName, _)| (name.clone(), HostRelease::new(manifest, causes));
+    let hosts: BTreeMap<_, _> = manifests.into_iter().map(host).collect();
     let release = Release {
         project: evaluation.project.clone(),
         environment: evaluation.settings.name.clone(),
-        hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
+        hosts: hosts.iter().map(|(name, host)| (name.clone(), host.digest())).collect(),
     };
-    Ok(Built { stored, _lease: lease, ..Built::new(release, hosts) })
+    Ok(Built { stored, lease, ..Built::new(release, hosts) })
 }
 
 /// What each file was made from, and the sub-components that declare files and steps.
@@ -96,7 +90,8 @@ fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     causes
 }
 
-fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
+/// The manifest of a host that has nothing yet, and the causes.
+fn empty(evaluation: &Evaluation, host: &HostName) -> (Manifest, Causes) {
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         project: evaluation.project.clone(),
@@ -104,7 +99,7 @@ fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
         host: host.clone(),
         components: Vec::new(),
     };
-    HostRelease { manifest, causes: Causes::new() }
+    (manifest, Causes::new())
 }
 
 fn lay_out<'r>(

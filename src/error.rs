@@ -82,11 +82,6 @@ impl CommandError {
         self
     }
 
-    /// What kind it is.
-    pub fn kind(&self) -> Kind {
-        self.0.kind
-    }
-
     /// The process's exit status.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {

@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use batou_store::{ArtifactId, Digest, Name, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::build::{Built, HostRelease};
+use crate::build::Built;
 use crate::error::CommandError;
-use batou_release::{Causes, HostName, Manifest, Release};
+use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
-/// The version of a record's format that this program writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+static FORMAT: Format = Format {
+    name: "the record",
+    kind: "the record of a release",
+    version: 1,
+    renewal: "build the environment again",
+};
 /// The folder in the store that holds the records.
 pub const FOLDER: &str = "releases";
 /// The fewest digits by which a release is named.
@@ -41,48 +45,26 @@ pub struct Record {
     /// The release.
     pub release: Release,
     /// Each host's manifest and causes.
-    pub hosts: BTreeMap<HostName, HostRecord>,
-}
-
-/// What a record holds of a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostRecord {
-    /// Its components.
-    pub manifest: Manifest,
-    /// Why its files are as they are.
-    pub causes: Causes,
+    pub hosts: BTreeMap<HostName, HostRelease>,
 }
 
 impl Record {
     /// The record of what was just built.
     pub fn of(built: &Built, keep: u32) -> Self {
-        let host = |(name, host): (&HostName, &HostRelease)| {
-            let record = HostRecord { manifest: host.manifest.clone(), causes: host.causes.clone() };
-            (name.clone(), record)
-        };
         Self {
-            format: FORMAT,
+            format: FORMAT.version,
             id: built.release.id(),
             when: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             keep,
             release: built.release.clone(),
-            hosts: built.hosts.iter().map(host).collect(),
+            hosts: built.hosts.clone(),
         }
     }
 
     /// Reads a record; one whose parts contradict each other is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        let Format { format } = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
-        if format > FORMAT {
-            return Err(RecordError::Newer { format });
-        }
-        let record: Self = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
-        let digests = record.hosts.iter().map(|(name, host)| (name, host.manifest.digest()));
+        let record: Self = FORMAT.read(bytes)?;
+        let digests = record.hosts.iter().map(|(name, host)| (name, host.digest()));
         // The names become a path.
         let named =
             [&record.release.project, &record.release.environment].map(|name| Name::new(name.as_str()));
@@ -102,7 +84,7 @@ impl Record {
 
     /// The artifacts of all hosts, each once.
     pub fn artifacts(&self) -> Vec<ArtifactId> {
-        let all = self.hosts.values().flat_map(|host| host.manifest.artifacts());
+        let all = self.hosts.values().flat_map(|host| host.manifest().artifacts());
         all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
@@ -110,15 +92,9 @@ impl Record {
 /// Why a file is not a usable record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is no record.
-    #[error("not the record of a release")]
-    Malformed(#[source] serde_json::Error),
-    /// It was written by a newer batou.
-    #[error("the record has format {format}, and this batou knows formats up to {FORMAT}: use a newer one")]
-    Newer {
-        /// The format found.
-        format: u32,
-    },
+    /// It is no record, or one of another version.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// The ids in it are not those of its content.
     #[error("the record is damaged: its ids are not those of its content")]
     Inconsistent,
@@ -159,11 +135,6 @@ impl Records {
     pub fn list(&self, project: &str, environment: &str) -> Result<Vec<Record>, CommandError> {
         let places = places(&self.folder(project, environment))?;
         places.iter().map(|place| read(&place.path)).collect()
-    }
-
-    /// The newest record of an environment.
-    pub fn newest(&self, project: &str, environment: &str) -> Result<Option<Record>, CommandError> {
-        places(&self.folder(project, environment))?.last().map(|place| read(&place.path)).transpose()
     }
 
     /// The projects and environments that have records, sorted.
@@ -312,7 +283,6 @@ mod tests {
         assert!(records.save(&saved[0]).unwrap());
         let ids: Vec<_> = records.list("shop", "prod").unwrap().iter().map(|record| record.id).collect();
         assert_eq!(ids, [saved[1].id, saved[0].id]);
-        assert_eq!(records.newest("shop", "prod").unwrap().unwrap().id, saved[0].id);
     }
 
     #[test]
@@ -345,13 +315,17 @@ mod tests {
         wrong.id = Digest::of(b"wrong");
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let mut wrong = saved[0].clone();
-        wrong.hosts.get_mut("web01").unwrap().manifest.components.clear();
+        let host = wrong.hosts.get_mut("web01").unwrap();
+        *host = HostRelease::new(crate::testing::manifest("web01", Vec::new()), host.causes().clone());
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let mut wrong = saved[0].clone();
         wrong.release.project = "../elsewhere".to_owned();
         wrong.id = wrong.release.id();
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let newer = String::from_utf8(saved[0].encode()).unwrap().replacen("\"format\":1", "\"format\":2", 1);
-        assert!(matches!(Record::decode(newer.as_bytes()), Err(RecordError::Newer { format: 2 })));
+        assert!(matches!(
+            Record::decode(newer.as_bytes()),
+            Err(RecordError::Format(FormatError::Newer { found: 2, .. }))
+        ));
     }
 }

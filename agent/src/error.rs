@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
-use batou_release::{HostPathError, ManifestError, UnitId};
+use batou_release::{FormatError, HostPathError, UnitId};
 
 /// How many damaged files one error names.
 const NAMED: usize = 20;
@@ -63,14 +63,14 @@ pub(crate) enum Error {
     Record { path: PathBuf, remedy: &'static str, source: serde_json::Error },
     /// A manifest cannot be used.
     #[error("{} cannot be used", path.display())]
-    Manifest { path: PathBuf, source: ManifestError },
+    Manifest { path: PathBuf, source: FormatError },
     /// A generation's manifest is damaged.
     #[error(
         "{} is damaged: if `current` points to this generation, point it to another (`ln -sfn generations/N \
          current`), and release again",
         path.display()
     )]
-    Generation { path: PathBuf, source: ManifestError },
+    Generation { path: PathBuf, source: FormatError },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },

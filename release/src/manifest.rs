@@ -3,19 +3,25 @@
 //! A manifest is identified by the digest of its canonical JSON. It contains no time, author or commit, so the same
 //! configuration has the same id wherever and whenever it is evaluated.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use batou_store::{ArtifactId, Digest, Name, directory_name};
 use serde::{Deserialize, Serialize};
 
-use crate::{ARTIFACT_TOKEN, HostName, Instance, Unit, UnitId};
+use crate::{ARTIFACT_TOKEN, Format, FormatError, HostName, Instance, Unit, UnitId};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
 const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
 
 /// The version of the manifest's format that this program writes, and the only one that it reads.
 pub const MANIFEST_FORMAT: u32 = 2;
+
+static FORMAT: Format = Format {
+    name: "the manifest",
+    kind: "a manifest",
+    version: MANIFEST_FORMAT,
+    renewal: "remove the target directory's `generations` and `current`, and switch again",
+};
 
 /// Everything one host is to have: its components, in the order in which they are activated there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,18 +61,9 @@ impl Manifest {
         serde_json::to_vec(self).expect("a manifest is plain data")
     }
 
-    /// Reads a manifest, from a host or a file; a newer format is an error that says so.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct ManifestHeader {
-            format: u32,
-        }
-        let ManifestHeader { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
-        match format.cmp(&MANIFEST_FORMAT) {
-            Ordering::Greater => Err(ManifestError::Newer { format }),
-            Ordering::Less => Err(ManifestError::Older { format }),
-            Ordering::Equal => serde_json::from_slice(bytes).map_err(ManifestError::Malformed),
-        }
+    /// Reads a manifest, from a host or a file; another version of the format is an error that says so.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        FORMAT.read(bytes)
     }
 
     /// The id: the digest of the canonical bytes.
@@ -125,31 +122,6 @@ impl Component {
     pub fn has_unit(&self, fingerprint: &Digest) -> bool {
         self.units.iter().any(|unit| self.fingerprint(unit) == *fingerprint)
     }
-}
-
-/// Why a manifest cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// It is not a manifest.
-    #[error("not a manifest")]
-    Malformed(#[source] serde_json::Error),
-    /// It was written by a newer batou.
-    #[error(
-        "the manifest has format {format}, and this batou knows formats up to {MANIFEST_FORMAT}: use a newer one"
-    )]
-    Newer {
-        /// The format found.
-        format: u32,
-    },
-    /// It was written by a batou from before the first release.
-    #[error(
-        "the manifest has format {format}, of a batou from before the first release, which this one does not read: \
-         remove the target directory's `generations` and `current`, and switch again"
-    )]
-    Older {
-        /// The format found.
-        format: u32,
-    },
 }
 
 #[cfg(test)]

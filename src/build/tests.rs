@@ -97,7 +97,7 @@ fn an_unchanged_build_writes_nothing() {
 fn what_is_built_is_what_was_rendered() {
     let fixture = Fixture::new();
     let built = fixture.build();
-    let web = built.hosts["web01"].manifest.component("web").unwrap();
+    let web = built.hosts["web01"].manifest().component("web").unwrap();
     fixture.store.check_out(&[(web.artifact, &web.name)]).unwrap();
     let path = fixture.store.artifact_path(&web.artifact, &web.name);
     assert_eq!(fs::read(path.join("etc/web.conf")).unwrap(), b"sleep 1\n");
@@ -114,7 +114,7 @@ fn what_is_built_is_what_was_rendered() {
 #[test]
 fn steps_leave_the_artifacts_path_to_the_host() {
     let built = Fixture::new().build();
-    let web = built.hosts["web02"].manifest.component("web").unwrap();
+    let web = built.hosts["web02"].manifest().component("web").unwrap();
     let Unit::Step(step) = &web.units[0];
     let update = step.update.as_deref().unwrap();
     assert_eq!(show_artifact(update), "cat {{ component.artifact }}/etc/web.conf");
@@ -123,7 +123,7 @@ fn steps_leave_the_artifacts_path_to_the_host() {
 }
 
 fn first_step(built: &Built) -> Step {
-    let Unit::Step(step) = &built.hosts["web01"].manifest.component("web").unwrap().units[0];
+    let Unit::Step(step) = &built.hosts["web01"].manifest().component("web").unwrap().units[0];
     step.clone()
 }
 
@@ -240,6 +240,6 @@ fn a_large_source_that_is_as_it_was_is_neither_read_nor_stored_again() {
 #[test]
 fn causes_stand_beside_the_manifest() {
     let built = Fixture::new().build();
-    let causes = &built.hosts["web01"].causes["web"]["etc/web.conf"];
+    let causes = &built.hosts["web01"].causes()["web"]["etc/web.conf"];
     assert!(causes.contains_key("attribute web.sleep"), "{causes:?}");
 }

@@ -123,15 +123,14 @@ mod tests {
     use batou_environments::{Offline, Options};
 
     use super::*;
-    use crate::cli::Global;
     use crate::testing::Captured;
-    use crate::ui::{Ui, Wanted};
+    use crate::ui::{Ui, Verbosity};
 
     fn init(directory: &Path, name: Option<&str>) -> Result<String, CommandError> {
         let out = Captured::default();
-        let ui = Ui::to_writers(&Wanted::default(), Box::new(out.clone()), Box::new(io::sink()));
+        let ui = Ui::to_writers(Verbosity::default(), Box::new(out.clone()), Box::new(io::sink()));
         let args = Args { directory: directory.to_owned(), name: name.map(str::to_owned) };
-        run(&Context::new(&Global::default(), ui), &args).map(|()| out.text())
+        run(&Context::new(None, ui), &args).map(|()| out.text())
     }
 
     #[test]

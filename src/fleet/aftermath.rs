@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use super::order::{Ending, Order};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
-use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, Reply, Request, SILENCE};
+use batou_agent::protocol::question::{self, LockAnswer};
+use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, SILENCE};
 use batou_release::HostName;
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
@@ -63,19 +64,16 @@ impl Member {
         if !self.is_settled(&order.holder).await? {
             return Ok(None);
         }
-        match self.ask(&Request::Journal, &[]).await? {
-            (Reply::Journal { entries }, _) => Ok(Some(ending(&entries, &order.record))),
-            _ => Err(RemoteError::Protocol),
-        }
+        let entries = self.ask(&question::journal()).await?;
+        Ok(Some(ending(&entries, &order.record)))
     }
 
     /// Whether no release of ours is under way on the host.
     async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
         let state = self.state().await?;
-        match self.ask(&Request::Lock { holder: ours.clone() }, &[]).await {
-            Ok((Reply::Locked(_), _)) => self.tell(&Request::Unlock).await.map(|()| true),
-            Ok((Reply::Held { holder }, _)) => Ok(holder.is_some_and(|holder| holder != *ours)),
-            Ok(_) => Err(RemoteError::Protocol),
+        match self.ask(&question::lock(ours.clone())).await {
+            Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
+            Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
             // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.
             Err(RemoteError::Agent(_)) if !state.unfinished => Ok(true),
             Err(error) => Err(error),

@@ -3,50 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use batou_store::Digest;
-
 use super::Failures;
-use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, JournaledRelease};
-use batou_release::{Causes, HostName, Instance, Manifest, UnitId, manifest_digest};
-
-/// What one host is to get.
-#[derive(Clone, Debug)]
-pub struct HostOrder {
-    /// The manifest.
-    pub manifest: Manifest,
-    /// Its canonical bytes.
-    pub bytes: Vec<u8>,
-    /// Its id.
-    pub digest: Digest,
-    /// Why its files are as they are, as JSON.
-    pub causes: Vec<u8>,
-}
-
-impl HostOrder {
-    /// What a host is to get, from its manifest and the causes.
-    pub fn new(manifest: Manifest, causes: &Causes) -> Self {
-        let bytes = manifest.encode();
-        let digest = manifest_digest(&bytes);
-        let causes = serde_json::to_vec(causes).expect("causes are plain data");
-        HostOrder { manifest, bytes, digest, causes }
-    }
-
-    /// What a host says it has; it must be what was asked for.
-    pub(super) fn received(bytes: &[u8], causes: &[u8], asked: Option<Digest>) -> Result<Self, RemoteError> {
-        let digest = manifest_digest(bytes);
-        if asked.is_some_and(|asked| asked != digest) {
-            return Err(RemoteError::Protocol);
-        }
-        let manifest = Manifest::decode(bytes)?;
-        Ok(HostOrder { manifest, bytes: bytes.to_vec(), digest, causes: causes.to_vec() })
-    }
-
-    /// Why the files are as they are; empty where that was not recorded readably.
-    pub fn causes(&self) -> Causes {
-        serde_json::from_slice(&self.causes).unwrap_or_default()
-    }
-}
+use batou_release::{HostName, HostRelease, Instance, UnitId};
 
 /// A release to be made.
 #[derive(Clone, Debug)]
@@ -56,7 +15,7 @@ pub struct Order {
     /// Who holds the locks.
     pub holder: Holder,
     /// What each host that takes part gets.
-    pub hosts: BTreeMap<HostName, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// How many confirmed releases hosts keep.
     pub keep: u32,
     /// Hash every file, run every `verify`.

@@ -8,7 +8,7 @@ use batou_store::{Digest, Mode};
 use serde::Serialize;
 
 pub use compare::compare;
-pub use render::{hosts, render};
+pub use render::render;
 
 /// What a switch would change on one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

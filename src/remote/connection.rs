@@ -13,12 +13,12 @@ use batou_release::HostName;
 
 use super::binary::Binaries;
 use super::channel::Refusal;
+use super::error::{RemoteError, StartError};
 use super::link::Link;
 use super::master::Master;
 use super::masters::Masters;
 use super::process::Process;
 use super::start::{COMMAND, Start};
-use super::{RemoteError, StartError};
 
 /// The way to one host.
 #[derive(Clone, Debug)]

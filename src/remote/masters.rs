@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::{Handle, Runtime};
 
-use super::StartError;
-use super::alarm::Alarm;
+use super::alarm::{Alarm, until};
 use super::channel::{Channel, Refusal};
+use super::cut::{Cut, kill};
+use super::error::StartError;
 use super::master::{Log, Master};
-use super::process::{Cut, Process, kill};
+use super::process::Process;
 use super::sockets::SocketFolder;
 use super::ssh::SshConfig;
 
@@ -85,7 +86,7 @@ impl Masters {
         deadline: Instant,
     ) -> Result<Process, Refusal> {
         let runtime = self.runtime.as_ref().ok_or(Refusal::Refused)?;
-        Channel::open(master, runtime.handle(), command, deadline)
+        Channel::open(master, runtime.handle(), command, deadline).map(Process::channel)
     }
 
     /// Starts a command over a connection of its own.
@@ -151,11 +152,6 @@ impl Drop for Masters {
             runtime.shutdown_background();
         }
     }
-}
-
-/// How much time is left.
-pub(super) fn until(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 /// What a master that failed has said, where that tells why.

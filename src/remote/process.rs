@@ -7,31 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use super::channel::Channel;
+use super::channel::{Channel, OpenChannel, Words};
+use super::cut::{Cut, Exit, kill};
 use super::noise::Noise;
-
-/// Cuts a process off, from any thread, at once.
-pub(super) struct Cut(Box<dyn FnOnce() + Send>);
-
-impl Cut {
-    /// What this does.
-    pub(super) fn new(cut: impl FnOnce() + Send + 'static) -> Self {
-        Cut(Box::new(cut))
-    }
-
-    /// Does it.
-    pub(super) fn now(self) {
-        (self.0)();
-    }
-}
-
-impl fmt::Debug for Cut {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Cut")
-    }
-}
 
 /// A started command.
 pub(super) struct Process {
@@ -58,27 +36,6 @@ enum Carrier {
     Channel(Channel),
 }
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// By itself, with this status.
-    Status(i32),
-    /// By a signal.
-    Killed,
-    /// It is not known: the connection to it ended first.
-    Disconnected,
-}
-
-impl Exit {
-    /// The status, where it has one.
-    pub(super) fn status(self) -> Option<i32> {
-        match self {
-            Exit::Status(status) => Some(status),
-            Exit::Killed | Exit::Disconnected => None,
-        }
-    }
-}
-
 impl Process {
     /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
     pub(super) fn child(mut command: Command) -> io::Result<Self> {
@@ -91,13 +48,9 @@ impl Process {
         Ok(Process { to, from: BufReader::new(from), handle })
     }
 
-    /// What is at the other end of a channel, with the ends of its standard input, output and error.
-    pub(super) fn channel(
-        channel: Channel,
-        to: Box<dyn Write + Send>,
-        from: Box<dyn Read + Send>,
-        noise: Noise,
-    ) -> Self {
+    /// What is at the other end of a channel.
+    pub(super) fn channel(opened: OpenChannel) -> Self {
+        let OpenChannel { channel, to, from, noise } = opened;
         let handle = Handle { carrier: Carrier::Channel(channel), noise };
         Process { to, from: BufReader::new(from), handle }
     }
@@ -133,23 +86,35 @@ impl Handle {
 
     /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
     pub(super) fn said(&self) -> String {
-        let noise = self.noise.text();
-        match &self.carrier {
-            Carrier::Child(_) => noise,
-            Carrier::Channel(channel) => [noise, channel.said()].join("\n").trim().to_owned(),
-        }
+        self.last_words().text()
+    }
+
+    /// The same for another thread.
+    pub(super) fn last_words(&self) -> LastWords {
+        let connection = match &self.carrier {
+            Carrier::Child(_) => None,
+            Carrier::Channel(channel) => Some(channel.words()),
+        };
+        LastWords { noise: self.noise.clone(), connection }
     }
 }
 
-/// Kills a child by its descriptor: its number may be another process's by then.
-pub(super) fn kill(child: &Child) -> Cut {
-    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
-    Cut::new(move || {
-        if let Ok(process) = process {
-            // The only failure is that it has ended already.
-            let _ = pidfd_send_signal(process, Signal::KILL);
+/// What is said at the end of a process, and of its connection.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    noise: Noise,
+    connection: Option<Words>,
+}
+
+impl LastWords {
+    /// The text; waits for the end of what the process prints.
+    pub(super) fn text(&self) -> String {
+        let noise = self.noise.text();
+        match &self.connection {
+            None => noise,
+            Some(words) => [noise, words.text()].join("\n").trim().to_owned(),
         }
-    })
+    }
 }
 
 fn wait(child: &mut Child, within: Option<Duration>) -> Option<Exit> {

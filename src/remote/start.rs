@@ -23,12 +23,12 @@
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use super::alarm::{Alarm, Rang};
+use super::alarm::{Alarm, Rang, until};
 use super::binary::Binaries;
+use super::cut::Exit;
+use super::error::{RemoteError, StartError};
 use super::link::Link;
-use super::masters::until;
-use super::process::{Exit, Process};
-use super::{RemoteError, StartError};
+use super::process::Process;
 use batou_agent::protocol::{FrameError, MAGIC, SILENCE};
 
 /// What is run on every host.

@@ -42,6 +42,7 @@ impl Progress {
     }
 
     /// One that never shows anything.
+    #[cfg(test)]
     pub fn silent() -> Self {
         Self::new(None)
     }

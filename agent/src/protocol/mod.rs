@@ -11,6 +11,7 @@
 
 mod fact;
 mod frame;
+pub mod question;
 mod state;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
+pub use question::Question;
 pub use state::{Current, JournalEntry, Outcome, State, TargetCondition, UnitRun};
 
 /// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.

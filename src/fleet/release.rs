@@ -6,74 +6,91 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use batou_store::{Name, Store};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
 use super::order::{Ending, Event, Failed, Order, Phase, Subject, Watcher, Why, of_hosts};
-use super::{Failures, Fleet, Member, sort};
+use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
-use batou_agent::protocol::{ErrorKind, Reply, Request, State, Switch};
-use batou_release::{HostName, Instance, UnitId};
+use batou_agent::protocol::question::{self, Switched};
+use batou_agent::protocol::{ErrorKind, State, Switch};
+use batou_release::{HostName, HostRelease, Instance, UnitId};
+
+/// What is known where a release is carried out.
+#[derive(Clone, Copy)]
+pub struct Rollout<'r> {
+    /// What was ordered.
+    pub order: &'r Order,
+    /// The states of the hosts, as they were locked.
+    pub states: &'r BTreeMap<HostName, State>,
+    /// Where what has been staged came from.
+    pub store: &'r Arc<Store>,
+    /// Who hears what happens.
+    pub watcher: &'r Watcher<'r>,
+}
+
+impl Rollout<'_> {
+    fn tell(&self, event: Event<'_>) {
+        (self.watcher)(event);
+    }
+
+    /// The hosts that do not have all of the release yet.
+    fn changing(&self) -> BTreeSet<&HostName> {
+        let settled =
+            |host: &HostName| !self.order.recheck && self.states.get(host).is_some_and(|state| state.settled);
+        self.order.hosts.keys().filter(|host| !settled(host)).collect()
+    }
+}
 
 impl Fleet {
-    /// Switches, activates and commits what has been staged from `store`, on locked hosts with these states. An interrupt
-    /// before the commit takes the release back; one after it has to be repeated to end batou before all have answered.
+    /// Switches, activates and commits what has been staged, on locked hosts. An interrupt before the commit takes the
+    /// release back; one after it has to be repeated to end batou before all have answered.
     pub async fn release(
         &mut self,
-        order: &Order,
-        (states, store): (&BTreeMap<HostName, State>, &Store),
-        watcher: &Watcher<'_>,
+        rollout: Rollout<'_>,
         interrupts: &mut Interrupts,
     ) -> Result<BTreeMap<HostName, Ending>, Failed> {
         let phase = Cell::new(Phase::Switch);
-        let put_in_force = self.put_in_force(order, (states, store), watcher, &phase);
+        let put_in_force = self.put_in_force(rollout, &phase);
         let switches = match interrupts.unless(put_in_force).await {
             Some(Ok(switches)) => switches,
-            Some(Err(failures)) => {
-                return Err(self.back(order, phase.get(), failures, (watcher, interrupts)).await);
-            }
-            None => return Err(self.interrupted(order, phase.get(), (watcher, interrupts)).await),
+            Some(Err(failures)) => return Err(self.back(rollout, phase.get(), failures, interrupts).await),
+            None => return Err(self.interrupted(rollout, phase.get(), interrupts).await),
         };
-        self.commit(order, &switches, (watcher, interrupts)).await
+        self.commit(rollout, &switches, interrupts).await
     }
 
     /// Switches and activates.
     async fn put_in_force(
         &mut self,
-        order: &Order,
-        (states, store): (&BTreeMap<HostName, State>, &Store),
-        watcher: &Watcher<'_>,
+        rollout: Rollout<'_>,
         phase: &Cell<Phase>,
     ) -> Result<BTreeMap<HostName, Switched>, Failures<Subject>> {
-        let settled = |host: &HostName| !order.recheck && states.get(host).is_some_and(|state| state.settled);
-        let changing: BTreeSet<_> = order.hosts.keys().filter(|host| !settled(host)).collect();
-        watcher(Event::Begins(Phase::Switch, changing.len()));
+        let changing = rollout.changing();
+        rollout.tell(Event::Begins(Phase::Switch, changing.len()));
         let switching = self.some(
             |host| changing.contains(host),
-            async |member: &mut Member| member.switch_or_mend(order, states, store).await,
+            async |member: &mut Member| member.switch_or_mend(rollout).await,
         );
-        let (switches, failures) = sort(switching.await);
-        if !failures.is_empty() {
-            return Err(of_hosts(failures));
-        }
+        let switches = all(switching.await).map_err(of_hosts)?;
         phase.set(Phase::Activate);
-        let failures = self.activate(order, &switches, watcher).await;
+        let failures = self.activate(rollout, &switches).await;
         if failures.is_empty() { Ok(switches) } else { Err(failures) }
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
     async fn activate(
         &mut self,
-        order: &Order,
+        rollout: Rollout<'_>,
         switches: &BTreeMap<HostName, Switched>,
-        watcher: &Watcher<'_>,
     ) -> Failures<Subject> {
         let pending = pending(switches);
-        watcher(Event::Begins(Phase::Activate, pending.len()));
-        let mut schedule = Schedule::new(order.hosts.values().map(|host| &host.manifest), &pending);
+        rollout.tell(Event::Begins(Phase::Activate, pending.len()));
+        let mut schedule = Schedule::new(rollout.order.hosts.values().map(HostRelease::manifest), &pending);
         let jobs = self.jobs.available_permits();
         let members = self.members.iter_mut().map(|(participant, member)| (&participant.host, member));
         let mut idle: BTreeMap<&HostName, &mut Member> = members.collect();
@@ -86,7 +103,7 @@ impl Fleet {
                     let Some((name, member)) = idle.remove_entry(&host) else { continue };
                     busy.insert(host);
                     running.push(async move {
-                        let answer = member.activate(&instance, order.recheck, watcher).await;
+                        let answer = member.activate(&instance, rollout).await;
                         (name, member, instance, answer)
                     });
                 }
@@ -95,7 +112,7 @@ impl Fleet {
             idle.insert(name, member);
             busy.remove(name);
             match answer {
-                Ok(changed) => watcher(Event::Activated(&instance, &changed)),
+                Ok(changed) => rollout.tell(Event::Activated(&instance, &changed)),
                 Err(error) => drop(failures.insert(Subject::Component(instance.clone()), error)),
             }
             schedule.finish(&instance);
@@ -105,20 +122,19 @@ impl Fleet {
 
     async fn commit(
         &mut self,
-        order: &Order,
+        rollout: Rollout<'_>,
         switches: &BTreeMap<HostName, Switched>,
-        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
+        interrupts: &mut Interrupts,
     ) -> Result<BTreeMap<HostName, Ending>, Failed> {
-        watcher(Event::Begins(Phase::Commit, order.hosts.len()));
-        let keep = order.keep;
+        let order = rollout.order;
+        rollout.tell(Event::Begins(Phase::Commit, order.hosts.len()));
         let commit = async |member: &mut Member| {
-            let record = order.record.clone();
             if switches.contains_key(&member.route.host) {
-                return member.tell(&Request::Commit { keep }).await;
+                return member.ask(&question::commit(order.keep)).await;
             }
-            member.tell(&Request::Confirm { record, keep }).await
+            member.ask(&question::confirm(order.record.clone(), order.keep)).await
         };
-        let warn = || watcher(Event::Interrupted(Phase::Commit));
+        let warn = || rollout.tell(Event::Interrupted(Phase::Commit));
         let Some(answers) = interrupts.insistent(self.each(commit), warn).await else {
             return Err(self.leave(order, Phase::Commit, Failures::new()));
         };
@@ -133,7 +149,7 @@ impl Fleet {
         }
         if committed.is_empty() {
             // A host may have committed, and its answer have been lost.
-            let failed = self.back(order, Phase::Commit, of_hosts(failures), (watcher, interrupts)).await;
+            let failed = self.back(rollout, Phase::Commit, of_hosts(failures), interrupts).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
@@ -153,28 +169,29 @@ impl Fleet {
     /// Takes the release back on every host that may have been switched.
     async fn back(
         &mut self,
-        order: &Order,
+        rollout: Rollout<'_>,
         phase: Phase,
         failures: Failures<Subject>,
-        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
+        interrupts: &mut Interrupts,
     ) -> Failed {
-        watcher(Event::GoingBack(Why::Failure));
+        rollout.tell(Event::GoingBack(Why::Failure));
         let reason: Vec<_> = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect();
-        let back = self.take_back(order, reason.join("; "));
-        match interrupts.insistent(back, || watcher(Event::Interrupted(phase))).await {
+        let back = self.take_back(rollout.order, reason.join("; "));
+        match interrupts.insistent(back, || rollout.tell(Event::Interrupted(phase))).await {
             Some(endings) => Failed { phase, failures, endings },
-            None => self.leave(order, phase, failures),
+            None => self.leave(rollout.order, phase, failures),
         }
     }
 
     /// Takes back what was interrupted: agents that lose their controller end what they run, and go back.
     async fn interrupted(
         &mut self,
-        order: &Order,
+        rollout: Rollout<'_>,
         phase: Phase,
-        (watcher, interrupts): (&Watcher<'_>, &mut Interrupts),
+        interrupts: &mut Interrupts,
     ) -> Failed {
-        watcher(Event::GoingBack(Why::Interrupt));
+        rollout.tell(Event::GoingBack(Why::Interrupt));
+        let order = rollout.order;
         let hosts = order.hosts.keys().cloned().collect();
         let failures = Failures::new();
         match interrupts.unless(self.ask_again(&hosts, order)).await {
@@ -192,15 +209,13 @@ impl Fleet {
     }
 
     async fn take_back(&mut self, order: &Order, reason: String) -> BTreeMap<HostName, Ending> {
-        let request = Request::GoBack { reason };
+        let question = question::go_back(reason);
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
                 return Ok(None);
             }
-            match member.ask(&request, &[]).await?.0 {
-                Reply::WentBack { problems, .. } => Ok(Some(Ending::WentBack { problems })),
-                _ => Err(RemoteError::Protocol),
-            }
+            let problems = member.ask(&question).await?;
+            Ok(Some(Ending::WentBack { problems }))
         });
         let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
         for (host, answer) in answers.await {
@@ -218,13 +233,6 @@ fn all_released(endings: &BTreeMap<HostName, Ending>) -> bool {
     endings.values().all(|ending| matches!(ending, Ending::Released { .. }))
 }
 
-/// A host's answer to the order to switch.
-#[derive(Clone, Debug)]
-struct Switched {
-    generation: u64,
-    pending: Vec<Name>,
-}
-
 fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {
     let of_host = |(host, switched): (&HostName, &Switched)| {
         let host = host.clone();
@@ -236,66 +244,41 @@ fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {
 
 impl Member {
     /// Switches the host. Files that turn out to be damaged there are sent anew, once.
-    async fn switch_or_mend(
-        &mut self,
-        order: &Order,
-        states: &BTreeMap<HostName, State>,
-        store: &Store,
-    ) -> Result<Switched, RemoteError> {
-        match self.switch(order, states).await {
+    async fn switch_or_mend(&mut self, rollout: Rollout<'_>) -> Result<Switched, RemoteError> {
+        match self.switch(rollout).await {
             Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
-                let manifest = order.hosts.get(&self.route.host).map(|wanted| &wanted.manifest);
-                let mended = manifest.map(|manifest| self.mend(manifest, store));
+                let release = rollout.order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
                 // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
-                mended.and_then(Result::ok).ok_or(RemoteError::Agent(damaged))?;
-                self.switch(order, states).await
+                let mended = self.mend(release.manifest(), rollout.store).await;
+                mended.map_err(|_| RemoteError::Agent(damaged))?;
+                self.switch(rollout).await
             }
             answer => answer,
         }
     }
 
-    async fn switch(
-        &mut self,
-        order: &Order,
-        states: &BTreeMap<HostName, State>,
-    ) -> Result<Switched, RemoteError> {
-        let wanted = order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+    async fn switch(&mut self, rollout: Rollout<'_>) -> Result<Switched, RemoteError> {
+        let Rollout { order, states, .. } = rollout;
+        let release = order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
         let state = states.get(&self.route.host).ok_or(RemoteError::Protocol)?;
         let switch = Switch {
             record: order.record.clone(),
             expected: state.current.as_ref().map(|current| current.manifest),
-            manifest: wanted.digest,
-            manifest_size: u32::try_from(wanted.bytes.len()).map_err(|_| RemoteError::Protocol)?,
+            manifest: release.digest(),
+            manifest_size: u32::try_from(release.bytes().len()).map_err(|_| RemoteError::Protocol)?,
             recheck: order.recheck,
         };
-        let raw = [wanted.bytes.as_slice(), wanted.causes.as_slice()].concat();
-        let mut answer = self.ask(&Request::Switch(switch), &raw).await?.0;
-        loop {
-            match answer {
-                // What the reverts of a rollback print.
-                Reply::Output { .. } => {}
-                Reply::Switched { generation, pending } => return Ok(Switched { generation, pending }),
-                _ => return Err(RemoteError::Protocol),
-            }
-            answer = self.receive().await?.0;
-        }
+        let raw = [release.bytes(), &release.encode_causes()].concat();
+        // What the reverts of a rollback print is not shown.
+        self.ask(&question::switch(switch, raw)).await
     }
 
     async fn activate(
         &mut self,
         instance: &Instance,
-        recheck: bool,
-        watcher: &Watcher<'_>,
+        rollout: Rollout<'_>,
     ) -> Result<Vec<UnitId>, RemoteError> {
-        let request = Request::Activate { component: instance.component.clone(), recheck };
-        let mut answer = self.ask(&request, &[]).await?;
-        loop {
-            match answer {
-                (Reply::Output { .. }, bytes) => watcher(Event::Output(instance, &bytes)),
-                (Reply::Activated { changed }, _) => return Ok(changed),
-                _ => return Err(RemoteError::Protocol),
-            }
-            answer = self.receive().await?;
-        }
+        let question = question::activate(instance.component.clone(), rollout.order.recheck);
+        self.listen(&question, |_, bytes| rollout.tell(Event::Output(instance, bytes))).await
     }
 }

@@ -1,29 +1,31 @@
 //! From an order to its end: lock, stage, switch, activate, commit, and what is said about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use batou_release::HostName;
+use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 use serde::Serialize;
 
-use crate::cli::Locking;
-use crate::deployment::{Deployment, chain, failed, holder};
+use super::Deployment;
+use super::failure::{chain, failed};
+use super::lock::holder;
+use super::retirable::newest;
 use crate::error::CommandError;
-use crate::fleet::lock::LockError;
-use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order, Phase, Why};
-use crate::fleet::{Member, sort};
+use crate::fleet::order::{Ending, Event, Failed, Order, Phase, Why};
+use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Holder, JournaledRelease, State, UnitRun};
+use batou_agent::protocol::{AgentError, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
     /// The fleet release.
     pub release: Digest,
     /// What each host gets.
-    pub hosts: BTreeMap<HostName, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
     /// in it are remembered beside them, until they are retired.
     pub members: Vec<HostName>,
@@ -37,17 +39,17 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`.
+    /// Makes the release on all hosts of the fleet, whose states were `before`; waits at most `patience` for other deployers.
     pub async fn release(
         &mut self,
         intended: Intended,
         before: &BTreeMap<HostName, State>,
-        locking: &Locking,
+        patience: Duration,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
         self.prepare(before).await?;
         let holder = holder();
-        let states = self.lock(&holder, locking).await?;
+        let states = self.lock(&holder, patience).await?;
         for (host, recovered) in
             states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
         {
@@ -78,56 +80,15 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Makes target directories that the service user may not make.
-    pub async fn prepare(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
-        let prepare = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) => member.prepare(state).await,
-            None => Ok(()),
-        };
-        let (_, failures) = sort(self.fleet.each(prepare).await);
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failed("cannot be prepared; nothing was changed", &failures))
-        }
-    }
-
-    /// Locks all hosts, and says whom it waits for.
-    pub async fn lock(
-        &mut self,
-        holder: &Holder,
-        locking: &Locking,
-    ) -> Result<BTreeMap<HostName, State>, CommandError> {
-        let ui = &self.context.ui;
-        let told = |host: &str, holder: Option<&Holder>| {
-            ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
-        };
-        let patience = Duration::from_secs(locking.lock_wait);
-        match self.fleet.lock(holder, patience, &told).await {
-            Ok(states) => Ok(states),
-            Err(LockError::Held { host, holder }) => {
-                let message = format!(
-                    "{} is releasing to {host} and did not finish in {} s; nothing was changed",
-                    person(holder.as_ref()),
-                    locking.lock_wait
-                );
-                Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
-            }
-            Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", &failures))
-            }
-        }
-    }
-
     async fn run(
         &mut self,
         order: &Order,
         states: &BTreeMap<HostName, State>,
     ) -> Result<BTreeMap<HostName, Ending>, CommandError> {
         let ui = &self.context.ui;
-        let progress = ui.progress();
-        let manifests = order.hosts.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress);
+        let progress = Arc::new(ui.progress());
+        let manifests = order.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress).await;
         drop(progress);
         match staged {
             Ok(copied) if copied.objects > 0 => {
@@ -144,8 +105,8 @@ impl Deployment<'_> {
             .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
         let progress = ui.progress();
         let tell = |event: Event<'_>| tell(ui, &progress, event);
-        let endings =
-            self.fleet.release(order, (states, self.context.store()?), &tell, &mut interrupts).await;
+        let rollout = Rollout { order, states, store: self.context.store()?, watcher: &tell };
+        let endings = self.fleet.release(rollout, &mut interrupts).await;
         drop(progress);
         endings.map_err(|failed| self.explain(&failed))
     }
@@ -185,9 +146,7 @@ impl Deployment<'_> {
 
 /// The members, and the hosts that the newest release remembers.
 fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
-    let newest =
-        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-    let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
+    let before = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
     members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -294,14 +253,6 @@ fn unmoved(
     let message =
         format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
-}
-
-/// Who holds a lock, for people.
-fn person(holder: Option<&Holder>) -> String {
-    match holder {
-        Some(Holder { user, machine, since }) => visible(&format!("{user}@{machine} (since {since})")),
-        None => "somebody".to_owned(),
-    }
 }
 
 /// Shows a release's progress.

@@ -1,0 +1,71 @@
+//! Documents in JSON that say which version of their format they have: what was written by another batou is told from what is
+//! damaged.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A kind of document.
+#[derive(Debug)]
+pub struct Format {
+    /// What it is called: `the manifest`.
+    pub name: &'static str,
+    /// What a document of another kind is not: `a manifest`.
+    pub kind: &'static str,
+    /// The version that is written, and the only one that is read.
+    pub version: u32,
+    /// What to do about a document of an older version.
+    pub renewal: &'static str,
+}
+
+/// Why a document cannot be read. The version, which every one has, is looked at before the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// It is something else.
+    #[error("not {}", format.kind)]
+    Malformed {
+        /// What was to be read.
+        format: &'static Format,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It was written by a newer batou.
+    #[error("{} has format {found}, and this batou knows formats up to {}: use a newer one", format.name, format.version)]
+    Newer {
+        /// What was to be read.
+        format: &'static Format,
+        /// Its version.
+        found: u32,
+    },
+    /// It was written by a batou from before the first release.
+    #[error(
+        "{} has format {found}, of a batou from before the first release, which this one does not read: {}",
+        format.name,
+        format.renewal
+    )]
+    Older {
+        /// What was to be read.
+        format: &'static Format,
+        /// Its version.
+        found: u32,
+    },
+}
+
+impl Format {
+    /// Reads a document.
+    pub fn read<T: DeserializeOwned>(&'static self, bytes: &[u8]) -> Result<T, FormatError> {
+        let malformed = |source| FormatError::Malformed { format: self, source };
+        let Version { format: found } = serde_json::from_slice(bytes).map_err(malformed)?;
+        if found > self.version {
+            return Err(FormatError::Newer { format: self, found });
+        }
+        if found < self.version {
+            return Err(FormatError::Older { format: self, found });
+        }
+        serde_json::from_slice(bytes).map_err(malformed)
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}

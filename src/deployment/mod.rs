@@ -1,0 +1,121 @@
+//! An environment's hosts, as a command meets them: who is reached how, and who is left out.
+//!
+//! What commands do with them has a module each: [`ask`] (states, manifests, journals), [`lock`], [`want`] (build, and tell
+//! the hosts of it), [`planned`], [`release`], [`retirable`], and [`failure`], which says what failed where.
+
+pub mod ask;
+pub mod failure;
+pub mod lock;
+pub mod planned;
+pub mod release;
+pub mod retirable;
+pub mod want;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batou_environments::{ConnectMethod, Host, Settings};
+
+use crate::cli::options::LeaveOut;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::fleet::{Fleet, Identity};
+use crate::login;
+use crate::naming;
+use crate::remote::{Binaries, Dialer, Masters, Route, SshConfig, SshOptions};
+
+/// How much longer than ssh's own time-out a host may take until its agent runs.
+const PATIENCE: u64 = 30;
+
+/// An environment's hosts, and the conversations with them.
+pub struct Deployment<'c> {
+    /// What the command was started with.
+    pub context: &'c Context,
+    /// The environment's settings.
+    pub settings: Settings,
+    /// The hosts that take part.
+    pub fleet: Fleet,
+}
+
+impl<'c> Deployment<'c> {
+    /// The environment's hosts, without those to be skipped; contacts none.
+    pub fn new(
+        context: &'c Context,
+        settings: Settings,
+        hosts: &[Host],
+        leave_out: &LeaveOut,
+    ) -> Result<Self, CommandError> {
+        let known = hosts.iter().map(|host| host.name.clone()).collect();
+        let skipped = naming::hosts(&settings, &leave_out.skip, &known)?;
+        let chosen = hosts.iter().filter(|host| !host.ignored && !skipped.contains(&host.name));
+        let chosen: Vec<_> = chosen.collect();
+        if chosen.is_empty() {
+            let why = if hosts.is_empty() { "has no hosts" } else { "has no host that is not left out" };
+            return Err(CommandError::usage(format!("environment {} {why}", settings.name)));
+        }
+        let local = settings.connect_method == ConnectMethod::Local;
+        let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();
+        let identity =
+            Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
+        let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);
+        let fleet = Fleet::new(&identity, routes, &dialer, settings.jobs as usize);
+        Ok(Deployment { context, settings, fleet })
+    }
+
+    /// Keeps only the hosts named; all where none is.
+    pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
+        let hosts = self.fleet.hosts();
+        let known = hosts.iter().cloned().collect();
+        let named = naming::hosts(&self.settings, named, &known)?;
+        if !named.is_empty() {
+            self.fleet.leave_out(hosts.into_iter().filter(|host| !named.contains(host)));
+        }
+        Ok(())
+    }
+}
+
+/// Runs what talks to hosts to its end.
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
+    let done = runtime.block_on(work);
+    // Hosts that are still being called are not waited for: nobody wants to know any more.
+    runtime.shutdown_background();
+    done
+}
+
+fn route(host: &Host, local: bool) -> Route {
+    let user = host.service_user.clone();
+    Route {
+        host: host.name.clone(),
+        address: (!local).then(|| host.address.clone()),
+        user: user.filter(|user| !local || *user != login::current().user),
+        target_directory: PathBuf::from(&host.target_directory),
+    }
+}
+
+fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Dialer, CommandError> {
+    let project = &context.project()?.root;
+    let environment = &settings.name;
+    let options = SshOptions { project, environment, timeout: settings.timeout, accept_new };
+    let masters = match settings.connect_method {
+        ConnectMethod::Local => None,
+        ConnectMethod::Ssh => {
+            let config = SshConfig::write(&options).map_err(|error| {
+                CommandError::failed("cannot write a configuration for ssh").because(error)
+            })?;
+            Some(Masters::new(config, &places_for_sockets()))
+        }
+    };
+    let own = std::env::current_exe()
+        .map_err(|error| CommandError::failed("cannot find this program's own file").because(error))?;
+    let binaries = Binaries::new(own, std::env::var_os("BATOU_AGENTS").map(PathBuf::from));
+    Ok(Dialer { masters, binaries, patience: Duration::from_secs(u64::from(settings.timeout) + PATIENCE) })
+}
+
+/// Where the folder for ssh's sockets may be, the best place first.
+fn places_for_sockets() -> Vec<PathBuf> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    own.into_iter().chain([std::env::temp_dir(), PathBuf::from("/tmp")]).collect()
+}

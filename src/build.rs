@@ -6,11 +6,10 @@
 //! stored as streams, so that memory does not grow with their size.
 
 mod layout;
-mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::{Evaluation, Rendered};
+use batou_environments::{Evaluation, Rendered, RenderedUnit};
 use batou_store::{Lease, Monitor, ObjectId, Phase, SourceHasher, Store};
 use rayon::prelude::*;
 
@@ -18,10 +17,9 @@ use crate::error::CommandError;
 use crate::ui::Progress;
 use batou_release::{
     Causes, Component, DECLARED_BY, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release,
-    Unit, UnitKind, unit_key,
+    unit_key,
 };
 use layout::{Amount, Layout};
-use step::step;
 
 /// The folder in the store that holds, for each project, what its source files looked like.
 pub const SOURCES: &str = "sources";
@@ -77,13 +75,14 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     Ok(Built { stored, lease, ..Built::new(release, hosts) })
 }
 
-/// What each file was made from, and the sub-components that declare files and steps.
+/// What each file was made from, and the sub-components that declare files and units.
 fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut causes = rendered.causes.clone();
     let files = rendered.breadcrumbs.iter().map(|(path, breadcrumb)| (path.clone(), breadcrumb));
-    let steps = rendered.steps.iter().filter(|step| !step.breadcrumb.is_empty());
-    let steps = steps.map(|step| (unit_key(UnitKind::Step, &step.name), &step.breadcrumb));
-    for (key, breadcrumb) in files.chain(steps) {
+    let units = rendered.units.iter().filter(|declared| !declared.breadcrumb.is_empty());
+    let units =
+        units.map(|RenderedUnit { unit, breadcrumb }| (unit_key(unit.kind(), unit.name()), breadcrumb));
+    for (key, breadcrumb) in files.chain(units) {
         let causes = causes.entry(key).or_default();
         causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
     }
@@ -148,12 +147,13 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
 
 /// A component as its host's manifest has it; it comes after those of `built` that it needs.
 fn component(rendered: &Rendered, layout: &Layout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
+    let units = rendered.units.iter();
     let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
     Component {
         name: layout.artifact.name.clone(),
         artifact: layout.id,
         after: rendered.after.iter().filter(is_built).cloned().collect(),
-        units: rendered.steps.iter().map(|rendered| Unit::Step(step(rendered, layout))).collect(),
+        units: units.map(|declared| declared.unit.map_dependencies(|it| layout.digest(it))).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use batou_environments::{Content, Entry, Rendered};
+use batou_environments::{Content, Dependency, Entry, Rendered};
 use batou_store::{
     Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, SourceHasher,
     Tree,
@@ -25,7 +25,7 @@ pub(super) struct Layout<'r> {
     pub(super) artifact: Artifact,
     /// Children before parents.
     trees: Vec<Tree>,
-    /// By path, what steps may depend on.
+    /// By path, what units may depend on.
     nodes: BTreeMap<&'r str, Node>,
     files: Vec<FileContent<'r>>,
 }
@@ -119,8 +119,16 @@ impl<'r> Layout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
     }
 
+    /// The digest of what a unit depends on.
+    pub(super) fn digest(&self, dependency: &Dependency) -> String {
+        match dependency {
+            Dependency::Entries(paths) => self.contents(paths.iter().map(String::as_str)).to_string(),
+            Dependency::Value(digest) => digest.clone(),
+        }
+    }
+
     /// One digest for entries and their names: it differs where content, mode or kind of any of them do.
-    pub(super) fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
+    fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
         let text = |node: &Node| match node {
             Node::File { digest, mode, .. } => format!("file {digest} {:04o}", mode.bits()),
             Node::Symlink { target } => format!("symlink {target}"),

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use batou_environments::{Offline, Options, evaluate, project};
-use batou_release::{Step, show_artifact};
+use batou_release::{Step, Unit, show_artifact};
 use batou_store::{Node, Silent};
 use tempfile::TempDir;
 

@@ -144,8 +144,8 @@ mod tests {
             Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
         let evaluation = batou_environments::evaluate(&project, "dev", &options).unwrap();
         assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
-        let steps: Vec<_> = evaluation.components.iter().map(|component| component.steps.len()).collect();
-        assert_eq!(steps, [1]);
+        let units: Vec<_> = evaluation.components.iter().map(|component| component.units.len()).collect();
+        assert_eq!(units, [1]);
     }
 
     #[test]

@@ -66,22 +66,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::{BTreeMap, BTreeSet};
 
-    use batou_environments::{Content, Dependency, Entry, RenderedAssertions, RenderedScript, RenderedStep};
-    use batou_release::{ARTIFACT_TOKEN, HostPath, Instance, Newer, ScriptPath};
+    use batou_environments::{Content, Dependency, Entry, RenderedUnit};
+    use batou_release::{
+        ARTIFACT_TOKEN, Assertions, HostPath, Instance, Newer, Script, ScriptPath, Step, Unit,
+    };
 
     use super::*;
 
-    fn step() -> RenderedStep {
+    fn unit() -> RenderedUnit {
         let path = || HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap();
-        let script =
-            RenderedScript { path: ScriptPath::new("run").unwrap(), arguments: vec!["a".to_owned()] };
+        let script = Script {
+            path: ScriptPath::new("run").unwrap(),
+            arguments: vec!["a".to_owned()],
+            digest: Dependency::Entries(vec!["run".to_owned()]),
+        };
         let dependencies = BTreeMap::from([
             ("etc/".to_owned(), Dependency::Entries(vec!["etc/a".to_owned()])),
             ("resource:db".to_owned(), Dependency::Value("12".to_owned())),
         ]);
-        RenderedStep {
+        let step = Step {
             name: "s".to_owned(),
-            breadcrumb: vec!["Venv(\"py\")".to_owned()],
             verify: None,
             update: Some(format!("{ARTIFACT_TOKEN}/x")),
             revert: None,
@@ -90,7 +94,7 @@ mod tests {
             directory: Some("d".to_owned()),
             environment: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
             script: Some(script.clone()),
-            assertions: RenderedAssertions {
+            assertions: Assertions {
                 path: Some(path()),
                 newer: Some(Newer { path: path(), than: vec![path()] }),
                 unchanged: dependencies.clone(),
@@ -100,7 +104,8 @@ mod tests {
             unless: None,
             only_if_path: None,
             triggers: dependencies,
-        }
+        };
+        RenderedUnit { unit: Unit::Step(step), breadcrumb: vec!["Venv(\"py\")".to_owned()] }
     }
 
     fn rendered() -> Rendered {
@@ -117,7 +122,7 @@ mod tests {
             entries,
             causes: BTreeMap::new(),
             breadcrumbs: BTreeMap::new(),
-            steps: vec![step()],
+            units: vec![unit()],
             after: BTreeSet::from([Instance {
                 host: "db01".parse().unwrap(),
                 component: "postgres".parse().unwrap(),

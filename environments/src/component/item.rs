@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use batou_release::UnitKind;
 use minijinja::Value;
 
 use crate::file::{Reader, Table};
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
     Symlink,
     Provide,
     Require,
-    Step,
+    Unit(UnitKind),
 }
 
 /// Who declared an item.
@@ -47,8 +48,10 @@ pub(crate) struct Caller {
 
 impl Kind {
     /// Every kind, in the order in which they are read.
-    const ALL: [Kind; 6] =
-        [Kind::File, Kind::Directory, Kind::Symlink, Kind::Provide, Kind::Require, Kind::Step];
+    fn all() -> impl Iterator<Item = Kind> {
+        let others = [Kind::File, Kind::Directory, Kind::Symlink, Kind::Provide, Kind::Require];
+        others.into_iter().chain(UnitKind::ALL.map(Kind::Unit))
+    }
 
     /// Its key in component.toml.
     pub(crate) fn key(self) -> &'static str {
@@ -58,7 +61,7 @@ impl Kind {
             Kind::Symlink => "symlink",
             Kind::Provide => "provide",
             Kind::Require => "require",
-            Kind::Step => "step",
+            Kind::Unit(kind) => kind.word(),
         }
     }
 }
@@ -115,7 +118,7 @@ impl Item {
 pub(crate) fn items(reader: &mut Reader<'_, '_>, folder: &Path) -> Vec<Item> {
     let by = Arc::new(Caller { folder: folder.to_owned(), ..Caller::default() });
     let mut items = Vec::new();
-    for kind in Kind::ALL {
+    for kind in Kind::all() {
         for (table, at) in reader.tables(kind.key()) {
             items.push(Item { kind, table: table.clone(), at: at.clone(), by: Arc::clone(&by) });
         }

@@ -55,7 +55,7 @@ impl<'a> InstanceRender<'a> {
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
                 breadcrumbs: BTreeMap::new(),
-                steps: Vec::new(),
+                units: Vec::new(),
                 after: BTreeSet::new(),
             },
             problems: Problems::default(),

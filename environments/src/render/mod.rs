@@ -1,14 +1,12 @@
-//! From configured values to files and steps: every template of every deployed component, in parallel.
+//! From configured values to files and units: every template of every deployed component, in parallel.
 
-mod artifact;
 mod files;
 mod instance;
 mod rendered;
-mod step;
-mod steps;
+mod unit;
 
 pub use rendered::{Content, Entry, Rendered};
-pub use step::{Dependency, RenderedAssertions, RenderedScript, RenderedStep};
+pub use unit::{Dependency, RenderedUnit};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,7 +83,7 @@ fn render_component<'a>(
             instance.add_own_files(&engine, &users);
             instance.add_files(None, None);
             instance.add_symlinks();
-            instance.add_steps();
+            instance.add_units();
         };
         noted(notes, || world.model.subject(index), rest);
     });

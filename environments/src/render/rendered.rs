@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use batou_release::{HostName, Instance};
 use serde::{Deserialize, Serialize};
 
-use super::step::RenderedStep;
+use super::unit::RenderedUnit;
 
 /// What a component is on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Rendered {
     /// those that the component declares itself.
     pub breadcrumbs: BTreeMap<String, Vec<String>>,
     /// In their order.
-    pub steps: Vec<RenderedStep>,
+    pub units: Vec<RenderedUnit>,
     /// Host and component of what must be activated before, directly.
     pub after: BTreeSet<Instance>,
 }

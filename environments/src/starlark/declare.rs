@@ -39,14 +39,15 @@ impl Call<'_> {
         mut options: SmallMap<String, Value<'v>>,
         heap: Heap<'v>,
     ) -> Result<Handle, Stop> {
-        let key = if kind == Kind::Step { "name" } else { "path" };
+        let is_unit = matches!(kind, Kind::Unit(_));
+        let key = if is_unit { "name" } else { "path" };
         let variables = options.shift_remove("variables");
         let variables = variables.map(|given| self.variables(given, heap)).transpose()?.unwrap_or_default();
-        let relative = if kind == Kind::Step { Self::relative(&mut options) } else { Vec::new() };
+        let relative = if is_unit { Self::relative(&mut options) } else { Vec::new() };
         let mut table = node::table(&options, &self.site, heap)?;
         for (name, value) in relative {
             let at = self.site.value(name);
-            let node = Self::of_step(name, value, &at, heap).map_err(|stop| stop.at(&at))?;
+            let node = Self::of_unit(name, value, &at, heap).map_err(|stop| stop.at(&at))?;
             table.insert(name.to_owned(), Member { key: self.site.key(name), node });
         }
         let at = self.site.either(0, key);
@@ -60,7 +61,7 @@ impl Call<'_> {
     fn handle(&self, kind: Kind, first: Value<'_>) -> Handle {
         let given = first.unpack_str().unwrap_or_default();
         let component = self.frame.session.own("path").to_string();
-        if kind == Kind::Step {
+        if let Kind::Unit(_) = kind {
             return Handle { kind, name: given.to_owned(), component };
         }
         // A path that cannot be is reported when the item is checked.
@@ -83,14 +84,14 @@ impl Call<'_> {
         named.collect()
     }
 
-    /// The options of a step in which a file stands for itself, not for its path on the host.
+    /// The options of a unit in which a file stands for itself, not for its path on the host.
     fn relative<'v>(options: &mut SmallMap<String, Value<'v>>) -> Vec<(&'static str, Value<'v>)> {
         let names = ["triggers", "script", "verify"].into_iter();
         let given = names.filter_map(|name| Some((name, options.shift_remove(name)?)));
         given.filter(|(_, value)| !value.is_none()).collect()
     }
 
-    fn of_step<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+    fn of_unit<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
         match (name, value.downcast_ref::<Handle>(), DictRef::from_value(value)) {
             ("triggers" | "unchanged", ..) => Self::triggers(value, at, heap),
             ("script", Some(handle), _) => {
@@ -102,7 +103,7 @@ impl Call<'_> {
                     let Some(key) = key.unpack_str() else {
                         return Err(Stop::mistake("the keys of `verify` must be strings"));
                     };
-                    let node = Self::of_step(key, value, at, heap)?;
+                    let node = Self::of_unit(key, value, at, heap)?;
                     table.insert(key.to_owned(), Member { key: at.clone(), node });
                 }
                 Ok(Node { data: file::Data::Table(table), at: at.clone() })
@@ -121,8 +122,9 @@ impl Call<'_> {
             if let Some(part) = item.downcast_ref::<Part>() {
                 texts.extend(part.frame().files().into_iter().map(text));
             } else if let Some(handle) = item.downcast_ref::<Handle>() {
-                if handle.kind == Kind::Step {
-                    let message = format!("a step triggers no other one, and `{}` is a step", handle.name);
+                if let Kind::Unit(kind) = handle.kind {
+                    let message =
+                        format!("a {kind} triggers no other one, and `{}` is a {kind}", handle.name);
                     let advice = "name the files, sub-components or resources that both depend on";
                     return Err(Stop::mistake(message).help(advice));
                 }

@@ -32,7 +32,7 @@ impl Handle {
     /// The path on the host, which stays the same over releases; a step's name.
     pub(crate) fn text(&self) -> String {
         match self.kind {
-            Kind::Step => self.name.clone(),
+            Kind::Unit(_) => self.name.clone(),
             _ => format!("{}/{}", self.component, self.name),
         }
     }
@@ -57,8 +57,8 @@ fn methods(builder: &mut MethodsBuilder) {
     #[starlark(attribute)]
     fn path(this: &Handle) -> starlark::Result<String> {
         match this.kind {
-            Kind::Step => Err(Stop::mistake(format!("the step `{}` has no path", this.name))
-                .help("a step has a `name`")
+            Kind::Unit(kind) => Err(Stop::mistake(format!("the {kind} `{}` has no path", this.name))
+                .help(format!("a {kind} has a `name`"))
                 .into()),
             _ => Ok(this.text()),
         }

@@ -8,12 +8,10 @@ mod resource;
 pub(crate) use file::{FileDeclaration, Origin, SymlinkDeclaration};
 pub(crate) use resource::{Order, Provide, Require};
 
-use std::sync::Arc;
-
-use crate::component::item::{Caller, Item, Kind};
-use crate::component::step::{self, StepDeclaration};
+use crate::component::item::{Item, Kind};
+use crate::component::unit::{self, DeclaredUnit};
 use crate::file::Reader;
-use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::text::diagnostic::Problems;
 
 /// What a component declares.
 #[derive(Debug, Default)]
@@ -22,7 +20,7 @@ pub(crate) struct Definition {
     pub(crate) symlinks: Vec<SymlinkDeclaration>,
     pub(crate) provides: Vec<Provide>,
     pub(crate) requires: Vec<Require>,
-    pub(crate) steps: Vec<(StepDeclaration, Arc<Caller>)>,
+    pub(crate) units: Vec<DeclaredUnit>,
 }
 
 /// Kinds of items that are still to come.
@@ -43,7 +41,7 @@ pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
             Kind::File => definition.files.extend(file::file(item, &mut found)),
             Kind::Directory => definition.files.extend(file::directory(item, &mut found)),
             Kind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
-            Kind::Step => step(item, &mut definition.steps, &mut found),
+            Kind::Unit(kind) => unit::check(kind, item, &mut definition.units, &mut found),
             Kind::Provide | Kind::Require => {}
         }
         problems.extend_within(&item.by.within(), found);
@@ -65,15 +63,4 @@ pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Definition {
     }
     resource::check_variables(&definition.requires, problems);
     definition
-}
-
-/// Checks a step, and that no earlier one has its name.
-fn step(item: &Item, known: &mut Vec<(StepDeclaration, Arc<Caller>)>, problems: &mut Problems) {
-    let Some((step, name)) = step::check((&item.table, &item.at), problems) else { return };
-    if known.iter().any(|(known, _)| known.name == step.name) {
-        let message = format!("the step `{}` is declared twice", step.name);
-        problems.push(Diagnostic::error(message).at(&name).help("give each step a name of its own"));
-        return;
-    }
-    known.push((step, Arc::clone(&item.by)));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use batou_release::UnitKind;
 use starlark::collections::SmallMap;
 use starlark::environment::{MethodsBuilder, MethodsStatic};
 use starlark::eval::Evaluator;
@@ -254,7 +255,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] options: Options<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Handle> {
-        Ok(call(this, "step", eval)?.item(ItemKind::Step, name, options, eval.heap())?)
+        Ok(call(this, "step", eval)?.item(ItemKind::Unit(UnitKind::Step), name, options, eval.heap())?)
     }
 
     /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a

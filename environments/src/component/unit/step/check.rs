@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use batou_release::STEP_TIMEOUT;
 
 use super::declaration::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
-use super::trigger::Trigger;
 use crate::component::path;
+use crate::component::unit::Trigger;
 use crate::file::{Data, Reader, Table, text};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};

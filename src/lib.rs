@@ -4,6 +4,9 @@
 //! host is to have; [`build`] makes a [`batou_release::Release`] of what was evaluated; [`plan`] says what it would change;
 //! [`deployment`] and [`fleet`] carry it out over [`remote`] agents that speak the [`batou_agent::protocol`].
 
+// A program: nothing but `main` can be reached from outside, and `pub` says what a module offers to the others.
+#![allow(unreachable_pub)]
+
 mod archive;
 mod build;
 mod cli;

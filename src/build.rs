@@ -19,7 +19,7 @@ use batou_release::{
     Causes, Component, DECLARED_BY, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release,
     unit_key,
 };
-use layout::{Amount, Layout};
+use layout::{Amount, ComponentLayout};
 
 /// The folder in the store that holds, for each project, what its source files looked like.
 pub const SOURCES: &str = "sources";
@@ -105,19 +105,19 @@ fn lay_out<'r>(
     rendered: &[&'r Rendered],
     sources: &SourceHasher,
     progress: &Progress,
-) -> Result<Vec<Layout<'r>>, CommandError> {
+) -> Result<Vec<ComponentLayout<'r>>, CommandError> {
     if progress.is_visible() {
         let amounts = rendered.par_iter().map(|rendered| Amount::rendered(rendered));
         let all = amounts.reduce(Amount::default, Amount::plus);
         progress.begin(Phase::Hashing, all.files, all.bytes);
     }
-    rendered.par_iter().map(|rendered| Layout::of(rendered, sources, progress)).collect()
+    rendered.par_iter().map(|rendered| ComponentLayout::of(rendered, sources, progress)).collect()
 }
 
 /// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look
 /// and the use of what it found.
 fn store_missing(
-    layouts: &[Layout<'_>],
+    layouts: &[ComponentLayout<'_>],
     store: &Store,
     progress: &Progress,
 ) -> Result<(usize, Option<Lease>), CommandError> {
@@ -136,7 +136,10 @@ fn store_missing(
 }
 
 /// The layouts whose artifact the store lacks, each artifact once.
-fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l Layout<'r>>, CommandError> {
+fn absent<'l, 'r>(
+    layouts: &'l [ComponentLayout<'r>],
+    store: &Store,
+) -> Result<Vec<&'l ComponentLayout<'r>>, CommandError> {
     let once: BTreeMap<_, _> = layouts.iter().map(|layout| (layout.id, layout)).collect();
     let looked_for: Vec<_> = once
         .into_par_iter()
@@ -146,7 +149,7 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
 }
 
 /// A component as its host's manifest has it; it comes after those of `built` that it needs.
-fn component(rendered: &Rendered, layout: &Layout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
+fn component(rendered: &Rendered, layout: &ComponentLayout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
     let units = rendered.units.iter();
     let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
     Component {

@@ -102,7 +102,7 @@ pub enum RecordError {
 
 /// A record's place in its environment's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct RecordFile {
     number: u64,
     id: Digest,
     path: PathBuf,
@@ -153,7 +153,7 @@ impl Records {
         if prefix.len() < SHORTEST || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Ok(None);
         }
-        let mut found: Vec<Place> = Vec::new();
+        let mut found: Vec<RecordFile> = Vec::new();
         for (project, environment) in self.environments()? {
             let places = places(&self.folder(&project, &environment))?;
             found.extend(places.into_iter().filter(|place| place.id.to_string().starts_with(prefix)));
@@ -201,10 +201,10 @@ impl Records {
 }
 
 /// The records in a folder, by number. Other files are none of ours and left alone.
-fn places(folder: &Path) -> Result<Vec<Place>, CommandError> {
+fn places(folder: &Path) -> Result<Vec<RecordFile>, CommandError> {
     let place = |name: String| {
         let (number, id) = name.strip_suffix(".json")?.split_once('-')?;
-        Some(Place { number: number.parse().ok()?, id: id.parse().ok()?, path: folder.join(&name) })
+        Some(RecordFile { number: number.parse().ok()?, id: id.parse().ok()?, path: folder.join(&name) })
     };
     let mut places: Vec<_> = names(folder)?.into_iter().filter_map(place).collect();
     places.sort_by_key(|place| place.number);
@@ -241,7 +241,7 @@ fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Syn
     CommandError::failed(format!("{} cannot be used", path.display())).because(error)
 }
 
-fn ambiguous(prefix: &str, found: &[Place]) -> CommandError {
+fn ambiguous(prefix: &str, found: &[RecordFile]) -> CommandError {
     let ids: Vec<_> = found.iter().map(|place| place.id.short()).collect();
     CommandError::input(format!("{prefix} is the beginning of several releases: {}", ids.join(", ")))
         .hint("give more of its digits")

@@ -54,7 +54,7 @@ impl Format {
     /// Reads a document.
     pub fn read<T: DeserializeOwned>(&'static self, bytes: &[u8]) -> Result<T, FormatError> {
         let malformed = |source| FormatError::Malformed { format: self, source };
-        let Version { format: found } = serde_json::from_slice(bytes).map_err(malformed)?;
+        let FormatVersion { format: found } = serde_json::from_slice(bytes).map_err(malformed)?;
         if found > self.version {
             return Err(FormatError::Newer { format: self, found });
         }
@@ -66,6 +66,6 @@ impl Format {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct FormatVersion {
     format: u32,
 }

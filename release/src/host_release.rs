@@ -7,7 +7,7 @@ use crate::{Causes, FormatError, Manifest, manifest_digest};
 
 /// What one host is to get, or has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Parts")]
+#[serde(from = "HostReleaseParts")]
 pub struct HostRelease {
     manifest: Manifest,
     causes: Causes,
@@ -20,13 +20,13 @@ pub struct HostRelease {
 /// How it is written where it stands in another document.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct HostReleaseParts {
     manifest: Manifest,
     causes: Causes,
 }
 
-impl From<Parts> for HostRelease {
-    fn from(parts: Parts) -> Self {
+impl From<HostReleaseParts> for HostRelease {
+    fn from(parts: HostReleaseParts) -> Self {
         HostRelease::new(parts.manifest, parts.causes)
     }
 }

@@ -209,7 +209,7 @@ fn a_source_that_changes_while_it_is_built_is_refused() {
     let evaluation = fixture.evaluate();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let sources = SourceHasher::open(&fixture.folder.path().join("cache"));
-    let layout = Layout::of(web, &sources, &Silent).unwrap();
+    let layout = ComponentLayout::of(web, &sources, &Silent).unwrap();
     fs::write(fixture.root().join("components/web/logo.png"), b"other").unwrap();
     let error = layout.add_to(&fixture.store.batch().unwrap(), &Silent).unwrap_err();
     assert!(error.to_string().ends_with("logo.png changed while it was built"), "{error}");
@@ -230,7 +230,7 @@ fn a_large_source_that_is_as_it_was_is_neither_read_nor_stored_again() {
     let evaluation = fixture.evaluate();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let sources = SourceHasher::open(&fixture.store.root().join(SOURCES).join("shop"));
-    let layout = Layout::of(web, &sources, &Silent).unwrap();
+    let layout = ComponentLayout::of(web, &sources, &Silent).unwrap();
     assert_eq!(sources.bytes_read(), 0);
     assert!(!fixture.store.contains(&ObjectId::Artifact(layout.id)).unwrap(), "it is another artifact");
     fs::remove_file(logo).unwrap();

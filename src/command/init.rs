@@ -123,11 +123,11 @@ mod tests {
     use batou_environments::{Offline, Options};
 
     use super::*;
-    use crate::testing::Captured;
+    use crate::testing::SharedBuffer;
     use crate::ui::{Ui, Verbosity};
 
     fn init(directory: &Path, name: Option<&str>) -> Result<String, CommandError> {
-        let out = Captured::default();
+        let out = SharedBuffer::default();
         let ui = Ui::to_writers(Verbosity::default(), Box::new(out.clone()), Box::new(io::sink()));
         let args = Args { directory: directory.to_owned(), name: name.map(str::to_owned) };
         run(&Context::new(None, ui), &args).map(|()| out.text())

@@ -13,7 +13,7 @@ use super::failure::{chain, failed};
 use super::lock::holder;
 use super::retirable::newest;
 use crate::error::CommandError;
-use crate::fleet::order::{Ending, Event, Failed, Order, Phase, Why};
+use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
 use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
@@ -62,7 +62,7 @@ impl Deployment<'_> {
             unreleased(before, &states)?;
         }
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
-        let order = Order {
+        let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
                 sequence,
@@ -82,9 +82,9 @@ impl Deployment<'_> {
 
     async fn run(
         &mut self,
-        order: &Order,
+        order: &ReleaseOrder,
         states: &BTreeMap<HostName, State>,
-    ) -> Result<BTreeMap<HostName, Ending>, CommandError> {
+    ) -> Result<BTreeMap<HostName, HostEnding>, CommandError> {
         let ui = &self.context.ui;
         let progress = Arc::new(ui.progress());
         let manifests = order.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
@@ -129,8 +129,8 @@ impl Deployment<'_> {
             tell_ending(ui, host, ending, ending.word());
         }
         let count = plural(failed.endings.len(), "host");
-        let unknown = failed.endings.values().any(|ending| matches!(ending, Ending::Unknown { .. }));
-        let released = failed.endings.values().any(|ending| matches!(ending, Ending::Released { .. }));
+        let unknown = failed.endings.values().any(|ending| matches!(ending, HostEnding::Unknown { .. }));
+        let released = failed.endings.values().any(|ending| matches!(ending, HostEnding::Released { .. }));
         if unknown || released {
             let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
             let states = states.collect::<Vec<_>>().join(", ");
@@ -151,11 +151,11 @@ fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec
 }
 
 /// Prints how a release ended on a host.
-fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
+fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, word: &'static str) {
     let (problems, why): (&[String], &str) = match ending {
-        Ending::WentBack { problems } => (problems, ""),
-        Ending::Unknown { why } => (&[], why),
-        Ending::Released { .. } => (&[], ""),
+        HostEnding::WentBack { problems } => (problems, ""),
+        HostEnding::Unknown { why } => (&[], why),
+        HostEnding::Released { .. } => (&[], ""),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
     ui.line(&format!("  {host}  {word}{why}"));
@@ -163,7 +163,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
         ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
     }
     let generation = match ending {
-        Ending::Released { generation } => *generation,
+        HostEnding::Released { generation } => *generation,
         _ => None,
     };
     ui.json(&HostLine { kind: "host", host, state: word, generation, problems });
@@ -192,7 +192,7 @@ struct ReleaseLine<'a> {
 }
 
 /// Prints that a release is in force.
-fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<HostName, Ending>) {
+fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTreeMap<HostName, HostEnding>) {
     let record = &order.record;
     ui.json(&ReleaseLine {
         kind: "release",
@@ -282,7 +282,7 @@ fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
         }
         Event::Interrupted(phase) => {
             progress.end();
-            let what = if phase == Phase::Commit { "the hosts confirm" } else { "the hosts go back" };
+            let what = if phase == ReleasePhase::Commit { "the hosts confirm" } else { "the hosts go back" };
             ui.warn(&format!("{what}, which is waited for; interrupt again to leave them alone with it"));
         }
     }

@@ -12,7 +12,7 @@ use super::limits::Limits;
 
 /// The one message to the child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct EvaluationRequest {
     pub(super) root: PathBuf,
     pub(super) environment: String,
     /// Whether DNS may be asked.
@@ -26,7 +26,7 @@ pub(super) struct Request {
 
 /// What the child says: any number of components, then one of the others.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Part {
+pub(super) enum AnswerPart {
     /// One of the evaluation's components, in their order: each in a message of its own, so that neither side ever holds
     /// all of them twice.
     Component(Rendered),
@@ -133,21 +133,23 @@ mod tests {
     #[test]
     fn a_component_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Component(rendered())).unwrap();
+        write(&mut sent, &AnswerPart::Component(rendered())).unwrap();
         let mut from = sent.as_slice();
-        let Some(Part::Component(arrived)) = read(&mut from).unwrap() else { panic!("another message") };
+        let Some(AnswerPart::Component(arrived)) = read(&mut from).unwrap() else {
+            panic!("another message")
+        };
         assert_eq!(format!("{arrived:?}"), format!("{:?}", rendered()));
-        assert!(read::<Part>(&mut from).unwrap().is_none());
+        assert!(read::<AnswerPart>(&mut from).unwrap().is_none());
     }
 
     #[test]
     fn a_message_that_ends_early_is_an_error() {
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Component(rendered())).unwrap();
+        write(&mut sent, &AnswerPart::Component(rendered())).unwrap();
         for length in [1, 7, 8, 9, sent.len() - 1] {
-            assert!(read::<Part>(&mut &sent[..length]).is_err(), "{length}");
+            assert!(read::<AnswerPart>(&mut &sent[..length]).is_err(), "{length}");
         }
-        assert!(read::<Part>(&mut [0xff; 9].as_slice()).is_err());
+        assert!(read::<AnswerPart>(&mut [0xff; 9].as_slice()).is_err());
     }
 
     /// What the child found is shown like what is found here.
@@ -158,8 +160,10 @@ mod tests {
             .unwrap();
         let mistakes = batou_environments::project(folder.path()).unwrap_err();
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Mistakes(mistakes.clone())).unwrap();
-        let Some(Part::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else { panic!("another") };
+        write(&mut sent, &AnswerPart::Mistakes(mistakes.clone())).unwrap();
+        let Some(AnswerPart::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else {
+            panic!("another")
+        };
         assert_eq!(arrived.to_string(), mistakes.to_string());
         let drawn = |mistakes: &Diagnostics| {
             let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::order::{Ending, Order};
+use super::order::{HostEnding, ReleaseOrder};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
 use batou_agent::protocol::question::{self, LockAnswer};
@@ -26,8 +26,8 @@ impl Fleet {
     pub(super) async fn ask_again(
         &mut self,
         hosts: &BTreeSet<HostName>,
-        order: &Order,
-    ) -> BTreeMap<HostName, Ending> {
+        order: &ReleaseOrder,
+    ) -> BTreeMap<HostName, HostEnding> {
         let jobs = &self.jobs;
         let lost = self.members.iter_mut().filter(|(participant, _)| hosts.contains(&participant.host));
         let asked = lost.map(|(participant, member)| async {
@@ -39,7 +39,7 @@ impl Fleet {
 
 impl Member {
     /// What has become of the host, once its agent has ended what it was at.
-    async fn ask_again(&mut self, order: &Order, jobs: &Semaphore) -> Ending {
+    async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> HostEnding {
         let mut deadline = None;
         loop {
             let asked = {
@@ -53,14 +53,14 @@ impl Member {
                 Err(error) => error.to_string(),
             };
             if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
-                return Ending::Unknown { why };
+                return HostEnding::Unknown { why };
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// What the host's journal says of the release; `None` while our agent still works at it.
-    async fn ending(&mut self, order: &Order) -> Result<Option<Ending>, RemoteError> {
+    async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
         if !self.is_settled(&order.holder).await? {
             return Ok(None);
         }
@@ -82,10 +82,10 @@ impl Member {
 }
 
 /// What a journal says of a release after the fact. Another may have followed, so the newest line says nothing.
-fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> Ending {
+fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
     match entries.iter().rfind(|entry| entry.record == *record) {
-        Some(entry) if entry.result == Outcome::Confirmed => Ending::Released { generation: entry.to },
-        _ => Ending::WentBack { problems: Vec::new() },
+        Some(entry) if entry.result == Outcome::Confirmed => HostEnding::Released { generation: entry.to },
+        _ => HostEnding::WentBack { problems: Vec::new() },
     }
 }
 
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn the_line_about_a_release_says_what_became_of_it_and_no_other_line() {
         let ours = entry(2, "ours", None, Outcome::Confirmed);
-        let released = Ending::Released { generation: Some(2) };
-        let went_back = Ending::WentBack { problems: Vec::new() };
+        let released = HostEnding::Released { generation: Some(2) };
+        let went_back = HostEnding::WentBack { problems: Vec::new() };
         let first = entry(1, "first", None, Outcome::Confirmed);
         let another = entry(2, "another", None, Outcome::Confirmed);
         let next = entry(3, "next", None, Outcome::Confirmed);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use batou_release::{FactSource, FactSources, FactValue, Facts};
 
-use super::{Answers, Fleet, Member};
+use super::{ByHost, Fleet, Member};
 use crate::remote::{RemoteError, StartError};
 use batou_agent::protocol::{Fact, question};
 
@@ -24,7 +24,7 @@ pub struct Told {
 }
 
 /// Asks all hosts of a fleet at once.
-pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> Answers<Told> {
+pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> ByHost<Told> {
     let seconds = sources.values().map(|source| match source {
         FactSource::Command { timeout, .. } => u64::from(*timeout),
         _ => 10,

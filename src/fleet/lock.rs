@@ -98,7 +98,7 @@ impl Fleet {
     async fn some_connected(
         &mut self,
         work: impl AsyncFn(&mut Member) -> Result<(), RemoteError>,
-    ) -> super::Answers<()> {
+    ) -> super::ByHost<()> {
         let connected: Vec<_> = self
             .members
             .iter()

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use batou_release::{HostName, HostRelease, Participant};
 use batou_store::Digest;
 
-use crate::remote::{Connection, Dialer, Link, RemoteError, RemoteStore, Route, StartError};
+use crate::remote::{Dialer, HostConnection, Link, RemoteError, RemoteStore, Route, StartError};
 use batou_agent::protocol::{Hello, PROTOCOL, Question, State, TargetCondition, WantedRelease, question};
 
 /// One host of a fleet, and the conversation with it.
@@ -36,7 +36,7 @@ pub struct Member {
     pub hello: Hello,
     link: Option<Link>,
     calling: Option<Calling>,
-    connection: Arc<Connection>,
+    connection: Arc<HostConnection>,
 }
 
 type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
@@ -50,13 +50,13 @@ pub struct Fleet {
 }
 
 /// What each host answered.
-pub type Answers<T> = BTreeMap<HostName, Result<T, RemoteError>>;
+pub type ByHost<T> = BTreeMap<HostName, Result<T, RemoteError>>;
 
 /// What failed, and why: hosts, or what is named more closely.
 pub type Failures<S = HostName> = BTreeMap<S, RemoteError>;
 
 /// Parts answers into the good and the bad.
-pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<HostName, T>, Failures) {
+pub fn sort<T>(answers: ByHost<T>) -> (BTreeMap<HostName, T>, Failures) {
     let (mut good, mut bad) = (BTreeMap::new(), BTreeMap::new());
     for (host, answer) in answers {
         match answer {
@@ -68,7 +68,7 @@ pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<HostName, T>, Failures) {
 }
 
 /// What all hosts answered, or what failed.
-pub fn all<T>(answers: Answers<T>) -> Result<BTreeMap<HostName, T>, Failures> {
+pub fn all<T>(answers: ByHost<T>) -> Result<BTreeMap<HostName, T>, Failures> {
     let (good, bad) = sort(answers);
     if bad.is_empty() { Ok(good) } else { Err(bad) }
 }
@@ -101,7 +101,7 @@ impl Fleet {
                 home,
                 wanted: None,
             };
-            let connection = Arc::new(Connection::new(Arc::clone(dialer), route.clone()));
+            let connection = Arc::new(HostConnection::new(Arc::clone(dialer), route.clone()));
             let participant = Participant::service(route.host.clone());
             (participant, Member { route, hello, link: None, calling: None, connection })
         };
@@ -142,7 +142,7 @@ impl Fleet {
     }
 
     /// Asks all hosts at once.
-    pub async fn each<T>(&mut self, work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>) -> Answers<T> {
+    pub async fn each<T>(&mut self, work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>) -> ByHost<T> {
         self.some(|_| true, work).await
     }
 
@@ -151,7 +151,7 @@ impl Fleet {
         &mut self,
         choose: impl Fn(&HostName) -> bool,
         work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
-    ) -> Answers<T> {
+    ) -> ByHost<T> {
         let (jobs, work) = (&self.jobs, &work);
         let chosen = self.members.iter_mut().filter(|(participant, _)| choose(&participant.host));
         let asked = chosen.map(|(participant, member)| async move {
@@ -162,7 +162,7 @@ impl Fleet {
     }
 
     /// Every host's state; connects where that has not been done.
-    pub async fn states(&mut self) -> Answers<State> {
+    pub async fn states(&mut self) -> ByHost<State> {
         self.each(async |member: &mut Member| member.state().await).await
     }
 

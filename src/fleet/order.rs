@@ -9,7 +9,7 @@ use batou_release::{HostName, HostRelease, Instance, UnitId};
 
 /// A release to be made.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct ReleaseOrder {
     /// What the journals will say.
     pub record: JournaledRelease,
     /// Who holds the locks.
@@ -24,7 +24,7 @@ pub struct Order {
 
 /// In which state a release left a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum HostEnding {
     /// It has the release.
     Released {
         /// Its generation there.
@@ -42,13 +42,13 @@ pub enum Ending {
     },
 }
 
-impl Ending {
+impl HostEnding {
     /// The word for people and programs.
     pub fn word(&self) -> &'static str {
         match self {
-            Ending::Released { .. } => "released",
-            Ending::WentBack { .. } => "rolled back",
-            Ending::Unknown { .. } => "unknown",
+            HostEnding::Released { .. } => "released",
+            HostEnding::WentBack { .. } => "rolled back",
+            HostEnding::Unknown { .. } => "unknown",
         }
     }
 }
@@ -57,11 +57,11 @@ impl Ending {
 #[derive(Debug)]
 pub struct Failed {
     /// What was being done.
-    pub phase: Phase,
+    pub phase: ReleasePhase,
     /// What failed; nothing where the release was interrupted.
     pub failures: Failures<Subject>,
     /// The state of every host that takes part.
-    pub endings: BTreeMap<HostName, Ending>,
+    pub endings: BTreeMap<HostName, HostEnding>,
 }
 
 /// What failed during a release.
@@ -89,7 +89,7 @@ pub(super) fn of_hosts(failures: Failures) -> Failures<Subject> {
 
 /// The parts of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ReleasePhase {
     /// `current` is renamed everywhere.
     Switch,
     /// Units are converged.
@@ -98,13 +98,13 @@ pub enum Phase {
     Commit,
 }
 
-impl Phase {
+impl ReleasePhase {
     /// The word for people.
     pub fn name(self) -> &'static str {
         match self {
-            Phase::Switch => "switching",
-            Phase::Activate => "activation",
-            Phase::Commit => "confirmation",
+            ReleasePhase::Switch => "switching",
+            ReleasePhase::Activate => "activation",
+            ReleasePhase::Commit => "confirmation",
         }
     }
 }
@@ -113,7 +113,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
-    Begins(Phase, usize),
+    Begins(ReleasePhase, usize),
     /// A component has converged, and something was changed for these units.
     Activated(&'e Instance, &'e [UnitId]),
     /// Output of a unit.
@@ -121,7 +121,7 @@ pub enum Event<'e> {
     /// All switched hosts go back.
     GoingBack(Why),
     /// An interrupt came while this was not to be left half-done; the next one ends it.
-    Interrupted(Phase),
+    Interrupted(ReleasePhase),
 }
 
 /// Why hosts go back.

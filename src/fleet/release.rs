@@ -12,7 +12,7 @@ use batou_store::{Name, Store};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
-use super::order::{Ending, Event, Failed, Order, Phase, Subject, Watcher, Why, of_hosts};
+use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subject, Watcher, Why, of_hosts};
 use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
@@ -24,7 +24,7 @@ use batou_release::{HostName, HostRelease, Instance, UnitId};
 #[derive(Clone, Copy)]
 pub struct Rollout<'r> {
     /// What was ordered.
-    pub order: &'r Order,
+    pub order: &'r ReleaseOrder,
     /// The states of the hosts, as they were locked.
     pub states: &'r BTreeMap<HostName, State>,
     /// Where what has been staged came from.
@@ -53,8 +53,8 @@ impl Fleet {
         &mut self,
         rollout: Rollout<'_>,
         interrupts: &mut Interrupts,
-    ) -> Result<BTreeMap<HostName, Ending>, Failed> {
-        let phase = Cell::new(Phase::Switch);
+    ) -> Result<BTreeMap<HostName, HostEnding>, Failed> {
+        let phase = Cell::new(ReleasePhase::Switch);
         let put_in_force = self.put_in_force(rollout, &phase);
         let switches = match interrupts.unless(put_in_force).await {
             Some(Ok(switches)) => switches,
@@ -68,16 +68,16 @@ impl Fleet {
     async fn put_in_force(
         &mut self,
         rollout: Rollout<'_>,
-        phase: &Cell<Phase>,
+        phase: &Cell<ReleasePhase>,
     ) -> Result<BTreeMap<HostName, Switched>, Failures<Subject>> {
         let changing = rollout.changing();
-        rollout.tell(Event::Begins(Phase::Switch, changing.len()));
+        rollout.tell(Event::Begins(ReleasePhase::Switch, changing.len()));
         let switching = self.some(
             |host| changing.contains(host),
             async |member: &mut Member| member.switch_or_mend(rollout).await,
         );
         let switches = all(switching.await).map_err(of_hosts)?;
-        phase.set(Phase::Activate);
+        phase.set(ReleasePhase::Activate);
         let failures = self.activate(rollout, &switches).await;
         if failures.is_empty() { Ok(switches) } else { Err(failures) }
     }
@@ -89,7 +89,7 @@ impl Fleet {
         switches: &BTreeMap<HostName, Switched>,
     ) -> Failures<Subject> {
         let pending = pending(switches);
-        rollout.tell(Event::Begins(Phase::Activate, pending.len()));
+        rollout.tell(Event::Begins(ReleasePhase::Activate, pending.len()));
         let mut schedule = Schedule::new(rollout.order.hosts.values().map(HostRelease::manifest), &pending);
         let jobs = self.jobs.available_permits();
         let members = self.members.iter_mut().map(|(participant, member)| (&participant.host, member));
@@ -125,37 +125,37 @@ impl Fleet {
         rollout: Rollout<'_>,
         switches: &BTreeMap<HostName, Switched>,
         interrupts: &mut Interrupts,
-    ) -> Result<BTreeMap<HostName, Ending>, Failed> {
+    ) -> Result<BTreeMap<HostName, HostEnding>, Failed> {
         let order = rollout.order;
-        rollout.tell(Event::Begins(Phase::Commit, order.hosts.len()));
+        rollout.tell(Event::Begins(ReleasePhase::Commit, order.hosts.len()));
         let commit = async |member: &mut Member| {
             if switches.contains_key(&member.route.host) {
                 return member.ask(&question::commit(order.keep)).await;
             }
             member.ask(&question::confirm(order.record.clone(), order.keep)).await
         };
-        let warn = || rollout.tell(Event::Interrupted(Phase::Commit));
+        let warn = || rollout.tell(Event::Interrupted(ReleasePhase::Commit));
         let Some(answers) = interrupts.insistent(self.each(commit), warn).await else {
-            return Err(self.leave(order, Phase::Commit, Failures::new()));
+            return Err(self.leave(order, ReleasePhase::Commit, Failures::new()));
         };
         let (committed, failures) = sort(answers);
         let released = |host: &HostName| {
             let generation = switches.get(host).map(|switched| switched.generation);
-            (host.clone(), Ending::Released { generation })
+            (host.clone(), HostEnding::Released { generation })
         };
-        let mut endings: BTreeMap<HostName, Ending> = committed.keys().map(released).collect();
+        let mut endings: BTreeMap<HostName, HostEnding> = committed.keys().map(released).collect();
         if failures.is_empty() {
             return Ok(endings);
         }
         if committed.is_empty() {
             // A host may have committed, and its answer have been lost.
-            let failed = self.back(rollout, Phase::Commit, of_hosts(failures), interrupts).await;
+            let failed = self.back(rollout, ReleasePhase::Commit, of_hosts(failures), interrupts).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
         // Some hosts have it for good: what matters is what the others say now.
         let lost = failures.keys().cloned().collect();
         let Some(asked) = interrupts.insistent(self.ask_again(&lost, order), warn).await else {
-            let left = self.leave(order, Phase::Commit, of_hosts(failures));
+            let left = self.leave(order, ReleasePhase::Commit, of_hosts(failures));
             let endings = left.endings.into_iter().chain(endings).collect();
             return Err(Failed { endings, ..left });
         };
@@ -163,14 +163,14 @@ impl Fleet {
         if all_released(&endings) {
             return Ok(endings);
         }
-        Err(Failed { phase: Phase::Commit, failures: of_hosts(failures), endings })
+        Err(Failed { phase: ReleasePhase::Commit, failures: of_hosts(failures), endings })
     }
 
     /// Takes the release back on every host that may have been switched.
     async fn back(
         &mut self,
         rollout: Rollout<'_>,
-        phase: Phase,
+        phase: ReleasePhase,
         failures: Failures<Subject>,
         interrupts: &mut Interrupts,
     ) -> Failed {
@@ -187,7 +187,7 @@ impl Fleet {
     async fn interrupted(
         &mut self,
         rollout: Rollout<'_>,
-        phase: Phase,
+        phase: ReleasePhase,
         interrupts: &mut Interrupts,
     ) -> Failed {
         rollout.tell(Event::GoingBack(Why::Interrupt));
@@ -201,21 +201,21 @@ impl Fleet {
     }
 
     /// Waits for nobody any more.
-    fn leave(&mut self, order: &Order, phase: Phase, failures: Failures<Subject>) -> Failed {
+    fn leave(&mut self, order: &ReleaseOrder, phase: ReleasePhase, failures: Failures<Subject>) -> Failed {
         self.cut_off();
         let why = "batou was interrupted before it could ask".to_owned();
-        let unknown = |host: &HostName| (host.clone(), Ending::Unknown { why: why.clone() });
+        let unknown = |host: &HostName| (host.clone(), HostEnding::Unknown { why: why.clone() });
         Failed { phase, failures, endings: order.hosts.keys().map(unknown).collect() }
     }
 
-    async fn take_back(&mut self, order: &Order, reason: String) -> BTreeMap<HostName, Ending> {
+    async fn take_back(&mut self, order: &ReleaseOrder, reason: String) -> BTreeMap<HostName, HostEnding> {
         let question = question::go_back(reason);
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
                 return Ok(None);
             }
             let problems = member.ask(&question).await?;
-            Ok(Some(Ending::WentBack { problems }))
+            Ok(Some(HostEnding::WentBack { problems }))
         });
         let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
         for (host, answer) in answers.await {
@@ -229,8 +229,8 @@ impl Fleet {
     }
 }
 
-fn all_released(endings: &BTreeMap<HostName, Ending>) -> bool {
-    endings.values().all(|ending| matches!(ending, Ending::Released { .. }))
+fn all_released(endings: &BTreeMap<HostName, HostEnding>) -> bool {
+    endings.values().all(|ending| matches!(ending, HostEnding::Released { .. }))
 }
 
 fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use batou_store::{Copied, Monitor, ObjectId, Silent, Store};
 
-use super::{Answers, Failures, Fleet, Member, all};
+use super::{ByHost, Failures, Fleet, Member, all};
 use crate::remote::{RemoteError, RemoteStore};
 use batou_release::{HostName, Manifest};
 
@@ -67,7 +67,7 @@ impl Fleet {
     }
 
     /// Does what `work` makes of a manifest with every host that has one here.
-    async fn copy<T, W>(&mut self, manifests: &Manifests<'_>, work: impl Fn(&Manifest) -> W) -> Answers<T>
+    async fn copy<T, W>(&mut self, manifests: &Manifests<'_>, work: impl Fn(&Manifest) -> W) -> ByHost<T>
     where
         T: Send + 'static,
         W: FnOnce(RemoteStore<'_>) -> Result<T, RemoteError> + Send + 'static,

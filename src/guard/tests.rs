@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::Captured;
+use crate::testing::SharedBuffer;
 use crate::ui::Verbosity;
 
 /// A git repository with a project in its folder `shop`.
 struct Fixture {
     folder: TempDir,
     name: &'static str,
-    seen: Captured,
+    seen: SharedBuffer,
 }
 
 impl Fixture {
@@ -20,7 +20,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shop")).unwrap();
         std::fs::write(folder.path().join("shop/batou.toml"), "[project]\nname = \"shop\"\n").unwrap();
-        Self { folder, name: "shop", seen: Captured::default() }
+        Self { folder, name: "shop", seen: SharedBuffer::default() }
     }
 
     fn committed() -> Self {

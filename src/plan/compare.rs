@@ -16,7 +16,7 @@ const OWN_FILE: &str = "its own file";
 /// Lines around a change.
 const CONTEXT: usize = 3;
 
-type Files = BTreeMap<RelPath, Node>;
+type FileNodes = BTreeMap<RelPath, Node>;
 type Reasons = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What changes on a host from `old`, which may be nothing, to `new`, whose objects are in the store.
@@ -128,17 +128,17 @@ fn changed_dependencies(old: &Unit, new: &Unit) -> Vec<String> {
     changed.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn files(store: &Store, artifact: &ArtifactId) -> Result<Files, CommandError> {
+fn files(store: &Store, artifact: &ArtifactId) -> Result<FileNodes, CommandError> {
     Ok(store.files(&store.artifact(artifact)?.tree)?)
 }
 
-fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<Files>, CommandError> {
+fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<FileNodes>, CommandError> {
     let known = store.contains(&ObjectId::Artifact(*artifact))?;
     known.then(|| files(store, artifact)).transpose()
 }
 
 /// All files without their content: of a component that comes or goes whole, the names say enough.
-fn listed(files: &Files, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
+fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
     let file = |(path, node): (&RelPath, &Node)| FilePlan {
         path: path.to_string(),
         change,
@@ -153,8 +153,8 @@ fn listed(files: &Files, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
 /// Two sets of files against each other.
 struct Changes<'a> {
     store: &'a Store,
-    old: &'a Files,
-    new: &'a Files,
+    old: &'a FileNodes,
+    new: &'a FileNodes,
     causes: (&'a Reasons, &'a Reasons),
 }
 
@@ -242,7 +242,7 @@ impl Changes<'_> {
     }
 
     fn has_other_content(&self, path: &str) -> bool {
-        let digest = |files: &Files| match files.get(path) {
+        let digest = |files: &FileNodes| match files.get(path) {
             Some(Node::File { digest, .. }) => Some(*digest),
             _ => None,
         };

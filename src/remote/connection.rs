@@ -17,7 +17,7 @@ use super::error::{RemoteError, StartError};
 use super::link::Link;
 use super::master::Master;
 use super::masters::Masters;
-use super::process::Process;
+use super::process::PipedProcess;
 use super::start::{COMMAND, Start};
 
 /// The way to one host.
@@ -53,7 +53,7 @@ impl Dialer {
 
 /// The connection to one host, made when it is first needed, and anew where it was lost.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HostConnection {
     dialer: Arc<Dialer>,
     route: Route,
     carrier: Mutex<Carrier>,
@@ -68,10 +68,10 @@ enum Carrier {
     Plain,
 }
 
-impl Connection {
+impl HostConnection {
     /// The way to a host; it is not contacted yet.
     pub fn new(dialer: Arc<Dialer>, route: Route) -> Self {
-        Connection { dialer, route, carrier: Mutex::new(Carrier::None) }
+        HostConnection { dialer, route, carrier: Mutex::new(Carrier::None) }
     }
 
     /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
@@ -101,7 +101,7 @@ impl Connection {
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
-        let process = Process::child(command).map_err(StartError::Spawn)?;
+        let process = PipedProcess::child(command).map_err(StartError::Spawn)?;
         Start::new(process, None, Instant::now() + self.dialer.patience).into_link(true)
     }
 
@@ -117,7 +117,7 @@ impl Connection {
         } else {
             let mut shell = Command::new("sh");
             shell.args(["-c", COMMAND]);
-            Process::child(shell).map_err(StartError::Spawn)?
+            PipedProcess::child(shell).map_err(StartError::Spawn)?
         };
         Ok(Start::new(process, self.route.user.clone(), deadline))
     }
@@ -128,7 +128,7 @@ impl Connection {
         masters: &Masters,
         address: &str,
         deadline: Instant,
-    ) -> Result<Option<Process>, StartError> {
+    ) -> Result<Option<PipedProcess>, StartError> {
         // Who comes second waits, and uses the connection of the first.
         let mut carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match &*carrier {
@@ -150,7 +150,7 @@ impl Connection {
     }
 }
 
-fn served(opened: Result<Process, Refusal>) -> Result<Option<Process>, StartError> {
+fn served(opened: Result<PipedProcess, Refusal>) -> Result<Option<PipedProcess>, StartError> {
     match opened {
         Ok(process) => Ok(Some(process)),
         Err(Refusal::Late) => Err(StartError::Patience),

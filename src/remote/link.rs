@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::alarm::Alarm;
 use super::error::RemoteError;
-use super::process::{Handle, LastWords, Process};
+use super::process::{LastWords, PipedProcess, ProcessHandle};
 use batou_agent::protocol::{FrameError, HEARTBEAT, Question, Reply, Request, encode, read_frame};
 
 /// A reply with its raw bytes, or why there will be none any more.
@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// A started agent: at the other end of a channel or of an `ssh`, or a child of this process.
 #[derive(Debug)]
 pub struct Link {
-    handle: Handle,
+    handle: ProcessHandle,
     outgoing: Option<Sender<Waiting>>,
     /// For frames that wait to be written. The queue itself has no bound, so that its other end can wait with a time limit,
     /// which no queue can that is waited for without a thread.
@@ -69,13 +69,13 @@ impl Drop for Recall {
 impl Link {
     /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says; without one
     /// it is never cut off at its work.
-    pub(super) fn new(process: Process, patience: Option<Duration>) -> Self {
-        let Process { to, from, handle } = process;
+    pub(super) fn new(process: PipedProcess, patience: Option<Duration>) -> Self {
+        let PipedProcess { to, from, handle } = process;
         let (outgoing, frames) = channel();
         let (arrivals, incoming) = mpsc::channel(WAITING);
         std::thread::spawn(move || write(to, &frames));
         let alarm = patience.map(|patience| Alarm::set(patience, handle.cut()));
-        let reader = Reader { from, alarm, last_words: handle.last_words() };
+        let reader = FrameReader { from, alarm, last_words: handle.last_words() };
         std::thread::spawn(move || reader.read(&arrivals));
         let room = Arc::new(Semaphore::new(WAITING));
         Link { handle, outgoing: Some(outgoing), room, incoming, local: patience.is_none() }
@@ -189,13 +189,13 @@ fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
 }
 
 /// The thread that reads.
-struct Reader {
+struct FrameReader {
     from: BufReader<Box<dyn Read + Send>>,
     alarm: Option<Alarm>,
     last_words: LastWords,
 }
 
-impl Reader {
+impl FrameReader {
     /// Reads frames until the connection ends; each is a sign of life.
     fn read(mut self, arrivals: &mpsc::Sender<Arrival>) {
         loop {
@@ -236,7 +236,7 @@ mod tests {
     fn link(script: &str) -> Link {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Link::new(Process::child(command).unwrap(), Some(PATIENCE))
+        Link::new(PipedProcess::child(command).unwrap(), Some(PATIENCE))
     }
 
     fn wait<T>(work: impl Future<Output = T>) -> T {

@@ -12,7 +12,7 @@ use super::channel::{Channel, Refusal};
 use super::cut::{Cut, kill};
 use super::error::StartError;
 use super::master::{Log, Master};
-use super::process::Process;
+use super::process::PipedProcess;
 use super::sockets::SocketFolder;
 use super::ssh::SshConfig;
 
@@ -22,11 +22,11 @@ pub struct Masters {
     config: SshConfig,
     /// On which the crate waits for its channels: a thread of its own, since the command's own may be busy.
     runtime: Option<Runtime>,
-    live: Mutex<Live>,
+    live: Mutex<LiveMasters>,
 }
 
 #[derive(Debug, Default)]
-struct Live {
+struct LiveMasters {
     /// None where there can be no sockets, and at the end.
     folder: Option<SocketFolder>,
     /// How many sockets were given out.
@@ -47,7 +47,7 @@ impl Masters {
             .build()
             .ok();
         let folder = SocketFolder::create(places).ok();
-        Masters { config, runtime, live: Mutex::new(Live { folder, ..Live::default() }) }
+        Masters { config, runtime, live: Mutex::new(LiveMasters { folder, ..LiveMasters::default() }) }
     }
 
     /// Connects to a host; no master where there can be none, or where ssh failed and did not say why. Blocks.
@@ -84,14 +84,14 @@ impl Masters {
         master: &Arc<Master>,
         command: &str,
         deadline: Instant,
-    ) -> Result<Process, Refusal> {
+    ) -> Result<PipedProcess, Refusal> {
         let runtime = self.runtime.as_ref().ok_or(Refusal::Refused)?;
-        Channel::open(master, runtime.handle(), command, deadline).map(Process::channel)
+        Channel::open(master, runtime.handle(), command, deadline).map(PipedProcess::channel)
     }
 
     /// Starts a command over a connection of its own.
-    pub(super) fn plain(&self, address: &str, command: &str) -> Result<Process, StartError> {
-        Process::child(self.config.plain(address, command)).map_err(StartError::Spawn)
+    pub(super) fn plain(&self, address: &str, command: &str) -> Result<PipedProcess, StartError> {
+        PipedProcess::child(self.config.plain(address, command)).map_err(StartError::Spawn)
     }
 
     /// Whether nothing is to be started any more.
@@ -139,7 +139,7 @@ impl Masters {
         if alarm.rang().yes() { Err(StartError::Patience) } else { Ok(status) }
     }
 
-    fn live(&self) -> MutexGuard<'_, Live> {
+    fn live(&self) -> MutexGuard<'_, LiveMasters> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Agents on other machines, and on this one: how they are reached, started and spoken to.
 //!
-//! A [`Connection`] leads to the host at the end of a [`Route`], and starts its agent there, which makes a [`Link`];
+//! A [`HostConnection`] leads to the host at the end of a [`Route`], and starts its agent there, which makes a [`Link`];
 //! [`RemoteStore`] is the host's store behind a link.
 
 mod alarm;
@@ -21,7 +21,7 @@ mod start;
 mod store;
 
 pub use binary::Binaries;
-pub use connection::{Connection, Dialer, Route};
+pub use connection::{Dialer, HostConnection, Route};
 pub use error::{RemoteError, StartError};
 pub use link::Link;
 pub use masters::Masters;

@@ -12,31 +12,31 @@ use super::cut::{Cut, Exit, kill};
 use super::noise::Noise;
 
 /// A started command.
-pub(super) struct Process {
+pub(super) struct PipedProcess {
     /// Its standard input; dropping this ends it.
     pub(super) to: Box<dyn Write + Send>,
     /// Its standard output.
     pub(super) from: BufReader<Box<dyn Read + Send>>,
     /// The rest of it.
-    pub(super) handle: Handle,
+    pub(super) handle: ProcessHandle,
 }
 
 /// What is left of a process for those who neither write to it nor read from it.
 #[derive(Debug)]
-pub(super) struct Handle {
-    carrier: Carrier,
+pub(super) struct ProcessHandle {
+    carrier: ProcessEnd,
     noise: Noise,
 }
 
 #[derive(Debug)]
-enum Carrier {
+enum ProcessEnd {
     /// A child of this process: an agent here, or `ssh` with one command.
     Child(Child),
     /// A process on a host, at the other end of a channel.
     Channel(Channel),
 }
 
-impl Process {
+impl PipedProcess {
     /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
     pub(super) fn child(mut command: Command) -> io::Result<Self> {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -44,44 +44,44 @@ impl Process {
         let to = Box::new(child.stdin.take().expect("stdin is piped"));
         let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
         let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
-        let handle = Handle { carrier: Carrier::Child(child), noise };
-        Ok(Process { to, from: BufReader::new(from), handle })
+        let handle = ProcessHandle { carrier: ProcessEnd::Child(child), noise };
+        Ok(PipedProcess { to, from: BufReader::new(from), handle })
     }
 
     /// What is at the other end of a channel.
     pub(super) fn channel(opened: OpenChannel) -> Self {
         let OpenChannel { channel, to, from, noise } = opened;
-        let handle = Handle { carrier: Carrier::Channel(channel), noise };
-        Process { to, from: BufReader::new(from), handle }
+        let handle = ProcessHandle { carrier: ProcessEnd::Channel(channel), noise };
+        PipedProcess { to, from: BufReader::new(from), handle }
     }
 }
 
-impl fmt::Debug for Process {
+impl fmt::Debug for PipedProcess {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Process").field("handle", &self.handle).finish_non_exhaustive()
+        formatter.debug_struct("PipedProcess").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
-impl Handle {
+impl ProcessHandle {
     /// What cuts the process off. A child is killed; a channel is closed, whatever its master does.
     pub(super) fn cut(&self) -> Cut {
         match &self.carrier {
-            Carrier::Child(child) => kill(child),
-            Carrier::Channel(channel) => channel.cut(),
+            ProcessEnd::Child(child) => kill(child),
+            ProcessEnd::Channel(channel) => channel.cut(),
         }
     }
 
     /// How the process ended; nothing where it does not end in time, if there is a limit.
     pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
         match &mut self.carrier {
-            Carrier::Child(child) => wait(child, within),
-            Carrier::Channel(channel) => channel.exit(within),
+            ProcessEnd::Child(child) => wait(child, within),
+            ProcessEnd::Channel(channel) => channel.exit(within),
         }
     }
 
     /// Whether it is a child, whose status 255 may be that of an ssh that lost its connection.
     pub(super) fn is_child(&self) -> bool {
-        matches!(self.carrier, Carrier::Child(_))
+        matches!(self.carrier, ProcessEnd::Child(_))
     }
 
     /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
@@ -92,8 +92,8 @@ impl Handle {
     /// The same for another thread.
     pub(super) fn last_words(&self) -> LastWords {
         let connection = match &self.carrier {
-            Carrier::Child(_) => None,
-            Carrier::Channel(channel) => Some(channel.words()),
+            ProcessEnd::Child(_) => None,
+            ProcessEnd::Channel(channel) => Some(channel.words()),
         };
         LastWords { noise: self.noise.clone(), connection }
     }

@@ -165,10 +165,10 @@ impl<'a> SetLine<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::testing::Captured;
+    use crate::testing::SharedBuffer;
 
     fn shown(error: &CommandError, wanted: Verbosity) -> (String, String) {
-        let (out, err) = (Captured::default(), Captured::default());
+        let (out, err) = (SharedBuffer::default(), SharedBuffer::default());
         let ui = Ui::to_writers(wanted, Box::new(out.clone()), Box::new(err.clone()));
         report(&ui, error);
         (out.text(), err.text())
@@ -222,9 +222,9 @@ mod tests {
         let text = format!("[project]\nname = \"shop\"\nnmae = \"{}\"\n", "x".repeat(1 << 20));
         std::fs::write(folder.path().join("batou.toml"), text).unwrap();
         let error: CommandError = batou_environments::project(folder.path()).unwrap_err().into();
-        let err = Captured::default();
+        let err = SharedBuffer::default();
         let mut ui =
-            Ui::to_writers(Verbosity::default(), Box::new(Captured::default()), Box::new(err.clone()));
+            Ui::to_writers(Verbosity::default(), Box::new(SharedBuffer::default()), Box::new(err.clone()));
         ui.unicode = true;
         report(&ui, &error);
         let err = err.text();

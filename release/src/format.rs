@@ -1,5 +1,5 @@
-//! Documents in JSON that say which version of their format they have: what was written by another batou is told from what is
-//! damaged.
+//! JSON documents that state the version of their format, so that one from another batou is not taken for a damaged
+//! one.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 pub struct Format {
     /// What it is called: `the manifest`.
     pub name: &'static str,
-    /// What a document of another kind is not: `a manifest`.
+    /// What a document of this kind is: `a manifest`.
     pub kind: &'static str,
     /// The version that is written, and the only one that is read.
     pub version: u32,
@@ -17,7 +17,7 @@ pub struct Format {
     pub renewal: &'static str,
 }
 
-/// Why a document cannot be read. The version, which every one has, is looked at before the rest.
+/// Why a document cannot be read. The version, which every document has, is checked before the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     /// It is something else.

@@ -7,7 +7,7 @@ use crate::{Causes, FormatError, Manifest, manifest_digest};
 
 /// What one host is to get, or has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "HostReleaseParts")]
+#[serde(from = "WrittenHostRelease")]
 pub struct HostRelease {
     manifest: Manifest,
     causes: Causes,
@@ -17,17 +17,17 @@ pub struct HostRelease {
     digest: Digest,
 }
 
-/// How it is written where it stands in another document.
+/// Its form as a part of another document.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HostReleaseParts {
+struct WrittenHostRelease {
     manifest: Manifest,
     causes: Causes,
 }
 
-impl From<HostReleaseParts> for HostRelease {
-    fn from(parts: HostReleaseParts) -> Self {
-        HostRelease::new(parts.manifest, parts.causes)
+impl From<WrittenHostRelease> for HostRelease {
+    fn from(written: WrittenHostRelease) -> Self {
+        HostRelease::new(written.manifest, written.causes)
     }
 }
 
@@ -39,7 +39,7 @@ impl HostRelease {
         HostRelease { manifest, causes, bytes, digest }
     }
 
-    /// From a manifest in its stored form, and the causes as JSON: empty where those cannot be read.
+    /// Reads a manifest in its stored form, and causes as JSON; there are none if they cannot be read.
     pub fn decode(bytes: Vec<u8>, causes: &[u8]) -> Result<Self, FormatError> {
         let manifest = Manifest::decode(&bytes)?;
         let digest = manifest_digest(&bytes);

@@ -1,5 +1,5 @@
-//! Requests with what answers them: whoever asks gets the answer as a value of its type, and an answer of another kind is
-//! found here, and nowhere else.
+//! Requests and the types of their answers: whoever asks gets an answer of the right type, and an answer of another
+//! kind is detected here, and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ impl<A> Question<A> {
         self.prints
     }
 
-    /// The answer in a reply; `None` where it answers something else.
+    /// The answer in a reply; `None` if the reply answers something else.
     pub fn read(&self, reply: Reply, raw: Vec<u8>) -> Option<A> {
         (self.read)(reply, raw)
     }
@@ -37,7 +37,7 @@ impl<A> Question<A> {
         Question { request, raw: Vec::new(), prints: false, read }
     }
 
-    /// One that lets something run, which may print.
+    /// A question that lets a command run, which may print.
     fn printing(request: Request, read: fn(Reply, Vec<u8>) -> Option<A>) -> Self {
         Question { prints: true, ..Self::new(request, read) }
     }
@@ -56,9 +56,9 @@ macro_rules! question {
 /// The answer to [`lock`].
 #[derive(Clone, Debug)]
 pub enum LockAnswer {
-    /// The lock is ours; the state under it.
+    /// The controller has the lock; the state under it.
     Locked(Box<State>),
-    /// Somebody else has it; who, where that could be read.
+    /// Somebody else has it; who, if that could be read.
     Held(Option<Holder>),
 }
 
@@ -83,7 +83,7 @@ pub struct Switched {
 /// The answer to [`verify`].
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Each a sentence; empty: all is as it should be.
+    /// Each is a sentence; empty if all is as it should be.
     pub problems: Vec<String>,
     /// How many files were hashed.
     pub files: u64,
@@ -161,7 +161,7 @@ pub fn commit(keep: u32) -> Question<()> {
     question!(new, Request::Commit { keep }, Reply::Done => ())
 }
 
-/// [`Request::GoBack`]; the answer is what did not work on the way back, each a sentence.
+/// [`Request::GoBack`]; the answer lists what failed on the way back, each as a sentence.
 pub fn go_back(reason: String) -> Question<Vec<String>> {
     question!(new, Request::GoBack { reason }, Reply::WentBack { problems, .. } => problems)
 }

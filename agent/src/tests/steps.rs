@@ -351,7 +351,8 @@ fn a_path_that_is_too_long_with_the_artifacts_fails_the_step() {
     let long = format!("{ARTIFACT_TOKEN}/{}", "x".repeat(4040));
     let step = Step { creates: Some(path(&long)), ..step("s", "touch ran") };
     let error = lane.run(&step, false).unwrap_err();
-    let (subject, reason) = ("step web/s: with ", ": the path is longer than 4,095 bytes");
+    let (subject, reason) =
+        ("step web/s: a path in it cannot be used with ", ": the path is longer than 4,095 bytes");
     assert!(error.starts_with(subject) && error.ends_with(reason), "{error}");
     assert!(!lane.state("ran").exists() && !lane.host.target().join("current").exists());
 }

@@ -132,8 +132,8 @@ fn forged_archives_are_refused() {
     refused(&forge(&bytes, |e| drop(e.remove(0))), "batou-release");
 
     refused(&relist(&bytes, "\"version\":1", "\"version\":2"), "format 2");
-    refused(&relist(&bytes, "releases/1.json", "../../releases"), "broken");
-    refused(&relist(&bytes, "releases/1.json", "/etc/passwd"), "broken");
+    refused(&relist(&bytes, "releases/1.json", "../../releases"), "contents is damaged");
+    refused(&relist(&bytes, "releases/1.json", "/etc/passwd"), "contents is damaged");
     refused(
         &relist(&bytes, &format!("[\"{}\"]", ids[1]), &format!("[\"{}\"]", batou_store::Digest::of(b"x"))),
         "does not hold",

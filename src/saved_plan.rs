@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(refused.exit_code(), 2, "byte {position}");
         }
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(SavedPlan::read(&path).is_err());
+        assert_eq!(SavedPlan::read(&path).unwrap_err().exit_code(), 2, "cut off");
     }
 
     #[test]

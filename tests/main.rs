@@ -21,3 +21,4 @@ mod local;
 mod shop;
 mod ssh;
 mod steps;
+mod style;

@@ -159,6 +159,7 @@ mod tests {
     fn a_blob_shorter_than_announced_is_refused() {
         let object = ObjectId::Blob { digest: Digest::of(b"abc"), size: 3, mode: Mode::PLAIN };
         let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
-        assert!(writer.object(&object, &mut b"ab".as_slice()).is_err());
+        let error = writer.object(&object, &mut b"ab".as_slice()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -27,14 +27,14 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 
     if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
         return 1;
     }
-    serve_within(input, output, Duration::from_secs(SILENCE))
+    serve_within(input, output, || Duration::from_secs(SILENCE))
 }
 
-/// [`serve`], with another limit on the controller's silence.
+/// [`serve`], with another limit on the controller's silence, which is asked for each time that it counts.
 pub(crate) fn serve_within(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
-    silence: Duration,
+    silence: impl Fn() -> Duration + Send + 'static,
 ) -> i32 {
     // The files that units create must not depend on the login's umask.
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -146,10 +146,12 @@ mod tests {
     fn a_message_that_ends_early_is_an_error() {
         let mut sent = Vec::new();
         write(&mut sent, &AnswerPart::Component(rendered())).unwrap();
+        let refused = |mut bytes: &[u8]| read::<AnswerPart>(&mut bytes).unwrap_err().kind();
         for length in [1, 7, 8, 9, sent.len() - 1] {
-            assert!(read::<AnswerPart>(&mut &sent[..length]).is_err(), "{length}");
+            assert_eq!(refused(&sent[..length]), io::ErrorKind::UnexpectedEof, "{length}");
         }
-        assert!(read::<AnswerPart>(&mut [0xff; 9].as_slice()).is_err());
+        assert_eq!(refused(&[0xff; 9]), io::ErrorKind::UnexpectedEof, "announced and never sent");
+        assert_eq!(refused(&[0, 0, 0, 0, 0, 0, 0, 1, 0xc1]), io::ErrorKind::Other, "not MessagePack");
     }
 
     /// What the child found is shown like what is found here.

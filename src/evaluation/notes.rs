@@ -149,7 +149,8 @@ mod tests {
         notes.0.write_all(b"memory allocation of 5 bytes failed\n").unwrap();
         assert_eq!(notes.printed(), "memory allocation of 5 bytes failed");
         assert!(notes.subjects().is_empty());
-        assert!(notes.0.write_all(&vec![b'x'; 1 << 20]).is_err());
+        let error = notes.0.write_all(&vec![b'x'; 1 << 20]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "it is sealed at its size");
         assert_eq!(notes.printed().len() as u64, MOST);
     }
 }

@@ -124,7 +124,7 @@ impl Records {
         let number = places.last().map_or(1, |newest| newest.number + 1);
         fs::create_dir_all(&folder).map_err(|error| unusable(&folder, error))?;
         let path = folder.join(format!("{number:08}-{}.json", record.id));
-        batou_store::fs::atomic_write(&path, &record.encode(), false)?;
+        batou_store::fs::atomic_write(&path, &record.encode(), batou_store::fs::PRIVATE, false)?;
         for same in places.iter().filter(|place| place.id == record.id) {
             remove(&same.path)?;
         }

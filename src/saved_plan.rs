@@ -92,7 +92,7 @@ impl SavedPlan {
         let plan = serde_json::to_string(self).expect("a plan is plain data");
         let sealed = Sealed { digest: Digest::derive(CONTEXT, plan.as_bytes()), plan };
         let bytes = serde_json::to_vec(&sealed).expect("a plan is plain data");
-        Ok(batou_store::fs::atomic_write(path, &bytes, false)?)
+        Ok(batou_store::fs::atomic_write(path, &bytes, batou_store::fs::PRIVATE, false)?)
     }
 
     /// Reads a file, and refuses one that is not as it was written.

@@ -34,6 +34,13 @@ pub(crate) enum Error {
     /// The lock is needed.
     #[error("this needs the lock on {}, which is not held", .0.display())]
     Unlocked(PathBuf),
+    /// The lock keeps nobody out any more.
+    #[error(
+        "{} was removed or replaced while this agent held the lock: somebody else may be releasing here, so nothing \
+         more is changed",
+        .0.display()
+    )]
+    LockLost(PathBuf),
     /// Files of a release are not what they should be.
     #[error("{subject} cannot be used: {}", listed(problems))]
     Damaged { subject: String, problems: Vec<String> },
@@ -112,7 +119,7 @@ impl Error {
             Self::Foreign { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
-            Self::Unlocked(_) => ErrorKind::Unlocked,
+            Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,
             Self::Unit { .. } | Self::Artifact { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,

@@ -7,6 +7,7 @@ use batou_store::{Digest, Generations};
 use crate::activated::Activated;
 use crate::error::Error;
 use crate::intent::Intent;
+use crate::journal::JournalLine;
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
 use crate::target::TargetDirectory;
 use batou_release::{Manifest, manifest_digest};
@@ -26,6 +27,8 @@ pub(crate) struct Underway {
     pub(crate) activated: Activated,
     /// What was run so far.
     pub(crate) runs: Vec<UnitRun>,
+    /// Where the line about it goes.
+    pub(crate) line: JournalLine,
 }
 
 impl Underway {

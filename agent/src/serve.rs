@@ -98,6 +98,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<
         Request::Manifest { manifest } => return manifest_answer(session, manifest.as_ref()).map(Some),
         Request::Switch(order) => switch::switch(session, &order, raw),
         Request::Activate { component, recheck } => switch::activate(session, &component, recheck),
+        Request::Prepare => commit::prepare(session),
         Request::Commit { keep } => commit::commit(session, keep),
         Request::GoBack { reason } => goback::answer(session, &reason),
         Request::Confirm { record, keep } => commit::confirm(session, &record, keep),
@@ -161,6 +162,9 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
 /// Takes back a release whose controller is gone; returns whether there was one.
 fn abandon(session: &mut Session, ending: &Next) -> bool {
     let (Some(about), Some(locked)) = (&session.about, &mut session.locked) else { return false };
+    if locked.underway.is_none() || locked.check_lock(about).is_err() {
+        return locked.underway.is_some();
+    }
     let Some(underway) = &mut locked.underway else { return false };
     let reason = if matches!(ending, Next::Silent) { Disturbance::Silent } else { Disturbance::Ended };
     session.connection.watch(false);

@@ -51,7 +51,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     let recovered = ended.into_iter().chain(recovered).collect();
     let state = State { recovered, ..state(about)? };
     session.locked =
-        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
+        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, lock });
     // Until this controller ends or falls silent, nobody else can release here.
     session.connection.watch(true);
     Ok(Reply::Locked(Box::new(state)))

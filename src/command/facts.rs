@@ -162,7 +162,7 @@ fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, Comman
     let changed = std::fs::read(&path).map_or(true, |found| found != text.as_bytes());
     if changed && !args.check {
         new.fits(&text).map_err(CommandError::failed)?;
-        batou_store::fs::atomic_write(&path, text.as_bytes(), false)?;
+        batou_store::fs::atomic_write(&path, text.as_bytes(), batou_store::fs::PUBLIC, false)?;
     }
     let file = relative.to_string_lossy();
     let (ui, written) = (&context.ui, changed && !args.check);

@@ -88,6 +88,9 @@ pub enum Request {
         /// Whether to converge all units, including those that are recorded to hold.
         recheck: bool,
     },
+    /// Whether the host could commit now: its lock is its own, and `current` and the intent are those of the release under
+    /// way. An error says what is in the way: [`Reply::Done`].
+    Prepare,
     /// Confirms the release, and then removes what nobody needs any more: [`Reply::Done`].
     Commit {
         /// How many confirmed releases to keep.

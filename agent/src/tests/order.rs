@@ -28,6 +28,7 @@ fn what_changes_something_needs_the_lock() {
         Request::Put,
         Request::Switch(order),
         Request::Activate { component: "web".parse().unwrap(), recheck: false },
+        Request::Prepare,
         Request::Commit { keep: 1 },
         Request::GoBack { reason: String::new() },
         Request::Confirm { record: record(2), keep: 1 },

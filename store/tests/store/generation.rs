@@ -134,3 +134,22 @@ fn a_reader_of_current_sees_no_failure_and_no_mix_in_10_000_switches() {
         assert!(seen.iter().all(|count| *count > 0), "both generations were seen: {seen:?}");
     });
 }
+
+#[test]
+fn numbers_that_are_no_generations_are_left_alone_and_never_wrap() {
+    let Target { generations, path, .. } = &target();
+    let place = |name: &str| path.join("generations").join(name);
+    for stray in ["18446744073709551615", "18446744073709551614", "9007199254740992", "007", "-1", "1e3"] {
+        fs::create_dir_all(place(stray)).unwrap();
+    }
+    assert_eq!(generations.create(b"one", &[], &[]).unwrap(), 1);
+    fs::write(place("7"), "a file").unwrap();
+    assert_eq!(generations.list().unwrap(), [1]);
+    assert_eq!(generations.create(b"two", &[], &[]).unwrap(), 8);
+    assert_eq!(generations.find(b"two").unwrap(), Some(8));
+
+    fs::create_dir(place("9007199254740991")).unwrap();
+    let error = generations.create(b"three", &[], &[]).unwrap_err();
+    assert!(error.to_string().contains("generations/9007199254740991"), "{error}");
+    assert!(matches!(error, Error::Foreign { .. }));
+}

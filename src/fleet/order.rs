@@ -94,6 +94,8 @@ pub enum Phase {
     Switch,
     /// Units are converged.
     Activate,
+    /// The hosts say that they could make it final.
+    Prepare,
     /// The hosts make it final.
     Commit,
 }
@@ -104,6 +106,7 @@ impl Phase {
         match self {
             Phase::Switch => "switching",
             Phase::Activate => "activation",
+            Phase::Prepare => "preparation",
             Phase::Commit => "confirmation",
         }
     }

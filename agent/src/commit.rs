@@ -24,11 +24,15 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-/// Says whether this host could commit now.
+/// Answers whether this host could commit the release that is under way, or confirm one that changes nothing here.
 pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
     locked.check_lock(about)?;
-    check_in_force(about, locked.underway.as_ref().ok_or_else(nothing_switched)?)?;
+    match &locked.underway {
+        Some(underway) => check_in_force(about, underway)?,
+        // The room stays: it is there for whoever opens the journal next.
+        None => Journal::of(&about.target).line()?.reserve().map_err(|e| about.target.explain_full(e, 1))?,
+    }
     Ok(Reply::Done)
 }
 

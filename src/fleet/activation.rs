@@ -53,6 +53,11 @@ impl Schedule {
         }
     }
 
+    /// What is left: where nothing runs any more, it waits for itself in a circle.
+    pub fn rest(&self) -> Vec<Instance> {
+        self.waiting.keys().cloned().collect()
+    }
+
     fn rank(&self, instance: &Instance) -> usize {
         self.rank.get(instance).copied().unwrap_or(usize::MAX)
     }

@@ -205,6 +205,14 @@ impl Member {
         self.keep_unless_lost(answer)
     }
 
+    /// Waits for the end of a conversation in which nothing is asked; for ever where there is none.
+    async fn lost(&mut self) -> RemoteError {
+        let Some(link) = &mut self.link else { return std::future::pending().await };
+        let error = link.lost().await;
+        self.hang_up();
+        error
+    }
+
     fn keep_unless_lost<T>(&mut self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
         if matches!(answer, Err(RemoteError::Lost { .. })) {
             self.hang_up();
@@ -285,11 +293,17 @@ impl Member {
     pub async fn manifest(&mut self, digest: Option<Digest>) -> Result<Option<HostRelease>, RemoteError> {
         let Some(stored) = self.ask(&question::manifest(digest)).await? else { return Ok(None) };
         let release = HostRelease::decode(stored.manifest, &stored.causes)?;
-        // It must be what was asked for.
-        match digest {
-            Some(asked) if asked != release.digest() => Err(RemoteError::Protocol),
-            _ => Ok(Some(release)),
+        // It must be what was asked for, and this host's own: another one's would order other hosts' components.
+        if digest.is_some_and(|asked| asked != release.digest()) {
+            return Err(RemoteError::Protocol);
         }
+        let (ours, found) = (&self.hello, release.manifest());
+        if (&ours.project, &ours.environment, &ours.host) == (&found.project, &found.environment, &found.host)
+        {
+            return Ok(Some(release));
+        }
+        let (project, environment) = (found.project.clone(), found.environment.clone());
+        Err(RemoteError::ForeignManifest { project, environment, host: found.host.clone() })
     }
 }
 

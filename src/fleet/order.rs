@@ -94,6 +94,8 @@ pub enum ReleasePhase {
     Switch,
     /// Units are converged.
     Activate,
+    /// The hosts say that they could make it final.
+    Prepare,
     /// The hosts make it final.
     Commit,
 }
@@ -104,6 +106,7 @@ impl ReleasePhase {
         match self {
             ReleasePhase::Switch => "switching",
             ReleasePhase::Activate => "activation",
+            ReleasePhase::Prepare => "preparation",
             ReleasePhase::Commit => "confirmation",
         }
     }

@@ -79,10 +79,27 @@ impl Fleet {
         let switches = all(switching.await).map_err(of_hosts)?;
         phase.set(ReleasePhase::Activate);
         let failures = self.activate(rollout, &switches).await;
-        if failures.is_empty() { Ok(switches) } else { Err(failures) }
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        phase.set(ReleasePhase::Prepare);
+        self.prepare(rollout).await.map_err(of_hosts)?;
+        Ok(switches)
     }
 
-    /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun.
+    /// Hears from every host that it could commit, before any of them does: once one has, the others cannot go back.
+    async fn prepare(&mut self, rollout: Rollout<'_>) -> Result<(), Failures> {
+        let hosts = rollout.order.hosts.len();
+        // One host commits or does not, and nobody has to wait for what it says before.
+        if hosts < 2 {
+            return Ok(());
+        }
+        rollout.tell(Event::Begins(ReleasePhase::Prepare, hosts));
+        all(self.each(async |member: &mut Member| member.ask(&question::prepare()).await).await).map(drop)
+    }
+
+    /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun. A host that is
+    /// lost meanwhile is a failure at once, also one that has nothing to run.
     async fn activate(
         &mut self,
         rollout: Rollout<'_>,
@@ -108,7 +125,18 @@ impl Fleet {
                     });
                 }
             }
-            let Some((name, member, instance, answer)) = running.next().await else { break };
+            if running.is_empty() {
+                break;
+            }
+            let ended = tokio::select! {
+                ended = running.next() => ended,
+                (host, error) = first_lost(&mut idle) => {
+                    idle.remove(&host);
+                    failures.insert(Subject::Host(host), error);
+                    None
+                }
+            };
+            let Some((name, member, instance, answer)) = ended else { continue };
             idle.insert(name, member);
             busy.remove(name);
             match answer {
@@ -116,6 +144,11 @@ impl Fleet {
                 Err(error) => drop(failures.insert(Subject::Component(instance.clone()), error)),
             }
             schedule.finish(&instance);
+        }
+        if failures.is_empty() {
+            let stuck =
+                schedule.rest().into_iter().map(|rest| (Subject::Component(rest), RemoteError::Stuck));
+            failures.extend(stuck);
         }
         failures
     }
@@ -226,6 +259,15 @@ impl Fleet {
         }
         endings.extend(self.ask_again(&lost, order).await);
         endings
+    }
+}
+
+/// The first of these hosts whose conversation ends, and why.
+async fn first_lost(hosts: &mut BTreeMap<&HostName, &mut Member>) -> (HostName, RemoteError) {
+    let ends = hosts.iter_mut().map(|(host, member)| async move { ((*host).clone(), member.lost().await) });
+    match ends.collect::<FuturesUnordered<_>>().next().await {
+        Some(lost) => lost,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::binary::BinaryError;
 use batou_agent::protocol::{AgentError, FrameError};
+use batou_release::HostName;
 
 /// Why a host could not be served. The host's name is added by whoever knows it.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,19 @@ pub enum RemoteError {
     /// The host has a manifest that this program does not understand.
     #[error(transparent)]
     Manifest(#[from] batou_release::FormatError),
+    /// The manifest is that of another host, project or environment.
+    #[error("it answers with a manifest of project {project}, environment {environment}, host {host}")]
+    ForeignManifest {
+        /// Of which project it is.
+        project: String,
+        /// Of which environment.
+        environment: String,
+        /// Of which host.
+        host: HostName,
+    },
+    /// A component waits for itself, over others.
+    #[error("it waits for itself: the dependencies in the hosts' manifests go round in a circle")]
+    Stuck,
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
     Protocol,

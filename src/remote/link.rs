@@ -118,6 +118,15 @@ impl Link {
         accept(self.incoming.recv().await)
     }
 
+    /// Waits for the end of the connection, while nothing is asked.
+    pub(crate) async fn lost(&mut self) -> RemoteError {
+        match self.receive().await {
+            // What was not asked is no answer.
+            Ok(_) => RemoteError::Protocol,
+            Err(error) => error,
+        }
+    }
+
     /// The agent's word that has arrived already, if there is one: an error in the middle of a stream.
     pub(super) fn interrupted(&mut self) -> Result<(), RemoteError> {
         match self.incoming.try_recv() {

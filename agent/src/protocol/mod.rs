@@ -88,8 +88,9 @@ pub enum Request {
         /// Whether to converge all units, including those that are recorded to hold.
         recheck: bool,
     },
-    /// Whether the host could commit now: its lock is its own, and `current` and the intent are those of the release under
-    /// way. An error says what is in the way: [`Reply::Done`].
+    /// Asks whether the host could commit or confirm now: whether the lock is still its own, `current` and the intent are
+    /// those of the release under way, and the journal has room for a line. An error says what is in the way:
+    /// [`Reply::Done`].
     Prepare,
     /// Confirms the release, and then removes what nobody needs any more: [`Reply::Done`].
     Commit {

@@ -161,6 +161,11 @@ pub fn commit(keep: u32) -> Question<()> {
     question!(new, Request::Commit { keep }, Reply::Done => ())
 }
 
+/// [`Request::Prepare`].
+pub fn prepare() -> Question<()> {
+    question!(new, Request::Prepare, Reply::Done => ())
+}
+
 /// [`Request::GoBack`]; the answer lists what failed on the way back, each as a sentence.
 pub fn go_back(reason: String) -> Question<Vec<String>> {
     question!(new, Request::GoBack { reason }, Reply::WentBack { problems, .. } => problems)

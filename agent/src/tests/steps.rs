@@ -10,7 +10,7 @@ use batou_store::Mode;
 
 use super::host::{Host, record, step};
 use crate::protocol::{Reply, Request};
-use batou_release::{Component, Manifest, ManifestError};
+use batou_release::{Component, FormatError, Manifest};
 
 /// A host to which one release after the other is switched.
 struct Lane {
@@ -387,7 +387,7 @@ fn manifests_with_paths_that_mean_something_else_are_refused() {
         let text = text.replace(&format!("\"{good}\""), &format!("\"{bad}\""));
         let error = Manifest::decode(text.as_bytes()).unwrap_err();
         assert!(
-            matches!(&error, ManifestError::Malformed(json) if json.to_string().contains(bad)),
+            matches!(&error, FormatError::Malformed { source, .. } if source.to_string().contains(bad)),
             "{error:?}"
         );
     }

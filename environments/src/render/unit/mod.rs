@@ -38,7 +38,7 @@ pub enum Dependency {
 
 impl InstanceRender<'_> {
     pub(super) fn add_units(&mut self) {
-        let scope = Scope::of_units(self.world, self.index);
+        let scope = Scope::of_units(self.values, self.index);
         for declared in &self.component.definition.units {
             let by = declared.by.as_ref();
             let mut parts = UnitRender { instance: self.within(by), scope: &scope, by, failed: false };

@@ -5,8 +5,7 @@ mod instance;
 mod rendered;
 mod unit;
 
-pub use rendered::{Content, Entry, Rendered};
-pub use unit::{Dependency, RenderedUnit};
+pub use rendered::{Content, Dependency, Entry, Rendered, RenderedUnit};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use batou_release::{HostName, Instance};
+use batou_release::{HostName, Instance, Unit};
 use serde::{Deserialize, Serialize};
-
-use super::unit::RenderedUnit;
 
 /// What a component is on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,4 +53,24 @@ pub enum Content {
     Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
     /// To be taken from this file of the project as it is; may be large. Absolute, without symlinks.
     Source(PathBuf),
+}
+
+/// A unit of a rendered component. The component's artifact is [`ARTIFACT_TOKEN`](batou_release::ARTIFACT_TOKEN) in all its
+/// texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenderedUnit {
+    /// What it is, before it is known what the files are that it depends on.
+    pub unit: Unit<Dependency>,
+    /// The sub-components that declare it, as `Venv("py")`, from the outside to the inside; empty for the component's
+    /// own.
+    pub breadcrumb: Vec<String>,
+}
+
+/// What a unit depends on besides its own texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dependency {
+    /// Paths of entries of the component, sorted: their content, mode and kind.
+    Entries(Vec<String>),
+    /// A value: 64 hex digits of its digest.
+    Value(String),
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use batou_release::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole};
 use minijinja::value::Value;
 
-use super::Dependency;
 use crate::component::files::Body;
 use crate::component::item::Caller;
 use crate::component::unit::trigger::{Trigger, digest};
 use crate::render::instance::InstanceRender;
+use crate::render::rendered::Dependency;
 use crate::template::cause;
 use crate::template::layered::layered;
 use crate::text::diagnostic::{Diagnostic, nearest};

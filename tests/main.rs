@@ -16,6 +16,7 @@ mod facts;
 mod failure;
 mod guard;
 mod history;
+mod imports;
 mod leaving_out;
 mod local;
 mod shop;

@@ -32,8 +32,7 @@ pub use project::settings::{ConnectMethod, Settings};
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Dependency, Entry, Rendered, RenderedUnit};
 pub use starlark::{
-    Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
-    reference as starlark_reference,
+    StarlarkEntry, StarlarkParameter, language as starlark_language, reference as starlark_reference,
 };
 pub use template::dns::{Dns, DnsError, Family, Offline};
 pub use text::diagnostic::{Diagnostic, Diagnostics, Location, Severity};

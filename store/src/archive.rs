@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::object::json;
+use crate::json::json;
 use crate::read::{mismatch, stream};
 use crate::{ArtifactId, Copied, Digest, Error, ObjectId, RelPath, Store};
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DigestError;
-use crate::object::json;
+use crate::json::json;
 use crate::tree::TreeError;
 use crate::{Digest, Name};
 

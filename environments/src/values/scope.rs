@@ -14,7 +14,7 @@ use crate::component::attribute::plain;
 use crate::project::host::Host;
 use crate::project::inventory::HostEntry;
 use crate::template::cause;
-use crate::values::World;
+use crate::values::LazyValues;
 use crate::values::facts::{FactsObject, HostWithFacts};
 
 /// Names that every template has.
@@ -27,7 +27,7 @@ pub(crate) const ARTIFACT_CAUSE: &str = "component artifact";
 
 /// The names at the top. What they stand for is made once for all uses.
 pub(crate) struct Scope {
-    of: Arc<Of>,
+    of: Arc<InstanceScope>,
     component: Value,
     host: Value,
     environment: Value,
@@ -35,8 +35,8 @@ pub(crate) struct Scope {
 }
 
 /// Whose scope it is.
-struct Of {
-    world: Arc<World>,
+struct InstanceScope {
+    values: Arc<LazyValues>,
     index: usize,
     /// Whether `component.artifact` is there, as a token.
     artifact: bool,
@@ -45,19 +45,19 @@ struct Of {
 }
 
 /// `component`
-struct Component(Arc<Of>);
+struct ComponentObject(Arc<InstanceScope>);
 
 /// `host`
-struct HostObject(Arc<Of>);
+struct HostObject(Arc<InstanceScope>);
 
 /// `host.data`
-struct HostData(Arc<Of>);
+struct HostData(Arc<InstanceScope>);
 
 /// `environment`
-struct EnvironmentObject(Arc<Of>);
+struct EnvironmentObject(Arc<InstanceScope>);
 
 /// `settings`
-struct SettingsObject(Arc<Of>);
+struct SettingsObject(Arc<InstanceScope>);
 
 macro_rules! opaque_debug {
     ($($name:ident),*) => {
@@ -69,29 +69,29 @@ macro_rules! opaque_debug {
     };
 }
 
-opaque_debug!(Scope, Component, HostObject, HostData, EnvironmentObject, SettingsObject);
+opaque_debug!(Scope, ComponentObject, HostObject, HostData, EnvironmentObject, SettingsObject);
 
 impl Scope {
     /// The scope of an instance.
-    pub(crate) fn value(world: &Arc<World>, index: usize) -> Value {
-        Scope::made(Of { world: Arc::clone(world), index, artifact: false, resources: true })
+    pub(crate) fn value(values: &Arc<LazyValues>, index: usize) -> Value {
+        Scope::made(InstanceScope { values: Arc::clone(values), index, artifact: false, resources: true })
     }
 
     /// The scope of an instance's units, where the artifact has a name.
-    pub(crate) fn of_units(world: &Arc<World>, index: usize) -> Value {
-        Scope::made(Of { world: Arc::clone(world), index, artifact: true, resources: true })
+    pub(crate) fn of_units(values: &Arc<LazyValues>, index: usize) -> Value {
+        Scope::made(InstanceScope { values: Arc::clone(values), index, artifact: true, resources: true })
     }
 
     /// The scope of an instance's attributes. Those of code come before its requirements, which may depend on them.
-    pub(crate) fn of_attributes(world: &Arc<World>, index: usize) -> Value {
-        let resources = world.instance(index).component.code.is_none();
-        Scope::made(Of { world: Arc::clone(world), index, artifact: false, resources })
+    pub(crate) fn of_attributes(values: &Arc<LazyValues>, index: usize) -> Value {
+        let resources = values.instance(index).component.code.is_none();
+        Scope::made(InstanceScope { values: Arc::clone(values), index, artifact: false, resources })
     }
 
-    fn made(of: Of) -> Value {
+    fn made(of: InstanceScope) -> Value {
         let of = Arc::new(of);
         Value::from_object(Scope {
-            component: Value::from_object(Component(Arc::clone(&of))),
+            component: Value::from_object(ComponentObject(Arc::clone(&of))),
             host: Value::from_object(HostObject(Arc::clone(&of))),
             environment: Value::from_object(EnvironmentObject(Arc::clone(&of))),
             settings: Value::from_object(SettingsObject(Arc::clone(&of))),
@@ -100,14 +100,14 @@ impl Scope {
     }
 }
 
-impl Of {
+impl InstanceScope {
     fn host(&self) -> &Host {
-        self.world.model.host(self.index)
+        self.values.model.host(self.index)
     }
 
     /// A path of the component's below the target directory.
     fn component_path(&self, path: impl Fn(&HostLayout, &str) -> PathBuf) -> Value {
-        let component = &self.world.instance(self.index).component.name;
+        let component = &self.values.instance(self.index).component.name;
         // A target directory that is none is a mistake that has been reported.
         let layout = HostLayout::new(&self.host().target_directory);
         Value::from(layout.map_or_else(|_| String::new(), |it| path(&it, component).display().to_string()))
@@ -137,24 +137,24 @@ impl Object for Scope {
             _ if !self.of.resources => None,
             variable => self
                 .of
-                .world
+                .values
                 .use_resource(self.of.index, variable)
                 .map(|value| value.unwrap_or_else(Value::from)),
         }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let requires = &self.of.world.instance(self.of.index).component.definition.requires;
+        let requires = &self.of.values.instance(self.of.index).component.definition.requires;
         let requires = requires.iter().filter(|_| self.of.resources);
         let own = requires.filter_map(|require| require.variable.clone());
         names(NAMES.iter().map(|name| (*name).to_owned()).chain(own))
     }
 }
 
-impl Object for Component {
+impl Object for ComponentObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let scope = &self.0;
-        let instance = scope.world.instance(scope.index);
+        let instance = scope.values.instance(scope.index);
         match key.as_str()? {
             "name" => Some(Value::from(instance.component.name.as_str())),
             "path" => {
@@ -175,13 +175,13 @@ impl Object for Component {
             }
             "artifact" => Some(Value::from(no_artifact())),
             name => {
-                scope.world.use_attribute(scope.index, name).map(|value| value.unwrap_or_else(Value::from))
+                scope.values.use_attribute(scope.index, name).map(|value| value.unwrap_or_else(Value::from))
             }
         }
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let attributes = &self.0.world.instance(self.0.index).component.interface.attributes;
+        let attributes = &self.0.values.instance(self.0.index).component.interface.attributes;
         let own = ["name", "path", "state", "features"].map(str::to_owned);
         names(own.into_iter().chain(attributes.keys().cloned()))
     }
@@ -203,8 +203,8 @@ impl Object for HostObject {
             "platform" => ("platform", Value::from(host.platform.as_deref()?)),
             "data" => return Some(Value::from_object(HostData(Arc::clone(&self.0)))),
             "facts" => {
-                let place = self.0.world.instance(self.0.index).host;
-                return Some(FactsObject::value(&self.0.world, place, true));
+                let place = self.0.values.instance(self.0.index).host;
+                return Some(FactsObject::value(&self.0.values, place, true));
             }
             _ => return None,
         };
@@ -231,7 +231,7 @@ impl Object for HostData {
 
 impl Object for EnvironmentObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let environment = &self.0.world.model.environment;
+        let environment = &self.0.values.model.environment;
         let settings = &environment.checked.settings;
         let (name, value) = match key.as_str()? {
             "name" => ("name", Value::from(settings.name.as_str())),
@@ -239,9 +239,9 @@ impl Object for EnvironmentObject {
             "service_user" => ("service_user", Value::from(settings.service_user.as_deref()?)),
             "hosts" => {
                 let hosts = environment.inventory.hosts.iter().enumerate();
-                let world = &self.0.world;
+                let values = &self.0.values;
                 let value = |(place, entry): (usize, &HostEntry)| {
-                    HostWithFacts::value(world, place, host_value(&entry.host))
+                    HostWithFacts::value(values, place, host_value(&entry.host))
                 };
                 ("hosts", hosts.map(value).collect())
             }
@@ -251,7 +251,7 @@ impl Object for EnvironmentObject {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let settings = &self.0.world.model.environment.checked.settings;
+        let settings = &self.0.values.model.environment.checked.settings;
         let platform = settings.platform.as_ref().map(|_| "platform");
         let user = settings.service_user.as_ref().map(|_| "service_user");
         names(["name", "hosts"].into_iter().chain(platform).chain(user).map(str::to_owned))
@@ -273,11 +273,11 @@ fn host_value(host: &Host) -> Value {
 impl Object for SettingsObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
-        let member = self.0.world.model.environment.values.get(name)?;
+        let member = self.0.values.model.environment.values.get(name)?;
         Some(used(member, "setting", || format!("setting {name}"), plain(&member.node)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        names(self.0.world.model.environment.values.keys().cloned())
+        names(self.0.values.model.environment.values.keys().cloned())
     }
 }

@@ -6,11 +6,11 @@ mod file;
 mod resource;
 
 pub(crate) use file::{FileDeclaration, Origin, SymlinkDeclaration};
-pub(crate) use resource::{Order, Provide, Require};
+pub(crate) use resource::{Provide, Require, RequireOrder};
 
-use crate::component::item::{Item, Kind};
+use crate::component::item::{Item, ItemKind};
 use crate::component::unit::{self, DeclaredUnit};
-use crate::file::Reader;
+use crate::file::TableReader;
 use crate::text::diagnostic::Problems;
 
 /// What a component declares.
@@ -27,7 +27,7 @@ pub(crate) struct Definition {
 pub(crate) const LATER: [&str; 5] = ["link", "copy", "service", "check", "build"];
 
 /// Refuses keys of component.toml that are still to come.
-pub(crate) fn later(reader: &mut Reader<'_, '_>) {
+pub(crate) fn later(reader: &mut TableReader<'_, '_>) {
     reader.later(&LATER);
     reader.later(&["facts", "serial", "renamed_from"]);
 }
@@ -38,11 +38,11 @@ pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            Kind::File => definition.files.extend(file::file(item, &mut found)),
-            Kind::Directory => definition.files.extend(file::directory(item, &mut found)),
-            Kind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
-            Kind::Unit(kind) => unit::check(kind, item, &mut definition.units, &mut found),
-            Kind::Provide | Kind::Require => {}
+            ItemKind::File => definition.files.extend(file::file(item, &mut found)),
+            ItemKind::Directory => definition.files.extend(file::directory(item, &mut found)),
+            ItemKind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
+            ItemKind::Unit(kind) => unit::check(kind, item, &mut definition.units, &mut found),
+            ItemKind::Provide | ItemKind::Require => {}
         }
         problems.extend_within(&item.by.within(), found);
     }
@@ -55,8 +55,8 @@ pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Definition {
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            Kind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
-            Kind::Require => definition.requires.extend(resource::require(item, &mut found)),
+            ItemKind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
+            ItemKind::Require => definition.requires.extend(resource::require(item, &mut found)),
             _ => {}
         }
         problems.extend_within(&item.by.within(), found);

@@ -5,11 +5,11 @@ use std::path::Path;
 use batou_release::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole};
 use minijinja::value::Value;
 
-use super::Dependency;
 use crate::component::files::Body;
 use crate::component::item::Caller;
 use crate::component::unit::trigger::{Trigger, digest};
 use crate::render::instance::InstanceRender;
+use crate::render::rendered::Dependency;
 use crate::template::cause;
 use crate::template::layered::layered;
 use crate::text::diagnostic::{Diagnostic, nearest};
@@ -46,7 +46,7 @@ impl InstanceRender<'_> {
     pub(super) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
         if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
             let requirements = self.reported(requirements)?;
-            let value = |require: usize| self.world.use_requirement(self.index, require).ok();
+            let value = |require: usize| self.values.use_requirement(self.index, require).ok();
             let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
             let texts: Vec<String> = values?.iter().map(Value::to_string).collect();
             return Some(Dependency::Value(digest(texts.iter().map(String::as_str))));
@@ -82,7 +82,7 @@ impl InstanceRender<'_> {
 
     /// Whether a path of a unit, which may be relative to `directory`, is that of a file in a release.
     pub(super) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
-        let target = Path::new(&self.world.model.host(self.index).target_directory);
+        let target = Path::new(&self.values.model.host(self.index).target_directory);
         let path = directory.map_or_else(|| path.to_owned(), |directory| Path::new(directory).join(path));
         let artifact = path.starts_with(ARTIFACT_TOKEN);
         artifact || ["current", "store", "generations"].iter().any(|name| path.starts_with(target.join(name)))

@@ -2,8 +2,9 @@
 
 use batou_release::{Assertions, HostPath, Newer, Script, ScriptPath, Step};
 
-use super::{Dependency, UnitRender};
+use super::texts::UnitRender;
 use crate::component::unit::step::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
+use crate::render::rendered::Dependency;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::Text;
 

@@ -69,7 +69,7 @@ impl Context {
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         let evaluation = self.evaluate_silently(environment, lookup)?;
-        crate::ui::diagnostics(&self.ui, &evaluation.warnings);
+        crate::ui::report::diagnostics(&self.ui, &evaluation.warnings);
         Ok(evaluation)
     }
 
@@ -85,7 +85,7 @@ impl Context {
         typed: Typed,
     ) -> Result<(Evaluation, Option<Explanation>), CommandError> {
         let answer = evaluation::explain(self.project()?, environment, typed)?;
-        crate::ui::diagnostics(&self.ui, &answer.0.warnings);
+        crate::ui::report::diagnostics(&self.ui, &answer.0.warnings);
         Ok(answer)
     }
 

@@ -7,7 +7,7 @@ use batou_environments::Diagnostics;
 
 /// What the exit status says about the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExitKind {
     /// The command line was wrong; nothing was done. Exit status 2.
     Usage,
     /// What the user wrote is wrong; nothing was done. Exit status 2.
@@ -24,7 +24,7 @@ pub struct CommandError(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kind: Kind,
+    kind: ExitKind,
     what: What,
     hints: Vec<String>,
 }
@@ -39,30 +39,30 @@ enum What {
 impl CommandError {
     /// The command line was wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::text(Kind::Usage, message.into())
+        Self::text(ExitKind::Usage, message.into())
     }
 
     /// What the user wrote is wrong.
     pub fn input(message: impl Into<String>) -> Self {
-        Self::text(Kind::Input, message.into())
+        Self::text(ExitKind::Input, message.into())
     }
 
     /// It failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::text(Kind::Failed, message.into())
+        Self::text(ExitKind::Failed, message.into())
     }
 
     /// Hosts are left in differing states.
     pub fn diverged(message: impl Into<String>) -> Self {
-        Self::text(Kind::Diverged, message.into())
+        Self::text(ExitKind::Diverged, message.into())
     }
 
     /// An error that already names its subject.
-    pub fn from_error(kind: Kind, error: impl Error + Send + Sync + 'static) -> Self {
+    pub fn from_error(kind: ExitKind, error: impl Error + Send + Sync + 'static) -> Self {
         Self(Box::new(Inner { kind, what: What::Error(Box::new(error)), hints: Vec::new() }))
     }
 
-    fn text(kind: Kind, message: String) -> Self {
+    fn text(kind: ExitKind, message: String) -> Self {
         Self(Box::new(Inner { kind, what: What::Text { message, source: None }, hints: Vec::new() }))
     }
 
@@ -85,9 +85,9 @@ impl CommandError {
     /// The process's exit status.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
-            Kind::Failed => 1,
-            Kind::Usage | Kind::Input => 2,
-            Kind::Diverged => 3,
+            ExitKind::Failed => 1,
+            ExitKind::Usage | ExitKind::Input => 2,
+            ExitKind::Diverged => 3,
         }
     }
 
@@ -138,13 +138,17 @@ impl Error for CommandError {
 
 impl From<Diagnostics> for CommandError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self(Box::new(Inner { kind: Kind::Input, what: What::Diagnostics(diagnostics), hints: Vec::new() }))
+        Self(Box::new(Inner {
+            kind: ExitKind::Input,
+            what: What::Diagnostics(diagnostics),
+            hints: Vec::new(),
+        }))
     }
 }
 
 impl From<batou_store::Error> for CommandError {
     fn from(error: batou_store::Error) -> Self {
-        Self::from_error(Kind::Failed, error)
+        Self::from_error(ExitKind::Failed, error)
     }
 }
 

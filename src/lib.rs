@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Err(usage) => {
             // What follows `--` is not for batou.
             let mut words = std::env::args_os().take_while(|word| word != "--");
-            return ui::usage(&usage, words.any(|word| word == "--json"));
+            return ui::report::usage(&usage, words.any(|word| word == "--json"));
         }
     };
     if matches!(cli.command, Command::Agent) {
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     match command::run(&context, &cli.command, Cli::command).and_then(|()| context.ui.finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            ui::report(&context.ui, &error);
+            ui::report::report(&context.ui, &error);
             ExitCode::from(error.exit_code())
         }
     }

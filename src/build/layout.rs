@@ -12,7 +12,7 @@ use batou_store::{
 };
 use rayon::prelude::*;
 
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, ExitKind};
 
 const CONTENTS_CONTEXT: &str = "batou 2026-11 contents of entries v1";
 
@@ -239,7 +239,7 @@ fn hash(
         }
         Entry::File { content: Content::Source(path), .. } => {
             let hashed = sources.digest(path, monitor);
-            Ok(Some(hashed.map_err(|error| CommandError::from_error(Kind::Input, error))?))
+            Ok(Some(hashed.map_err(|error| CommandError::from_error(ExitKind::Input, error))?))
         }
         Entry::Directory | Entry::Symlink { .. } => Ok(None),
     }

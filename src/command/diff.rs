@@ -7,7 +7,9 @@ use batou_store::Store;
 use crate::cli::options::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::plan::{HostPlan, Transfer, compare, render};
+use crate::plan::compare::compare;
+use crate::plan::render::render;
+use crate::plan::{HostPlan, Transfer};
 use crate::records::Record;
 use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 

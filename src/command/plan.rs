@@ -9,7 +9,7 @@ use crate::deployment::planned::{self, Planned};
 use crate::error::CommandError;
 use crate::guard;
 use crate::outfile;
-use crate::plan::render;
+use crate::plan::render::render;
 
 /// Show what a switch would change on the hosts, and why.
 #[derive(Clone, Debug, clap::Args)]

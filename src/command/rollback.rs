@@ -8,7 +8,7 @@ use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::release::Intended;
 use crate::deployment::{Deployment, block_on};
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, ExitKind};
 use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
 use crate::guard;
@@ -79,9 +79,9 @@ async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), Com
 /// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
 fn refused(error: HistoryError) -> CommandError {
     let kind = match error {
-        HistoryError::Empty | HistoryError::Oldest { .. } => Kind::Failed,
+        HistoryError::Empty | HistoryError::Oldest { .. } => ExitKind::Failed,
         HistoryError::NotFound { .. } | HistoryError::Ambiguous { .. } | HistoryError::SameNumber { .. } => {
-            Kind::Usage
+            ExitKind::Usage
         }
     };
     CommandError::from_error(kind, error)

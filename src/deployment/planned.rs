@@ -13,7 +13,9 @@ use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::plan::{HostPlan, Transfer, compare, render};
+use crate::plan::compare::compare;
+use crate::plan::render::render;
+use crate::plan::{HostPlan, Transfer};
 use crate::saved_plan::SavedPlan;
 
 /// A plan, and what it was made of.

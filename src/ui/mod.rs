@@ -6,7 +6,7 @@
 //! and returned by [`Ui::finish`].
 
 mod progress;
-mod report;
+pub mod report;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -21,7 +21,6 @@ use serde::Serialize;
 use crate::error::CommandError;
 
 pub use progress::Progress;
-pub use report::{diagnostic, diagnostics, report, usage};
 pub use text::{bytes, plural, visible, visible_name};
 
 /// The colour of headings.

@@ -159,14 +159,10 @@ fn look_at(evaluation: &Evaluation) {
         for path in component.entries.keys() {
             assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
         }
-        for step in &component.steps {
-            let dependencies = step.triggers.values().chain(step.assertions.unchanged.values());
-            for dependency in dependencies {
+        for declared in &component.units {
+            for dependency in declared.unit.dependencies().into_values() {
                 let Dependency::Entries(paths) = dependency else { continue };
                 assert!(paths.iter().all(|path| component.entries.contains_key(path)), "{paths:?}");
-            }
-            for script in step.script.iter().chain(&step.assertions.script) {
-                assert!(component.entries.contains_key(script.path.as_str()), "{script:?}");
             }
         }
     }

@@ -32,15 +32,16 @@ pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), Command
 
 /// Reads a release from a file into the store. On any error nothing is stored, or nothing that is of use.
 pub fn import(store: &Store, path: &Path) -> Result<Record, CommandError> {
-    let refuse = |error: Refused| refused(path, "imported").because(error);
+    let refuse = |error: ImportError| refused(path, "imported").because(error);
     let file = File::open(path).map_err(|error| refused(path, "imported").because(error))?;
     let (_, records) = import_archive(store, io::BufReader::new(file))
         .map_err(|error| refused(path, "imported").because(error))?;
-    let named = records.iter().find(|(name, _)| name == RECORD).ok_or_else(|| refuse(Refused::NoRelease))?;
+    let named =
+        records.iter().find(|(name, _)| name == RECORD).ok_or_else(|| refuse(ImportError::NoRelease))?;
     let record = Record::decode(&named.1).map_err(|error| refuse(error.into()))?;
     for artifact in record.artifacts() {
         if !store.contains(&ObjectId::Artifact(artifact))? {
-            return Err(refuse(Refused::Incomplete(artifact.to_string())));
+            return Err(refuse(ImportError::Incomplete(artifact.to_string())));
         }
     }
     Ok(record)
@@ -52,7 +53,7 @@ fn refused(path: &Path, what: &str) -> CommandError {
 
 /// Why an archive is no release.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum ImportError {
     #[error("it holds no {RECORD}")]
     NoRelease,
     #[error("its {RECORD} cannot be used")]

@@ -6,22 +6,20 @@
 //! stored as streams, so that memory does not grow with their size.
 
 mod layout;
-mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::{Evaluation, Rendered};
+use batou_environments::{Evaluation, Rendered, RenderedUnit};
 use batou_store::{Lease, Monitor, ObjectId, Phase, SourceHasher, Store};
 use rayon::prelude::*;
 
 use crate::error::CommandError;
 use crate::ui::Progress;
 use batou_release::{
-    Causes, Component, DECLARED_BY, HostName, Instance, MANIFEST_FORMAT, Manifest, Release, Unit, UnitKind,
+    Causes, Component, DECLARED_BY, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release,
     unit_key,
 };
-use layout::{Amount, Layout};
-use step::step;
+use layout::{Amount, ComponentLayout};
 
 /// The folder in the store that holds, for each project, what its source files looked like.
 pub const SOURCES: &str = "sources";
@@ -35,23 +33,14 @@ pub struct Built {
     /// How many artifacts the store did not have.
     pub stored: usize,
     /// Ends the protection when it is dropped.
-    _lease: Option<Lease>,
+    pub lease: Option<Lease>,
 }
 
 impl Built {
     /// A release whose objects need no protection.
     pub fn new(release: Release, hosts: BTreeMap<HostName, HostRelease>) -> Self {
-        Self { release, hosts, stored: 0, _lease: None }
+        Self { release, hosts, stored: 0, lease: None }
     }
-}
-
-/// What one host gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostRelease {
-    /// Its components.
-    pub manifest: Manifest,
-    /// Why its files are as they are.
-    pub causes: Causes,
 }
 
 /// Builds what was rendered into the store.
@@ -65,38 +54,43 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     sources.save()?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
-    let mut hosts: BTreeMap<_, _> =
-        deployed.into_iter().map(|host| (host.clone(), empty(evaluation, host))).collect();
+    let mut manifests: BTreeMap<_, _> =
+        deployed.into_iter().map(|host| (host, empty(evaluation, host))).collect();
     let components = rendered.par_iter().zip(&layouts);
     let components: Vec<_> =
         components.map(|(rendered, layout)| component(rendered, layout, &built)).collect();
     for (rendered, component) in rendered.iter().zip(components) {
-        let Some(host) = hosts.get_mut(&rendered.host) else { continue };
-        host.causes.insert(rendered.component.clone(), causes(rendered));
-        host.manifest.components.push(component);
+        let Some((manifest, host_causes)) = manifests.get_mut(&rendered.host) else { continue };
+        host_causes.insert(rendered.component.clone(), causes(rendered));
+        manifest.components.push(component);
     }
+    let host =
+        |(name, (manifest, causes)): (&HostName, _)| (name.clone(), HostRelease::new(manifest, causes));
+    let hosts: BTreeMap<_, _> = manifests.into_iter().map(host).collect();
     let release = Release {
         project: evaluation.project.clone(),
         environment: evaluation.settings.name.clone(),
-        hosts: hosts.iter().map(|(name, host)| (name.clone(), host.manifest.digest())).collect(),
+        hosts: hosts.iter().map(|(name, host)| (name.clone(), host.digest())).collect(),
     };
-    Ok(Built { stored, _lease: lease, ..Built::new(release, hosts) })
+    Ok(Built { stored, lease, ..Built::new(release, hosts) })
 }
 
-/// What each file was made from, and the sub-components that declare files and steps.
+/// What each file was made from, and the sub-components that declare files and units.
 fn causes(rendered: &Rendered) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut causes = rendered.causes.clone();
     let files = rendered.breadcrumbs.iter().map(|(path, breadcrumb)| (path.clone(), breadcrumb));
-    let steps = rendered.steps.iter().filter(|step| !step.breadcrumb.is_empty());
-    let steps = steps.map(|step| (unit_key(UnitKind::Step, &step.name), &step.breadcrumb));
-    for (key, breadcrumb) in files.chain(steps) {
+    let units = rendered.units.iter().filter(|declared| !declared.breadcrumb.is_empty());
+    let units =
+        units.map(|RenderedUnit { unit, breadcrumb }| (unit_key(unit.kind(), unit.name()), breadcrumb));
+    for (key, breadcrumb) in files.chain(units) {
         let causes = causes.entry(key).or_default();
         causes.insert(DECLARED_BY.to_owned(), breadcrumb.join(" > "));
     }
     causes
 }
 
-fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
+/// The manifest of a host that has nothing yet, and the causes.
+fn empty(evaluation: &Evaluation, host: &HostName) -> (Manifest, Causes) {
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         project: evaluation.project.clone(),
@@ -104,26 +98,26 @@ fn empty(evaluation: &Evaluation, host: &HostName) -> HostRelease {
         host: host.clone(),
         components: Vec::new(),
     };
-    HostRelease { manifest, causes: Causes::new() }
+    (manifest, Causes::new())
 }
 
 fn lay_out<'r>(
     rendered: &[&'r Rendered],
     sources: &SourceHasher,
     progress: &Progress,
-) -> Result<Vec<Layout<'r>>, CommandError> {
+) -> Result<Vec<ComponentLayout<'r>>, CommandError> {
     if progress.is_visible() {
         let amounts = rendered.par_iter().map(|rendered| Amount::rendered(rendered));
         let all = amounts.reduce(Amount::default, Amount::plus);
         progress.begin(Phase::Hashing, all.files, all.bytes);
     }
-    rendered.par_iter().map(|rendered| Layout::of(rendered, sources, progress)).collect()
+    rendered.par_iter().map(|rendered| ComponentLayout::of(rendered, sources, progress)).collect()
 }
 
 /// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look
 /// and the use of what it found.
 fn store_missing(
-    layouts: &[Layout<'_>],
+    layouts: &[ComponentLayout<'_>],
     store: &Store,
     progress: &Progress,
 ) -> Result<(usize, Option<Lease>), CommandError> {
@@ -142,7 +136,10 @@ fn store_missing(
 }
 
 /// The layouts whose artifact the store lacks, each artifact once.
-fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l Layout<'r>>, CommandError> {
+fn absent<'l, 'r>(
+    layouts: &'l [ComponentLayout<'r>],
+    store: &Store,
+) -> Result<Vec<&'l ComponentLayout<'r>>, CommandError> {
     let once: BTreeMap<_, _> = layouts.iter().map(|layout| (layout.id, layout)).collect();
     let looked_for: Vec<_> = once
         .into_par_iter()
@@ -152,13 +149,14 @@ fn absent<'l, 'r>(layouts: &'l [Layout<'r>], store: &Store) -> Result<Vec<&'l La
 }
 
 /// A component as its host's manifest has it; it comes after those of `built` that it needs.
-fn component(rendered: &Rendered, layout: &Layout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
+fn component(rendered: &Rendered, layout: &ComponentLayout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
+    let units = rendered.units.iter();
     let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));
     Component {
         name: layout.artifact.name.clone(),
         artifact: layout.id,
         after: rendered.after.iter().filter(is_built).cloned().collect(),
-        units: rendered.steps.iter().map(|rendered| Unit::Step(step(rendered, layout))).collect(),
+        units: units.map(|declared| declared.unit.map_dependencies(|it| layout.digest(it))).collect(),
     }
 }
 

@@ -1,18 +1,17 @@
 //! What every command starts from: the output, the project, the controller's store.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use batou_environments::{Evaluation, Explanation, Host, Project, Settings, Typed};
 use batou_store::{Durability, Store};
 
 use crate::build::{Built, build};
-use crate::cli::Global;
 use crate::error::CommandError;
 use crate::evaluation::{self, Lookup};
 use crate::login;
 use crate::records::{Record, Records};
-use crate::ui::Ui;
+use crate::ui::{Ui, visible_name};
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "batou.toml";
@@ -23,13 +22,13 @@ pub struct Context {
     pub ui: Ui,
     directory: Option<PathBuf>,
     project: OnceLock<Project>,
-    store: OnceLock<Store>,
+    store: OnceLock<Arc<Store>>,
 }
 
 impl Context {
-    /// From the global options.
-    pub fn new(global: &Global, ui: Ui) -> Self {
-        Self { ui, directory: global.project.clone(), project: OnceLock::new(), store: OnceLock::new() }
+    /// Of the project in this folder, where one is named.
+    pub fn new(directory: Option<PathBuf>, ui: Ui) -> Self {
+        Self { ui, directory, project: OnceLock::new(), store: OnceLock::new() }
     }
 
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.
@@ -45,13 +44,13 @@ impl Context {
         Ok(self.project.get_or_init(|| project))
     }
 
-    /// The controller's store, created when absent.
-    pub fn store(&self) -> Result<&Store, CommandError> {
+    /// The controller's store, created when absent. Threads that copy to hosts share it.
+    pub fn store(&self) -> Result<&Arc<Store>, CommandError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
         let store = Store::open(&store_root()?, Durability::Cache)?;
-        Ok(self.store.get_or_init(|| store))
+        Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 
     /// The records of what was built into the controller's store.
@@ -70,7 +69,7 @@ impl Context {
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         let evaluation = self.evaluate_silently(environment, lookup)?;
-        crate::ui::diagnostics(&self.ui, &evaluation.warnings);
+        crate::ui::report::diagnostics(&self.ui, &evaluation.warnings);
         Ok(evaluation)
     }
 
@@ -86,7 +85,7 @@ impl Context {
         typed: Typed,
     ) -> Result<(Evaluation, Option<Explanation>), CommandError> {
         let answer = evaluation::explain(self.project()?, environment, typed)?;
-        crate::ui::diagnostics(&self.ui, &answer.0.warnings);
+        crate::ui::report::diagnostics(&self.ui, &answer.0.warnings);
         Ok(answer)
     }
 
@@ -96,6 +95,29 @@ impl Context {
         let built = build(&evaluation, self.store()?, &self.ui.progress())?;
         self.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
         Ok((evaluation, built))
+    }
+
+    /// An environment's release, which is built, or the built one whose id begins so.
+    pub fn release(&self, name: &str) -> Result<Record, CommandError> {
+        let environments =
+            self.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
+        if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
+            let evaluation = self.evaluate(name, Lookup::System)?;
+            let built = build(&evaluation, self.store()?, &self.ui.progress())?;
+            return Ok(Record::of(&built, evaluation.settings.keep));
+        }
+        self.records()?.find(name)?.ok_or_else(|| {
+            let error = CommandError::input(format!(
+                "{} is neither an environment nor a built release",
+                visible_name(name)
+            ));
+            match environments {
+                Ok(names) => error.hint(format!("the project's environments are: {}", names.join(", "))),
+                Err(_) => {
+                    error.hint("outside a project only built releases can be named: see `batou store ls`")
+                }
+            }
+        })
     }
 
     /// The environments that were named, or all where none was.

@@ -7,7 +7,7 @@ use batou_environments::Diagnostics;
 
 /// What the exit status says about the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExitKind {
     /// The command line was wrong; nothing was done. Exit status 2.
     Usage,
     /// What the user wrote is wrong; nothing was done. Exit status 2.
@@ -26,7 +26,7 @@ pub struct CommandError(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kind: Kind,
+    kind: ExitKind,
     what: What,
     hints: Vec<String>,
 }
@@ -41,35 +41,35 @@ enum What {
 impl CommandError {
     /// The command line was wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::text(Kind::Usage, message.into())
+        Self::text(ExitKind::Usage, message.into())
     }
 
     /// What the user wrote is wrong.
     pub fn input(message: impl Into<String>) -> Self {
-        Self::text(Kind::Input, message.into())
+        Self::text(ExitKind::Input, message.into())
     }
 
     /// It failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::text(Kind::Failed, message.into())
+        Self::text(ExitKind::Failed, message.into())
     }
 
     /// Hosts are left in differing states.
     pub fn diverged(message: impl Into<String>) -> Self {
-        Self::text(Kind::Diverged, message.into())
+        Self::text(ExitKind::Diverged, message.into())
     }
 
     /// Nobody reads the output any more.
     pub fn unread() -> Self {
-        Self::text(Kind::Unread, "nobody reads the output any more".to_owned())
+        Self::text(ExitKind::Unread, "nobody reads the output any more".to_owned())
     }
 
     /// An error that already names its subject.
-    pub fn from_error(kind: Kind, error: impl Error + Send + Sync + 'static) -> Self {
+    pub fn from_error(kind: ExitKind, error: impl Error + Send + Sync + 'static) -> Self {
         Self(Box::new(Inner { kind, what: What::Error(Box::new(error)), hints: Vec::new() }))
     }
 
-    fn text(kind: Kind, message: String) -> Self {
+    fn text(kind: ExitKind, message: String) -> Self {
         Self(Box::new(Inner { kind, what: What::Text { message, source: None }, hints: Vec::new() }))
     }
 
@@ -89,19 +89,19 @@ impl CommandError {
         self
     }
 
-    /// What kind it is.
-    pub fn kind(&self) -> Kind {
-        self.0.kind
-    }
-
     /// The process's exit status.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
-            Kind::Failed => 1,
-            Kind::Usage | Kind::Input => 2,
-            Kind::Diverged => 3,
-            Kind::Unread => 141,
+            ExitKind::Failed => 1,
+            ExitKind::Usage | ExitKind::Input => 2,
+            ExitKind::Diverged => 3,
+            ExitKind::Unread => 141,
         }
+    }
+
+    /// Whether nobody would read what is said of it.
+    pub fn is_unread(&self) -> bool {
+        self.0.kind == ExitKind::Unread
     }
 
     /// What to do about it.
@@ -151,13 +151,17 @@ impl Error for CommandError {
 
 impl From<Diagnostics> for CommandError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self(Box::new(Inner { kind: Kind::Input, what: What::Diagnostics(diagnostics), hints: Vec::new() }))
+        Self(Box::new(Inner {
+            kind: ExitKind::Input,
+            what: What::Diagnostics(diagnostics),
+            hints: Vec::new(),
+        }))
     }
 }
 
 impl From<batou_store::Error> for CommandError {
     fn from(error: batou_store::Error) -> Self {
-        Self::from_error(Kind::Failed, error)
+        Self::from_error(ExitKind::Failed, error)
     }
 }
 

@@ -10,7 +10,7 @@ use batou_environments::{ConnectMethod, Settings};
 
 use crate::error::CommandError;
 use crate::ui::{Ui, plural, visible, visible_name};
-use git::{Absent, Repository};
+use git::{NoRepository, Repository};
 
 /// How many changed files an error names.
 const NAMED: usize = 5;
@@ -30,8 +30,8 @@ pub fn check_repository(
         Ok(repository) => repository,
         Err(absent) => {
             let why = match absent {
-                Absent::Program => "git is not installed, so that",
-                Absent::Repository => "the project's folder is in no git repository, so that",
+                NoRepository::Program => "git is not installed, so that",
+                NoRepository::Repository => "the project's folder is in no git repository, so that",
             };
             ui.notice(&format!("{why} nobody can tell later what exactly was released"));
             return Ok(());

@@ -2,29 +2,70 @@
 //!
 //! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`evaluation`] says what every
 //! host is to have; [`build`] makes a [`batou_release::Release`] of what was evaluated; [`plan`] says what it would change;
-//! [`deployment`], [`releasing`] and [`fleet`] carry it out over [`remote`] agents that speak the [`batou_agent::protocol`].
+//! [`deployment`] and [`fleet`] carry it out over [`remote`] agents that speak the [`batou_agent::protocol`].
 
-pub mod archive;
-pub mod build;
-pub mod cli;
-pub mod command;
-pub mod context;
-pub mod deployment;
-pub mod error;
-pub mod evaluation;
-pub mod fleet;
-pub mod guard;
-pub mod interrupt;
-pub mod login;
-pub mod naming;
-pub mod outfile;
-pub mod outlink;
-pub mod plan;
-pub mod records;
-pub mod releasing;
-pub mod remote;
-pub mod resolver;
-pub mod saved_plan;
+// A program: nothing but `main` can be reached from outside, and `pub` says what a module offers to the others.
+#![allow(unreachable_pub)]
+
+mod archive;
+mod build;
+mod cli;
+mod command;
+mod context;
+mod deployment;
+mod error;
+mod evaluation;
+mod fleet;
+mod guard;
+mod interrupt;
+mod login;
+mod naming;
+mod outfile;
+mod outlink;
+mod plan;
+mod records;
+mod remote;
+mod resolver;
+mod saved_plan;
 #[cfg(test)]
 mod testing;
-pub mod ui;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::Cli;
+use command::Command;
+use context::Context;
+use ui::Ui;
+
+/// The program: reads the command line, runs the command, reports what failed, and ends with the exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // What follows `--` is not for batou.
+            let mut words = std::env::args_os().take_while(|word| word != "--");
+            return ui::report::usage(&usage, words.any(|word| word == "--json"));
+        }
+    };
+    if matches!(cli.command, Command::Agent) {
+        return ExitCode::from(
+            u8::try_from(batou_agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1),
+        );
+    }
+    if matches!(cli.command, Command::Evaluate) {
+        return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
+    }
+    let context = Context::new(cli.global.project.clone(), Ui::new(cli.global.output()));
+    let done = command::run(&context, &cli.command, Cli::command);
+    interrupt::yield_to_death();
+    match done.and_then(|()| context.ui.finish()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::report::report(&context.ui, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

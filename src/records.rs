@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 use batou_store::{ArtifactId, Digest, Name, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::build::{Built, HostRelease};
+use crate::build::Built;
 use crate::error::CommandError;
-use batou_release::{Causes, HostName, Manifest, Release};
+use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
-/// The version of a record's format that this program writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+static FORMAT: Format = Format {
+    name: "the record",
+    kind: "the record of a release",
+    version: 1,
+    renewal: Some("build the environment again"),
+};
 /// The folder in the store that holds the records.
 pub const FOLDER: &str = "releases";
 /// The fewest digits by which a release is named.
@@ -41,48 +45,26 @@ pub struct Record {
     /// The release.
     pub release: Release,
     /// Each host's manifest and causes.
-    pub hosts: BTreeMap<HostName, HostRecord>,
-}
-
-/// What a record holds of a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostRecord {
-    /// Its components.
-    pub manifest: Manifest,
-    /// Why its files are as they are.
-    pub causes: Causes,
+    pub hosts: BTreeMap<HostName, HostRelease>,
 }
 
 impl Record {
     /// The record of what was just built.
     pub fn of(built: &Built, keep: u32) -> Self {
-        let host = |(name, host): (&HostName, &HostRelease)| {
-            let record = HostRecord { manifest: host.manifest.clone(), causes: host.causes.clone() };
-            (name.clone(), record)
-        };
         Self {
-            format: FORMAT,
+            format: FORMAT.version,
             id: built.release.id(),
             when: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             keep,
             release: built.release.clone(),
-            hosts: built.hosts.iter().map(host).collect(),
+            hosts: built.hosts.clone(),
         }
     }
 
     /// Reads a record; one whose parts contradict each other is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        let Format { format } = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
-        if format > FORMAT {
-            return Err(RecordError::Newer { format });
-        }
-        let record: Self = serde_json::from_slice(bytes).map_err(RecordError::Malformed)?;
-        let digests = record.hosts.iter().map(|(name, host)| (name, host.manifest.digest()));
+        let record: Self = FORMAT.read(bytes)?;
+        let digests = record.hosts.iter().map(|(name, host)| (name, host.digest()));
         // The names become a path.
         let named =
             [&record.release.project, &record.release.environment].map(|name| Name::new(name.as_str()));
@@ -102,7 +84,7 @@ impl Record {
 
     /// The artifacts of all hosts, each once.
     pub fn artifacts(&self) -> Vec<ArtifactId> {
-        let all = self.hosts.values().flat_map(|host| host.manifest.artifacts());
+        let all = self.hosts.values().flat_map(|host| host.manifest().artifacts());
         all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
@@ -110,15 +92,9 @@ impl Record {
 /// Why a file is not a usable record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is no record.
-    #[error("not the record of a release")]
-    Malformed(#[source] serde_json::Error),
-    /// It was written by a newer batou.
-    #[error("the record has format {format}, and this batou knows formats up to {FORMAT}: use a newer one")]
-    Newer {
-        /// The format found.
-        format: u32,
-    },
+    /// It is no record, or one of another version.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// The ids in it are not those of its content.
     #[error("the record is damaged: its ids are not those of its content")]
     Inconsistent,
@@ -126,7 +102,7 @@ pub enum RecordError {
 
 /// A record's place in its environment's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct RecordFile {
     number: u64,
     id: Digest,
     path: PathBuf,
@@ -148,7 +124,7 @@ impl Records {
         let number = places.last().map_or(1, |newest| newest.number + 1);
         fs::create_dir_all(&folder).map_err(|error| unusable(&folder, error))?;
         let path = folder.join(format!("{number:08}-{}.json", record.id));
-        batou_store::fs::atomic_write(&path, &record.encode(), false)?;
+        batou_store::fs::atomic_write(&path, &record.encode(), batou_store::fs::PRIVATE, false)?;
         for same in places.iter().filter(|place| place.id == record.id) {
             remove(&same.path)?;
         }
@@ -159,11 +135,6 @@ impl Records {
     pub fn list(&self, project: &str, environment: &str) -> Result<Vec<Record>, CommandError> {
         let places = places(&self.folder(project, environment))?;
         places.iter().map(|place| read(&place.path)).collect()
-    }
-
-    /// The newest record of an environment.
-    pub fn newest(&self, project: &str, environment: &str) -> Result<Option<Record>, CommandError> {
-        places(&self.folder(project, environment))?.last().map(|place| read(&place.path)).transpose()
     }
 
     /// The projects and environments that have records, sorted.
@@ -182,7 +153,7 @@ impl Records {
         if prefix.len() < SHORTEST || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Ok(None);
         }
-        let mut found: Vec<Place> = Vec::new();
+        let mut found: Vec<RecordFile> = Vec::new();
         for (project, environment) in self.environments()? {
             let places = places(&self.folder(&project, &environment))?;
             found.extend(places.into_iter().filter(|place| place.id.to_string().starts_with(prefix)));
@@ -230,10 +201,10 @@ impl Records {
 }
 
 /// The records in a folder, by number. Other files are none of ours and left alone.
-fn places(folder: &Path) -> Result<Vec<Place>, CommandError> {
+fn places(folder: &Path) -> Result<Vec<RecordFile>, CommandError> {
     let place = |name: String| {
         let (number, id) = name.strip_suffix(".json")?.split_once('-')?;
-        Some(Place { number: number.parse().ok()?, id: id.parse().ok()?, path: folder.join(&name) })
+        Some(RecordFile { number: number.parse().ok()?, id: id.parse().ok()?, path: folder.join(&name) })
     };
     let mut places: Vec<_> = names(folder)?.into_iter().filter_map(place).collect();
     places.sort_by_key(|place| place.number);
@@ -270,7 +241,7 @@ fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Syn
     CommandError::failed(format!("{} cannot be used", path.display())).because(error)
 }
 
-fn ambiguous(prefix: &str, found: &[Place]) -> CommandError {
+fn ambiguous(prefix: &str, found: &[RecordFile]) -> CommandError {
     let ids: Vec<_> = found.iter().map(|place| place.id.short()).collect();
     CommandError::input(format!("{prefix} is the beginning of several releases: {}", ids.join(", ")))
         .hint("give more of its digits")
@@ -312,7 +283,6 @@ mod tests {
         assert!(records.save(&saved[0]).unwrap());
         let ids: Vec<_> = records.list("shop", "prod").unwrap().iter().map(|record| record.id).collect();
         assert_eq!(ids, [saved[1].id, saved[0].id]);
-        assert_eq!(records.newest("shop", "prod").unwrap().unwrap().id, saved[0].id);
     }
 
     #[test]
@@ -345,13 +315,17 @@ mod tests {
         wrong.id = Digest::of(b"wrong");
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let mut wrong = saved[0].clone();
-        wrong.hosts.get_mut("web01").unwrap().manifest.components.clear();
+        let host = wrong.hosts.get_mut("web01").unwrap();
+        *host = HostRelease::new(crate::testing::manifest("web01", Vec::new()), host.causes().clone());
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let mut wrong = saved[0].clone();
         wrong.release.project = "../elsewhere".to_owned();
         wrong.id = wrong.release.id();
         assert!(matches!(Record::decode(&wrong.encode()), Err(RecordError::Inconsistent)));
         let newer = String::from_utf8(saved[0].encode()).unwrap().replacen("\"format\":1", "\"format\":2", 1);
-        assert!(matches!(Record::decode(newer.as_bytes()), Err(RecordError::Newer { format: 2 })));
+        assert!(matches!(
+            Record::decode(newer.as_bytes()),
+            Err(RecordError::Format(FormatError::Newer { found: 2, .. }))
+        ));
     }
 }

@@ -10,38 +10,58 @@ use batou_store::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
-use batou_release::{Causes, HostName, Manifest, Release};
+use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
-const FORMAT: u32 = 1;
+/// What to do about a plan that is of no use any more.
+const RENEWAL: &str = "make the plan anew with `batou plan ENV -o FILE`";
+static FORMAT: Format = Format { name: "the plan", kind: "a saved plan", version: 2, renewal: Some(RENEWAL) };
 const CONTEXT: &str = "batou 2026-11 saved plan v1";
 
 /// What a switch is to do, and from which state of the hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedPlan {
-    /// The version of this format.
-    pub format: u32,
+    format: u32,
     /// The fleet release; its project and environment are the plan's.
     pub release: Release,
     /// What the guard rails had against a release of the project as it was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objection: Option<String>,
     /// What each host that takes part is to get.
-    pub hosts: BTreeMap<HostName, SavedHost>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
+    /// The manifest that each of them had in force when the plan was made, if it had one.
+    pub expected: BTreeMap<HostName, Option<Digest>>,
 }
 
-/// What one host is to get.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SavedHost {
-    /// The manifest that was in force when the plan was made, if one was.
-    pub expected: Option<Digest>,
-    /// The newest sequence in the host's journal at that time.
-    pub sequence: u64,
-    /// What it is to have.
-    pub manifest: Manifest,
-    /// Why its files are as they are.
-    pub causes: Causes,
+/// Why a file is not a usable plan. What is said begins behind the file's name.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error("cannot be read")]
+    Unreadable(#[source] std::io::Error),
+    #[error("is no saved plan")]
+    Unsealed(#[source] serde_json::Error),
+    #[error("is damaged or was edited")]
+    Damaged,
+    #[error("{}", unusable(_0))]
+    Format(#[from] FormatError),
+    #[error("contradicts itself: a host's manifest is not the release's")]
+    Inconsistent,
+}
+
+fn unusable(error: &FormatError) -> String {
+    match error {
+        FormatError::Malformed { source, .. } => format!("is no saved plan: {source}"),
+        FormatError::Newer { found, format } => {
+            format!(
+                "has format {found}, and this batou knows formats up to {}: use a newer batou",
+                format.version
+            )
+        }
+        FormatError::Kind { kind, .. } => {
+            format!("has a {kind}, which this batou does not know: use a newer batou")
+        }
+        FormatError::Older { found, .. } => format!("has format {found}, which is too old: {RENEWAL}"),
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,8 +73,13 @@ struct Sealed {
 
 impl SavedPlan {
     /// A plan of this version of the format.
-    pub fn new(release: Release, hosts: BTreeMap<HostName, SavedHost>) -> Self {
-        Self { format: FORMAT, release, objection: None, hosts }
+    pub fn new(
+        release: Release,
+        objection: Option<String>,
+        hosts: BTreeMap<HostName, HostRelease>,
+        expected: BTreeMap<HostName, Option<Digest>>,
+    ) -> Self {
+        Self { format: FORMAT.version, release, objection, hosts, expected }
     }
 
     /// Writes the file, whole or not at all.
@@ -65,50 +90,42 @@ impl SavedPlan {
         let plan = serde_json::to_string(self).expect("a plan is plain data");
         let sealed = Sealed { digest: Digest::derive(CONTEXT, plan.as_bytes()), plan };
         let bytes = serde_json::to_vec(&sealed).expect("a plan is plain data");
-        Ok(batou_store::fs::atomic_write(path, &bytes, false)?)
+        Ok(batou_store::fs::atomic_write(path, &bytes, batou_store::fs::PRIVATE, false)?)
     }
 
     /// Reads a file, and refuses one that is not as it was written.
     pub fn read(path: &Path) -> Result<Self, CommandError> {
-        let refused = |reason: &str| CommandError::input(format!("{} {reason}", path.display()));
-        let bytes = std::fs::read(path).map_err(|error| refused("cannot be read").because(error))?;
-        let sealed: Sealed =
-            serde_json::from_slice(&bytes).map_err(|error| refused("is no saved plan").because(error))?;
-        if Digest::derive(CONTEXT, sealed.plan.as_bytes()) != sealed.digest {
-            return Err(
-                refused("is damaged or was edited").hint("make the plan anew with `batou plan ENV -o FILE`")
-            );
-        }
-        Self::decode(&sealed.plan).map_err(|problem| refused(&problem))
+        Self::open(path).map_err(|error| {
+            let refused = CommandError::input(format!("{} {error}", path.display()));
+            match error {
+                PlanError::Unreadable(source) => refused.because(source),
+                PlanError::Unsealed(source) => refused.because(source),
+                PlanError::Damaged => refused.hint(RENEWAL),
+                PlanError::Format(_) | PlanError::Inconsistent => refused,
+            }
+        })
     }
 
-    fn decode(plan: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
+    fn open(path: &Path) -> Result<Self, PlanError> {
+        let bytes = std::fs::read(path).map_err(PlanError::Unreadable)?;
+        let sealed: Sealed = serde_json::from_slice(&bytes).map_err(PlanError::Unsealed)?;
+        if Digest::derive(CONTEXT, sealed.plan.as_bytes()) != sealed.digest {
+            return Err(PlanError::Damaged);
         }
-        let malformed = |error: serde_json::Error| format!("is no saved plan: {error}");
-        let Format { format } = serde_json::from_str(plan).map_err(malformed)?;
-        if format > FORMAT {
-            return Err(format!(
-                "has format {format}, and this batou knows formats up to {FORMAT}: use a newer one"
-            ));
-        }
-        let plan: Self = serde_json::from_str(plan).map_err(malformed)?;
-        let agrees = |(name, host): (&HostName, &SavedHost)| {
-            plan.release.hosts.get(name) == Some(&host.manifest.digest()) && host.manifest.host == *name
+        let plan: Self = FORMAT.read(sealed.plan.as_bytes())?;
+        let agrees = |(name, host): (&HostName, &HostRelease)| {
+            plan.release.hosts.get(name) == Some(&host.digest()) && host.manifest().host == *name
         };
-        if plan.hosts.iter().all(agrees) {
-            Ok(plan)
-        } else {
-            Err("contradicts itself: a host's manifest is not the release's".to_owned())
-        }
+        let consistent = plan.hosts.iter().all(agrees) && plan.hosts.keys().eq(plan.expected.keys());
+        if consistent { Ok(plan) } else { Err(PlanError::Inconsistent) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use batou_release::Causes;
+
     use super::*;
     use crate::testing::manifest;
 
@@ -119,9 +136,9 @@ mod tests {
             environment: "prod".to_owned(),
             hosts: BTreeMap::from([("web01".parse().unwrap(), manifest.digest())]),
         };
-        let host =
-            SavedHost { expected: Some(Digest::of(b"x")), sequence: 7, manifest, causes: Causes::new() };
-        SavedPlan::new(release, BTreeMap::from([("web01".parse().unwrap(), host)]))
+        let name: HostName = "web01".parse().unwrap();
+        let hosts = BTreeMap::from([(name.clone(), HostRelease::new(manifest, Causes::new()))]);
+        SavedPlan::new(release, None, hosts, BTreeMap::from([(name, Some(Digest::of(b"x")))]))
     }
 
     #[test]
@@ -146,7 +163,7 @@ mod tests {
             assert_eq!(refused.exit_code(), 2, "byte {position}");
         }
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(SavedPlan::read(&path).is_err());
+        assert_eq!(SavedPlan::read(&path).unwrap_err().exit_code(), 2, "cut off");
     }
 
     #[test]
@@ -161,14 +178,18 @@ mod tests {
     }
 
     #[test]
-    fn newer_and_contradicting_plans_are_refused() {
+    fn newer_older_and_contradicting_plans_are_refused() {
         let mut newer = plan();
-        newer.format = FORMAT + 1;
+        newer.format = FORMAT.version + 1;
+        let mut older = plan();
+        older.format = FORMAT.version - 1;
         let mut wrong = plan();
         wrong.release.hosts.insert("web01".parse().unwrap(), Digest::of(b"other"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("release.plan");
-        for (plan, problem) in [(newer, "use a newer one"), (wrong, "contradicts itself")] {
+        for (plan, problem) in
+            [(newer, "use a newer batou"), (older, "make the plan anew"), (wrong, "contradicts itself")]
+        {
             plan.write(&path).unwrap();
             let error = SavedPlan::read(&path).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");

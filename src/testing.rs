@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex};
 use batou_release::{Step, Unit};
 use batou_store::{Artifact, ArtifactId, Durability, Mode, Name, Node, Store, Tree};
 
-use crate::build::{Built, HostRelease};
+use crate::build::Built;
 use crate::records::Record;
-use batou_release::{Causes, Component, MANIFEST_FORMAT, Manifest, Release};
+use batou_release::{Causes, Component, HostRelease, MANIFEST_FORMAT, Manifest, Release};
 
 /// A writer that keeps what is written.
 #[derive(Clone, Default)]
-pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Captured {
+impl SharedBuffer {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl Write for Captured {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -93,6 +93,7 @@ pub(crate) fn record(components: Vec<Component>, keep: u32) -> Record {
         environment: manifest.environment.clone(),
         hosts: BTreeMap::from([(manifest.host.clone(), manifest.digest())]),
     };
-    let hosts = BTreeMap::from([(manifest.host.clone(), HostRelease { manifest, causes: Causes::new() })]);
+    let name = manifest.host.clone();
+    let hosts = BTreeMap::from([(name, HostRelease::new(manifest, Causes::new()))]);
     Record::of(&Built::new(release, hosts), keep)
 }

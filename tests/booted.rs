@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use crate::common::{BootedHosts, Output, Sandbox, counted};
-use crate::shop::{says, until};
+use crate::common::{BootedHosts, Output, Sandbox, counted, until};
+use crate::shop::says;
 
 const HOSTS: [&str; 4] = ["h1", "h2", "h3", "h4"];
 

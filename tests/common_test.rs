@@ -1,10 +1,10 @@
 //! What the tests stand on works: a sandbox keeps the machine out, hosts answer, break and come back, and
 //! a trace says what happened in which order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, thread};
 
-use crate::common::{BootedHosts, Call, Output, Sandbox, SshHosts, Strace, left_out, parse};
+use crate::common::{BootedHosts, Call, Output, Sandbox, SshHosts, Strace, left_out, parse, until};
 
 #[test]
 fn a_sandbox_hides_the_machine_from_programs() {
@@ -93,11 +93,11 @@ fn a_cut_ends_connections_but_not_what_they_started() {
             let _input = child.stdin.take();
             child.wait().unwrap()
         });
-        until(|| started.exists());
+        until("the command runs", || started.exists());
         hosts.host("one").cut();
         assert_eq!(connection.join().unwrap().code(), Some(255));
     });
-    until(|| hosts.host("one").home().join("survived").exists());
+    until("the command goes on", || hosts.host("one").home().join("survived").exists());
     hosts.ssh("one", "true").fails(255);
     hosts.host("one").heal();
     hosts.ssh("one", "true").success();
@@ -110,12 +110,12 @@ fn a_crash_ends_everything_on_a_host() {
     thread::scope(|scope| {
         let connection =
             scope.spawn(|| hosts.ssh("one", "cd; echo $$ >new; mv new pid; exec sleep 60").fails(255));
-        until(|| pid.exists());
+        until("the command runs", || pid.exists());
         hosts.host("one").crash();
         connection.join().unwrap();
     });
     let pid = fs::read_to_string(pid).unwrap();
-    until(|| !fs::exists(format!("/proc/{}", pid.trim())).unwrap());
+    until("the command has ended", || !fs::exists(format!("/proc/{}", pid.trim())).unwrap());
 }
 
 #[test]
@@ -229,14 +229,4 @@ fn a_trace_of_several_threads_is_joined() {
         ("-1 ENOENT (No such file or directory)", "?")
     );
     assert_eq!(calls.iter().filter(|call| call.succeeded()).count(), 4);
-}
-
-/// Waits for what must become true soon.
-#[track_caller]
-fn until(holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < end, "it did not happen within 30 s");
-        thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
 
-use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out, signal, with_argument};
-use crate::shop::{self, Target, append, greet, names, says, until};
+use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out, signal, until, with_argument};
+use crate::shop::{self, Target, append, greet, names, says};
 
 /// The shop on the host `one`, not released yet.
 fn shop() -> (SshHosts, Sandbox) {

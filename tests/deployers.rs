@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::thread;
 
-use crate::common::{Output, Sandbox, SshHosts};
-use crate::shop::{self, Target, append, greet, says, until};
+use crate::common::{Output, Sandbox, SshHosts, until};
+use crate::shop::{self, Target, append, greet, says};
 
 /// Starts a switch, to be waited for.
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {

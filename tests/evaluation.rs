@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use batou_environments::Typed;
 use rustix::process::{Pid, Signal};
 
-use crate::common::{Output, Sandbox, below, signal};
+use crate::common::{Output, Sandbox, below, found, signal, until};
 use crate::shop::says;
 
 /// Two hosts with a component in Starlark, whose `configure` is this.
@@ -115,7 +115,7 @@ fn a_child_ends_with_its_answer() {
         let request = rmp_serde::to_vec_named(&request).unwrap();
         let mut to = child.stdin.take().unwrap();
         to.write_all(&[&(request.len() as u64).to_be_bytes()[..], &request].concat()).unwrap();
-        assert!(wait_for(|| child.try_wait().unwrap()).success());
+        assert!(child.wait().unwrap().success());
         let mut answer = Vec::new();
         child.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
         let says = |word: &[u8]| answer.windows(word.len()).any(|part| part == word);
@@ -196,12 +196,12 @@ fn a_child_ends_with_its_parent() {
         let sandbox = project("    for i in range(1000000):\n        x = sorted(range(1000000))\n");
         let mut parent = sandbox.command(&["check", "dev"]).spawn().unwrap();
         let id = Pid::from_child(&parent);
-        let child = wait_for(|| below(id).pop()).pid;
+        let child = found("the child runs", || below(id).pop()).pid;
         signal(id, end);
         parent.wait().unwrap();
         let path = format!("/proc/{}/stat", child.as_raw_nonzero());
         let gone = || fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
-        wait_for(|| gone().then_some(()));
+        until("the child has ended", gone);
     }
 }
 
@@ -234,23 +234,21 @@ fn a_text_that_nests_deeper_than_the_stack_is_named() {
 #[test]
 fn a_child_that_is_killed_is_no_mistake_of_the_project() {
     let sandbox = project("    for i in range(1000000):\n        x = sorted(range(1000000))\n");
-    let parent = sandbox.command(&["check", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
-    let id = Pid::from_child(&parent);
-    wait_for(|| below(id).pop());
-    std::thread::sleep(Duration::from_millis(300));
-    signal(below(id).pop().unwrap().pid, Signal::KILL);
-    let output = parent.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    says(&String::from_utf8_lossy(&output.stderr), &["evaluating web01/zope", "was killed from outside"]);
-}
-
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let since = Instant::now();
+    // On a busy machine it may take long until the child has got to the component.
+    let mut wait = Duration::from_millis(300);
     loop {
-        if let Some(found) = look() {
-            return found;
+        let parent = sandbox.command(&["check", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
+        let id = Pid::from_child(&parent);
+        until("the child runs", || !below(id).is_empty());
+        std::thread::sleep(wait);
+        signal(below(id).pop().unwrap().pid, Signal::KILL);
+        let output = parent.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        says(&said, &["was killed from outside"]);
+        if said.contains("evaluating web01/zope") {
+            return;
         }
-        assert!(since.elapsed() < Duration::from_secs(20), "it did not happen");
-        std::thread::sleep(Duration::from_millis(10));
+        wait *= 2;
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Output, Sandbox, SshHosts};
-use crate::shop::{self, Target, append, greet, names, says, until};
+use crate::common::{Output, Sandbox, SshHosts, until};
+use crate::shop::{self, Target, append, greet, names, says};
 
 /// The shop, released to the hosts `one` and `two`.
 fn released() -> (SshHosts, Sandbox, [Target; 2]) {

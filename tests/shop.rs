@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use walkdir::WalkDir;
@@ -182,20 +180,16 @@ pub(crate) fn count(folder: &Path) -> usize {
     WalkDir::new(folder).into_iter().filter(|entry| entry.as_ref().unwrap().file_type().is_file()).count()
 }
 
-/// Waits for what must become true soon.
-#[track_caller]
-pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    while !holds() {
-        assert!(Instant::now() < end, "after a minute it is not true that {what}");
-        sleep(Duration::from_millis(10));
-    }
-}
+/// What nobody is to be shown: a value as Rust writes it, a panic, colours that were not asked for.
+const NEVER: [&str; 7] = ["Some(", "Err(", "Error {", "Os {", "panicked at", "RUST_BACKTRACE", "\x1b["];
 
-/// The text holds each of these.
+/// The text holds each of these, and nothing that no message may hold.
 #[track_caller]
 pub(crate) fn says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    for never in NEVER {
+        assert!(!text.contains(never), "{never:?} is in:\n{text}");
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_store::Digest;
-use batou_store::fs::atomic_write;
+use batou_store::fs::{PRIVATE, atomic_write};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -52,7 +52,7 @@ impl Activated {
     /// Writes the record; it is on the disk when this returns.
     fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self).expect("a record is plain data");
-        Ok(atomic_write(&target.activated(), &bytes, true)?)
+        Ok(atomic_write(&target.activated(), &bytes, PRIVATE, true)?)
     }
 
     /// What is recorded of a unit.

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
-use crate::release::now;
+use crate::release::{Underway, now};
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
 
@@ -13,18 +13,53 @@ use crate::switch::{check_sequence, nothing_switched};
 /// anything fails before it, the release will be taken back; whatever fails after it, the release stays in force.
 pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
-    let underway = locked.underway.as_ref().ok_or_else(nothing_switched)?;
+    locked.check_lock(about)?;
+    let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
+    check_in_force(about, underway)?;
     let entry = underway.entry(Outcome::Confirmed, None);
-    Journal::of(&about.target).append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
+    underway.line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
     // Before anything else can fail: a release that is still under way when the connection ends is taken back.
     locked.underway = None;
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }
 
-/// Confirms a release that changes nothing on this host.
+/// Answers whether this host could commit the release that is under way, or confirm one that changes nothing here.
+pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
+    let (about, locked, _) = session.locked()?;
+    locked.check_lock(about)?;
+    match &locked.underway {
+        Some(underway) => check_in_force(about, underway)?,
+        // The room stays: it is there for whoever opens the journal next.
+        None => Journal::of(&about.target).line()?.reserve().map_err(|e| about.target.explain_full(e, 1))?,
+    }
+    Ok(Reply::Done)
+}
+
+/// The release is in force and no other is under way: `current` and the intent on the disk say so.
+fn check_in_force(about: &About, underway: &Underway) -> Result<(), Error> {
+    let directory = about.target.directory().display();
+    let current = about.generations()?.current()?;
+    if current != Some(underway.intent.to) {
+        let named = current.map_or("no generation".to_owned(), |number| format!("generation {number}"));
+        return Err(Error::Moved(format!(
+            "`current` in {directory} names {named}, and generation {} was switched to: it was changed meanwhile",
+            underway.intent.to
+        )));
+    }
+    if Intent::load(&about.target)?.as_ref() != Some(&underway.intent) {
+        return Err(Error::Moved(format!(
+            "{} no longer speaks of this release: somebody changed or removed it",
+            about.target.intent().display()
+        )));
+    }
+    Ok(())
+}
+
+/// Confirms a release that leaves this host as it is.
 pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
+    locked.check_lock(about)?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;
     let current = current.ok_or_else(|| Error::Protocol("there is no release to confirm".into()))?;
@@ -38,7 +73,8 @@ pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u3
         reason: None,
         runs: Vec::new(),
     };
-    Journal::of(&about.target).append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
+    let mut line = Journal::of(&about.target).line()?;
+    line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }

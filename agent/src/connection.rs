@@ -21,7 +21,7 @@ const AHEAD: usize = 2;
 /// How many requests may arrive while a command runs.
 const EARLY: usize = 8;
 
-type Frame = (Request, Vec<u8>);
+type RequestFrame = (Request, Vec<u8>);
 
 /// What the controller does next.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
@@ -79,13 +79,13 @@ impl AsFd for Wake {
 
 /// The connection to the controller.
 pub(crate) struct Connection {
-    frames: Receiver<Result<Frame, FrameError>>,
-    early: VecDeque<Frame>,
+    frames: Receiver<Result<RequestFrame, FrameError>>,
+    early: VecDeque<RequestFrame>,
     broken: Option<FrameError>,
     ended: bool,
     silent: bool,
     heard: Instant,
-    silence: Duration,
+    silence: Box<dyn Fn() -> Duration + Send>,
     watched: bool,
     wake: Wake,
     outbox: Outbox,
@@ -96,7 +96,7 @@ impl Connection {
     pub(crate) fn start(
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
-        silence: Duration,
+        silence: impl Fn() -> Duration + Send + 'static,
     ) -> io::Result<Self> {
         let wake = Wake::new()?;
         let (sender, frames) = sync_channel(AHEAD);
@@ -109,7 +109,7 @@ impl Connection {
             ended: false,
             silent: false,
             heard: Instant::now(),
-            silence,
+            silence: Box::new(silence),
             watched: false,
             wake,
             outbox: Outbox::start(output, Duration::from_secs(HEARTBEAT)),
@@ -129,7 +129,7 @@ impl Connection {
 
     /// How long the controller may stay silent from now on, if it is watched.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        self.watched.then(|| self.silence.saturating_sub(self.heard.elapsed()))
+        self.watched.then(|| (self.silence)().saturating_sub(self.heard.elapsed()))
     }
 
     /// Waits for the controller. The time that the agent itself took before does not count as silence.
@@ -148,7 +148,7 @@ impl Connection {
         }
         self.heard = Instant::now();
         let received = if self.watched {
-            self.frames.recv_timeout(self.silence)
+            self.frames.recv_timeout((self.silence)())
         } else {
             self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
@@ -197,7 +197,7 @@ impl Connection {
         if self.early.iter().any(|(request, _)| matches!(request, Request::GoBack { .. })) {
             return Some(Disturbance::GoBack);
         }
-        self.silent = self.watched && self.heard.elapsed() >= self.silence;
+        self.silent = self.watched && self.heard.elapsed() >= (self.silence)();
         match (self.ended, self.silent) {
             (true, _) => Some(Disturbance::Ended),
             (_, true) => Some(Disturbance::Silent),
@@ -207,7 +207,7 @@ impl Connection {
 
     /// Sends a reply with the raw part of its frame.
     pub(crate) fn reply(&mut self, reply: &Reply, raw: &[u8]) -> Result<(), Gone> {
-        let patience = self.watched.then_some(self.silence);
+        let patience = self.watched.then(|| (self.silence)());
         self.outbox.send(encode(reply, raw), patience).inspect_err(|_| self.ended = true)
     }
 
@@ -219,7 +219,7 @@ impl Connection {
     }
 }
 
-fn read_all(input: impl Read, frames: &SyncSender<Result<Frame, FrameError>>, wake: &Wake) {
+fn read_all(input: impl Read, frames: &SyncSender<Result<RequestFrame, FrameError>>, wake: &Wake) {
     let mut input = BufReader::with_capacity(64 << 10, input);
     loop {
         let frame = read_frame(&mut input);
@@ -231,5 +231,43 @@ fn read_all(input: impl Read, frames: &SyncSender<Result<Frame, FrameError>>, wa
         if ended {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::protocol::write_frame;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn a_heartbeat_is_heard_while_a_command_runs() {
+        let (input, mut controller) = io::pipe().unwrap();
+        let mut connection = Connection::start(input, io::sink(), || HOUR).unwrap();
+        connection.watch(true);
+        let watched = Instant::now();
+        while Instant::now() == watched {}
+        let began = Instant::now();
+        for _ in 0..2 * EARLY {
+            write_frame(&mut controller, &Request::Heartbeat, &[]).unwrap();
+            assert_eq!(connection.disturbance(), None);
+        }
+        drop(controller);
+        while connection.disturbance() != Some(Disturbance::Ended) {}
+        assert!(connection.heard >= began, "what was heard before it ended");
+        assert!(connection.early.is_empty(), "nothing of it is a request");
+    }
+
+    #[test]
+    fn only_a_watched_controller_falls_silent() {
+        let (input, _controller) = io::pipe().unwrap();
+        let mut connection = Connection::start(input, io::sink(), || Duration::ZERO).unwrap();
+        assert_eq!((connection.patience(), connection.disturbance()), (None, None));
+        connection.watch(true);
+        assert_eq!(connection.patience(), Some(Duration::ZERO));
+        assert_eq!(connection.disturbance(), Some(Disturbance::Silent));
+        assert!(matches!(connection.next(), Next::Silent));
     }
 }

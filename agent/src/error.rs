@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
 use crate::release::Unreadable;
-use batou_release::{HostPathError, ManifestError, UnitId};
+use batou_release::{FormatError, HostPathError, UnitId};
 
 /// How many damaged files one error names.
 const NAMED: usize = 20;
@@ -34,6 +34,13 @@ pub(crate) enum Error {
     /// The lock is needed.
     #[error("this needs the lock on {}, which is not held", .0.display())]
     Unlocked(PathBuf),
+    /// The lock keeps nobody out any more.
+    #[error(
+        "{} was removed or replaced while this agent held the lock: somebody else may be releasing here, so nothing \
+         more is changed",
+        .0.display()
+    )]
+    LockLost(PathBuf),
     /// Files of a release are not what they should be.
     #[error("{subject} cannot be used: {}", listed(problems))]
     Damaged { subject: String, problems: Vec<String> },
@@ -63,7 +70,7 @@ pub(crate) enum Error {
     Record { path: PathBuf, remedy: &'static str, source: serde_json::Error },
     /// A manifest cannot be used.
     #[error("{} cannot be used", path.display())]
-    Manifest { path: PathBuf, source: ManifestError },
+    Manifest { path: PathBuf, source: FormatError },
     /// A generation's manifest is damaged, or was removed.
     #[error(
         "{} {problem}: if `current` points to this generation, point it to another (`ln -sfn generations/N \
@@ -73,7 +80,7 @@ pub(crate) enum Error {
     Generation { path: PathBuf, problem: &'static str, source: Unreadable },
     /// The generation in force is of a batou from before the first release.
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
-    Ancient { path: PathBuf, reason: ManifestError },
+    Ancient { path: PathBuf, reason: FormatError },
     /// A release to go back to is there, and is not as it was.
     #[error("generation {number} in {} was that release, and cannot be used any more", directory.display())]
     Past { number: u64, directory: PathBuf, source: Unreadable },
@@ -118,7 +125,7 @@ impl Error {
             Self::Foreign { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
-            Self::Unlocked(_) => ErrorKind::Unlocked,
+            Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,
             Self::Unit { .. } | Self::Artifact { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,

@@ -23,6 +23,7 @@ use crate::unit::Convergence;
 /// generation is in force.
 pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
+    locked.check_lock(about)?;
     let Some(underway) = &mut locked.underway else {
         return Ok(Reply::WentBack { generation: about.generations()?.current()?, problems: Vec::new() });
     };
@@ -48,7 +49,8 @@ pub(crate) fn go_back(
     // done twice.
     point(&about.generations()?, underway.intent.from)?;
     let problems = converge(about, underway, connection)?;
-    Journal::of(&about.target).append(&underway.entry(outcome, Some(reason.to_owned())))?;
+    let entry = underway.entry(outcome, Some(reason.to_owned()));
+    underway.line.append(&entry)?;
     Intent::remove(&about.target)?;
     Ok(problems)
 }
@@ -105,12 +107,19 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         return Ok(Vec::new());
     }
     let generations = about.generations()?;
+    point(&generations, intent.from)?;
     let previous = intent.from.map(|number| installed(target, &generations, number)).transpose()?;
+    let (activated, damaged) = match Activated::load(target) {
+        Ok(activated) => (activated, None),
+        // All units of the release that is in force again converge anew, as after the remedy that the error names.
+        Err(error) => (Activated::default(), Some(format!("{}; it was begun anew", error.sentence()))),
+    };
     let mut underway = Underway {
         manifest: installed(target, &generations, intent.to).ok().map(|installed| installed.manifest),
         previous: previous.map(|installed| installed.manifest),
-        activated: Activated::load(target)?,
+        activated,
         runs: Vec::new(),
+        line: Journal::of(target).line()?,
         intent,
     };
     let reason = "the agent ended before the release was confirmed";
@@ -126,5 +135,5 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         intent.record.who,
         intent.since,
     );
-    Ok([done].into_iter().chain(problems).collect())
+    Ok([done].into_iter().chain(damaged).chain(problems).collect())
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use batou_store::Digest;
-use batou_store::fs::atomic_write;
+use batou_store::fs::{PRIVATE, atomic_write};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -48,7 +48,7 @@ impl Intent {
     /// Writes it; it is on the disk when this returns.
     pub(crate) fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec(self).expect("an intent is plain data");
-        Ok(atomic_write(&target.intent(), &bytes, true)?)
+        Ok(atomic_write(&target.intent(), &bytes, PRIVATE, true)?)
     }
 
     /// Removes it: the release has ended, and the journal says how.

@@ -4,25 +4,22 @@
 //! release is in force; without it, the release is taken back. An incomplete last line, as a power cut leaves it,
 //! does not count.
 
+mod line;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use batou_store::Digest;
-use batou_store::fs::fsync_directory;
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
 use crate::target::TargetDirectory;
+pub(crate) use line::JournalLine;
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 8 << 20;
-/// The longest line that is written, in bytes. If need be, what units printed is left out: a line that is too long to
-/// be read would not be a commit.
-const LONGEST: usize = 4 << 20;
-/// How much is kept of a reason if the line would be too long with all of it, in bytes.
-const REASON: usize = 64 << 10;
 /// How many bytes of lines an answer holds at most.
 const ANSWER: usize = 8 << 20;
 /// The first piece that is read from the end; each further one is larger.
@@ -47,30 +44,9 @@ impl Journal {
         Self { path: target.journal() }
     }
 
-    /// Appends a line; it is on the disk when this returns. After an error there is no such line.
-    pub(crate) fn append(&self, entry: &JournalEntry) -> Result<(), Error> {
-        let is_new = !self.path.exists();
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&self.path)
-            .map_err(Error::io("open", &self.path))?;
-        let length = file.metadata().map_err(Error::io("examine", &self.path))?.len();
-        let mut line = shortened(entry);
-        line.push(b'\n');
-        if is_torn(&mut file, length).map_err(Error::io("read", &self.path))? {
-            // Otherwise the new line would be part of the torn one.
-            line.insert(0, b'\n');
-        }
-        if let Err(source) = file.write_all(&line).and_then(|()| file.sync_all()) {
-            // It is not known whether the line would survive a power cut, so nobody may take it for a commit.
-            let _ = file.set_len(length);
-            return Err(Error::io("write to", &self.path)(source));
-        }
-        // The line is on the disk only if the file's name is.
-        if is_new { Ok(self.path.parent().map_or(Ok(()), fsync_directory)?) } else { Ok(()) }
+    /// Opens it for one more line.
+    pub(crate) fn line(&self) -> Result<JournalLine, Error> {
+        JournalLine::open(&self.path)
     }
 
     /// Calls `take` for each line that can be read, oldest first, with its length. One line is read at a time, since
@@ -168,32 +144,6 @@ impl JournalSummary {
     }
 }
 
-/// The line, without some of its details if they would make it too long to be read again.
-fn shortened(entry: &JournalEntry) -> Vec<u8> {
-    let line = |entry: &JournalEntry| serde_json::to_vec(entry).expect("a journal line is plain data");
-    let cuts: [fn(&mut JournalEntry); 3] = [
-        |entry| {
-            entry.runs.iter_mut().filter(|run| run.status == Some(0)).for_each(|run| run.output.clear());
-        },
-        |entry| entry.runs.iter_mut().for_each(|run| run.output.clear()),
-        |entry| {
-            entry.runs.clear();
-            let end =
-                |reason: &String| (0..=REASON.min(reason.len())).rfind(|at| reason.is_char_boundary(*at));
-            entry.reason.iter_mut().for_each(|reason| reason.truncate(end(reason).unwrap_or(0)));
-        },
-    ];
-    let (mut text, mut shorter) = (line(entry), entry.clone());
-    for cut in cuts {
-        if text.len() <= LONGEST {
-            break;
-        }
-        cut(&mut shorter);
-        text = line(&shorter);
-    }
-    text
-}
-
 fn parse(line: &[u8]) -> Option<JournalEntry> {
     serde_json::from_slice(line).ok()
 }
@@ -205,12 +155,8 @@ fn last_bytes(file: &mut File, length: u64, size: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn is_torn(file: &mut File, length: u64) -> io::Result<bool> {
-    Ok(last_bytes(file, length, 1)?.last().is_some_and(|last| *last != b'\n'))
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use batou_release::{UnitId, UnitKind};
@@ -218,7 +164,7 @@ mod tests {
     use crate::protocol::UnitRun;
     use batou_store::Digest;
 
-    fn entry(sequence: u64, result: Outcome) -> JournalEntry {
+    pub(crate) fn entry(sequence: u64, result: Outcome) -> JournalEntry {
         let who = "alice@laptop".to_owned();
         let record = JournaledRelease {
             release: Digest::of(&sequence.to_be_bytes()),
@@ -248,12 +194,12 @@ mod tests {
     #[test]
     fn a_torn_line_is_no_line_and_the_next_one_is_whole() {
         let (_folder, journal) = journal();
-        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
         let whole = std::fs::read(&journal.path).unwrap();
         for cut in 1..whole.len() {
             let torn = [&whole[..], &whole[..cut]].concat();
             std::fs::write(&journal.path, &torn).unwrap();
-            journal.append(&entry(2, Outcome::WentBack)).unwrap();
+            journal.line().unwrap().append(&entry(2, Outcome::WentBack)).unwrap();
             let mut sequences = Vec::new();
             journal.each(|entry, _| sequences.push(entry.record.sequence)).unwrap();
             assert_eq!((sequences.first(), sequences.last()), (Some(&1), Some(&2)), "cut at {cut}");
@@ -265,12 +211,12 @@ mod tests {
     fn the_end_tells_the_confirmed_release_however_far_back() {
         let (_folder, journal) = journal();
         assert_eq!(journal.tail().unwrap(), JournalSummary::default());
-        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
         let mut long = entry(2, Outcome::WentBack);
         long.reason = Some("x".repeat(5000));
         for sequence in 2..60 {
             long.record.sequence = sequence;
-            journal.append(&long).unwrap();
+            journal.line().unwrap().append(&long).unwrap();
         }
         let tail = journal.tail().unwrap();
         assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
@@ -288,7 +234,7 @@ mod tests {
         };
         let mut loud = entry(1, Outcome::Confirmed);
         loud.runs = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
-        journal.append(&loud).unwrap();
+        journal.line().unwrap().append(&loud).unwrap();
         assert!(journal.confirms(&loud.record).unwrap());
         let found = journal.recent().unwrap().remove(0);
         assert_eq!(found.runs.len(), 200);
@@ -296,10 +242,10 @@ mod tests {
 
         let mut wordy = entry(2, Outcome::WentBack);
         wordy.reason = Some("ä".repeat(5 << 20));
-        journal.append(&wordy).unwrap();
+        journal.line().unwrap().append(&wordy).unwrap();
         assert_eq!(journal.tail().unwrap().newest_sequence, 2);
         let reason = journal.recent().unwrap().remove(1).reason.unwrap();
-        assert_eq!(reason.len(), REASON);
+        assert_eq!(reason.len(), 8 << 10);
     }
 
     #[test]
@@ -309,7 +255,7 @@ mod tests {
         long.reason = Some("x".repeat(3 << 20));
         for sequence in 1..=5 {
             long.record.sequence = sequence;
-            journal.append(&long).unwrap();
+            journal.line().unwrap().append(&long).unwrap();
         }
         let sequences: Vec<_> = journal.recent().unwrap().iter().map(|entry| entry.record.sequence).collect();
         assert_eq!(sequences, [4, 5]);
@@ -318,10 +264,10 @@ mod tests {
     #[test]
     fn a_release_that_went_back_later_is_not_confirmed() {
         let (_folder, journal) = journal();
-        journal.append(&entry(1, Outcome::Confirmed)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
         let record = entry(1, Outcome::Confirmed).record;
         assert!(journal.confirms(&record).unwrap());
-        journal.append(&entry(1, Outcome::WentBack)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::WentBack)).unwrap();
         assert!(!journal.confirms(&record).unwrap());
         assert!(!journal.confirms(&entry(2, Outcome::Confirmed).record).unwrap());
     }

@@ -1,7 +1,7 @@
 //! Objects in transit between two stores: one zstd stream of headers and bytes.
 //!
-//! Each object is preceded by a 4-byte big-endian length and an [`ObjectHeader`] in JSON of that length, and followed by the
-//! next; the stream's end is the last object's end. Nothing here is trusted: the receiving store hashes what it gets.
+//! Before each object's bytes there is a 4-byte big-endian length, and an [`ObjectHeader`] in JSON of that length.
+//! The stream ends with the last object. Nothing here is trusted: the receiving store hashes what it gets.
 
 use std::io::{self, Read, Write};
 
@@ -80,7 +80,7 @@ impl<R: Read> ObjectDecoder<R> {
         let Some(header) = self.header()? else { return Ok(None) };
         let mut bytes = (&mut self.stream).take(header.size);
         let value = each(&header, &mut bytes)?;
-        // What `each` left unread stands before the next header.
+        // What `each` left unread comes before the next header.
         io::copy(&mut bytes, &mut io::sink())?;
         if bytes.limit() > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -159,6 +159,7 @@ mod tests {
     fn a_blob_shorter_than_announced_is_refused() {
         let object = ObjectId::Blob { digest: Digest::of(b"abc"), size: 3, mode: Mode::PLAIN };
         let mut writer = ObjectEncoder::new(Vec::new()).unwrap();
-        assert!(writer.object(&object, &mut b"ab".as_slice()).is_err());
+        let error = writer.object(&object, &mut b"ab".as_slice()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -7,10 +7,10 @@ use batou_store::{Digest, Generations};
 use crate::activated::Activated;
 use crate::error::Error;
 use crate::intent::Intent;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalLine};
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
 use crate::target::TargetDirectory;
-use batou_release::{Manifest, ManifestError, manifest_digest};
+use batou_release::{FormatError, Manifest, manifest_digest};
 
 /// The record that is kept beside a manifest: why its files are as they are.
 pub(crate) const CAUSES: &str = "causes.json";
@@ -27,6 +27,8 @@ pub(crate) struct Underway {
     pub(crate) activated: Activated,
     /// What was run so far.
     pub(crate) runs: Vec<UnitRun>,
+    /// Where the line about it goes.
+    pub(crate) line: JournalLine,
 }
 
 impl Underway {
@@ -63,7 +65,7 @@ pub(crate) enum Unreadable {
     File(#[from] batou_store::Error),
     /// Its manifest cannot be used.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(#[from] FormatError),
     /// Its manifest is another one than was written there.
     #[error("its manifest was changed")]
     Changed,
@@ -88,11 +90,11 @@ pub(crate) fn installed(
             Error::Generation { path, problem: "is missing", source }
         }
         Unreadable::File(error) => error.into(),
-        Unreadable::Manifest(reason @ ManifestError::Older { .. }) => Error::Ancient { path, reason },
-        Unreadable::Manifest(source @ (ManifestError::Newer { .. } | ManifestError::Kind { .. })) => {
+        Unreadable::Manifest(reason @ FormatError::Older { .. }) => Error::Ancient { path, reason },
+        Unreadable::Manifest(source @ (FormatError::Newer { .. } | FormatError::Kind { .. })) => {
             Error::Manifest { path, source }
         }
-        Unreadable::Manifest(ManifestError::Malformed(_)) | Unreadable::Changed => {
+        Unreadable::Manifest(FormatError::Malformed { .. }) | Unreadable::Changed => {
             Error::Generation { path, problem: "is damaged", source }
         }
     })

@@ -4,10 +4,14 @@
 //! Whoever takes the lock next ends what is left of them. Processes that a unit leaves in the background on purpose
 //! are left alone: when the unit has ended, the record is gone.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use batou_release::UnitId;
+use batou_store::fs::PRIVATE;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +48,7 @@ impl RunningUnit {
     pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
         let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
-        let _ = fs::write(target.running(), bytes);
+        let _ = write(&target.running(), &bytes);
     }
 
     /// Removes the record: the unit's command has ended.
@@ -86,6 +90,12 @@ impl RunningUnit {
         }
         true
     }
+}
+
+/// Replaces the record, which may hold a command's name and so is its owner's only.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(PRIVATE).open(path)?.write_all(bytes)
 }
 
 /// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.

@@ -13,7 +13,7 @@ use crate::goback::{self, go_back};
 use crate::journal::Journal;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::Session;
-use crate::state::StoredManifest;
+use crate::state::ManifestFiles;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
 /// Serves one controller until it is gone. Returns the exit status: 0, or 1 if a release had to be taken back or the
@@ -27,14 +27,14 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 
     if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
         return 1;
     }
-    serve_within(input, output, Duration::from_secs(SILENCE))
+    serve_within(input, output, || Duration::from_secs(SILENCE))
 }
 
-/// [`serve`], with another limit on the controller's silence.
+/// [`serve`], with another limit on the controller's silence, which is asked for each time that it counts.
 pub(crate) fn serve_within(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
-    silence: Duration,
+    silence: impl Fn() -> Duration + Send + 'static,
 ) -> i32 {
     // The files that units create must not depend on the login's umask.
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -98,6 +98,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<
         Request::Manifest { manifest } => return manifest_answer(session, manifest.as_ref()).map(Some),
         Request::Switch(order) => switch::switch(session, &order, raw),
         Request::Activate { component, recheck } => switch::activate(session, &component, recheck),
+        Request::Prepare => commit::prepare(session),
         Request::Commit { keep } => commit::commit(session, keep),
         Request::GoBack { reason } => goback::answer(session, &reason),
         Request::Confirm { record, keep } => commit::confirm(session, &record, keep),
@@ -123,7 +124,7 @@ fn unlock(session: &mut Session) -> Result<Reply, Error> {
 }
 
 fn manifest_answer(session: &Session, wanted: Option<&batou_store::Digest>) -> Result<ReplyFrame, Error> {
-    let Some(StoredManifest { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
+    let Some(ManifestFiles { mut bytes, causes }) = state::manifest(session.about()?, wanted)? else {
         return Ok((Reply::Manifest { manifest_size: 0 }, Vec::new()));
     };
     let most = crate::protocol::MAX_RAW as usize;
@@ -161,6 +162,9 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
 /// Takes back a release whose controller is gone; returns whether there was one.
 fn abandon(session: &mut Session, ending: &Next) -> bool {
     let (Some(about), Some(locked)) = (&session.about, &mut session.locked) else { return false };
+    if locked.underway.is_none() || locked.check_lock(about).is_err() {
+        return locked.underway.is_some();
+    }
     let Some(underway) = &mut locked.underway else { return false };
     let reason = if matches!(ending, Next::Silent) { Disturbance::Silent } else { Disturbance::Ended };
     session.connection.watch(false);

@@ -77,12 +77,20 @@ pub(crate) struct Locked {
     pub(crate) store: Store,
     /// What protects staged objects from gc.
     pub(crate) leases: Vec<Lease>,
-    /// Objects that were found damaged: they count as missing until they have been sent anew.
+    /// Objects that were found damaged: they count as missing until they have been sent again.
     pub(crate) damaged: HashSet<ObjectId>,
     /// The release that is switched, and neither confirmed nor taken back.
     pub(crate) underway: Option<Underway>,
     /// The lock. As the last field it is released after everything else.
-    pub(crate) _lock: Lock,
+    pub(crate) lock: Lock,
+}
+
+impl Locked {
+    /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
+    /// then taken back what was under way.
+    pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
+        if self.lock.is_in_place()? { Ok(()) } else { Err(Error::LockLost(about.target.lock())) }
+    }
 }
 
 /// One connection.

@@ -51,7 +51,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     let recovered = ended.into_iter().chain(recovered).collect();
     let state = State { recovered, ..state(about)? };
     session.locked =
-        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, _lock: lock });
+        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, lock });
     // Until this controller ends or falls silent, nobody else can release here.
     session.connection.watch(true);
     Ok(Reply::Locked(Box::new(state)))
@@ -125,7 +125,7 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary)
 }
 
 /// A generation's manifest, as its file has it.
-pub(crate) struct StoredManifest {
+pub(crate) struct ManifestFiles {
     pub(crate) bytes: Vec<u8>,
     /// The file of its causes; empty where the generation has none.
     pub(crate) causes: Vec<u8>,
@@ -135,7 +135,7 @@ pub(crate) struct StoredManifest {
 pub(crate) fn manifest(
     about: &About,
     wanted: Option<&batou_store::Digest>,
-) -> Result<Option<StoredManifest>, Error> {
+) -> Result<Option<ManifestFiles>, Error> {
     let generations = about.generations()?;
     let found = match wanted {
         Some(digest) => crate::release::past(&about.target, &generations, digest)?,
@@ -146,7 +146,7 @@ pub(crate) fn manifest(
     };
     let Some((number, bytes)) = found else { return Ok(None) };
     let causes = causes(&generations, number)?;
-    Ok(Some(StoredManifest { bytes, causes }))
+    Ok(Some(ManifestFiles { bytes, causes }))
 }
 
 fn causes(generations: &Generations, number: u64) -> Result<Vec<u8>, Error> {

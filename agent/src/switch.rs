@@ -23,6 +23,7 @@ use batou_release::{Manifest, manifest_digest};
 /// Switches this host to a manifest.
 pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Result<Reply, Error> {
     let (about, locked, connection) = session.idle()?;
+    locked.check_lock(about)?;
     let generations = about.generations()?;
     let current = about.current(&generations)?;
     // Somebody else may have released since the controller looked.
@@ -115,6 +116,8 @@ fn begin(
 ) -> Result<(), Error> {
     let target = &about.target;
     let activated = Activated::load(target)?;
+    let line = Journal::of(target).line()?;
+    line.reserve()?;
     target.create_states(wanted.manifest.components.iter().map(|component| &component.name))?;
     let to = generation(about, generations, &wanted, current.as_ref())?;
     let intent = Intent {
@@ -127,7 +130,7 @@ fn begin(
     intent.store(target)?;
     let previous = current.map(|installed| installed.manifest);
     let (manifest, runs) = (Some(wanted.manifest), Vec::new());
-    locked.underway = Some(Underway { intent, manifest, previous, activated, runs });
+    locked.underway = Some(Underway { intent, manifest, previous, activated, runs, line });
     Ok(())
 }
 

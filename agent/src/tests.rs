@@ -4,6 +4,7 @@
 mod damage;
 mod facts;
 mod failure;
+mod holder;
 mod host;
 mod order;
 mod release;

@@ -15,9 +15,9 @@ use crate::project::host::Host;
 use crate::project::settings::{ConnectMethod, Settings};
 use crate::render::{Rendered, Rendering, render};
 use crate::rounds::settle;
-use crate::template::dns::{Answers, Dns};
+use crate::template::dns::{Dns, DnsAnswers};
 use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
-use crate::values::World;
+use crate::values::LazyValues;
 use crate::values::explain::{self, Explanation, Typed};
 
 /// Names found in the answers to names: more rounds than this are a loop.
@@ -55,7 +55,7 @@ pub struct Evaluation {
 }
 
 /// The values that an evaluation was made from, which know more than what was rendered of them.
-pub struct Values(Arc<World>);
+pub struct Values(Arc<LazyValues>);
 
 impl Values {
     /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
@@ -109,9 +109,9 @@ pub fn evaluate_with_values(
     }
     facts::attach(project, &mut loaded, &mut problems);
     let declared = Arc::new(resolve(project, loaded, options.notes, &mut problems));
-    let answers = Arc::new(Answers::new(declared.environment.resolver.clone()));
+    let answers = Arc::new(DnsAnswers::new(declared.environment.resolver.clone()));
     let mut rounds = 0..ROUNDS;
-    let (world, rendering) = loop {
+    let (values, rendering) = loop {
         let mut own = Problems::default();
         let attempt = attempt(&declared, &answers, options.notes, &mut own)
             .map_err(|error| Diagnostic::error(format!("cannot start a thread: {error}")))?;
@@ -123,39 +123,39 @@ pub fn evaluate_with_values(
             return Err(Diagnostic::error("the answers of DNS lead to further names without an end").into());
         }
     };
-    problems.extend(world.take_problems());
+    problems.extend(values.take_problems());
     problems.extend(rendering.problems);
     if rendering.incomplete && !problems.has_errors() {
         problems.push(Diagnostic::error("a value could not be evaluated, and the reason was lost"));
     }
     let components = rendering.components;
     let warnings = problems.finish()?;
-    Ok((finish(&world.model, components, warnings, &answers), Values(world)))
+    Ok((finish(&values.model, components, warnings, &answers), Values(values)))
 }
 
 /// Configures and renders with what is known of names so far.
 fn attempt(
     declared: &Arc<Model>,
-    answers: &Arc<Answers>,
+    answers: &Arc<DnsAnswers>,
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
-) -> std::io::Result<(Arc<World>, Rendering)> {
+) -> std::io::Result<(Arc<LazyValues>, Rendering)> {
     let model = settle(declared, answers, notes, problems).map_err(std::io::Error::other)?;
     let connections = Arc::new(connect(&model, problems));
     let before = deployed_before(&model, &connections);
     let deployed: Vec<usize> =
         connections.order.iter().copied().filter(|index| !model.instances[*index].ignored).collect();
-    let world = World::new(&model, &connections, answers);
-    world.configure(notes)?;
-    let rendering = render(&world, &deployed, &before, notes);
-    Ok((world, rendering))
+    let values = LazyValues::new(&model, &connections, answers);
+    values.configure(notes)?;
+    let rendering = render(&values, &deployed, &before, notes);
+    Ok((values, rendering))
 }
 
 fn finish(
     model: &Model,
     components: Vec<Rendered>,
     warnings: Vec<Diagnostic>,
-    answers: &Answers,
+    answers: &DnsAnswers,
 ) -> Evaluation {
     let all = 0..model.instances.len();
     Evaluation {

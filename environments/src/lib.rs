@@ -6,7 +6,7 @@
 //! 2. `project`, `component`, `starlark`: names, paths, types and patterns are valid, `inherits` is merged (checked);
 //! 3. `model`: which component runs on which host, with which overrides, and who requires what from whom;
 //! 4. `values`, `rounds`: every attribute and resource has its value (configured);
-//! 5. `render`: bytes, modes, links and steps ([`Rendered`]).
+//! 5. `render`: bytes, modes, links and units ([`Rendered`]).
 //!
 //! Everything happens on the controller, and no host is asked. Mistakes are collected, not thrown: one
 //! evaluation shows all of them, each with its place ([`Diagnostic`]).
@@ -30,10 +30,9 @@ pub use project::facts::{FactsLock, HostFacts};
 pub use project::host::Host;
 pub use project::settings::{ConnectMethod, Settings};
 pub use project::{Project, environment_names, project};
-pub use render::{Content, Dependency, Entry, Rendered, RenderedAssertions, RenderedScript, RenderedStep};
+pub use render::{Content, Dependency, Entry, Rendered, RenderedUnit};
 pub use starlark::{
-    Entry as StarlarkEntry, Parameter as StarlarkParameter, language as starlark_language,
-    reference as starlark_reference,
+    StarlarkEntry, StarlarkParameter, language as starlark_language, reference as starlark_reference,
 };
 pub use template::dns::{Dns, DnsError, Family, Offline};
 pub use text::diagnostic::{Diagnostic, Diagnostics, Location, Severity};

@@ -3,6 +3,10 @@
 use minijinja::value::Value;
 use minijinja::{Error, ErrorKind, State};
 
+/// How deep lists and maps may be nested in a value that is printed or written as JSON: far deeper than any template
+/// needs, and shallow enough for the stack of any thread.
+pub const DEEPEST: usize = 100;
+
 /// How many bytes one unit of fuel pays for.
 const BYTES: u64 = 64;
 

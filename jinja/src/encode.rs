@@ -7,6 +7,7 @@ use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::arguments::{Arguments, soft_text};
 use crate::bound::{Growing, ensure, items, pay_for_text};
+use crate::escape::escaped;
 use crate::functions::pair;
 use crate::json::tojson;
 use crate::print;
@@ -61,23 +62,6 @@ fn quoted(state: &State<'_, '_>, text: &str, safe: &str, plus: bool) -> Result<S
         }
     }
     Ok(quoted)
-}
-
-/// `markupsafe.escape()`
-pub(crate) fn escaped(state: &State<'_, '_>, text: &str) -> Result<String, Error> {
-    pay_for_text(state, text)?;
-    let mut escaped = Growing::new(state);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push("&amp;")?,
-            '<' => escaped.push("&lt;")?,
-            '>' => escaped.push("&gt;")?,
-            '\'' => escaped.push("&#39;")?,
-            '"' => escaped.push("&#34;")?,
-            c => escaped.fill(c, 1)?,
-        }
-    }
-    Ok(escaped.finish())
 }
 
 /// For HTML and XML; what is marked as safe stays.

@@ -29,8 +29,10 @@
 mod arguments;
 mod bound;
 mod encode;
+mod escape;
 mod format;
 mod functions;
+mod group;
 mod json;
 mod list;
 mod methods;
@@ -40,12 +42,10 @@ mod string;
 mod text;
 mod wrap;
 
+pub use bound::DEEPEST;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error};
-
-/// How deep lists and maps may be nested in a value that is printed or written as JSON: far deeper than any template
-/// needs, and shallow enough for the stack of any thread.
-pub const DEEPEST: usize = 100;
 
 /// Adds everything to an engine: filters, tests, functions, methods and the formatter. It replaces whatever the
 /// engine has under the same names, its formatter, and its callback for unknown methods.

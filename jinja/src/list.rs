@@ -2,13 +2,13 @@
 //! attribute which they look at; and `join`.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use crate::arguments::{Arguments, soft_text};
 use crate::bound::{Growing, items};
+use crate::group::Group;
 use crate::print;
 
 pub(crate) fn add_to(engine: &mut Environment<'_>) {
@@ -177,39 +177,6 @@ fn having(
     Ok(Value::from(items))
 }
 
-/// One group: a tuple whose parts have names.
-#[derive(Debug)]
-pub(crate) struct Group {
-    grouper: Value,
-    list: Value,
-}
-
-impl Group {
-    fn new(group: &Value) -> Result<Group, Error> {
-        let list =
-            group.get_item_by_index(1)?.try_iter()?.checked().collect::<Result<Vec<Value>, Error>>()?;
-        Ok(Group { grouper: group.get_item_by_index(0)?, list: Value::from(list) })
-    }
-}
-
-impl Object for Group {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Seq
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match (key.as_usize(), key.as_str()) {
-            (Some(0), _) | (_, Some("grouper")) => Some(self.grouper.clone()),
-            (Some(1), _) | (_, Some("list")) => Some(self.list.clone()),
-            _ => None,
-        }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(2)
-    }
-}
-
 /// As in Jinja2, but an undefined item is an error.
 fn join(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let arguments = Arguments::bind(&["d", "attribute"], &given.into_values())?;
@@ -232,7 +199,7 @@ fn join(state: &State<'_, '_>, value: &Value, given: Rest<ValueOrKwargs>) -> Res
     Ok(joined.finish())
 }
 
-/// What stands at a path like `address.0.port`.
+/// The value at a path like `address.0.port`.
 fn at_path(item: &Value, path: &Value) -> Result<Value, Error> {
     let Some(text) = path.as_str() else { return item.get_item(path) };
     text.split('.').try_fold(item.clone(), |value, part| match part.parse::<usize>() {

@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{AutoEscape, Error, ErrorKind, Output, State};
 
-use crate::DEEPEST;
-use crate::bound::{Growing, ensure};
-use crate::encode::escaped;
-use crate::list::Group;
+use crate::bound::{DEEPEST, Growing, ensure};
+use crate::escape::escaped;
+use crate::group::Group;
 
 /// Writes a value into the template's output.
 pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {

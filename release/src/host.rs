@@ -28,7 +28,7 @@ pub enum Role {
     Service,
 }
 
-/// An agent that takes part in a release: a host, and as whom it runs there.
+/// An agent that takes part in a release: its host, and the user as whom it runs there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Participant {
     /// On which host.

@@ -3,7 +3,6 @@
 //! A manifest is identified by the digest of its canonical JSON. It contains no time, author or commit, so the same
 //! configuration has the same id wherever and whenever it is evaluated.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use batou_store::{ArtifactId, Digest, Name, directory_name};
@@ -11,13 +10,21 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
 use serde::{Deserialize, Serialize};
 
-use crate::{ARTIFACT_TOKEN, HostName, Instance, Unit, UnitId, UnitKind};
+use crate::{ARTIFACT_TOKEN, Format, FormatError, HostName, Instance, Unit, UnitId, UnitKind};
 
 const MANIFEST_CONTEXT: &str = "batou 2026-11 manifest v1";
 const UNIT_CONTEXT: &str = "batou 2026-11 unit v1";
 
 /// The version of the manifest's format that this program writes, and the only one that it reads.
 pub const MANIFEST_FORMAT: u32 = 2;
+
+static FORMAT: Format = Format {
+    name: "the manifest",
+    kind: "a manifest",
+    version: MANIFEST_FORMAT,
+    // It depends on whether the generation is in force.
+    renewal: None,
+};
 
 /// Everything one host is to have: its components, in the order in which they are activated there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,18 +64,9 @@ impl Manifest {
         serde_json::to_vec(self).expect("a manifest is plain data")
     }
 
-    /// Reads a manifest, from a host or a file; a newer format is an error that says so.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct ManifestHeader {
-            format: u32,
-        }
-        let ManifestHeader { format } = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
-        match format.cmp(&MANIFEST_FORMAT) {
-            Ordering::Greater => Err(ManifestError::Newer { format }),
-            Ordering::Less => Err(ManifestError::Older { format }),
-            Ordering::Equal => serde_json::from_slice(bytes).map_err(|error| refused(bytes, error)),
-        }
+    /// Reads a manifest, from a host or a file; another version of the format is an error that says so.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        FORMAT.read(bytes).map_err(|error| with_unknown_kind(error, bytes))
     }
 
     /// The id: the digest of the canonical bytes.
@@ -129,8 +127,8 @@ impl Component {
     }
 }
 
-/// Why a manifest of our own format could not be read: a kind of unit can be new although the format is not.
-fn refused(bytes: &[u8], error: serde_json::Error) -> ManifestError {
+/// Tells a unit of a kind that only a newer batou knows from damage: a kind can be new although the format is not.
+fn with_unknown_kind(error: FormatError, bytes: &[u8]) -> FormatError {
     #[derive(Deserialize)]
     struct Manifest {
         components: Vec<Component>,
@@ -144,46 +142,16 @@ fn refused(bytes: &[u8], error: serde_json::Error) -> ManifestError {
     struct Unit {
         kind: String,
     }
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else {
-        return ManifestError::Malformed(error);
-    };
+    let FormatError::Malformed { format, .. } = &error else { return error };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return error };
     let is_known =
         |kind: &str| UnitKind::deserialize(kind.into_deserializer()).map_err(|_: ValueError| ()).is_ok();
     let mut kinds =
         manifest.components.into_iter().flat_map(|component| component.units).map(|unit| unit.kind);
-    kinds
-        .find(|kind| !is_known(kind))
-        .map_or(ManifestError::Malformed(error), |kind| ManifestError::Kind { kind })
-}
-
-/// Why a manifest cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// It is not a manifest.
-    #[error("not a manifest")]
-    Malformed(#[source] serde_json::Error),
-    /// It was written by a newer batou.
-    #[error(
-        "the manifest has format {format}, and this batou knows formats up to {MANIFEST_FORMAT}: use a newer batou"
-    )]
-    Newer {
-        /// The format found.
-        format: u32,
-    },
-    /// It has a unit of a kind that a newer batou knows.
-    #[error("the manifest has a {kind}, which this batou does not know: use a newer batou")]
-    Kind {
-        /// The unit's kind, as it is written in the manifest.
-        kind: String,
-    },
-    /// It was written by a batou from before the first release.
-    #[error(
-        "the manifest has format {format}, of a batou from before the first release, which this one does not read"
-    )]
-    Older {
-        /// The format found.
-        format: u32,
-    },
+    match kinds.find(|kind| !is_known(kind)) {
+        Some(kind) => FormatError::Kind { format, kind },
+        None => error,
+    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use batou_environments::{Content, Entry, Rendered};
+use batou_environments::{Content, Dependency, Entry, Rendered};
 use batou_store::{
     Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, SourceHasher,
     Tree,
 };
 use rayon::prelude::*;
 
-use crate::error::{CommandError, Kind};
+use crate::error::{CommandError, ExitKind};
 
 const CONTENTS_CONTEXT: &str = "batou 2026-11 contents of entries v1";
 
@@ -20,12 +20,12 @@ const CONTENTS_CONTEXT: &str = "batou 2026-11 contents of entries v1";
 const SHARE: usize = 32;
 
 /// What a component is in the store, before anything is stored.
-pub(super) struct Layout<'r> {
+pub(super) struct ComponentLayout<'r> {
     pub(super) id: ArtifactId,
     pub(super) artifact: Artifact,
     /// Children before parents.
     trees: Vec<Tree>,
-    /// By path, what steps may depend on.
+    /// By path, what units may depend on.
     nodes: BTreeMap<&'r str, Node>,
     files: Vec<FileContent<'r>>,
 }
@@ -68,14 +68,14 @@ impl Amount {
 
 /// A folder on the way to being a [`Tree`].
 #[derive(Default)]
-struct Folder(BTreeMap<Name, Child>);
+struct Folder(BTreeMap<Name, FolderEntry>);
 
-enum Child {
+enum FolderEntry {
     Folder(Folder),
     Leaf(Node),
 }
 
-impl<'r> Layout<'r> {
+impl<'r> ComponentLayout<'r> {
     /// Hashes a component's files.
     pub(super) fn of(
         rendered: &'r Rendered,
@@ -95,17 +95,17 @@ impl<'r> Layout<'r> {
             let checked =
                 RelPath::new(path).map_err(|error| fault("not a path in a release".into()).because(error))?;
             let child = match entry {
-                Entry::Directory => Child::Folder(Folder::default()),
-                Entry::Symlink { target } => Child::Leaf(Node::Symlink { target: target.clone() }),
+                Entry::Directory => FolderEntry::Folder(Folder::default()),
+                Entry::Symlink { target } => FolderEntry::Leaf(Node::Symlink { target: target.clone() }),
                 Entry::File { content, mode } => {
                     let mode = Mode::new(*mode)
                         .map_err(|error| fault("the mode cannot be".into()).because(error))?;
                     let (digest, size) = hashed.expect("every file was hashed");
                     files.push(FileContent { content, digest, size, mode });
-                    Child::Leaf(Node::File { digest, size, mode })
+                    FolderEntry::Leaf(Node::File { digest, size, mode })
                 }
             };
-            if let Child::Leaf(node) = &child {
+            if let FolderEntry::Leaf(node) = &child {
                 nodes.insert(path.as_str(), node.clone());
             }
             let names: Vec<Name> = checked.names().collect();
@@ -119,8 +119,16 @@ impl<'r> Layout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
     }
 
+    /// The digest of what a unit depends on.
+    pub(super) fn digest(&self, dependency: &Dependency) -> String {
+        match dependency {
+            Dependency::Entries(paths) => self.contents(paths.iter().map(String::as_str)).to_string(),
+            Dependency::Value(digest) => digest.clone(),
+        }
+    }
+
     /// One digest for entries and their names: it differs where content, mode or kind of any of them do.
-    pub(super) fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
+    fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
         let text = |node: &Node| match node {
             Node::File { digest, mode, .. } => format!("file {digest} {:04o}", mode.bits()),
             Node::Symlink { target } => format!("symlink {target}"),
@@ -150,18 +158,18 @@ impl<'r> Layout<'r> {
 
 impl Folder {
     /// Whether the place was free.
-    fn insert(&mut self, path: &[Name], child: Child) -> bool {
+    fn insert(&mut self, path: &[Name], child: FolderEntry) -> bool {
         let Some((first, rest)) = path.split_first() else { return false };
         if rest.is_empty() {
             return match (self.0.get(first), &child) {
                 (None, _) => self.0.insert(first.clone(), child).is_none(),
-                (Some(Child::Folder(_)), Child::Folder(_)) => true,
+                (Some(FolderEntry::Folder(_)), FolderEntry::Folder(_)) => true,
                 (Some(_), _) => false,
             };
         }
-        match self.0.entry(first.clone()).or_insert_with(|| Child::Folder(Self::default())) {
-            Child::Folder(folder) => folder.insert(rest, child),
-            Child::Leaf(_) => false,
+        match self.0.entry(first.clone()).or_insert_with(|| FolderEntry::Folder(Self::default())) {
+            FolderEntry::Folder(folder) => folder.insert(rest, child),
+            FolderEntry::Leaf(_) => false,
         }
     }
 
@@ -170,8 +178,8 @@ impl Folder {
         let mut tree = Tree::new();
         for (name, child) in self.0 {
             let node = match child {
-                Child::Leaf(node) => node,
-                Child::Folder(folder) => Node::Directory { digest: folder.fold(trees) },
+                FolderEntry::Leaf(node) => node,
+                FolderEntry::Folder(folder) => Node::Directory { digest: folder.fold(trees) },
             };
             tree.insert(name, node).expect("a map has each name once");
         }
@@ -195,7 +203,7 @@ impl FileContent<'_> {
             }
             Content::Source(path) => {
                 let file = File::open(path).map_err(|error| unreadable(path, error))?;
-                let stored = batch.blob(Some(&digest), mode, &mut Watched { file, monitor });
+                let stored = batch.blob(Some(&digest), mode, &mut WatchedSource { file, monitor });
                 stored.map_err(|error| changed(path, error))?;
                 monitor.advance(1, 0);
             }
@@ -205,12 +213,12 @@ impl FileContent<'_> {
 }
 
 /// A source that is read, as the monitor sees it.
-struct Watched<'m> {
+struct WatchedSource<'m> {
     file: File,
     monitor: &'m dyn Monitor,
 }
 
-impl Read for Watched<'_> {
+impl Read for WatchedSource<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         self.monitor.advance(0, count as u64);
@@ -231,7 +239,7 @@ fn hash(
         }
         Entry::File { content: Content::Source(path), .. } => {
             let hashed = sources.digest(path, monitor);
-            Ok(Some(hashed.map_err(|error| CommandError::from_error(Kind::Input, error))?))
+            Ok(Some(hashed.map_err(|error| CommandError::from_error(ExitKind::Input, error))?))
         }
         Entry::Directory | Entry::Symlink { .. } => Ok(None),
     }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use batou_environments::{Offline, Options, evaluate, project};
-use batou_release::{Step, show_artifact};
+use batou_release::{Step, Unit, show_artifact};
 use batou_store::{Node, Silent};
 use tempfile::TempDir;
 
@@ -97,7 +97,7 @@ fn an_unchanged_build_writes_nothing() {
 fn what_is_built_is_what_was_rendered() {
     let fixture = Fixture::new();
     let built = fixture.build();
-    let web = built.hosts["web01"].manifest.component("web").unwrap();
+    let web = built.hosts["web01"].manifest().component("web").unwrap();
     fixture.store.check_out(&[(web.artifact, &web.name)]).unwrap();
     let path = fixture.store.artifact_path(&web.artifact, &web.name);
     assert_eq!(fs::read(path.join("etc/web.conf")).unwrap(), b"sleep 1\n");
@@ -114,7 +114,7 @@ fn what_is_built_is_what_was_rendered() {
 #[test]
 fn steps_leave_the_artifacts_path_to_the_host() {
     let built = Fixture::new().build();
-    let web = built.hosts["web02"].manifest.component("web").unwrap();
+    let web = built.hosts["web02"].manifest().component("web").unwrap();
     let Unit::Step(step) = &web.units[0];
     let update = step.update.as_deref().unwrap();
     assert_eq!(show_artifact(update), "cat {{ component.artifact }}/etc/web.conf");
@@ -123,7 +123,7 @@ fn steps_leave_the_artifacts_path_to_the_host() {
 }
 
 fn first_step(built: &Built) -> Step {
-    let Unit::Step(step) = &built.hosts["web01"].manifest.component("web").unwrap().units[0];
+    let Unit::Step(step) = &built.hosts["web01"].manifest().component("web").unwrap().units[0];
     step.clone()
 }
 
@@ -209,7 +209,7 @@ fn a_source_that_changes_while_it_is_built_is_refused() {
     let evaluation = fixture.evaluate();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let sources = SourceHasher::open(&fixture.folder.path().join("cache"));
-    let layout = Layout::of(web, &sources, &Silent).unwrap();
+    let layout = ComponentLayout::of(web, &sources, &Silent).unwrap();
     fs::write(fixture.root().join("components/web/logo.png"), b"other").unwrap();
     let error = layout.add_to(&fixture.store.batch().unwrap(), &Silent).unwrap_err();
     assert!(error.to_string().ends_with("logo.png changed while it was built"), "{error}");
@@ -230,7 +230,7 @@ fn a_large_source_that_is_as_it_was_is_neither_read_nor_stored_again() {
     let evaluation = fixture.evaluate();
     let web = evaluation.components.iter().find(|one| one.component == "web").unwrap();
     let sources = SourceHasher::open(&fixture.store.root().join(SOURCES).join("shop"));
-    let layout = Layout::of(web, &sources, &Silent).unwrap();
+    let layout = ComponentLayout::of(web, &sources, &Silent).unwrap();
     assert_eq!(sources.bytes_read(), 0);
     assert!(!fixture.store.contains(&ObjectId::Artifact(layout.id)).unwrap(), "it is another artifact");
     fs::remove_file(logo).unwrap();
@@ -240,6 +240,6 @@ fn a_large_source_that_is_as_it_was_is_neither_read_nor_stored_again() {
 #[test]
 fn causes_stand_beside_the_manifest() {
     let built = Fixture::new().build();
-    let causes = &built.hosts["web01"].causes["web"]["etc/web.conf"];
+    let causes = &built.hosts["web01"].causes()["web"]["etc/web.conf"];
     assert!(causes.contains_key("attribute web.sleep"), "{causes:?}");
 }

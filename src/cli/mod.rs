@@ -1,20 +1,15 @@
 //! The command line's shape. Its texts are the reference that users read first.
 
-mod remote;
+pub mod options;
 
 use std::path::PathBuf;
 
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser};
 
-use crate::command::{build, check, completions, diff, explain, gc, init, store};
-use crate::ui::Wanted;
-
-pub use remote::{
-    Diff, ExecArgs, FactsArgs, HistoryArgs, LeaveOut, Locking, PlanArgs, RetireArgs, RollbackArgs,
-    StatusArgs, SwitchArgs, VerifyArgs,
-};
+use crate::command::Command;
+use crate::ui::Verbosity;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -69,55 +64,9 @@ pub struct Global {
 
 impl Global {
     /// How output is wanted.
-    pub fn output(&self) -> Wanted {
-        Wanted { json: self.json, quiet: self.quiet, verbose: self.verbose }
+    pub fn output(&self) -> Verbosity {
+        Verbosity { json: self.json, quiet: self.quiet, verbose: self.verbose }
     }
-}
-
-/// What batou does.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Make a new project that works at once
-    Init(init::Args),
-    /// Evaluate environments and show every mistake; needs no network
-    Check(check::Args),
-    /// Show the attributes of a component on a host, and where each value is set
-    Explain(explain::Args),
-    /// Build environments into the local store and link the results below result/
-    Build(build::Args),
-    /// Show what a switch would change on the hosts, and why
-    Plan(PlanArgs),
-    /// Release an environment to its hosts
-    #[command(visible_alias = "deploy")]
-    Switch(SwitchArgs),
-    /// Put the previous release back, or the one named with --to
-    Rollback(RollbackArgs),
-    /// Show what each host has
-    Status(StatusArgs),
-    /// Show the releases of an environment
-    History(HistoryArgs),
-    /// Show what differs between two environments or built releases
-    Diff(diff::Args),
-    /// Check the files and steps of every host, and report what is not as released
-    Verify(VerifyArgs),
-    /// Remove from a host what batou made there
-    Retire(RetireArgs),
-    /// Run a command on an environment's hosts
-    Exec(ExecArgs),
-    /// Ask hosts for the facts that batou.toml declares, and write them to facts.lock
-    Facts(FactsArgs),
-    /// Remove what nobody needs any more from the local store
-    Gc(gc::Args),
-    /// Look into the local store, check it, move releases between stores
-    Store(store::Args),
-    /// Print a shell's completion script
-    Completions(completions::Args),
-    /// Serve a controller over standard input and output
-    #[command(hide = true)]
-    Agent,
-    /// Evaluate an environment for the batou that started this one
-    #[command(hide = true)]
-    Evaluate,
 }
 
 #[cfg(test)]

@@ -72,13 +72,13 @@ fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> 
 
 fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
     let store = context.store()?;
-    let components = || built.hosts.values().flat_map(|content| &content.manifest.components);
+    let components = || built.hosts.values().flat_map(|content| &content.manifest().components);
     let shown: BTreeMap<_, _> = components().map(|one| (one.artifact, &one.name)).collect();
     store.check_out(&shown.into_iter().collect::<Vec<_>>())?;
     let links = OutLinks::of(store, &context.project()?.root, environment)?;
     let mut kept = Vec::new();
     for (host, content) in &built.hosts {
-        for component in &content.manifest.components {
+        for component in &content.manifest().components {
             links.link(host, &component.name, &component.artifact)?;
             kept.push((host.clone(), component.name.clone()));
         }
@@ -114,7 +114,7 @@ fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
         built
             .hosts
             .iter()
-            .flat_map(|(host, content)| content.manifest.components.iter().map(move |c| (host, c)))
+            .flat_map(|(host, content)| content.manifest().components.iter().map(move |c| (host, c)))
     };
     let width =
         all().map(|(host, one)| visible_name(host).len() + one.name.as_str().len() + 1).max().unwrap_or(0);

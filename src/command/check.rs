@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::Lookup;
-use crate::ui::{diagnostic, plural, visible_name};
+use crate::ui::report::diagnostic;
+use crate::ui::{plural, visible_name};
 
 /// Evaluate environments and show every mistake; needs no network.
 #[derive(Clone, Debug, clap::Args)]

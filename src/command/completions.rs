@@ -1,11 +1,9 @@
 //! `batou completions`: a shell's completion script.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
-use crate::context::Context;
 use crate::error::CommandError;
+use crate::ui::Ui;
 
 /// Print a shell's completion script.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,9 +18,9 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
+pub fn run(args: &Args, mut whole: clap::Command) -> Result<(), CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "batou", &mut script);
-    let printed = context.ui.raw(&mut &script[..]);
+    clap_complete::generate(args.shell, &mut whole, "batou", &mut script);
+    let printed = Ui::raw(&mut &script[..]);
     printed.map_err(|error| CommandError::failed("the script could not be printed").because(error))
 }

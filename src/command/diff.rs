@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use batou_store::Store;
 
-use crate::build::{HostRelease, build};
-use crate::cli::Diff;
+use crate::cli::options::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::evaluation::Lookup;
-use crate::plan::{HostPlan, Transfer, compare, render};
-use crate::records::{HostRecord, Record};
-use crate::ui::visible_name;
-use batou_release::{Causes, HostName, MANIFEST_FORMAT, Manifest};
+use crate::plan::compare::compare;
+use crate::plan::render::render;
+use crate::plan::{HostPlan, Transfer};
+use crate::records::Record;
+use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,8 +36,8 @@ pub struct Args {
 
 /// Compares host by host.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let old = side(context, &args.old)?;
-    let new = side(context, &args.new)?;
+    let old = context.release(&args.old)?;
+    let new = context.release(&args.new)?;
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
     let mut plans =
@@ -53,32 +52,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-pub(super) fn side(context: &Context, name: &str) -> Result<Record, CommandError> {
-    let environments =
-        context.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
-    if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
-        let evaluation = context.evaluate(name, Lookup::System)?;
-        let built = build(&evaluation, context.store()?, &context.ui.progress())?;
-        return Ok(Record::of(&built, evaluation.settings.keep));
-    }
-    context.records()?.find(name)?.ok_or_else(|| {
-        let error = CommandError::input(format!(
-            "{} is neither an environment nor a built release",
-            visible_name(name)
-        ));
-        match environments {
-            Ok(names) => error.hint(format!("the project's environments are: {}", names.join(", "))),
-            Err(_) => error.hint("outside a project only built releases can be named: see `batou store ls`"),
-        }
-    })
-}
-
 fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Result<HostPlan, CommandError> {
     let (before, after) = (old.hosts.get(host), new.hosts.get(host));
-    let nothing = HostRelease { manifest: empty(new, host), causes: Causes::new() };
-    let target = after
-        .map_or((&nothing.manifest, &nothing.causes), |HostRecord { manifest, causes }| (manifest, causes));
-    let components = compare(store, before.map(|record| (&record.manifest, &record.causes)), target)?;
+    let nothing = HostRelease::new(empty(new, host), Causes::new());
+    let target = after.unwrap_or(&nothing);
+    let components = compare(store, before, target)?;
     let notes = match (before, after) {
         (None, _) => vec!["the host is new".to_owned()],
         (_, None) => vec!["the host is no longer there".to_owned()],
@@ -86,8 +64,8 @@ fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Res
     };
     Ok(HostPlan {
         host: host.clone(),
-        from: before.map(|record| record.manifest.digest()),
-        to: target.0.digest(),
+        from: before.map(HostRelease::digest),
+        to: target.digest(),
         missing: Transfer::default(),
         settled: components.is_empty(),
         components,

@@ -3,14 +3,35 @@
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::cli::{ExecArgs, LeaveOut};
+use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::{Deployment, failed};
+use crate::deployment::failure::failed;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::remote::RemoteError;
 use crate::ui::{Ui, plural, visible};
-use batou_agent::protocol::{Reply, Request};
+use batou_agent::protocol::question;
+
+/// Run a command on an environment's hosts.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The command runs as the service user in the target directory, without a shell. What it prints to standard error, batou prints to its own.
+
+Examples:
+  batou exec prod -- df -h .
+  batou exec prod --host web01 -- sh -c 'ls state/*'")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only this host [may be repeated]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -30,15 +51,13 @@ struct OutputLine<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
-    super::block_on(async {
-        let (_, failures) = sort(deployment.fleet.states().await);
-        if !failures.is_empty() {
-            return Err(failed("cannot be asked; nothing was run", &failures));
-        }
+    block_on(async {
+        let states = async |member: &mut Member| member.state().await;
+        deployment.all("cannot be asked; nothing was run", states).await?;
         let width = deployment.fleet.hosts().iter().map(|host| host.len()).max().unwrap_or(0);
         let ui = &context.ui;
         let unread = Notify::new();
@@ -70,25 +89,21 @@ pub fn run(context: &Context, args: &ExecArgs) -> Result<(), CommandError> {
 
 async fn execute(
     member: &mut Member,
-    args: &ExecArgs,
+    args: &Args,
     ui: &Ui,
     width: usize,
     unread: &Notify,
 ) -> Result<i32, RemoteError> {
     let host = member.route.host.clone();
     let (mut out, mut err) = (Lines::new(ui, &host, width, false), Lines::new(ui, &host, width, true));
-    let mut answer = member.ask(&Request::Exec { command: args.command.clone() }, &[]).await?;
-    loop {
-        match answer {
-            (Reply::Output { error }, bytes) => if error { &mut err } else { &mut out }.push(&bytes),
-            (Reply::Exited { status }, _) => return Ok(status),
-            _ => return Err(RemoteError::Protocol),
-        }
+    let question = question::exec(args.command.clone());
+    let show = |error, bytes: &[u8]| {
+        if error { &mut err } else { &mut out }.push(bytes);
         if ui.is_unread() {
             unread.notify_one();
         }
-        answer = member.receive().await?;
-    }
+    };
+    member.listen(&question, show).await
 }
 
 /// Shows output line by line, each behind its host's name.

@@ -7,13 +7,38 @@ use batou_environments::{FactsLock, Host};
 use serde::Serialize;
 use similar::ChangeTag;
 
-use crate::cli::FactsArgs;
+use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::{Deployment, advice, chain, failed};
+use crate::deployment::failure::{advice, chain, failed};
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::facts::{Told, gather};
 use crate::fleet::{Failures, sort};
 use crate::ui::{ADDED, DIM, REMOVED, Ui, plural, visible_name};
+
+/// Ask hosts for the facts that batou.toml declares, and write them to facts.lock.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The facts are those in [facts] of batou.toml. The answers go to environments/ENV/facts.lock, which belongs into the repository: evaluations read that file and ask no host. What changes in it is shown. A host that cannot be asked keeps its old facts, and the exit status is 1.
+
+Examples:
+  batou facts prod
+  batou facts prod --host web03        a new host
+  batou facts prod --check             whether the file is still true")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only this host [may be repeated]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Write nothing; the exit status is 1 if the file would be another one
+    #[arg(long)]
+    pub check: bool,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+}
 
 /// How many lines are shown of one host.
 const LINES: usize = 40;
@@ -40,7 +65,7 @@ struct Lock<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let project = context.project()?;
     if project.facts.is_empty() {
         let error = CommandError::input("batou.toml declares no facts");
@@ -58,8 +83,7 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
         .collect();
     let mut deployment = Deployment::new(context, settings, &asked, &args.leave_out)?;
     deployment.only(&args.host)?;
-    let (told, failures) =
-        super::block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
+    let (told, failures) = block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
 
     let failures = left_out(context, args, failures);
     let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
@@ -71,7 +95,7 @@ pub fn run(context: &Context, args: &FactsArgs) -> Result<(), CommandError> {
 }
 
 /// Names the hosts that are left out by wish, and gives the others that failed.
-fn left_out(context: &Context, args: &FactsArgs, failures: Failures) -> Failures {
+fn left_out(context: &Context, args: &Args, failures: Failures) -> Failures {
     let (left_out, failures): (Failures, Failures) = failures
         .into_iter()
         .partition(|(_, error)| args.leave_out.skip_unreachable && error.is_unreachable());
@@ -131,14 +155,14 @@ fn shortened(line: &str) -> String {
 }
 
 /// Writes the file where it is to be another one, unless it is only to be checked. Whether it is to be another one.
-fn write(context: &Context, args: &FactsArgs, new: &FactsLock) -> Result<bool, CommandError> {
+fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, CommandError> {
     let relative = FactsLock::path(&args.environment);
     let path = context.project()?.root.join(&relative);
     let text = new.to_toml(&args.environment);
     let changed = std::fs::read(&path).map_or(true, |found| found != text.as_bytes());
     if changed && !args.check {
         new.fits(&text).map_err(CommandError::failed)?;
-        batou_store::fs::atomic_write(&path, text.as_bytes(), false)?;
+        batou_store::fs::atomic_write(&path, text.as_bytes(), batou_store::fs::PUBLIC, false)?;
     }
     let file = relative.to_string_lossy();
     let (ui, written) = (&context.ui, changed && !args.check);
@@ -154,7 +178,7 @@ fn write(context: &Context, args: &FactsArgs, new: &FactsLock) -> Result<bool, C
 /// Says what could not be learned, and which difference was found.
 fn conclude(
     context: &Context,
-    args: &FactsArgs,
+    args: &Args,
     differs: bool,
     told: &BTreeMap<HostName, Told>,
     failures: &Failures,

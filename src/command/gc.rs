@@ -3,14 +3,15 @@
 use batou_store::{ArtifactId, ObjectId, Store};
 use serde::Serialize;
 
-use crate::cli::{LeaveOut, Locking};
+use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::failure::failed;
+use crate::deployment::lock::holder;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
-use crate::remote::RemoteError;
 use crate::ui::{bytes, plural};
-use batou_agent::protocol::{Reply, Request};
+use batou_agent::protocol::question::{self, Collection};
 
 /// Remove what nobody needs any more from the local store.
 #[derive(Clone, Debug, clap::Args)]
@@ -87,21 +88,16 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
     let keep = settings.keep;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    super::block_on(async {
+    block_on(async {
         deployment.all_states().await?;
-        deployment.lock(&holder(), &Locking::default()).await?;
-        let collect = async |member: &mut Member| match member.ask(&Request::Collect { keep }, &[]).await?.0 {
-            Reply::Collected { generations, objects, bytes, unreadable } => {
-                Ok((generations, objects, bytes, unreadable))
-            }
-            _ => Err(RemoteError::Protocol),
-        };
+        deployment.lock(&holder(), LOCK_WAIT).await?;
+        let collect = async |member: &mut Member| member.ask(&question::collect(keep)).await;
         let (freed, failures) = sort(deployment.fleet.each(collect).await);
-        for (host, (generations, objects, size, unreadable)) in &freed {
+        for (host, freed) in &freed {
+            let &Collection { generations, objects, bytes: size, ref unreadable } = freed;
             for reason in unreadable {
                 context.ui.warn(&format!("{host}: {reason}; no object is removed while it is kept"));
             }
-            let (generations, objects, size) = (*generations, *objects, *size);
             context.ui.json(&HostFreed { kind: "collected", host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));
             context.ui.line(&format!(

@@ -5,13 +5,24 @@ use std::collections::BTreeMap;
 use batou_release::HostName;
 use serde::Serialize;
 
-use crate::cli::{HistoryArgs, LeaveOut};
+use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
 use crate::ui::visible;
 use batou_agent::protocol::{JournalEntry, Outcome};
+
+/// Show the releases of an environment.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Only this host's [may be repeated]
+    #[arg(long, value_name = "HOST")]
+    pub host: Vec<String>,
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -23,11 +34,11 @@ struct Line<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &HistoryArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
-    super::block_on(async {
+    block_on(async {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
         let history = deployment.history().await?;
         deployment.fleet.abandon();

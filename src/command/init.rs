@@ -123,15 +123,14 @@ mod tests {
     use batou_environments::{Offline, Options};
 
     use super::*;
-    use crate::cli::Global;
-    use crate::testing::Captured;
-    use crate::ui::{Ui, Wanted};
+    use crate::testing::SharedBuffer;
+    use crate::ui::{Ui, Verbosity};
 
     fn init(directory: &Path, name: Option<&str>) -> Result<String, CommandError> {
-        let out = Captured::default();
-        let ui = Ui::to_writers(&Wanted::default(), Box::new(out.clone()), Box::new(io::sink()));
+        let out = SharedBuffer::default();
+        let ui = Ui::to_writers(Verbosity::default(), Box::new(out.clone()), Box::new(io::sink()));
         let args = Args { directory: directory.to_owned(), name: name.map(str::to_owned) };
-        run(&Context::new(&Global::default(), ui), &args).map(|()| out.text())
+        run(&Context::new(None, ui), &args).map(|()| out.text())
     }
 
     #[test]
@@ -145,8 +144,8 @@ mod tests {
             Options { dns: &Offline, user: "me".to_owned(), user_home: "/home/me".to_owned(), notes: None };
         let evaluation = batou_environments::evaluate(&project, "dev", &options).unwrap();
         assert!(evaluation.warnings.is_empty(), "{:?}", evaluation.warnings);
-        let steps: Vec<_> = evaluation.components.iter().map(|component| component.steps.len()).collect();
-        assert_eq!(steps, [1]);
+        let units: Vec<_> = evaluation.components.iter().map(|component| component.units.len()).collect();
+        assert_eq!(units, [1]);
     }
 
     #[test]

@@ -18,12 +18,59 @@ pub mod store;
 pub mod switch;
 pub mod verify;
 
-use crate::cli::Command;
+use clap::Subcommand;
+
 use crate::context::Context;
 use crate::error::CommandError;
 
-/// Runs a command.
-pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
+/// What batou does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project that works at once
+    Init(init::Args),
+    /// Evaluate environments and show every mistake; needs no network
+    Check(check::Args),
+    /// Show the attributes of a component on a host, and where each value is set
+    Explain(explain::Args),
+    /// Build environments into the local store and link the results below result/
+    Build(build::Args),
+    /// Show what a switch would change on the hosts, and why
+    Plan(plan::Args),
+    /// Release an environment to its hosts
+    #[command(visible_alias = "deploy")]
+    Switch(switch::Args),
+    /// Put the previous release back, or the one named with --to
+    Rollback(rollback::Args),
+    /// Show what each host has
+    Status(status::Args),
+    /// Show the releases of an environment
+    History(history::Args),
+    /// Show what differs between two environments or built releases
+    Diff(diff::Args),
+    /// Check the files and steps of every host, and report what is not as released
+    Verify(verify::Args),
+    /// Remove from a host what batou made there
+    Retire(retire::Args),
+    /// Run a command on an environment's hosts
+    Exec(exec::Args),
+    /// Ask hosts for the facts that batou.toml declares, and write them to facts.lock
+    Facts(facts::Args),
+    /// Remove what nobody needs any more from the local store
+    Gc(gc::Args),
+    /// Look into the local store, check it, move releases between stores
+    Store(store::Args),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+    /// Serve a controller over standard input and output
+    #[command(hide = true)]
+    Agent,
+    /// Evaluate an environment for the batou that started this one
+    #[command(hide = true)]
+    Evaluate,
+}
+
+/// Runs a command; `whole` is the command line that it is a part of.
+pub fn run(context: &Context, command: &Command, whole: fn() -> clap::Command) -> Result<(), CommandError> {
     match command {
         Command::Init(args) => init::run(context, args),
         Command::Check(args) => check::run(context, args),
@@ -31,7 +78,7 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
         Command::Diff(args) => diff::run(context, args),
         Command::Gc(args) => gc::run(context, args),
         Command::Store(args) => store::run(context, args),
-        Command::Completions(args) => completions::run(context, args),
+        Command::Completions(args) => completions::run(args, whole()),
         Command::Plan(args) => plan::run(context, args),
         Command::Switch(args) => switch::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),
@@ -46,14 +93,4 @@ pub fn run(context: &Context, command: &Command) -> Result<(), CommandError> {
             Err(CommandError::usage("a process that serves another is started before anything else"))
         }
     }
-}
-
-/// Runs what talks to hosts to its end.
-fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
-    let done = runtime.block_on(work);
-    // Hosts that are still being called are not waited for: nobody wants to know any more.
-    runtime.shutdown_background();
-    done
 }

@@ -1,35 +1,49 @@
 //! `batou plan`: what a switch would change on the hosts, and why. Changes nothing, beside installing the agent.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use batou_environments::{Host, Settings};
-use batou_store::{ArtifactId, Copied, ObjectId};
-
-use crate::build::Built;
-use crate::cli::{Diff, LeaveOut, PlanArgs};
+use crate::cli::options::{Diff, LeaveOut};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed};
+use crate::deployment::block_on;
+use crate::deployment::planned::{self, Planned};
 use crate::error::CommandError;
-use crate::fleet::order::HostOrder;
-use crate::fleet::{Member, sort};
 use crate::guard;
 use crate::outfile;
-use crate::plan::{HostPlan, Transfer, compare, render};
-use crate::saved_plan::{SavedHost, SavedPlan};
-use batou_agent::protocol::{State, TargetCondition};
-use batou_release::{HostName, Manifest};
+use crate::plan::render::render;
+
+/// Show what a switch would change on the hosts, and why.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  batou plan prod
+  batou plan prod --diff short
+  batou plan prod -o release.plan && batou switch prod --plan release.plan")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Save the plan, for `batou switch --plan FILE`
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How much to show
+    #[arg(long, value_enum, default_value_t)]
+    pub diff: Diff,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+}
 
 /// Runs the command.
-pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = context.settings(&args.environment)?;
     let Some(file) = &args.output else {
-        return show(context, settings, &hosts, &args.leave_out, args.diff);
+        return planned::show(context, settings, &hosts, &args.leave_out, args.diff);
     };
     let place = outfile::place(file)?;
     // Looked at before the files are, so that a change in between is not missed.
     let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
     let objection = objection.map(|error| error.to_string());
-    super::block_on(async {
+    block_on(async {
         let planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
         render(&planned.hosts, args.diff, &context.ui);
         if let Some(objection) = &objection {
@@ -44,161 +58,4 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), CommandError> {
         planned.deployment.fleet.abandon();
         Ok(())
     })
-}
-
-/// Prints the plan; also for `batou switch --dry-run`.
-pub fn show(
-    context: &Context,
-    settings: Settings,
-    hosts: &[Host],
-    leave_out: &LeaveOut,
-    detail: Diff,
-) -> Result<(), CommandError> {
-    super::block_on(async {
-        let planned = Planned::make(context, settings, hosts, leave_out).await?;
-        render(&planned.hosts, detail, &context.ui);
-        planned.deployment.fleet.abandon();
-        Ok(())
-    })
-}
-
-struct Planned<'c> {
-    deployment: Deployment<'c>,
-    built: Built,
-    states: BTreeMap<HostName, State>,
-    hosts: Vec<HostPlan>,
-}
-
-impl<'c> Planned<'c> {
-    async fn make(
-        context: &'c Context,
-        settings: Settings,
-        hosts: &[Host],
-        leave_out: &LeaveOut,
-    ) -> Result<Self, CommandError> {
-        let mut deployment = Deployment::new(context, settings, hosts, leave_out)?;
-        deployment.fleet.call();
-        let built = deployment.build()?;
-        let orders = super::switch::orders(&built);
-        deployment.want(&orders, built.release.id());
-        let states = deployment.states(leave_out).await?;
-        deployment.name_retirable(&states, hosts);
-        let current = deployment.current_manifests(&states).await?;
-        let store = context.store()?;
-        let missing = deployment.objects_to_compare(&built, &current)?;
-        let mut plans = Vec::new();
-        for (host, state) in &states {
-            let Some(new) = built.hosts.get(host) else { continue };
-            let old = current.get(host);
-            let causes = old.map(HostOrder::causes);
-            let old_pair = old.zip(causes.as_ref()).map(|(order, causes)| (&order.manifest, causes));
-            plans.push(HostPlan {
-                host: host.clone(),
-                from: old.map(|order| order.digest),
-                to: new.manifest.digest(),
-                missing: missing.get(host).map(transfer).unwrap_or_default(),
-                components: compare(store, old_pair, (&new.manifest, &new.causes))?,
-                settled: state.settled,
-                notes: notes(state),
-            });
-        }
-        Ok(Planned { deployment, built, states, hosts: plans })
-    }
-}
-
-impl Planned<'_> {
-    /// The plan as a file holds it: for the hosts that could be asked.
-    fn save(&self, objection: Option<String>) -> SavedPlan {
-        let saved = |(host, state): (&HostName, &State)| {
-            let wanted = self.built.hosts.get(host)?;
-            let saved = SavedHost {
-                expected: state.current.as_ref().map(|current| current.manifest),
-                sequence: state.newest_sequence,
-                manifest: wanted.manifest.clone(),
-                causes: wanted.causes.clone(),
-            };
-            Some((host.clone(), saved))
-        };
-        let hosts = self.states.iter().filter_map(saved).collect();
-        SavedPlan { objection, ..SavedPlan::new(self.built.release.clone(), hosts) }
-    }
-}
-
-fn transfer(copied: &Copied) -> Transfer {
-    Transfer { objects: copied.objects, bytes: copied.bytes }
-}
-
-/// What else there is to know before a host is switched.
-fn notes(state: &State) -> Vec<String> {
-    let mut notes = Vec::new();
-    if state.unfinished {
-        notes.push("a release is under way there, or was interrupted: it is taken back first".to_owned());
-    }
-    match state.target {
-        TargetCondition::Ready => {}
-        TargetCondition::Absent => notes.push("the target directory is created through sudo".to_owned()),
-        TargetCondition::Forbidden => {
-            notes.push(format!("{} may not write to the target directory", state.user));
-        }
-        TargetCondition::ReadOnly => notes.push("the target directory is mounted read-only".to_owned()),
-    }
-    notes
-}
-
-impl Deployment<'_> {
-    /// What the hosts have now.
-    pub async fn current_manifests(
-        &mut self,
-        states: &BTreeMap<HostName, State>,
-    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
-        let fetch = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(State { current: Some(current), .. }) => member.manifest(Some(current.manifest)).await,
-            _ => Ok(None),
-        };
-        let (found, failures) = sort(self.fleet.each(fetch).await);
-        if !failures.is_empty() {
-            return Err(failed("cannot tell what they have", &failures));
-        }
-        Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
-    }
-
-    /// What each host lacks. What it has, and the controller has not, is fetched where it is to be compared.
-    fn objects_to_compare(
-        &mut self,
-        built: &Built,
-        current: &BTreeMap<HostName, HostOrder>,
-    ) -> Result<BTreeMap<HostName, Copied>, CommandError> {
-        let store = self.context.store()?;
-        let new = built.hosts.iter().map(|(host, release)| (host, &release.manifest)).collect();
-        let missing = self
-            .fleet
-            .lacking(&new, store)
-            .map_err(|failures| failed("cannot tell what they lack", &failures))?;
-        let old = current.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let absent = |_: &str, manifest: &Manifest| {
-            let here = |id: &ArtifactId| store.contains(&ObjectId::Artifact(*id)).unwrap_or(false);
-            manifest.artifacts().into_iter().filter(|id| !here(id)).collect()
-        };
-        let fetched = self.fleet.fetch(&old, absent, store);
-        fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
-        Ok(missing)
-    }
-
-    /// Names hosts that had a release and are no longer in the environment.
-    pub fn name_retirable(&self, states: &BTreeMap<HostName, State>, hosts: &[Host]) {
-        for host in retirable(states, hosts) {
-            let environment = &self.settings.name;
-            self.context.ui.warn(&format!(
-                "{host} is no longer in {environment} and keeps its last release: `batou retire {environment} {host}` removes it"
-            ));
-        }
-    }
-}
-
-/// The hosts of the last release that the environment no longer has.
-pub fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
-    let newest =
-        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-    let then = newest.map(|record| record.hosts.clone()).unwrap_or_default();
-    then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
 }

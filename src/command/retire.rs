@@ -3,21 +3,43 @@
 use batou_environments::{Host, Settings};
 use batou_release::HostName;
 
-use crate::cli::{LeaveOut, RetireArgs};
+use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::lock::holder;
+use crate::deployment::retirable::newest;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
-use crate::fleet::{Member, sort};
+use crate::fleet::Member;
 use crate::guard;
-use batou_agent::protocol::{JournaledRelease, Request};
+use batou_agent::protocol::{JournaledRelease, question};
+
+/// Remove from a host what batou made there.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The host, which need no longer be in the environment
+    #[arg(value_name = "HOST")]
+    pub host: String,
+    /// Remove the components' own data (state/) too
+    #[arg(long)]
+    pub purge: bool,
+    /// The host is gone for good: only have the others forget it
+    #[arg(long, conflicts_with = "purge")]
+    pub lost: bool,
+    /// How the host is locked.
+    #[command(flatten)]
+    pub locking: Locking,
+}
 
 /// Runs the command.
-pub fn run(context: &Context, args: &RetireArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    let args = &RetireArgs { host: settings.host_name(&args.host), ..args.clone() };
+    let args = &Args { host: settings.host_name(&args.host), ..args.clone() };
     let host = find(&settings, &hosts, &args.host)?;
-    super::block_on(async {
+    block_on(async {
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
             let line =
@@ -56,17 +78,13 @@ fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, Command
 
 impl Deployment<'_> {
     /// Removes what is on the one host.
-    async fn retire(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
+    async fn retire(&mut self, args: &Args) -> Result<(), CommandError> {
         let forget = format!("`batou retire {} {} --lost`", args.environment, args.host);
         let hint = format!("if the host is gone for good, have the others forget it with {forget}");
         self.all_states().await.map_err(|error| error.hint(hint))?;
-        self.lock(&holder(), &args.locking).await?;
-        let request = Request::Retire { purge: args.purge };
-        let (_, failures) =
-            sort(self.fleet.each(async |member: &mut Member| member.tell(&request).await).await);
-        if !failures.is_empty() {
-            return Err(failed("could not be retired", &failures));
-        }
+        self.lock(&holder(), args.locking.patience()).await?;
+        let question = question::retire(args.purge);
+        self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
         let ui = &self.context.ui;
         let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
         ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
@@ -75,16 +93,14 @@ impl Deployment<'_> {
     }
 
     /// Journals on the hosts that stay that the environment no longer has the retired one.
-    async fn forget(&mut self, args: &RetireArgs) -> Result<(), CommandError> {
+    async fn forget(&mut self, args: &Args) -> Result<(), CommandError> {
         let states = self.all_states().await?;
-        let newest =
-            states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-        let Some(last) = newest.filter(|record| record.hosts.iter().any(|host| *host == args.host)).cloned()
-        else {
+        let remembers = |record: &&JournaledRelease| record.hosts.iter().any(|host| *host == args.host);
+        let Some(last) = newest(&states).filter(remembers).cloned() else {
             return Ok(());
         };
         let holder = holder();
-        let states = self.lock(&holder, &args.locking).await?;
+        let states = self.lock(&holder, args.locking.patience()).await?;
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
         let record = JournaledRelease {
             sequence,
@@ -93,16 +109,11 @@ impl Deployment<'_> {
             hosts: last.hosts.into_iter().filter(|host| *host != args.host).collect(),
             release: last.release,
         };
-        let request = Request::Confirm { record, keep: self.settings.keep };
+        let question = question::confirm(record, self.settings.keep);
         let confirm = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) if state.confirmed.is_some() => member.tell(&request).await,
+            Some(state) if state.confirmed.is_some() => member.ask(&question).await,
             _ => Ok(()),
         };
-        let (_, failures) = sort(self.fleet.each(confirm).await);
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failed("could not be told that the host is gone", &failures))
-        }
+        self.all("could not be told that the host is gone", confirm).await.map(drop)
     }
 }

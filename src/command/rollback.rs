@@ -4,32 +4,59 @@ use std::collections::BTreeMap;
 
 use batou_store::Digest;
 
-use crate::cli::RollbackArgs;
+use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed};
-use crate::error::{CommandError, Kind};
+use crate::deployment::release::Intended;
+use crate::deployment::{Deployment, block_on};
+use crate::error::{CommandError, ExitKind};
+use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
-use crate::fleet::order::HostOrder;
-use crate::fleet::{Member, sort};
 use crate::guard;
-use crate::releasing::Intended;
-use crate::remote::RemoteError;
 use crate::ui::visible;
-use batou_agent::protocol::{Reply, Request};
-use batou_release::{HostName, Manifest, UnitId};
+use batou_release::{HostName, HostRelease, Manifest, UnitId};
+
+/// Put the previous release back, or the one named with --to.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+A rollback evaluates nothing: each host gets exactly what it had. Once more goes further back.
+
+Examples:
+  batou rollback prod
+  batou rollback prod --to 3f9a01c2    a release that `batou history prod` lists
+  batou rollback prod --host web01     on one host only")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The release to put back: the beginning of its id, or its number in the history
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Only this host [may be repeated]
+    #[arg(long, value_name = "HOST", help_heading = "Hosts")]
+    pub host: Vec<String>,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+    /// Go back past irreversible steps
+    #[arg(long, help_heading = "Safety")]
+    pub force: bool,
+    /// How the hosts are locked.
+    #[command(flatten)]
+    pub locking: Locking,
+}
 
 /// What does where the hosts cannot go back.
 const SWITCH_THEN: &str = "check out the commit of then and `batou switch` it";
 
 /// Runs the command.
-pub fn run(context: &Context, args: &RollbackArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
-    super::block_on(rollback(deployment, args))
+    block_on(rollback(deployment, args))
 }
 
-async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result<(), CommandError> {
+async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history().await?;
@@ -49,15 +76,15 @@ async fn rollback(mut deployment: Deployment<'_>, args: &RollbackArgs) -> Result
         recheck: false,
         expected: None,
     };
-    deployment.release(intended, &states, &args.locking).await
+    deployment.release(intended, &states, args.locking.patience()).await
 }
 
 /// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
 fn refused(error: HistoryError) -> CommandError {
     let kind = match error {
-        HistoryError::Empty | HistoryError::Oldest { .. } => Kind::Failed,
+        HistoryError::Empty | HistoryError::Oldest { .. } => ExitKind::Failed,
         HistoryError::NotFound { .. } | HistoryError::Ambiguous { .. } | HistoryError::SameNumber { .. } => {
-            Kind::Usage
+            ExitKind::Usage
         }
     };
     CommandError::from_error(kind, error)
@@ -75,33 +102,17 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 }
 
 impl Deployment<'_> {
-    /// The journals of all hosts.
-    pub async fn history(&mut self) -> Result<History, CommandError> {
-        let ask = async |member: &mut Member| match member.ask(&Request::Journal, &[]).await?.0 {
-            Reply::Journal { entries } => Ok(entries),
-            _ => Err(RemoteError::Protocol),
-        };
-        let (journals, failures) = sort(self.fleet.each(ask).await);
-        if failures.is_empty() {
-            Ok(History::read(journals))
-        } else {
-            Err(failed("have no readable journal", &failures))
-        }
-    }
-
     /// The manifests of then, as the hosts still have them.
     async fn past_manifests(
         &mut self,
         manifests: &BTreeMap<HostName, Digest>,
-    ) -> Result<BTreeMap<HostName, HostOrder>, CommandError> {
+    ) -> Result<BTreeMap<HostName, HostRelease>, CommandError> {
         let fetch = async |member: &mut Member| match manifests.get(&member.route.host) {
             Some(digest) => member.manifest(Some(*digest)).await,
             None => Ok(None),
         };
-        let (found, failures) = sort(self.fleet.each(fetch).await);
-        if !failures.is_empty() {
-            return Err(failed("cannot go back to what they had", &failures).hint(SWITCH_THEN));
-        }
+        let found = self.all("cannot go back to what they had", fetch).await;
+        let found = found.map_err(|error| error.hint(SWITCH_THEN))?;
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
@@ -117,22 +128,20 @@ impl Deployment<'_> {
         &mut self,
         history: &History,
         target: &Past,
-        hosts: &BTreeMap<HostName, HostOrder>,
+        hosts: &BTreeMap<HostName, HostRelease>,
     ) -> Result<(), CommandError> {
         let sequence = target.record.sequence;
         let look = async |member: &mut Member| {
             let host = member.route.host.clone();
             let mut later = Vec::new();
             for digest in history.since(sequence, &host) {
-                later.extend(member.manifest(Some(digest)).await?.map(|order| order.manifest));
+                later.extend(member.manifest(Some(digest)).await?);
             }
-            Ok(hosts.get(&host).map(|order| irreversible(&order.manifest, &later)).unwrap_or_default())
+            Ok(hosts.get(&host).map(|target| irreversible(target.manifest(), &later)).unwrap_or_default())
         };
-        let (found, failures) = sort(self.fleet.each(look).await);
-        if !failures.is_empty() {
-            let hint = "go back all the same with --force, if nothing has run since that cannot be undone";
-            return Err(failed("cannot tell what they had since", &failures).hint(hint));
-        }
+        let found = self.all("cannot tell what they had since", look).await;
+        let hint = "go back all the same with --force, if nothing has run since that cannot be undone";
+        let found = found.map_err(|error| error.hint(hint))?;
         let lines: Vec<_> = found
             .iter()
             .flat_map(|(host, units)| units.iter().map(move |unit| visible(&format!("  {host}: {unit}"))))
@@ -146,9 +155,9 @@ impl Deployment<'_> {
 }
 
 /// The irreversible units of the later manifests that the earlier one has not.
-fn irreversible(earlier: &Manifest, later: &[Manifest]) -> Vec<UnitId> {
+fn irreversible(earlier: &Manifest, later: &[HostRelease]) -> Vec<UnitId> {
     let mut found = Vec::new();
-    for component in later.iter().flat_map(|manifest| &manifest.components) {
+    for component in later.iter().flat_map(|release| &release.manifest().components) {
         let had = earlier.component(component.name.as_str());
         for unit in component.units.iter().filter(|unit| unit.is_irreversible()) {
             let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));

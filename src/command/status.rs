@@ -5,13 +5,22 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::cli::{LeaveOut, StatusArgs};
+use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::{Deployment, chain};
+use crate::deployment::failure::chain;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
+
+/// Show what each host has.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+}
 
 #[derive(Serialize)]
 struct HostStatus<'a> {
@@ -28,10 +37,10 @@ struct HostStatus<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &StatusArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    super::block_on(async {
+    block_on(async {
         let (states, failures) = sort(deployment.fleet.states().await);
         let newest = states.values().filter_map(sequence).max();
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);

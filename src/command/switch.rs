@@ -1,36 +1,71 @@
 //! `batou switch`: releases an environment to its hosts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use batou_environments::{Host, Settings};
-use batou_release::HostName;
-use batou_store::{Digest, ObjectId};
+use batou_release::{HostName, HostRelease};
+use batou_store::{Digest, Lease, ObjectId};
 
-use crate::build::{Built, HostRelease};
-use crate::cli::{Diff, SwitchArgs};
+use crate::build::Built;
+use crate::cli::options::{Diff, LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::Deployment;
+use crate::deployment::release::Intended;
+use crate::deployment::{Deployment, block_on, planned};
 use crate::error::CommandError;
-use crate::fleet::order::HostOrder;
 use crate::guard;
-use crate::releasing::Intended;
-use crate::saved_plan::{SavedHost, SavedPlan};
+use crate::saved_plan::SavedPlan;
 use crate::ui::visible_name;
-use batou_agent::protocol::{State, WantedRelease};
+use batou_agent::protocol::State;
+
+/// Release an environment to its hosts.
+#[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
+#[command(after_help = "\
+All hosts are staged before the first one is switched. If anything fails, every host that was switched goes back to the release it had. A second switch of the same configuration does nothing.
+
+Examples:
+  batou switch prod
+  batou switch prod --dry-run          show what would be done
+  batou switch prod --skip web03       leave a broken host out
+  batou switch prod --plan FILE        do exactly what `batou plan -o FILE` showed")]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Show the plan and change nothing
+    #[arg(long, conflicts_with = "plan")]
+    pub dry_run: bool,
+    /// Do what a saved plan says; refused where a host has moved on since
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Hash every file and run every step's verify, also where nothing changed
+    #[arg(long)]
+    pub recheck: bool,
+    /// Hosts to leave out.
+    #[command(flatten)]
+    pub leave_out: LeaveOut,
+    /// Release although the project's folder has changes that are not committed or not pushed, or another branch
+    #[arg(long, help_heading = "Safety")]
+    pub dirty: bool,
+    /// How the hosts are locked.
+    #[command(flatten)]
+    pub locking: Locking,
+}
 
 /// Runs the command.
-pub fn run(context: &Context, args: &SwitchArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = context.settings(&args.environment)?;
     if args.dry_run {
-        return super::plan::show(context, settings, &hosts, &args.leave_out, Diff::Full);
+        return planned::show(context, settings, &hosts, &args.leave_out, Diff::Full);
     }
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    super::block_on(switch(context, args, settings, hosts))
+    block_on(switch(context, args, settings, hosts))
 }
 
 async fn switch(
     context: &Context,
-    args: &SwitchArgs,
+    args: &Args,
     settings: Settings,
     hosts: Vec<Host>,
 ) -> Result<(), CommandError> {
@@ -56,11 +91,11 @@ async fn switch(
         recheck: args.recheck,
         expected: wanted.expected,
     };
-    deployment.release(intended, &states, &args.locking).await
+    deployment.release(intended, &states, args.locking.patience()).await
 }
 
 /// What is wanted, once it is known that it may be released from here.
-fn wish(deployment: &Deployment<'_>, args: &SwitchArgs, hosts: &[Host]) -> Result<Wish, CommandError> {
+fn wish(deployment: &Deployment<'_>, args: &Args, hosts: &[Host]) -> Result<Wish, CommandError> {
     let Deployment { context, settings, .. } = deployment;
     let Some(file) = &args.plan else {
         guard::check_repository(&context.project()?.root, settings, args.dirty, &context.ui)?;
@@ -83,15 +118,15 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
 /// What is to be released: built just now, or planned before.
 struct Wish {
     release: Digest,
-    hosts: BTreeMap<HostName, HostOrder>,
+    hosts: BTreeMap<HostName, HostRelease>,
     expected: Option<BTreeMap<HostName, Option<Digest>>>,
     /// Protects what was built from collection.
-    _built: Option<Built>,
+    _lease: Option<Lease>,
 }
 
 impl Wish {
     fn built(built: Built) -> Self {
-        Wish { release: built.release.id(), hosts: orders(&built), expected: None, _built: Some(built) }
+        Wish { release: built.release.id(), hosts: built.hosts, expected: None, _lease: built.lease }
     }
 
     fn planned(plan: SavedPlan, deployment: &Deployment<'_>, known: &[Host]) -> Result<Self, CommandError> {
@@ -109,25 +144,9 @@ impl Wish {
                 format!("the plan is for {} too, which is no host of {environment}", visible_name(gone));
             return Err(CommandError::usage(message).hint("make a new one with `batou plan ENV -o FILE`"));
         }
-        let expected = plan.hosts.iter().map(|(host, saved)| (host.clone(), saved.expected)).collect();
-        let order =
-            |(host, saved): (HostName, SavedHost)| (host, HostOrder::new(saved.manifest, &saved.causes));
         let release = plan.release.id();
-        Ok(Wish {
-            release,
-            hosts: plan.hosts.into_iter().map(order).collect(),
-            expected: Some(expected),
-            _built: None,
-        })
+        Ok(Wish { release, hosts: plan.hosts, expected: Some(plan.expected), _lease: None })
     }
-}
-
-/// What each host gets of what was built.
-pub fn orders(built: &Built) -> BTreeMap<HostName, HostOrder> {
-    let order = |(host, release): (&HostName, &HostRelease)| {
-        (host.clone(), HostOrder::new(release.manifest.clone(), &release.causes))
-    };
-    built.hosts.iter().map(order).collect()
 }
 
 /// Whether every host has the wanted release and nothing left to do.
@@ -146,11 +165,6 @@ fn up_to_date(deployment: Deployment<'_>, release: Digest) {
 }
 
 impl Deployment<'_> {
-    /// Evaluates the environment, builds it into the controller's store and records the result there.
-    pub fn build(&self) -> Result<Built, CommandError> {
-        Ok(self.context.build(&self.settings.name)?.1)
-    }
-
     /// Leaves out the hosts that a saved plan leaves out, and says so.
     fn only_planned(&mut self, wanted: &Wish) -> Result<(), CommandError> {
         let (planned, others): (Vec<_>, Vec<_>) =
@@ -181,13 +195,5 @@ impl Deployment<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Tells the hosts which release they are asked about.
-    pub fn want(&mut self, hosts: &BTreeMap<HostName, HostOrder>, release: Digest) {
-        for (host, order) in hosts {
-            let artifacts = order.manifest.artifacts();
-            self.fleet.want(host, WantedRelease { release, manifest: order.digest, artifacts });
-        }
     }
 }

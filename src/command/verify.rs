@@ -1,18 +1,32 @@
 //! `batou verify`: whether every host still is as it was released, down to each file's bytes and each step's `verify`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use batou_release::HostName;
 use serde::Serialize;
 
-use crate::cli::{LeaveOut, Locking, VerifyArgs};
+use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
-use crate::deployment::{Deployment, failed, holder};
+use crate::deployment::failure::failed;
+use crate::deployment::lock::holder;
+use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
-use crate::fleet::{Member, sort};
-use crate::remote::RemoteError;
+use crate::fleet::Member;
 use crate::ui::{bytes, plural, visible};
-use batou_agent::protocol::{Reply, Request, State};
+use batou_agent::protocol::State;
+use batou_agent::protocol::question::{self, Inspection};
+
+/// Check the files and steps of every host, and report what is not as released.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Send damaged and missing files anew
+    #[arg(long)]
+    pub repair: bool,
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -24,13 +38,13 @@ struct Line<'a> {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &VerifyArgs) -> Result<(), CommandError> {
+pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    super::block_on(async {
+    block_on(async {
         let states = deployment.all_states().await?;
         if args.repair {
-            deployment.lock(&holder(), &Locking::default()).await?;
+            deployment.lock(&holder(), LOCK_WAIT).await?;
             deployment.repair(&states).await?;
         }
         let count = deployment.verify().await?;
@@ -51,14 +65,10 @@ impl Deployment<'_> {
     async fn repair(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let manifests = self.current_manifests(states).await?;
         // Under the lock, agents remember what they find damaged, and count it as missing.
-        let look = async |member: &mut Member| member.ask(&Request::Verify, &[]).await.map(drop);
-        let (_, failures) = sort(self.fleet.each(look).await);
-        if !failures.is_empty() {
-            return Err(failed("could not be verified", &failures));
-        }
-        let current = manifests.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let progress = self.context.ui.progress();
-        match self.fleet.stage(&current, self.context.store()?, &progress) {
+        self.inspect().await?;
+        let current = manifests.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let progress = Arc::new(self.context.ui.progress());
+        match self.fleet.stage(&current, self.context.store()?, &progress).await {
             Ok(sent) => {
                 let objects = plural(usize::try_from(sent.objects).unwrap_or(usize::MAX), "object");
                 self.context.ui.status(&format!("sent {objects} anew ({})", bytes(sent.bytes)));
@@ -72,16 +82,9 @@ impl Deployment<'_> {
 
     /// Checks all hosts, prints what is wrong, and counts it.
     async fn verify(&mut self) -> Result<usize, CommandError> {
-        let ask = async |member: &mut Member| match member.ask(&Request::Verify, &[]).await?.0 {
-            Reply::Verified { problems, files } => Ok((problems, files)),
-            _ => Err(RemoteError::Protocol),
-        };
-        let (found, failures) = sort(self.fleet.each(ask).await);
-        if !failures.is_empty() {
-            return Err(failed("could not be verified", &failures));
-        }
+        let found = self.inspect().await?;
         let ui = &self.context.ui;
-        for (host, (problems, files)) in &found {
+        for (host, Inspection { problems, files }) in &found {
             ui.json(&Line { kind: "verified", host, files: *files, problems });
             let files = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
             let verdict = if problems.is_empty() {
@@ -94,6 +97,11 @@ impl Deployment<'_> {
                 ui.line(&format!("  {}", visible(problem)));
             }
         }
-        Ok(found.values().map(|(problems, _)| problems.len()).sum())
+        Ok(found.values().map(|found| found.problems.len()).sum())
+    }
+
+    async fn inspect(&mut self) -> Result<BTreeMap<HostName, Inspection>, CommandError> {
+        let ask = async |member: &mut Member| member.ask(&question::verify()).await;
+        self.all("could not be verified", ask).await
     }
 }

@@ -7,32 +7,32 @@ use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 use batou_environments::{Evaluation, Explanation};
 
 use super::death::Death;
-use super::message::{self, Part, Request};
-use super::notes::Notes;
+use super::message::{self, AnswerPart, EvaluationRequest};
+use super::notes::NotesFile;
 use crate::error::CommandError;
 
 /// A process that evaluates once. It ends with its answer, and at the latest with this value or this process.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(super) struct Evaluator {
     process: process::Child,
     to: ChildStdin,
     from: BufReader<ChildStdout>,
-    notes: Notes,
-    request: Request,
+    notes: NotesFile,
+    request: EvaluationRequest,
     death: Option<Death>,
 }
 
-impl Child {
+impl Evaluator {
     /// Starts one. For the kernel the thread that calls this is its parent, and it ends with that thread.
-    pub(super) fn start(request: Request) -> Result<Self, CommandError> {
+    pub(super) fn start(request: EvaluationRequest) -> Result<Self, CommandError> {
         Self::spawn(request).map_err(|error| {
             CommandError::failed("the process that evaluates cannot be started").because(error)
         })
     }
 
     /// The child has a process group of its own: what is typed at a terminal is this process's to decide.
-    fn spawn(request: Request) -> io::Result<Self> {
-        let notes = Notes::new()?;
+    fn spawn(request: EvaluationRequest) -> io::Result<Self> {
+        let notes = NotesFile::new()?;
         let mut process = Command::new("/proc/self/exe")
             .arg0("batou")
             .arg("evaluate")
@@ -45,7 +45,14 @@ impl Child {
         let (Some(to), Some(from)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Child { process, to, from: BufReader::with_capacity(1 << 16, from), notes, request, death: None })
+        Ok(Evaluator {
+            process,
+            to,
+            from: BufReader::with_capacity(1 << 16, from),
+            notes,
+            request,
+            death: None,
+        })
     }
 
     /// Asks, and takes the answer.
@@ -56,11 +63,11 @@ impl Child {
         let mut components = Vec::new();
         loop {
             match self.part()? {
-                Part::Component(rendered) => components.push(rendered),
-                Part::Rest(rest, explanation) => {
+                AnswerPart::Component(rendered) => components.push(rendered),
+                AnswerPart::Rest(rest, explanation) => {
                     return Ok((Evaluation { components, ..*rest }, explanation));
                 }
-                Part::Mistakes(mistakes) => return Err(mistakes.into()),
+                AnswerPart::Mistakes(mistakes) => return Err(mistakes.into()),
             }
         }
     }
@@ -70,7 +77,7 @@ impl Child {
         self.request.limits.threads > 1 && self.death.as_ref().is_some_and(Death::is_uncertain)
     }
 
-    fn part(&mut self) -> Result<Part, CommandError> {
+    fn part(&mut self) -> Result<AnswerPart, CommandError> {
         match message::read(&mut self.from) {
             Ok(Some(part)) => Ok(part),
             Ok(None) => Err(self.ended()),
@@ -95,7 +102,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for Evaluator {
     /// It is about to end, or has nothing to finish. Killed and waited for, it leaves nothing behind.
     fn drop(&mut self) {
         let _ = self.process.kill();

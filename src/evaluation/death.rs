@@ -6,14 +6,14 @@ use std::process::ExitStatus;
 use rustix::process::Signal;
 
 use super::limits::Limits;
-use super::notes::{Note, Notes};
+use super::notes::{Note, NotesFile};
 use crate::error::CommandError;
 use crate::ui::visible;
 
 /// How a child ended.
 #[derive(Debug)]
 pub(super) struct Death {
-    kind: Kind,
+    kind: DeathKind,
     status: ExitStatus,
     printed: String,
     /// What may have been the reason.
@@ -21,7 +21,7 @@ pub(super) struct Death {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum DeathKind {
     Memory,
     Stack,
     Time,
@@ -33,41 +33,41 @@ enum Kind {
 
 impl Death {
     /// From what is left of the child.
-    pub(super) fn of(status: ExitStatus, notes: &Notes) -> Death {
+    pub(super) fn of(status: ExitStatus, notes: &NotesFile) -> Death {
         let printed = notes.printed();
-        let kind = Kind::of(status, &printed);
+        let kind = DeathKind::of(status, &printed);
         let concerned = concerned(notes.subjects(), kind, &printed);
         Death { kind, status, printed, concerned }
     }
 
     /// Whether memory ran out while several things were evaluated.
     pub(super) fn is_uncertain(&self) -> bool {
-        self.kind == Kind::Memory && self.concerned.len() > 1
+        self.kind == DeathKind::Memory && self.concerned.len() > 1
     }
 
     /// The error that says at what and why the child ended.
     pub(super) fn explain(&self, limits: &Limits, environment: &str) -> CommandError {
         let evaluating = format!("evaluating {}", subject(&self.concerned, environment));
         match self.kind {
-            Kind::Memory => {
+            DeathKind::Memory => {
                 let limit = limits.memory_text();
                 CommandError::input(format!("{evaluating} used more than {limit} of memory")).hint(
                     "look for a text or a list that grows without need; BATOU_EVALUATION_MEMORY=MIB allows more",
                 )
             }
-            Kind::Stack => CommandError::input(format!("{evaluating} overflowed the stack"))
+            DeathKind::Stack => CommandError::input(format!("{evaluating} overflowed the stack"))
                 .hint("look for an expression or a value that is nested very deeply"),
-            Kind::Time => {
+            DeathKind::Time => {
                 let limit = limits.seconds;
                 CommandError::input(format!("{evaluating} took more than {limit} s of processor time")).hint(
                     "look for a loop that does more than it must; BATOU_EVALUATION_SECONDS=SECONDS allows more",
                 )
             }
-            Kind::Ended => {
+            DeathKind::Ended => {
                 let error = CommandError::failed(format!("{evaluating} was ended from outside"));
                 error.because(self.status.to_string())
             }
-            Kind::Killed => {
+            DeathKind::Killed => {
                 let hint = match limits.seconds_from_outside() {
                     Some(limit) => format!(
                         "the kernel does that after {limit} s of processor time, which is the limit of this session \
@@ -77,7 +77,7 @@ impl Death {
                 };
                 CommandError::failed(format!("{evaluating} was killed from outside")).hint(hint)
             }
-            Kind::Unknown => self.unknown(&evaluating),
+            DeathKind::Unknown => self.unknown(&evaluating),
         }
     }
 
@@ -88,31 +88,31 @@ impl Death {
     }
 }
 
-impl Kind {
-    fn of(status: ExitStatus, printed: &str) -> Kind {
+impl DeathKind {
+    fn of(status: ExitStatus, printed: &str) -> DeathKind {
         let signal = |signal: Signal| status.signal() == Some(signal.as_raw());
         // The words of the standard library, and of the arenas of the interpreter.
         let no_memory = ["memory allocation of ", "out of memory", "Cannot allocate memory"];
         if printed.contains("has overflowed its stack") || signal(Signal::SEGV) || signal(Signal::BUS) {
-            Kind::Stack
+            DeathKind::Stack
         } else if no_memory.iter().any(|words| printed.contains(words)) {
-            Kind::Memory
+            DeathKind::Memory
         } else if signal(Signal::XCPU) {
-            Kind::Time
+            DeathKind::Time
         } else if signal(Signal::KILL) {
-            Kind::Killed
+            DeathKind::Killed
         } else if [Signal::TERM, Signal::INT, Signal::HUP].into_iter().any(signal) {
-            Kind::Ended
+            DeathKind::Ended
         } else {
-            Kind::Unknown
+            DeathKind::Unknown
         }
     }
 }
 
 /// What may have been the reason: a stack that overflows says which thread's.
-fn concerned(notes: Vec<Note>, kind: Kind, printed: &str) -> Vec<String> {
+fn concerned(notes: Vec<Note>, kind: DeathKind, printed: &str) -> Vec<String> {
     let named = |note: &Note| printed.contains(&format!("({})", note.thread));
-    let certain = kind == Kind::Stack && notes.iter().any(named);
+    let certain = kind == DeathKind::Stack && notes.iter().any(named);
     notes.into_iter().filter(|note| !certain || named(note)).map(|note| visible(&note.subject)).collect()
 }
 
@@ -130,28 +130,28 @@ fn subject(concerned: &[String], environment: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(raw: i32, printed: &str) -> Kind {
-        Kind::of(ExitStatus::from_raw(raw), printed)
+    fn of(raw: i32, printed: &str) -> DeathKind {
+        DeathKind::of(ExitStatus::from_raw(raw), printed)
     }
 
     #[test]
     fn each_kind_is_told_from_the_others() {
-        assert_eq!(of(6, "memory allocation of 1000000000 bytes failed"), Kind::Memory);
-        assert_eq!(of(101 << 8, "thread 'main' (7) panicked at bumpalo:\nout of memory"), Kind::Memory);
-        assert_eq!(of(6, "thread '<unknown>' (7) has overflowed its stack"), Kind::Stack);
-        assert_eq!(of(11, ""), Kind::Stack);
-        assert_eq!(of(24, ""), Kind::Time);
-        assert_eq!(of(9, ""), Kind::Killed);
-        assert_eq!([15, 2, 1].map(|signal| of(signal, "")), [Kind::Ended; 3]);
-        assert_eq!(of(101 << 8, "thread 'main' (7) panicked"), Kind::Unknown);
+        assert_eq!(of(6, "memory allocation of 1000000000 bytes failed"), DeathKind::Memory);
+        assert_eq!(of(101 << 8, "thread 'main' (7) panicked at bumpalo:\nout of memory"), DeathKind::Memory);
+        assert_eq!(of(6, "thread '<unknown>' (7) has overflowed its stack"), DeathKind::Stack);
+        assert_eq!(of(11, ""), DeathKind::Stack);
+        assert_eq!(of(24, ""), DeathKind::Time);
+        assert_eq!(of(9, ""), DeathKind::Killed);
+        assert_eq!([15, 2, 1].map(|signal| of(signal, "")), [DeathKind::Ended; 3]);
+        assert_eq!(of(101 << 8, "thread 'main' (7) panicked"), DeathKind::Unknown);
     }
 
     #[test]
     fn only_the_thread_whose_stack_overflowed_is_named() {
         let note = |thread: &str| Note { thread: thread.to_owned(), subject: format!("at {thread}") };
         let concerned = |death, printed| concerned(vec![note("7"), note("71")], death, printed);
-        assert_eq!(concerned(Kind::Stack, "thread 'x' (7) has overflowed its stack"), ["at 7"]);
-        assert_eq!(concerned(Kind::Memory, "(7)"), ["at 7", "at 71"]);
+        assert_eq!(concerned(DeathKind::Stack, "thread 'x' (7) has overflowed its stack"), ["at 7"]);
+        assert_eq!(concerned(DeathKind::Memory, "(7)"), ["at 7", "at 71"]);
     }
 
     #[test]

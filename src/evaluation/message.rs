@@ -12,7 +12,7 @@ use super::limits::Limits;
 
 /// The one message to the child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct EvaluationRequest {
     pub(super) root: PathBuf,
     pub(super) environment: String,
     /// Whether DNS may be asked.
@@ -26,7 +26,7 @@ pub(super) struct Request {
 
 /// What the child says: any number of components, then one of the others.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Part {
+pub(super) enum AnswerPart {
     /// One of the evaluation's components, in their order: each in a message of its own, so that neither side ever holds
     /// all of them twice.
     Component(Rendered),
@@ -66,22 +66,26 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::{BTreeMap, BTreeSet};
 
-    use batou_environments::{Content, Dependency, Entry, RenderedAssertions, RenderedScript, RenderedStep};
-    use batou_release::{ARTIFACT_TOKEN, HostPath, Instance, Newer, ScriptPath};
+    use batou_environments::{Content, Dependency, Entry, RenderedUnit};
+    use batou_release::{
+        ARTIFACT_TOKEN, Assertions, HostPath, Instance, Newer, Script, ScriptPath, Step, Unit,
+    };
 
     use super::*;
 
-    fn step() -> RenderedStep {
+    fn unit() -> RenderedUnit {
         let path = || HostPath::new(format!("{ARTIFACT_TOKEN}/x")).unwrap();
-        let script =
-            RenderedScript { path: ScriptPath::new("run").unwrap(), arguments: vec!["a".to_owned()] };
+        let script = Script {
+            path: ScriptPath::new("run").unwrap(),
+            arguments: vec!["a".to_owned()],
+            digest: Dependency::Entries(vec!["run".to_owned()]),
+        };
         let dependencies = BTreeMap::from([
             ("etc/".to_owned(), Dependency::Entries(vec!["etc/a".to_owned()])),
             ("resource:db".to_owned(), Dependency::Value("12".to_owned())),
         ]);
-        RenderedStep {
+        let step = Step {
             name: "s".to_owned(),
-            breadcrumb: vec!["Venv(\"py\")".to_owned()],
             verify: None,
             update: Some(format!("{ARTIFACT_TOKEN}/x")),
             revert: None,
@@ -90,7 +94,7 @@ mod tests {
             directory: Some("d".to_owned()),
             environment: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
             script: Some(script.clone()),
-            assertions: RenderedAssertions {
+            assertions: Assertions {
                 path: Some(path()),
                 newer: Some(Newer { path: path(), than: vec![path()] }),
                 unchanged: dependencies.clone(),
@@ -100,7 +104,8 @@ mod tests {
             unless: None,
             only_if_path: None,
             triggers: dependencies,
-        }
+        };
+        RenderedUnit { unit: Unit::Step(step), breadcrumb: vec!["Venv(\"py\")".to_owned()] }
     }
 
     fn rendered() -> Rendered {
@@ -117,7 +122,7 @@ mod tests {
             entries,
             causes: BTreeMap::new(),
             breadcrumbs: BTreeMap::new(),
-            steps: vec![step()],
+            units: vec![unit()],
             after: BTreeSet::from([Instance {
                 host: "db01".parse().unwrap(),
                 component: "postgres".parse().unwrap(),
@@ -128,21 +133,25 @@ mod tests {
     #[test]
     fn a_component_arrives_as_it_was_sent() {
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Component(rendered())).unwrap();
+        write(&mut sent, &AnswerPart::Component(rendered())).unwrap();
         let mut from = sent.as_slice();
-        let Some(Part::Component(arrived)) = read(&mut from).unwrap() else { panic!("another message") };
+        let Some(AnswerPart::Component(arrived)) = read(&mut from).unwrap() else {
+            panic!("another message")
+        };
         assert_eq!(format!("{arrived:?}"), format!("{:?}", rendered()));
-        assert!(read::<Part>(&mut from).unwrap().is_none());
+        assert!(read::<AnswerPart>(&mut from).unwrap().is_none());
     }
 
     #[test]
     fn a_message_that_ends_early_is_an_error() {
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Component(rendered())).unwrap();
+        write(&mut sent, &AnswerPart::Component(rendered())).unwrap();
+        let refused = |mut bytes: &[u8]| read::<AnswerPart>(&mut bytes).unwrap_err().kind();
         for length in [1, 7, 8, 9, sent.len() - 1] {
-            assert!(read::<Part>(&mut &sent[..length]).is_err(), "{length}");
+            assert_eq!(refused(&sent[..length]), io::ErrorKind::UnexpectedEof, "{length}");
         }
-        assert!(read::<Part>(&mut [0xff; 9].as_slice()).is_err());
+        assert_eq!(refused(&[0xff; 9]), io::ErrorKind::UnexpectedEof, "announced and never sent");
+        assert_eq!(refused(&[0, 0, 0, 0, 0, 0, 0, 1, 0xc1]), io::ErrorKind::Other, "not MessagePack");
     }
 
     /// What the child found is shown like what is found here.
@@ -153,8 +162,10 @@ mod tests {
             .unwrap();
         let mistakes = batou_environments::project(folder.path()).unwrap_err();
         let mut sent = Vec::new();
-        write(&mut sent, &Part::Mistakes(mistakes.clone())).unwrap();
-        let Some(Part::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else { panic!("another") };
+        write(&mut sent, &AnswerPart::Mistakes(mistakes.clone())).unwrap();
+        let Some(AnswerPart::Mistakes(arrived)) = read(&mut sent.as_slice()).unwrap() else {
+            panic!("another")
+        };
         assert_eq!(arrived.to_string(), mistakes.to_string());
         let drawn = |mistakes: &Diagnostics| {
             let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none());

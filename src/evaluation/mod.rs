@@ -17,9 +17,9 @@ use batou_environments::{Evaluation, Explanation, Project, Typed};
 
 use crate::error::CommandError;
 use crate::login;
-use child::Child;
+use child::Evaluator;
 use limits::Limits;
-use message::Request;
+use message::EvaluationRequest;
 pub use serve::serve;
 
 /// Whether names without an entry in `[resolver]` are looked up.
@@ -33,7 +33,7 @@ pub enum Lookup {
 
 /// Evaluates an environment, in a child process.
 pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
-    let request = Request { lookup: lookup == Lookup::System, ..request(project, environment)? };
+    let request = EvaluationRequest { lookup: lookup == Lookup::System, ..request(project, environment)? };
     ask(&request).map(|(evaluation, _)| evaluation)
 }
 
@@ -44,13 +44,13 @@ pub fn explain(
     environment: &str,
     typed: Typed,
 ) -> Result<(Evaluation, Option<Explanation>), CommandError> {
-    ask(&Request { explain: Some(typed), ..request(project, environment)? })
+    ask(&EvaluationRequest { explain: Some(typed), ..request(project, environment)? })
 }
 
 /// A request that asks no name server and explains nothing.
-fn request(project: &Project, environment: &str) -> Result<Request, CommandError> {
+fn request(project: &Project, environment: &str) -> Result<EvaluationRequest, CommandError> {
     let login = login::current();
-    Ok(Request {
+    Ok(EvaluationRequest {
         root: project.root.clone(),
         environment: environment.to_owned(),
         lookup: false,
@@ -61,12 +61,12 @@ fn request(project: &Project, environment: &str) -> Result<Request, CommandError
     })
 }
 
-fn ask(request: &Request) -> Result<(Evaluation, Option<Explanation>), CommandError> {
-    let mut child = Child::start(request.clone())?;
+fn ask(request: &EvaluationRequest) -> Result<(Evaluation, Option<Explanation>), CommandError> {
+    let mut child = Evaluator::start(request.clone())?;
     let answer = child.answer();
     if !child.ran_out_among_several() {
         return answer;
     }
     let limits = Limits { threads: 1, ..request.limits };
-    Child::start(Request { limits, ..request.clone() })?.answer()
+    Evaluator::start(EvaluationRequest { limits, ..request.clone() })?.answer()
 }

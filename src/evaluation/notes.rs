@@ -21,7 +21,7 @@ const MOST: u64 = 64 * 1024;
 
 /// The parent's side.
 #[derive(Debug)]
-pub(super) struct Notes(File);
+pub(super) struct NotesFile(File);
 
 /// What one thread was evaluating.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,14 +31,14 @@ pub(super) struct Note {
     pub(super) subject: String,
 }
 
-impl Notes {
+impl NotesFile {
     /// An empty one.
     pub(super) fn new() -> io::Result<Self> {
         let mut file = File::from(memfd_create("batou", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
         file.set_len(PRINTED + MOST)?;
         fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK)?;
         file.seek(SeekFrom::Start(PRINTED))?;
-        Ok(Notes(file))
+        Ok(NotesFile(file))
     }
 
     /// The same as a child's standard error.
@@ -75,18 +75,18 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
 
 /// The child's side: the places that no thread has.
 #[derive(Debug)]
-pub(super) struct Places(Mutex<Vec<u64>>);
+pub(super) struct NotePlaces(Mutex<Vec<u64>>);
 
 thread_local! {
     static OWN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-impl Places {
+impl NotePlaces {
     pub(super) fn new() -> Self {
-        Places(Mutex::new((0..PLACES).rev().collect()))
+        NotePlaces(Mutex::new((0..PLACES).rev().collect()))
     }
 
-    /// Notes in `file` what this thread begins to evaluate, or that it is done with it.
+    /// NotesFile in `file` what this thread begins to evaluate, or that it is done with it.
     pub(super) fn note(&self, file: impl std::os::fd::AsFd, subject: Option<&str>) {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(place) = OWN.get().or_else(|| free().pop()) else { return };
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn what_is_evaluated_is_noted_for_each_thread() {
-        let notes = Notes::new().unwrap();
-        let places = Places::new();
+        let notes = NotesFile::new().unwrap();
+        let places = NotePlaces::new();
         places.note(&notes.0, Some("web01/app"));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn places_are_used_again() {
-        let notes = Notes::new().unwrap();
-        let places = Places::new();
+        let notes = NotesFile::new().unwrap();
+        let places = NotePlaces::new();
         for _ in 0..3 * PLACES {
             places.note(&notes.0, Some("x"));
             places.note(&notes.0, None);
@@ -145,11 +145,12 @@ mod tests {
 
     #[test]
     fn what_is_printed_stands_behind_the_notes_and_is_bounded() {
-        let mut notes = Notes::new().unwrap();
+        let mut notes = NotesFile::new().unwrap();
         notes.0.write_all(b"memory allocation of 5 bytes failed\n").unwrap();
         assert_eq!(notes.printed(), "memory allocation of 5 bytes failed");
         assert!(notes.subjects().is_empty());
-        assert!(notes.0.write_all(&vec![b'x'; 1 << 20]).is_err());
+        let error = notes.0.write_all(&vec![b'x'; 1 << 20]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "it is sealed at its size");
         assert_eq!(notes.printed().len() as u64, MOST);
     }
 }

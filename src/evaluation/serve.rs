@@ -6,8 +6,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use batou_environments::{Diagnostics, Dns, Evaluation, Offline, Options, Values};
 
-use super::message::{self, Part, Request};
-use super::notes::Places;
+use super::message::{self, AnswerPart, EvaluationRequest};
+use super::notes::NotePlaces;
 use crate::resolver::SystemDns;
 
 /// Serves a parent; the exit status.
@@ -26,23 +26,23 @@ pub fn serve(mut from: impl Read, to: impl Write) -> u8 {
 fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // A parent that is gone already says nothing.
-    let Some(request) = message::read::<Request>(from)? else { return Ok(()) };
+    let Some(request) = message::read::<EvaluationRequest>(from)? else { return Ok(()) };
     request.limits.apply()?;
     let (mut evaluation, values) = match evaluate(&request) {
         Ok(evaluated) => evaluated,
-        Err(mistakes) => return message::write(to, &Part::Mistakes(mistakes)),
+        Err(mistakes) => return message::write(to, &AnswerPart::Mistakes(mistakes)),
     };
     let explanation = request.explain.as_ref().and_then(|typed| values.explain(typed));
     // To free them one by one takes a twentieth of the whole time, and this process ends.
     std::mem::forget(values);
     for component in std::mem::take(&mut evaluation.components) {
-        message::write(to, &Part::Component(component))?;
+        message::write(to, &AnswerPart::Component(component))?;
     }
-    message::write(to, &Part::Rest(Box::new(evaluation), explanation))
+    message::write(to, &AnswerPart::Rest(Box::new(evaluation), explanation))
 }
 
-fn evaluate(request: &Request) -> Result<(Evaluation, Values), Diagnostics> {
-    let places = Places::new();
+fn evaluate(request: &EvaluationRequest) -> Result<(Evaluation, Values), Diagnostics> {
+    let places = NotePlaces::new();
     let note = |subject: Option<&str>| places.note(io::stderr(), subject);
     let (system, offline) = (SystemDns::default(), Offline);
     let dns: &dyn Dns = if request.lookup { &system } else { &offline };

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::order::{Ending, Order};
+use super::order::{HostEnding, ReleaseOrder};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
-use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, Reply, Request, SILENCE};
+use batou_agent::protocol::question::{self, LockAnswer};
+use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, SILENCE};
 use batou_release::HostName;
 
 /// How long a host is asked for: longer than its agent waits for a controller that fell silent.
@@ -25,8 +26,8 @@ impl Fleet {
     pub(super) async fn ask_again(
         &mut self,
         hosts: &BTreeSet<HostName>,
-        order: &Order,
-    ) -> BTreeMap<HostName, Ending> {
+        order: &ReleaseOrder,
+    ) -> BTreeMap<HostName, HostEnding> {
         let jobs = &self.jobs;
         let lost = self.members.iter_mut().filter(|(participant, _)| hosts.contains(&participant.host));
         let asked = lost.map(|(participant, member)| async {
@@ -38,7 +39,7 @@ impl Fleet {
 
 impl Member {
     /// What has become of the host, once its agent has ended what it was at.
-    async fn ask_again(&mut self, order: &Order, jobs: &Semaphore) -> Ending {
+    async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> HostEnding {
         let mut deadline = None;
         loop {
             let asked = {
@@ -52,30 +53,27 @@ impl Member {
                 Err(error) => error.to_string(),
             };
             if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
-                return Ending::Unknown { why };
+                return HostEnding::Unknown { why };
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// What the host's journal says of the release; `None` while our agent still works at it.
-    async fn ending(&mut self, order: &Order) -> Result<Option<Ending>, RemoteError> {
+    async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
         if !self.is_settled(&order.holder).await? {
             return Ok(None);
         }
-        match self.ask(&Request::Journal, &[]).await? {
-            (Reply::Journal { entries }, _) => Ok(Some(ending(&entries, &order.record))),
-            _ => Err(RemoteError::Protocol),
-        }
+        let entries = self.ask(&question::journal()).await?;
+        Ok(Some(ending(&entries, &order.record)))
     }
 
     /// Whether no release of ours is under way on the host.
     async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
         let state = self.state().await?;
-        match self.ask(&Request::Lock { holder: ours.clone() }, &[]).await {
-            Ok((Reply::Locked(_), _)) => self.tell(&Request::Unlock).await.map(|()| true),
-            Ok((Reply::Held { holder }, _)) => Ok(holder.is_some_and(|holder| holder != *ours)),
-            Ok(_) => Err(RemoteError::Protocol),
+        match self.ask(&question::lock(ours.clone())).await {
+            Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
+            Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
             // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.
             Err(RemoteError::Agent(_)) if !state.unfinished => Ok(true),
             Err(error) => Err(error),
@@ -84,10 +82,10 @@ impl Member {
 }
 
 /// What a journal says of a release after the fact. Another may have followed, so the newest line says nothing.
-fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> Ending {
+fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
     match entries.iter().rfind(|entry| entry.record == *record) {
-        Some(entry) if entry.result == Outcome::Confirmed => Ending::Released { generation: entry.to },
-        _ => Ending::WentBack { problems: Vec::new() },
+        Some(entry) if entry.result == Outcome::Confirmed => HostEnding::Released { generation: entry.to },
+        _ => HostEnding::WentBack { problems: Vec::new() },
     }
 }
 
@@ -99,8 +97,8 @@ mod tests {
     #[test]
     fn the_line_about_a_release_says_what_became_of_it_and_no_other_line() {
         let ours = entry(2, "ours", None, Outcome::Confirmed);
-        let released = Ending::Released { generation: Some(2) };
-        let went_back = Ending::WentBack { problems: Vec::new() };
+        let released = HostEnding::Released { generation: Some(2) };
+        let went_back = HostEnding::WentBack { problems: Vec::new() };
         let first = entry(1, "first", None, Outcome::Confirmed);
         let another = entry(2, "another", None, Outcome::Confirmed);
         let next = entry(3, "next", None, Outcome::Confirmed);

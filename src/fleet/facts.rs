@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use batou_release::{FactSource, FactSources, FactValue, Facts};
 
-use super::{Answers, Fleet, Member};
+use super::{ByHost, Fleet, Member};
 use crate::remote::{RemoteError, StartError};
-use batou_agent::protocol::{Fact, Reply, Request};
+use batou_agent::protocol::{Fact, question};
 
 /// How long a host may take in addition to what its commands may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,7 +24,7 @@ pub struct Told {
 }
 
 /// Asks all hosts of a fleet at once.
-pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> Answers<Told> {
+pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> ByHost<Told> {
     let seconds = sources.values().map(|source| match source {
         FactSource::Command { timeout, .. } => u64::from(*timeout),
         _ => 10,
@@ -43,10 +43,8 @@ pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> Answers<Told> {
 
 async fn ask(member: &mut Member, sources: &FactSources) -> Result<Told, RemoteError> {
     member.state().await?;
-    match member.ask(&Request::Facts { facts: sources.clone() }, &[]).await?.0 {
-        Reply::Facts { facts } => Ok(checked(sources, facts)),
-        _ => Err(RemoteError::Protocol),
-    }
+    let answers = member.ask(&question::facts(sources.clone())).await?;
+    Ok(checked(sources, answers))
 }
 
 /// What a host said of what it was asked; what else it said is not heard.

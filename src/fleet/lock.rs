@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{Failures, Fleet, Member, sort};
 use crate::remote::RemoteError;
-use batou_agent::protocol::{Holder, Reply, Request, State};
+use batou_agent::protocol::question::{self, LockAnswer};
+use batou_agent::protocol::{Holder, State};
 use batou_release::HostName;
 
 /// The longest pause between two tries.
@@ -27,11 +28,6 @@ pub enum LockError {
     },
     /// Hosts failed.
     Failed(Failures),
-}
-
-enum Answer {
-    Locked(Box<State>),
-    Held(Option<Holder>),
 }
 
 impl Fleet {
@@ -65,7 +61,8 @@ impl Fleet {
 
     /// Gives all locks up; hosts that cannot be told find out as the connection ends.
     pub async fn unlock(&mut self) {
-        let told = self.some_connected(async |member: &mut Member| member.tell(&Request::Unlock).await).await;
+        let told =
+            self.some_connected(async |member: &mut Member| member.ask(&question::unlock()).await).await;
         for host in sort(told).1.into_keys() {
             if let Some(member) = self.member(&host) {
                 member.hang_up();
@@ -78,12 +75,8 @@ impl Fleet {
         holder: &Holder,
     ) -> Result<Result<BTreeMap<HostName, State>, (HostName, Option<Holder>)>, LockError> {
         let first = self.members.keys().next().map(|participant| participant.host.clone());
-        let request = Request::Lock { holder: holder.clone() };
-        let ask = async |member: &mut Member| match member.ask(&request, &[]).await?.0 {
-            Reply::Locked(state) => Ok(Answer::Locked(state)),
-            Reply::Held { holder } => Ok(Answer::Held(holder)),
-            _ => Err(RemoteError::Protocol),
-        };
+        let question = question::lock(holder.clone());
+        let ask = async |member: &mut Member| member.ask(&question).await;
         let mut states = BTreeMap::new();
         for others in [false, true] {
             let answers = self.some(|host| (Some(host) == first.as_ref()) != others, ask).await;
@@ -94,8 +87,8 @@ impl Fleet {
             }
             for (host, answer) in answers {
                 match answer {
-                    Answer::Locked(state) => drop(states.insert(host, *state)),
-                    Answer::Held(holder) => return Ok(Err((host, holder))),
+                    LockAnswer::Locked(state) => drop(states.insert(host, *state)),
+                    LockAnswer::Held(holder) => return Ok(Err((host, holder))),
                 }
             }
         }
@@ -105,7 +98,7 @@ impl Fleet {
     async fn some_connected(
         &mut self,
         work: impl AsyncFn(&mut Member) -> Result<(), RemoteError>,
-    ) -> super::Answers<()> {
+    ) -> super::ByHost<()> {
         let connected: Vec<_> = self
             .members
             .iter()

@@ -2,7 +2,7 @@
 //!
 //! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
 //! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
-//! have a module each: [`lock`], [`staging`], [`transaction`] (switch, activate, commit, go back), [`activation`] (the order
+//! have a module each: [`lock`], [`staging`], [`release`] (switch, activate, commit, go back), [`activation`] (the order
 //! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together) and
 //! [`facts`] (what the hosts know of themselves).
 
@@ -12,8 +12,8 @@ pub mod facts;
 pub mod history;
 pub mod lock;
 pub mod order;
+pub mod release;
 pub mod staging;
-pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,12 +21,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use batou_release::{HostName, Participant};
+use batou_release::{HostName, HostRelease, Participant};
 use batou_store::Digest;
-use order::HostOrder;
 
-use crate::remote::{Connection, Dialer, Link, RemoteError, Route, StartError};
-use batou_agent::protocol::{Hello, PROTOCOL, Reply, Request, State, TargetCondition, WantedRelease};
+use crate::remote::{Dialer, HostConnection, Link, RemoteError, RemoteStore, Route, StartError};
+use batou_agent::protocol::{Hello, PROTOCOL, Question, State, TargetCondition, WantedRelease, question};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ pub struct Member {
     pub hello: Hello,
     link: Option<Link>,
     calling: Option<Calling>,
-    connection: Arc<Connection>,
+    connection: Arc<HostConnection>,
 }
 
 type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
@@ -51,13 +50,13 @@ pub struct Fleet {
 }
 
 /// What each host answered.
-pub type Answers<T> = BTreeMap<HostName, Result<T, RemoteError>>;
+pub type ByHost<T> = BTreeMap<HostName, Result<T, RemoteError>>;
 
 /// What failed, and why: hosts, or what is named more closely.
 pub type Failures<S = HostName> = BTreeMap<S, RemoteError>;
 
 /// Parts answers into the good and the bad.
-pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<HostName, T>, Failures) {
+pub fn sort<T>(answers: ByHost<T>) -> (BTreeMap<HostName, T>, Failures) {
     let (mut good, mut bad) = (BTreeMap::new(), BTreeMap::new());
     for (host, answer) in answers {
         match answer {
@@ -66,6 +65,12 @@ pub fn sort<T>(answers: Answers<T>) -> (BTreeMap<HostName, T>, Failures) {
         }
     }
     (good, bad)
+}
+
+/// What all hosts answered, or what failed.
+pub fn all<T>(answers: ByHost<T>) -> Result<BTreeMap<HostName, T>, Failures> {
+    let (good, bad) = sort(answers);
+    if bad.is_empty() { Ok(good) } else { Err(bad) }
 }
 
 /// Who we are, as every host of an environment is told.
@@ -96,7 +101,7 @@ impl Fleet {
                 home,
                 wanted: None,
             };
-            let connection = Arc::new(Connection::new(Arc::clone(dialer), route.clone()));
+            let connection = Arc::new(HostConnection::new(Arc::clone(dialer), route.clone()));
             let participant = Participant::service(route.host.clone());
             (participant, Member { route, hello, link: None, calling: None, connection })
         };
@@ -137,7 +142,7 @@ impl Fleet {
     }
 
     /// Asks all hosts at once.
-    pub async fn each<T>(&mut self, work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>) -> Answers<T> {
+    pub async fn each<T>(&mut self, work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>) -> ByHost<T> {
         self.some(|_| true, work).await
     }
 
@@ -146,7 +151,7 @@ impl Fleet {
         &mut self,
         choose: impl Fn(&HostName) -> bool,
         work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
-    ) -> Answers<T> {
+    ) -> ByHost<T> {
         let (jobs, work) = (&self.jobs, &work);
         let chosen = self.members.iter_mut().filter(|(participant, _)| choose(&participant.host));
         let asked = chosen.map(|(participant, member)| async move {
@@ -157,7 +162,7 @@ impl Fleet {
     }
 
     /// Every host's state; connects where that has not been done.
-    pub async fn states(&mut self) -> Answers<State> {
+    pub async fn states(&mut self) -> ByHost<State> {
         self.each(async |member: &mut Member| member.state().await).await
     }
 
@@ -186,15 +191,26 @@ impl Drop for Fleet {
 impl Member {
     /// Asks the agent, starting it first where there is no conversation. After a lost connection, the
     /// conversation is over.
-    pub async fn ask(&mut self, request: &Request, raw: &[u8]) -> Result<(Reply, Vec<u8>), RemoteError> {
-        let answer = self.link().await?.ask(request, raw).await;
+    pub async fn ask<A>(&mut self, question: &Question<A>) -> Result<A, RemoteError> {
+        self.listen(question, |_, _| {}).await
+    }
+
+    /// As [`Member::ask`], with what is printed before the answer, and whether it was printed as an error.
+    pub async fn listen<A>(
+        &mut self,
+        question: &Question<A>,
+        output: impl FnMut(bool, &[u8]),
+    ) -> Result<A, RemoteError> {
+        let answer = self.link().await?.ask(question, output).await;
         self.keep_unless_lost(answer)
     }
 
-    /// The next frame of an answer that has several.
-    pub async fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
-        let answer = self.link().await?.receive().await;
-        self.keep_unless_lost(answer)
+    /// Waits for the end of a conversation in which nothing is asked; for ever where there is none.
+    async fn lost(&mut self) -> RemoteError {
+        let Some(link) = &mut self.link else { return std::future::pending().await };
+        let error = link.lost().await;
+        self.hang_up();
+        error
     }
 
     fn keep_unless_lost<T>(&mut self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
@@ -204,21 +220,28 @@ impl Member {
         answer
     }
 
-    /// Asks for something that is answered by `Done`.
-    pub async fn tell(&mut self, request: &Request) -> Result<(), RemoteError> {
-        match self.ask(request, &[]).await?.0 {
-            Reply::Done => Ok(()),
-            _ => Err(RemoteError::Protocol),
-        }
+    /// Copies objects between the host's store and ours, on a thread of its own, which has the link meanwhile. Where this is
+    /// given up before its end, so is the conversation.
+    pub(super) async fn copy<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(RemoteStore<'_>) -> Result<T, RemoteError> + Send + 'static,
+    ) -> Result<T, RemoteError> {
+        let mut link = self.link.take().ok_or(RemoteError::Protocol)?;
+        let recall = link.recall();
+        let runtime = tokio::runtime::Handle::current();
+        let copying = tokio::task::spawn_blocking(move || {
+            let answer = work(RemoteStore::new(&mut link, &runtime));
+            (link, answer)
+        });
+        let (link, answer) = joined(copying).await;
+        recall.forget();
+        self.link = Some(link);
+        self.keep_unless_lost(answer)
     }
 
     /// The host's state.
     pub async fn state(&mut self) -> Result<State, RemoteError> {
-        let hello = Request::Hello(self.hello.clone());
-        match self.ask(&hello, &[]).await?.0 {
-            Reply::Hello(state) => Ok(*state),
-            _ => Err(RemoteError::Protocol),
-        }
+        self.ask(&question::hello(self.hello.clone())).await
     }
 
     /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
@@ -250,11 +273,6 @@ impl Member {
         self.link.is_some()
     }
 
-    /// The conversation, where there is one.
-    fn connected(&mut self) -> Result<&mut Link, RemoteError> {
-        self.link.as_mut().ok_or(RemoteError::Protocol)
-    }
-
     /// Begins to call the host, unless there is a conversation.
     fn call(&mut self) {
         if self.link.is_none() && self.calling.is_none() {
@@ -268,18 +286,24 @@ impl Member {
         if let Some(calling) = self.calling.take() {
             self.link = Some(joined(calling).await?);
         }
-        self.connected()
+        self.link.as_mut().ok_or(RemoteError::Protocol)
     }
 
     /// A manifest that the host has, with its causes; the current one where none is named.
-    pub async fn manifest(&mut self, digest: Option<Digest>) -> Result<Option<HostOrder>, RemoteError> {
-        let (reply, raw) = self.ask(&Request::Manifest { manifest: digest }, &[]).await?;
-        let Reply::Manifest { manifest_size } = reply else { return Err(RemoteError::Protocol) };
-        if manifest_size == 0 {
-            return Ok(None);
+    pub async fn manifest(&mut self, digest: Option<Digest>) -> Result<Option<HostRelease>, RemoteError> {
+        let Some(stored) = self.ask(&question::manifest(digest)).await? else { return Ok(None) };
+        let release = HostRelease::decode(stored.manifest, &stored.causes)?;
+        // It must be what was asked for, and this host's own: another one's would order other hosts' components.
+        if digest.is_some_and(|asked| asked != release.digest()) {
+            return Err(RemoteError::Protocol);
         }
-        let (bytes, causes) = raw.split_at_checked(manifest_size as usize).ok_or(RemoteError::Protocol)?;
-        HostOrder::received(bytes, causes, digest).map(Some)
+        let (ours, found) = (&self.hello, release.manifest());
+        if (&ours.project, &ours.environment, &ours.host) == (&found.project, &found.environment, &found.host)
+        {
+            return Ok(Some(release));
+        }
+        let (project, environment) = (found.project.clone(), found.environment.clone());
+        Err(RemoteError::ForeignManifest { project, environment, host: found.host.clone() })
     }
 }
 

@@ -3,60 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use batou_store::Digest;
-
 use super::Failures;
-use crate::remote::RemoteError;
 use batou_agent::protocol::{Holder, JournaledRelease};
-use batou_release::{Causes, HostName, Instance, Manifest, UnitId, manifest_digest};
-
-/// What one host is to get.
-#[derive(Clone, Debug)]
-pub struct HostOrder {
-    /// The manifest.
-    pub manifest: Manifest,
-    /// Its canonical bytes.
-    pub bytes: Vec<u8>,
-    /// Its id.
-    pub digest: Digest,
-    /// Why its files are as they are, as JSON.
-    pub causes: Vec<u8>,
-}
-
-impl HostOrder {
-    /// What a host is to get, from its manifest and the causes.
-    pub fn new(manifest: Manifest, causes: &Causes) -> Self {
-        let bytes = manifest.encode();
-        let digest = manifest_digest(&bytes);
-        let causes = serde_json::to_vec(causes).expect("causes are plain data");
-        HostOrder { manifest, bytes, digest, causes }
-    }
-
-    /// What a host says it has; it must be what was asked for.
-    pub(super) fn received(bytes: &[u8], causes: &[u8], asked: Option<Digest>) -> Result<Self, RemoteError> {
-        let digest = manifest_digest(bytes);
-        if asked.is_some_and(|asked| asked != digest) {
-            return Err(RemoteError::Protocol);
-        }
-        let manifest = Manifest::decode(bytes)?;
-        Ok(HostOrder { manifest, bytes: bytes.to_vec(), digest, causes: causes.to_vec() })
-    }
-
-    /// Why the files are as they are; empty where that was not recorded readably.
-    pub fn causes(&self) -> Causes {
-        serde_json::from_slice(&self.causes).unwrap_or_default()
-    }
-}
+use batou_release::{HostName, HostRelease, Instance, UnitId};
 
 /// A release to be made.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct ReleaseOrder {
     /// What the journals will say.
     pub record: JournaledRelease,
     /// Who holds the locks.
     pub holder: Holder,
     /// What each host that takes part gets.
-    pub hosts: BTreeMap<HostName, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// How many confirmed releases hosts keep.
     pub keep: u32,
     /// Hash every file, run every `verify`.
@@ -65,7 +24,7 @@ pub struct Order {
 
 /// In which state a release left a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum HostEnding {
     /// It has the release.
     Released {
         /// Its generation there.
@@ -83,13 +42,13 @@ pub enum Ending {
     },
 }
 
-impl Ending {
+impl HostEnding {
     /// The word for people and programs.
     pub fn word(&self) -> &'static str {
         match self {
-            Ending::Released { .. } => "released",
-            Ending::WentBack { .. } => "rolled back",
-            Ending::Unknown { .. } => "unknown",
+            HostEnding::Released { .. } => "released",
+            HostEnding::WentBack { .. } => "rolled back",
+            HostEnding::Unknown { .. } => "unknown",
         }
     }
 }
@@ -98,11 +57,11 @@ impl Ending {
 #[derive(Debug)]
 pub struct Failed {
     /// What was being done.
-    pub phase: Phase,
+    pub phase: ReleasePhase,
     /// What failed; nothing where the release was interrupted.
     pub failures: Failures<Subject>,
     /// The state of every host that takes part.
-    pub endings: BTreeMap<HostName, Ending>,
+    pub endings: BTreeMap<HostName, HostEnding>,
 }
 
 /// What failed during a release.
@@ -130,22 +89,25 @@ pub(super) fn of_hosts(failures: Failures) -> Failures<Subject> {
 
 /// The parts of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum ReleasePhase {
     /// `current` is renamed everywhere.
     Switch,
     /// Units are converged.
     Activate,
+    /// The hosts say that they could make it final.
+    Prepare,
     /// The hosts make it final.
     Commit,
 }
 
-impl Phase {
+impl ReleasePhase {
     /// The word for people.
     pub fn name(self) -> &'static str {
         match self {
-            Phase::Switch => "switching",
-            Phase::Activate => "activation",
-            Phase::Commit => "confirmation",
+            ReleasePhase::Switch => "switching",
+            ReleasePhase::Activate => "activation",
+            ReleasePhase::Prepare => "preparation",
+            ReleasePhase::Commit => "confirmation",
         }
     }
 }
@@ -154,7 +116,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
-    Begins(Phase, usize),
+    Begins(ReleasePhase, usize),
     /// A component has converged, and something was changed for these units.
     Activated(&'e Instance, &'e [UnitId]),
     /// Output of a unit.
@@ -162,7 +124,7 @@ pub enum Event<'e> {
     /// All switched hosts go back.
     GoingBack(Why),
     /// An interrupt came while this was not to be left half-done; the next one ends it.
-    Interrupted(Phase),
+    Interrupted(ReleasePhase),
 }
 
 /// Why hosts go back.

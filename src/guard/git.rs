@@ -17,7 +17,7 @@ pub(super) struct Repository<'p> {
 
 /// Why there is none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Absent {
+pub(super) enum NoRepository {
     /// There is no `git` on this machine.
     Program,
     /// The project lies in none.
@@ -26,18 +26,18 @@ pub(super) enum Absent {
 
 impl<'p> Repository<'p> {
     /// The repository around the project's folder.
-    pub(super) fn open(project: &'p Path) -> Result<Result<Self, Absent>, CommandError> {
+    pub(super) fn open(project: &'p Path) -> Result<Result<Self, NoRepository>, CommandError> {
         let repository = Self { project };
         let answer = match repository.run(&["rev-parse", "--is-inside-work-tree"]) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(Absent::Program)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(NoRepository::Program)),
             other => other.map_err(|error| repository.failed().because(error))?,
         };
         if answer.status.success() {
             let inside = answer.stdout.trim_ascii() == b"true";
-            return Ok(if inside { Ok(repository) } else { Err(Absent::Repository) });
+            return Ok(if inside { Ok(repository) } else { Err(NoRepository::Repository) });
         }
         if String::from_utf8_lossy(&answer.stderr).contains("not a git repository") {
-            return Ok(Err(Absent::Repository));
+            return Ok(Err(NoRepository::Repository));
         }
         Err(repository.refused(&answer))
     }

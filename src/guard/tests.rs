@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::Captured;
-use crate::ui::Wanted;
+use crate::testing::SharedBuffer;
+use crate::ui::Verbosity;
 
 /// A git repository with a project in its folder `shop`.
 struct Fixture {
     folder: TempDir,
     name: &'static str,
-    seen: Captured,
+    seen: SharedBuffer,
 }
 
 impl Fixture {
@@ -20,7 +20,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shop")).unwrap();
         std::fs::write(folder.path().join("shop/batou.toml"), "[project]\nname = \"shop\"\n").unwrap();
-        Self { folder, name: "shop", seen: Captured::default() }
+        Self { folder, name: "shop", seen: SharedBuffer::default() }
     }
 
     fn committed() -> Self {
@@ -66,7 +66,7 @@ impl Fixture {
     }
 
     fn check_with(&self, settings: &Settings, dirty: bool) -> Result<(), String> {
-        let ui = Ui::to_writers(&Wanted::default(), Box::new(io::sink()), Box::new(self.seen.clone()));
+        let ui = Ui::to_writers(Verbosity::default(), Box::new(io::sink()), Box::new(self.seen.clone()));
         check_repository(&self.project(), settings, dirty, &ui).map_err(|error| {
             assert_eq!(error.exit_code(), 2);
             assert!(error.hints()[0].contains("--dirty"));
@@ -220,7 +220,7 @@ fn only_the_environments_own_name_confirms() {
     for other in ["", "y", "yes", "production"] {
         assert_eq!(answered(&settings, other).unwrap_err().exit_code(), 1, "{other}");
     }
-    let ui = Ui::to_writers(&Wanted::default(), Box::new(io::sink()), Box::new(io::sink()));
+    let ui = Ui::to_writers(Verbosity::default(), Box::new(io::sink()), Box::new(io::sink()));
     assert!(confirm(&settings, false, &ui).is_ok(), "it is not protected");
     settings.protected = true;
     assert!(confirm(&settings, true, &ui).is_ok());

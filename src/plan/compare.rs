@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::{Change, ComponentPlan, ContentPlan, FilePlan, UnitPlan};
 use crate::error::CommandError;
-use batou_release::{Causes, Component, DECLARED_BY, Manifest, Unit, unit_key};
+use batou_release::{Component, DECLARED_BY, HostRelease, Unit, unit_key};
 
 /// The largest file whose text is compared, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
@@ -16,31 +16,35 @@ const OWN_FILE: &str = "its own file";
 /// Lines around a change.
 const CONTEXT: usize = 3;
 
-type Files = BTreeMap<RelPath, Node>;
+type FileNodes = BTreeMap<RelPath, Node>;
 type Reasons = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What changes on a host from `old`, which may be nothing, to `new`, whose objects are in the store.
 pub fn compare(
     store: &Store,
-    old: Option<(&Manifest, &Causes)>,
-    new: (&Manifest, &Causes),
+    old: Option<&HostRelease>,
+    new: &HostRelease,
 ) -> Result<Vec<ComponentPlan>, CommandError> {
-    let (manifest, causes) = new;
     let none = Reasons::new();
     let mut plans = Vec::new();
-    for component in &manifest.components {
-        let name = component.name.as_str();
-        let reasons = causes.get(name).unwrap_or(&none);
-        let before = old.and_then(|(old, causes)| {
-            Some(Side { component: old.component(name)?, reasons: causes.get(name).unwrap_or(&none) })
+    for component in &new.manifest().components {
+        let before = old.and_then(|old| {
+            let component = old.manifest().component(component.name.as_str())?;
+            Some(Side { component, reasons: reasons(old, component, &none) })
         });
-        plans.extend(component_plan(store, before, &Side { component, reasons })?);
+        let after = Side { component, reasons: reasons(new, component, &none) };
+        plans.extend(component_plan(store, before, &after)?);
     }
-    let gone = old.iter().flat_map(|(old, _)| &old.components);
-    for component in gone.filter(|component| manifest.component(component.name.as_str()).is_none()) {
+    let gone = old.iter().flat_map(|old| &old.manifest().components);
+    for component in gone.filter(|component| new.manifest().component(component.name.as_str()).is_none()) {
         plans.push(removed(store, component)?);
     }
     Ok(plans)
+}
+
+/// Why a component's files are as they are.
+fn reasons<'r>(release: &'r HostRelease, component: &Component, none: &'r Reasons) -> &'r Reasons {
+    release.causes().get(component.name.as_str()).unwrap_or(none)
 }
 
 /// A component and why its files are as they are.
@@ -124,17 +128,17 @@ fn changed_dependencies(old: &Unit, new: &Unit) -> Vec<String> {
     changed.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn files(store: &Store, artifact: &ArtifactId) -> Result<Files, CommandError> {
+fn files(store: &Store, artifact: &ArtifactId) -> Result<FileNodes, CommandError> {
     Ok(store.files(&store.artifact(artifact)?.tree)?)
 }
 
-fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<Files>, CommandError> {
+fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<FileNodes>, CommandError> {
     let known = store.contains(&ObjectId::Artifact(*artifact))?;
     known.then(|| files(store, artifact)).transpose()
 }
 
 /// All files without their content: of a component that comes or goes whole, the names say enough.
-fn listed(files: &Files, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
+fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
     let file = |(path, node): (&RelPath, &Node)| FilePlan {
         path: path.to_string(),
         change,
@@ -149,8 +153,8 @@ fn listed(files: &Files, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
 /// Two sets of files against each other.
 struct Changes<'a> {
     store: &'a Store,
-    old: &'a Files,
-    new: &'a Files,
+    old: &'a FileNodes,
+    new: &'a FileNodes,
     causes: (&'a Reasons, &'a Reasons),
 }
 
@@ -238,7 +242,7 @@ impl Changes<'_> {
     }
 
     fn has_other_content(&self, path: &str) -> bool {
-        let digest = |files: &Files| match files.get(path) {
+        let digest = |files: &FileNodes| match files.get(path) {
             Some(Node::File { digest, .. }) => Some(*digest),
             _ => None,
         };
@@ -275,17 +279,30 @@ fn sizes((old, new): (Option<&Node>, Option<&Node>)) -> ContentPlan {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use batou_release::{Causes, Manifest};
+
     use super::*;
     use crate::testing::{artifact, causes, component, manifest, step, store};
 
     const LONG: &[u8] = b"1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+
+    /// Two sides, each a manifest and its causes.
+    fn compared(
+        store: &Store,
+        old: Option<(&Manifest, &Causes)>,
+        new: (&Manifest, &Causes),
+    ) -> Result<Vec<ComponentPlan>, CommandError> {
+        let [old, new] = [old, Some(new)]
+            .map(|side| side.map(|(manifest, causes)| HostRelease::new(manifest.clone(), causes.clone())));
+        compare(store, old.as_ref(), &new.unwrap())
+    }
 
     fn changed(files: [&[(&str, &[u8])]; 2], reasons: [&Causes; 2]) -> ComponentPlan {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         let [old, new] =
             files.map(|files| manifest("h", vec![component("web", artifact(&store, "web", files), &[])]));
-        let mut plans = compare(&store, Some((&old, reasons[0])), (&new, reasons[1])).unwrap();
+        let mut plans = compared(&store, Some((&old, reasons[0])), (&new, reasons[1])).unwrap();
         assert_eq!(plans.len(), 1);
         plans.remove(0)
     }
@@ -297,7 +314,7 @@ mod tests {
         let web = component("web", artifact(&store, "web", &[("a", b"1")]), &[step("s", "true")]);
         let both = manifest("h", vec![web]);
         let causes = Causes::new();
-        assert_eq!(compare(&store, Some((&both, &causes)), (&both, &causes)).unwrap(), []);
+        assert_eq!(compared(&store, Some((&both, &causes)), (&both, &causes)).unwrap(), []);
     }
 
     #[test]
@@ -389,7 +406,7 @@ mod tests {
         let store = store(folder.path());
         let new = manifest("h", vec![component("web", artifact(&store, "web", &[("a", b"1")]), &[])]);
         let causes = causes("web", "a", &[("by", "Site(\"a\")"), ("setting x", "1")]);
-        let plans = compare(&store, None, (&new, &causes)).unwrap();
+        let plans = compared(&store, None, (&new, &causes)).unwrap();
         assert_eq!(plans[0].files[0].by.as_deref(), Some("Site(\"a\")"));
         assert!(plans[0].files[0].causes.is_empty());
     }
@@ -427,7 +444,7 @@ mod tests {
             manifest("h", vec![component(name, id, &[step("migrate", "true")])])
         });
         let none = Causes::new();
-        let plans = compare(&store, Some((&old, &none)), (&new, &none)).unwrap();
+        let plans = compared(&store, Some((&old, &none)), (&new, &none)).unwrap();
         let seen: Vec<_> =
             plans.iter().map(|plan| (plan.component.as_str(), plan.change, plan.units.len())).collect();
         assert_eq!(seen, [("new", Change::Added, 1), ("old", Change::Removed, 0)]);
@@ -447,14 +464,14 @@ mod tests {
         };
         let none = Causes::new();
         let plan =
-            |old: &Manifest, new: &Manifest| compare(&store, Some((old, &none)), (new, &none)).unwrap();
+            |old: &Manifest, new: &Manifest| compared(&store, Some((old, &none)), (new, &none)).unwrap();
         let old = with("1", "1", "true");
         assert_eq!(plan(&old, &old), []);
         assert_eq!(plan(&old, &with("2", "1", "true"))[0].units[0].because, ["etc/"]);
         assert_eq!(plan(&old, &with("2", "2", "false"))[0].units[0].because, ["etc/", "resource:db"]);
         let reworded = plan(&old, &with("1", "1", "false"));
         assert_eq!((reworded[0].units.len(), reworded[0].units[0].because.len()), (1, 0));
-        let first = compare(&store, None, (&old, &none)).unwrap();
+        let first = compared(&store, None, (&old, &none)).unwrap();
         assert_eq!((first[0].units.len(), first[0].units[0].because.len()), (1, 0));
     }
 
@@ -467,13 +484,13 @@ mod tests {
         let (same, old, new) = (step("same", "true"), step("other", "true"), step("other", "false"));
         let none = Causes::new();
         let (before, after) = (with(&[same.clone(), old]), with(&[same.clone(), new]));
-        let plans = compare(&store, Some((&before, &none)), (&after, &none)).unwrap();
+        let plans = compared(&store, Some((&before, &none)), (&after, &none)).unwrap();
         assert_eq!(
             (plans[0].change, plans[0].units.len(), &*plans[0].units[0].name),
             (Change::Changed, 1, "other")
         );
         assert!(plans[0].files.is_empty());
-        let fewer = compare(&store, Some((&before, &none)), (&with(&[same]), &none)).unwrap();
+        let fewer = compared(&store, Some((&before, &none)), (&with(&[same]), &none)).unwrap();
         assert_eq!((fewer.len(), fewer[0].units.len()), (1, 0));
     }
 
@@ -485,7 +502,7 @@ mod tests {
         let old = manifest("h", vec![component("web", foreign, &[]), component("gone", foreign, &[])]);
         let new = manifest("h", vec![component("web", artifact(&store, "web", &[("a", b"1")]), &[])]);
         let none = Causes::new();
-        let plans = compare(&store, Some((&old, &none)), (&new, &none)).unwrap();
+        let plans = compared(&store, Some((&old, &none)), (&new, &none)).unwrap();
         assert!(plans.iter().all(|plan| plan.incomparable));
         assert_eq!((plans[0].files.len(), plans[1].files.len()), (1, 0));
     }

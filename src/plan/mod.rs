@@ -1,14 +1,11 @@
 //! What a switch would change: the types of a plan, how it is made from two manifests, and how it is shown.
 
-mod compare;
-mod render;
+pub mod compare;
+pub mod render;
 
 use batou_release::{HostName, UnitKind};
 use batou_store::{Digest, Mode};
 use serde::Serialize;
-
-pub use compare::compare;
-pub use render::{hosts, render};
 
 /// What a switch would change on one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::{Change, ComponentPlan, ContentPlan, FilePlan, HostPlan, Transfer};
-use crate::cli::Diff;
+use crate::cli::options::Diff;
 use crate::ui::{ADDED, CHANGED, DIM, HEADING, REMOVED, Ui, bytes, plural, visible, visible_name};
 
 /// Of a component that comes or goes whole, how many files are named.

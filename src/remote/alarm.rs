@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::process::Cut;
+use super::cut::Cut;
 
 /// Cuts a process off unless it is put off in time, again and again. Dropping it silences it.
 #[derive(Debug)]
@@ -57,6 +57,11 @@ impl Alarm {
     pub(super) fn rang(&self) -> Rang {
         self.rang.clone()
     }
+}
+
+/// How much time is left.
+pub(super) fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// Whether the signs fail to come in time; they may also end.

@@ -19,12 +19,12 @@ use super::carried::{CARRIED, Carried};
 
 /// An agent's program, as it is named on a host.
 #[derive(Clone, Debug)]
-pub struct Binary(Arc<Program>);
+pub struct Binary(Arc<AgentProgram>);
 
 #[derive(Debug)]
-struct Program {
+struct AgentProgram {
     digest: Digest,
-    source: Source,
+    source: ProgramSource,
     plain: OnceLock<Plain>,
     /// Held while that is read: once for all.
     reading: Mutex<()>,
@@ -32,7 +32,7 @@ struct Program {
 }
 
 #[derive(Debug)]
-enum Source {
+enum ProgramSource {
     Carried(&'static Carried),
     /// A file of the folder.
     File(PathBuf),
@@ -127,15 +127,15 @@ impl Binaries {
     fn look(&self, machine: &str) -> Result<Binary, BinaryError> {
         let wanted = triples(machine);
         if let Some(path) = self.in_folder(machine) {
-            return Ok(Binary::new(hash(&path)?, Source::File(path)));
+            return Ok(Binary::new(hash(&path)?, ProgramSource::File(path)));
         }
         if let Some(carried) =
             self.carried.iter().find(|carried| wanted.iter().any(|name| name == carried.target))
         {
-            return Ok(Binary::new(Digest::from_bytes(carried.digest), Source::Carried(carried)));
+            return Ok(Binary::new(Digest::from_bytes(carried.digest), ProgramSource::Carried(carried)));
         }
         if architecture(machine) == std::env::consts::ARCH {
-            return Ok(Binary::new(hash(&self.own)?, Source::Own(self.own.clone())));
+            return Ok(Binary::new(hash(&self.own)?, ProgramSource::Own(self.own.clone())));
         }
         let mut known: Vec<String> =
             self.carried.iter().map(|carried| carried.processor().to_owned()).collect();
@@ -198,9 +198,9 @@ fn hash(path: &Path) -> Result<Digest, BinaryError> {
 }
 
 impl Binary {
-    fn new(digest: Digest, source: Source) -> Self {
+    fn new(digest: Digest, source: ProgramSource) -> Self {
         let (plain, packed) = (OnceLock::new(), OnceLock::new());
-        Binary(Arc::new(Program { digest, source, plain, reading: Mutex::default(), packed }))
+        Binary(Arc::new(AgentProgram { digest, source, plain, reading: Mutex::default(), packed }))
     }
 
     /// Names it on a host.
@@ -217,15 +217,15 @@ impl Binary {
     }
 }
 
-impl Program {
+impl AgentProgram {
     fn plain(&self) -> Result<&Plain, BinaryError> {
         let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plain) = self.plain.get() {
             return Ok(plain);
         }
         let bytes = match &self.source {
-            Source::Carried(carried) => carried.unpack(),
-            Source::File(path) | Source::Own(path) => {
+            ProgramSource::Carried(carried) => carried.unpack(),
+            ProgramSource::File(path) | ProgramSource::Own(path) => {
                 fs::read(path).map_err(|source| BinaryError::Io { path: path.clone(), source })?
             }
         };
@@ -235,9 +235,9 @@ impl Program {
 
     fn packed(&self, plain: &Plain) -> Option<&[u8]> {
         match &self.source {
-            Source::Carried(carried) => Some(carried.packed),
-            Source::File(_) => Some(self.packed.get_or_init(|| pack(&plain.bytes))),
-            Source::Own(_) => None,
+            ProgramSource::Carried(carried) => Some(carried.packed),
+            ProgramSource::File(_) => Some(self.packed.get_or_init(|| pack(&plain.bytes))),
+            ProgramSource::Own(_) => None,
         }
     }
 }

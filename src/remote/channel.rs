@@ -13,7 +13,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use openssh::{Error, Session, Stdio};
@@ -21,13 +21,10 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::master::Master;
-use super::masters::until;
+use super::alarm::until;
+use super::cut::{Cut, Exit};
+use super::master::{Master, answers};
 use super::noise::Noise;
-use super::process::{Cut, Exit, Process};
-
-/// How long a master may take to answer at its socket.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// One channel. Dropping it closes it.
 #[derive(Debug)]
@@ -40,6 +37,14 @@ pub(super) struct Channel {
     exit: Option<Exit>,
     /// How much the master had said when the channel was opened.
     mark: u64,
+}
+
+/// A channel with the ends of its process's standard input, output and error.
+pub(super) struct OpenChannel {
+    pub(super) channel: Channel,
+    pub(super) to: Box<dyn Write + Send>,
+    pub(super) from: Box<dyn Read + Send>,
+    pub(super) noise: Noise,
 }
 
 /// Why a channel could not be opened.
@@ -60,7 +65,7 @@ impl Channel {
         runtime: &Handle,
         command: &str,
         deadline: Instant,
-    ) -> Result<Process, Refusal> {
+    ) -> Result<OpenChannel, Refusal> {
         let pair = || io::Result::Ok((UnixStream::pair()?, io::pipe()?));
         let ((ours, theirs), (errors, their_errors)) = pair().map_err(|_| Refusal::Refused)?;
         let input = theirs.try_clone().map_err(|_| Refusal::Refused)?;
@@ -90,7 +95,7 @@ impl Channel {
         let (to, from) = (Sending(Arc::clone(&stream)), Receiving(Arc::clone(&stream)));
         let (waiting, exits) = (waiting.abort_handle(), Mutex::new(exits));
         let channel = Channel { master: Arc::clone(master), stream, waiting, exits, exit: None, mark };
-        Ok(Process::channel(channel, Box::new(to), Box::new(from), Noise::collect(errors)))
+        Ok(OpenChannel { channel, to: Box::new(to), from: Box::new(from), noise: Noise::collect(errors) })
     }
 
     /// What closes it. A host that was cut off says nothing of its connection, which is then not used any more.
@@ -124,9 +129,23 @@ impl Channel {
         self.exit
     }
 
-    /// What ssh has said of the connection since the channel was opened.
-    pub(super) fn said(&self) -> String {
-        self.master.words_since(self.mark)
+    /// What ssh says of the connection from the opening of the channel on.
+    pub(super) fn words(&self) -> Words {
+        Words { master: Arc::downgrade(&self.master), mark: self.mark }
+    }
+}
+
+/// What ssh has said of a connection from some moment on. Does not keep the connection.
+#[derive(Debug)]
+pub(super) struct Words {
+    master: Weak<Master>,
+    mark: u64,
+}
+
+impl Words {
+    /// The text; empty once the connection is gone.
+    pub(super) fn text(&self) -> String {
+        self.master.upgrade().map_or_else(String::new, |master| master.words_since(self.mark))
     }
 }
 
@@ -145,11 +164,6 @@ async fn exit(ended: Result<std::process::ExitStatus, Error>, session: &Session)
         Err(_) if answers(session).await => Exit::Killed,
         Err(_) => Exit::Disconnected,
     }
-}
-
-/// Whether a master still serves its connection.
-pub(super) async fn answers(session: &Session) -> bool {
-    matches!(timeout(ANSWER, session.check()).await, Ok(Ok(())))
 }
 
 /// The half of a channel that is written to; its end is the end of the process's input.

@@ -13,12 +13,12 @@ use batou_release::HostName;
 
 use super::binary::Binaries;
 use super::channel::Refusal;
+use super::error::{RemoteError, StartError};
 use super::link::Link;
 use super::master::Master;
 use super::masters::Masters;
-use super::process::Process;
+use super::process::PipedProcess;
 use super::start::{COMMAND, Delivery, Start};
-use super::{RemoteError, StartError};
 
 /// The way to one host.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Dialer {
 
 /// The connection to one host, made when it is first needed, and anew where it was lost.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HostConnection {
     dialer: Arc<Dialer>,
     route: Route,
     carrier: Mutex<Carrier>,
@@ -68,10 +68,10 @@ enum Carrier {
     Plain,
 }
 
-impl Connection {
+impl HostConnection {
     /// The way to a host; it is not contacted yet.
     pub fn new(dialer: Arc<Dialer>, route: Route) -> Self {
-        Connection { dialer, route, carrier: Mutex::new(Carrier::None) }
+        HostConnection { dialer, route, carrier: Mutex::new(Carrier::None) }
     }
 
     /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
@@ -106,7 +106,8 @@ impl Connection {
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
-        let process = Process::child(command).map_err(|error| StartError::spawn("the local agent", error))?;
+        let process =
+            PipedProcess::child(command).map_err(|error| StartError::spawn("the local agent", error))?;
         Start::new(process, None, Instant::now() + self.dialer.patience).into_link(true)
     }
 
@@ -122,7 +123,7 @@ impl Connection {
         } else {
             let mut shell = Command::new("sh");
             shell.args(["-c", COMMAND]);
-            Process::child(shell).map_err(|error| StartError::spawn("sh", error))?
+            PipedProcess::child(shell).map_err(|error| StartError::spawn("sh", error))?
         };
         Ok(Start::new(process, self.route.user.clone(), deadline))
     }
@@ -133,7 +134,7 @@ impl Connection {
         masters: &Masters,
         address: &str,
         deadline: Instant,
-    ) -> Result<Option<Process>, StartError> {
+    ) -> Result<Option<PipedProcess>, StartError> {
         // Who comes second waits, and uses the connection of the first.
         let mut carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match &*carrier {
@@ -155,7 +156,7 @@ impl Connection {
     }
 }
 
-fn served(opened: Result<Process, Refusal>) -> Result<Option<Process>, StartError> {
+fn served(opened: Result<PipedProcess, Refusal>) -> Result<Option<PipedProcess>, StartError> {
     match opened {
         Ok(process) => Ok(Some(process)),
         Err(Refusal::Late) => Err(StartError::Patience(String::new())),

@@ -1,22 +1,28 @@
-//! A conversation with one agent: requests out, replies in.
+//! A conversation with one agent: questions out, answers in.
 //!
 //! Two threads a link carry the frames: one writes, and sends a heartbeat when there has been nothing to write for a
 //! while; one reads. So an agent knows that its controller lives whatever the controller is waiting for, and a reply
 //! can arrive while a request is still being written. The agent sends heartbeats too: a host that hangs with its
-//! connection open is noticed, whatever it was asked. The async side sees two channels.
+//! connection open is noticed, whatever it was asked.
+//!
+//! Whoever asks sees two bounded queues, and waits for them without holding a thread: a command asks all its hosts from one.
+//! Only what copies objects reads and writes files too, and so has a thread for each host ([`super::RemoteStore`]); it waits
+//! for the same futures there.
 
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::RemoteError;
-use super::alarm::{Alarm, Rang};
-use super::process::{Handle, Process};
-use batou_agent::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
+use super::alarm::Alarm;
+use super::error::RemoteError;
+use super::process::{LastWords, PipedProcess, ProcessHandle};
+use batou_agent::protocol::{FrameError, HEARTBEAT, Question, Reply, Request, encode, read_frame};
 
-type Incoming = Result<(Reply, Vec<u8>), FrameError>;
+/// A reply with its raw bytes, or why there will be none any more.
+type Arrival = Result<(Reply, Vec<u8>), RemoteError>;
 
 /// How many frames may wait in either direction; with the size of a data frame this bounds a link's memory.
 const WAITING: usize = 4;
@@ -26,82 +32,113 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// A started agent: at the other end of a channel or of an `ssh`, or a child of this process.
 #[derive(Debug)]
 pub struct Link {
-    handle: Handle,
-    outgoing: Option<SyncSender<Vec<u8>>>,
-    incoming: mpsc::Receiver<Incoming>,
-    /// Set where a silent agent is cut off.
-    silent: Option<Rang>,
+    handle: ProcessHandle,
+    outgoing: Option<Sender<Waiting>>,
+    /// For frames that wait to be written. The queue itself has no bound, so that its other end can wait with a time limit,
+    /// which no queue can that is waited for without a thread.
+    room: Arc<Semaphore>,
+    incoming: mpsc::Receiver<Arrival>,
+    /// An agent here is never cut off at its work.
+    local: bool,
+}
+
+/// A frame that waits to be written, and the room that it takes.
+#[derive(Debug)]
+struct Waiting {
+    frame: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Ends what is done with a link elsewhere, when it is dropped: nothing more is sent over it.
+#[derive(Debug)]
+pub(crate) struct Recall(Option<Arc<Semaphore>>);
+
+impl Recall {
+    /// The link is back.
+    pub(crate) fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Recall {
+    fn drop(&mut self) {
+        self.0.as_ref().inspect(|room| room.close());
+    }
 }
 
 impl Link {
     /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says; without one
     /// it is never cut off at its work.
-    pub(super) fn new(process: Process, patience: Option<Duration>) -> Self {
-        let Process { to, from, handle } = process;
-        let (outgoing, frames) = sync_channel(WAITING);
-        let (replies, incoming) = mpsc::channel(WAITING);
+    pub(super) fn new(process: PipedProcess, patience: Option<Duration>) -> Self {
+        let PipedProcess { to, from, handle } = process;
+        let (outgoing, frames) = channel();
+        let (arrivals, incoming) = mpsc::channel(WAITING);
         std::thread::spawn(move || write(to, &frames));
         let alarm = patience.map(|patience| Alarm::set(patience, handle.cut()));
-        let silent = alarm.as_ref().map(Alarm::rang);
-        std::thread::spawn(move || read(from, &replies, alarm.as_ref()));
-        Link { handle, outgoing: Some(outgoing), incoming, silent }
+        let reader = FrameReader { from, alarm, last_words: handle.last_words() };
+        std::thread::spawn(move || reader.read(&arrivals));
+        let room = Arc::new(Semaphore::new(WAITING));
+        Link { handle, outgoing: Some(outgoing), room, incoming, local: patience.is_none() }
     }
 
-    /// Asks, and waits for the one answer.
-    pub async fn ask(&mut self, request: &Request, raw: &[u8]) -> Result<(Reply, Vec<u8>), RemoteError> {
-        self.send(request, raw);
-        self.receive().await
+    /// Asks, and waits for the answer. What is printed before it, where something is run, goes to `output` with whether it
+    /// was printed as an error.
+    pub async fn ask<A>(
+        &mut self,
+        question: &Question<A>,
+        mut output: impl FnMut(bool, &[u8]),
+    ) -> Result<A, RemoteError> {
+        self.queue(question.encode()).await;
+        loop {
+            match self.receive().await? {
+                (Reply::Output { error }, bytes) if question.prints() => output(error, &bytes),
+                (reply, raw) => return question.read(reply, raw).ok_or(RemoteError::Protocol),
+            }
+        }
     }
 
-    /// As [`Link::ask`], from a thread that may block.
-    pub fn ask_blocking(&mut self, request: &Request) -> Result<(Reply, Vec<u8>), RemoteError> {
-        self.send(request, &[]);
-        self.receive_blocking()
+    /// Queues a part of an exchange that is more than a question and its answer; waits while the other end takes nothing in.
+    /// Where the connection has ended it says so (`false`), and the next receive tells why: an agent may have sent an error
+    /// before it went.
+    pub(super) async fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
+        self.queue(encode(request, raw)).await
     }
 
-    /// Queues a frame; blocks while the other end takes nothing in. Where the connection has ended it says so
-    /// (`false`), and the next receive tells why: an agent may have sent an error before it went.
-    pub fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
-        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.send(encode(request, raw)).is_ok())
+    async fn queue(&mut self, frame: Vec<u8>) -> bool {
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+            self.finish();
+            return false;
+        };
+        let waiting = Waiting { frame, _room: room };
+        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.send(waiting).is_ok())
     }
 
     /// Waits for the next reply; an agent's error becomes ours.
-    pub async fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
-        let incoming = self.incoming.recv().await;
-        self.accept(incoming)
+    pub(super) async fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
+        accept(self.incoming.recv().await)
     }
 
-    /// As [`Link::receive`], from a thread that may block.
-    pub fn receive_blocking(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
-        let incoming = self.incoming.blocking_recv();
-        self.accept(incoming)
+    /// Waits for the end of the connection, while nothing is asked.
+    pub(crate) async fn lost(&mut self) -> RemoteError {
+        match self.receive().await {
+            // What was not asked is no answer.
+            Ok(_) => RemoteError::Protocol,
+            Err(error) => error,
+        }
     }
 
     /// The agent's word that has arrived already, if there is one: an error in the middle of a stream.
-    pub fn interrupted(&mut self) -> Result<(), RemoteError> {
+    pub(super) fn interrupted(&mut self) -> Result<(), RemoteError> {
         match self.incoming.try_recv() {
-            Ok(incoming) => self.accept(Some(incoming)).map(drop),
+            Ok(arrival) => accept(Some(arrival)).map(drop),
             Err(mpsc::error::TryRecvError::Empty) => Ok(()),
-            Err(mpsc::error::TryRecvError::Disconnected) => self.accept(None).map(drop),
+            Err(mpsc::error::TryRecvError::Disconnected) => accept(None).map(drop),
         }
     }
 
-    fn accept(&self, incoming: Option<Incoming>) -> Result<(Reply, Vec<u8>), RemoteError> {
-        match incoming {
-            Some(Ok((Reply::Error(error), _))) => Err(RemoteError::Agent(error)),
-            Some(Ok(reply)) => Ok(reply),
-            Some(Err(source)) => Err(self.lost(source)),
-            None => Err(self.lost(FrameError::Ended { clean: true })),
-        }
-    }
-
-    fn lost(&self, source: FrameError) -> RemoteError {
-        let source = if self.silent.as_ref().is_some_and(Rang::yes) { FrameError::Silent } else { source };
-        RemoteError::Lost { noise: self.handle.said(), source }
-    }
-
-    fn is_local(&self) -> bool {
-        self.silent.is_none()
+    /// What ends the use of the link by another thread, unless it is forgotten.
+    pub(crate) fn recall(&self) -> Recall {
+        Recall(Some(Arc::clone(&self.room)))
     }
 
     /// Tells the agent that the conversation has ended; dropping the link waits for it.
@@ -112,7 +149,7 @@ impl Link {
 
     /// Ends the conversation at once, for an agent that has nothing in hand.
     pub fn abandon(self) {
-        if !self.is_local() {
+        if !self.local {
             self.handle.cut().now();
         }
     }
@@ -123,7 +160,7 @@ impl Drop for Link {
     /// itself is cut.
     fn drop(&mut self) {
         self.finish();
-        let limit = (!self.is_local()).then_some(FAREWELL);
+        let limit = (!self.local).then_some(FAREWELL);
         if self.handle.exit(limit).is_none() {
             self.handle.cut().now();
             self.handle.exit(None);
@@ -131,35 +168,64 @@ impl Drop for Link {
     }
 }
 
+fn accept(arrival: Option<Arrival>) -> Result<(Reply, Vec<u8>), RemoteError> {
+    match arrival {
+        Some(Ok((Reply::Error(error), _))) => Err(RemoteError::Agent(error)),
+        Some(arrival) => arrival,
+        // Why it ended has been told before.
+        None => Err(RemoteError::Lost { noise: String::new(), source: FrameError::Ended { clean: true } }),
+    }
+}
+
 /// Writes frames as they come, and a heartbeat when none has come for a while.
-fn write(to: Box<dyn Write + Send>, frames: &Receiver<Vec<u8>>) {
+fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
     let mut to = BufWriter::new(to);
     let heartbeat = encode(&Request::Heartbeat, &[]);
     loop {
-        let frame = match frames.recv_timeout(Duration::from_secs(HEARTBEAT)) {
-            Ok(frame) => frame,
-            Err(RecvTimeoutError::Timeout) => heartbeat.clone(),
+        let written = match frames.recv_timeout(Duration::from_secs(HEARTBEAT)) {
+            Ok(Waiting { frame, _room: room }) => {
+                // What is being written makes room for the next.
+                drop(room);
+                to.write_all(&frame)
+            }
+            Err(RecvTimeoutError::Timeout) => to.write_all(&heartbeat),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if to.write_all(&frame).and_then(|()| to.flush()).is_err() {
+        if written.and_then(|()| to.flush()).is_err() {
             return;
         }
     }
 }
 
-/// Reads frames until the connection ends; each is a sign of life.
-fn read(mut from: BufReader<Box<dyn Read + Send>>, replies: &mpsc::Sender<Incoming>, alarm: Option<&Alarm>) {
-    loop {
-        let incoming = read_frame(&mut from);
-        if !matches!(incoming, Ok((Reply::Heartbeat, _))) {
-            let ended = incoming.is_err();
-            // Whoever takes it may take his time: that is no silence of the agent's.
-            alarm.inspect(|alarm| alarm.hold());
-            if replies.blocking_send(incoming).is_err() || ended {
-                return;
+/// The thread that reads.
+struct FrameReader {
+    from: BufReader<Box<dyn Read + Send>>,
+    alarm: Option<Alarm>,
+    last_words: LastWords,
+}
+
+impl FrameReader {
+    /// Reads frames until the connection ends; each is a sign of life.
+    fn read(mut self, arrivals: &mpsc::Sender<Arrival>) {
+        loop {
+            let arrival = read_frame(&mut self.from);
+            if !matches!(arrival, Ok((Reply::Heartbeat, _))) {
+                let ended = arrival.is_err();
+                // Whoever takes it may take his time: that is no silence of the agent's.
+                self.alarm.as_ref().inspect(|alarm| alarm.hold());
+                if arrivals.blocking_send(arrival.map_err(|source| self.lost(source))).is_err() || ended {
+                    return;
+                }
             }
+            self.alarm.as_ref().inspect(|alarm| alarm.put_off());
         }
-        alarm.inspect(|alarm| alarm.put_off());
+    }
+
+    /// The end of the connection. The last words are waited for here, where nobody else has to wait with them.
+    fn lost(&self, source: FrameError) -> RemoteError {
+        let silent = self.alarm.as_ref().is_some_and(|alarm| alarm.rang().yes());
+        let source = if silent { FrameError::Silent } else { source };
+        RemoteError::Lost { noise: self.last_words.text(), source }
     }
 }
 
@@ -169,6 +235,8 @@ mod tests {
     use std::process::Command;
     use std::time::Instant;
 
+    use batou_agent::protocol::question;
+
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(500);
@@ -177,7 +245,15 @@ mod tests {
     fn link(script: &str) -> Link {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Link::new(Process::child(command).unwrap(), Some(PATIENCE))
+        Link::new(PipedProcess::child(command).unwrap(), Some(PATIENCE))
+    }
+
+    fn wait<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+    }
+
+    fn done(link: &mut Link) -> Result<(), RemoteError> {
+        wait(link.ask(&question::unlock(), |_, _| {}))
     }
 
     /// `printf` of a frame.
@@ -189,14 +265,14 @@ mod tests {
     #[test]
     fn a_host_that_hangs_is_lost_and_one_that_works_is_not() {
         let start = Instant::now();
-        let error = link("exec sleep 100").ask_blocking(&Request::Journal).unwrap_err();
+        let error = done(&mut link("exec sleep 100")).unwrap_err();
         assert!(matches!(error, RemoteError::Lost { source: FrameError::Silent, .. }), "{error:?}");
         assert!(start.elapsed() < Duration::from_secs(20));
 
-        let (alive, done) = (printf(&Reply::Heartbeat), printf(&Reply::Done));
-        let script = format!("for i in 1 2 3 4 5 6 7 8; do sleep 0.1; {alive}; done; {done}; exec sleep 100");
-        let reply = link(&script).ask_blocking(&Request::Journal).unwrap().0;
-        assert!(matches!(reply, Reply::Done), "{reply:?}");
+        let (alive, answer) = (printf(&Reply::Heartbeat), printf(&Reply::Done));
+        let script =
+            format!("for i in 1 2 3 4 5 6 7 8; do sleep 0.1; {alive}; done; {answer}; exec sleep 100");
+        done(&mut link(&script)).unwrap();
     }
 
     #[test]
@@ -205,7 +281,36 @@ mod tests {
         let mut link = link(&format!("{done}; {done}; {done}; {done}; {done}; {done}; {done}; exec cat >&2"));
         std::thread::sleep(2 * PATIENCE);
         for _ in 0..7 {
-            assert!(matches!(link.receive_blocking().unwrap().0, Reply::Done));
+            assert!(matches!(wait(link.receive()).unwrap().0, Reply::Done));
         }
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_an_error_and_output_none() {
+        let (output, exit) = (printf(&Reply::Output { error: false }), printf(&Reply::Exited { status: 3 }));
+        let script = format!("{output}; {output}; {exit}; {output}; exec cat >&2");
+        let (mut link, mut heard) = (link(&script), 0);
+        let exec = question::exec(Vec::new());
+        assert_eq!(wait(link.ask(&exec, |_, _| heard += 1)).unwrap(), 3);
+        assert_eq!(heard, 2);
+        let error = done(&mut link).unwrap_err();
+        assert!(matches!(error, RemoteError::Protocol), "{error:?}");
+    }
+
+    #[test]
+    fn a_link_that_is_recalled_ends_whoever_sends_over_it() {
+        // It takes nothing in, so the frames fill the pipe and then the queue.
+        let mut link = link("exec sleep 100");
+        let recall = link.recall();
+        let sender = std::thread::spawn(move || {
+            wait(async {
+                let piece = vec![0; 1 << 16];
+                while link.send(&Request::Data, &piece).await {}
+                (link.receive().await, link.abandon()).0
+            })
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        drop(recall);
+        assert!(matches!(sender.join().unwrap(), Err(RemoteError::Lost { .. })));
     }
 }

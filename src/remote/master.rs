@@ -25,11 +25,13 @@ use openssh::Session;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
-use super::channel::answers;
 use super::noise::NOISE;
 use super::ssh::escaped;
 
+/// How long a master may take to answer at its socket.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How long a master may take to end when it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A greeting and the request to end, as masters understand them (OpenSSH's PROTOCOL.mux): for each its length, its
@@ -133,6 +135,11 @@ impl Master {
         let _ = stream.set_write_timeout(Some(FAREWELL)).and_then(|()| stream.write_all(&words));
         Some(Dismissed { stream, socket: self.socket.clone() })
     }
+}
+
+/// Whether a master still serves its connection.
+pub(super) async fn answers(session: &Session) -> bool {
+    matches!(timeout(ANSWER, session.check()).await, Ok(Ok(())))
 }
 
 impl Drop for Master {

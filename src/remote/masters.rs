@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Handle, Runtime};
 
-use super::StartError;
-use super::alarm::Alarm;
+use super::alarm::{Alarm, until};
 use super::channel::{Channel, Refusal};
+use super::cut::{Cut, kill};
+use super::error::StartError;
 use super::master::{Log, Master};
-use super::process::{Cut, Process, kill};
+use super::process::PipedProcess;
 use super::sockets::SocketFolder;
 use super::ssh::SshConfig;
 use crate::interrupt::before_death;
@@ -23,11 +24,11 @@ pub struct Masters {
     config: SshConfig,
     /// On which the crate waits for its channels: a thread of its own, since the command's own may be busy.
     runtime: Option<Runtime>,
-    live: Arc<Mutex<Live>>,
+    live: Arc<Mutex<LiveMasters>>,
 }
 
 #[derive(Debug, Default)]
-struct Live {
+struct LiveMasters {
     /// None where there can be no sockets, and at the end.
     folder: Option<SocketFolder>,
     /// How many sockets were given out.
@@ -49,7 +50,7 @@ impl Masters {
             .ok();
         raise_descriptors();
         let folder = SocketFolder::create(places).ok();
-        let live = Arc::new(Mutex::new(Live { folder, ..Live::default() }));
+        let live = Arc::new(Mutex::new(LiveMasters { folder, ..LiveMasters::default() }));
         let dying = Arc::downgrade(&live);
         // Where there can be no such thread, masters end by themselves some seconds after a signal.
         let _ = before_death(move || {
@@ -93,14 +94,15 @@ impl Masters {
         master: &Arc<Master>,
         command: &str,
         deadline: Instant,
-    ) -> Result<Process, Refusal> {
+    ) -> Result<PipedProcess, Refusal> {
         let runtime = self.runtime.as_ref().ok_or(Refusal::Refused)?;
-        Channel::open(master, runtime.handle(), command, deadline)
+        Channel::open(master, runtime.handle(), command, deadline).map(PipedProcess::channel)
     }
 
     /// Starts a command over a connection of its own.
-    pub(super) fn plain(&self, address: &str, command: &str) -> Result<Process, StartError> {
-        Process::child(self.config.plain(address, command)).map_err(|error| StartError::spawn("ssh", error))
+    pub(super) fn plain(&self, address: &str, command: &str) -> Result<PipedProcess, StartError> {
+        PipedProcess::child(self.config.plain(address, command))
+            .map_err(|error| StartError::spawn("ssh", error))
     }
 
     /// Whether nothing is to be started any more.
@@ -139,16 +141,16 @@ impl Masters {
         if alarm.rang().yes() { Err(StartError::Patience(String::new())) } else { Ok(status) }
     }
 
-    fn live(&self) -> MutexGuard<'_, Live> {
+    fn live(&self) -> MutexGuard<'_, LiveMasters> {
         lock(&self.live)
     }
 }
 
-fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
+fn lock(live: &Mutex<LiveMasters>) -> MutexGuard<'_, LiveMasters> {
     live.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn end(live: &Mutex<Live>) {
+fn end(live: &Mutex<LiveMasters>) {
     let mut live = lock(live);
     live.ended = true;
     live.connecting.drain(..).for_each(|(_, connecting)| connecting.now());
@@ -177,11 +179,6 @@ impl Drop for Masters {
             runtime.shutdown_background();
         }
     }
-}
-
-/// How much time is left.
-pub(super) fn until(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 /// What a master that failed has said, where that tells why.

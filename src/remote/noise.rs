@@ -11,10 +11,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The end of what a process printed on standard error.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Noise(Arc<Kept>);
+pub(super) struct Noise(Arc<SharedNoise>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct SharedNoise {
     heard: Mutex<Heard>,
     ended: Condvar,
 }

@@ -7,79 +7,36 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use super::channel::Channel;
+use super::channel::{Channel, OpenChannel, Words};
+use super::cut::{Cut, Exit, kill};
 use super::noise::Noise;
 
-/// Cuts a process off, from any thread, at once.
-pub(super) struct Cut(Box<dyn FnOnce() + Send>);
-
-impl Cut {
-    /// What this does.
-    pub(super) fn new(cut: impl FnOnce() + Send + 'static) -> Self {
-        Cut(Box::new(cut))
-    }
-
-    /// Does it.
-    pub(super) fn now(self) {
-        (self.0)();
-    }
-}
-
-impl fmt::Debug for Cut {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Cut")
-    }
-}
-
 /// A started command.
-pub(super) struct Process {
+pub(super) struct PipedProcess {
     /// Its standard input; dropping this ends it.
     pub(super) to: Box<dyn Write + Send>,
     /// Its standard output.
     pub(super) from: BufReader<Box<dyn Read + Send>>,
     /// The rest of it.
-    pub(super) handle: Handle,
+    pub(super) handle: ProcessHandle,
 }
 
 /// What is left of a process for those who neither write to it nor read from it.
 #[derive(Debug)]
-pub(super) struct Handle {
-    carrier: Carrier,
+pub(super) struct ProcessHandle {
+    carrier: ProcessEnd,
     noise: Noise,
 }
 
 #[derive(Debug)]
-enum Carrier {
+enum ProcessEnd {
     /// A child of this process: an agent here, or `ssh` with one command.
     Child(Child),
     /// A process on a host, at the other end of a channel.
     Channel(Channel),
 }
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// By itself, with this status.
-    Status(i32),
-    /// By a signal.
-    Killed,
-    /// It is not known: the connection to it ended first.
-    Disconnected,
-}
-
-impl Exit {
-    /// The status, where it has one.
-    pub(super) fn status(self) -> Option<i32> {
-        match self {
-            Exit::Status(status) => Some(status),
-            Exit::Killed | Exit::Disconnected => None,
-        }
-    }
-}
-
-impl Process {
+impl PipedProcess {
     /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
     pub(super) fn child(mut command: Command) -> io::Result<Self> {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -87,69 +44,77 @@ impl Process {
         let to = Box::new(child.stdin.take().expect("stdin is piped"));
         let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
         let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
-        let handle = Handle { carrier: Carrier::Child(child), noise };
-        Ok(Process { to, from: BufReader::new(from), handle })
+        let handle = ProcessHandle { carrier: ProcessEnd::Child(child), noise };
+        Ok(PipedProcess { to, from: BufReader::new(from), handle })
     }
 
-    /// What is at the other end of a channel, with the ends of its standard input, output and error.
-    pub(super) fn channel(
-        channel: Channel,
-        to: Box<dyn Write + Send>,
-        from: Box<dyn Read + Send>,
-        noise: Noise,
-    ) -> Self {
-        let handle = Handle { carrier: Carrier::Channel(channel), noise };
-        Process { to, from: BufReader::new(from), handle }
+    /// What is at the other end of a channel.
+    pub(super) fn channel(opened: OpenChannel) -> Self {
+        let OpenChannel { channel, to, from, noise } = opened;
+        let handle = ProcessHandle { carrier: ProcessEnd::Channel(channel), noise };
+        PipedProcess { to, from: BufReader::new(from), handle }
     }
 }
 
-impl fmt::Debug for Process {
+impl fmt::Debug for PipedProcess {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Process").field("handle", &self.handle).finish_non_exhaustive()
+        formatter.debug_struct("PipedProcess").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
-impl Handle {
+impl ProcessHandle {
     /// What cuts the process off. A child is killed; a channel is closed, whatever its master does.
     pub(super) fn cut(&self) -> Cut {
         match &self.carrier {
-            Carrier::Child(child) => kill(child),
-            Carrier::Channel(channel) => channel.cut(),
+            ProcessEnd::Child(child) => kill(child),
+            ProcessEnd::Channel(channel) => channel.cut(),
         }
     }
 
     /// How the process ended; nothing where it does not end in time, if there is a limit.
     pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
         match &mut self.carrier {
-            Carrier::Child(child) => wait(child, within),
-            Carrier::Channel(channel) => channel.exit(within),
+            ProcessEnd::Child(child) => wait(child, within),
+            ProcessEnd::Channel(channel) => channel.exit(within),
         }
     }
 
     /// Whether it is a child, whose status 255 may be that of an ssh that lost its connection.
     pub(super) fn is_child(&self) -> bool {
-        matches!(self.carrier, Carrier::Child(_))
+        matches!(self.carrier, ProcessEnd::Child(_))
     }
 
     /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
     pub(super) fn said(&self) -> String {
-        let noise = self.noise.text();
-        match &self.carrier {
-            Carrier::Child(_) => noise,
-            Carrier::Channel(channel) => [noise, channel.said()].join("\n").trim().to_owned(),
-        }
+        self.last_words().text()
+    }
+
+    /// The same for another thread.
+    pub(super) fn last_words(&self) -> LastWords {
+        let connection = match &self.carrier {
+            ProcessEnd::Child(_) => None,
+            ProcessEnd::Channel(channel) => Some(channel.words()),
+        };
+        LastWords { noise: self.noise.clone(), connection }
     }
 }
 
-/// Kills a child by its descriptor: its number may be another process's by then.
-pub(super) fn kill(child: &Child) -> Cut {
-    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
-    Cut::new(move || {
-        if let Ok(process) = process {
-            // The only failure is that it has ended already.
-            let _ = pidfd_send_signal(process, Signal::KILL);
+/// What is said at the end of a process, and of its connection.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    noise: Noise,
+    connection: Option<Words>,
+}
+
+impl LastWords {
+    /// The text; waits for the end of what the process prints.
+    pub(super) fn text(&self) -> String {
+        let noise = self.noise.text();
+        match &self.connection {
+            None => noise,
+            Some(words) => [noise, words.text()].join("\n").trim().to_owned(),
         }
-    })
+    }
 }
 
 fn wait(child: &mut Child, within: Option<Duration>) -> Option<Exit> {

@@ -27,12 +27,12 @@
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use super::alarm::{Alarm, Rang};
+use super::alarm::{Alarm, Rang, until};
 use super::binary::Binaries;
+use super::cut::Exit;
+use super::error::{RemoteError, StartError};
 use super::link::Link;
-use super::masters::until;
-use super::process::{Exit, Process};
-use super::{RemoteError, StartError};
+use super::process::PipedProcess;
 use batou_agent::protocol::{FrameError, MAGIC, SILENCE};
 
 /// What is run on every host.
@@ -49,7 +49,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// A process whose agent has not started yet.
 #[derive(Debug)]
 pub(super) struct Start {
-    process: Process,
+    process: PipedProcess,
     user: Option<String>,
     /// Until all that takes a bounded time is done.
     alarm: Option<Alarm>,
@@ -73,7 +73,7 @@ pub(super) struct Delivery {
 
 impl Start {
     /// A process that was started for this user, and must be ready at the deadline.
-    pub(super) fn new(process: Process, user: Option<String>, deadline: Instant) -> Self {
+    pub(super) fn new(process: PipedProcess, user: Option<String>, deadline: Instant) -> Self {
         let alarm = Alarm::set(until(deadline), process.handle.cut());
         let late = alarm.rang();
         Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false, packed: false }

@@ -1,12 +1,18 @@
 //! A host's store, behind its agent: the second place that objects can be copied to and from.
+//!
+//! Copying reads and writes files, and so it blocks, as do all methods here: it has a thread of its own. What it asks of the
+//! agent is asked as anywhere else, and waited for.
 
 use std::io::{self, Read, Write};
 
 use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking, send};
 
-use super::{Link, RemoteError};
+use tokio::runtime::Handle;
+
+use super::error::RemoteError;
+use super::link::Link;
 use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
-use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Reply, Request};
+use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Question, Reply, Request, question};
 
 /// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
 const PIECE: usize = 32 << 10;
@@ -14,13 +20,34 @@ const PIECE: usize = 32 << 10;
 /// The store behind a link. Its methods block.
 #[derive(Debug)]
 pub struct RemoteStore<'l> {
+    conversation: Conversation<'l>,
+}
+
+/// A link, for a thread that may block.
+#[derive(Debug)]
+struct Conversation<'l> {
     link: &'l mut Link,
+    runtime: &'l Handle,
+}
+
+impl Conversation<'_> {
+    fn ask<A>(&mut self, question: &Question<A>) -> Result<A, RemoteError> {
+        self.runtime.block_on(self.link.ask(question, |_, _| {}))
+    }
+
+    fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
+        self.runtime.block_on(self.link.send(request, raw))
+    }
+
+    fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
+        self.runtime.block_on(self.link.receive())
+    }
 }
 
 impl<'l> RemoteStore<'l> {
     /// The store of the host at the other end.
-    pub fn new(link: &'l mut Link) -> Self {
-        RemoteStore { link }
+    pub fn new(link: &'l mut Link, runtime: &'l Handle) -> Self {
+        RemoteStore { conversation: Conversation { link, runtime } }
     }
 
     /// Sends the host what it lacks of these artifacts.
@@ -51,20 +78,13 @@ impl<'l> RemoteStore<'l> {
     ) -> Result<Copied, RemoteError> {
         copy(&mut self, &mut store, artifacts, monitor).map_err(unwrap)
     }
-
-    fn ask(&mut self, request: &Request) -> Result<Reply, Error> {
-        self.link.ask_blocking(request).map(|(reply, _)| reply).map_err(wrap)
-    }
 }
 
 impl Depot for RemoteStore<'_> {
     fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
         let mut missing = Vec::new();
         for objects in objects.chunks(MAX_OBJECTS) {
-            match self.ask(&Request::Missing { objects: objects.to_vec() })? {
-                Reply::Missing { objects } => missing.extend(objects),
-                _ => return Err(wrap(RemoteError::Protocol)),
-            }
+            missing.extend(self.conversation.ask(&question::missing(objects.to_vec())).map_err(wrap)?);
         }
         Ok(missing)
     }
@@ -75,8 +95,9 @@ impl Depot for RemoteStore<'_> {
         each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for objects in objects.chunks(MAX_OBJECTS) {
-            self.link.send(&Request::Get { objects: objects.to_vec() }, &[]);
-            let mut incoming = Incoming { link: self.link, piece: io::Cursor::default(), ended: None };
+            self.conversation.send(&Request::Get { objects: objects.to_vec() }, &[]);
+            let conversation = &mut self.conversation;
+            let mut incoming = Arriving { conversation, piece: io::Cursor::default(), ended: None };
             let result = read_objects(objects, &mut incoming, each);
             match incoming.drain() {
                 Some(error) => return Err(wrap(error)),
@@ -91,23 +112,20 @@ impl Depot for RemoteStore<'_> {
         objects: &[ObjectId],
         open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
     ) -> Result<(), Error> {
-        self.link.send(&Request::Put, &[]);
-        let mut outgoing = Outgoing { link: self.link, failure: None };
+        self.conversation.send(&Request::Put, &[]);
+        let mut outgoing = Outgoing { conversation: &mut self.conversation, failure: None };
         let written = write_objects(objects, &mut outgoing, open);
         if let Some(failure) = outgoing.failure {
             return Err(wrap(failure));
         }
         written?;
-        match self.ask(&Request::DataEnd)? {
-            Reply::Stored { .. } => Ok(()),
-            _ => Err(wrap(RemoteError::Protocol)),
-        }
+        self.conversation.ask(&question::data_end()).map_err(wrap)
     }
 }
 
 fn write_objects<'r>(
     objects: &[ObjectId],
-    outgoing: &mut Outgoing<'_>,
+    outgoing: &mut Outgoing<'_, '_>,
     open: &mut dyn FnMut(&ObjectId) -> Opened<'r>,
 ) -> Result<(), Error> {
     let mut writer = ObjectEncoder::new(io::BufWriter::with_capacity(PIECE, outgoing)).map_err(wrap)?;
@@ -120,7 +138,7 @@ fn write_objects<'r>(
 
 fn read_objects(
     objects: &[ObjectId],
-    incoming: &mut Incoming<'_>,
+    incoming: &mut Arriving<'_, '_>,
     each: &mut dyn FnMut(&ObjectId, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut reader = ObjectDecoder::new(incoming).map_err(wrap)?;
@@ -140,18 +158,18 @@ fn read_objects(
 }
 
 /// Cuts a stream into frames, and stops when the agent has something to say.
-struct Outgoing<'l> {
-    link: &'l mut Link,
+struct Outgoing<'c, 'l> {
+    conversation: &'c mut Conversation<'l>,
     failure: Option<RemoteError>,
 }
 
-impl Write for Outgoing<'_> {
+impl Write for Outgoing<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let piece = &bytes[..bytes.len().min(DATA_CHUNK)];
-        let told = if self.link.send(&Request::Data, piece) {
-            self.link.interrupted()
+        let told = if self.conversation.send(&Request::Data, piece) {
+            self.conversation.link.interrupted()
         } else {
-            self.link.receive_blocking().and(Err(RemoteError::Protocol))
+            self.conversation.receive().and(Err(RemoteError::Protocol))
         };
         told.map(|()| piece.len()).map_err(|error| {
             let text = io::Error::other(error.to_string());
@@ -172,15 +190,15 @@ enum End {
 }
 
 /// Joins frames into a stream.
-struct Incoming<'l> {
-    link: &'l mut Link,
+struct Arriving<'c, 'l> {
+    conversation: &'c mut Conversation<'l>,
     piece: io::Cursor<Vec<u8>>,
     ended: Option<End>,
 }
 
-impl Incoming<'_> {
+impl Arriving<'_, '_> {
     fn fill(&mut self) {
-        self.ended = match self.link.receive_blocking() {
+        self.ended = match self.conversation.receive() {
             Ok((Reply::Data, piece)) => {
                 self.piece = io::Cursor::new(piece);
                 return;
@@ -203,7 +221,7 @@ impl Incoming<'_> {
     }
 }
 
-impl Read for Incoming<'_> {
+impl Read for Arriving<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.piece.read(into)?;

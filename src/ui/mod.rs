@@ -6,7 +6,7 @@
 //! and returned by [`Ui::finish`].
 
 mod progress;
-mod report;
+pub mod report;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -21,8 +21,7 @@ use serde::Serialize;
 use crate::error::CommandError;
 
 pub use progress::Progress;
-pub use report::{diagnostic, diagnostics, report, usage};
-pub use text::{Plural, bytes, plural, visible, visible_name};
+pub use text::{bytes, plural, visible, visible_name};
 
 /// The colour of headings.
 pub const HEADING: Style = Style::new().bold();
@@ -41,7 +40,7 @@ pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// How output is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Verbosity {
     /// JSON instead of text.
     pub json: bool,
     /// Only results, warnings and errors.
@@ -52,7 +51,7 @@ pub struct Wanted {
 
 /// Where output goes, and in which form. Shared by all threads.
 pub struct Ui {
-    wanted: Wanted,
+    wanted: Verbosity,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
     failed: Mutex<Option<io::Error>>,
@@ -63,12 +62,12 @@ pub struct Ui {
 
 impl Ui {
     /// Output to the process's own standard streams.
-    pub fn new(wanted: &Wanted) -> Self {
+    pub fn new(wanted: Verbosity) -> Self {
         let terminal = io::stderr().is_terminal();
         let bars = (terminal && !wanted.json && !wanted.quiet).then(MultiProgress::new);
         let colour = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
         Self {
-            wanted: *wanted,
+            wanted,
             out: Mutex::new(stream(AutoStream::choice(&io::stdout()), io::stdout())),
             err: Mutex::new(stream(AutoStream::choice(&io::stderr()), io::stderr())),
             failed: Mutex::new(None),
@@ -79,9 +78,10 @@ impl Ui {
     }
 
     /// Output to two writers instead, plain and without progress.
-    pub fn to_writers(wanted: &Wanted, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+    #[cfg(test)]
+    pub fn to_writers(wanted: Verbosity, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         Self {
-            wanted: *wanted,
+            wanted,
             out: Mutex::new(Box::new(StripStream::new(out))),
             err: Mutex::new(Box::new(StripStream::new(err))),
             failed: Mutex::new(None),
@@ -157,7 +157,7 @@ impl Ui {
     }
 
     /// A result's own bytes, such as a file's content, as they are.
-    pub fn raw(&self, from: &mut dyn io::Read) -> io::Result<()> {
+    pub fn raw(from: &mut dyn io::Read) -> io::Result<()> {
         let copied = io::copy(from, &mut io::stdout().lock());
         match copied {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

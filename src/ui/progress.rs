@@ -42,6 +42,7 @@ impl Progress {
     }
 
     /// One that never shows anything.
+    #[cfg(test)]
     pub fn silent() -> Self {
         Self::new(None)
     }
@@ -137,6 +138,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io;
     use std::sync::Arc;
+    use std::time::Instant;
 
     use indicatif::TermLike;
 
@@ -149,6 +151,13 @@ mod tests {
     impl Screen {
         fn text(&self) -> String {
             self.0.lock().unwrap().clone()
+        }
+
+        /// Waits until it shows each of these; nextest ends a test that waits in vain.
+        fn comes_to_show(&self, parts: &[&str]) {
+            while !parts.iter().all(|part| self.text().contains(part)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 
@@ -203,11 +212,12 @@ mod tests {
     fn a_bar_is_shown_after_a_while_and_goes_with_its_phase() {
         let (screen, progress) = progress();
         for (objects, bytes, shown) in [(10, 4096, "2.00 KiB/4.00 KiB"), (10, 0, "2/10"), (0, 0, "2")] {
+            let started = Instant::now();
             progress.start("hashing", objects, bytes);
             progress.add(2, 2048);
-            assert_eq!(screen.text(), "", "not yet");
-            std::thread::sleep(PATIENCE + 2 * TICK);
-            assert!(screen.text().contains("hashing") && screen.text().contains(shown), "{}", screen.text());
+            let text = screen.text();
+            assert!(text.is_empty() || started.elapsed() >= PATIENCE, "not yet: {text}");
+            screen.comes_to_show(&["hashing", shown]);
             progress.end();
             assert_eq!(screen.text().trim(), "");
         }
@@ -217,7 +227,6 @@ mod tests {
     fn work_that_counts_nothing_until_its_end_is_shown_too() {
         let (screen, progress) = progress();
         progress.start("activation", 1, 0);
-        std::thread::sleep(PATIENCE + 2 * TICK);
-        assert!(screen.text().contains("activation") && screen.text().contains("0/1"), "{}", screen.text());
+        screen.comes_to_show(&["activation", "0/1"]);
     }
 }

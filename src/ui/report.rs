@@ -8,8 +8,8 @@ use batou_environments::{Diagnostic, Location, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
-use super::{ERROR, HEADING, Ui, Wanted, plural, visible};
-use crate::error::{CommandError, Kind};
+use super::{ERROR, HEADING, Ui, Verbosity, plural, visible};
+use crate::error::CommandError;
 
 /// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
 /// line, although wrong, asks for it.
@@ -20,7 +20,7 @@ pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if json {
-        let ui = Ui::new(&Wanted { json, ..Wanted::default() });
+        let ui = Ui::new(Verbosity { json, ..Verbosity::default() });
         report(&ui, &CommandError::usage(error.to_string().trim().trim_start_matches("error: ")));
     } else {
         let _ = error.print();
@@ -30,7 +30,7 @@ pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
 
 /// Shows why a command failed.
 pub fn report(ui: &Ui, error: &CommandError) {
-    if error.kind() == Kind::Unread {
+    if error.is_unread() {
         return;
     }
     match error.diagnostics() {
@@ -168,11 +168,11 @@ impl<'a> SetLine<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::testing::Captured;
+    use crate::testing::SharedBuffer;
 
-    fn shown(error: &CommandError, wanted: Wanted) -> (String, String) {
-        let (out, err) = (Captured::default(), Captured::default());
-        let ui = Ui::to_writers(&wanted, Box::new(out.clone()), Box::new(err.clone()));
+    fn shown(error: &CommandError, wanted: Verbosity) -> (String, String) {
+        let (out, err) = (SharedBuffer::default(), SharedBuffer::default());
+        let ui = Ui::to_writers(wanted, Box::new(out.clone()), Box::new(err.clone()));
         report(&ui, error);
         (out.text(), err.text())
     }
@@ -190,7 +190,7 @@ mod tests {
         let error = CommandError::failed("web01 cannot be reached\x1b[2J")
             .because(std::io::Error::other("refused"))
             .hint("is it up?");
-        let (out, err) = shown(&error, Wanted::default());
+        let (out, err) = shown(&error, Verbosity::default());
         assert_eq!(out, "");
         assert_eq!(err, "error: web01 cannot be reached^[[2J\n  because refused\nhelp: is it up?\n");
     }
@@ -198,14 +198,14 @@ mod tests {
     #[test]
     fn with_json_an_error_is_one_object_on_standard_output() {
         let error = CommandError::failed("it").because(std::io::Error::other("that")).hint("so");
-        let (out, err) = shown(&error, Wanted { json: true, ..Wanted::default() });
+        let (out, err) = shown(&error, Verbosity { json: true, ..Verbosity::default() });
         assert_eq!(out, "{\"type\":\"error\",\"message\":\"it\",\"causes\":[\"that\"],\"hints\":[\"so\"]}\n");
         assert_eq!(err, "");
     }
 
     #[test]
     fn every_mistake_has_its_place_and_the_count_is_last() {
-        let (_, err) = shown(&mistakes(), Wanted::default());
+        let (_, err) = shown(&mistakes(), Verbosity::default());
         assert!(err.contains("--> batou.toml:3:1\n  |\n3 | nmae = 1\n  | ^^^^"), "{err}");
         assert!(err.contains("--> batou.toml:4:1"), "{err}");
         assert!(err.ends_with("\n\n2 errors\n"), "{err}");
@@ -225,8 +225,9 @@ mod tests {
         let text = format!("[project]\nname = \"shop\"\nnmae = \"{}\"\n", "x".repeat(1 << 20));
         std::fs::write(folder.path().join("batou.toml"), text).unwrap();
         let error: CommandError = batou_environments::project(folder.path()).unwrap_err().into();
-        let err = Captured::default();
-        let mut ui = Ui::to_writers(&Wanted::default(), Box::new(Captured::default()), Box::new(err.clone()));
+        let err = SharedBuffer::default();
+        let mut ui =
+            Ui::to_writers(Verbosity::default(), Box::new(SharedBuffer::default()), Box::new(err.clone()));
         ui.unicode = true;
         report(&ui, &error);
         let err = err.text();
@@ -239,13 +240,13 @@ mod tests {
         let text = format!("[project]\nname = \"shop\"\n{} = 1\n", "x".repeat(1 << 20));
         std::fs::write(folder.path().join("batou.toml"), text).unwrap();
         let error: CommandError = batou_environments::project(folder.path()).unwrap_err().into();
-        let (_, err) = shown(&error, Wanted::default());
+        let (_, err) = shown(&error, Verbosity::default());
         assert!(err.len() < 4000 && err.contains("unknown key `xxx") && err.contains("xxx`"), "{err}");
     }
 
     #[test]
     fn with_json_every_mistake_is_an_object() {
-        let (out, _) = shown(&mistakes(), Wanted { json: true, ..Wanted::default() });
+        let (out, _) = shown(&mistakes(), Verbosity { json: true, ..Verbosity::default() });
         let lines: Vec<serde_json::Value> =
             out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);

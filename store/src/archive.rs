@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, EntryType, Header};
 
-use crate::object::json;
+use crate::json::json;
 use crate::read::{mismatch, stream};
 use crate::{ArtifactId, Copied, Digest, Error, ObjectId, RelPath, Store};
 
@@ -224,14 +224,14 @@ impl<R: Read> ArchiveEntry<'_, R> {
 
 fn read_index(entry: ArchiveEntry<'_, impl Read>) -> Result<ArchiveIndex, Error> {
     #[derive(Deserialize)]
-    struct Version {
+    struct IndexVersion {
         version: u64,
     }
     entry.expect_name(INDEX)?;
     let bytes = entry.whole(MAX_INDEX)?;
     let broken =
         |error: serde_json::Error| Error::Archive(format!("its list of contents is damaged: {error}"));
-    let version = serde_json::from_slice::<Version>(&bytes).map_err(broken)?.version;
+    let version = serde_json::from_slice::<IndexVersion>(&bytes).map_err(broken)?.version;
     if version > VERSION {
         let message = format!("it has format {version}, but this program only knows formats up to {VERSION}");
         return Err(Error::Archive(message));

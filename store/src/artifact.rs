@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::DigestError;
-use crate::object::json;
+use crate::json::json;
 use crate::tree::TreeError;
 use crate::{Digest, Name};
 
@@ -136,16 +136,28 @@ mod tests {
         let tree = Digest::of(b"t");
         let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
         let (low, high) = (one.min(two), one.max(two));
-        for bad in [
+        let refused = |text: &str| Artifact::decode(text.as_bytes()).unwrap_err();
+        for other in [
             format!(r#"{{"tree":"{tree}","name":"web","references":[]}}"#),
             format!(r#"{{"name":"web","tree":"{tree}","references":["{high}","{low}"]}}"#),
             format!(r#"{{"name":"web","tree":"{tree}","references":["{low}","{low}"]}}"#),
             format!(r#"{{"name":"web","tree":"{tree}","references":[],"x":1}}"#),
-            format!(r#"{{"name":"web","tree":"{tree}"}}"#),
-            format!(r#"{{"name":"../web","tree":"{tree}","references":[]}}"#),
-            format!(r#"{{"name":"{}","tree":"{tree}","references":[]}}"#, "x".repeat(215)),
         ] {
-            assert!(Artifact::decode(bad.as_bytes()).is_err(), "{bad}");
+            assert!(matches!(refused(&other), TreeError::NotCanonical), "{other}");
         }
+        for (none, reason) in [
+            (format!(r#"{{"name":"web","tree":"{tree}"}}"#), "missing field `references`"),
+            (format!(r#"{{"name":"../web","tree":"{tree}","references":[]}}"#), r#""../web""#),
+        ] {
+            let error = refused(&none);
+            assert!(
+                matches!(&error, TreeError::Json(json) if json.to_string().contains(reason)),
+                "{error:?}"
+            );
+        }
+        let (fits, long) = ("x".repeat(214), "x".repeat(215));
+        let named = |name: &str| format!(r#"{{"name":"{name}","tree":"{tree}","references":[]}}"#);
+        assert_eq!(Artifact::decode(named(&fits).as_bytes()).unwrap().name.as_str(), fits);
+        assert!(matches!(refused(&named(&long)), TreeError::LongName(name) if name.as_str() == long));
     }
 }

@@ -91,7 +91,11 @@ fn stat(path: &Path) -> Result<Stat, Error> {
 
 /// Links a file, or copies it where that is impossible; returns whether it is a link.
 pub(crate) fn link(from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
-    match std::fs::hard_link(from, to) {
+    linked_or_copied(std::fs::hard_link(from, to), from, to, mode)
+}
+
+fn linked_or_copied(linked: io::Result<()>, from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
+    match linked {
         Ok(()) => Ok(true),
         Err(error) if cannot_link(&error) => copy(from, to, mode).map(|()| false),
         Err(source) => Err(Error::Io { action: "link", path: to.to_owned(), source }),
@@ -112,14 +116,30 @@ fn copy(from: &Path, to: &Path, mode: Mode) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
     fn a_link_too_many_or_to_another_filesystem_becomes_a_copy() {
-        let errno = |errno: rustix::io::Errno| io::Error::from(errno);
-        assert!(cannot_link(&errno(rustix::io::Errno::MLINK)));
-        assert!(cannot_link(&errno(rustix::io::Errno::XDEV)));
-        assert!(!cannot_link(&errno(rustix::io::Errno::NOSPC)));
-        assert!(!cannot_link(&errno(rustix::io::Errno::EXIST)));
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::write(&from, "text").unwrap();
+        let refused = |errno: Errno| linked_or_copied(Err(errno.into()), &from, &to, Mode::EXECUTABLE);
+        for errno in [Errno::MLINK, Errno::XDEV, Errno::OPNOTSUPP] {
+            assert!(!refused(errno).unwrap(), "{errno}");
+            assert_eq!(std::fs::read(&to).unwrap(), b"text");
+            let copy = std::fs::metadata(&to).unwrap();
+            assert_eq!((copy.mode() & 0o7777, copy.nlink()), (0o555, 1));
+            std::fs::remove_file(&to).unwrap();
+        }
+        for errno in [Errno::NOSPC, Errno::EXIST, Errno::ACCESS] {
+            let error = refused(errno).unwrap_err();
+            assert!(matches!(&error, Error::Io { action: "link", path, .. } if *path == to), "{error:?}");
+            assert!(!to.exists(), "{errno}");
+        }
     }
 }

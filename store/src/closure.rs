@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::object::ObjectId;
-use crate::{ArtifactId, Digest, Error, Store};
+use crate::{ArtifactId, Digest, Error};
 
 /// A complete set of objects; each list has children before parents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,22 +36,6 @@ impl Closure {
 pub(crate) trait ObjectGraph {
     /// The object's children, and the length of its encoding.
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error>;
-}
-
-impl ObjectGraph for &Store {
-    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
-        Ok(match object {
-            ObjectId::Blob { .. } => (Vec::new(), 0),
-            ObjectId::Artifact(id) => {
-                let artifact = self.artifact(id)?;
-                (ObjectId::below_artifact(&artifact).collect(), artifact.encode().len() as u64)
-            }
-            ObjectId::Tree(digest) => {
-                let tree = self.tree(digest)?;
-                (ObjectId::below_tree(&tree).collect(), tree.encode().len() as u64)
-            }
-        })
-    }
 }
 
 /// Collects a closure by depth-first walks, one for each root that is added.

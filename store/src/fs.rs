@@ -23,11 +23,16 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}{}-{count}-{now:x}", std::process::id())
 }
 
-/// Writes a file so that it appears whole or not at all: a temporary file beside it is renamed to it. With `durable`
-/// it also survives a power cut once this returns.
-pub fn atomic_write(path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
+/// The mode of records that may hold what only their owner is to read: commands, their output, settings.
+pub const PRIVATE: u32 = 0o600;
+/// The mode of records that anybody may read.
+pub const PUBLIC: u32 = 0o644;
+
+/// Writes a file so that it appears whole, or not at all: temporary file beside it, rename. It has these permission bits,
+/// less the umask. With `durable` it also survives a power cut once this returns.
+pub fn atomic_write(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(), Error> {
     let temporary = beside(path);
-    let written = write_new(&temporary, bytes, 0o644, durable)
+    let written = write_new(&temporary, bytes, mode, durable)
         .and_then(|()| fs::rename(&temporary, path).map_err(Error::io("replace", path)));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -181,11 +186,12 @@ mod tests {
     fn a_write_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        atomic_write(&path, b"one", true).unwrap();
-        atomic_write(&path, b"two", false).unwrap();
+        atomic_write(&path, b"one", PRIVATE, true).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        atomic_write(&path, b"two", PUBLIC, false).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         fs::create_dir(folder.path().join("d")).unwrap();
-        atomic_write(&folder.path().join("d"), b"x", false).unwrap_err();
+        atomic_write(&folder.path().join("d"), b"x", PUBLIC, false).unwrap_err();
         swap_symlink(&folder.path().join("d"), Path::new("a"), false).unwrap_err();
         let names: Vec<_> = entries(folder.path()).unwrap().iter().map(fs::DirEntry::file_name).collect();
         assert_eq!(names, ["a", "d"]);

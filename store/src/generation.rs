@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Name, fs};
 
+/// The last number of a generation: a larger one is a stranger's, and every reader of JSON has this one exactly.
+const LAST: u64 = (1 << 53) - 1;
 /// The name of the record that tells generations apart.
 const MANIFEST: &str = "manifest.json";
 /// The longest record that is read, in bytes.
@@ -53,7 +55,8 @@ impl Generations {
     /// The numbers of all generations, sorted.
     pub fn list(&self) -> Result<Vec<u64>, Error> {
         let entries = fs::entries(&self.folder)?;
-        let mut numbers: Vec<_> = entries.iter().filter_map(|e| number(e.file_name().to_str()?)).collect();
+        let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut numbers: Vec<_> = folders.filter_map(|e| number(e.file_name().to_str()?)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -90,7 +93,7 @@ impl Generations {
         check_names(records, links)?;
         fs::create_directories(&self.folder)?;
         self.remove_unfinished()?;
-        let next = self.list()?.last().map_or(1, |last| last + 1);
+        let next = self.next()?;
         let temporary = self.folder.join(fs::unique(".batou-"));
         let written = write(&temporary, manifest, records, links).and_then(|()| {
             std::fs::rename(&temporary, self.folder_of(next))
@@ -103,6 +106,17 @@ impl Generations {
         fs::fsync_directory(&self.folder)?;
         fs::fsync_directory(&self.target)?;
         Ok(next)
+    }
+
+    /// The number after every one that is taken, also by what is no generation.
+    fn next(&self) -> Result<u64, Error> {
+        let entries = fs::entries(&self.folder)?;
+        let last = entries.iter().filter_map(|entry| number(entry.file_name().to_str()?)).max().unwrap_or(0);
+        if last == LAST {
+            let reason = "it has the last number that a generation can have; move it away";
+            return Err(Error::Foreign { path: self.folder_of(last), reason });
+        }
+        Ok(last + 1)
     }
 
     /// Makes a generation the current one, durably.
@@ -180,10 +194,10 @@ fn remove_temporary(folder: &Path) -> Result<(), Error> {
     stale.map(std::fs::DirEntry::path).try_for_each(|path| fs::remove_tree(&path))
 }
 
-/// A generation's number as it is written: decimal, not 0, without leading zeros.
+/// A generation's number as it is written: decimal, not 0, without leading zeros, and at most [`LAST`].
 fn number(text: &str) -> Option<u64> {
     let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical { text.parse().ok() } else { None }
+    if canonical { text.parse().ok().filter(|number| *number <= LAST) } else { None }
 }
 
 /// Checks that every name is used only once, and the manifest's not at all.
@@ -207,13 +221,13 @@ fn write(
 ) -> Result<(), Error> {
     std::fs::create_dir(folder).map_err(Error::io("create the folder", folder))?;
     for (name, bytes) in records {
-        fs::write_new(&folder.join(name), bytes, 0o644, true)?;
+        fs::write_new(&folder.join(name), bytes, fs::PRIVATE, true)?;
     }
     for (name, checkout) in links {
         let link = folder.join(name);
         let target = Path::new("../../store/artifacts").join(checkout);
         std::os::unix::fs::symlink(target, &link).map_err(Error::io("create the link", &link))?;
     }
-    fs::write_new(&folder.join(MANIFEST), manifest, 0o644, true)?;
+    fs::write_new(&folder.join(MANIFEST), manifest, fs::PRIVATE, true)?;
     fs::fsync_directory(folder)
 }

@@ -83,7 +83,7 @@ impl Index {
 
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
         fs::create_directories(fs::parent(path))?;
-        fs::atomic_write(path, &seal(self), false)
+        fs::atomic_write(path, &seal(self), fs::PUBLIC, false)
     }
 }
 

@@ -7,8 +7,8 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::json::json;
 use crate::lock::Guard;
-use crate::object::json;
 use crate::{Error, ObjectId, Store, fs};
 
 /// The longest lease that is read, in bytes.

@@ -23,6 +23,7 @@ mod error;
 mod gc;
 mod generation;
 mod index;
+mod json;
 mod layout;
 mod lease;
 mod lock;

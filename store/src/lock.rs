@@ -1,15 +1,19 @@
 //! Locks that end with their holder: `flock` on a file, which the kernel releases when a process dies.
+//!
+//! Whoever can open a file can lock it, for reading even. So lock files can be opened by their owner only.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Error;
 
 /// The most bytes of a lock's text that are shown to others.
 const MAX_TEXT: u64 = 4096;
+/// The mode of lock files.
+const MODE: u32 = 0o600;
 /// How often a wait with a time limit tries again.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -17,6 +21,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    path: PathBuf,
 }
 
 impl Lock {
@@ -24,18 +29,12 @@ impl Lock {
     /// full disk had no room for it.
     pub fn try_acquire(path: &Path, holder: &str) -> Result<Result<Self, String>, Error> {
         loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-                .map_err(Error::io("open the lock", path))?;
+            let mut file = open(path)?;
             match file.try_lock() {
                 Ok(()) if !is_at(&file, path)? => {}
                 Ok(()) => {
                     write(&mut file, holder).map_err(Error::io("write the lock", path))?;
-                    return Ok(Ok(Self { file }));
+                    return Ok(Ok(Self { file, path: path.to_owned() }));
                 }
                 Err(TryLockError::WouldBlock) => return holder_of(&mut file, path).map(Err),
                 Err(TryLockError::Error(source)) => {
@@ -44,6 +43,45 @@ impl Lock {
             }
         }
     }
+}
+
+impl Lock {
+    /// Whether the lock still keeps others out. Where its file was removed or replaced since it was taken, somebody else
+    /// may hold the lock of that name by now.
+    pub fn is_in_place(&self) -> Result<bool, Error> {
+        is_at(&self.file, &self.path)
+    }
+}
+
+/// Opens a lock file, made where it is absent, and closes it to others if it was open to them.
+fn open(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(MODE);
+    let file = options.open(path).map_err(Error::io("open the lock", path))?;
+    close_to_others(&file, path)?;
+    Ok(file)
+}
+
+/// Like [`open`], but where nothing can be written the file that is there does: it is enough to lock.
+fn open_to_wait(path: &Path) -> Result<File, Error> {
+    match File::open(path) {
+        Ok(file) => {
+            // On a disk that is read-only now the lock stays open to others, who can take nothing there either.
+            let _ = close_to_others(&file, path);
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(path),
+        Err(source) => Err(Error::Io { action: "open the lock", path: path.to_owned(), source }),
+    }
+}
+
+fn close_to_others(file: &File, path: &Path) -> Result<(), Error> {
+    let mode = file.metadata().map_err(Error::io("examine the lock", path))?.mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let private = std::fs::Permissions::from_mode(MODE);
+    file.set_permissions(private).map_err(Error::io("set the mode of", path))
 }
 
 /// Whether this is still the file at `path`: a lock on a file that has been removed keeps nobody out.
@@ -99,21 +137,21 @@ pub(crate) struct Guard {
 impl Guard {
     /// Waits for the lock, and shares it with others.
     pub(crate) fn shared(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        let file = open_to_wait(path)?;
         file.lock_shared().map_err(Error::io("lock", path))?;
         Ok(Self { _file: file })
     }
 
     /// Waits for the lock, and shares it with nobody.
     pub(crate) fn exclusive(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        let file = open_to_wait(path)?;
         file.lock().map_err(Error::io("lock", path))?;
         Ok(Self { _file: file })
     }
 
     /// Waits for the lock for at most `patience`, and shares it with nobody; `None` if others kept it.
     pub(crate) fn exclusive_within(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
-        let file = File::open(path).map_err(Error::io("open the lock", path))?;
+        let file = open_to_wait(path)?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -153,6 +191,29 @@ mod tests {
         let _new = Lock::try_acquire(&path, "bob").unwrap().unwrap();
         drop(held);
         assert_eq!(Lock::try_acquire(&path, "carol").unwrap().unwrap_err(), "bob");
+    }
+
+    #[test]
+    fn a_holder_sees_that_the_lock_was_removed_or_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::try_acquire(&path, "alice").unwrap().unwrap();
+        assert!(held.is_in_place().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!held.is_in_place().unwrap());
+        std::fs::write(&path, "").unwrap();
+        assert!(!held.is_in_place().unwrap());
+    }
+
+    #[test]
+    fn only_its_owner_can_open_a_lock_also_one_that_was_open_to_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().mode() & 0o7777;
+        std::fs::write(folder.path().join("old"), "").unwrap();
+        std::fs::set_permissions(folder.path().join("old"), PermissionsExt::from_mode(0o644)).unwrap();
+        let _new = Lock::try_acquire(&folder.path().join("new"), "alice").unwrap().unwrap();
+        let _old = Guard::shared(&folder.path().join("old")).unwrap();
+        assert_eq!((mode("new"), mode("old")), (0o600, 0o600));
     }
 
     #[test]

@@ -175,8 +175,17 @@ mod tests {
 
     #[test]
     fn names_that_leave_their_folder_do_not_exist() {
-        for bad in ["", ".", "..", "a/b", "/", "a\0b", &"x".repeat(256)] {
-            assert!(Name::new(bad).is_err(), "{bad:?}");
+        let bad: [(&str, fn(String) -> NameError); 7] = [
+            ("", NameError::Empty),
+            (".", NameError::Dots),
+            ("..", NameError::Dots),
+            ("a/b", NameError::Slash),
+            ("/", NameError::Slash),
+            ("a\0b", NameError::Nul),
+            (&"x".repeat(256), NameError::TooLong),
+        ];
+        for (bad, error) in bad {
+            assert_eq!(Name::new(bad), Err(error(bad.to_owned())));
         }
         for good in ["a", "...", "-rf", ".hidden", "ü", "a b", &"x".repeat(255)] {
             assert_eq!(Name::new(good).unwrap().as_str(), good);
@@ -185,9 +194,19 @@ mod tests {
 
     #[test]
     fn relative_paths_are_names_joined() {
-        for bad in ["", "/a", "a/", "a//b", "a/../b", "./a", "a/\0", &"x/".repeat(4000)] {
-            assert!(RelPath::new(bad).is_err(), "{bad:?}");
+        let bad: [(&str, fn(String) -> NameError); 7] = [
+            ("", NameError::Empty),
+            ("/a", NameError::Empty),
+            ("a/", NameError::Empty),
+            ("a//b", NameError::Empty),
+            ("a/../b", NameError::Dots),
+            ("./a", NameError::Dots),
+            ("a/\0", NameError::Nul),
+        ];
+        for (bad, error) in bad {
+            assert_eq!(RelPath::new(bad), Err(error(bad.to_owned())));
         }
+        assert!(matches!(RelPath::new(&"x/".repeat(4000)), Err(NameError::TooLong(_))));
         let path = RelPath::new("etc/nginx/a.conf").unwrap();
         assert_eq!(path.names().map(|n| n.to_string()).collect::<Vec<_>>(), ["etc", "nginx", "a.conf"]);
         assert_eq!(

@@ -9,11 +9,6 @@ use crate::{Artifact, ArtifactId, Digest, Mode, Node, Tree};
 /// The longest encoding of a tree or artifact that is read, in bytes.
 pub(crate) const MAX_ENCODING: u64 = 64 << 20;
 
-/// The compact JSON of a value that always has one, since its keys are texts and it holds no floating-point numbers.
-pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("names, numbers and digests are always valid JSON")
-}
-
 /// One object of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -21,7 +21,8 @@ impl Store {
                 Remedy::Remove => fs::remove_tree(&self.root().join(&problem.path))?,
                 Remedy::Format => {
                     let path = self.layout.folder("format");
-                    fs::atomic_write(&path, StoreLayout::format_text().as_bytes(), self.is_durable())?;
+                    let text = StoreLayout::format_text();
+                    fs::atomic_write(&path, text.as_bytes(), fs::PUBLIC, self.is_durable())?;
                 }
                 Remedy::Look => {}
             }

@@ -56,7 +56,7 @@ impl Store {
         }
         let link = link.map(|link| self.out_link(link, artifacts)).transpose()?;
         let root = Root { artifacts: artifacts.to_vec(), link };
-        fs::atomic_write(&path, &seal(&root), self.is_durable())
+        fs::atomic_write(&path, &seal(&root), fs::PUBLIC, self.is_durable())
     }
 
     fn out_link(&self, link: &Path, artifacts: &[ArtifactId]) -> Result<OutLink, Error> {

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::object::json;
+use crate::json::json;
 use crate::{Digest, Mode, RelPath};
 
 /// The domain of the digest in sealed files, which no other digest covers.

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::closure::ClosureWalk;
+use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
@@ -228,4 +228,20 @@ fn damaged(path: PathBuf, found: Digest) -> Error {
 /// For `map_err`: bytes that have the right digest but are not a canonical encoding.
 pub(crate) fn undecodable(object: ObjectId) -> impl FnOnce(TreeError) -> Error {
     move |source| Error::Encoding { subject: object.to_string(), source }
+}
+
+impl ObjectGraph for &Store {
+    fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
+        Ok(match object {
+            ObjectId::Blob { .. } => (Vec::new(), 0),
+            ObjectId::Artifact(id) => {
+                let artifact = self.artifact(id)?;
+                (ObjectId::below_artifact(&artifact).collect(), artifact.encode().len() as u64)
+            }
+            ObjectId::Tree(digest) => {
+                let tree = self.tree(digest)?;
+                (ObjectId::below_tree(&tree).collect(), tree.encode().len() as u64)
+            }
+        })
+    }
 }

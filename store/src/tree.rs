@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 
-use crate::object::json;
+use crate::json::json;
 use crate::{Digest, Mode, Name};
 
 /// The domain of trees' digests.

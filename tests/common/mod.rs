@@ -13,6 +13,7 @@ mod python;
 mod sandbox;
 mod ssh_hosts;
 mod strace;
+mod waiting;
 
 pub(crate) use booted_hosts::BootedHosts;
 pub(crate) use left_out::{Lacking, left_out};
@@ -21,6 +22,7 @@ pub(crate) use python::python;
 pub(crate) use sandbox::{Output, Sandbox};
 pub(crate) use ssh_hosts::SshHosts;
 pub(crate) use strace::{Call, Strace, parse};
+pub(crate) use waiting::{found, until};
 
 /// Says what a test has counted: how much a proof covers.
 #[expect(clippy::print_stdout, reason = "a test's output is for whoever runs it")]

@@ -1,14 +1,17 @@
 //! A program that reads files through `current` while an agent switches between two releases.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use batou::remote::{Binaries, Connection, Dialer, Link, Route};
-use batou_agent::protocol::{Hello, Holder, JournaledRelease, PROTOCOL, Reply, Request, State, Switch};
+use batou_agent::protocol::question::{self, LockAnswer};
+use batou_agent::protocol::{
+    Hello, Holder, JournaledRelease, MAGIC, PROTOCOL, Question, Reply, State, Switch, read_frame,
+};
 use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
 
@@ -89,20 +92,23 @@ fn release(sandbox: &Sandbox, agent: &mut Agent, version: usize) -> Digest {
 
 /// A conversation with an agent, without the command around it.
 struct Agent {
-    link: Link,
+    process: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
     hello: Hello,
 }
 
 impl Agent {
     fn start(target: &Path) -> Self {
-        let binaries = Binaries::new(BATOU.into(), None);
-        let dialer = Dialer { masters: None, binaries, patience: Duration::from_secs(30) };
-        let route = Route {
-            host: "localhost".parse().unwrap(),
-            address: None,
-            user: None,
-            target_directory: target.to_owned(),
-        };
+        let mut process =
+            Command::new(BATOU).arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (to, from) = (process.stdin.take(), process.stdout.take().unwrap());
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while !line.ends_with(b"ready\n") {
+            line.clear();
+            assert_ne!(from.read_until(b'\n', &mut line).unwrap(), 0, "no {}", MAGIC.escape_ascii());
+        }
         let hello = Hello {
             protocol: PROTOCOL,
             project: "crash".into(),
@@ -112,23 +118,30 @@ impl Agent {
             home: None,
             wanted: None,
         };
-        Self { link: Connection::new(dialer.into(), route).dial().unwrap(), hello }
+        Self { process, to, from, hello }
     }
 
-    fn ask(&mut self, request: &Request) -> Reply {
-        self.link.ask_blocking(request).unwrap().0
+    fn ask<A>(&mut self, question: &Question<A>) -> A {
+        std::io::Write::write_all(self.to.as_mut().unwrap(), &question.encode()).unwrap();
+        loop {
+            match read_frame(&mut self.from).unwrap() {
+                (Reply::Heartbeat, _) => {}
+                (reply, raw) => {
+                    let text = format!("{reply:?}");
+                    return question.read(reply, raw).expect(&text);
+                }
+            }
+        }
     }
 
     fn hello(&mut self) -> State {
-        let request = Request::Hello(self.hello.clone());
-        let Reply::Hello(state) = self.ask(&request) else { panic!("a hello is answered by a hello") };
-        *state
+        self.ask(&question::hello(self.hello.clone()))
     }
 
     fn lock(&mut self) {
         let (user, machine, since) = ("tester".into(), "here".into(), "2026-11-22T17:00:00Z".into());
-        let reply = self.ask(&Request::Lock { holder: Holder { user, machine, since } });
-        assert!(matches!(reply, Reply::Locked(_)), "{reply:?}");
+        let answer = self.ask(&question::lock(Holder { user, machine, since }));
+        assert!(matches!(answer, LockAnswer::Locked(_)), "{answer:?}");
     }
 
     /// Switches to a manifest that the host has, and confirms it.
@@ -141,9 +154,14 @@ impl Agent {
             hosts: Vec::new(),
         };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };
-        let reply = self.ask(&Request::Switch(order));
-        assert!(matches!(reply, Reply::Switched { .. }), "{reply:?}");
-        let reply = self.ask(&Request::Commit { keep: 10 });
-        assert!(matches!(reply, Reply::Done), "{reply:?}");
+        self.ask(&question::switch(order, Vec::new()));
+        self.ask(&question::commit(10));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.to.take());
+        let _ = self.process.wait();
     }
 }

@@ -1,17 +1,17 @@
 //! What the controller and an agent say to each other, over any reader and writer.
 //!
 //! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
-//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), the agent answers each
-//! request with exactly one [`Reply`], except that [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and
-//! [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`],
-//! and while a component is activated or a command run, [`Reply::Output`] frames may come before the answer. A
-//! [`Reply::Error`] may answer any request.
+//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), and the agent answers
+//! each request with exactly one [`Reply`]. The exceptions: [`Reply::Heartbeat`] answers nothing,
+//! [`Request::Heartbeat`] and [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`]
+//! frames up to [`Reply::DataEnd`], and while a component is activated or a command runs, [`Reply::Output`] frames
+//! may come before the answer. A [`Reply::Error`] may answer any request.
 //!
-//! Objects travel as one zstd stream cut into data frames. In the stream each object is preceded by a
-//! 4-byte length and an [`ObjectHeader`] in JSON, and followed by the next one; the stream's end is the last object's end.
+//! Objects are sent as one zstd stream cut into data frames; [`crate::objects`] describes what is in it.
 
 mod fact;
 mod frame;
+pub mod question;
 mod state;
 
 use std::collections::BTreeMap;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
+pub use question::Question;
 pub use state::{Current, JournalEntry, Outcome, State, TargetCondition, UnitRun};
 
 /// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.
@@ -87,6 +88,10 @@ pub enum Request {
         /// Whether to converge all units, including those that are recorded to hold.
         recheck: bool,
     },
+    /// Asks whether the host could commit or confirm now: whether the lock is still its own, `current` and the intent are
+    /// those of the release under way, and the journal has room for a line. An error says what is in the way:
+    /// [`Reply::Done`].
+    Prepare,
     /// Confirms the release, and then removes what nobody needs any more: [`Reply::Done`].
     Commit {
         /// How many confirmed releases to keep.
@@ -171,7 +176,7 @@ pub struct Holder {
     pub since: String,
 }
 
-/// Which release something belongs to, as it stands in the journal.
+/// A fleet release, as journals record it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournaledRelease {
     /// The fleet release's id.

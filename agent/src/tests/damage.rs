@@ -86,7 +86,7 @@ fn a_damaged_record_is_named_with_what_to_do() {
     assert!(message.contains("intent.json") && message.contains("remove this file"), "{message}");
 
     std::fs::write(host.target().join("generations/1/manifest.json"), "{}").unwrap();
-    let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+    let mut controller = super::host::Controller::start();
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
     assert!(message.contains("generations/1/manifest.json"), "{message}");
 }
@@ -99,7 +99,7 @@ fn a_damaged_manifest_is_left_behind_as_the_message_says() {
     host.release(&old, 1);
     host.release(&new, 2);
     std::fs::write(host.target().join("generations/2/manifest.json"), "").unwrap();
-    let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+    let mut controller = super::host::Controller::start();
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
     assert!(message.contains("generations/2/manifest.json is damaged"), "{message}");
     assert!(message.contains("`ln -sfn generations/N current`"), "{message}");
@@ -120,7 +120,7 @@ fn only_a_damaged_manifest_is_called_so() {
     let text = std::fs::read_to_string(&path).unwrap();
     let refused = |there: &str, instead: &str| {
         std::fs::write(&path, text.replacen(there, instead, 1)).unwrap();
-        let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+        let mut controller = super::host::Controller::start();
         let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
         message.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
     };

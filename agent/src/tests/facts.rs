@@ -1,10 +1,10 @@
-//! Facts: good ones, and commands that are none.
+//! Facts: good ones, and commands that do not give any.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use batou_release::{Builtin, FactSource, FactSources};
-use serde_json::json;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
 use super::host::{Controller, Host, eventually, record, step};
 use crate::protocol::{ErrorKind, Fact, Reply, Request};
@@ -79,9 +79,7 @@ fn what_is_no_fact_is_told_and_costs_no_other() {
         ("slow", command("sleep 60", false, 1)),
         ("verbose", text("head -c 1000000 /dev/zero | tr '\\000' x >&2; exit 1")),
     ];
-    let start = Instant::now();
     let facts = ask(&mut Host::new().connect(), &sources);
-    assert!(start.elapsed() < Duration::from_secs(20));
     assert_eq!(facts["good"], Fact::Known(json!("good")));
     let reasons = [
         ("big", "printed more than 512 KiB"),
@@ -104,10 +102,10 @@ fn what_is_no_fact_is_told_and_costs_no_other() {
 
 #[test]
 fn what_a_command_leaves_behind_is_not_waited_for() {
-    let start = Instant::now();
-    let facts = ask(&mut Host::new().connect(), &[("x", text("sleep 60 & echo done"))]);
-    assert_eq!(facts["x"], Fact::Known(json!("done")));
-    assert!(start.elapsed() < Duration::from_secs(20));
+    let facts = ask(&mut Host::new().connect(), &[("x", text("sleep 600 & echo $!"))]);
+    let Fact::Known(Value::String(daemon)) = &facts["x"] else { panic!("{facts:?}") };
+    let daemon = Pid::from_raw(daemon.parse().unwrap()).unwrap();
+    kill_process(daemon, Signal::KILL).expect("it still runs");
 }
 
 #[test]
@@ -141,7 +139,7 @@ fn a_command_ends_with_its_controller() {
 fn facts_have_their_time() {
     let host = Host::new();
     let request = Request::Facts { facts: FactSources::new() };
-    let refused = Controller::start(Duration::from_secs(30)).refused(&request, ErrorKind::Protocol);
+    let refused = Controller::start().refused(&request, ErrorKind::Protocol);
     assert!(refused.contains("hello"), "{refused}");
     let mut controller = host.locked();
     let manifest = host.manifest(vec![host.component("web", "one", vec![step("x", "true")])]);

@@ -2,6 +2,8 @@
 
 use std::io::{BufReader, PipeReader, PipeWriter};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,7 +92,7 @@ impl Host {
 
     /// A controller that has said hello.
     pub(super) fn connect(&self) -> Controller {
-        let mut controller = Controller::start(Duration::from_secs(30));
+        let mut controller = Controller::start();
         controller.hello(self.hello());
         controller
     }
@@ -103,7 +105,7 @@ impl Host {
         controller
     }
 
-    /// Brings a manifest's objects to the host: those that are missing. Says how many.
+    /// Sends the host those objects of a manifest that it lacks; returns how many.
     pub(super) fn stage(&self, controller: &mut Controller, manifest: &Manifest) -> u64 {
         let objects = self.store.closure(&manifest.artifacts()).unwrap().objects();
         let Reply::Missing { objects } = controller.ask(&Request::Missing { objects }) else { panic!() };
@@ -150,7 +152,7 @@ impl Host {
 
     /// The state that a new connection sees, where this manifest is wanted as release `sequence`.
     pub(super) fn state(&self, manifest: &Manifest, sequence: u64) -> State {
-        let mut controller = Controller::start(Duration::from_secs(30));
+        let mut controller = Controller::start();
         let wanted = WantedRelease {
             release: record(sequence).release,
             manifest: manifest.digest(),
@@ -183,11 +185,16 @@ pub(super) struct Controller {
     /// What steps printed.
     pub(super) output: Vec<u8>,
     expected: Option<Digest>,
+    /// In milliseconds.
+    patience: Arc<AtomicU64>,
 }
 
 impl Controller {
-    /// Starts an agent with this patience.
-    pub(super) fn start(silence: Duration) -> Self {
+    /// Starts an agent that is as patient as no test takes long.
+    pub(super) fn start() -> Self {
+        let patience = Arc::new(AtomicU64::new(3_600_000));
+        let theirs = Arc::clone(&patience);
+        let silence = move || Duration::from_millis(theirs.load(Ordering::Relaxed));
         let (input, to) = std::io::pipe().unwrap();
         let (from, output) = std::io::pipe().unwrap();
         let agent = std::thread::spawn(move || serve_within(input, output, silence));
@@ -197,7 +204,19 @@ impl Controller {
             agent: Some(agent),
             output: Vec::new(),
             expected: None,
+            patience,
         }
+    }
+
+    /// From the next request on, the agent's patience is at its end after a moment.
+    pub(super) fn is_given_a_moment(&self) {
+        self.patience.store(50, Ordering::Relaxed);
+    }
+
+    /// Says that it lives, and then no more.
+    pub(super) fn falls_silent(&mut self) {
+        self.is_given_a_moment();
+        self.send(&Request::Heartbeat, &[]);
     }
 
     pub(super) fn send(&mut self, request: &Request, raw: &[u8]) {
@@ -311,9 +330,9 @@ pub(super) fn step(name: &str, update: &str) -> Step {
     Step { timeout: 20, ..Step::updating(name, update) }
 }
 
-/// Waits until something holds, for two seconds at most.
+/// Waits until something holds, for a minute at most.
 pub(super) fn eventually(holds: impl Fn() -> bool) {
-    for _ in 0..200 {
+    for _ in 0..6000 {
         if holds() {
             return;
         }

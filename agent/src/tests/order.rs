@@ -1,6 +1,4 @@
-//! What is refused: requests out of order, on wrong assumptions, or that are none.
-
-use std::time::Duration;
+//! What is refused: requests out of order or on wrong assumptions, and messages that are not requests.
 
 use super::host::{Controller, Host, holder, record, step};
 use crate::protocol::{ErrorKind, Hello, MAX_HEADER, MAX_OBJECTS, Reply, Request};
@@ -8,7 +6,7 @@ use crate::protocol::{ErrorKind, Hello, MAX_HEADER, MAX_OBJECTS, Reply, Request}
 #[test]
 fn the_hello_comes_first_and_speaks_this_protocol() {
     let host = Host::new();
-    let mut controller = Controller::start(Duration::from_secs(30));
+    let mut controller = Controller::start();
     controller.refused(&Request::Journal, ErrorKind::Protocol);
     controller.refused(&Request::Lock { holder: holder("alice") }, ErrorKind::Protocol);
     controller.refused(&Request::Hello(Hello { protocol: 99, ..host.hello() }), ErrorKind::Protocol);
@@ -30,6 +28,7 @@ fn what_changes_something_needs_the_lock() {
         Request::Put,
         Request::Switch(order),
         Request::Activate { component: "web".parse().unwrap(), recheck: false },
+        Request::Prepare,
         Request::Commit { keep: 1 },
         Request::GoBack { reason: String::new() },
         Request::Confirm { record: record(2), keep: 1 },
@@ -85,7 +84,7 @@ fn the_release_of_another_environment_is_left_alone() {
         Hello { host: "web2".parse().unwrap(), ..host.hello() },
     ];
     for hello in others {
-        let mut controller = Controller::start(Duration::from_secs(30));
+        let mut controller = Controller::start();
         let message = controller.refused(&Request::Hello(hello), ErrorKind::Foreign);
         assert!(message.contains("environment prod") && message.contains("srv/shop"), "{message}");
         controller.refused(&Request::Lock { holder: holder("eve") }, ErrorKind::Protocol);
@@ -144,14 +143,14 @@ fn what_is_no_frame_ends_the_connection_with_a_reason() {
         (frame(br#"{"raw":4294967295,"message":{"verb":"data"}}"#), "allowed"),
     ];
     for (bytes, words) in broken {
-        let mut controller = Controller::start(Duration::from_secs(30));
+        let mut controller = Controller::start();
         controller.bytes(&bytes);
         let Reply::Error(error) = controller.answer().0 else { panic!() };
         assert_eq!(error.kind, ErrorKind::Protocol);
         assert!(error.message.contains(words), "{error}");
         assert_eq!(controller.wait(), 1);
     }
-    let mut controller = Controller::start(Duration::from_secs(30));
+    let mut controller = Controller::start();
     controller.bytes(&[0, 0, 0, 9, b'{']);
     assert_eq!(controller.end(), 0, "a cut frame is the end");
 }
@@ -177,7 +176,7 @@ fn a_target_directory_that_is_a_file_is_named() {
     let host = Host::new();
     std::fs::create_dir_all(host.target().parent().unwrap()).unwrap();
     std::fs::write(host.target(), "").unwrap();
-    let mut controller = Controller::start(Duration::from_secs(30));
+    let mut controller = Controller::start();
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
     assert!(message.contains("srv/shop is not a directory"), "{message}");
 }
@@ -185,7 +184,7 @@ fn a_target_directory_that_is_a_file_is_named() {
 #[test]
 fn a_filesystem_that_cannot_be_written_is_no_place() {
     let host = Host::new();
-    let mut controller = Controller::start(Duration::from_secs(30));
+    let mut controller = Controller::start();
     let state = controller.hello(Hello { target_directory: "/proc/batou".into(), ..host.hello() });
     assert!(!state.settled && state.current.is_none());
     let message = controller.refused(&Request::Lock { holder: holder("alice") }, ErrorKind::Host);

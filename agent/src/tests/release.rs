@@ -205,7 +205,7 @@ fn a_confirmed_release_survives_an_agent_that_ended_before_it_removed_the_intent
 #[test]
 fn the_home_directory_is_checked_before_anything_is_written() {
     let host = Host::new();
-    let mut controller = super::host::Controller::start(std::time::Duration::from_secs(30));
+    let mut controller = super::host::Controller::start();
     let hello = Hello { home: Some("/home/nobody-of-that-name".into()), ..host.hello() };
     let message = controller.refused(&Request::Hello(hello), crate::protocol::ErrorKind::Home);
     assert!(message.contains("/home/nobody-of-that-name"), "{message}");

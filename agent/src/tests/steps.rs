@@ -10,7 +10,7 @@ use batou_store::Mode;
 
 use super::host::{Host, record, step};
 use crate::protocol::{Reply, Request};
-use batou_release::{Component, Manifest};
+use batou_release::{Component, FormatError, Manifest};
 
 /// A host to which one release after the other is switched.
 struct Lane {
@@ -37,7 +37,7 @@ impl Lane {
         self.host.manifest(vec![self.host.component("web", content, vec![step])])
     }
 
-    /// Releases a component with this step; says which commands were run, or why it failed.
+    /// Releases a component with this step; returns which commands were run, or why it failed.
     fn run(&mut self, step: &Step, recheck: bool) -> Result<String, String> {
         let manifest = self.manifest("one", step.clone());
         self.release(&manifest, recheck)
@@ -351,7 +351,8 @@ fn a_path_that_is_too_long_with_the_artifacts_fails_the_step() {
     let long = format!("{ARTIFACT_TOKEN}/{}", "x".repeat(4040));
     let step = Step { creates: Some(path(&long)), ..step("s", "touch ran") };
     let error = lane.run(&step, false).unwrap_err();
-    let (subject, reason) = ("step web/s: with ", ": the path is longer than 4,095 bytes");
+    let (subject, reason) =
+        ("step web/s: a path in it cannot be used with ", ": the path is longer than 4,095 bytes");
     assert!(error.starts_with(subject) && error.ends_with(reason), "{error}");
     assert!(!lane.state("ran").exists() && !lane.host.target().join("current").exists());
 }
@@ -384,7 +385,11 @@ fn manifests_with_paths_that_mean_something_else_are_refused() {
     assert!(Manifest::decode(text.as_bytes()).is_ok());
     for (good, bad) in [("made", "../made"), ("made", "a\\nb"), ("run", "/bin/sh"), ("run", "../run")] {
         let text = text.replace(&format!("\"{good}\""), &format!("\"{bad}\""));
-        assert!(Manifest::decode(text.as_bytes()).is_err(), "{bad}");
+        let error = Manifest::decode(text.as_bytes()).unwrap_err();
+        assert!(
+            matches!(&error, FormatError::Malformed { source, .. } if source.to_string().contains(bad)),
+            "{error:?}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use minijinja::value::{Value, ValueKind};
 
-use crate::file::{Data, Node, Reader};
+use crate::file::{ConfigNode, Data, TableReader};
 use crate::template::address::{Address, NetLoc};
 use crate::text::diagnostic::{Diagnostic, Problems, listed};
 use crate::text::name::is_identifier;
@@ -36,14 +36,14 @@ const TYPES: [&str; 10] =
 #[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     pub(crate) kind: Type,
-    pub(crate) default: Option<Node>,
+    pub(crate) default: Option<ConfigNode>,
     /// What it is for.
     pub(crate) doc: Option<String>,
     pub(crate) at: At,
 }
 
 /// Checks one entry of `[attributes]`: a default, or a table with `type` and `default`.
-pub(crate) fn check(name: &str, key: &At, node: &Node, problems: &mut Problems) -> Option<Declaration> {
+pub(crate) fn check(name: &str, key: &At, node: &ConfigNode, problems: &mut Problems) -> Option<Declaration> {
     if !is_identifier(name) || RESERVED.contains(&name) {
         let message = format!("`{name}` cannot be an attribute's name");
         let help = if RESERVED.contains(&name) {
@@ -58,7 +58,7 @@ pub(crate) fn check(name: &str, key: &At, node: &Node, problems: &mut Problems) 
         let kind = plain_type(node, problems)?;
         return Some(Declaration { kind, default: Some(node.clone()), doc: None, at: key.clone() });
     };
-    let mut reader = Reader::new(table, &node.at, format!("the attribute `{name}`"), problems);
+    let mut reader = TableReader::new(table, &node.at, format!("the attribute `{name}`"), problems);
     let default = reader.node("default").cloned();
     let kind = declared_type(&mut reader, default.as_ref());
     let doc = reader.text("doc").map(|text| text.value);
@@ -67,7 +67,7 @@ pub(crate) fn check(name: &str, key: &At, node: &Node, problems: &mut Problems) 
 }
 
 /// The type of a default without a declaration.
-fn plain_type(node: &Node, problems: &mut Problems) -> Option<Type> {
+fn plain_type(node: &ConfigNode, problems: &mut Problems) -> Option<Type> {
     match &node.data {
         Data::String(_) => Some(Type::Str),
         Data::Integer(_) => Some(Type::Int),
@@ -103,7 +103,7 @@ fn made_type(value: &Value, at: &At, problems: &mut Problems) -> Option<Type> {
     })
 }
 
-fn declared_type(reader: &mut Reader<'_, '_>, default: Option<&Node>) -> Option<Type> {
+fn declared_type(reader: &mut TableReader<'_, '_>, default: Option<&ConfigNode>) -> Option<Type> {
     let choices = reader.texts("choices");
     let has_choices = reader.has("choices");
     let Some(text) = reader.text("type") else {
@@ -308,14 +308,14 @@ fn list(value: &Value, text: Option<&str>) -> Option<Value> {
 
 fn literal(text: &str) -> Option<Value> {
     let mut problems = Problems::default();
-    let source = crate::text::source::Source::new("", format!("value = {text}"));
+    let source = crate::text::source::SourceText::new("", format!("value = {text}"));
     let (mut table, _) = crate::file::parse(&source, &mut problems)?;
     let member = table.remove("value")?;
     table.is_empty().then(|| plain(&member.node))
 }
 
 /// A value as it stands in a file, strings not taken for templates.
-pub(crate) fn plain(node: &Node) -> Value {
+pub(crate) fn plain(node: &ConfigNode) -> Value {
     match &node.data {
         Data::String(text) | Data::Date(text) => Value::from(text.as_str()),
         Data::Integer(number) => Value::from(*number),

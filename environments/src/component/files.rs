@@ -17,7 +17,7 @@ use crate::text::source::{At, Text};
 
 /// One entry of the release that does not depend on a host, or says how the host's is made.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct ComponentFile {
     pub(crate) path: String,
     pub(crate) mode: u32,
     pub(crate) body: Body,
@@ -64,29 +64,29 @@ pub(crate) fn load(
     definition: &Definition,
     templates: &Arc<Templates>,
     problems: &mut Problems,
-) -> Vec<Loaded> {
+) -> Vec<ComponentFile> {
     let mut files = Vec::new();
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: Vec<DeclaredPath> = Vec::new();
     for declaration in &definition.files {
         let first = files.len();
         let mut own = Problems::default();
-        Found { files: &mut files, templates, problems: &mut own }.declaration(declaration);
+        Finder { files: &mut files, templates, problems: &mut own }.declaration(declaration);
         problems.extend_within(&declaration.by.within(), own);
-        places.extend(files[first..].iter().map(|file| Place::of(file, declaration)));
+        places.extend(files[first..].iter().map(|file| DeclaredPath::of(file, declaration)));
     }
-    places.extend(definition.symlinks.iter().map(Place::of_symlink));
+    places.extend(definition.symlinks.iter().map(DeclaredPath::of_symlink));
     conflicts(&places, problems);
     drop_filled(&mut files, &places);
     files
 }
 
-struct Found<'a> {
-    files: &'a mut Vec<Loaded>,
+struct Finder<'a> {
+    files: &'a mut Vec<ComponentFile>,
     templates: &'a Arc<Templates>,
     problems: &'a mut Problems,
 }
 
-impl Found<'_> {
+impl Finder<'_> {
     fn declaration(&mut self, file: &FileDeclaration) {
         let (source, at, exclude) = match &file.origin {
             Origin::Inline(text) => return self.inline(file, text),
@@ -120,7 +120,7 @@ impl Found<'_> {
     fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
         let written = matches!(file.origin, Origin::Inline(_));
         let by_code = file.by.is_code() && (written || body.template().is_some());
-        self.files.push(Loaded { path, mode, body, by: Arc::clone(&file.by), made: by_code });
+        self.files.push(ComponentFile { path, mode, body, by: Arc::clone(&file.by), made: by_code });
     }
 
     fn inline(&mut self, file: &FileDeclaration, text: &Text) {
@@ -260,28 +260,28 @@ fn skip(entries: &mut walkdir::IntoIter, entry: &DirEntry) {
 }
 
 /// A path of the release and where it is declared.
-struct Place<'a> {
+struct DeclaredPath<'a> {
     path: String,
     at: &'a At,
     by: &'a Caller,
     folder: bool,
 }
 
-impl<'a> Place<'a> {
-    fn of(file: &Loaded, declaration: &'a FileDeclaration) -> Place<'a> {
+impl<'a> DeclaredPath<'a> {
+    fn of(file: &ComponentFile, declaration: &'a FileDeclaration) -> DeclaredPath<'a> {
         let folder = matches!(file.body, Body::Directory);
-        Place { path: file.path.clone(), at: &declaration.at, by: &declaration.by, folder }
+        DeclaredPath { path: file.path.clone(), at: &declaration.at, by: &declaration.by, folder }
     }
 
-    fn of_symlink(symlink: &'a SymlinkDeclaration) -> Place<'a> {
-        Place { path: symlink.path.clone(), at: &symlink.at, by: &symlink.by, folder: false }
+    fn of_symlink(symlink: &'a SymlinkDeclaration) -> DeclaredPath<'a> {
+        DeclaredPath { path: symlink.path.clone(), at: &symlink.at, by: &symlink.by, folder: false }
     }
 }
 
 /// Reports paths that are declared twice, and files that others would lie below. A folder may be declared any number
 /// of times.
-fn conflicts(places: &[Place<'_>], problems: &mut Problems) {
-    let mut known: BTreeMap<&str, &Place<'_>> = BTreeMap::new();
+fn conflicts(places: &[DeclaredPath<'_>], problems: &mut Problems) {
+    let mut known: BTreeMap<&str, &DeclaredPath<'_>> = BTreeMap::new();
     for place in places {
         if let Some(earlier) = known.get(place.path.as_str()) {
             if !(earlier.folder && place.folder) {
@@ -301,7 +301,7 @@ fn conflicts(places: &[Place<'_>], problems: &mut Problems) {
     }
 }
 
-fn twice(place: &Place<'_>, earlier: &Place<'_>) -> Diagnostic {
+fn twice(place: &DeclaredPath<'_>, earlier: &DeclaredPath<'_>) -> Diagnostic {
     let line = earlier.at.source.position(earlier.at.span.start).0;
     let file = earlier.at.source.path();
     let already = if file == place.at.source.path() {
@@ -321,7 +321,7 @@ fn twice(place: &Place<'_>, earlier: &Place<'_>) -> Diagnostic {
 }
 
 /// Drops the entries of folders that are there anyway, since something lies in them.
-fn drop_filled(files: &mut Vec<Loaded>, places: &[Place<'_>]) {
+fn drop_filled(files: &mut Vec<ComponentFile>, places: &[DeclaredPath<'_>]) {
     let mut filled: HashSet<&str> = HashSet::new();
     for place in places {
         filled.extend(place.path.match_indices('/').map(|(end, _)| &place.path[..end]));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::component::attribute::{self, Declaration};
-use crate::file::Reader;
+use crate::file::TableReader;
 use crate::project::inventory::ComponentUse;
 use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::text::name::is_component;
@@ -18,7 +18,7 @@ pub(crate) struct Interface {
 }
 
 /// Reads `features` and `[attributes]` of component.toml.
-pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Interface {
+pub(crate) fn read(reader: &mut TableReader<'_, '_>) -> Interface {
     let features = reader.has("features").then(|| reader.texts("features"));
     reader.node("features");
     let mut interface = Interface { attributes: BTreeMap::new(), features };

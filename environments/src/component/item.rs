@@ -6,16 +6,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use batou_release::UnitKind;
 use minijinja::Value;
 
-use crate::file::{Reader, Table};
+use crate::file::{Table, TableReader};
 use crate::text::diagnostic::Problems;
 use crate::text::source::At;
 
 /// One thing that a component declares.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ItemKind,
     pub(crate) table: Table,
     /// The table, or the call.
     pub(crate) at: At,
@@ -24,13 +25,13 @@ pub(crate) struct Item {
 
 /// What an item declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum ItemKind {
     File,
     Directory,
     Symlink,
     Provide,
     Require,
-    Step,
+    Unit(UnitKind),
 }
 
 /// Who declared an item.
@@ -45,20 +46,23 @@ pub(crate) struct Caller {
     pub(crate) variables: Option<Value>,
 }
 
-impl Kind {
+impl ItemKind {
     /// Every kind, in the order in which they are read.
-    const ALL: [Kind; 6] =
-        [Kind::File, Kind::Directory, Kind::Symlink, Kind::Provide, Kind::Require, Kind::Step];
+    fn all() -> impl Iterator<Item = ItemKind> {
+        let others =
+            [ItemKind::File, ItemKind::Directory, ItemKind::Symlink, ItemKind::Provide, ItemKind::Require];
+        others.into_iter().chain(UnitKind::ALL.map(ItemKind::Unit))
+    }
 
     /// Its key in component.toml.
     pub(crate) fn key(self) -> &'static str {
         match self {
-            Kind::File => "file",
-            Kind::Directory => "directory",
-            Kind::Symlink => "symlink",
-            Kind::Provide => "provide",
-            Kind::Require => "require",
-            Kind::Step => "step",
+            ItemKind::File => "file",
+            ItemKind::Directory => "directory",
+            ItemKind::Symlink => "symlink",
+            ItemKind::Provide => "provide",
+            ItemKind::Require => "require",
+            ItemKind::Unit(kind) => kind.word(),
         }
     }
 }
@@ -100,8 +104,8 @@ pub(crate) fn within(breadcrumb: &[String]) -> String {
 
 impl Item {
     /// Reads its table; messages name it as it was written.
-    pub(crate) fn reader<'a, 'p>(&'a self, problems: &'p mut Problems) -> Reader<'a, 'p> {
-        Reader::new(&self.table, &self.at, self.name(), problems)
+    pub(crate) fn reader<'a, 'p>(&'a self, problems: &'p mut Problems) -> TableReader<'a, 'p> {
+        TableReader::new(&self.table, &self.at, self.name(), problems)
     }
 
     /// `[[file]]`, or `c.file()`.
@@ -112,10 +116,10 @@ impl Item {
 }
 
 /// Takes the items out of a component.toml.
-pub(crate) fn items(reader: &mut Reader<'_, '_>, folder: &Path) -> Vec<Item> {
+pub(crate) fn items(reader: &mut TableReader<'_, '_>, folder: &Path) -> Vec<Item> {
     let by = Arc::new(Caller { folder: folder.to_owned(), ..Caller::default() });
     let mut items = Vec::new();
-    for kind in Kind::ALL {
+    for kind in ItemKind::all() {
         for (table, at) in reader.tables(kind.key()) {
             items.push(Item { kind, table: table.clone(), at: at.clone(), by: Arc::clone(&by) });
         }

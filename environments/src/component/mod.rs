@@ -6,5 +6,5 @@ pub(crate) mod files;
 pub(crate) mod interface;
 pub(crate) mod item;
 pub(crate) mod path;
-pub(crate) mod step;
 pub(crate) mod templates;
+pub(crate) mod unit;

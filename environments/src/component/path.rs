@@ -62,7 +62,7 @@ pub(crate) fn check_source(text: &str) -> Result<String, PathError> {
 
 /// Why a text is no mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ModeError {
+pub(crate) enum FileModeError {
     #[error("`{0}` is not a mode")]
     Unknown(String),
     #[error("the mode `{0}` has the setuid, setgid or sticky bit, which a release cannot hold")]
@@ -70,8 +70,8 @@ pub(crate) enum ModeError {
 }
 
 /// `"0755"`, `"755"` or `"rwxr-xr-x"`, as nine bits.
-pub(crate) fn mode(text: &str) -> Result<u32, ModeError> {
-    let unknown = || ModeError::Unknown(text.to_owned());
+pub(crate) fn mode(text: &str) -> Result<u32, FileModeError> {
+    let unknown = || FileModeError::Unknown(text.to_owned());
     if text.len() == 9 && text.is_ascii() && !text.bytes().all(|b| b.is_ascii_digit()) {
         return symbolic(text);
     }
@@ -80,20 +80,22 @@ pub(crate) fn mode(text: &str) -> Result<u32, ModeError> {
     }
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
-        Ok(mode) if mode <= 0o7777 => Err(ModeError::Special(text.to_owned())),
+        Ok(mode) if mode <= 0o7777 => Err(FileModeError::Special(text.to_owned())),
         _ => Err(unknown()),
     }
 }
 
-fn symbolic(text: &str) -> Result<u32, ModeError> {
+fn symbolic(text: &str) -> Result<u32, FileModeError> {
     let mut mode = 0;
     for (found, wanted) in text.bytes().zip("rwxrwxrwx".bytes()) {
         mode <<= 1;
         match found {
             b'-' => {}
             _ if found == wanted => mode |= 1,
-            b's' | b'S' | b't' | b'T' if wanted == b'x' => return Err(ModeError::Special(text.to_owned())),
-            _ => return Err(ModeError::Unknown(text.to_owned())),
+            b's' | b'S' | b't' | b'T' if wanted == b'x' => {
+                return Err(FileModeError::Special(text.to_owned()));
+            }
+            _ => return Err(FileModeError::Unknown(text.to_owned())),
         }
     }
     Ok(mode)
@@ -122,10 +124,10 @@ mod tests {
         assert_eq!(mode("0755").unwrap(), 0o755);
         assert_eq!(mode("640").unwrap(), 0o640);
         assert_eq!(mode("rwxr-x--x").unwrap(), 0o751);
-        assert!(matches!(mode("4755"), Err(ModeError::Special(_))));
-        assert!(matches!(mode("rwsr-xr-x"), Err(ModeError::Special(_))));
+        assert!(matches!(mode("4755"), Err(FileModeError::Special(_))));
+        assert!(matches!(mode("rwsr-xr-x"), Err(FileModeError::Special(_))));
         for bad in ["", "7", "0888", "0o755", "rwxrwxrwz", "u+x", "xwrxwrxwr"] {
-            assert!(matches!(mode(bad), Err(ModeError::Unknown(_))), "{bad}");
+            assert!(matches!(mode(bad), Err(FileModeError::Unknown(_))), "{bad}");
         }
     }
 

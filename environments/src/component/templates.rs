@@ -15,7 +15,7 @@ use minijinja::{Environment, Error, ErrorKind};
 use crate::component::item::Caller;
 use crate::project::Project;
 use crate::template::cause;
-use crate::text::source::{Source, Text};
+use crate::text::source::{SourceText, Text};
 
 /// Templates larger than this are refused: what is this large is no configuration.
 const LARGEST_TEMPLATE: u64 = 16 * 1024 * 1024;
@@ -31,7 +31,7 @@ pub(crate) struct Templates {
 /// A template that was read.
 #[derive(Clone)]
 pub(crate) struct Known {
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<SourceText>,
     pub(crate) digest: String,
     pub(crate) executable: bool,
     inline: bool,
@@ -104,7 +104,7 @@ impl Templates {
         let name = self.name(by, &format!("#{hex}"));
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.entry(name.clone()).or_insert_with(|| Known {
-            source: Source::new(text.at.source.path(), text.value.as_str()),
+            source: SourceText::new(text.at.source.path(), text.value.as_str()),
             digest: cause::digest(text.value.as_bytes()),
             executable: false,
             inline: true,
@@ -171,7 +171,7 @@ impl Templates {
             ReadError::NotUtf8 { path: relative.clone(), line }
         })?;
         let executable = meta.permissions().mode() & 0o100 != 0;
-        Ok(Known { source: Source::new(relative, text), digest, executable, inline: false })
+        Ok(Known { source: SourceText::new(relative, text), digest, executable, inline: false })
     }
 
     /// The cause for a template: its file and the digest of its content.

@@ -6,8 +6,8 @@
 mod reader;
 mod tree;
 
-pub(crate) use reader::{Reader, text};
-pub(crate) use tree::{Data, Member, Node, Table, merge};
+pub(crate) use reader::{TableReader, text};
+pub(crate) use tree::{ConfigNode, Data, KeyValue, Table, merge};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::text::diagnostic::{Diagnostic, Problems};
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 
 /// Configuration files larger than this are refused before they are read.
 pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -23,11 +23,11 @@ pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;
 /// Reads a TOML file of the project; every syntax error in it is reported.
 pub(crate) fn load(root: &Path, relative: &Path, problems: &mut Problems) -> Option<(Table, At)> {
     let text = read_text(root, relative, problems)?;
-    parse(&Source::new(relative, text), problems)
+    parse(&SourceText::new(relative, text), problems)
 }
 
 /// Parses TOML; every syntax error is reported.
-pub(crate) fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<(Table, At)> {
+pub(crate) fn parse(source: &Arc<SourceText>, problems: &mut Problems) -> Option<(Table, At)> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
@@ -60,7 +60,7 @@ fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<St
         Ok(Ok(text)) => Some(text),
         Ok(Err(error)) => {
             let good = error.utf8_error().valid_up_to();
-            let shown = Source::new(relative, String::from_utf8_lossy(error.as_bytes()));
+            let shown = SourceText::new(relative, String::from_utf8_lossy(error.as_bytes()));
             let place = At::new(&shown, good..good + char::REPLACEMENT_CHARACTER.len_utf8());
             problems.push(Diagnostic::error("not UTF-8").at(&place).help("save the file as UTF-8"));
             None

@@ -1,11 +1,11 @@
 //! Takes a raw table apart by its known keys; what is left over is a mistake.
 
-use crate::file::{Data, Node, Table};
+use crate::file::{ConfigNode, Data, Table};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::{At, Text};
 
-/// Reads one table. Every getter notes its key as known; [`Reader::finish`] reports the others.
-pub(crate) struct Reader<'a, 'p> {
+/// Reads one table. Every getter notes its key as known; [`TableReader::finish`] reports the others.
+pub(crate) struct TableReader<'a, 'p> {
     table: &'a Table,
     at: &'a At,
     name: String,
@@ -14,7 +14,7 @@ pub(crate) struct Reader<'a, 'p> {
     pub(crate) problems: &'p mut Problems,
 }
 
-impl<'a, 'p> Reader<'a, 'p> {
+impl<'a, 'p> TableReader<'a, 'p> {
     /// `name` says in messages which table it is, as `[environment]`.
     pub(crate) fn new(
         table: &'a Table,
@@ -22,7 +22,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         name: impl Into<String>,
         problems: &'p mut Problems,
     ) -> Self {
-        Reader { table, at, name: name.into(), known: Vec::new(), later: Vec::new(), problems }
+        TableReader { table, at, name: name.into(), known: Vec::new(), later: Vec::new(), problems }
     }
 
     /// The place of the whole table.
@@ -31,7 +31,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// The value of a key, of whatever type.
-    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'a ConfigNode> {
         self.known.push(key);
         self.table.get(key).map(|member| &member.node)
     }
@@ -169,7 +169,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 }
 
 /// The text of a node that is one.
-pub(crate) fn text(node: &Node) -> Option<Text> {
+pub(crate) fn text(node: &ConfigNode) -> Option<Text> {
     let (value, literal) = match &node.data {
         Data::String(value) => (value.clone(), false),
         Data::Value(value) => (value.as_str()?.to_owned(), true),

@@ -9,11 +9,11 @@ use toml::de::{DeTable, DeValue};
 
 use crate::template::address::Address;
 use crate::text::diagnostic::{Diagnostic, Problems};
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
+pub(crate) struct ConfigNode {
     pub(crate) data: Data,
     pub(crate) at: At,
 }
@@ -26,7 +26,7 @@ pub(crate) enum Data {
     Float(f64),
     Boolean(bool),
     Date(String),
-    Array(Vec<Node>),
+    Array(Vec<ConfigNode>),
     Table(Table),
     /// Made by code: never taken for a template.
     Value(Value),
@@ -59,13 +59,13 @@ impl Data {
 
 /// A key's place and its value.
 #[derive(Debug, Clone)]
-pub(crate) struct Member {
+pub(crate) struct KeyValue {
     pub(crate) key: At,
-    pub(crate) node: Node,
+    pub(crate) node: ConfigNode,
 }
 
 /// A table, by key.
-pub(crate) type Table = BTreeMap<String, Member>;
+pub(crate) type Table = BTreeMap<String, KeyValue>;
 
 /// Lays `upper` over `lower`: tables merge by key, values and lists replace.
 pub(crate) fn merge(lower: Table, upper: Table) -> Table {
@@ -73,9 +73,9 @@ pub(crate) fn merge(lower: Table, upper: Table) -> Table {
     for (key, member) in upper {
         let member = match (merged.remove(&key), member) {
             (
-                Some(Member { node: Node { data: Data::Table(below), .. }, .. }),
-                Member { key, node: Node { data: Data::Table(above), at } },
-            ) => Member { key, node: Node { data: Data::Table(merge(below, above)), at } },
+                Some(KeyValue { node: ConfigNode { data: Data::Table(below), .. }, .. }),
+                KeyValue { key, node: ConfigNode { data: Data::Table(above), at } },
+            ) => KeyValue { key, node: ConfigNode { data: Data::Table(merge(below, above)), at } },
             (_, member) => member,
         };
         merged.insert(key, member);
@@ -84,14 +84,14 @@ pub(crate) fn merge(lower: Table, upper: Table) -> Table {
 }
 
 /// The tree of a parsed document; `None` if a number in it cannot be held.
-pub(super) fn table(table: DeTable<'_>, source: &Arc<Source>, problems: &mut Problems) -> Option<Table> {
+pub(super) fn table(table: DeTable<'_>, source: &Arc<SourceText>, problems: &mut Problems) -> Option<Table> {
     let mut complete = true;
     let mut members = Table::new();
     for (key, value) in table {
         let at = At::new(source, key.span());
         match node(value, source, problems) {
             Some(node) => {
-                members.insert(key.into_inner().into_owned(), Member { key: at, node });
+                members.insert(key.into_inner().into_owned(), KeyValue { key: at, node });
             }
             None => complete = false,
         }
@@ -99,7 +99,11 @@ pub(super) fn table(table: DeTable<'_>, source: &Arc<Source>, problems: &mut Pro
     complete.then_some(members)
 }
 
-fn node(value: Spanned<DeValue<'_>>, source: &Arc<Source>, problems: &mut Problems) -> Option<Node> {
+fn node(
+    value: Spanned<DeValue<'_>>,
+    source: &Arc<SourceText>,
+    problems: &mut Problems,
+) -> Option<ConfigNode> {
     let at = At::new(source, value.span());
     let data = match value.into_inner() {
         DeValue::String(text) => Data::String(text.into_owned()),
@@ -117,7 +121,7 @@ fn node(value: Spanned<DeValue<'_>>, source: &Arc<Source>, problems: &mut Proble
         }
         DeValue::Table(members) => Data::Table(table(members, source, problems)?),
     };
-    Some(Node { data, at })
+    Some(ConfigNode { data, at })
 }
 
 fn number_or<T>(number: Option<T>, at: &At, problems: &mut Problems) -> Option<T> {

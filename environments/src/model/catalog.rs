@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use minijinja::Environment;
 
-use crate::model::component::{self, Component};
+use crate::model::component::{self, LoadedComponent};
 use crate::notes::Notes;
 use crate::project::Project;
-use crate::starlark::{self, Declared};
+use crate::starlark::{self, StarlarkComponent};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::At;
 
 /// The components of a project that are declared by code; those of component.toml are looked for by name.
 pub(crate) struct Catalog<'a> {
     project: &'a Project,
-    declared: BTreeMap<String, Arc<Declared>>,
+    declared: BTreeMap<String, Arc<StarlarkComponent>>,
     /// Whether a component.star could not be loaded, and what it declares is not known.
     incomplete: bool,
 }
@@ -43,9 +43,9 @@ impl<'a> Catalog<'a> {
         at: &At,
         engine: &Environment<'static>,
         problems: &mut Problems,
-    ) -> Option<Component> {
+    ) -> Option<LoadedComponent> {
         if let Some(declared) = self.declared.get(name) {
-            return Some(Component::of_code(self.project, declared, engine, problems));
+            return Some(LoadedComponent::of_code(self.project, declared, engine, problems));
         }
         if self.folder().join(name).join("component.toml").exists() {
             return component::load(self.project, name, engine, problems);

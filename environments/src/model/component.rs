@@ -10,15 +10,15 @@ use crate::component::definition::{self, Definition};
 use crate::component::interface::{self, Interface};
 use crate::component::item::{self, Item};
 use crate::component::templates::Templates;
-use crate::file::{self, Reader};
+use crate::file::{self, TableReader};
 use crate::project::Project;
-use crate::starlark::Declared;
-use crate::template::cause::Causes;
+use crate::starlark::StarlarkComponent;
+use crate::template::cause::UsedValues;
 use crate::text::diagnostic::Problems;
-use crate::text::source::Source;
+use crate::text::source::SourceText;
 
 /// A loaded component. One of code has a definition for each host, which its code makes.
-pub(crate) struct Component {
+pub(crate) struct LoadedComponent {
     pub(crate) name: String,
     /// The folder of its declaration, relative to the project.
     pub(crate) folder: PathBuf,
@@ -26,17 +26,17 @@ pub(crate) struct Component {
     pub(crate) definition: Definition,
     /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
     pub(crate) engine: Arc<Environment<'static>>,
-    pub(crate) files: Vec<crate::component::files::Loaded>,
+    pub(crate) files: Vec<crate::component::files::ComponentFile>,
     pub(crate) templates: Arc<Templates>,
     /// What makes its definition, where that is code.
-    pub(crate) code: Option<Arc<Declared>>,
+    pub(crate) code: Option<Arc<StarlarkComponent>>,
     /// What its code used to decide what it declares: the causes of every file that is made by it.
-    pub(crate) causes: Causes,
+    pub(crate) causes: UsedValues,
 }
 
-impl Component {
+impl LoadedComponent {
     /// The text of one of its templates, for showing a mistake in it.
-    pub(crate) fn source(&self, template: &str) -> Option<Arc<Source>> {
+    pub(crate) fn source(&self, template: &str) -> Option<Arc<SourceText>> {
         self.templates.known(template).map(|known| known.source)
     }
 
@@ -55,11 +55,11 @@ pub(crate) fn load(
     name: &str,
     engine: &Environment<'static>,
     problems: &mut Problems,
-) -> Option<Component> {
+) -> Option<LoadedComponent> {
     let folder = Path::new("components").join(name);
     let (table, at) = file::load(&project.root, &folder.join("component.toml"), problems)?;
     let mut own = Problems::default();
-    let mut reader = Reader::new(&table, &at, "component.toml", &mut own);
+    let mut reader = TableReader::new(&table, &at, "component.toml", &mut own);
     let interface = Arc::new(interface::read(&mut reader));
     let items = item::items(&mut reader, &folder);
     definition::later(&mut reader);
@@ -73,24 +73,34 @@ pub(crate) fn load(
         return None;
     }
     let engine = Arc::new(templates.attach(engine.clone()));
-    let causes = Causes::new();
+    let causes = UsedValues::new();
     let name = name.to_owned();
-    Some(Component { name, folder, interface, definition, engine, files, templates, code: None, causes })
+    Some(LoadedComponent {
+        name,
+        folder,
+        interface,
+        definition,
+        engine,
+        files,
+        templates,
+        code: None,
+        causes,
+    })
 }
 
-impl Component {
+impl LoadedComponent {
     /// A component of code, of which no definition is known yet.
     pub(crate) fn of_code(
         project: &Project,
-        declared: &Arc<Declared>,
+        declared: &Arc<StarlarkComponent>,
         engine: &Environment<'static>,
         problems: &mut Problems,
-    ) -> Component {
+    ) -> LoadedComponent {
         let features = Some(declared.features.clone());
         let interface = Interface { attributes: declared.attributes.clone(), features };
         interface.check_features(problems);
         let templates = Templates::new(project, declared.folder.clone());
-        Component {
+        LoadedComponent {
             name: declared.name.clone(),
             folder: declared.folder.clone(),
             interface: Arc::new(interface),
@@ -99,13 +109,13 @@ impl Component {
             files: Vec::new(),
             templates,
             code: Some(Arc::clone(declared)),
-            causes: Causes::new(),
+            causes: UsedValues::new(),
         }
     }
 
     /// The same with another definition.
-    fn with(&self, definition: Definition) -> Component {
-        Component {
+    fn with(&self, definition: Definition) -> LoadedComponent {
+        LoadedComponent {
             name: self.name.clone(),
             folder: self.folder.clone(),
             interface: Arc::clone(&self.interface),
@@ -114,17 +124,22 @@ impl Component {
             files: Vec::new(),
             templates: Arc::clone(&self.templates),
             code: self.code.clone(),
-            causes: Causes::new(),
+            causes: UsedValues::new(),
         }
     }
 
-    /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`Component::whole`].
-    pub(crate) fn connected(&self, items: &[Item]) -> Component {
+    /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`LoadedComponent::whole`].
+    pub(crate) fn connected(&self, items: &[Item]) -> LoadedComponent {
         self.with(definition::connected(items, &mut Problems::default()))
     }
 
     /// All that its code has declared, and what it used to decide that.
-    pub(crate) fn whole(&self, items: &[Item], causes: Causes, problems: &mut Problems) -> Component {
+    pub(crate) fn whole(
+        &self,
+        items: &[Item],
+        causes: UsedValues,
+        problems: &mut Problems,
+    ) -> LoadedComponent {
         let mut component = self.with(definition::check(items, problems));
         component.files =
             crate::component::files::load(&component.definition, &component.templates, problems);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use crate::component::definition::{Order, Require};
+use crate::component::definition::{Require, RequireOrder};
 use crate::model::place::{Model, Provider};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
@@ -22,13 +22,13 @@ impl Graph {
 
     /// Notes the order of a requirement and its providers.
     pub(crate) fn add(&mut self, requirer: usize, require: &Require, providers: &[Provider]) {
-        if require.order == Order::Open {
+        if require.order == RequireOrder::Open {
             return;
         }
         for provider in
             providers.iter().map(|provider| provider.instance).filter(|provider| *provider != requirer)
         {
-            let (first, then) = if require.order == Order::RequirerFirst {
+            let (first, then) = if require.order == RequireOrder::RequirerFirst {
                 (requirer, provider)
             } else {
                 (provider, requirer)

@@ -10,7 +10,7 @@ use batou_store::Name;
 use crate::component::item::Caller;
 use crate::file::Table;
 use crate::model::catalog::Catalog;
-use crate::model::component::Component;
+use crate::model::component::LoadedComponent;
 use crate::notes::Notes;
 use crate::project::Project;
 use crate::project::environment::Environment;
@@ -25,7 +25,7 @@ pub(crate) struct Model {
     pub(crate) project: Project,
     pub(crate) environment: Arc<Environment>,
     /// By host and component.
-    pub(crate) instances: Vec<Instance>,
+    pub(crate) instances: Vec<PlacedComponent>,
     /// Whether every component could be loaded: else what others provide is not known.
     pub(crate) complete: bool,
     /// Whether all code ran to its end: else what it requires is not known.
@@ -36,9 +36,9 @@ pub(crate) struct Model {
 
 /// A component on a host.
 #[derive(Clone)]
-pub(crate) struct Instance {
+pub(crate) struct PlacedComponent {
     pub(crate) host: usize,
-    pub(crate) component: Arc<Component>,
+    pub(crate) component: Arc<LoadedComponent>,
     pub(crate) features: Vec<String>,
     /// Evaluated for the sake of others, but not deployed.
     pub(crate) ignored: bool,
@@ -109,7 +109,7 @@ pub(crate) fn resolve(
         for usage in usages {
             let Some(component) = components.get(&usage.name) else { continue };
             if placed.insert(&usage.name) {
-                instances.push(Instance {
+                instances.push(PlacedComponent {
                     host: index,
                     component: Arc::clone(component),
                     features: component.interface.features_of(usage, problems),
@@ -129,10 +129,10 @@ fn load(
     named: &BTreeMap<&str, &At>,
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
-) -> (BTreeMap<String, Arc<Component>>, bool) {
+) -> (BTreeMap<String, Arc<LoadedComponent>>, bool) {
     let engine = template::engine();
     let catalog = Catalog::load(project, notes, problems);
-    let loaded: Vec<(&str, Option<Component>, Problems)> = named
+    let loaded: Vec<(&str, Option<LoadedComponent>, Problems)> = named
         .par_iter()
         .map(|(name, at)| {
             let mut problems = Problems::default();
@@ -155,7 +155,7 @@ fn load(
 /// Reports overrides of attributes that nobody declares.
 fn check_overrides(
     environment: &Environment,
-    components: &BTreeMap<String, Arc<Component>>,
+    components: &BTreeMap<String, Arc<LoadedComponent>>,
     problems: &mut Problems,
 ) {
     for (name, overrides) in environment.overrides.components() {
@@ -179,7 +179,7 @@ fn check_overrides(
 }
 
 /// How a component declares its first attribute.
-fn declaring(component: &Component) -> String {
+fn declaring(component: &LoadedComponent) -> String {
     match &component.code {
         Some(declared) => format!("declare it with `attributes` of the component in {}", declared.file),
         None => format!("declare it in [attributes] of components/{}/component.toml", component.name),

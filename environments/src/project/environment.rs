@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::file::{self, Data, Node, Reader, Table};
+use crate::file::{self, ConfigNode, Data, Table, TableReader};
 use crate::project::host::{Host, normalise};
 use crate::project::inventory::{self, Inventory};
 use crate::project::overlay::{domain, overlay};
 use crate::project::overrides::Overrides;
-use crate::project::settings::{self, Checked};
+use crate::project::settings::{self, CheckedSettings};
 use crate::project::{Project, environment_names};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::is_project_or_environment;
@@ -18,7 +18,7 @@ use crate::text::source::{At, Text};
 /// An environment whose every part is valid by itself.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    pub(crate) checked: Checked,
+    pub(crate) checked: CheckedSettings,
     pub(crate) inventory: Inventory,
     pub(crate) values: Table,
     pub(crate) overrides: Overrides,
@@ -34,7 +34,7 @@ struct Raw {
 /// Loads and checks an environment; `None` where nothing sensible can follow.
 pub(crate) fn load(project: &Project, name: &str, problems: &mut Problems) -> Option<Environment> {
     let raw = raw(project, name, problems)?;
-    let mut reader = Reader::new(&raw.table, &raw.at, "environment.toml", problems);
+    let mut reader = TableReader::new(&raw.table, &raw.at, "environment.toml", problems);
     let environment = reader.table("environment");
     let hosts = reader.table("hosts");
     let more = reader.table("host");
@@ -127,7 +127,7 @@ fn layer(
 fn check_resolver(table: &Table, problems: &mut Problems) -> BTreeMap<String, Vec<IpAddr>> {
     let mut resolver = BTreeMap::new();
     for (name, member) in table {
-        let items: Vec<&Node> = match &member.node.data {
+        let items: Vec<&ConfigNode> = match &member.node.data {
             Data::Array(items) => items.iter().collect(),
             _ => vec![&member.node],
         };

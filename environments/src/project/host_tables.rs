@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_release::HostName;
 
-use crate::file::{Data, Member, Node, Table, merge};
+use crate::file::{ConfigNode, Data, KeyValue, Table, merge};
 use crate::project::host::normalise;
 use crate::project::pattern::{expand, is_pattern};
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -39,12 +39,12 @@ pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut 
 /// What is said of one host: by its own name, and by patterns.
 #[derive(Debug, Default)]
 pub(crate) struct Said<'a> {
-    pub(crate) exact: Option<(&'a str, &'a Member)>,
-    pub(crate) patterns: Vec<(&'a str, &'a Member)>,
+    pub(crate) exact: Option<(&'a str, &'a KeyValue)>,
+    pub(crate) patterns: Vec<(&'a str, &'a KeyValue)>,
 }
 
 impl<'a> Said<'a> {
-    pub(crate) fn add(&mut self, key: &'a str, member: &'a Member, host: &str, problems: &mut Problems) {
+    pub(crate) fn add(&mut self, key: &'a str, member: &'a KeyValue, host: &str, problems: &mut Problems) {
         if is_pattern(key) {
             self.patterns.push((key, member));
         } else if self.exact.is_some() {
@@ -56,7 +56,7 @@ impl<'a> Said<'a> {
     }
 
     /// The one value that holds for the host, where values are not merged.
-    pub(crate) fn one(&self, host: &str, problems: &mut Problems) -> Option<(&'a str, &'a Member)> {
+    pub(crate) fn one(&self, host: &str, problems: &mut Problems) -> Option<(&'a str, &'a KeyValue)> {
         if self.exact.is_some() {
             return self.exact;
         }
@@ -71,7 +71,7 @@ impl<'a> Said<'a> {
 
     /// All tables that hold for the host, merged.
     pub(crate) fn merged(&self, host: &str, problems: &mut Problems) -> Table {
-        let mut below: BTreeMap<&str, (&str, &Member)> = BTreeMap::new();
+        let mut below: BTreeMap<&str, (&str, &KeyValue)> = BTreeMap::new();
         for (key, member) in &self.patterns {
             for (name, value) in table_of(member) {
                 match below.get(name.as_str()) {
@@ -96,7 +96,7 @@ impl<'a> Said<'a> {
     }
 }
 
-fn table_of(member: &Member) -> &Table {
+fn table_of(member: &KeyValue) -> &Table {
     static EMPTY: Table = Table::new();
     match &member.node.data {
         Data::Table(table) => table,
@@ -112,7 +112,7 @@ fn disagree(first: &str, second: (&str, &At), host: &str, name: Option<&str>, pr
 }
 
 /// Whether two values say the same, wherever they stand.
-fn same(left: &Node, right: &Node) -> bool {
+fn same(left: &ConfigNode, right: &ConfigNode) -> bool {
     match (&left.data, &right.data) {
         (Data::String(a), Data::String(b)) | (Data::Date(a), Data::Date(b)) => a == b,
         (Data::Integer(a), Data::Integer(b)) => a == b,

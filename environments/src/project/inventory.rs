@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use batou_release::HostName;
 
-use crate::file::{Data, Member, Reader, Table};
+use crate::file::{Data, KeyValue, Table, TableReader};
 use crate::project::Project;
 use crate::project::facts::HostFacts;
 use crate::project::host::{Host, fqdn, home_of};
 use crate::project::host_tables::{Said, hosts_of};
-use crate::project::settings::{self, Checked, ConnectMethod};
+use crate::project::settings::{self, CheckedSettings, ConnectMethod};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::{is_component, is_host};
 use crate::text::source::{At, Text};
@@ -72,7 +72,7 @@ impl Inventory {
 pub(crate) fn check(
     hosts: &Table,
     more: &Table,
-    checked: &Checked,
+    checked: &CheckedSettings,
     project: &Project,
     problems: &mut Problems,
 ) -> Inventory {
@@ -167,7 +167,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
         return;
     };
     let mut table = said.merged(&entry.host.name, problems);
-    let data: Vec<(String, Member)> = table.extract_if(.., |key, _| key.starts_with("data-")).collect();
+    let data: Vec<(String, KeyValue)> = table.extract_if(.., |key, _| key.starts_with("data-")).collect();
     for (key, member) in data {
         let name = key.strip_prefix("data-").unwrap_or(&key).to_owned();
         match &member.node.data {
@@ -179,7 +179,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
         }
     }
     // Not the host's own name: a mistake in a pattern's table is one mistake for all its hosts.
-    let mut reader = Reader::new(&table, &at, "[host.…]", problems);
+    let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
     if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
         entry.host.address = address;
     }
@@ -194,7 +194,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     reader.finish();
 }
 
-fn check_address(text: Text, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn check_address(text: Text, reader: &mut TableReader<'_, '_>) -> Option<String> {
     if is_host(&text.value) {
         return Some(text.value);
     }
@@ -207,7 +207,7 @@ fn check_address(text: Text, reader: &mut Reader<'_, '_>) -> Option<String> {
     None
 }
 
-fn home(reader: &mut Reader<'_, '_>) -> Option<String> {
+fn home(reader: &mut TableReader<'_, '_>) -> Option<String> {
     let text = reader.text("home")?;
     let home = absolute(&text.value);
     if home.is_none() {
@@ -218,7 +218,13 @@ fn home(reader: &mut Reader<'_, '_>) -> Option<String> {
 }
 
 /// Fills in what the environment says for all hosts.
-fn complete(host: &mut Host, checked: &Checked, project: &Project, count: usize, problems: &mut Problems) {
+fn complete(
+    host: &mut Host,
+    checked: &CheckedSettings,
+    project: &Project,
+    count: usize,
+    problems: &mut Problems,
+) {
     let settings = &checked.settings;
     host.platform = host.platform.take().or_else(|| settings.platform.clone());
     host.service_user = host.service_user.take().or_else(|| settings.service_user.clone());
@@ -229,7 +235,7 @@ fn complete(host: &mut Host, checked: &Checked, project: &Project, count: usize,
 
 fn target_directory(
     host: &Host,
-    checked: &Checked,
+    checked: &CheckedSettings,
     project: &Project,
     count: usize,
     problems: &mut Problems,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
 use batou_release::FactSources;
 
-use crate::file::{self, Reader};
+use crate::file::{self, TableReader};
 use crate::text::name::is_project_or_environment;
 
 /// A project: the folder that holds `batou.toml`.
@@ -59,7 +59,7 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
         return None;
     }
     let (table, at) = file::load(&root, path, problems)?;
-    let mut reader = Reader::new(&table, &at, "batou.toml", problems);
+    let mut reader = TableReader::new(&table, &at, "batou.toml", problems);
     let project = reader.table("project");
     if project.is_none() && !reader.has("project") {
         reader.problems.push(Diagnostic::error("[project] is missing in batou.toml").at(&at));
@@ -68,7 +68,7 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
     reader.finish();
     let facts = facts.map(|table| facts::check(table, problems)).unwrap_or_default();
     let (table, at) = project?;
-    let mut reader = Reader::new(table, at, "[project]", problems);
+    let mut reader = TableReader::new(table, at, "[project]", problems);
     let name = reader.required("name");
     reader.finish();
     let name = name?;

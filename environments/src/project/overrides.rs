@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_release::HostName;
 
-use crate::file::{Data, Member, Table, merge};
+use crate::file::{Data, KeyValue, Table, merge};
 use crate::project::host_tables::{Said, hosts_of};
 use crate::project::inventory::Inventory;
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -21,7 +21,7 @@ pub(crate) struct ComponentOverrides {
     /// Where the component is first named.
     pub(crate) at: Option<At>,
     general: Table,
-    hosts: BTreeMap<HostName, Vec<(String, Member)>>,
+    hosts: BTreeMap<HostName, Vec<(String, KeyValue)>>,
 }
 
 impl Overrides {

@@ -7,7 +7,7 @@ const MOST: usize = 10_000;
 
 /// Why a pattern means no hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PatternError {
+pub(crate) enum HostPatternError {
     #[error("the host pattern `{0}` opens `{{` and never closes it")]
     Unclosed(String),
     #[error("the host pattern `{0}` closes `}}` that it never opened")]
@@ -28,18 +28,18 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 }
 
 /// The names that a pattern means, in its order; a plain name means itself.
-pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, PatternError> {
+pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, HostPatternError> {
     let mut names = vec![String::new()];
     let mut rest = pattern;
     while let Some(open) = rest.find(['{', '}']) {
         if rest[open..].starts_with('}') {
-            return Err(PatternError::Unopened(pattern.to_owned()));
+            return Err(HostPatternError::Unopened(pattern.to_owned()));
         }
         let inside = &rest[open + 1..];
-        let close = inside.find('}').ok_or_else(|| PatternError::Unclosed(pattern.to_owned()))?;
+        let close = inside.find('}').ok_or_else(|| HostPatternError::Unclosed(pattern.to_owned()))?;
         let choices = choices(pattern, &inside[..close])?;
         if names.len().saturating_mul(choices.len()) > MOST {
-            return Err(PatternError::TooMany(pattern.to_owned()));
+            return Err(HostPatternError::TooMany(pattern.to_owned()));
         }
         let literal = &rest[..open];
         names = names
@@ -54,8 +54,8 @@ pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, PatternError> {
     Ok(names)
 }
 
-fn choices(pattern: &str, inside: &str) -> Result<Vec<String>, PatternError> {
-    let nothing = || PatternError::Nothing(pattern.to_owned(), inside.to_owned());
+fn choices(pattern: &str, inside: &str) -> Result<Vec<String>, HostPatternError> {
+    let nothing = || HostPatternError::Nothing(pattern.to_owned(), inside.to_owned());
     if let Some((first, last)) = inside.split_once("..") {
         return range(pattern, inside, first.trim(), last.trim());
     }
@@ -67,19 +67,19 @@ fn choices(pattern: &str, inside: &str) -> Result<Vec<String>, PatternError> {
 }
 
 /// Numbers from `first` to `last`, as wide as the first is written: `01..12` gives 01, 02, …, 12.
-fn range(pattern: &str, inside: &str, first: &str, last: &str) -> Result<Vec<String>, PatternError> {
+fn range(pattern: &str, inside: &str, first: &str, last: &str) -> Result<Vec<String>, HostPatternError> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| text.parse::<u32>().ok()).flatten()
     };
     let (Some(from), Some(to)) = (number(first), number(last)) else {
-        return Err(PatternError::Nothing(pattern.to_owned(), inside.to_owned()));
+        return Err(HostPatternError::Nothing(pattern.to_owned(), inside.to_owned()));
     };
     if from > to {
-        return Err(PatternError::Backwards(pattern.to_owned(), inside.to_owned()));
+        return Err(HostPatternError::Backwards(pattern.to_owned(), inside.to_owned()));
     }
     if (to - from) as usize >= MOST {
-        return Err(PatternError::TooMany(pattern.to_owned()));
+        return Err(HostPatternError::TooMany(pattern.to_owned()));
     }
     let width = if first.starts_with('0') { first.len() } else { 1 };
     Ok((from..=to).map(|number| format!("{number:0width$}")).collect())
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert!(matches!(expand("web{01..12"), Err(PatternError::Unclosed(_))));
-        assert!(matches!(expand("web01}"), Err(PatternError::Unopened(_))));
-        assert!(matches!(expand("web{}"), Err(PatternError::Nothing(..))));
-        assert!(matches!(expand("web{a}"), Err(PatternError::Nothing(..))));
-        assert!(matches!(expand("web{a,}"), Err(PatternError::Nothing(..))));
-        assert!(matches!(expand("web{3..1}"), Err(PatternError::Backwards(..))));
-        assert!(matches!(expand("w{0..99}{0..99}{0..99}"), Err(PatternError::TooMany(_))));
-        assert!(matches!(expand("w{0..999999999}"), Err(PatternError::TooMany(_))));
+        assert!(matches!(expand("web{01..12"), Err(HostPatternError::Unclosed(_))));
+        assert!(matches!(expand("web01}"), Err(HostPatternError::Unopened(_))));
+        assert!(matches!(expand("web{}"), Err(HostPatternError::Nothing(..))));
+        assert!(matches!(expand("web{a}"), Err(HostPatternError::Nothing(..))));
+        assert!(matches!(expand("web{a,}"), Err(HostPatternError::Nothing(..))));
+        assert!(matches!(expand("web{3..1}"), Err(HostPatternError::Backwards(..))));
+        assert!(matches!(expand("w{0..99}{0..99}{0..99}"), Err(HostPatternError::TooMany(_))));
+        assert!(matches!(expand("w{0..999999999}"), Err(HostPatternError::TooMany(_))));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::{Data, Reader, Table};
+use crate::file::{Data, Table, TableReader};
 use crate::project::host::{normalise, normalise_domain};
 use crate::template::address::Need;
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -57,7 +57,7 @@ impl Settings {
 
 /// `[environment]` with what only the evaluation needs.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedSettings {
     pub(crate) settings: Settings,
     pub(crate) require_v4: Need,
     pub(crate) require_v6: Need,
@@ -65,8 +65,8 @@ pub(crate) struct Checked {
 }
 
 /// Checks the table `[environment]`.
-pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> Checked {
-    let mut reader = Reader::new(table, at, "[environment]", problems);
+pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> CheckedSettings {
+    let mut reader = TableReader::new(table, at, "[environment]", problems);
     reader.node("inherits");
     let connect_method = connect_method(&mut reader);
     let target_directory = reader.text("target_directory");
@@ -88,10 +88,10 @@ pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems)
     let require_v6 = need(&mut reader, "require_v6").unwrap_or(Need::No);
     reader.later(&["service_manager"]);
     reader.finish();
-    Checked { settings, require_v4, require_v6, target_directory }
+    CheckedSettings { settings, require_v4, require_v6, target_directory }
 }
 
-fn connect_method(reader: &mut Reader<'_, '_>) -> ConnectMethod {
+fn connect_method(reader: &mut TableReader<'_, '_>) -> ConnectMethod {
     match reader.text("connect_method") {
         Some(text) if text.value == "local" => ConnectMethod::Local,
         Some(text) if text.value != "ssh" => {
@@ -104,7 +104,7 @@ fn connect_method(reader: &mut Reader<'_, '_>) -> ConnectMethod {
 }
 
 /// A `service_user`, of an environment or a host.
-pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
+pub(crate) fn user(reader: &mut TableReader<'_, '_>) -> Option<String> {
     let text = reader.text("service_user")?;
     if is_user(&text.value) {
         return Some(text.value);
@@ -115,7 +115,7 @@ pub(crate) fn user(reader: &mut Reader<'_, '_>) -> Option<String> {
     None
 }
 
-fn domain(reader: &mut Reader<'_, '_>) -> Option<String> {
+fn domain(reader: &mut TableReader<'_, '_>) -> Option<String> {
     let text = reader.text("host_domain")?;
     let domain = normalise_domain(&text.value);
     if is_host(&domain) {
@@ -126,7 +126,7 @@ fn domain(reader: &mut Reader<'_, '_>) -> Option<String> {
     None
 }
 
-fn need(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Need> {
+fn need(reader: &mut TableReader<'_, '_>, key: &'static str) -> Option<Need> {
     let node = reader.node(key)?;
     match &node.data {
         Data::Boolean(true) => Some(Need::Yes),

@@ -6,10 +6,10 @@ use minijinja::{Environment, Error, Template};
 
 use super::instance::InstanceRender;
 use super::rendered::{Content, Entry};
-use crate::component::files::{Body, Loaded};
+use crate::component::files::{Body, ComponentFile};
 use crate::component::item::Caller;
 use crate::template;
-use crate::template::cause::{self, Causes};
+use crate::template::cause::{self, UsedValues};
 use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::Text;
@@ -40,7 +40,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn add_causes_of_code(&self, used: &mut Causes) {
+    fn add_causes_of_code(&self, used: &mut UsedValues) {
         for (name, digest) in &self.component.causes {
             used.entry(name.clone()).or_insert_with(|| digest.clone());
         }
@@ -55,7 +55,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn add(&mut self, path: &str, entry: Option<Entry>, used: Causes, by: &Caller) {
+    fn add(&mut self, path: &str, entry: Option<Entry>, used: UsedValues, by: &Caller) {
         self.incomplete |= entry.is_none();
         if !by.breadcrumb.is_empty() {
             self.rendered.breadcrumbs.insert(path.to_owned(), by.breadcrumb.clone());
@@ -66,7 +66,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn file(&mut self, file: &Loaded, compiled: Option<&Compiled<'_>>) -> Option<Entry> {
+    fn file(&mut self, file: &ComponentFile, compiled: Option<&Compiled<'_>>) -> Option<Entry> {
         let content = match &file.body {
             Body::Directory => return Some(Entry::Directory),
             Body::Source(path) => Content::Source(path.clone()),
@@ -88,7 +88,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    fn template(&mut self, compiled: &Compiled<'_>, name: &str, file: &Loaded) -> Option<Vec<u8>> {
+    fn template(&mut self, compiled: &Compiled<'_>, name: &str, file: &ComponentFile) -> Option<Vec<u8>> {
         let inline = file.body.inline();
         let scope = layered(&self.scope, file.by.variables.as_ref());
         let error = match compiled {

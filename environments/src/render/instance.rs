@@ -9,23 +9,23 @@ use minijinja::Error;
 use minijinja::value::Value;
 
 use super::rendered::Rendered;
-use crate::component::files::Loaded;
+use crate::component::files::ComponentFile;
 use crate::component::item::Caller;
-use crate::model::component::Component;
+use crate::model::component::LoadedComponent;
 use crate::template;
 use crate::text::diagnostic::{Diagnostic, Problems};
-use crate::text::source::{At, Source, Text};
-use crate::values::World;
+use crate::text::source::{At, SourceText, Text};
+use crate::values::LazyValues;
 use crate::values::origin::with_origins;
 use crate::values::scope::Scope;
 
 /// The rendering of one component on one host.
 pub(crate) struct InstanceRender<'a> {
-    pub(crate) world: &'a Arc<World>,
+    pub(crate) values: &'a Arc<LazyValues>,
     pub(crate) index: usize,
-    pub(crate) component: &'a Component,
+    pub(crate) component: &'a LoadedComponent,
     /// What is still to be rendered, by template.
-    pub(super) files: BTreeMap<Option<&'a str>, Vec<&'a Loaded>>,
+    pub(super) files: BTreeMap<Option<&'a str>, Vec<&'a ComponentFile>>,
     pub(super) scope: Value,
     /// The sub-component whose declaration is rendered.
     part: String,
@@ -36,26 +36,26 @@ pub(crate) struct InstanceRender<'a> {
 
 impl<'a> InstanceRender<'a> {
     /// With all its files to render.
-    pub(super) fn new(world: &'a Arc<World>, index: usize) -> Self {
-        let component = world.instance(index).component.as_ref();
+    pub(super) fn new(values: &'a Arc<LazyValues>, index: usize) -> Self {
+        let component = values.instance(index).component.as_ref();
         let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for file in &component.files {
             files.entry(file.body.template()).or_default().push(file);
         }
         InstanceRender {
-            world,
+            values,
             index,
             component,
             files,
-            scope: Scope::value(world, index),
+            scope: Scope::value(values, index),
             part: String::new(),
             rendered: Rendered {
-                host: world.model.host(index).name.clone(),
+                host: values.model.host(index).name.clone(),
                 component: component.name.clone(),
                 entries: BTreeMap::new(),
                 causes: BTreeMap::new(),
                 breadcrumbs: BTreeMap::new(),
-                steps: Vec::new(),
+                units: Vec::new(),
                 after: BTreeSet::new(),
             },
             problems: Problems::default(),
@@ -82,9 +82,11 @@ impl<'a> InstanceRender<'a> {
     fn place(&self, template: &str, part: Option<Range<usize>>, line: Option<usize>) -> At {
         match self.component.source(template) {
             Some(source) => template::place_in(&source, part, line),
-            None => {
-                template::place_in(&Source::new(self.component.templates.relative(template), ""), None, None)
-            }
+            None => template::place_in(
+                &SourceText::new(self.component.templates.relative(template), ""),
+                None,
+                None,
+            ),
         }
     }
 
@@ -121,8 +123,8 @@ impl<'a> InstanceRender<'a> {
 
     pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.message = show_artifact(&diagnostic.message).into_owned();
-        let subject = self.world.model.subject(self.index);
-        let diagnostic = with_origins(diagnostic, self.world, self.index);
+        let subject = self.values.model.subject(self.index);
+        let diagnostic = with_origins(diagnostic, self.values, self.index);
         self.problems.push(diagnostic.about(format!("{subject}{}", self.part)));
     }
 }

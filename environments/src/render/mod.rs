@@ -1,14 +1,11 @@
-//! From configured values to files and steps: every template of every deployed component, in parallel.
+//! From configured values to files and units: every template of every deployed component, in parallel.
 
-mod artifact;
 mod files;
 mod instance;
 mod rendered;
-mod step;
-mod steps;
+mod unit;
 
-pub use rendered::{Content, Entry, Rendered};
-pub use step::{Dependency, RenderedAssertions, RenderedScript, RenderedStep};
+pub use rendered::{Content, Dependency, Entry, Rendered, RenderedUnit};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +15,7 @@ use rayon::prelude::*;
 use crate::notes::{Notes, noted};
 use crate::template;
 use crate::text::diagnostic::Problems;
-use crate::values::World;
+use crate::values::LazyValues;
 use instance::InstanceRender;
 
 /// The rendered instances and what was wrong with them.
@@ -34,24 +31,24 @@ pub(crate) struct Rendering {
 ///
 /// All instances of a component are rendered together: its templates are compiled once for all of them, and not kept.
 pub(crate) fn render(
-    world: &Arc<World>,
+    values: &Arc<LazyValues>,
     indices: &[usize],
     before: &[BTreeSet<usize>],
     notes: Option<Notes<'_>>,
 ) -> Rendering {
     let mut placed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for index in indices {
-        placed.entry(&world.instance(*index).component.name).or_default().push(*index);
+        placed.entry(&values.instance(*index).component.name).or_default().push(*index);
     }
     let mut finished: BTreeMap<usize, InstanceRender<'_>> = placed
         .into_par_iter()
-        .flat_map_iter(|(_, instances)| render_component(world, &instances, notes))
+        .flat_map_iter(|(_, instances)| render_component(values, &instances, notes))
         .collect();
     let mut rendering = Rendering::default();
     for index in indices {
         let Some(mut instance) = finished.remove(index) else { continue };
         instance.rendered.after =
-            before[*index].iter().map(|first| world.model.instance_name(*first)).collect();
+            before[*index].iter().map(|first| values.model.instance_name(*first)).collect();
         rendering.components.push(instance.rendered);
         rendering.problems.extend(instance.problems);
         rendering.incomplete |= instance.incomplete;
@@ -62,11 +59,11 @@ pub(crate) fn render(
 /// Renders one component wherever it is placed, template by template: a compiled one takes many times the room of its
 /// text, so each goes as soon as its files are rendered for all instances, and what they include, with the component.
 fn render_component<'a>(
-    world: &'a Arc<World>,
+    values: &'a Arc<LazyValues>,
     indices: &[usize],
     notes: Option<Notes<'_>>,
 ) -> Vec<(usize, InstanceRender<'a>)> {
-    let mut instances: Vec<_> = indices.iter().map(|index| InstanceRender::new(world, *index)).collect();
+    let mut instances: Vec<_> = indices.iter().map(|index| InstanceRender::new(values, *index)).collect();
     let Some(component) = instances.first().map(|instance| instance.component) else { return Vec::new() };
     let engine = component.engine.as_ref().clone();
     let users = users(&instances);
@@ -76,7 +73,7 @@ fn render_component<'a>(
         let compiled = noted(notes, file, || template::compile(&engine, name, &source));
         instances.par_iter_mut().for_each(|instance| {
             let index = instance.index;
-            noted(notes, || world.model.subject(index), || instance.add_files(Some(name), Some(&compiled)));
+            noted(notes, || values.model.subject(index), || instance.add_files(Some(name), Some(&compiled)));
         });
     }
     instances.par_iter_mut().for_each(|instance| {
@@ -85,9 +82,9 @@ fn render_component<'a>(
             instance.add_own_files(&engine, &users);
             instance.add_files(None, None);
             instance.add_symlinks();
-            instance.add_steps();
+            instance.add_units();
         };
-        noted(notes, || world.model.subject(index), rest);
+        noted(notes, || values.model.subject(index), rest);
     });
     indices.iter().copied().zip(instances).collect()
 }

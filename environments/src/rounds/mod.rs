@@ -4,6 +4,7 @@
 //! many are run at once. A component is run again when one of its questions has another answer; when none has,
 //! everything is settled.
 
+mod instance;
 mod placement;
 mod waiting;
 
@@ -12,16 +13,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::model::component::Component;
+use crate::model::component::LoadedComponent;
 use crate::model::connect::Connections;
 use crate::model::place::Model;
 use crate::notes::Notes;
-use crate::starlark::{self, Declared, Mode, Run};
-use crate::template::cause::{self, Causes};
-use crate::template::dns::Answers;
+use crate::template::dns::DnsAnswers;
 use crate::text::diagnostic::{Diagnostic, Problems, listed};
-use crate::values::{Asked, World};
-use placement::Placed;
+use crate::values::LazyValues;
+use instance::{CodeInstance, LastRun};
 
 /// Room for values that refer to values: what code asks for is computed on its own thread. Pages are taken as needed.
 const STACK: usize = 256 * 1024 * 1024;
@@ -32,7 +31,7 @@ const SPARE_ROUNDS: usize = 3;
 /// Runs the code of every component until nothing changes, and gives the model with what it declared.
 pub(crate) fn settle(
     model: &Arc<Model>,
-    answers: &Arc<Answers>,
+    answers: &Arc<DnsAnswers>,
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> Result<Arc<Model>, rayon::ThreadPoolBuildError> {
@@ -42,76 +41,61 @@ pub(crate) fn settle(
     }
     let threads = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
     Ok(threads.install(|| {
-        let world = rounds.settle(problems);
-        rounds.finish(&world, problems)
+        let values = rounds.settle(problems);
+        rounds.finish(&values, problems)
     }))
-}
-
-/// An instance of a component of code.
-struct Configured {
-    index: usize,
-    declared: Arc<Declared>,
-    /// What its last run left.
-    last: Option<Last>,
-}
-
-/// What a run left.
-struct Last {
-    run: Run,
-    asked: Vec<Asked>,
-    causes: Causes,
 }
 
 struct Rounds<'a> {
     notes: Option<Notes<'a>>,
     model: Model,
-    answers: Arc<Answers>,
-    all: Vec<Configured>,
+    answers: Arc<DnsAnswers>,
+    all: Vec<CodeInstance>,
 }
 
 impl<'a> Rounds<'a> {
-    fn new(model: &Model, answers: &Arc<Answers>, notes: Option<Notes<'a>>) -> Rounds<'a> {
+    fn new(model: &Model, answers: &Arc<DnsAnswers>, notes: Option<Notes<'a>>) -> Rounds<'a> {
         let instances = model.instances.iter().enumerate();
         let all = instances.filter_map(|(index, instance)| {
             let declared = Arc::clone(instance.component.code.as_ref()?);
-            Some(Configured { index, declared, last: None })
+            Some(CodeInstance { index, declared, last: None })
         });
         Rounds { notes, all: all.collect(), model: model.clone(), answers: Arc::clone(answers) }
     }
 
-    /// The world after the last round.
-    fn settle(&mut self, problems: &mut Problems) -> Arc<World> {
+    /// The values after the last round.
+    fn settle(&mut self, problems: &mut Problems) -> Arc<LazyValues> {
         for round in 0.. {
-            let world = self.world();
+            let values = self.values();
             let due: Vec<(usize, Option<String>)> = self
                 .all
                 .par_iter()
                 .enumerate()
-                .filter_map(|(at, one)| Some((at, one.due(&world)?)))
+                .filter_map(|(at, one)| Some((at, one.due(&values)?)))
                 .collect();
             if due.is_empty() {
-                return world;
+                return values;
             }
             if round > self.all.len() + SPARE_ROUNDS {
                 problems.push(self.unsettled(&due));
-                return world;
+                return values;
             }
-            let lasts: Vec<Last> =
-                due.par_iter().map(|(at, _)| self.all[*at].run(&world, self.notes)).collect();
+            let lasts: Vec<LastRun> =
+                due.par_iter().map(|(at, _)| self.all[*at].run(&values, self.notes)).collect();
             for ((at, _), last) in due.into_iter().zip(lasts) {
                 let instance = &mut self.model.instances[self.all[at].index];
                 instance.component = Arc::new(instance.component.connected(&last.run.items));
                 self.all[at].last = Some(last);
             }
         }
-        self.world()
+        self.values()
     }
 
     /// What the last round left, for the next one to read.
-    fn world(&self) -> Arc<World> {
+    fn values(&self) -> Arc<LazyValues> {
         let model = Arc::new(self.model.clone());
         let connections = Arc::new(Connections::matched(&model));
-        World::new(&model, &connections, &self.answers)
+        LazyValues::new(&model, &connections, &self.answers)
     }
 
     fn unsettled(&self, due: &[(usize, Option<String>)]) -> Diagnostic {
@@ -130,19 +114,19 @@ impl<'a> Rounds<'a> {
     }
 
     /// The model with everything that was declared, and what is wrong with that.
-    fn finish(mut self, world: &Arc<World>, problems: &mut Problems) -> Arc<Model> {
+    fn finish(mut self, values: &Arc<LazyValues>, problems: &mut Problems) -> Arc<Model> {
         for last in self.all.iter().filter_map(|one| one.last.as_ref()) {
             self.model.finished &= last.run.complete;
             self.model.complete &= last.run.complete || last.run.waiting;
         }
-        self.model.promised = waiting::promises(world, &self.all, self.notes, problems);
-        let finished: BTreeMap<usize, (Component, Problems)> = std::mem::take(&mut self.all)
+        self.model.promised = waiting::promises(values, &self.all, self.notes, problems);
+        let finished: BTreeMap<usize, (LoadedComponent, Problems)> = std::mem::take(&mut self.all)
             .into_par_iter()
             .filter_map(|one| {
                 let component = &self.model.instances[one.index].component;
                 let subject = self.model.subject(one.index);
                 let mut own = Problems::default();
-                let Last { run, causes, .. } = one.last?;
+                let LastRun { run, causes, .. } = one.last?;
                 let whole = component.whole(&run.items, causes, &mut own);
                 own.about(&subject);
                 own.extend(run.problems);
@@ -154,22 +138,5 @@ impl<'a> Rounds<'a> {
             self.model.instances[index].component = Arc::new(component);
         }
         Arc::new(self.model)
-    }
-}
-
-impl Configured {
-    /// Whether it is to be run: `Some` then, with the key that somebody provides otherwise than before.
-    #[allow(clippy::option_option, reason = "the first run has no such key")]
-    fn due(&self, world: &Arc<World>) -> Option<Option<String>> {
-        let Some(last) = &self.last else { return Some(None) };
-        let changed = last.asked.iter().find(|asked| !world.still(self.index, asked))?;
-        Some(Some(changed.query.key.clone()))
-    }
-
-    fn run(&self, world: &Arc<World>, notes: Option<Notes<'_>>) -> Last {
-        let (run, causes) = cause::collect(|| {
-            starlark::run(&self.declared, Placed::new(world, self.index), Mode::Normal, notes)
-        });
-        Last { run, asked: world.take_asked(self.index), causes }
     }
 }

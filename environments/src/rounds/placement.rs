@@ -7,58 +7,57 @@ use minijinja::Error;
 use minijinja::value::Value;
 
 use crate::component::item::Caller;
-use crate::model::component::Component;
+use crate::model::component::LoadedComponent;
 use crate::starlark::{Placement, Stop};
 use crate::template::address::{Address, NetLoc};
 use crate::template::{self, Mistake, cause};
 use crate::text::diagnostic::Diagnostic;
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 use crate::values::origin::with_origins;
 use crate::values::scope::Scope;
-use crate::values::{Query, World};
+use crate::values::{LazyValues, Query};
 
 /// An instance, and the values of a round.
-pub(super) struct Placed {
-    world: Arc<World>,
+pub(super) struct InstancePlacement {
+    values: Arc<LazyValues>,
     index: usize,
 }
 
-impl Placed {
-    pub(super) fn new(world: &Arc<World>, index: usize) -> Arc<Placed> {
-        Arc::new(Placed { world: Arc::clone(world), index })
+impl InstancePlacement {
+    pub(super) fn new(values: &Arc<LazyValues>, index: usize) -> Arc<InstancePlacement> {
+        Arc::new(InstancePlacement { values: Arc::clone(values), index })
     }
 
-    fn component(&self) -> &Component {
-        &self.world.instance(self.index).component
+    fn component(&self) -> &LoadedComponent {
+        &self.values.instance(self.index).component
     }
 }
 
-impl Placement for Placed {
+impl Placement for InstancePlacement {
     fn subject(&self) -> String {
-        self.world.model.subject(self.index)
+        self.values.model.subject(self.index)
     }
 
     fn platform(&self) -> Option<String> {
-        self.world.model.host(self.index).platform.clone()
+        self.values.model.host(self.index).platform.clone()
     }
 
     fn scope(&self) -> Value {
-        Scope::value(&self.world, self.index)
+        Scope::value(&self.values, self.index)
     }
 
     fn attribute(&self, name: &str) -> Option<Result<Value, Stop>> {
-        let value = self.world.use_attribute(self.index, name)?;
+        let value = self.values.use_attribute(self.index, name)?;
         Some(value.map_err(|_| Stop::Reported))
     }
 
     fn provided(&self, key: &str, host: Option<&str>) -> Vec<Value> {
         let query = Query { key: key.to_owned(), host: host.map(str::to_owned) };
-        let found = self.world.ask(self.index, &query);
-        found.iter().map(|found| found.value.clone()).collect()
+        self.values.ask(self.index, &query).to_vec()
     }
 
     fn address(&self, location: NetLoc) -> Address {
-        self.world.address(location)
+        self.values.address(location)
     }
 
     fn evaluate(&self, text: &str, at: &At, scope: &Value) -> Result<Value, Stop> {
@@ -80,12 +79,18 @@ impl Placement for Placed {
     }
 
     fn advised(&self, diagnostic: Diagnostic) -> Diagnostic {
-        with_origins(diagnostic, &self.world, self.index)
+        with_origins(diagnostic, &self.values, self.index)
     }
 }
 
 /// A mistake in a template, or in one that it includes, where it stands.
-fn explain(error: &Error, scope: &Value, component: &Component, name: &str, own: &Arc<Source>) -> Stop {
+fn explain(
+    error: &Error,
+    scope: &Value,
+    component: &LoadedComponent,
+    name: &str,
+    own: &Arc<SourceText>,
+) -> Stop {
     let line = error.line();
     let place = |template: Option<&str>, part: Option<Range<usize>>| -> At {
         let other = template.filter(|template| *template != name);

@@ -8,42 +8,47 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::Configured;
-use super::placement::Placed;
+use super::instance::CodeInstance;
+use super::placement::InstancePlacement;
 use crate::component::definition::{self, Definition, Require};
 use crate::model::connect::wanted_host;
 use crate::model::graph::Graph;
 use crate::notes::Notes;
-use crate::starlark::{self, Mode};
+use crate::starlark::{self, RunMode};
 use crate::text::diagnostic::Problems;
-use crate::values::World;
+use crate::values::LazyValues;
 
 /// What the waiting ones would provide, by key and host. Circles among them are reported.
 pub(super) fn promises(
-    world: &Arc<World>,
-    all: &[Configured],
+    values: &Arc<LazyValues>,
+    all: &[CodeInstance],
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
 ) -> BTreeSet<(String, String)> {
-    let waits = |one: &&Configured| one.last.as_ref().is_some_and(|last| last.run.waiting);
-    let waiting: Vec<&Configured> = all.iter().filter(waits).collect();
+    let waits = |one: &&CodeInstance| one.last.as_ref().is_some_and(|last| last.run.waiting);
+    let waiting: Vec<&CodeInstance> = all.iter().filter(waits).collect();
     let phantoms: Vec<Definition> = waiting
         .par_iter()
         .map(|one| {
-            let run = starlark::run(&one.declared, Placed::new(world, one.index), Mode::Phantom, notes);
+            let run = starlark::run(
+                &one.declared,
+                InstancePlacement::new(values, one.index),
+                RunMode::Phantom,
+                notes,
+            );
             definition::connected(&run.items, &mut Problems::default())
         })
         .collect();
     let mut suppliers: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
     for (one, phantom) in waiting.iter().zip(&phantoms) {
-        let host = &world.model.host(one.index).name;
+        let host = &values.model.host(one.index).name;
         for provide in &phantom.provides {
             suppliers.entry((provide.key.value.clone(), host.to_string())).or_default().push(one.index);
         }
     }
     if !waiting.is_empty() {
         let members: BTreeSet<usize> = waiting.iter().map(|one| one.index).collect();
-        needs(world, &suppliers).report_waiting(&world.model, &members, problems);
+        needs(values, &suppliers).report_waiting(&values.model, &members, problems);
     }
     suppliers.into_keys().collect()
 }
@@ -51,16 +56,16 @@ pub(super) fn promises(
 /// Who cannot go on before whom: an instance whose requirement nobody meets before those who would, and one that is
 /// provided something before those whose value is not there. A table is as stuck as code, if what it provides is made
 /// of what it requires.
-fn needs(world: &Arc<World>, suppliers: &BTreeMap<(String, String), Vec<usize>>) -> Graph {
-    let mut graph = Graph::new(world.model.instances.len());
-    for (index, instance) in world.model.instances.iter().enumerate() {
+fn needs(values: &Arc<LazyValues>, suppliers: &BTreeMap<(String, String), Vec<usize>>) -> Graph {
+    let mut graph = Graph::new(values.model.instances.len());
+    for (index, instance) in values.model.instances.iter().enumerate() {
         let requires = &instance.component.definition.requires;
-        for (require, providers) in requires.iter().zip(&world.connections.providers[index]) {
-            for provider in providers.iter().filter(|provider| !world.has_value(**provider)) {
+        for (require, providers) in requires.iter().zip(&values.connections.providers[index]) {
+            for provider in providers.iter().filter(|provider| !values.has_value(**provider)) {
                 graph.wait(index, require, provider.instance);
             }
             if require.strict && providers.is_empty() {
-                for supplier in suppliers_of(world, index, require, suppliers) {
+                for supplier in suppliers_of(values, index, require, suppliers) {
                     graph.wait(index, require, supplier);
                 }
             }
@@ -71,13 +76,13 @@ fn needs(world: &Arc<World>, suppliers: &BTreeMap<(String, String), Vec<usize>>)
 
 /// The waiting instances that would meet a requirement.
 fn suppliers_of(
-    world: &World,
+    values: &LazyValues,
     index: usize,
     require: &Require,
     suppliers: &BTreeMap<(String, String), Vec<usize>>,
 ) -> Vec<usize> {
     let key = &require.key.value;
-    let host = wanted_host(&world.model, index, require);
+    let host = wanted_host(&values.model, index, require);
     let first = (key.clone(), String::new());
     let of_key = suppliers.range(first..).take_while(|((known, _), _)| known == key);
     let of_host = of_key.filter(|((_, known), _)| host.as_ref().is_none_or(|host| host == known));

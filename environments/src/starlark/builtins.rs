@@ -11,18 +11,18 @@ use starlark::values::list::{ListRef, UnpackList};
 use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
 
-use crate::file::{Data as Raw, Node, Table};
-use crate::starlark::context::{Context, Draft, own_place};
-use crate::starlark::definition::data::Kind;
-use crate::starlark::definition::{self, Definition};
+use crate::file::{ConfigNode, Data as Raw, Table};
+use crate::starlark::context::{CallContext, Draft, own_place};
+use crate::starlark::definition::data::DefinitionData;
+use crate::starlark::definition::{self, DefinitionValue};
 use crate::starlark::encode;
 use crate::starlark::hashing;
 use crate::starlark::netloc::Netloc;
 use crate::starlark::node;
 use crate::starlark::report::said;
 use crate::starlark::site::Site;
-use crate::starlark::sources::{Sources, folder_of};
-use crate::starlark::spec::{self, Spec};
+use crate::starlark::sources::{SourceTexts, folder_of};
+use crate::starlark::spec::{self, AttributeSpec};
 use crate::starlark::stop::Stop;
 use crate::template::address::NetLoc;
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -81,7 +81,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] platforms: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let context = Context::of(eval)?;
+        let context = CallContext::of(eval)?;
         let loading = context.loading("component")?;
         let site = Site::of(eval, context.sources());
         let mut problems = Problems::default();
@@ -125,8 +125,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] platforms: Option<Value<'v>>,
         #[starlark(require = named)] doc: Option<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Definition> {
-        let context = Context::of(eval)?;
+    ) -> starlark::Result<DefinitionValue> {
+        let context = CallContext::of(eval)?;
         let loading = context.loading("definition")?;
         let site = Site::of(eval, context.sources());
         let mut problems = Problems::default();
@@ -140,7 +140,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         let number = loading.number();
         let configure = configure.filter(|configure| !configure.is_none());
         definition::keep(loading, number, configure, platforms, &site, eval)?;
-        let kind = Arc::new(Kind {
+        let kind = Arc::new(DefinitionData {
             number,
             name: OnceLock::new(),
             attributes,
@@ -151,7 +151,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         let mut made = loading.made();
         made.problems.extend(problems);
         made.definitions.push((Arc::clone(&kind), None));
-        Ok(Definition { kind })
+        Ok(DefinitionValue { kind })
     }
 
     /// Describes an attribute: its type (`"str"`, `"int"`, `"float"`, `"bool"`, `"list"`, `"dict"`, `"address"`, `"path"`,
@@ -173,8 +173,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] choices: Option<Value<'v>>,
         #[starlark(require = named)] doc: Option<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Spec> {
-        let site = Site::of(eval, Context::of(eval)?.sources());
+    ) -> starlark::Result<AttributeSpec> {
+        let site = Site::of(eval, CallContext::of(eval)?.sources());
         if r#type.is_none() && default.is_none() && choices.is_none() {
             let help = "write attribute(\"str\") for one that the environment must set";
             return Err(Stop::mistake("an attribute needs a type or a default").help(help).into());
@@ -193,7 +193,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         if let Some(doc) = doc {
             spec::insert(&mut table, "doc", definition::text_node(doc, &site.value("doc")));
         }
-        Ok(Spec { node: Node { data: Raw::Table(table), at: site.at.clone() } })
+        Ok(AttributeSpec { node: ConfigNode { data: Raw::Table(table), at: site.at.clone() } })
     }
 
     /// An address from `"host:port"` or `"[v6]:port"`.
@@ -208,7 +208,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = pos)] text: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Netloc> {
-        let context = Context::of(eval)?;
+        let context = CallContext::of(eval)?;
         let session = context.session("address()")?;
         let at = Site::of(eval, context.sources()).positional(0);
         let location: NetLoc = text.parse().map_err(|error: crate::template::address::AddressError| {
@@ -228,7 +228,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = pos)] file: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
-        let context = Context::of(eval)?;
+        let context = CallContext::of(eval)?;
         let site = Site::of(eval, context.sources());
         let (text, cause) = context.files(&site).read(file).map_err(|stop| stop.at(&site.positional(0)))?;
         context.record(cause);
@@ -248,7 +248,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(require = named)] exclude: Option<UnpackList<String>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
-        let context = Context::of(eval)?;
+        let context = CallContext::of(eval)?;
         let site = Site::of(eval, context.sources());
         let at = site.positional(0);
         let patterns: Vec<String> = match pattern.unpack_str() {
@@ -293,7 +293,7 @@ fn say<'v>(
     eval: &Evaluator<'v, '_, '_>,
     help: Option<&str>,
 ) -> starlark::Result<NoneType> {
-    let context = Context::of(eval)?;
+    let context = CallContext::of(eval)?;
     let texts: Vec<String> = texts.items.iter().map(|value| value.to_str()).collect();
     let diagnostic = Diagnostic::error(said(&texts.join(" ")));
     let diagnostic = own_place(eval, context.sources()).iter().fold(diagnostic, Diagnostic::at);
@@ -315,7 +315,7 @@ pub(crate) fn texts(
     given: Option<Value<'_>>,
     what: &str,
     at: &At,
-    sources: &Sources,
+    sources: &SourceTexts,
 ) -> Result<Vec<Text>, Stop> {
     let Some(given) = given.filter(|given| !given.is_none()) else { return Ok(Vec::new()) };
     let wrong = |found: &str| Stop::mistake(format!("`{what}` must be a list of strings, {found}")).at(at);

@@ -7,13 +7,13 @@ use starlark::values::{OwnedFrozenValue, Value};
 
 use crate::starlark::program::Platform;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::Part;
-use crate::starlark::subcomponent::frame::{Frame, Of, Stage};
+use crate::starlark::subcomponent::SubComponentValue;
+use crate::starlark::subcomponent::configured::{Stage, SubComponent, SubComponentOf};
 
 /// Configures a sub-component as a part of another one.
 pub(crate) fn add(
-    child: &Arc<Frame>,
-    parent: &Arc<Frame>,
+    child: &Arc<SubComponent>,
+    parent: &Arc<SubComponent>,
     eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
     match child.stage() {
@@ -27,36 +27,42 @@ pub(crate) fn add(
 
 /// Runs the code of a component.
 pub(crate) fn run(
-    frame: &Arc<Frame>,
-    parent: Option<&Arc<Frame>>,
+    component: &Arc<SubComponent>,
+    parent: Option<&Arc<SubComponent>>,
     eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
-    frame.begin(parent)?;
-    let program = Arc::clone(&frame.session.program);
-    if let Some(functions) = program.functions.get(&frame.number()) {
-        let this = eval.heap().alloc(Part::new(Arc::clone(frame)));
+    component.begin(parent)?;
+    let program = Arc::clone(&component.session.program);
+    if let Some(functions) = program.functions.get(&component.number()) {
+        let this = eval.heap().alloc(SubComponentValue::new(Arc::clone(component)));
         if let Some(configure) = &functions.configure {
-            call(frame, configure, this, eval)?;
+            call(component, configure, this, eval)?;
         }
-        let platform = frame.session.placement.platform();
+        let platform = component.session.placement.platform();
         match platform.and_then(|platform| functions.platforms.get(&platform)) {
-            Some(Platform::Function(function)) => call(frame, function, this, eval)?,
+            Some(Platform::Function(function)) => call(component, function, this, eval)?,
             Some(Platform::Definition(kind)) => {
-                let of = Of::Definition(Arc::clone(kind));
-                let arguments = frame.arguments_for(kind)?;
-                let part = Frame::new(&frame.session, of, frame.name.clone(), &frame.at, arguments);
-                run(&part, Some(frame), eval)?;
+                let of = SubComponentOf::Definition(Arc::clone(kind));
+                let arguments = component.arguments_for(kind)?;
+                let part = SubComponent::new(
+                    &component.session,
+                    of,
+                    component.name.clone(),
+                    &component.at,
+                    arguments,
+                );
+                run(&part, Some(component), eval)?;
             }
             None => {}
         }
     }
-    frame.end();
-    frame.session.leave();
+    component.end();
+    component.session.leave();
     Ok(())
 }
 
 fn call<'v>(
-    frame: &Frame,
+    component: &SubComponent,
     function: &OwnedFrozenValue,
     this: Value<'v>,
     eval: &mut Evaluator<'v, '_, '_>,
@@ -66,7 +72,7 @@ fn call<'v>(
     if result.is_none() || result.get_type() == "phantom" {
         return Ok(());
     }
-    let message = format!("`configure` of `{}` returns `{}`", frame.shown(), result.get_type());
+    let message = format!("`configure` of `{}` returns `{}`", component.shown(), result.get_type());
     let help = "it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`";
-    Err(Stop::mistake(message).help(help).at(&frame.code_at()).into())
+    Err(Stop::mistake(message).help(help).at(&component.code_at()).into())
 }

@@ -9,40 +9,40 @@ use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use crate::component::attribute::Declaration;
-use crate::starlark::definition::data::Kind;
-use crate::starlark::files::Files;
-use crate::starlark::session::Session;
+use crate::starlark::definition::data::DefinitionData;
+use crate::starlark::files::ReadableFiles;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::site::Site;
-use crate::starlark::sources::{Sources, folder_of, is_own};
+use crate::starlark::sources::{SourceTexts, folder_of, is_own};
 use crate::starlark::stop::Stop;
-use crate::template::cause::{self, Causes};
+use crate::template::cause::{self, UsedValues};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};
 
 /// See the module.
 #[derive(ProvidesStaticType)]
-pub(crate) enum Context {
+pub(crate) enum CallContext {
     Load(Loading),
-    Run(Arc<Session>),
+    Run(Arc<ConfigureSession>),
 }
 
 /// A file that is being loaded.
 pub(crate) struct Loading {
     pub(crate) root: PathBuf,
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) sources: Arc<SourceTexts>,
     numbers: Arc<AtomicUsize>,
-    made: Mutex<Made>,
+    made: Mutex<Drafts>,
 }
 
 /// What a file has declared.
 #[derive(Default)]
-pub(crate) struct Made {
+pub(crate) struct Drafts {
     pub(crate) components: Vec<Draft>,
     /// Definitions, and what each takes from the one that it is a variant of.
-    pub(crate) definitions: Vec<(Arc<Kind>, Option<Arc<Kind>>)>,
+    pub(crate) definitions: Vec<(Arc<DefinitionData>, Option<Arc<DefinitionData>>)>,
     /// The platforms that are served by a definition.
-    pub(crate) platforms: BTreeMap<(usize, String), Arc<Kind>>,
-    pub(crate) causes: Causes,
+    pub(crate) platforms: BTreeMap<(usize, String), Arc<DefinitionData>>,
+    pub(crate) causes: UsedValues,
     pub(crate) problems: Problems,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Draft {
 }
 
 impl Loading {
-    pub(crate) fn new(root: &Path, sources: &Arc<Sources>, numbers: &Arc<AtomicUsize>) -> Loading {
+    pub(crate) fn new(root: &Path, sources: &Arc<SourceTexts>, numbers: &Arc<AtomicUsize>) -> Loading {
         Loading {
             root: root.to_owned(),
             sources: Arc::clone(sources),
@@ -71,29 +71,29 @@ impl Loading {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn made(&self) -> MutexGuard<'_, Made> {
+    pub(crate) fn made(&self) -> MutexGuard<'_, Drafts> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Context {
+impl CallContext {
     /// The context of an evaluation. Every one has it.
-    pub(crate) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> Result<&'a Context, Stop> {
-        eval.extra.and_then(|extra| extra.downcast_ref::<Context>()).ok_or(Stop::Reported)
+    pub(crate) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> Result<&'a CallContext, Stop> {
+        eval.extra.and_then(|extra| extra.downcast_ref::<CallContext>()).ok_or(Stop::Reported)
     }
 
-    pub(crate) fn sources(&self) -> &Sources {
+    pub(crate) fn sources(&self) -> &SourceTexts {
         match self {
-            Context::Load(loading) => &loading.sources,
-            Context::Run(session) => session.sources(),
+            CallContext::Load(loading) => &loading.sources,
+            CallContext::Run(session) => session.sources(),
         }
     }
 
     /// The file that is being loaded; a mistake during a run.
     pub(crate) fn loading(&self, what: &str) -> Result<&Loading, Stop> {
         match self {
-            Context::Load(loading) => Ok(loading),
-            Context::Run(_) => {
+            CallContext::Load(loading) => Ok(loading),
+            CallContext::Run(_) => {
                 Err(Stop::mistake(format!("{what}() belongs to the top of a file, not into `configure`"))
                     .help("what `configure` needs can be given to it as a global variable"))
             }
@@ -101,25 +101,25 @@ impl Context {
     }
 
     /// The run; a mistake while a file is loaded.
-    pub(crate) fn session(&self, what: &str) -> Result<&Arc<Session>, Stop> {
+    pub(crate) fn session(&self, what: &str) -> Result<&Arc<ConfigureSession>, Stop> {
         match self {
-            Context::Run(session) => Ok(session),
-            Context::Load(_) => Err(Stop::mistake(format!("{what} belongs into `configure`"))
+            CallContext::Run(session) => Ok(session),
+            CallContext::Load(_) => Err(Stop::mistake(format!("{what} belongs into `configure`"))
                 .help("when a file is loaded, neither host nor environment are known")),
         }
     }
 
     /// The files that code can read: those in the folder of the definition that is configured, or of the file that
     /// is loaded.
-    pub(crate) fn files(&self, site: &Site) -> Files<'_> {
+    pub(crate) fn files(&self, site: &Site) -> ReadableFiles<'_> {
         match self {
-            Context::Load(loading) => {
+            CallContext::Load(loading) => {
                 let folder = folder_of(&site.at.source.path().to_string_lossy());
-                Files { root: &loading.root, folder }
+                ReadableFiles { root: &loading.root, folder }
             }
-            Context::Run(session) => {
+            CallContext::Run(session) => {
                 let folder = session.innermost().and_then(|running| running.folder);
-                Files { root: session.root(), folder }
+                ReadableFiles { root: session.root(), folder }
             }
         }
     }
@@ -127,22 +127,22 @@ impl Context {
     /// Notes an input.
     pub(crate) fn record(&self, (name, digest): (String, String)) {
         match self {
-            Context::Load(loading) => drop(loading.made().causes.insert(name, digest)),
-            Context::Run(_) => cause::record(name, digest),
+            CallContext::Load(loading) => drop(loading.made().causes.insert(name, digest)),
+            CallContext::Run(_) => cause::record(name, digest),
         }
     }
 
     pub(crate) fn warn(&self, diagnostic: Diagnostic) {
         let diagnostic = diagnostic.warning();
         match self {
-            Context::Load(loading) => loading.made().problems.push(diagnostic),
-            Context::Run(session) => session.report(diagnostic),
+            CallContext::Load(loading) => loading.made().problems.push(diagnostic),
+            CallContext::Run(session) => session.report(diagnostic),
         }
     }
 }
 
 /// The innermost place of a call in the user's own files.
-pub(crate) fn own_place(eval: &Evaluator<'_, '_, '_>, sources: &Sources) -> Option<At> {
+pub(crate) fn own_place(eval: &Evaluator<'_, '_, '_>, sources: &SourceTexts) -> Option<At> {
     let stack = eval.call_stack();
     let own = stack.frames.iter().rev().filter_map(|frame| frame.location.as_ref());
     own.into_iter().find(|span| is_own(span.filename())).map(|span| sources.at(span))

@@ -15,7 +15,7 @@ use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 use crate::starlark::as_data::Convertible;
 use crate::starlark::fields::Fields;
 use crate::starlark::netloc::Netloc;
-use crate::starlark::session::Session;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 use crate::template::address::{Address, NetLoc};
 
@@ -24,16 +24,16 @@ const DEEPEST: usize = 64;
 
 /// A value as data. `what` names it in messages.
 pub(crate) fn data<'v>(value: Value<'v>, what: &str, heap: Heap<'v>) -> Result<Data, Stop> {
-    Walk { path: Vec::new(), what, heap }.data(value)
+    Conversion { path: Vec::new(), what, heap }.data(value)
 }
 
-struct Walk<'a, 'v> {
+struct Conversion<'a, 'v> {
     path: Vec<String>,
     what: &'a str,
     heap: Heap<'v>,
 }
 
-impl<'v> Walk<'_, 'v> {
+impl<'v> Conversion<'_, 'v> {
     fn data(&mut self, value: Value<'v>) -> Result<Data, Stop> {
         if self.path.len() > DEEPEST {
             return Err(Stop::mistake(format!("{} is nested more than {DEEPEST} deep", self.what)));
@@ -153,7 +153,7 @@ impl<'v> Walk<'_, 'v> {
 /// Data as a value of Starlark. What belongs to a run, as addresses do, notes its mistakes in the session.
 pub(crate) fn value<'v>(
     data: &Data,
-    session: &std::sync::Arc<Session>,
+    session: &std::sync::Arc<ConfigureSession>,
     heap: Heap<'v>,
 ) -> Result<Value<'v>, Stop> {
     if let Some(fields) = data.downcast_object_ref::<Fields>() {

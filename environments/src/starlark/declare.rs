@@ -8,16 +8,16 @@ use starlark::values::dict::DictRef;
 use starlark::values::list::ListRef;
 use starlark::values::{Heap, Value, ValueLike};
 
-use crate::component::item::{Item, Kind};
+use crate::component::item::{Item, ItemKind};
 use crate::component::path;
-use crate::file::{self, Member, Node};
+use crate::file::{self, ConfigNode, KeyValue};
 use crate::starlark::convert;
-use crate::starlark::handle::Handle;
+use crate::starlark::handle::ItemHandle;
 use crate::starlark::node;
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::Part;
-use crate::starlark::subcomponent::frame::Frame;
+use crate::starlark::subcomponent::SubComponentValue;
+use crate::starlark::subcomponent::configured::SubComponent;
 use crate::text::name::is_identifier;
 use crate::text::source::At;
 
@@ -26,7 +26,7 @@ const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", 
 
 /// A call of one of a component's methods.
 pub(crate) struct Call<'a> {
-    pub(crate) frame: &'a Arc<Frame>,
+    pub(crate) component: &'a Arc<SubComponent>,
     pub(crate) site: Site,
 }
 
@@ -34,39 +34,40 @@ impl Call<'_> {
     /// Declares an item by its path or name, and the keys of its table.
     pub(crate) fn item<'v>(
         &self,
-        kind: Kind,
+        kind: ItemKind,
         first: Value<'v>,
         mut options: SmallMap<String, Value<'v>>,
         heap: Heap<'v>,
-    ) -> Result<Handle, Stop> {
-        let key = if kind == Kind::Step { "name" } else { "path" };
+    ) -> Result<ItemHandle, Stop> {
+        let is_unit = matches!(kind, ItemKind::Unit(_));
+        let key = if is_unit { "name" } else { "path" };
         let variables = options.shift_remove("variables");
         let variables = variables.map(|given| self.variables(given, heap)).transpose()?.unwrap_or_default();
-        let relative = if kind == Kind::Step { Self::relative(&mut options) } else { Vec::new() };
+        let relative = if is_unit { Self::relative(&mut options) } else { Vec::new() };
         let mut table = node::table(&options, &self.site, heap)?;
         for (name, value) in relative {
             let at = self.site.value(name);
-            let node = Self::of_step(name, value, &at, heap).map_err(|stop| stop.at(&at))?;
-            table.insert(name.to_owned(), Member { key: self.site.key(name), node });
+            let node = Self::of_unit(name, value, &at, heap).map_err(|stop| stop.at(&at))?;
+            table.insert(name.to_owned(), KeyValue { key: self.site.key(name), node });
         }
         let at = self.site.either(0, key);
         let node = node::node(first, key, &at, heap).map_err(|stop| stop.at(&at))?;
-        table.insert(key.to_owned(), Member { key: at, node });
-        let by = self.frame.caller(&variables);
-        self.frame.session.push(Item { kind, table, at: self.site.at.clone(), by });
+        table.insert(key.to_owned(), KeyValue { key: at, node });
+        let by = self.component.caller(&variables);
+        self.component.session.push(Item { kind, table, at: self.site.at.clone(), by });
         Ok(self.handle(kind, first))
     }
 
-    fn handle(&self, kind: Kind, first: Value<'_>) -> Handle {
+    fn handle(&self, kind: ItemKind, first: Value<'_>) -> ItemHandle {
         let given = first.unpack_str().unwrap_or_default();
-        let component = self.frame.session.own("path").to_string();
-        if kind == Kind::Step {
-            return Handle { kind, name: given.to_owned(), component };
+        let component = self.component.session.own("path").to_string();
+        if let ItemKind::Unit(_) = kind {
+            return ItemHandle { kind, name: given.to_owned(), component };
         }
         // A path that cannot be is reported when the item is checked.
         let name = path::check(given).unwrap_or_else(|_| given.to_owned());
-        self.frame.declare(&name);
-        Handle { kind, name, component }
+        self.component.declare(&name);
+        ItemHandle { kind, name, component }
     }
 
     /// `variables = {…}` of a call.
@@ -83,18 +84,18 @@ impl Call<'_> {
         named.collect()
     }
 
-    /// The options of a step in which a file stands for itself, not for its path on the host.
+    /// The options of a unit in which a file stands for itself, not for its path on the host.
     fn relative<'v>(options: &mut SmallMap<String, Value<'v>>) -> Vec<(&'static str, Value<'v>)> {
         let names = ["triggers", "script", "verify"].into_iter();
         let given = names.filter_map(|name| Some((name, options.shift_remove(name)?)));
         given.filter(|(_, value)| !value.is_none()).collect()
     }
 
-    fn of_step<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
-        match (name, value.downcast_ref::<Handle>(), DictRef::from_value(value)) {
+    fn of_unit<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
+        match (name, value.downcast_ref::<ItemHandle>(), DictRef::from_value(value)) {
             ("triggers" | "unchanged", ..) => Self::triggers(value, at, heap),
             ("script", Some(handle), _) => {
-                Ok(Node { data: file::Data::String(handle.name.clone()), at: at.clone() })
+                Ok(ConfigNode { data: file::Data::String(handle.name.clone()), at: at.clone() })
             }
             ("verify", None, Some(assertions)) => {
                 let mut table = file::Table::new();
@@ -102,37 +103,38 @@ impl Call<'_> {
                     let Some(key) = key.unpack_str() else {
                         return Err(Stop::mistake("the keys of `verify` must be strings"));
                     };
-                    let node = Self::of_step(key, value, at, heap)?;
-                    table.insert(key.to_owned(), Member { key: at.clone(), node });
+                    let node = Self::of_unit(key, value, at, heap)?;
+                    table.insert(key.to_owned(), KeyValue { key: at.clone(), node });
                 }
-                Ok(Node { data: file::Data::Table(table), at: at.clone() })
+                Ok(ConfigNode { data: file::Data::Table(table), at: at.clone() })
             }
             _ => node::node(value, name, at, heap),
         }
     }
 
     /// `triggers` as strings: paths relative to the component, and what is a string already.
-    fn triggers<'v>(given: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+    fn triggers<'v>(given: Value<'v>, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
         let one = [given];
         let items = ListRef::from_value(given).map_or(one.as_slice(), |list| list.content());
-        let mut texts: Vec<Node> = Vec::new();
-        let text = |text: String| Node { data: file::Data::String(text), at: at.clone() };
+        let mut texts: Vec<ConfigNode> = Vec::new();
+        let text = |text: String| ConfigNode { data: file::Data::String(text), at: at.clone() };
         for item in items {
-            if let Some(part) = item.downcast_ref::<Part>() {
-                texts.extend(part.frame().files().into_iter().map(text));
-            } else if let Some(handle) = item.downcast_ref::<Handle>() {
-                if handle.kind == Kind::Step {
-                    let message = format!("a step triggers no other one, and `{}` is a step", handle.name);
+            if let Some(part) = item.downcast_ref::<SubComponentValue>() {
+                texts.extend(part.component().files().into_iter().map(text));
+            } else if let Some(handle) = item.downcast_ref::<ItemHandle>() {
+                if let ItemKind::Unit(kind) = handle.kind {
+                    let message =
+                        format!("a {kind} triggers no other one, and `{}` is a {kind}", handle.name);
                     let advice = "name the files, sub-components or resources that both depend on";
                     return Err(Stop::mistake(message).help(advice));
                 }
-                let slash = if handle.kind == Kind::Directory { "/" } else { "" };
+                let slash = if handle.kind == ItemKind::Directory { "/" } else { "" };
                 texts.push(text(format!("{}{slash}", handle.name)));
             } else {
                 texts.push(node::node(*item, "triggers", at, heap)?);
             }
         }
-        Ok(Node { data: file::Data::Array(texts), at: at.clone() })
+        Ok(ConfigNode { data: file::Data::Array(texts), at: at.clone() })
     }
 }
 

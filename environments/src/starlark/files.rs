@@ -16,7 +16,7 @@ const MOST: usize = 100_000;
 
 /// The files of a project, as code of one of its folders sees them.
 #[derive(Debug)]
-pub(crate) struct Files<'a> {
+pub(crate) struct ReadableFiles<'a> {
     pub(crate) root: &'a Path,
     /// Relative to the project; the library has none.
     pub(crate) folder: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub(crate) struct Files<'a> {
 /// What was read, and the cause that it is: a name and a digest.
 pub(crate) type Read<T> = (T, (String, String));
 
-impl Files<'_> {
+impl ReadableFiles<'_> {
     /// The text of a file, by its path below the folder, or, after `//`, below the project.
     pub(crate) fn read(&self, name: &str) -> Result<Read<String>, Stop> {
         let relative = self.relative(name)?;
@@ -51,7 +51,7 @@ impl Files<'_> {
     /// The files below the folder whose paths match one of the patterns, and none of the excluded ones, in order.
     pub(crate) fn glob(&self, patterns: &[String], exclude: &[String]) -> Result<Read<Vec<String>>, Stop> {
         let folder = self.folder.clone().ok_or_else(no_folder)?;
-        let wanted = Wanted::new(patterns, exclude)?;
+        let wanted = FilePatterns::new(patterns, exclude)?;
         let real = self.inside(&folder)?;
         let mut found = Vec::new();
         let mut seen = 0_usize;
@@ -122,15 +122,15 @@ fn no_folder() -> Stop {
 
 /// Which files `glob` looks for. Nothing else in a folder keeps it from finding them: an editor's lock file, which is
 /// a link that leads nowhere, say.
-struct Wanted {
+struct FilePatterns {
     files: GlobSet,
     excluded: GlobSet,
     /// The folders in which they may lie.
     folders: GlobSet,
 }
 
-impl Wanted {
-    fn new(patterns: &[String], exclude: &[String]) -> Result<Wanted, Stop> {
+impl FilePatterns {
+    fn new(patterns: &[String], exclude: &[String]) -> Result<FilePatterns, Stop> {
         let parts = |pattern: &String| pattern.split('/').any(|part| matches!(part, "" | "." | ".."));
         if let Some(pattern) = patterns.iter().find(|pattern| parts(pattern)) {
             let message = format!("`{pattern}` is not a pattern of paths below the folder");
@@ -139,7 +139,7 @@ impl Wanted {
             );
         }
         let folders: Vec<String> = patterns.iter().flat_map(|pattern| folders(pattern)).collect();
-        Ok(Wanted { files: globs(patterns)?, excluded: globs(exclude)?, folders: globs(&folders)? })
+        Ok(FilePatterns { files: globs(patterns)?, excluded: globs(exclude)?, folders: globs(&folders)? })
     }
 
     fn is_match(&self, below: &Path) -> bool {

@@ -11,34 +11,34 @@ use starlark::values::Demand;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::component::item::Kind;
+use crate::component::item::ItemKind;
 use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::stop::Stop;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
-pub(crate) struct Handle {
+pub(crate) struct ItemHandle {
     #[allocative(skip)]
-    pub(crate) kind: Kind,
+    pub(crate) kind: ItemKind,
     /// A path relative to the component; a step's name.
     pub(crate) name: String,
     /// The component's path on the host.
     pub(crate) component: String,
 }
 
-starlark_simple_value!(Handle);
+starlark_simple_value!(ItemHandle);
 
-impl Handle {
+impl ItemHandle {
     /// The path on the host, which stays the same over releases; a step's name.
     pub(crate) fn text(&self) -> String {
         match self.kind {
-            Kind::Step => self.name.clone(),
+            ItemKind::Unit(_) => self.name.clone(),
             _ => format!("{}/{}", self.component, self.name),
         }
     }
 }
 
-impl fmt::Display for Handle {
+impl fmt::Display for ItemHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }
@@ -55,10 +55,10 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.file("nginx.conf").path  # gives /srv/shop/current/app/nginx.conf
     /// ```
     #[starlark(attribute)]
-    fn path(this: &Handle) -> starlark::Result<String> {
+    fn path(this: &ItemHandle) -> starlark::Result<String> {
         match this.kind {
-            Kind::Step => Err(Stop::mistake(format!("the step `{}` has no path", this.name))
-                .help("a step has a `name`")
+            ItemKind::Unit(kind) => Err(Stop::mistake(format!("the {kind} `{}` has no path", this.name))
+                .help(format!("a {kind} has a `name`"))
                 .into()),
             _ => Ok(this.text()),
         }
@@ -66,21 +66,21 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// The path relative to the component, as it was given; a step's name.
     #[starlark(attribute)]
-    fn name(this: &Handle) -> starlark::Result<String> {
+    fn name(this: &ItemHandle) -> starlark::Result<String> {
         Ok(this.name.clone())
     }
 }
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::handle", methods);
 
-impl AsData for Handle {
+impl AsData for ItemHandle {
     fn as_data(&self, _what: &str) -> Result<Data, Stop> {
         Ok(Data::from(self.text()))
     }
 }
 
 #[starlark_value(type = "handle")]
-impl<'v> StarlarkValue<'v> for Handle {
+impl<'v> StarlarkValue<'v> for ItemHandle {
     fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
         demand.provide_value(Convertible(self));
     }
@@ -90,8 +90,8 @@ impl<'v> StarlarkValue<'v> for Handle {
     }
 
     fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
-        let same = |other: &Handle| other.kind == self.kind && other.text() == self.text();
-        Ok(other.downcast_ref::<Handle>().is_some_and(same))
+        let same = |other: &ItemHandle| other.kind == self.kind && other.text() == self.text();
+        Ok(other.downcast_ref::<ItemHandle>().is_some_and(same))
     }
 
     fn write_hash(&self, hasher: &mut StarlarkHasher) -> starlark::Result<()> {

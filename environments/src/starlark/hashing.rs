@@ -133,10 +133,14 @@ mod tests {
             "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/\
              YTBmSK6H9qs/y3RnOaw5v."
         );
-        for (salt, method, rounds) in
-            [("", "sha512", 5000), ("a$b", "sha512", 5000), ("a", "des", 5000), ("a", "sha256", 1)]
-        {
-            assert!(crypted("x", salt, method, rounds).is_err());
+        for (salt, method, rounds, reason) in [
+            ("", "sha512", 5000, "`salt` must be"),
+            ("a$b", "sha512", 5000, "`salt` must be"),
+            ("a", "des", 5000, "`des`"),
+            ("a", "sha256", 1, "`rounds` must be"),
+        ] {
+            let error = crypted("x", salt, method, rounds).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
         }
     }
 

@@ -12,36 +12,36 @@ use starlark::syntax::{AstModule, Dialect, DialectTypes};
 use crate::notes::{Notes, noted};
 use crate::project::Project;
 use crate::starlark::builtins;
-use crate::starlark::context::{Context, Loading, Made};
-use crate::starlark::definition::data::Kind;
+use crate::starlark::context::{CallContext, Drafts, Loading};
+use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::definition::slot;
 use crate::starlark::library;
 use crate::starlark::limits;
 use crate::starlark::program::{Functions, Platform};
 use crate::starlark::report::diagnose;
-use crate::starlark::sources::{LIBRARY, Sources, is_own};
-use crate::template::cause::{self, Causes};
+use crate::starlark::sources::{LIBRARY, SourceTexts, is_own};
+use crate::template::cause::{self, UsedValues};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 
 /// A loaded file.
 #[derive(Debug, Clone)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedFile {
     pub(crate) module: FrozenModule,
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<SourceText>,
     /// The file, what it loads and what they have read.
-    pub(crate) causes: Causes,
+    pub(crate) causes: UsedValues,
 }
 
 /// Loads files of one project.
 pub(crate) struct Loader<'a> {
     pub(crate) project: &'a Project,
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) sources: Arc<SourceTexts>,
     pub(crate) numbers: Arc<AtomicUsize>,
     pub(crate) functions: BTreeMap<usize, Functions>,
     notes: Option<Notes<'a>>,
     /// `None` for one with mistakes, which are reported.
-    loaded: BTreeMap<String, Option<Loaded>>,
+    loaded: BTreeMap<String, Option<LoadedFile>>,
     loading: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A file of the project, and what it has declared.
-    pub(crate) fn file(&mut self, name: &str, problems: &mut Problems) -> Option<(Loaded, Made)> {
+    pub(crate) fn file(&mut self, name: &str, problems: &mut Problems) -> Option<(LoadedFile, Drafts)> {
         let source = self.read(name, None, problems)?;
         self.loading.push(name.to_owned());
         let loaded = self.evaluate(name, &source, problems);
@@ -68,7 +68,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A file that another one loads at a place.
-    fn library(&mut self, name: &str, at: &At, problems: &mut Problems) -> Option<Loaded> {
+    fn library(&mut self, name: &str, at: &At, problems: &mut Problems) -> Option<LoadedFile> {
         if let Some(loaded) = self.loaded.get(name) {
             return loaded.clone();
         }
@@ -95,14 +95,14 @@ impl<'a> Loader<'a> {
         loaded
     }
 
-    fn read(&self, name: &str, at: Option<&At>, problems: &mut Problems) -> Option<Arc<Source>> {
+    fn read(&self, name: &str, at: Option<&At>, problems: &mut Problems) -> Option<Arc<SourceText>> {
         let text = match name.strip_prefix(LIBRARY) {
             Some(file) => library::file(file).map(str::to_owned).ok_or_else(|| unknown_library(file)),
             None => read_own(&self.project.root, Path::new(name)),
         };
         match text {
             Ok(text) => {
-                let source = Source::new(name, text);
+                let source = SourceText::new(name, text);
                 self.sources.add(name, &source);
                 Some(source)
             }
@@ -121,9 +121,9 @@ impl<'a> Loader<'a> {
     fn evaluate(
         &mut self,
         name: &str,
-        source: &Arc<Source>,
+        source: &Arc<SourceText>,
         problems: &mut Problems,
-    ) -> Option<(Loaded, Made)> {
+    ) -> Option<(LoadedFile, Drafts)> {
         let ast = match noted(self.notes, || name.to_owned(), || self.parse(name, source)) {
             Ok(ast) => ast,
             Err(error) => {
@@ -131,7 +131,7 @@ impl<'a> Loader<'a> {
                 return None;
             }
         };
-        let mut causes = Causes::new();
+        let mut causes = UsedValues::new();
         if is_own(name) {
             causes.insert(format!("file {name}"), cause::digest(source.text().as_bytes()));
         }
@@ -141,10 +141,10 @@ impl<'a> Loader<'a> {
         causes.extend(std::mem::take(&mut made.causes));
         problems.extend(std::mem::take(&mut made.problems));
         self.keep(&module, &made);
-        Some((Loaded { module, source: Arc::clone(source), causes }, made))
+        Some((LoadedFile { module, source: Arc::clone(source), causes }, made))
     }
 
-    fn parse(&self, name: &str, source: &Source) -> starlark::Result<AstModule> {
+    fn parse(&self, name: &str, source: &SourceText) -> starlark::Result<AstModule> {
         let ast = AstModule::parse(name, source.text().to_owned(), &dialect())?;
         self.sources.parsed(name, &ast);
         Ok(ast)
@@ -155,7 +155,7 @@ impl<'a> Loader<'a> {
         &mut self,
         ast: &AstModule,
         from: &str,
-        causes: &mut Causes,
+        causes: &mut UsedValues,
         problems: &mut Problems,
     ) -> Option<HashMap<String, FrozenModule>> {
         let mut modules = HashMap::new();
@@ -186,9 +186,9 @@ impl<'a> Loader<'a> {
         ast: AstModule,
         loads: &HashMap<String, FrozenModule>,
         problems: &mut Problems,
-    ) -> Option<(FrozenModule, Made)> {
+    ) -> Option<(FrozenModule, Drafts)> {
         let loading = Loading::new(&self.project.root, &self.sources, &self.numbers);
-        let context = Context::Load(loading);
+        let context = CallContext::Load(loading);
         let modules = loads.iter().map(|(name, module)| (name.as_str(), module)).collect();
         let loader = ReturnFileLoader { modules: &modules };
         let evaluated = Module::with_temp_heap(|module| {
@@ -201,7 +201,7 @@ impl<'a> Loader<'a> {
             }
             module.freeze().map_err(|error| starlark::Error::new_native(Frozen(format!("{error:?}"))))
         });
-        let Context::Load(loading) = &context else { return None };
+        let CallContext::Load(loading) = &context else { return None };
         let made = std::mem::take(&mut *loading.made());
         match evaluated {
             Ok(module) if !made.problems.has_errors() => Some((module, made)),
@@ -215,9 +215,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes the code of definitions and components out of a file.
-    fn keep(&mut self, module: &FrozenModule, made: &Made) {
+    fn keep(&mut self, module: &FrozenModule, made: &Drafts) {
         let numbers = made.definitions.iter().map(|(kind, base)| (kind.number, base.as_ref()));
-        let components = made.components.iter().map(|draft| (draft.number, None::<&Arc<Kind>>));
+        let components = made.components.iter().map(|draft| (draft.number, None::<&Arc<DefinitionData>>));
         for (number, base) in numbers.chain(components) {
             let own = module.get(&slot(number, "configure")).ok();
             let inherited =
@@ -228,7 +228,7 @@ impl<'a> Loader<'a> {
         self.keep_platforms(module, made);
     }
 
-    fn keep_platforms(&mut self, module: &FrozenModule, made: &Made) {
+    fn keep_platforms(&mut self, module: &FrozenModule, made: &Drafts) {
         for name in module.names() {
             let Some(rest) = name.as_str().strip_prefix('$') else { continue };
             let Some((number, platform)) = rest.split_once(".platform.") else { continue };
@@ -274,9 +274,9 @@ pub(crate) fn dialect() -> Dialect {
     }
 }
 
-type Refused = (String, Option<String>);
+type LoadRefused = (String, Option<String>);
 
-fn read_own(root: &Path, relative: &Path) -> Result<String, Refused> {
+fn read_own(root: &Path, relative: &Path) -> Result<String, LoadRefused> {
     let shown = relative.display();
     let path = match root.join(relative).canonicalize() {
         Ok(path) if path.starts_with(root) => path,
@@ -305,7 +305,7 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, Refused> {
     text.map(str::to_owned).map_err(|_| (format!("{shown} is not UTF-8"), help()))
 }
 
-fn unknown_library(file: &str) -> Refused {
+fn unknown_library(file: &str) -> LoadRefused {
     let help = match nearest(file, library::names()) {
         Some(near) => format!("did you mean \"{LIBRARY}{near}\"?"),
         None => format!("there are {}", crate::text::diagnostic::listed(library::names())),

@@ -4,7 +4,7 @@
 //! and gives items, exactly those that component.toml would give. Nothing that code can reach reads a clock, a random
 //! number, the network or files outside of the project, so a run with the same answers gives the same items.
 //!
-//! Definitions and functions that files keep are numbered, and found in the [`program::Program`] by their number: values of one
+//! Definitions and functions that files keep are numbered, and found in the [`program::StarlarkProgram`] by their number: values of one
 //! file's memory never hold another's.
 
 #![allow(
@@ -16,11 +16,11 @@
 
 mod as_data;
 mod builtins;
+mod component;
 mod configure;
 mod context;
 mod convert;
 mod declare;
-mod declared;
 mod definition;
 mod encode;
 mod fields;
@@ -30,7 +30,7 @@ mod hashing;
 mod library;
 mod limits;
 mod loader;
-mod lookup;
+mod namespace;
 mod netloc;
 mod node;
 mod phantom;
@@ -50,11 +50,11 @@ mod stop;
 mod subcomponent;
 mod text;
 
-pub(crate) use declared::Declared;
+pub(crate) use component::StarlarkComponent;
 pub(crate) use limits::LARGEST;
 pub(crate) use placement::Placement;
 pub(crate) use project::load;
-pub use reference::{Entry, Parameter, language, reference};
-pub(crate) use run::{Run, run};
-pub(crate) use session::Mode;
+pub use reference::{StarlarkEntry, StarlarkParameter, language, reference};
+pub(crate) use run::{ConfigureRun, run};
+pub(crate) use session::RunMode;
 pub(crate) use stop::Stop;

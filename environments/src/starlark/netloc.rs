@@ -15,7 +15,7 @@ use starlark::values::{NoSerialize, StarlarkValue, Value, ValueError, ValueLike,
 use starlark::{starlark_module, starlark_simple_value};
 
 use crate::starlark::as_data::{AsData, Convertible};
-use crate::starlark::session::Session;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 use crate::template::address::{Address, NetLoc};
 use crate::template::dns::Family;
@@ -27,13 +27,13 @@ pub(crate) struct Netloc {
     #[allocative(skip)]
     data: Data,
     #[allocative(skip)]
-    session: Arc<Session>,
+    session: Arc<ConfigureSession>,
 }
 
 starlark_simple_value!(Netloc);
 
 impl Netloc {
-    pub(crate) fn new(data: Data, session: &Arc<Session>) -> Netloc {
+    pub(crate) fn new(data: Data, session: &Arc<ConfigureSession>) -> Netloc {
         Netloc { data, session: Arc::clone(session) }
     }
 

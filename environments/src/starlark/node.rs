@@ -8,9 +8,9 @@ use starlark::values::structs::StructRef;
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
-use crate::file::{Data, Member, Node, Table};
+use crate::file::{ConfigNode, Data, KeyValue, Table};
 use crate::starlark::convert;
-use crate::starlark::handle::Handle;
+use crate::starlark::handle::ItemHandle;
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
 use crate::text::source::At;
@@ -28,13 +28,13 @@ pub(crate) fn table<'v>(
         }
         let at = site.value(name);
         let node = node(*value, name, &at, heap).map_err(|stop| stop.at(&at))?;
-        table.insert(name.clone(), Member { key: site.key(name), node });
+        table.insert(name.clone(), KeyValue { key: site.key(name), node });
     }
     Ok(table)
 }
 
 /// A value as a part of a file: strings may be templates, as in TOML.
-pub(crate) fn node<'v>(value: Value<'v>, what: &str, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
+pub(crate) fn node<'v>(value: Value<'v>, what: &str, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
     let data = if let Some(text) = value.unpack_str() {
         Data::String(text.to_owned())
     } else if let Some(flag) = value.unpack_bool() {
@@ -43,7 +43,7 @@ pub(crate) fn node<'v>(value: Value<'v>, what: &str, at: &At, heap: Heap<'v>) ->
         Data::Float(float.0)
     } else if let Some(number) = integer(value) {
         Data::Integer(number)
-    } else if let Some(handle) = value.downcast_ref::<Handle>() {
+    } else if let Some(handle) = value.downcast_ref::<ItemHandle>() {
         Data::String(handle.text())
     } else if let Some(list) = ListRef::from_value(value) {
         array(list.content(), what, at, heap)?
@@ -54,7 +54,7 @@ pub(crate) fn node<'v>(value: Value<'v>, what: &str, at: &At, heap: Heap<'v>) ->
     } else {
         Data::Value(convert::data(value, what, heap)?)
     };
-    Ok(Node { data, at: at.clone() })
+    Ok(ConfigNode { data, at: at.clone() })
 }
 
 fn integer(value: Value<'_>) -> Option<i64> {
@@ -65,7 +65,7 @@ fn integer(value: Value<'_>) -> Option<i64> {
 }
 
 fn array<'v>(items: &[Value<'v>], what: &str, at: &At, heap: Heap<'v>) -> Result<Data, Stop> {
-    let items: Result<Vec<Node>, Stop> = items
+    let items: Result<Vec<ConfigNode>, Stop> = items
         .iter()
         .enumerate()
         .map(|(index, item)| node(*item, &deeper(what, &format!("[{index}]"))?, at, heap))
@@ -101,7 +101,7 @@ fn members_table<'v>(
     let mut table = Table::new();
     for (name, value) in members {
         let node = node(value, &deeper(what, &format!(".{name}"))?, at, heap)?;
-        table.insert(name, Member { key: at.clone(), node });
+        table.insert(name, KeyValue { key: at.clone(), node });
     }
     Ok(table)
 }

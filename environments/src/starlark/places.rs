@@ -12,7 +12,7 @@ use starlark::syntax::ast::{self, AssignTarget, AstArgument, AstExpr, AstLiteral
 
 /// The places in one file, in bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct CallSites {
     /// The arguments of the call that stands there.
     calls: HashMap<Range<usize>, Vec<Argument>>,
     /// Strings that are keys of dicts or items of lists: those of an outer one before those of the ones in it.
@@ -29,10 +29,10 @@ pub(crate) struct Argument {
     pub(crate) value: Range<usize>,
 }
 
-impl Places {
+impl CallSites {
     /// Those of a file that was parsed.
-    pub(crate) fn of(file: &AstModule) -> Places {
-        let mut places = Places::default();
+    pub(crate) fn of(file: &AstModule) -> CallSites {
+        let mut places = CallSites::default();
         places.add_globals(file.statement());
         file.statement().visit_expr(|expression| places.add(expression));
         places
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
     use crate::starlark::loader::dialect;
 
-    fn places(text: &str) -> Places {
-        Places::of(&AstModule::parse("a.star", text.to_owned(), &dialect()).unwrap())
+    fn places(text: &str) -> CallSites {
+        CallSites::of(&AstModule::parse("a.star", text.to_owned(), &dialect()).unwrap())
     }
 
     #[test]

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use starlark::values::OwnedFrozenValue;
 
-use crate::starlark::definition::data::Kind;
-use crate::starlark::sources::Sources;
+use crate::starlark::definition::data::DefinitionData;
+use crate::starlark::sources::SourceTexts;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Program {
+pub(crate) struct StarlarkProgram {
     /// The project's folder.
     pub(crate) root: PathBuf,
-    pub(crate) sources: Arc<Sources>,
+    pub(crate) sources: Arc<SourceTexts>,
     /// By the number of the definition.
     pub(crate) functions: BTreeMap<usize, Functions>,
 }
@@ -34,5 +34,5 @@ pub(crate) enum Platform {
     /// Called with the component.
     Function(OwnedFrozenValue),
     /// Added to it.
-    Definition(Arc<Kind>),
+    Definition(Arc<DefinitionData>),
 }

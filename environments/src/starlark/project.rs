@@ -9,13 +9,13 @@ use starlark::values::OwnedFrozenValue;
 use crate::notes::Notes;
 use crate::project::Project;
 use crate::starlark::builtins;
-use crate::starlark::context::{Draft, Made};
-use crate::starlark::declared::Declared;
+use crate::starlark::component::StarlarkComponent;
+use crate::starlark::context::{Draft, Drafts};
 use crate::starlark::definition;
 use crate::starlark::limits;
-use crate::starlark::loader::{Loaded, Loader};
-use crate::starlark::program::{Functions, Program};
-use crate::starlark::sources::Sources;
+use crate::starlark::loader::{LoadedFile, Loader};
+use crate::starlark::program::{Functions, StarlarkProgram};
+use crate::starlark::sources::SourceTexts;
 use crate::starlark::spec;
 use crate::starlark::stop::Stop;
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -26,7 +26,7 @@ pub(crate) fn load(
     project: &Project,
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
-) -> BTreeMap<String, Arc<Declared>> {
+) -> BTreeMap<String, Arc<StarlarkComponent>> {
     let files = files(project);
     if files.is_empty() {
         return BTreeMap::new();
@@ -70,9 +70,9 @@ fn load_files(
     files: &[String],
     notes: Option<Notes<'_>>,
     problems: &mut Problems,
-) -> BTreeMap<String, Arc<Declared>> {
+) -> BTreeMap<String, Arc<StarlarkComponent>> {
     let mut loader = Loader::new(project, notes);
-    let mut drafts: Vec<(String, Loaded, Draft)> = Vec::new();
+    let mut drafts: Vec<(String, LoadedFile, Draft)> = Vec::new();
     for file in files {
         let Some((parsed, made)) = loader.file(file, problems) else { continue };
         let found = match components(&mut loader, file, &parsed, made) {
@@ -84,7 +84,7 @@ fn load_files(
         };
         drafts.extend(found.into_iter().map(|draft| (file.clone(), parsed.clone(), draft)));
     }
-    let program = Arc::new(Program {
+    let program = Arc::new(StarlarkProgram {
         root: project.root.clone(),
         sources: loader.sources,
         functions: loader.functions,
@@ -94,11 +94,11 @@ fn load_files(
 
 fn unique(
     project: &Project,
-    drafts: Vec<(String, Loaded, Draft)>,
-    program: &Arc<Program>,
+    drafts: Vec<(String, LoadedFile, Draft)>,
+    program: &Arc<StarlarkProgram>,
     problems: &mut Problems,
-) -> BTreeMap<String, Arc<Declared>> {
-    let mut declared: BTreeMap<String, Arc<Declared>> = BTreeMap::new();
+) -> BTreeMap<String, Arc<StarlarkComponent>> {
+    let mut declared: BTreeMap<String, Arc<StarlarkComponent>> = BTreeMap::new();
     for (file, parsed, draft) in drafts {
         let name = draft.name.value.clone();
         let toml = format!("components/{name}/component.toml");
@@ -118,8 +118,13 @@ fn unique(
     declared
 }
 
-fn finished(file: String, parsed: &Loaded, draft: Draft, program: &Arc<Program>) -> Declared {
-    Declared {
+fn finished(
+    file: String,
+    parsed: &LoadedFile,
+    draft: Draft,
+    program: &Arc<StarlarkProgram>,
+) -> StarlarkComponent {
+    StarlarkComponent {
         name: draft.name.value,
         folder: Path::new(&file).parent().unwrap_or(Path::new("")).to_owned(),
         file,
@@ -137,8 +142,8 @@ fn finished(file: String, parsed: &Loaded, draft: Draft, program: &Arc<Program>)
 fn components(
     loader: &mut Loader<'_>,
     file: &str,
-    parsed: &Loaded,
-    made: Made,
+    parsed: &LoadedFile,
+    made: Drafts,
 ) -> Result<Vec<Draft>, Problems> {
     if !made.components.is_empty() {
         return Ok(made.components);
@@ -162,7 +167,7 @@ fn components(
 fn simple(
     loader: &mut Loader<'_>,
     file: &str,
-    parsed: &Loaded,
+    parsed: &LoadedFile,
     problems: &mut Problems,
 ) -> Result<Draft, Stop> {
     let global = |name: &str| parsed.module.get(name).ok();
@@ -193,7 +198,7 @@ fn simple(
 fn attributes(
     given: &OwnedFrozenValue,
     at: &At,
-    sources: &Sources,
+    sources: &SourceTexts,
     problems: &mut Problems,
 ) -> Result<BTreeMap<String, crate::component::attribute::Declaration>, Stop> {
     starlark::environment::Module::with_temp_heap(|module| {

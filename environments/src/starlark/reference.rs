@@ -5,11 +5,11 @@ use starlark::docs::{DocFunction, DocItem, DocMember, DocParam, DocString};
 use starlark::environment::{Globals, GlobalsBuilder};
 use starlark::typing::Ty;
 
-use crate::starlark::{builtins, definition, handle, lookup, netloc, subcomponent};
+use crate::starlark::{builtins, definition, handle, namespace, netloc, subcomponent};
 
 /// A function, or a value by name.
 #[derive(Debug, Clone, Serialize)]
-pub struct Entry {
+pub struct StarlarkEntry {
     /// What it belongs to: `c`, `json`, …; empty for a function that is there by itself.
     pub of: String,
     /// Its name.
@@ -17,7 +17,7 @@ pub struct Entry {
     /// `name(parameter: type = default) -> type`; a value is `name: type`.
     pub signature: String,
     /// In the order of declaration; empty for a value.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<StarlarkParameter>,
     /// The type of what it gives.
     pub gives: String,
     /// What it does, in Markdown.
@@ -26,7 +26,7 @@ pub struct Entry {
 
 /// A parameter of a function.
 #[derive(Debug, Clone, Serialize)]
-pub struct Parameter {
+pub struct StarlarkParameter {
     /// With `*` or `**` where it takes more than one.
     pub name: String,
     /// Its type.
@@ -38,8 +38,8 @@ pub struct Parameter {
 }
 
 /// Everything that batou adds to Starlark, in groups: functions by themselves, modules, and what values have.
-pub fn reference() -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
+pub fn reference() -> Vec<StarlarkEntry> {
+    let mut entries: Vec<StarlarkEntry> = Vec::new();
     let own = GlobalsBuilder::new().with(builtins::own).build();
     add_globals(&mut entries, &own);
     entries.sort_by(|one, other| (&one.of, &one.name).cmp(&(&other.of, &other.name)));
@@ -48,7 +48,7 @@ pub fn reference() -> Vec<Entry> {
         ("definition", definition::METHODS.methods()),
         ("file", handle::METHODS.methods()),
         ("address", netloc::METHODS.methods()),
-        ("namespace", lookup::METHODS.methods()),
+        ("namespace", namespace::METHODS.methods()),
     ];
     for (of, methods) in types {
         let mut members: Vec<_> = methods.documentation(Ty::any()).members.into_iter().collect();
@@ -59,7 +59,7 @@ pub fn reference() -> Vec<Entry> {
 }
 
 /// The functions of Starlark itself, and the methods of its types.
-pub fn language() -> Vec<Entry> {
+pub fn language() -> Vec<StarlarkEntry> {
     let mut entries = Vec::new();
     let (mut methods, own) = (Vec::new(), GlobalsBuilder::new().with(builtins::own).build());
     for (name, item) in builtins::globals().documentation().members {
@@ -79,7 +79,7 @@ pub fn language() -> Vec<Entry> {
     entries
 }
 
-fn add_globals(entries: &mut Vec<Entry>, globals: &Globals) {
+fn add_globals(entries: &mut Vec<StarlarkEntry>, globals: &Globals) {
     for (name, item) in globals.documentation().members {
         match item {
             DocItem::Module(module) => {
@@ -95,26 +95,33 @@ fn add_globals(entries: &mut Vec<Entry>, globals: &Globals) {
     }
 }
 
-fn entry(of: &str, name: &str, member: &DocMember) -> Entry {
+fn entry(of: &str, name: &str, member: &DocMember) -> StarlarkEntry {
     let (of, name) = (of.to_owned(), name.to_owned());
     match member {
         DocMember::Property(property) => {
             let gives = kind(&property.typ);
             let signature = format!("{name}: {gives}");
-            Entry { of, name, signature, parameters: Vec::new(), gives, doc: text(property.docs.as_ref()) }
+            StarlarkEntry {
+                of,
+                name,
+                signature,
+                parameters: Vec::new(),
+                gives,
+                doc: text(property.docs.as_ref()),
+            }
         }
         DocMember::Function(function) => {
             let parameters = parameters(function);
             let gives = kind(&function.ret.typ);
             let signature = signature(&name, &parameters, &gives);
-            Entry { of, name, signature, parameters, gives, doc: text(function.docs.as_ref()) }
+            StarlarkEntry { of, name, signature, parameters, gives, doc: text(function.docs.as_ref()) }
         }
     }
 }
 
-fn parameters(function: &DocFunction) -> Vec<Parameter> {
+fn parameters(function: &DocFunction) -> Vec<StarlarkParameter> {
     let params = &function.params;
-    let of = |param: &DocParam, stars: &str, named: bool| Parameter {
+    let of = |param: &DocParam, stars: &str, named: bool| StarlarkParameter {
         name: format!("{stars}{}", param.name),
         kind: kind(&param.typ),
         // The interpreter shows an optional parameter as `...`: it is `None` to the function.
@@ -128,7 +135,7 @@ fn parameters(function: &DocFunction) -> Vec<Parameter> {
     positional.chain(rest).chain(named).chain(others).collect()
 }
 
-fn signature(name: &str, parameters: &[Parameter], gives: &str) -> String {
+fn signature(name: &str, parameters: &[StarlarkParameter], gives: &str) -> String {
     let mut shown: Vec<String> = Vec::new();
     let mut star = parameters.iter().any(|parameter| parameter.name.starts_with('*') && !parameter.named);
     for parameter in parameters {

@@ -4,7 +4,7 @@ use starlark::codemap::FileSpan;
 use starlark::{Error, ErrorKind};
 
 use crate::starlark::limits;
-use crate::starlark::sources::{Sources, is_own};
+use crate::starlark::sources::{SourceTexts, is_own};
 use crate::starlark::stop::{self, Stop};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
@@ -13,7 +13,7 @@ use crate::text::source::At;
 const MOST_CALLS: usize = 8;
 
 /// What is said about an error; `None` if it is said elsewhere, or there is only something to wait for.
-pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &Sources) -> Option<Diagnostic> {
+pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceTexts) -> Option<Diagnostic> {
     let places = places(error, sources);
     let stop = noted.or_else(|| stop::found(error));
     let (diagnostic, at) = match stop {
@@ -62,7 +62,7 @@ fn with_calls(diagnostic: Diagnostic, calls: &[At]) -> Diagnostic {
 }
 
 /// Where it happened and from where that was called, innermost first, in the user's own files.
-fn places(error: &Error, sources: &Sources) -> Vec<At> {
+fn places(error: &Error, sources: &SourceTexts) -> Vec<At> {
     let frames = error.call_stack().frames.iter().rev().filter_map(|frame| frame.location.as_ref());
     let mut places: Vec<&FileSpan> = Vec::new();
     for span in error.span().into_iter().chain(frames).filter(|span| is_own(span.filename())) {
@@ -74,7 +74,7 @@ fn places(error: &Error, sources: &Sources) -> Vec<At> {
     places.into_iter().map(|span| sources.at(span)).collect()
 }
 
-fn translated(error: &Error, sources: &Sources) -> Diagnostic {
+fn translated(error: &Error, sources: &SourceTexts) -> Diagnostic {
     let message = sources.without_files(error.without_diagnostic().to_string());
     if let Some((message, help)) = limits::explained(&message) {
         return Diagnostic::error(message).help(help);
@@ -118,7 +118,7 @@ fn syntax(message: &str) -> Diagnostic {
 }
 
 /// What an attribute is missing of, as it is written: `c.host` has no `fqdm`.
-fn missing(message: &str, span: Option<&FileSpan>, sources: &Sources) -> Option<String> {
+fn missing(message: &str, span: Option<&FileSpan>, sources: &SourceTexts) -> Option<String> {
     let name = between(message, "has no attribute `", "`")?;
     let at = sources.at(span.filter(|span| is_own(span.filename()))?);
     let text = at.source.text().get(at.span)?;

@@ -3,18 +3,18 @@
 use minijinja::value::Value as Data;
 use starlark::values::{Heap, Value};
 
-use crate::component::item::{Item, Kind};
-use crate::file::{self, Member, Node, Table};
+use crate::component::item::{Item, ItemKind};
+use crate::file::{self, ConfigNode, KeyValue, Table};
 use crate::starlark::convert;
 use crate::starlark::declare::Call;
 use crate::starlark::phantom::Phantom;
-use crate::starlark::session::Mode;
+use crate::starlark::session::RunMode;
 use crate::starlark::stop::Stop;
 use crate::text::source::At;
 
 /// The arguments of `c.require`.
 #[allow(clippy::struct_excessive_bools, reason = "as they are given")]
-pub(crate) struct Wanted<'a, 'v> {
+pub(crate) struct RequireCall<'a, 'v> {
     pub(crate) key: &'a str,
     pub(crate) host: Option<Value<'v>>,
     pub(crate) strict: bool,
@@ -27,33 +27,33 @@ pub(crate) struct Wanted<'a, 'v> {
 /// Offers a value.
 pub(crate) fn provide<'v>(call: &Call<'_>, key: &str, value: Value<'v>, heap: Heap<'v>) -> Result<(), Stop> {
     let at = call.site.either(1, "value");
-    let value = match call.frame.session.mode {
-        Mode::Phantom => Data::from(()),
-        Mode::Normal => convert::data(value, "value", heap).map_err(|stop| stop.at(&at))?,
+    let value = match call.component.session.mode {
+        RunMode::Phantom => Data::from(()),
+        RunMode::Normal => convert::data(value, "value", heap).map_err(|stop| stop.at(&at))?,
     };
     let mut table = Table::new();
     insert(&mut table, "key", file::Data::String(key.to_owned()), &call.site.either(0, "key"));
     insert(&mut table, "value", file::Data::Value(value), &at);
-    push(call, Kind::Provide, table);
+    push(call, ItemKind::Provide, table);
     Ok(())
 }
 
 /// Asks for values, and declares that they are needed.
 pub(crate) fn require<'v>(
     call: &Call<'_>,
-    wanted: &Wanted<'_, 'v>,
+    wanted: &RequireCall<'_, 'v>,
     heap: Heap<'v>,
 ) -> Result<Vec<Value<'v>>, Stop> {
-    let session = &call.frame.session;
+    let session = &call.component.session;
     let host_at = call.site.value("host");
     let host = wanted.host.filter(|host| !host.is_none());
     let host = host.map(|host| host_name(host).map_err(|stop| stop.at(&host_at))).transpose()?;
-    push(call, Kind::Require, table(call, wanted, host.as_deref(), &host_at));
+    push(call, ItemKind::Require, table(call, wanted, host.as_deref(), &host_at));
     let mut values = session.placement.provided(wanted.key, host.as_deref());
     if values.is_empty() && wanted.strict {
         return match session.mode {
-            Mode::Normal => Err(Stop::Waiting),
-            Mode::Phantom => Ok(vec![heap.alloc(Phantom)]),
+            RunMode::Normal => Err(Stop::Waiting),
+            RunMode::Phantom => Ok(vec![heap.alloc(Phantom)]),
         };
     }
     if wanted.one && values.len() > 1 {
@@ -79,7 +79,7 @@ fn host_name(host: Value<'_>) -> Result<String, Stop> {
         .help("write host = \"same\", host = \"web01\", or name one of c.environment.hosts"))
 }
 
-fn table(call: &Call<'_>, wanted: &Wanted<'_, '_>, host: Option<&str>, host_at: &At) -> Table {
+fn table(call: &Call<'_>, wanted: &RequireCall<'_, '_>, host: Option<&str>, host_at: &At) -> Table {
     let mut table = Table::new();
     insert(&mut table, "key", file::Data::String(wanted.key.to_owned()), &call.site.either(0, "key"));
     if let Some(host) = host {
@@ -113,11 +113,11 @@ fn sort(values: &mut [Data], field: Value<'_>, key: &str) -> Result<(), Stop> {
 }
 
 fn insert(table: &mut Table, name: &str, data: file::Data, at: &At) {
-    let node = Node { data, at: at.clone() };
-    table.insert(name.to_owned(), Member { key: at.clone(), node });
+    let node = ConfigNode { data, at: at.clone() };
+    table.insert(name.to_owned(), KeyValue { key: at.clone(), node });
 }
 
-fn push(call: &Call<'_>, kind: Kind, table: Table) {
-    let by = call.frame.caller(&[]);
-    call.frame.session.push(Item { kind, table, at: call.site.at.clone(), by });
+fn push(call: &Call<'_>, kind: ItemKind, table: Table) {
+    let by = call.component.caller(&[]);
+    call.component.session.push(Item { kind, table, at: call.site.at.clone(), by });
 }

@@ -7,22 +7,22 @@ use starlark::eval::Evaluator;
 
 use crate::component::item::Item;
 use crate::notes::{Notes, noted};
+use crate::starlark::component::StarlarkComponent;
 use crate::starlark::configure;
-use crate::starlark::context::Context;
-use crate::starlark::declared::Declared;
+use crate::starlark::context::CallContext;
 use crate::starlark::limits;
 use crate::starlark::placement::Placement;
 use crate::starlark::report::diagnose;
-use crate::starlark::session::{Mode, Session, Unused};
+use crate::starlark::session::{ConfigureSession, RunMode, Unused};
 use crate::starlark::stop::{self, Stop};
 use crate::starlark::subcomponent::adopt;
-use crate::starlark::subcomponent::frame::Frame;
+use crate::starlark::subcomponent::configured::SubComponent;
 use crate::template::cause;
 use crate::text::diagnostic::{Diagnostic, Problems};
 
 /// What a run gave.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct ConfigureRun {
     /// What was declared, as far as the run came.
     pub(crate) items: Vec<Item>,
     pub(crate) problems: Problems,
@@ -34,12 +34,12 @@ pub(crate) struct Run {
 
 /// Runs a component where it is placed. The thread needs the stack of [`limits::STACK`].
 pub(crate) fn run(
-    declared: &Declared,
+    declared: &StarlarkComponent,
     placement: Arc<dyn Placement>,
-    mode: Mode,
+    mode: RunMode,
     notes: Option<Notes<'_>>,
-) -> Run {
-    let session = Session::new(declared, placement, mode, adopt);
+) -> ConfigureRun {
+    let session = ConfigureSession::new(declared, placement, mode, adopt);
     for (name, digest) in &declared.causes {
         cause::record(name.clone(), digest.clone());
     }
@@ -48,20 +48,20 @@ pub(crate) fn run(
     finish(&session, result.err().as_ref())
 }
 
-fn evaluate(declared: &Declared, session: &Arc<Session>) -> starlark::Result<()> {
-    let context = Context::Run(Arc::clone(session));
-    let frame = Frame::top(declared, session);
+fn evaluate(declared: &StarlarkComponent, session: &Arc<ConfigureSession>) -> starlark::Result<()> {
+    let context = CallContext::Run(Arc::clone(session));
+    let component = SubComponent::top(declared, session);
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         limits::bound(&mut eval);
         // A run is short, and its memory bounded: collecting would cost more than it frees.
         eval.disable_gc();
         eval.extra = Some(&context);
-        configure::run(&frame, None, &mut eval)
+        configure::run(&component, None, &mut eval)
     })
 }
 
-fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
+fn finish(session: &ConfigureSession, error: Option<&starlark::Error>) -> ConfigureRun {
     let subject = session.subject();
     let innermost = session.innermost();
     let left = session.take();
@@ -96,5 +96,5 @@ fn finish(session: &Session, error: Option<&starlark::Error>) -> Run {
             problems.push(Diagnostic::error(message).at(&at).help(help).about(host).warning());
         }
     }
-    Run { items: left.items, problems, waiting, complete }
+    ConfigureRun { items: left.items, problems, waiting, complete }
 }

@@ -8,17 +8,17 @@ use minijinja::Value as Data;
 use starlark::values::{Heap, Value};
 
 use crate::component::item::{Item, within};
-use crate::starlark::declared::Declared;
+use crate::starlark::component::StarlarkComponent;
 use crate::starlark::placement::Placement;
-use crate::starlark::program::Program;
-use crate::starlark::sources::Sources;
+use crate::starlark::program::StarlarkProgram;
+use crate::starlark::sources::SourceTexts;
 use crate::starlark::stop::Stop;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
 
 /// How a run takes a requirement that nobody meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum RunMode {
     /// It stops there, and is made again when there is more.
     Normal,
     /// It goes on with a value that stands for any, to learn what it would provide.
@@ -26,10 +26,10 @@ pub(crate) enum Mode {
 }
 
 /// See the module.
-pub(crate) struct Session {
-    pub(crate) program: Arc<Program>,
+pub(crate) struct ConfigureSession {
+    pub(crate) program: Arc<StarlarkProgram>,
     pub(crate) placement: Arc<dyn Placement>,
-    pub(crate) mode: Mode,
+    pub(crate) mode: RunMode,
     /// What templates of the component see.
     pub(crate) scope: Data,
     /// The names of the component's attributes.
@@ -37,14 +37,14 @@ pub(crate) struct Session {
     /// Makes a sub-component of one that another component provides, for code that requires it. It is given from above:
     /// sub-components know their session, and a session knows none of them.
     pub(crate) adopt: Adopt,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
 /// A sub-component in the interpreter, if the data is one that is provided.
-pub(crate) type Adopt = for<'v> fn(&Data, &Arc<Session>, Heap<'v>) -> Option<Value<'v>>;
+pub(crate) type Adopt = for<'v> fn(&Data, &Arc<ConfigureSession>, Heap<'v>) -> Option<Value<'v>>;
 
 #[derive(Default)]
-struct State {
+struct SessionState {
     items: Vec<Item>,
     problems: Problems,
     /// Sub-components that were made here and are neither added nor provided yet.
@@ -52,7 +52,7 @@ struct State {
     /// How many were made.
     made: usize,
     /// Those whose `configure` is under way, the innermost last.
-    running: Vec<Running>,
+    running: Vec<UnderWay>,
     /// Why the run cannot go on, where the interpreter could not be told.
     noted: Option<Stop>,
 }
@@ -66,7 +66,7 @@ pub(crate) struct Unused {
 
 /// A component or sub-component whose `configure` is under way.
 #[derive(Clone)]
-pub(crate) struct Running {
+pub(crate) struct UnderWay {
     /// The sub-components from below the component down to this one.
     pub(crate) breadcrumb: Vec<String>,
     /// Where its files are found, relative to the project.
@@ -83,20 +83,20 @@ pub(crate) struct Left {
     pub(crate) noted: Option<Stop>,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for ConfigureSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
-impl Session {
+impl ConfigureSession {
     pub(crate) fn new(
-        declared: &Declared,
+        declared: &StarlarkComponent,
         placement: Arc<dyn Placement>,
-        mode: Mode,
+        mode: RunMode,
         adopt: Adopt,
-    ) -> Arc<Session> {
-        Arc::new(Session {
+    ) -> Arc<ConfigureSession> {
+        Arc::new(ConfigureSession {
             program: Arc::clone(&declared.program),
             mode,
             scope: placement.scope(),
@@ -107,7 +107,7 @@ impl Session {
         })
     }
 
-    pub(crate) fn sources(&self) -> &Sources {
+    pub(crate) fn sources(&self) -> &SourceTexts {
         &self.program.sources
     }
 
@@ -147,7 +147,7 @@ impl Session {
         self.state().unused.remove(&number);
     }
 
-    pub(crate) fn enter(&self, running: Running) {
+    pub(crate) fn enter(&self, running: UnderWay) {
         self.state().running.push(running);
     }
 
@@ -156,7 +156,7 @@ impl Session {
         self.state().running.pop();
     }
 
-    pub(crate) fn innermost(&self) -> Option<Running> {
+    pub(crate) fn innermost(&self) -> Option<UnderWay> {
         self.state().running.last().cloned()
     }
 
@@ -168,16 +168,16 @@ impl Session {
 
     /// Takes everything out, so that nothing is held in a circle.
     pub(crate) fn take(&self) -> Left {
-        let State { items, problems, unused, noted, .. } = std::mem::take(&mut *self.state());
+        let SessionState { items, problems, unused, noted, .. } = std::mem::take(&mut *self.state());
         Left { items, problems, unused: unused.into_values().collect(), noted }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Session {
+impl ConfigureSession {
     /// What the component itself has under a name: `path`, `state` or `features`.
     pub(crate) fn own(&self, name: &str) -> Data {
         self.scope.get_attr("component").and_then(|own| own.get_attr(name)).unwrap_or_default()

@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use starlark::eval::Evaluator;
 
-use crate::starlark::places::{Argument, Places};
-use crate::starlark::sources::Sources;
-use crate::text::source::{At, Source};
+use crate::starlark::places::{Argument, CallSites};
+use crate::starlark::sources::SourceTexts;
+use crate::text::source::{At, SourceText};
 
 /// A call, and its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     /// The whole call.
     pub(crate) at: At,
-    places: Arc<Places>,
+    places: Arc<CallSites>,
 }
 
 impl Site {
     /// The call that is being made.
-    pub(crate) fn of(eval: &Evaluator<'_, '_, '_>, sources: &Sources) -> Site {
+    pub(crate) fn of(eval: &Evaluator<'_, '_, '_>, sources: &SourceTexts) -> Site {
         let at = match eval.call_stack_top_location() {
             Some(span) => sources.at(&span),
-            None => At::new(&Source::new("", ""), 0..0),
+            None => At::new(&SourceText::new("", ""), 0..0),
         };
         Site { places: sources.places(&at.source), at }
     }

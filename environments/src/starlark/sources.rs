@@ -7,43 +7,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use starlark::codemap::FileSpan;
 use starlark::syntax::AstModule;
 
-use crate::starlark::places::{self, Places};
-use crate::text::source::{At, Source};
+use crate::starlark::places::{self, CallSites};
+use crate::text::source::{At, SourceText};
 
 /// What the names of files that are shipped inside the program begin with.
 pub(crate) const LIBRARY: &str = "@batou//";
 
 /// By name: the path relative to the project, or `@batou//NAME`.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(Mutex<BTreeMap<String, File>>);
+pub(crate) struct SourceTexts(Mutex<BTreeMap<String, File>>);
 
 #[derive(Debug)]
 struct File {
-    source: Arc<Source>,
+    source: Arc<SourceText>,
     /// None are known before it is parsed.
-    places: Arc<Places>,
+    places: Arc<CallSites>,
 }
 
-impl Sources {
-    pub(crate) fn add(&self, name: &str, source: &Arc<Source>) {
+impl SourceTexts {
+    pub(crate) fn add(&self, name: &str, source: &Arc<SourceText>) {
         let file = File { source: Arc::clone(source), places: Arc::default() };
         self.known().insert(name.to_owned(), file);
     }
 
     /// Adds what parsing a file has shown.
     pub(crate) fn parsed(&self, name: &str, file: &AstModule) {
-        let places = Arc::new(Places::of(file));
+        let places = Arc::new(CallSites::of(file));
         if let Some(known) = self.known().get_mut(name) {
             known.places = places;
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<Source>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<SourceText>> {
         self.known().get(name).map(|file| Arc::clone(&file.source))
     }
 
     /// The places in a file.
-    pub(crate) fn places(&self, source: &Source) -> Arc<Places> {
+    pub(crate) fn places(&self, source: &SourceText) -> Arc<CallSites> {
         let known = self.known();
         let file = source.path().to_str().and_then(|name| known.get(name));
         file.map(|file| Arc::clone(&file.places)).unwrap_or_default()
@@ -52,7 +52,7 @@ impl Sources {
     /// The place of one of the interpreter's spans.
     pub(crate) fn at(&self, span: &FileSpan) -> At {
         let source =
-            self.get(span.filename()).unwrap_or_else(|| Source::new(span.filename(), span.file.source()));
+            self.get(span.filename()).unwrap_or_else(|| SourceText::new(span.filename(), span.file.source()));
         At::new(&source, places::range(span.span))
     }
 
@@ -63,7 +63,7 @@ impl Sources {
     }
 
     /// The place of what a global is set to, at the top of a file; its beginning, if it is set otherwise.
-    pub(crate) fn global(&self, source: &Arc<Source>, name: &str) -> At {
+    pub(crate) fn global(&self, source: &Arc<SourceText>, name: &str) -> At {
         At::new(source, self.places(source).global(name).unwrap_or(0..0))
     }
 

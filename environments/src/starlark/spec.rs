@@ -10,9 +10,9 @@ use starlark::values::dict::DictRef;
 use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 
 use crate::component::attribute::{self, Declaration};
-use crate::file::{Data, Member, Node, Table};
+use crate::file::{ConfigNode, Data, KeyValue, Table};
 use crate::starlark::node;
-use crate::starlark::sources::Sources;
+use crate::starlark::sources::SourceTexts;
 use crate::starlark::stop::Stop;
 use crate::starlark::subcomponent;
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -20,14 +20,14 @@ use crate::text::source::At;
 
 /// What `attribute()` gives: the table that component.toml would hold.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
-pub(crate) struct Spec {
+pub(crate) struct AttributeSpec {
     #[allocative(skip)]
-    pub(crate) node: Node,
+    pub(crate) node: ConfigNode,
 }
 
-starlark_simple_value!(Spec);
+starlark_simple_value!(AttributeSpec);
 
-impl fmt::Display for Spec {
+impl fmt::Display for AttributeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("attribute()")
     }
@@ -35,13 +35,13 @@ impl fmt::Display for Spec {
 
 #[starlark_value(type = "attribute")]
 #[allow(clippy::elidable_lifetime_names, reason = "the macro wants the name")]
-impl<'v> StarlarkValue<'v> for Spec {}
+impl<'v> StarlarkValue<'v> for AttributeSpec {}
 
 /// `attributes = {…}`: names, and defaults or `attribute()`.
 pub(crate) fn declarations<'v>(
     given: Value<'v>,
     at: &At,
-    sources: &Sources,
+    sources: &SourceTexts,
     problems: &mut Problems,
     heap: Heap<'v>,
 ) -> Result<BTreeMap<String, Declaration>, Stop> {
@@ -75,8 +75,8 @@ pub(crate) fn declarations<'v>(
 }
 
 /// A default or an `attribute()` as TOML would say it. There, a table tells a type: a dict is a default here.
-fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<Node, Stop> {
-    if let Some(spec) = value.downcast_ref::<Spec>() {
+fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
+    if let Some(spec) = value.downcast_ref::<AttributeSpec>() {
         return Ok(spec.node.clone());
     }
     if value.is_none() {
@@ -87,15 +87,15 @@ fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result
     Ok(match default.data {
         Data::Table(_) => {
             let mut table = Table::new();
-            insert(&mut table, "type", Node { data: Data::String("dict".to_owned()), at: at.clone() });
+            insert(&mut table, "type", ConfigNode { data: Data::String("dict".to_owned()), at: at.clone() });
             insert(&mut table, "default", default);
-            Node { data: Data::Table(table), at: at.clone() }
+            ConfigNode { data: Data::Table(table), at: at.clone() }
         }
         _ => default,
     })
 }
 
 /// Adds a key that stands where its value does.
-pub(crate) fn insert(table: &mut Table, name: &str, node: Node) {
-    table.insert(name.to_owned(), Member { key: node.at.clone(), node });
+pub(crate) fn insert(table: &mut Table, name: &str, node: ConfigNode) {
+    table.insert(name.to_owned(), KeyValue { key: node.at.clone(), node });
 }

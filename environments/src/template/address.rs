@@ -12,7 +12,7 @@ use minijinja::value::{DynObject, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind};
 
 use crate::template::cause;
-use crate::template::dns::{Answer, Answers, Family};
+use crate::template::dns::{DnsAnswer, DnsAnswers, Family};
 use crate::template::elsewhere::pending_error;
 
 /// Whether an address must have an IPv4 or IPv6 address to listen on.
@@ -108,7 +108,7 @@ pub(crate) struct Address {
     shown: Value,
     require_v4: Need,
     require_v6: Need,
-    answers: Arc<Answers>,
+    answers: Arc<DnsAnswers>,
 }
 
 impl Address {
@@ -116,7 +116,7 @@ impl Address {
         connect: NetLoc,
         require_v4: Need,
         require_v6: Need,
-        answers: &Arc<Answers>,
+        answers: &Arc<DnsAnswers>,
     ) -> Address {
         let shown = Value::from_object(connect.clone());
         Address { connect, shown, require_v4, require_v6, answers: Arc::clone(answers) }
@@ -136,7 +136,7 @@ impl Address {
             ));
         }
         match self.answers.get(name, family) {
-            Answer::Address(address) => {
+            DnsAnswer::Address(address) => {
                 let part = if family == Family::V4 { "listen" } else { "listen_v6" };
                 if cause::is_new(cause::key(self, part)) && name.parse::<IpAddr>().is_err() {
                     let answer = cause::digest(address.to_string().as_bytes());
@@ -144,12 +144,12 @@ impl Address {
                 }
                 Ok(Value::from_object(NetLoc { host: address.to_string(), port: self.connect.port }))
             }
-            Answer::None if need == Need::Optional => Ok(Value::from(())),
-            Answer::None => {
+            DnsAnswer::None if need == Need::Optional => Ok(Value::from(())),
+            DnsAnswer::None => {
                 refuse(format!("`{name}` has no {family} address; add it to [resolver] or to DNS"))
             }
-            Answer::Failed(reason) => refuse(format!("cannot resolve `{name}`: {reason}")),
-            Answer::Pending => Err(pending_error()),
+            DnsAnswer::Failed(reason) => refuse(format!("cannot resolve `{name}`: {reason}")),
+            DnsAnswer::Pending => Err(pending_error()),
         }
     }
 }

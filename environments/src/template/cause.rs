@@ -8,21 +8,21 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 
 /// What was used -> 12 hex digits of the digest of its value.
-pub(crate) type Causes = BTreeMap<String, String>;
+pub(crate) type UsedValues = BTreeMap<String, String>;
 
 /// What tells one value from another, cheaper than its name: the addresses of what it belongs to and of its own
 /// name, both of which stay where they are during an evaluation.
-pub(crate) type Key = (usize, usize);
+pub(crate) type UseKey = (usize, usize);
 
 /// The key of a value that belongs to something and has a name there.
-pub(crate) fn key<T: ?Sized>(owner: &T, name: &'static str) -> Key {
+pub(crate) fn key<T: ?Sized>(owner: &T, name: &'static str) -> UseKey {
     (std::ptr::from_ref(owner).cast::<()>().addr(), name.as_ptr().addr())
 }
 
 #[derive(Default)]
 struct Collector {
-    seen: HashSet<Key>,
-    causes: Causes,
+    seen: HashSet<UseKey>,
+    causes: UsedValues,
 }
 
 thread_local! {
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// Runs `work` and gives what it used.
-pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, Causes) {
+pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, UsedValues) {
     OPEN.with_borrow_mut(|open| open.push(Collector::default()));
     let result = work();
     let collector = OPEN.with_borrow_mut(Vec::pop).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, Causes) {
 }
 
 /// Whether the innermost collector of this thread has yet to hear of a value; it counts as heard of from now on.
-pub(crate) fn is_new(key: Key) -> bool {
+pub(crate) fn is_new(key: UseKey) -> bool {
     OPEN.with_borrow_mut(|open| open.last_mut().is_some_and(|collector| collector.seen.insert(key)))
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn record(name: String, digest: String) {
 }
 
 /// Notes everything that a value was itself made from.
-pub(crate) fn record_all(inherited: &Causes) {
+pub(crate) fn record_all(inherited: &UsedValues) {
     for (name, digest) in inherited {
         record(name.clone(), digest.clone());
     }

@@ -59,7 +59,7 @@ impl Dns for Offline {
 
 /// An answer that templates can have at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum DnsAnswer {
     Address(IpAddr),
     /// The name has none of this family.
     None,
@@ -68,41 +68,41 @@ pub(crate) enum Answer {
     Pending,
 }
 
-type Question = (String, Family);
+type DnsQuestion = (String, Family);
 
 /// What is known about names: `[resolver]` first, then what was asked.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct DnsAnswers {
     resolver: BTreeMap<String, Vec<IpAddr>>,
-    state: Mutex<State>,
+    state: Mutex<DnsState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    known: BTreeMap<Question, Answer>,
-    wanted: BTreeSet<Question>,
+struct DnsState {
+    known: BTreeMap<DnsQuestion, DnsAnswer>,
+    wanted: BTreeSet<DnsQuestion>,
     unresolved: BTreeSet<String>,
 }
 
-impl Answers {
-    pub(crate) fn new(resolver: BTreeMap<String, Vec<IpAddr>>) -> Answers {
-        Answers { resolver, state: Mutex::default() }
+impl DnsAnswers {
+    pub(crate) fn new(resolver: BTreeMap<String, Vec<IpAddr>>) -> DnsAnswers {
+        DnsAnswers { resolver, state: Mutex::default() }
     }
 
     /// The address of a name, if it is known.
-    pub(crate) fn get(&self, name: &str, family: Family) -> Answer {
+    pub(crate) fn get(&self, name: &str, family: Family) -> DnsAnswer {
         let of_family = |address: &&IpAddr| address.is_ipv4() == (family == Family::V4);
         if let Ok(address) = name.parse::<IpAddr>() {
             return Some(&address)
                 .filter(of_family)
-                .map_or(Answer::None, |address| Answer::Address(*address));
+                .map_or(DnsAnswer::None, |address| DnsAnswer::Address(*address));
         }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if let Some(addresses) = self.resolver.get(&name) {
             return addresses
                 .iter()
                 .find(of_family)
-                .map_or(Answer::None, |address| Answer::Address(*address));
+                .map_or(DnsAnswer::None, |address| DnsAnswer::Address(*address));
         }
         let mut state = self.state();
         let question = (name, family);
@@ -110,12 +110,12 @@ impl Answers {
             return answer.clone();
         }
         state.wanted.insert(question);
-        Answer::Pending
+        DnsAnswer::Pending
     }
 
     /// Asks everything that was noted; whether there was anything.
     pub(crate) fn ask(&self, dns: &dyn Dns) -> bool {
-        let wanted: Vec<Question> = std::mem::take(&mut self.state().wanted).into_iter().collect();
+        let wanted: Vec<DnsQuestion> = std::mem::take(&mut self.state().wanted).into_iter().collect();
         let answers: Vec<_> =
             wanted.into_par_iter().map(|(name, family)| (dns.lookup(&name, family), name, family)).collect();
         let asked = !answers.is_empty();
@@ -127,12 +127,12 @@ impl Answers {
                     .into_iter()
                     .filter(|address| address.is_ipv4() == (family == Family::V4))
                     .min()
-                    .map_or(Answer::None, Answer::Address),
-                Err(DnsError::NoAddress) => Answer::None,
-                Err(DnsError::Failed(reason)) => Answer::Failed(reason),
+                    .map_or(DnsAnswer::None, DnsAnswer::Address),
+                Err(DnsError::NoAddress) => DnsAnswer::None,
+                Err(DnsError::Failed(reason)) => DnsAnswer::Failed(reason),
                 Err(DnsError::NotAsked) => {
                     state.unresolved.insert(name.clone());
-                    Answer::Address(documentation(family))
+                    DnsAnswer::Address(documentation(family))
                 }
             };
             state.known.insert((name, family), answer);
@@ -145,7 +145,7 @@ impl Answers {
         self.state().unresolved.iter().cloned().collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DnsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

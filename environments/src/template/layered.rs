@@ -22,7 +22,7 @@ struct Layered {
 
 /// `component` for a sub-component: a map of its own, and the artifact of the component that it is part of.
 #[derive(Debug)]
-struct SubComponent {
+struct SubComponentScope {
     own: Value,
     whole: Value,
 }
@@ -32,7 +32,7 @@ impl Object for Layered {
         match defined(&self.front, key) {
             Some(own) if key.as_str() == Some("component") => {
                 let whole = defined(&self.back, key)?;
-                Some(Value::from_object(SubComponent { own, whole }))
+                Some(Value::from_object(SubComponentScope { own, whole }))
             }
             Some(front) => Some(front),
             None => defined(&self.back, key),
@@ -46,7 +46,7 @@ impl Object for Layered {
     }
 }
 
-impl Object for SubComponent {
+impl Object for SubComponentScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         if key.as_str() == Some("artifact") { self.whole.get_item(key).ok() } else { defined(&self.own, key) }
     }

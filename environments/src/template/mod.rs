@@ -17,7 +17,7 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
 use crate::text::diagnostic::{Diagnostic, listed, nearest};
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 
 /// The work that one template may make: far above what configuration needs, reached within a second by a loop that
 /// does not end. One unit also pays for 64 bytes, so this bounds what a template can hold in memory.
@@ -48,7 +48,7 @@ pub(crate) fn is_template(text: &str) -> bool {
 pub(crate) fn compile<'a>(
     engine: &'a Environment<'_>,
     name: &'a str,
-    source: &'a Source,
+    source: &'a SourceText,
 ) -> Result<Template<'a, 'a>, Error> {
     engine.template_from_named_str(name, source.text())
 }
@@ -277,7 +277,7 @@ fn there_is(part: &str, prefix: &str, parent: &Value) -> String {
 
 /// The place in a template's own file.
 pub(crate) fn place_in(
-    source: &std::sync::Arc<Source>,
+    source: &std::sync::Arc<SourceText>,
     part: Option<Range<usize>>,
     line: Option<usize>,
 ) -> At {

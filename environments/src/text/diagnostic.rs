@@ -250,10 +250,10 @@ impl miette::Diagnostic for Diagnostic {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::text::source::Source;
+    use crate::text::source::SourceText;
 
     fn at(text: &str, span: std::ops::Range<usize>) -> At {
-        At::new(&Source::new("batou.toml", text), span)
+        At::new(&SourceText::new("batou.toml", text), span)
     }
 
     #[test]

@@ -6,16 +6,16 @@ use std::sync::{Arc, OnceLock};
 
 /// One file's text and where its lines begin, which only a mistake asks for.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct SourceText {
     path: PathBuf,
     text: Box<str>,
     lines: OnceLock<Vec<usize>>,
 }
 
-impl Source {
+impl SourceText {
     /// `path` is relative to the project.
-    pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<Box<str>>) -> Arc<Source> {
-        Arc::new(Source { path: path.into(), text: text.into(), lines: OnceLock::new() })
+    pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<Box<str>>) -> Arc<SourceText> {
+        Arc::new(SourceText { path: path.into(), text: text.into(), lines: OnceLock::new() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,12 +61,12 @@ impl Source {
 /// A place in a file: what a diagnostic points at.
 #[derive(Debug, Clone)]
 pub(crate) struct At {
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<SourceText>,
     pub(crate) span: Range<usize>,
 }
 
 impl At {
-    pub(crate) fn new(source: &Arc<Source>, span: Range<usize>) -> At {
+    pub(crate) fn new(source: &Arc<SourceText>, span: Range<usize>) -> At {
         At { source: Arc::clone(source), span }
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn positions_count_characters_from_one() {
-        let source = Source::new("a", "eins\nzwölf drei\n");
+        let source = SourceText::new("a", "eins\nzwölf drei\n");
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.position(5), (2, 1));
         assert_eq!(source.position(12), (2, 7));
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_string_is_found() {
-        let source = Source::new("a", "x = \"one two\"\ny = one\\ntwo\n");
+        let source = SourceText::new("a", "x = \"one two\"\ny = one\\ntwo\n");
         let plain = At::new(&source, 4..13);
         assert_eq!(plain.within("one two", 4..7).span, 9..12);
         let other = At::new(&source, 18..26);
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_part_is_found_behind_escapes() {
         let found = |written: &str, value: &str, part: &str| {
-            let source = Source::new("a", format!("x = {written}\n"));
+            let source = SourceText::new("a", format!("x = {written}\n"));
             let start = value.find(part).expect("a part of the value");
             let at = At::new(&source, 4..4 + written.len()).within(value, start..start + part.len());
             source.text()[at.span].to_owned()

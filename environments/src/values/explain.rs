@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::text::diagnostic::Location;
-use crate::values::World;
+use crate::values::LazyValues;
 
 /// A component on a host as somebody typed it: there may be no such thing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,21 +54,21 @@ pub struct SetAt {
 }
 
 /// An instance and its attributes.
-pub(crate) fn explain(world: &Arc<World>, index: usize) -> Explanation {
-    let component = &world.instance(index).component;
+pub(crate) fn explain(values: &Arc<LazyValues>, index: usize) -> Explanation {
+    let component = &values.instance(index).component;
     let names = component.interface.attributes.keys();
     Explanation {
         doc: component.code.as_ref().and_then(|code| code.doc.clone()),
-        attributes: names.filter_map(|name| one(world, index, name)).collect(),
+        attributes: names.filter_map(|name| one(values, index, name)).collect(),
     }
 }
 
-fn one(world: &Arc<World>, index: usize, name: &str) -> Option<Explained> {
-    let instance = world.instance(index);
+fn one(values: &Arc<LazyValues>, index: usize, name: &str) -> Option<Explained> {
+    let instance = values.instance(index);
     let declaration = instance.component.interface.attributes.get(name)?;
-    let evaluated = world.attribute(index, name)?;
-    let overrides = &world.model.environment.overrides;
-    let above = overrides.places(&instance.component.name, &world.model.host(index).name, name);
+    let evaluated = values.attribute(index, name)?;
+    let overrides = &values.model.environment.overrides;
+    let above = overrides.places(&instance.component.name, &values.model.host(index).name, name);
     let winner = instance.overrides.get(name).map(|member| &member.node.at);
     let mut above: Vec<_> = above.into_iter().map(Location::of).collect();
     if let Some(winner) = winner.map(Location::of) {

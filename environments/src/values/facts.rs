@@ -7,11 +7,11 @@ use minijinja::value::{Enumerator, Object, Value};
 
 use crate::project::host::Host;
 use crate::template::cause;
-use crate::values::World;
+use crate::values::LazyValues;
 
 /// The facts of a host, each noted as used when a template asks for it.
 pub(crate) struct FactsObject {
-    world: Arc<World>,
+    values: Arc<LazyValues>,
     /// The host's place in the inventory.
     host: usize,
     /// Whether it is the host that the template is rendered for.
@@ -20,12 +20,12 @@ pub(crate) struct FactsObject {
 
 impl FactsObject {
     /// The facts of the host at this place in the inventory.
-    pub(crate) fn value(world: &Arc<World>, host: usize, own: bool) -> Value {
-        Value::from_object(FactsObject { world: Arc::clone(world), host, own })
+    pub(crate) fn value(values: &Arc<LazyValues>, host: usize, own: bool) -> Value {
+        Value::from_object(FactsObject { values: Arc::clone(values), host, own })
     }
 
     fn host(&self) -> &Host {
-        &self.world.model.environment.inventory.hosts[self.host].host
+        &self.values.model.environment.inventory.hosts[self.host].host
     }
 
     /// A fact, or the mistake that there is none.
@@ -53,8 +53,8 @@ pub(crate) struct HostWithFacts {
 
 impl HostWithFacts {
     /// The host at this place in the inventory.
-    pub(crate) fn value(world: &Arc<World>, host: usize, plain: Value) -> Value {
-        Value::from_object(HostWithFacts { plain, facts: FactsObject::value(world, host, false) })
+    pub(crate) fn value(values: &Arc<LazyValues>, host: usize, plain: Value) -> Value {
+        Value::from_object(HostWithFacts { plain, facts: FactsObject::value(values, host, false) })
     }
 }
 

@@ -1,18 +1,20 @@
 //! All values of an evaluation, each computed when it is first asked for, and once.
 //!
 //! Attributes refer to other attributes and to what other components provide, in any order. A value that is asked for
-//! while it is being computed is a circle. After [`World::configure`] every value is there, and templates are
+//! while it is being computed is a circle. After [`LazyValues::configure`] every value is there, and templates are
 //! rendered in parallel.
 
+mod answer;
 pub(crate) mod explain;
 mod facts;
+mod key;
 pub(crate) mod origin;
 mod question;
 mod running;
 pub(crate) mod scope;
 mod value;
 
-pub(crate) use question::{Asked, Query};
+pub(crate) use answer::{Asked, Query};
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -22,14 +24,14 @@ use minijinja::Error;
 use minijinja::value::Value;
 
 use crate::model::connect::Connections;
-use crate::model::place::{Instance, Model, Provider};
+use crate::model::place::{Model, PlacedComponent, Provider};
 use crate::notes::{Notes, noted};
-use crate::template::cause::{self, Causes};
-use crate::template::dns::Answers;
+use crate::template::cause::{self, UsedValues};
+use crate::template::dns::DnsAnswers;
 use crate::template::elsewhere::reported_error;
 use crate::text::diagnostic::{Diagnostic, Problems};
-use question::Answer;
-use running::Key;
+use answer::ProvidedAnswer;
+use key::ValueKey;
 
 /// Room for that many templates within each other, each as deep as the engine allows. Pages are taken as needed.
 const STACK: usize = 256 * 1024 * 1024;
@@ -39,7 +41,7 @@ const STACK: usize = 256 * 1024 * 1024;
 pub(crate) struct Evaluated {
     pub(crate) value: Value,
     pub(crate) digest: String,
-    pub(crate) causes: Causes,
+    pub(crate) causes: UsedValues,
 }
 
 /// `None` once it failed: its mistake is reported then.
@@ -53,24 +55,24 @@ struct Cells {
 }
 
 /// The values of a model.
-pub(crate) struct World {
+pub(crate) struct LazyValues {
     pub(crate) model: Arc<Model>,
     pub(crate) connections: Arc<Connections>,
-    answers: Arc<Answers>,
+    answers: Arc<DnsAnswers>,
     cells: Vec<Cells>,
     problems: Mutex<Problems>,
     /// What was answered, for all who ask the same.
-    answered: Mutex<HashMap<Query, Arc<Answer>>>,
+    answered: Mutex<HashMap<Query, Arc<ProvidedAnswer>>>,
     /// By instance: what its code asked.
     asked: Vec<Mutex<Vec<Asked>>>,
 }
 
-impl World {
+impl LazyValues {
     pub(crate) fn new(
         model: &Arc<Model>,
         connections: &Arc<Connections>,
-        answers: &Arc<Answers>,
-    ) -> Arc<World> {
+        answers: &Arc<DnsAnswers>,
+    ) -> Arc<LazyValues> {
         let cells = model.instances.iter().map(|instance| {
             let definition = &instance.component.definition;
             Cells {
@@ -85,7 +87,7 @@ impl World {
                 resources: definition.requires.iter().map(|_| Cell::new()).collect(),
             }
         });
-        Arc::new(World {
+        Arc::new(LazyValues {
             cells: cells.collect(),
             model: Arc::clone(model),
             connections: Arc::clone(connections),
@@ -126,7 +128,7 @@ impl World {
         }
     }
 
-    pub(crate) fn instance(&self, index: usize) -> &Instance {
+    pub(crate) fn instance(&self, index: usize) -> &PlacedComponent {
         &self.model.instances[index]
     }
 
@@ -186,7 +188,7 @@ impl World {
         let cell = self.cells[index].attributes.get(name)?;
         self.force(
             cell,
-            || Key::Attribute(index, name.to_owned()),
+            || ValueKey::Attribute(index, name.to_owned()),
             || {
                 let node = self.attribute_node(index, name)?;
                 collected(|| self.attribute_value(index, name, &node))
@@ -198,7 +200,7 @@ impl World {
         let cell = self.cells[provider.instance].provides.get(provider.provide)?;
         self.force(
             cell,
-            || Key::Provide(provider.instance, provider.provide),
+            || ValueKey::Provide(provider.instance, provider.provide),
             || collected(|| self.provided_value(provider)),
         )
     }
@@ -212,7 +214,7 @@ impl World {
         let cell = self.cells[index].resources.get(require)?;
         self.force(
             cell,
-            || Key::Resource(index, require),
+            || ValueKey::Resource(index, require),
             || collected(|| self.resource_value(index, require)),
         )
     }
@@ -221,7 +223,7 @@ impl World {
     fn force<'a>(
         &self,
         cell: &'a Cell,
-        key: impl FnOnce() -> Key,
+        key: impl FnOnce() -> ValueKey,
         compute: impl FnOnce() -> Option<Evaluated>,
     ) -> Option<&'a Evaluated> {
         if let Some(done) = cell.get() {

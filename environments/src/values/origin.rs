@@ -2,11 +2,11 @@
 //! changed often stands in an environment.
 
 use crate::text::diagnostic::Diagnostic;
-use crate::values::World;
+use crate::values::LazyValues;
 
 /// With the places in environment.toml of those attributes that the shown lines name.
-pub(crate) fn with_origins(diagnostic: Diagnostic, world: &World, index: usize) -> Diagnostic {
-    let overrides = &world.instance(index).overrides;
+pub(crate) fn with_origins(diagnostic: Diagnostic, values: &LazyValues, index: usize) -> Diagnostic {
+    let overrides = &values.instance(index).overrides;
     let named = |name: &str| diagnostic.shown_texts().any(|text| names(text, name));
     let found: Vec<_> = overrides.iter().filter(|(name, _)| named(name)).collect();
     let set =

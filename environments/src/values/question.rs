@@ -1,4 +1,4 @@
-//! What code asks of the world while it is configured: who provides a key, and with which value.
+//! What code asks while it is configured: who provides a key, and with which value.
 //!
 //! Each question is remembered with the digest of its answer, so that code is run again exactly when one of its
 //! questions has another answer.
@@ -7,42 +7,14 @@ use std::sync::{Arc, PoisonError};
 
 use minijinja::value::Value;
 
-use super::World;
+use super::LazyValues;
+use super::answer::{Asked, ProvidedAnswer, Query};
 use crate::template::cause;
 
-/// A question of an instance.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Query {
-    pub(crate) key: String,
-    /// Only what this host provides: `same`, or a name.
-    pub(crate) host: Option<String>,
-}
-
-/// What a provider gives.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub(crate) value: Value,
-}
-
-/// A question that was asked, and the digest of what was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) query: Query,
-    pub(crate) digest: blake3::Hash,
-}
-
-/// What was answered.
-pub(super) struct Answer {
-    found: Arc<Vec<Found>>,
-    /// The causes that an answer is for whoever asked.
-    causes: Vec<(String, String)>,
-    digest: blake3::Hash,
-}
-
-impl World {
+impl LazyValues {
     /// Who provides a key, by host, component and order of declaration. A value that cannot be computed yet is left
     /// out. The question is remembered, and what was found is noted as used.
-    pub(crate) fn ask(self: &Arc<Self>, index: usize, query: &Query) -> Arc<Vec<Found>> {
+    pub(crate) fn ask(self: &Arc<Self>, index: usize, query: &Query) -> Arc<Vec<Value>> {
         let answer = self.answer(index, query);
         for (name, digest) in &answer.causes {
             cause::record(name.clone(), digest.clone());
@@ -52,7 +24,7 @@ impl World {
         Arc::clone(&answer.found)
     }
 
-    /// What an instance asked since the world was made.
+    /// What an instance asked since these values were made.
     pub(crate) fn take_asked(&self, index: usize) -> Vec<Asked> {
         std::mem::take(&mut *self.asked[index].lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -62,7 +34,7 @@ impl World {
         self.answer(index, &asked.query).digest == asked.digest
     }
 
-    fn answer(self: &Arc<Self>, index: usize, query: &Query) -> Arc<Answer> {
+    fn answer(self: &Arc<Self>, index: usize, query: &Query) -> Arc<ProvidedAnswer> {
         let host = query.host.as_deref().map(|host| self.model.meant_host(index, host));
         let query = Query { key: query.key.clone(), host };
         let answered = || self.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +45,7 @@ impl World {
         Arc::clone(answered().entry(query).or_insert(answer))
     }
 
-    fn find(self: &Arc<Self>, query: &Query) -> Answer {
+    fn find(self: &Arc<Self>, query: &Query) -> ProvidedAnswer {
         let (mut found, mut causes) = (Vec::new(), Vec::new());
         let mut hasher = blake3::Hasher::new();
         for provider in self.connections.offers.of(&self.model, &query.key, query.host.as_deref()) {
@@ -85,11 +57,11 @@ impl World {
             for part in [host.as_str(), &component, &kind, &provided.digest] {
                 hasher.update(part.as_bytes()).update(b"\0");
             }
-            found.push(Found { value: provided.value.clone() });
+            found.push(provided.value.clone());
         }
         if found.is_empty() {
             causes.push((format!("resource {}", query.key), cause::digest(b"")));
         }
-        Answer { found: Arc::new(found), causes, digest: hasher.finalize() }
+        ProvidedAnswer { found: Arc::new(found), causes, digest: hasher.finalize() }
     }
 }

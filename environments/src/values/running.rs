@@ -2,29 +2,22 @@
 
 use std::cell::RefCell;
 
-use super::World;
+use super::LazyValues;
+use super::key::ValueKey;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
 /// Values that refer to values that refer to values: deeper than this is taken for a mistake.
 const DEEPEST: usize = 60;
 
-/// Which value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Attribute(usize, String),
-    Provide(usize, usize),
-    Resource(usize, usize),
-}
-
 thread_local! {
     /// What each thread computes: one that finds a value begun by another computes it, too.
-    static RUNNING: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
+    static RUNNING: RefCell<Vec<ValueKey>> = const { RefCell::new(Vec::new()) };
 }
 
-impl World {
+impl LazyValues {
     /// Computes a value unless it is being computed already, and so needs itself, or lies too deep: that is reported.
-    pub(super) fn guarded<R>(&self, key: Key, compute: impl FnOnce() -> Option<R>) -> Option<R> {
+    pub(super) fn guarded<R>(&self, key: ValueKey, compute: impl FnOnce() -> Option<R>) -> Option<R> {
         let running = RUNNING.with_borrow(|running| {
             let first = running.iter().position(|other| *other == key);
             first.map(|first| running[first..].to_vec()).ok_or(running.len())
@@ -48,7 +41,7 @@ impl World {
         computed
     }
 
-    fn report_circle(&self, mut circle: Vec<Key>) {
+    fn report_circle(&self, mut circle: Vec<ValueKey>) {
         let least = circle.iter().enumerate().min_by_key(|(_, key)| *key).map_or(0, |(at, _)| at);
         circle.rotate_left(least);
         let Some(first) = circle.first().cloned() else { return };
@@ -60,31 +53,31 @@ impl World {
         self.report(Diagnostic::error(message).at(&at).help("one of them must not refer to the next"), index);
     }
 
-    fn place(&self, key: &Key) -> (usize, At) {
+    fn place(&self, key: &ValueKey) -> (usize, At) {
         match key {
-            Key::Attribute(index, name) => {
+            ValueKey::Attribute(index, name) => {
                 let declaration = &self.instance(*index).component.interface.attributes[name];
                 (*index, declaration.at.clone())
             }
-            Key::Provide(index, provide) => {
+            ValueKey::Provide(index, provide) => {
                 (*index, self.instance(*index).component.definition.provides[*provide].key.at.clone())
             }
-            Key::Resource(index, require) => {
+            ValueKey::Resource(index, require) => {
                 (*index, self.instance(*index).component.definition.requires[*require].key.at.clone())
             }
         }
     }
 
-    fn described(&self, key: &Key, alone: bool) -> String {
+    fn described(&self, key: &ValueKey, alone: bool) -> String {
         let of =
             |index: &usize| if alone { String::new() } else { format!(" of {}", self.model.subject(*index)) };
         match key {
-            Key::Attribute(index, name) => format!("attribute `{name}`{}", of(index)),
-            Key::Provide(index, provide) => {
+            ValueKey::Attribute(index, name) => format!("attribute `{name}`{}", of(index)),
+            ValueKey::Provide(index, provide) => {
                 let key = &self.instance(*index).component.definition.provides[*provide].key.value;
                 format!("provided `{key}`{}", of(index))
             }
-            Key::Resource(index, require) => {
+            ValueKey::Resource(index, require) => {
                 let key = &self.instance(*index).component.definition.requires[*require].key.value;
                 format!("required `{key}`{}", of(index))
             }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use minijinja::value::Value;
 
-use super::World;
+use super::LazyValues;
 use crate::component::attribute::plain;
-use crate::file::{Data, Member, Node, merge};
+use crate::file::{ConfigNode, Data, KeyValue, merge};
 use crate::model::place::Provider;
 use crate::template::address::{Address, NetLoc};
 use crate::template::layered::layered;
@@ -19,16 +19,16 @@ use crate::values::scope::Scope;
 /// A mistake was made and is reported.
 struct Reported;
 
-impl World {
+impl LazyValues {
     /// What an attribute is set to: the override, laid over the default where both are tables.
-    pub(super) fn attribute_node(&self, index: usize, name: &str) -> Option<Node> {
+    pub(super) fn attribute_node(&self, index: usize, name: &str) -> Option<ConfigNode> {
         let instance = self.instance(index);
         let declaration = instance.component.interface.attributes.get(name)?;
         match (&declaration.default, instance.overrides.get(name)) {
-            (Some(Node { data: Data::Table(below), .. }), Some(above)) => match &above.node.data {
+            (Some(ConfigNode { data: Data::Table(below), .. }), Some(above)) => match &above.node.data {
                 Data::Table(table) => {
                     let data = Data::Table(merge(below.clone(), table.clone()));
-                    Some(Node { data, at: above.node.at.clone() })
+                    Some(ConfigNode { data, at: above.node.at.clone() })
                 }
                 _ => Some(above.node.clone()),
             },
@@ -45,7 +45,12 @@ impl World {
         }
     }
 
-    pub(super) fn attribute_value(self: &Arc<Self>, index: usize, name: &str, node: &Node) -> Option<Value> {
+    pub(super) fn attribute_value(
+        self: &Arc<Self>,
+        index: usize,
+        name: &str,
+        node: &ConfigNode,
+    ) -> Option<Value> {
         let component = &self.instance(index).component;
         let declaration = component.interface.attributes.get(name)?;
         let scope = Scope::of_attributes(self, index);
@@ -115,7 +120,7 @@ impl World {
     }
 
     /// The value of a part of a file, every string in it taken for a template.
-    fn node(self: &Arc<Self>, index: usize, node: &Node, scope: &Value) -> Result<Value, Reported> {
+    fn node(self: &Arc<Self>, index: usize, node: &ConfigNode, scope: &Value) -> Result<Value, Reported> {
         match &node.data {
             Data::String(text) => self.text(index, text, &node.at, scope),
             Data::Array(items) => {
@@ -123,8 +128,9 @@ impl World {
                 values.into_iter().collect::<Result<Vec<Value>, Reported>>().map(Value::from)
             }
             Data::Table(table) => {
-                let value =
-                    |(key, member): (&String, &Member)| (key.clone(), self.node(index, &member.node, scope));
+                let value = |(key, member): (&String, &KeyValue)| {
+                    (key.clone(), self.node(index, &member.node, scope))
+                };
                 let pairs: Vec<_> = table.iter().map(value).collect();
                 let pairs: Result<Vec<(String, Value)>, Reported> =
                     pairs.into_iter().map(|(key, value)| Ok((key, value?))).collect();

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use batou_environments::{
-    Content, Diagnostics, Dns, DnsError, Entry, Evaluation, Family, Offline, Options, Project, Rendered,
-    RenderedStep,
+    Content, Dependency, Diagnostics, Dns, DnsError, Entry, Evaluation, Family, Offline, Options, Project,
+    Rendered, RenderedUnit,
 };
+use batou_release::{Step, Unit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -93,10 +94,12 @@ pub(crate) fn component<'a>(evaluation: &'a Evaluation, host: &str, name: &str) 
 }
 
 /// The one step of a component.
-pub(crate) fn step(evaluation: &Evaluation, host: &str, name: &str) -> RenderedStep {
-    let steps = &component(evaluation, host, name).steps;
-    assert_eq!(steps.len(), 1);
-    steps[0].clone()
+pub(crate) fn step(evaluation: &Evaluation, host: &str, name: &str) -> Step<Dependency> {
+    let [RenderedUnit { unit: Unit::Step(step), .. }] = component(evaluation, host, name).units.as_slice()
+    else {
+        panic!("not one step");
+    };
+    step.clone()
 }
 
 /// The text of a rendered file.

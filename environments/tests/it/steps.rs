@@ -1,7 +1,7 @@
 //! What steps depend on, and what is said of mistakes in them.
 
-use batou_environments::{Dependency, RenderedStep};
-use batou_release::{ARTIFACT_TOKEN, HostPath, show_artifact};
+use batou_environments::Dependency;
+use batou_release::{ARTIFACT_TOKEN, HostPath, Step, show_artifact};
 use insta::assert_snapshot;
 
 use super::common::{self, Sandbox};
@@ -10,7 +10,7 @@ const FILES: &str = "[[file]]\npath = \"etc/app.conf\"\ncontent = \"\"\n[[file]]
     [[file]]\npath = \"bin/run\"\ncontent = \"\"\nmode = \"0755\"\n[[symlink]]\npath = \"etc/data\"\nto = \"x\"\n";
 
 /// The only step of a component.
-fn step(component: &str) -> RenderedStep {
+fn step(component: &str) -> Step<Dependency> {
     common::step(&Sandbox::app(component).evaluate(), "web01", "app")
 }
 

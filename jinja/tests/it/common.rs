@@ -17,19 +17,19 @@ mod script;
 
 use left_out::{Lacking, left_out};
 
-/// What the tests give a template: enough for all of them, and at its end within a second.
+/// The fuel that the tests give a template: enough for each of them, and used up within a second.
 const FUEL: u64 = 5_000_000;
 
-/// One template with all that it needs.
+/// A template with everything that it needs.
 pub(crate) struct Case {
     /// The one that is rendered is called `main`.
     pub(crate) templates: BTreeMap<String, String>,
-    /// What stands below the name `component`.
+    /// The value of `component`.
     pub(crate) variables: Map<String, Value>,
 }
 
 impl Case {
-    /// One without others and without variables.
+    /// A template without others and without variables.
     pub(crate) fn new(template: &str) -> Case {
         Case { templates: BTreeMap::from([("main".to_owned(), template.to_owned())]), variables: Map::new() }
     }
@@ -49,7 +49,7 @@ impl Case {
     }
 }
 
-/// JSON as the engine has it.
+/// JSON as a value of the engine.
 fn value(json: &Value) -> minijinja::Value {
     match json {
         Value::Null => ().into(),

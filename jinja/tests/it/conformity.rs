@@ -1,7 +1,7 @@
 //! A corpus of templates, and what Jinja2 makes of them.
 //!
 //! Each folder below `tests/templates` has a template `main`, those that it includes, its `variables.json`, and what
-//! Jinja2 makes of it as `expected`. `BATOU_UPDATE_TEMPLATES=1` writes the latter anew, with Jinja2.
+//! Jinja2 makes of it as `expected`. `BATOU_UPDATE_TEMPLATES=1` has Jinja2 write the latter again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +45,7 @@ fn expected(name: &str) -> PathBuf {
     corpus().join(name).join(EXPECTED)
 }
 
-/// A long text that differs is told by its first line that does.
+/// Of a long text that differs, only the first differing line is shown.
 fn compare(name: &str, made: &str, expected: &str) {
     for (number, (made, expected)) in made.lines().zip(expected.lines()).enumerate() {
         assert_eq!(made, expected, "{name}, line {}", number + 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::{Case, with_jinja2};
 
-/// A template, what Jinja2 makes of it, and what is made of it here. All of them stand in the documentation.
+/// A template, what Jinja2 makes of it, and what is made of it here. All of them are in the documentation.
 const DIFFERENT: [(&str, &str, &str); 22] = [
     ("{{ 1e16 ~ '' }}", "1e+16", "10000000000000000.0"),
     ("{{ {'a': 1}.keys() }}", "dict_keys(['a'])", "['a']"),
@@ -62,7 +62,8 @@ fn jinja2_differs_as_is_said() {
     }
 }
 
-/// Without a word a slip of the pen would be a list in the wrong order, a sum that is too small, or an empty list.
+/// Otherwise a misspelled attribute would silently give a list in the wrong order, a sum that is too small, or an
+/// empty list.
 #[test]
 fn what_a_filter_looks_at_must_be_there() {
     let filters = [

@@ -17,11 +17,14 @@ use crate::HostPathError;
 pub use step::{Assertions, Newer, STEP_TIMEOUT, Script, Step};
 
 /// Something that a host converges.
+///
+/// `D` is what it depends on besides its own texts: the digest of a file, a folder or a resource once those are hashed, and
+/// before that whatever names them.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Unit {
+pub enum Unit<D = String> {
     /// A command that brings something about, or a check that something holds.
-    Step(Step),
+    Step(Step<D>),
 }
 
 /// What kind of [`Unit`] it is.
@@ -43,7 +46,7 @@ pub struct UnitId {
     pub name: String,
 }
 
-impl Unit {
+impl<D> Unit<D> {
     /// What kind it is.
     pub fn kind(&self) -> UnitKind {
         match self {
@@ -58,15 +61,6 @@ impl Unit {
         }
     }
 
-    /// The unit with `artifact`, the path of the component's artifact on the host, in place of
-    /// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN). It has another fingerprint, so fingerprints are always taken of the
-    /// unit as it is in the manifest. It is an error if a path in it becomes one that cannot be used.
-    pub fn expanded(&self, artifact: &str) -> Result<Unit, HostPathError> {
-        Ok(match self {
-            Unit::Step(step) => Unit::Step(step.expanded(artifact)?),
-        })
-    }
-
     /// Whether rollbacks that would go back past it are refused.
     pub fn is_irreversible(&self) -> bool {
         match self {
@@ -74,11 +68,17 @@ impl Unit {
         }
     }
 
-    /// The files and resources that it depends on besides its own texts: each as it was declared, with the digest of
-    /// what it names.
-    pub fn dependencies(&self) -> BTreeMap<&str, &str> {
+    /// The files and resources that it depends on besides its own texts: each as it was declared, with what it names.
+    pub fn dependencies(&self) -> BTreeMap<&str, &D> {
         match self {
             Unit::Step(step) => step.dependencies(),
+        }
+    }
+
+    /// The same unit, with what `with` makes of each of its dependencies.
+    pub fn map_dependencies<E>(&self, with: impl Fn(&D) -> E) -> Unit<E> {
+        match self {
+            Unit::Step(step) => Unit::Step(step.map(&with)),
         }
     }
 
@@ -91,6 +91,17 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// The unit with `artifact`, the path of the component's artifact on the host, in place of
+    /// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN). It has another fingerprint, so fingerprints are always taken of the
+    /// unit as it is in the manifest. It is an error if a path in it becomes one that cannot be used.
+    pub fn expanded(&self, artifact: &str) -> Result<Unit, HostPathError> {
+        Ok(match self {
+            Unit::Step(step) => Unit::Step(step.expanded(artifact)?),
+        })
+    }
+}
+
 impl UnitId {
     /// The unit of that kind and name in a component.
     pub fn new(component: Name, kind: UnitKind, name: impl Into<String>) -> Self {
@@ -99,6 +110,9 @@ impl UnitId {
 }
 
 impl UnitKind {
+    /// Every kind.
+    pub const ALL: [UnitKind; 1] = [UnitKind::Step];
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {

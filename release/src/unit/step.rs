@@ -1,4 +1,4 @@
-//! Steps: commands that a host runs after the switch, as the manifest holds them.
+//! Steps: commands that a host runs after the switch.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,10 @@ use crate::artifact_path::expand_artifact;
 use crate::{HostPath, HostPathError, ScriptPath};
 
 /// A step whose texts are all rendered, except that the path of the component's artifact is
-/// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN) until it is [`expanded`](Step::expanded).
+/// [`ARTIFACT_TOKEN`](crate::ARTIFACT_TOKEN) until it is [`expanded`](Step::expanded). `D` is what it depends on, as in every
+/// [`Unit`](crate::Unit).
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
-pub struct Step {
+pub struct Step<D = String> {
     /// Unique within its component.
     pub name: String,
     /// Succeeds when there is nothing to do.
@@ -34,11 +35,11 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Is run in place of `update`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script: Option<Script>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script<D>>,
     /// What must hold besides the command of `verify`.
-    #[serde(default, skip_serializing_if = "Assertions::is_empty")]
-    pub assertions: Assertions,
+    #[serde(default = "Assertions::none", skip_serializing_if = "Assertions::is_empty")]
+    pub assertions: Assertions<D>,
     /// Nothing is run while this exists, and it must exist after the update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creates: Option<HostPath>,
@@ -48,27 +49,27 @@ pub struct Step {
     /// The step is skipped where this does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_if_path: Option<HostPath>,
-    /// What the step depends on besides its own texts: each trigger as declared, and the digest of what it names. With
-    /// triggers, the step does not depend on the artifact only because its texts name it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub triggers: BTreeMap<String, String>,
+    /// What the step depends on besides its own texts: each trigger as declared, and what it names. With triggers, the
+    /// step does not depend on the artifact only because its texts name it.
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, D>,
 }
 
 /// A file of the component's artifact that is run, without a shell.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
-pub struct Script {
+pub struct Script<D = String> {
     /// Below the artifact.
     pub path: ScriptPath,
     /// What it is called with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
-    /// The digest of its content and mode: a changed script is a changed step.
-    pub digest: String,
+    /// Its content and mode: a changed script is a changed step.
+    pub digest: D,
 }
 
 /// What a `verify` says besides its command. All of it must hold.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
-pub struct Assertions {
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct Assertions<D = String> {
     /// Must exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<HostPath>,
@@ -76,11 +77,11 @@ pub struct Assertions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer: Option<Newer>,
     /// Must be the same as when the step last converged. Written as [`Step::triggers`] are.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unchanged: BTreeMap<String, String>,
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    pub unchanged: BTreeMap<String, D>,
     /// Must succeed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script: Option<Script>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script<D>>,
 }
 
 /// A file and those that it must not be older than, by their modification times.
@@ -92,15 +93,76 @@ pub struct Newer {
     pub than: Vec<HostPath>,
 }
 
-impl Assertions {
+impl<D> Assertions<D> {
+    /// Asserts nothing.
+    pub fn none() -> Self {
+        Assertions { path: None, newer: None, unchanged: BTreeMap::new(), script: None }
+    }
+
     /// Whether nothing is asserted.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Assertions { path, newer, unchanged, script } = self;
+        path.is_none() && newer.is_none() && unchanged.is_empty() && script.is_none()
     }
+
+    fn map<E>(&self, with: &impl Fn(&D) -> E) -> Assertions<E> {
+        Assertions {
+            path: self.path.clone(),
+            newer: self.newer.clone(),
+            unchanged: map(&self.unchanged, with),
+            script: self.script.as_ref().map(|script| script.map(with)),
+        }
+    }
+}
+
+impl<D> Default for Assertions<D> {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl<D> Script<D> {
+    fn map<E>(&self, with: impl Fn(&D) -> E) -> Script<E> {
+        Script { path: self.path.clone(), arguments: self.arguments.clone(), digest: with(&self.digest) }
+    }
+}
+
+fn map<D, E>(dependencies: &BTreeMap<String, D>, with: impl Fn(&D) -> E) -> BTreeMap<String, E> {
+    dependencies.iter().map(|(name, dependency)| (name.clone(), with(dependency))).collect()
 }
 
 /// How many seconds a command may take if the step does not say.
 pub const STEP_TIMEOUT: u64 = 300;
+
+impl<D> Step<D> {
+    /// By name: its triggers, what must be unchanged, and its scripts.
+    pub(super) fn dependencies(&self) -> BTreeMap<&str, &D> {
+        let named = self.triggers.iter().chain(&self.assertions.unchanged);
+        let named = named.map(|(name, dependency)| (name.as_str(), dependency));
+        let scripts = self.script.iter().chain(&self.assertions.script);
+        named.chain(scripts.map(|script| (script.path.as_str(), &script.digest))).collect()
+    }
+
+    /// The same step, which depends on what `with` makes of each of its dependencies.
+    pub(super) fn map<E>(&self, with: &impl Fn(&D) -> E) -> Step<E> {
+        Step {
+            name: self.name.clone(),
+            verify: self.verify.clone(),
+            update: self.update.clone(),
+            revert: self.revert.clone(),
+            irreversible: self.irreversible,
+            timeout: self.timeout,
+            directory: self.directory.clone(),
+            environment: self.environment.clone(),
+            script: self.script.as_ref().map(|script| script.map(with)),
+            assertions: self.assertions.map(with),
+            creates: self.creates.clone(),
+            unless: self.unless.clone(),
+            only_if_path: self.only_if_path.clone(),
+            triggers: map(&self.triggers, with),
+        }
+    }
+}
 
 impl Step {
     /// A step that runs a command once, and says nothing else.
@@ -121,14 +183,6 @@ impl Step {
             only_if_path: None,
             triggers: BTreeMap::new(),
         }
-    }
-
-    /// By name: the digests of its triggers, of what must be unchanged, and of its scripts.
-    pub(super) fn dependencies(&self) -> BTreeMap<&str, &str> {
-        let named = self.triggers.iter().chain(&self.assertions.unchanged);
-        let named = named.map(|(name, digest)| (name.as_str(), digest.as_str()));
-        let scripts = self.script.iter().chain(&self.assertions.script);
-        named.chain(scripts.map(|script| (script.path.as_str(), script.digest.as_str()))).collect()
     }
 
     /// The step with `artifact`, the path of the component's artifact on the host, in place of the token. It has

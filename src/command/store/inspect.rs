@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::records::{Record, SHORTEST};
-use crate::ui::{DIM, bytes, plural, visible_name};
+use crate::ui::{DIM, Ui, bytes, plural, visible_name};
 
 #[derive(Serialize)]
 struct ReleaseLine<'a> {
@@ -78,7 +78,7 @@ pub(super) fn content(context: &Context, id: &str) -> Result<(), CommandError> {
 
 fn artifacts(context: &Context, record: &Record) {
     for (host, content) in &record.hosts {
-        for component in &content.manifest.components {
+        for component in &content.manifest().components {
             let (id, name) = (component.artifact.short(), &component.name);
             context.ui.line(&format!(
                 "{id}  {}{DIM}/{DIM:#}{}",
@@ -101,7 +101,7 @@ pub(super) fn cat(context: &Context, artifact: &str, path: &str) -> Result<(), C
     let Some(Node::File { digest, .. }) = files.get(&wanted) else {
         return Err(absent().hint(format!("`batou store ls {}` lists its files", id.short())));
     };
-    let printed = context.ui.raw(&mut store.blob(digest)?);
+    let printed = Ui::raw(&mut store.blob(digest)?);
     printed.map_err(|error| {
         CommandError::failed(format!("{} could not be printed", visible_name(path))).because(error)
     })

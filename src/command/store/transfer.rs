@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::archive;
-use crate::command::diff::side;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::outfile;
@@ -25,7 +24,7 @@ struct Moved<'a> {
 /// Builds an environment, or finds a built release, and writes it into a file.
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
     let place = outfile::place(output)?;
-    let record = side(context, name)?;
+    let record = context.release(name)?;
     archive::export(context.store()?, &record, &place)?;
     show(context, "exported", &record, output);
     Ok(())

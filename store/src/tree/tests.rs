@@ -73,23 +73,31 @@ fn the_encoding_is_fixed() {
 fn what_is_not_canonical_is_refused() {
     let digest = Digest::of(b"x");
     let link = r#"{"symlink":{"target":"t"}}"#;
-    for bad in [
+    let refused = |text: &str| Tree::decode(text.as_bytes()).unwrap_err();
+    for other in [
         format!(r#"{{"b":{link},"a":{link}}}"#),
         format!(r#"{{"a":{link},"a":{link}}}"#),
         format!(r#"{{"a": {link}}}"#),
         format!(r#"{{"a":{link}}} "#),
         format!(r#"{{"\u0061":{link}}}"#),
-        format!(r#"{{"..":{link}}}"#),
-        format!(r#"{{"a/b":{link}}}"#),
-        r#"{"a":{"symlink":{"target":""}}}"#.to_owned(),
-        r#"{"a":{"symlink":{"target":"\u0000"}}}"#.to_owned(),
-        r#"{"a":{"device":{}}}"#.to_owned(),
         format!(r#"{{"a":{{"directory":{{"digest":"{digest}","more":1}}}}}}"#),
-        format!(r#"{{"a":{{"file":{{"digest":"{digest}","size":1,"mode":"0644"}}}}}}"#),
-        format!(r#"{{"a":{{"file":{{"digest":"{digest}","size":-1,"mode":"0444"}}}}}}"#),
-        "[]".to_owned(),
-        String::new(),
     ] {
-        assert!(Tree::decode(bad.as_bytes()).is_err(), "{bad}");
+        assert!(matches!(refused(&other), TreeError::NotCanonical), "{other}");
+    }
+    for target in ["", "\\u0000"] {
+        let text = format!(r#"{{"a":{{"symlink":{{"target":"{target}"}}}}}}"#);
+        assert!(matches!(refused(&text), TreeError::Target(name, _) if name.as_str() == "a"), "{text}");
+    }
+    for (none, reason) in [
+        (format!(r#"{{"..":{link}}}"#), r#""..""#),
+        (format!(r#"{{"a/b":{link}}}"#), r#""a/b""#),
+        (r#"{"a":{"device":{}}}"#.to_owned(), "unknown variant `device`"),
+        (format!(r#"{{"a":{{"file":{{"digest":"{digest}","size":1,"mode":"0644"}}}}}}"#), "0644"),
+        (format!(r#"{{"a":{{"file":{{"digest":"{digest}","size":-1,"mode":"0444"}}}}}}"#), "`-1`"),
+        ("[]".to_owned(), "invalid type: sequence"),
+        (String::new(), "EOF"),
+    ] {
+        let error = refused(&none);
+        assert!(matches!(&error, TreeError::Json(json) if json.to_string().contains(reason)), "{error:?}");
     }
 }

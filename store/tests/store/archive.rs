@@ -1,4 +1,4 @@
-//! Export and import as one file, and archives that mean harm.
+//! Export and import as one file, and malicious archives.
 
 use batou_store::{Error, ObjectId, Silent, Store, export, import_archive};
 
@@ -76,7 +76,7 @@ fn what_is_no_archive_is_refused() {
     refused(&zstd::encode_all(&b"nor is this"[..], 1).unwrap(), "");
 }
 
-/// Unpacks an archive, lets `change` have its entries (name, kind, bytes), and packs it again.
+/// Unpacks an archive, lets `change` modify its entries (name, kind, bytes), and packs it again.
 fn forge(bytes: &[u8], change: impl Fn(&mut Vec<(String, tar::EntryType, Vec<u8>)>)) -> Vec<u8> {
     let plain = zstd::decode_all(bytes).unwrap();
     let mut entries = Vec::new();
@@ -101,7 +101,7 @@ fn forge(bytes: &[u8], change: impl Fn(&mut Vec<(String, tar::EntryType, Vec<u8>
     zstd::encode_all(&tar.into_inner().unwrap()[..], 1).unwrap()
 }
 
-/// Replaces text in the archive's list of content.
+/// Replaces text in the archive's list of contents.
 fn relist(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     forge(bytes, |entries| {
         let text = String::from_utf8(entries[0].2.clone()).unwrap();
@@ -132,8 +132,8 @@ fn forged_archives_are_refused() {
     refused(&forge(&bytes, |e| drop(e.remove(0))), "batou-release");
 
     refused(&relist(&bytes, "\"version\":1", "\"version\":2"), "format 2");
-    refused(&relist(&bytes, "releases/1.json", "../../releases"), "broken");
-    refused(&relist(&bytes, "releases/1.json", "/etc/passwd"), "broken");
+    refused(&relist(&bytes, "releases/1.json", "../../releases"), "contents is damaged");
+    refused(&relist(&bytes, "releases/1.json", "/etc/passwd"), "contents is damaged");
     refused(
         &relist(&bytes, &format!("[\"{}\"]", ids[1]), &format!("[\"{}\"]", batou_store::Digest::of(b"x"))),
         "does not hold",
@@ -151,7 +151,7 @@ fn declared_sizes_bound_what_is_unpacked() {
     };
     refused(&huge(u64::MAX), "bytes, more than the");
     refused(&huge(1 << 20), "were declared");
-    // A bomb in the list of content itself.
+    // A decompression bomb in the list of contents itself.
     let bomb = forge(&bytes, |entries| {
         entries.truncate(1);
         entries[0].2 = vec![b' '; (256 << 20) + 1];

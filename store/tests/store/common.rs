@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use batou_store::{Artifact, ArtifactId, Batch, Durability, Mode, Name, Node, Store, Tree};
 
-/// A store in a folder of its own, which goes with it.
+/// A store in a folder of its own, which is removed with it.
 pub(crate) struct Fixture {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: Store,

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use batou_store::{Error, Generations};
+use batou_store::{Error, Generations, NameError, TreeError};
 
 use crate::common::name;
 
@@ -34,7 +34,7 @@ fn a_generation_is_written_found_switched_to_and_removed() {
     assert_eq!(generations.manifest(1).unwrap(), b"one");
     assert_eq!(generations.file(1, "causes.json").unwrap().unwrap(), b"why");
     assert_eq!(generations.file(2, "causes.json").unwrap(), None);
-    assert!(generations.file(2, "../1/causes.json").is_err());
+    assert!(matches!(generations.file(2, "../1/causes.json"), Err(Error::Name(NameError::Slash(_)))));
     let link = fs::read_link(path.join("generations/1/web")).unwrap();
     assert_eq!(link.to_str(), Some("../../store/artifacts/abc-web"));
 
@@ -89,10 +89,15 @@ fn what_a_killed_writer_left_is_no_generation_and_goes() {
 fn names_are_given_once_and_stay_in_the_generation() {
     let Target { generations, .. } = &target();
     let link = |to: &str| vec![(name("a"), to.to_owned())];
-    assert!(generations.create(b"", &[("a", b"")], &link("x")).is_err());
-    assert!(generations.create(b"", &[("manifest.json", b"")], &[]).is_err());
-    assert!(generations.create(b"", &[("../x", b"")], &[]).is_err());
-    assert!(generations.create(b"", &[], &link("../../../etc")).is_err());
+    let twice = |records: &[(&str, &[u8])], links: &[_]| {
+        let created = generations.create(b"", records, links);
+        matches!(created, Err(Error::Encoding { source: TreeError::Duplicate(_), .. }))
+    };
+    assert!(twice(&[("a", b"")], &link("x")));
+    assert!(twice(&[("manifest.json", b"")], &[]));
+    let outside = |created| matches!(created, Err(Error::Name(NameError::Slash(_))));
+    assert!(outside(generations.create(b"", &[("../x", b"")], &[])));
+    assert!(outside(generations.create(b"", &[], &link("../../../etc"))));
     assert_eq!(generations.list().unwrap().len(), 0);
 }
 
@@ -128,4 +133,23 @@ fn a_reader_of_current_sees_no_failure_and_no_mix_in_10_000_switches() {
         let seen = reader.join().unwrap();
         assert!(seen.iter().all(|count| *count > 0), "both generations were seen: {seen:?}");
     });
+}
+
+#[test]
+fn numbers_that_are_no_generations_are_left_alone_and_never_wrap() {
+    let Target { generations, path, .. } = &target();
+    let place = |name: &str| path.join("generations").join(name);
+    for stray in ["18446744073709551615", "18446744073709551614", "9007199254740992", "007", "-1", "1e3"] {
+        fs::create_dir_all(place(stray)).unwrap();
+    }
+    assert_eq!(generations.create(b"one", &[], &[]).unwrap(), 1);
+    fs::write(place("7"), "a file").unwrap();
+    assert_eq!(generations.list().unwrap(), [1]);
+    assert_eq!(generations.create(b"two", &[], &[]).unwrap(), 8);
+    assert_eq!(generations.find(b"two").unwrap(), Some(8));
+
+    fs::create_dir(place("9007199254740991")).unwrap();
+    let error = generations.create(b"three", &[], &[]).unwrap_err();
+    assert!(error.to_string().contains("generations/9007199254740991"), "{error}");
+    assert!(matches!(error, Error::Foreign { .. }));
 }

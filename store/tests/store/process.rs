@@ -107,7 +107,7 @@ fn a_store_that_cannot_be_written_can_be_read() {
     copy(&mut &store, &mut &other.store, &[id], &Silent).unwrap();
     assert!(other.store.contains(&ObjectId::Artifact(id)).unwrap());
     assert_eq!(listing(store.root()), before);
-    // Root writes anyway; everybody else is told which file cannot be written.
+    // Root can write anyway; everybody else gets an error that names the file.
     if !rustix::process::geteuid().is_root() {
         let error = store.batch().unwrap().bytes(b"new", batou_store::Mode::PLAIN).unwrap_err();
         assert!(error.to_string().contains("tmp"), "{error}");

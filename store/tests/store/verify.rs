@@ -1,4 +1,4 @@
-//! Damage of every kind is found, and mended from another store.
+//! Damage of every kind is found, and repaired from another store.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -93,7 +93,7 @@ fn every_one_of_5000_flips_truncations_and_swaps_is_found() {
     );
 }
 
-/// What `damage` does is found with this fault and mended.
+/// What `damage` does is found with this fault and repaired.
 fn mended(fault: Fault, damage: impl Fn(&Fixture, &[ArtifactId; 2])) {
     let (fixture, other, ids) = twins();
     damage(&fixture, &ids);
@@ -164,7 +164,7 @@ fn damaged_checkouts_are_mended() {
         writable(&path, || fs::write(path.join("more"), "x").unwrap());
     });
     mended(Fault::Damaged, |fixture, ids| {
-        // Two whole files, each under the other's name.
+        // Two undamaged files, each under the other's name.
         let path = web(fixture, ids);
         writable(&path, || {
             fs::rename(path.join("plain"), path.join("x")).unwrap();

@@ -6,7 +6,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::component::item::{Caller, Item};
 use crate::component::path::{self, PathError};
-use crate::file::Reader;
+use crate::file::TableReader;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};
 
@@ -108,7 +108,7 @@ pub(super) fn symlink(item: &Item, problems: &mut Problems) -> Option<SymlinkDec
 
 /// The source, `Some(None)` for a mistake.
 #[allow(clippy::option_option, reason = "a mistake differs from an absent key")]
-fn source(reader: &mut Reader<'_, '_>) -> Option<Option<(String, At)>> {
+fn source(reader: &mut TableReader<'_, '_>) -> Option<Option<(String, At)>> {
     if !reader.has("source") {
         reader.node("source");
         return None;
@@ -117,7 +117,7 @@ fn source(reader: &mut Reader<'_, '_>) -> Option<Option<(String, At)>> {
 }
 
 fn checked_path(
-    reader: &mut Reader<'_, '_>,
+    reader: &mut TableReader<'_, '_>,
     key: &'static str,
     check: impl Fn(&str) -> Result<String, PathError>,
 ) -> Option<(String, At)> {
@@ -133,7 +133,7 @@ fn checked_path(
 
 /// The mode, `Some(None)` without one, `None` for a mistake.
 #[allow(clippy::option_option, reason = "a mistake differs from an absent key")]
-fn mode(reader: &mut Reader<'_, '_>) -> Option<Option<u32>> {
+fn mode(reader: &mut TableReader<'_, '_>) -> Option<Option<u32>> {
     if !reader.has("mode") {
         reader.node("mode");
         return Some(None);
@@ -149,7 +149,7 @@ fn mode(reader: &mut Reader<'_, '_>) -> Option<Option<u32>> {
     }
 }
 
-fn exclude(reader: &mut Reader<'_, '_>) -> Option<GlobSet> {
+fn exclude(reader: &mut TableReader<'_, '_>) -> Option<GlobSet> {
     let mut globs = GlobSetBuilder::new();
     let texts = reader.texts("exclude");
     for text in &texts {

@@ -6,14 +6,12 @@ mod file;
 mod resource;
 
 pub(crate) use file::{FileDeclaration, Origin, SymlinkDeclaration};
-pub(crate) use resource::{Order, Provide, Require};
+pub(crate) use resource::{Provide, Require, RequireOrder};
 
-use std::sync::Arc;
-
-use crate::component::item::{Caller, Item, Kind};
-use crate::component::step::{self, StepDeclaration};
-use crate::file::Reader;
-use crate::text::diagnostic::{Diagnostic, Problems};
+use crate::component::item::{Item, ItemKind};
+use crate::component::unit::{self, DeclaredUnit};
+use crate::file::TableReader;
+use crate::text::diagnostic::Problems;
 
 /// What a component declares.
 #[derive(Debug, Default)]
@@ -22,14 +20,14 @@ pub(crate) struct Definition {
     pub(crate) symlinks: Vec<SymlinkDeclaration>,
     pub(crate) provides: Vec<Provide>,
     pub(crate) requires: Vec<Require>,
-    pub(crate) steps: Vec<(StepDeclaration, Arc<Caller>)>,
+    pub(crate) units: Vec<DeclaredUnit>,
 }
 
 /// Kinds of items that are still to come.
 pub(crate) const LATER: [&str; 5] = ["link", "copy", "service", "check", "build"];
 
 /// Refuses keys of component.toml that are still to come.
-pub(crate) fn later(reader: &mut Reader<'_, '_>) {
+pub(crate) fn later(reader: &mut TableReader<'_, '_>) {
     reader.later(&LATER);
     reader.later(&["facts", "serial", "renamed_from"]);
 }
@@ -40,11 +38,11 @@ pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            Kind::File => definition.files.extend(file::file(item, &mut found)),
-            Kind::Directory => definition.files.extend(file::directory(item, &mut found)),
-            Kind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
-            Kind::Step => step(item, &mut definition.steps, &mut found),
-            Kind::Provide | Kind::Require => {}
+            ItemKind::File => definition.files.extend(file::file(item, &mut found)),
+            ItemKind::Directory => definition.files.extend(file::directory(item, &mut found)),
+            ItemKind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
+            ItemKind::Unit(kind) => unit::check(kind, item, &mut definition.units, &mut found),
+            ItemKind::Provide | ItemKind::Require => {}
         }
         problems.extend_within(&item.by.within(), found);
     }
@@ -57,23 +55,12 @@ pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Definition {
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            Kind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
-            Kind::Require => definition.requires.extend(resource::require(item, &mut found)),
+            ItemKind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
+            ItemKind::Require => definition.requires.extend(resource::require(item, &mut found)),
             _ => {}
         }
         problems.extend_within(&item.by.within(), found);
     }
     resource::check_variables(&definition.requires, problems);
     definition
-}
-
-/// Checks a step, and that no earlier one has its name.
-fn step(item: &Item, known: &mut Vec<(StepDeclaration, Arc<Caller>)>, problems: &mut Problems) {
-    let Some((step, name)) = step::check((&item.table, &item.at), problems) else { return };
-    if known.iter().any(|(known, _)| known.name == step.name) {
-        let message = format!("the step `{}` is declared twice", step.name);
-        problems.push(Diagnostic::error(message).at(&name).help("give each step a name of its own"));
-        return;
-    }
-    known.push((step, Arc::clone(&item.by)));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::component::item::{Caller, Item};
-use crate::file::{Node, Reader};
+use crate::file::{ConfigNode, TableReader};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::name::is_identifier;
 use crate::text::source::Text;
@@ -15,7 +15,7 @@ const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", 
 #[derive(Debug)]
 pub(crate) struct Provide {
     pub(crate) key: Text,
-    pub(crate) value: Node,
+    pub(crate) value: ConfigNode,
     pub(crate) by: Arc<Caller>,
 }
 
@@ -28,14 +28,14 @@ pub(crate) struct Require {
     pub(crate) one: bool,
     pub(crate) host: Option<Text>,
     pub(crate) strict: bool,
-    pub(crate) order: Order,
+    pub(crate) order: RequireOrder,
     pub(crate) sort: Option<Text>,
     pub(crate) by: Arc<Caller>,
 }
 
 /// What a requirement says of the order in which components are activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum RequireOrder {
     ProviderFirst,
     /// `reverse = true`
     RequirerFirst,
@@ -89,18 +89,18 @@ pub(super) fn require(item: &Item, problems: &mut Problems) -> Option<Require> {
     Some(Require { key, variable, one, host, strict, order, sort, by })
 }
 
-fn order(reader: &mut Reader<'_, '_>) -> Order {
+fn order(reader: &mut TableReader<'_, '_>) -> RequireOrder {
     let reverse = reader.boolean("reverse").unwrap_or(false);
     let dirty = reader.boolean("dirty").unwrap_or(false);
     match (reverse, dirty) {
         (true, true) => {
             let message = "`reverse` orders two components, and `dirty` leaves their order open";
             reader.problems.push(Diagnostic::error(message).at(reader.at()).help("drop one of the two"));
-            Order::Open
+            RequireOrder::Open
         }
-        (true, false) => Order::RequirerFirst,
-        (false, true) => Order::Open,
-        (false, false) => Order::ProviderFirst,
+        (true, false) => RequireOrder::RequirerFirst,
+        (false, true) => RequireOrder::Open,
+        (false, false) => RequireOrder::ProviderFirst,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::known::{Declared, Gathered, HostFacts};
+use super::known::{DeclaredFacts, Gathered, HostFacts};
 use super::{FactsLock, value};
 use crate::project::Project;
 use crate::project::environment::Environment;
@@ -26,7 +26,7 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
         };
         (fact.clone(), gathered)
     });
-    let declared = Arc::new(Declared { environment: name, facts: facts.collect() });
+    let declared = Arc::new(DeclaredFacts { environment: name, facts: facts.collect() });
     for entry in &mut environment.inventory.hosts {
         let facts = lock.hosts.get(entry.host.name.as_str()).into_iter().flatten();
         let valid = facts.filter(|(fact, _)| declared.facts.get(*fact) == Some(&Gathered::Yes));

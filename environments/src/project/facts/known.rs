@@ -13,13 +13,13 @@ use crate::text::diagnostic::{listed, nearest};
 /// The facts of one host; which there are is the same for all hosts of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostFacts {
-    pub(super) declared: Arc<Declared>,
+    pub(super) declared: Arc<DeclaredFacts>,
     pub(super) known: BTreeMap<String, Value>,
 }
 
 /// The facts that batou.toml declares.
 #[derive(Debug, PartialEq, Eq, Default)]
-pub(super) struct Declared {
+pub(super) struct DeclaredFacts {
     pub(super) environment: String,
     pub(super) facts: BTreeMap<String, Gathered>,
 }

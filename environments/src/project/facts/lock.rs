@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use batou_release::{FactSources, Facts, HostName};
 
 use super::{check, value, writer};
-use crate::file::{self, Data, Reader, Table};
+use crate::file::{self, Data, Table, TableReader};
 use crate::project::Project;
 use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
 
@@ -49,7 +49,7 @@ impl FactsLock {
 
     fn parse(project: &Project, path: &Path, problems: &mut Problems) -> Option<FactsLock> {
         let (table, at) = file::load(&project.root, path, problems)?;
-        let mut reader = Reader::new(&table, &at, "facts.lock", problems);
+        let mut reader = TableReader::new(&table, &at, "facts.lock", problems);
         let (sources, hosts) = (reader.table("facts"), reader.table("host"));
         reader.finish();
         let sources = sources.map(|(table, _)| check(table, problems)).unwrap_or_default();
@@ -138,7 +138,7 @@ fn by_host(table: &Table, problems: &mut Problems) -> BTreeMap<String, Facts> {
             problems.push(Diagnostic::error(message).at(&member.node.at));
             continue;
         };
-        let fact = |(name, member): (&String, &file::Member)| {
+        let fact = |(name, member): (&String, &file::KeyValue)| {
             Some((name.clone(), value::from_node(&member.node, problems)?))
         };
         hosts.insert(host.clone(), facts.iter().filter_map(fact).collect());

@@ -3,7 +3,7 @@
 use batou_release::{Builtin, FactSource, FactSources};
 use globset::GlobBuilder;
 
-use crate::file::{Data, Member, Reader, Table};
+use crate::file::{Data, KeyValue, Table, TableReader};
 use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::text::name::is_identifier;
 use crate::text::source::Text;
@@ -28,12 +28,12 @@ pub(crate) fn check(table: &Table, problems: &mut Problems) -> FactSources {
     sources
 }
 
-fn source(name: &str, member: &Member, problems: &mut Problems) -> Option<FactSource> {
+fn source(name: &str, member: &KeyValue, problems: &mut Problems) -> Option<FactSource> {
     let at = &member.node.at;
     match &member.node.data {
         Data::String(text) => builtin(&Text { value: text.clone(), at: at.clone(), literal: true }, problems),
         Data::Table(table) => {
-            let mut reader = Reader::new(table, at, format!("the fact `{name}`"), problems);
+            let mut reader = TableReader::new(table, at, format!("the fact `{name}`"), problems);
             let (files, command) = (reader.text("files"), reader.text("command"));
             let json = reader.boolean("json");
             let timeout = reader.number("timeout", 1, LONGEST);
@@ -65,7 +65,7 @@ fn source(name: &str, member: &Member, problems: &mut Problems) -> Option<FactSo
     }
 }
 
-fn refuse(name: &str, what: &str, member: &Member, problems: &mut Problems) -> Option<FactSource> {
+fn refuse(name: &str, what: &str, member: &KeyValue, problems: &mut Problems) -> Option<FactSource> {
     let help = format!(
         "write {name} = \"memory\" (built in: {}), {name} = {{ files = \"/dev/disk/by-id/*\" }} or {name} = {{ command = \"…\" }}",
         Builtin::ALL.map(|(name, _)| name).join(", ")

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use batou_release::FactValue;
 use minijinja::Value;
 
-use crate::file::{Data, Member, Node};
+use crate::file::{ConfigNode, Data, KeyValue};
 use crate::text::diagnostic::{Diagnostic, Problems};
 
 /// A part of facts.lock.
-pub(super) fn from_node(node: &Node, problems: &mut Problems) -> Option<FactValue> {
+pub(super) fn from_node(node: &ConfigNode, problems: &mut Problems) -> Option<FactValue> {
     let mut refuse = |what: &str| {
         problems.push(Diagnostic::error(format!("a fact cannot be {what}")).at(&node.at));
         None
@@ -26,7 +26,7 @@ pub(super) fn from_node(node: &Node, problems: &mut Problems) -> Option<FactValu
         }
         Data::Table(table) => {
             let pair =
-                |(key, member): (&String, &Member)| Some((key.clone(), from_node(&member.node, problems)?));
+                |(key, member): (&String, &KeyValue)| Some((key.clone(), from_node(&member.node, problems)?));
             table.iter().map(pair).collect::<Option<BTreeMap<_, _>>>().map(FactValue::Table)
         }
         Data::Date(_) => refuse("a date"),

@@ -9,7 +9,7 @@ use crate::text::source::At;
 
 /// What `definition()` declares, without its code.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct DefinitionData {
     /// Finds its functions in the program.
     pub(crate) number: usize,
     /// The global variable that it is assigned to first.
@@ -21,7 +21,7 @@ pub(crate) struct Kind {
     pub(crate) doc: String,
 }
 
-impl Kind {
+impl DefinitionData {
     /// `Venv`
     pub(crate) fn name(&self) -> &str {
         self.name.get().map_or("definition", String::as_str)

@@ -16,31 +16,31 @@ use starlark::values::dict::DictRef;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::file::{Data as Raw, Node};
-use crate::starlark::context::{Context, Loading};
+use crate::file::{ConfigNode, Data as Raw};
+use crate::starlark::context::{CallContext, Loading};
 use crate::starlark::convert;
-use crate::starlark::definition::data::Kind;
+use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::node;
 use crate::starlark::phantom::Phantom;
-use crate::starlark::session::{Mode, Session};
+use crate::starlark::session::{ConfigureSession, RunMode};
 use crate::starlark::site::Site;
 use crate::starlark::sources::folder_of;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::Part;
-use crate::starlark::subcomponent::frame::{Frame, Of};
+use crate::starlark::subcomponent::SubComponentValue;
+use crate::starlark::subcomponent::configured::{SubComponent, SubComponentOf};
 use crate::text::diagnostic::{listed, nearest};
 use crate::text::source::At;
 
 /// See the module.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
-pub(crate) struct Definition {
+pub(crate) struct DefinitionValue {
     #[allocative(skip)]
-    pub(crate) kind: Arc<Kind>,
+    pub(crate) kind: Arc<DefinitionData>,
 }
 
-starlark_simple_value!(Definition);
+starlark_simple_value!(DefinitionValue);
 
-impl fmt::Display for Definition {
+impl fmt::Display for DefinitionValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())
     }
@@ -77,7 +77,7 @@ pub(crate) fn keep<'v>(
                 Stop::mistake(format!("a platform is named by a string, not by {}", name.to_repr())).at(&at)
             );
         };
-        if let Some(definition) = value.downcast_ref::<Definition>() {
+        if let Some(definition) = value.downcast_ref::<DefinitionValue>() {
             let kind = Arc::clone(&definition.kind);
             loading.made().platforms.insert((number, name.to_owned()), kind);
             continue;
@@ -119,12 +119,12 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.add(NewVenv("py")).version  # gives 3.12
     /// ```
     fn variant<'v>(
-        this: &Definition,
+        this: &DefinitionValue,
         #[starlark(require = named)] configure: Option<Value<'v>>,
         #[starlark(kwargs)] defaults: SmallMap<String, Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Definition> {
-        let context = Context::of(eval)?;
+    ) -> starlark::Result<DefinitionValue> {
+        let context = CallContext::of(eval)?;
         let loading = context.loading("variant")?;
         let site = Site::of(eval, context.sources());
         let configure = configure.filter(|configure| !configure.is_none());
@@ -146,14 +146,21 @@ fn methods(builder: &mut MethodsBuilder) {
         let number = loading.number();
         keep(loading, number, configure, None, &site, eval)?;
         let (at, doc) = (site.at.clone(), this.kind.doc.clone());
-        let kind = Arc::new(Kind { number, name: std::sync::OnceLock::new(), attributes, folder, at, doc });
+        let kind = Arc::new(DefinitionData {
+            number,
+            name: std::sync::OnceLock::new(),
+            attributes,
+            folder,
+            at,
+            doc,
+        });
         loading.made().definitions.push((Arc::clone(&kind), base));
-        Ok(Definition { kind })
+        Ok(DefinitionValue { kind })
     }
 
     /// What it is for.
     #[starlark(attribute)]
-    fn doc(this: &Definition) -> starlark::Result<String> {
+    fn doc(this: &DefinitionValue) -> starlark::Result<String> {
         Ok(this.kind.doc.clone())
     }
 }
@@ -161,7 +168,7 @@ fn methods(builder: &mut MethodsBuilder) {
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::definition", methods);
 
 #[starlark_value(type = "definition")]
-impl<'v> StarlarkValue<'v> for Definition {
+impl<'v> StarlarkValue<'v> for DefinitionValue {
     fn get_methods() -> Option<&'static Methods> {
         Some(METHODS.methods())
     }
@@ -177,7 +184,7 @@ impl<'v> StarlarkValue<'v> for Definition {
         arguments: &Arguments<'v, '_>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
-        let context = Context::of(eval)?;
+        let context = CallContext::of(eval)?;
         let what = format!("{}(…)", self.kind.name());
         let session = context.session(&what)?;
         let site = Site::of(eval, context.sources());
@@ -199,9 +206,15 @@ impl<'v> StarlarkValue<'v> for Definition {
         }
         let name = name_of(*name, &site)?;
         let arguments = checked(&self.kind, &name, &named, session, (&site, eval))?;
-        let frame = Frame::new(session, Of::Definition(Arc::clone(&self.kind)), name, &site.at, arguments);
-        frame.note_made();
-        Ok(heap.alloc(Part::new(frame)))
+        let component = SubComponent::new(
+            session,
+            SubComponentOf::Definition(Arc::clone(&self.kind)),
+            name,
+            &site.at,
+            arguments,
+        );
+        component.note_made();
+        Ok(heap.alloc(SubComponentValue::new(component)))
     }
 }
 
@@ -220,10 +233,10 @@ fn name_of(name: Value<'_>, site: &Site) -> Result<String, Stop> {
 
 /// The given attributes as their types want them.
 fn checked<'v>(
-    kind: &Kind,
+    kind: &DefinitionData,
     name: &str,
     named: &SmallMap<String, Value<'v>>,
-    session: &Arc<Session>,
+    session: &Arc<ConfigureSession>,
     (site, eval): (&Site, &Evaluator<'v, '_, '_>),
 ) -> Result<BTreeMap<String, Data>, Stop> {
     let mut arguments = BTreeMap::new();
@@ -236,7 +249,7 @@ fn checked<'v>(
         let address = |location| session.placement.address(location);
         let data = match declaration.kind.convert(&data, true, address) {
             Ok(data) => data,
-            Err(_) if session.mode == Mode::Phantom => data,
+            Err(_) if session.mode == RunMode::Phantom => data,
             Err(reason) => {
                 let message = format!("the attribute `{attribute}` of `{}` {reason}", kind.shown(name));
                 return Err(Stop::mistake(message).at(&at));
@@ -257,7 +270,7 @@ fn checked<'v>(
     }
 }
 
-fn unknown(kind: &Kind, name: &str, at: &At) -> Stop {
+fn unknown(kind: &DefinitionData, name: &str, at: &At) -> Stop {
     let known = || kind.attributes.keys().map(String::as_str);
     let help = match nearest(name, known()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -268,6 +281,6 @@ fn unknown(kind: &Kind, name: &str, at: &At) -> Stop {
 }
 
 /// A value as a node, for `attribute()`.
-pub(crate) fn text_node(text: &str, at: &At) -> Node {
-    Node { data: Raw::String(text.to_owned()), at: at.clone() }
+pub(crate) fn text_node(text: &str, at: &At) -> ConfigNode {
+    ConfigNode { data: Raw::String(text.to_owned()), at: at.clone() }
 }

@@ -92,20 +92,21 @@ mod tests {
 
     #[test]
     fn nothing_becomes_another_key_or_section() {
-        for bad in [
-            serde_json::json!({"a": 1}),
-            serde_json::json!({"a]": {}}),
-            serde_json::json!({"a": {"b=c": 1}}),
-            serde_json::json!({"a": {"b": "x\n\ny = 1"}}),
-            serde_json::json!({"a": {"b": {"c": 1}}}),
-            serde_json::json!({"a": {"b": "x\n# y"}}),
-            serde_json::json!({"a": {"b": ["x", "; y"]}}),
-            serde_json::json!({"a": {"b": " x"}}),
-            serde_json::json!({"a": {"b": "x\n  y"}}),
-            serde_json::json!({"a": {"b ": 1}}),
-            serde_json::json!([1]),
+        for (bad, reason) in [
+            (serde_json::json!({"a": 1}), "the section `a` must be a dict"),
+            (serde_json::json!({"a]": {}}), "`a]` cannot be the name of a section"),
+            (serde_json::json!({"a": {"b=c": 1}}), "`b=c` in [a] cannot be the name"),
+            (serde_json::json!({"a": {"b": "x\n\ny = 1"}}), "has an empty line"),
+            (serde_json::json!({"a": {"b": {"c": 1}}}), "`b` in [a] must be a string"),
+            (serde_json::json!({"a": {"b": "x\n# y"}}), "would be a comment"),
+            (serde_json::json!({"a": {"b": ["x", "; y"]}}), "would be a comment"),
+            (serde_json::json!({"a": {"b": " x"}}), "spaces at an end"),
+            (serde_json::json!({"a": {"b": "x\n  y"}}), "spaces at an end"),
+            (serde_json::json!({"a": {"b ": 1}}), "`b ` in [a] cannot be the name"),
+            (serde_json::json!([1]), "a dict of sections"),
         ] {
-            assert!(encode(&bad).is_err(), "{bad}");
+            let error = encode(&bad).unwrap_err().to_string();
+            assert!(error.contains(reason), "{bad}: {error}");
         }
     }
 }

@@ -11,7 +11,7 @@ use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::{Heap, Value};
 
-use crate::starlark::context::Context;
+use crate::starlark::context::CallContext;
 use crate::starlark::convert;
 
 use crate::starlark::stop::Stop;
@@ -54,7 +54,7 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
         #[starlark(require = pos)] text: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
-        Context::of(eval)?;
+        CallContext::of(eval)?;
         let json: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| Stop::mistake(format!("this is not JSON: {error}")))?;
         Ok(decoded::value(&json, eval.heap()))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use batou_release::UnitKind;
 use starlark::collections::SmallMap;
 use starlark::environment::{MethodsBuilder, MethodsStatic};
 use starlark::eval::Evaluator;
@@ -9,19 +10,19 @@ use starlark::starlark_module;
 use starlark::values::none::{NoneOr, NoneType};
 use starlark::values::{Value, ValueLike, ValueOfUnchecked};
 
-use super::value::Part;
-use crate::component::item::Kind as ItemKind;
+use super::value::SubComponentValue;
+use crate::component::item::ItemKind;
 use crate::starlark::configure;
 use crate::starlark::declare::Call;
-use crate::starlark::handle::Handle;
-use crate::starlark::lookup::Lookup;
+use crate::starlark::handle::ItemHandle;
+use crate::starlark::namespace::Namespace;
 use crate::starlark::phantom::Phantom;
-use crate::starlark::resource::{self, Wanted};
+use crate::starlark::resource::{self, RequireCall};
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
 use crate::starlark::text;
 
-type Options<'v> = SmallMap<String, Value<'v>>;
+type NamedArguments<'v> = SmallMap<String, Value<'v>>;
 
 /// A component: `c` in `configure(c)`, and each sub-component. Its attributes are `c.NAME`.
 #[starlark_module]
@@ -33,8 +34,8 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.name  # gives app
     /// ```
     #[starlark(attribute)]
-    fn name(this: &Part) -> starlark::Result<String> {
-        Ok(this.frame.name.clone())
+    fn name(this: &SubComponentValue) -> starlark::Result<String> {
+        Ok(this.component.name.clone())
     }
 
     /// The component's path on the host, which stays the same over releases. Sub-components share the folder of the
@@ -45,7 +46,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.path  # gives /srv/shop/current/app
     /// ```
     #[starlark(attribute)]
-    fn path(this: &Part) -> starlark::Result<String> {
+    fn path(this: &SubComponentValue) -> starlark::Result<String> {
         Ok(this.session().own("path").to_string())
     }
 
@@ -56,7 +57,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.state  # gives /srv/shop/state/app
     /// ```
     #[starlark(attribute)]
-    fn state(this: &Part) -> starlark::Result<String> {
+    fn state(this: &SubComponentValue) -> starlark::Result<String> {
         Ok(this.session().own("state").to_string())
     }
 
@@ -70,7 +71,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///         c.file(feature + ".conf", content = "")
     /// ```
     #[starlark(attribute)]
-    fn features(this: &Part) -> starlark::Result<Vec<String>> {
+    fn features(this: &SubComponentValue) -> starlark::Result<Vec<String>> {
         Ok(this
             .session()
             .own("features")
@@ -88,7 +89,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.platform  # gives debian12
     /// ```
     #[starlark(attribute)]
-    fn platform(this: &Part) -> starlark::Result<NoneOr<String>> {
+    fn platform(this: &SubComponentValue) -> starlark::Result<NoneOr<String>> {
         let platform = this.session().scope.get_attr("host").and_then(|host| host.get_attr("platform"));
         Ok(match platform.unwrap_or_default().as_str() {
             Some(platform) => NoneOr::Other(platform.to_owned()),
@@ -106,7 +107,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.host.data.get("nothing", "-")  # gives -
     /// ```
     #[starlark(attribute)]
-    fn host(this: &Part) -> starlark::Result<Lookup> {
+    fn host(this: &SubComponentValue) -> starlark::Result<Namespace> {
         Ok(looked_up(this, "host", true))
     }
 
@@ -118,7 +119,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     [host.name for host in c.environment.hosts]  # gives ["web01"]
     /// ```
     #[starlark(attribute)]
-    fn environment(this: &Part) -> starlark::Result<Lookup> {
+    fn environment(this: &SubComponentValue) -> starlark::Result<Namespace> {
         Ok(looked_up(this, "environment", true))
     }
 
@@ -129,18 +130,18 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.settings.mail_from  # gives ops@example.net
     /// ```
     #[starlark(attribute)]
-    fn settings(this: &Part) -> starlark::Result<Lookup> {
+    fn settings(this: &SubComponentValue) -> starlark::Result<Namespace> {
         Ok(looked_up(this, "settings", false))
     }
 
     /// The component that this is part of, itself if it is none's.
     #[starlark(attribute)]
-    fn root(this: &Part) -> starlark::Result<Part> {
-        let mut frame = Arc::clone(&this.frame);
-        while let Some(parent) = frame.parent() {
-            frame = parent;
+    fn root(this: &SubComponentValue) -> starlark::Result<SubComponentValue> {
+        let mut component = Arc::clone(&this.component);
+        while let Some(parent) = component.parent() {
+            component = parent;
         }
-        Ok(Part::new(frame))
+        Ok(SubComponentValue::new(component))
     }
 
     /// The component that added this one; `None` at the top.
@@ -155,8 +156,11 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.add(Part("one"))
     /// ```
     #[starlark(attribute)]
-    fn parent(this: &Part) -> starlark::Result<NoneOr<Part>> {
-        Ok(this.frame.parent().map_or(NoneOr::None, |parent| NoneOr::Other(Part::new(parent))))
+    fn parent(this: &SubComponentValue) -> starlark::Result<NoneOr<SubComponentValue>> {
+        Ok(this
+            .component
+            .parent()
+            .map_or(NoneOr::None, |parent| NoneOr::Other(SubComponentValue::new(parent))))
     }
 
     /// Adds a sub-component, and configures it at once. Gives it back: it can stand in `triggers`.
@@ -169,21 +173,23 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     part.size  # gives 2
     /// ```
     fn add<'v>(
-        this: &Part,
-        #[starlark(require = pos)] part: ValueOfUnchecked<'v, &'v Part>,
+        this: &SubComponentValue,
+        #[starlark(require = pos)] part: ValueOfUnchecked<'v, &'v SubComponentValue>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<ValueOfUnchecked<'v, &'v Part>> {
+    ) -> starlark::Result<ValueOfUnchecked<'v, &'v SubComponentValue>> {
         let parent = this.configuring("add")?;
         let (given, part) = (part, part.get());
         if part.downcast_ref::<Phantom>().is_some() {
             return Ok(given);
         }
-        let Some(child) = part.downcast_ref::<Part>().filter(|part| part.frame.kind().is_some()) else {
+        let Some(child) =
+            part.downcast_ref::<SubComponentValue>().filter(|part| part.component.kind().is_some())
+        else {
             let help = "make one by calling a definition: c.add(Venv(\"py\"))";
             let message = format!("only a sub-component can be added, not `{}`", part.get_type());
             return Err(Stop::mistake(message).help(help).into());
         };
-        configure::add(&child.frame, parent, eval)?;
+        configure::add(&child.component, parent, eval)?;
         Ok(given)
     }
 
@@ -197,11 +203,11 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.file("raw", content = "{{ as it is }}", template = False).path  # gives /srv/shop/current/app/raw
     /// ```
     fn file<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         path: Value<'v>,
-        #[starlark(kwargs)] options: Options<'v>,
+        #[starlark(kwargs)] options: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Handle> {
+    ) -> starlark::Result<ItemHandle> {
         Ok(call(this, "file", eval)?.item(ItemKind::File, path, options, eval.heap())?)
     }
 
@@ -213,11 +219,11 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.directory("empty")
     /// ```
     fn directory<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         path: Value<'v>,
-        #[starlark(kwargs)] options: Options<'v>,
+        #[starlark(kwargs)] options: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Handle> {
+    ) -> starlark::Result<ItemHandle> {
         Ok(call(this, "directory", eval)?.item(ItemKind::Directory, path, options, eval.heap())?)
     }
 
@@ -230,11 +236,11 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.symlink("default.conf", to = config)
     /// ```
     fn symlink<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         path: Value<'v>,
-        #[starlark(kwargs)] options: Options<'v>,
+        #[starlark(kwargs)] options: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Handle> {
+    ) -> starlark::Result<ItemHandle> {
         Ok(call(this, "symlink", eval)?.item(ItemKind::Symlink, path, options, eval.heap())?)
     }
 
@@ -249,12 +255,12 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.directory("conf.d", source = "conf.d")
     /// ```
     fn step<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         name: Value<'v>,
-        #[starlark(kwargs)] options: Options<'v>,
+        #[starlark(kwargs)] options: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
-    ) -> starlark::Result<Handle> {
-        Ok(call(this, "step", eval)?.item(ItemKind::Step, name, options, eval.heap())?)
+    ) -> starlark::Result<ItemHandle> {
+        Ok(call(this, "step", eval)?.item(ItemKind::Unit(UnitKind::Step), name, options, eval.heap())?)
     }
 
     /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a
@@ -272,7 +278,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// component("lb", configure = _lb)
     /// ```
     fn provide<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         key: &str,
         value: Value<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -301,7 +307,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// component("lb", configure = _lb)
     /// ```
     fn require<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         key: &str,
         #[starlark(require = named)] host: Option<Value<'v>>,
         #[starlark(require = named, default = true)] strict: bool,
@@ -310,7 +316,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named)] sort: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<Value<'v>>> {
-        let wanted = Wanted { key, host, strict, reverse, dirty, sort, one: false };
+        let wanted = RequireCall { key, host, strict, reverse, dirty, sort, one: false };
         Ok(resource::require(&call(this, "require", eval)?, &wanted, eval.heap())?)
     }
 
@@ -328,7 +334,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// component("app", configure = _app)
     /// ```
     fn require_one<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         key: &str,
         #[starlark(require = named)] host: Option<Value<'v>>,
         #[starlark(require = named, default = true)] strict: bool,
@@ -336,7 +342,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = false)] dirty: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
-        let wanted = Wanted { key, host, strict, reverse, dirty, sort: None, one: true };
+        let wanted = RequireCall { key, host, strict, reverse, dirty, sort: None, one: true };
         let values = resource::require(&call(this, "require_one", eval)?, &wanted, eval.heap())?;
         Ok(values.first().copied().unwrap_or(Value::new_none()))
     }
@@ -348,13 +354,13 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.expand("{{ host.name | upper }}-{{ number }}", number = 1)  # gives WEB01-1
     /// ```
     fn expand<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         #[starlark(require = pos)] text: &str,
-        #[starlark(kwargs)] variables: Options<'v>,
+        #[starlark(kwargs)] variables: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
         let site = Site::of(eval, this.session().sources());
-        Ok(text::expand(&this.frame, text, &variables, &site, eval.heap())?)
+        Ok(text::expand(&this.component, text, &variables, &site, eval.heap())?)
     }
 
     /// What a template file gives; named arguments are variables for it. The file lies beside the Starlark file, or, with
@@ -365,24 +371,24 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.template("motd", name = "ann")  # gives hello ann\n
     /// ```
     fn template<'v>(
-        this: &Part,
+        this: &SubComponentValue,
         #[starlark(require = pos)] file: &str,
-        #[starlark(kwargs)] variables: Options<'v>,
+        #[starlark(kwargs)] variables: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
         let site = Site::of(eval, this.session().sources());
-        Ok(text::template(&this.frame, file, &variables, &site, eval.heap())?)
+        Ok(text::template(&this.component, file, &variables, &site, eval.heap())?)
     }
 }
 
-fn call<'a>(this: &'a Part, name: &str, eval: &Evaluator<'_, '_, '_>) -> Result<Call<'a>, Stop> {
-    let frame = this.configuring(name)?;
-    Ok(Call { frame, site: Site::of(eval, frame.session.sources()) })
+fn call<'a>(this: &'a SubComponentValue, name: &str, eval: &Evaluator<'_, '_, '_>) -> Result<Call<'a>, Stop> {
+    let component = this.configuring(name)?;
+    Ok(Call { component, site: Site::of(eval, component.session.sources()) })
 }
 
-fn looked_up(this: &Part, name: &str, nested: bool) -> Lookup {
+fn looked_up(this: &SubComponentValue, name: &str, nested: bool) -> Namespace {
     let data = this.session().scope.get_attr(name).unwrap_or_default();
-    Lookup::new(data, format!("c.{name}"), this.session(), nested)
+    Namespace::new(data, format!("c.{name}"), this.session(), nested)
 }
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::component", methods);

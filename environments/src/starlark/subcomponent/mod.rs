@@ -1,6 +1,6 @@
 //! The component as code sees it: `c` in `configure`, and every sub-component.
 
-pub(crate) mod frame;
+pub(crate) mod configured;
 mod methods;
 mod value;
 
@@ -14,11 +14,11 @@ use starlark::values::{Heap, StarlarkValue, Value, ValueLike, starlark_value};
 use crate::component::definition::LATER;
 use crate::starlark::as_data::Convertible;
 use crate::starlark::convert;
-use crate::starlark::session::Session;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::frame::{Frame, Of, Offered};
+use crate::starlark::subcomponent::configured::{ProvidedSubComponent, SubComponent, SubComponentOf};
 pub(crate) use methods::METHODS;
-pub(crate) use value::Part;
+pub(crate) use value::SubComponentValue;
 
 /// The names that every component has by itself, which no attribute can take.
 pub(crate) fn own_names() -> Vec<String> {
@@ -27,15 +27,15 @@ pub(crate) fn own_names() -> Vec<String> {
 }
 
 /// A sub-component that another component provides; `None` for other data.
-pub(crate) fn adopt<'v>(data: &Data, session: &Arc<Session>, heap: Heap<'v>) -> Option<Value<'v>> {
-    let offered = data.downcast_object_ref::<Offered>()?;
-    let of = Of::Definition(Arc::clone(&offered.kind));
+pub(crate) fn adopt<'v>(data: &Data, session: &Arc<ConfigureSession>, heap: Heap<'v>) -> Option<Value<'v>> {
+    let offered = data.downcast_object_ref::<ProvidedSubComponent>()?;
+    let of = SubComponentOf::Definition(Arc::clone(&offered.kind));
     let (name, attributes) = (offered.name.clone(), offered.attributes.clone());
-    Some(heap.alloc(Part::new(Frame::new(session, of, name, &offered.at, attributes))))
+    Some(heap.alloc(SubComponentValue::new(SubComponent::new(session, of, name, &offered.at, attributes))))
 }
 
 #[starlark_value(type = "component")]
-impl<'v> StarlarkValue<'v> for Part {
+impl<'v> StarlarkValue<'v> for SubComponentValue {
     fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
         demand.provide_value(Convertible(self));
     }
@@ -45,7 +45,7 @@ impl<'v> StarlarkValue<'v> for Part {
     }
 
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        let Some(value) = self.frame.attribute(attribute) else {
+        let Some(value) = self.component.attribute(attribute) else {
             if LATER.contains(&attribute) {
                 let stop = Stop::mistake(format!("`c.{attribute}` is not supported yet"));
                 self.session().note(stop.help("remove it for now"));
@@ -57,15 +57,17 @@ impl<'v> StarlarkValue<'v> for Part {
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        self.frame.attribute_names()
+        self.component.attribute_names()
     }
 
     fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
-        Ok(other.downcast_ref::<Part>().is_some_and(|other| Arc::ptr_eq(&self.frame, &other.frame)))
+        Ok(other
+            .downcast_ref::<SubComponentValue>()
+            .is_some_and(|other| Arc::ptr_eq(&self.component, &other.component)))
     }
 
     fn add(&self, _rhs: Value<'v>, _heap: Heap<'v>) -> Option<starlark::Result<Value<'v>>> {
-        let message = format!("nothing can be added to `{}` with `+`", self.frame.shown());
+        let message = format!("nothing can be added to `{}` with `+`", self.component.shown());
         Some(Err(Stop::mistake(message).help("write c.add(Venv(\"py\"))").into()))
     }
 }

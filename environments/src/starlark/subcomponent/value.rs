@@ -9,63 +9,65 @@ use starlark::any::ProvidesStaticType;
 use starlark::starlark_simple_value;
 use starlark::values::NoSerialize;
 
-use super::frame::{Frame, Offered, Stage};
+use super::configured::{ProvidedSubComponent, Stage, SubComponent};
 use crate::starlark::as_data::AsData;
-use crate::starlark::session::Session;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
-pub(crate) struct Part {
+pub(crate) struct SubComponentValue {
     #[allocative(skip)]
-    pub(super) frame: Arc<Frame>,
+    pub(super) component: Arc<SubComponent>,
 }
 
-starlark_simple_value!(Part);
+starlark_simple_value!(SubComponentValue);
 
-impl Part {
-    pub(crate) fn new(frame: Arc<Frame>) -> Part {
-        Part { frame }
+impl SubComponentValue {
+    pub(crate) fn new(component: Arc<SubComponent>) -> SubComponentValue {
+        SubComponentValue { component }
     }
 
     /// The sub-component as a value for others, its attributes as they are here; `None` for the component itself.
     pub(crate) fn offered(&self) -> Result<Option<Data>, Stop> {
-        let Some(kind) = self.frame.kind() else { return Ok(None) };
-        if self.frame.stage() == Stage::Made {
-            self.frame.set_stage(Stage::Provided);
+        let Some(kind) = self.component.kind() else { return Ok(None) };
+        if self.component.stage() == Stage::Made {
+            self.component.set_stage(Stage::Provided);
         }
-        let attributes = self.frame.arguments_for(kind)?;
-        let Frame { name, at, .. } = self.frame.as_ref();
-        let offered = Offered { kind: Arc::clone(kind), name: name.clone(), at: at.clone(), attributes };
+        let attributes = self.component.arguments_for(kind)?;
+        let SubComponent { name, at, .. } = self.component.as_ref();
+        let offered =
+            ProvidedSubComponent { kind: Arc::clone(kind), name: name.clone(), at: at.clone(), attributes };
         Ok(Some(Data::from_object(offered)))
     }
 
-    pub(crate) fn frame(&self) -> &Arc<Frame> {
-        &self.frame
+    pub(crate) fn component(&self) -> &Arc<SubComponent> {
+        &self.component
     }
 
-    pub(super) fn session(&self) -> &Arc<Session> {
-        &self.frame.session
+    pub(super) fn session(&self) -> &Arc<ConfigureSession> {
+        &self.component.session
     }
 
     /// Only while `configure` of a component runs, it declares anything.
-    pub(super) fn configuring(&self, what: &str) -> Result<&Arc<Frame>, Stop> {
-        if self.frame.stage() == Stage::Configuring {
-            return Ok(&self.frame);
+    pub(super) fn configuring(&self, what: &str) -> Result<&Arc<SubComponent>, Stop> {
+        if self.component.stage() == Stage::Configuring {
+            return Ok(&self.component);
         }
-        let message = format!("{what}() of `{}` is called outside of its `configure`", self.frame.shown());
+        let message =
+            format!("{what}() of `{}` is called outside of its `configure`", self.component.shown());
         Err(Stop::mistake(message)
             .help("declare it in the `configure` of its definition, or on the component that adds it"))
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for SubComponentValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.frame.shown())
+        f.write_str(&self.component.shown())
     }
 }
 
-impl AsData for Part {
+impl AsData for SubComponentValue {
     fn as_data(&self, what: &str) -> Result<Data, Stop> {
         self.offered()?.ok_or_else(|| {
             Stop::mistake(format!("{what} is the component itself, which is no value"))

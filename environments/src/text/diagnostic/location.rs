@@ -6,7 +6,7 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 use serde::{Deserialize, Serialize};
 
 use super::wording::dangerous;
-use crate::text::source::{At, Source};
+use crate::text::source::{At, SourceText};
 
 /// Where in the project a mistake stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl Shown {
     }
 
     /// Takes in the lines around another place of the same file, and those between.
-    pub(super) fn cover(&mut self, source: &Source, other: &Shown) {
+    pub(super) fn cover(&mut self, source: &SourceText, other: &Shown) {
         let begin = self.begin.min(other.begin);
         let end = (self.begin + self.text.len()).max(other.begin + other.text.len());
         self.above = self.above.min(other.above);

@@ -146,11 +146,11 @@ fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::text::source::{At, Source};
+    use crate::text::source::{At, SourceText};
 
     #[test]
     fn one_mistake_on_many_hosts_is_one_diagnostic() {
-        let place = At::new(&Source::new("batou.toml", "x"), 0..1);
+        let place = At::new(&SourceText::new("batou.toml", "x"), 0..1);
         let mut problems = Problems::default();
         for host in ["web02", "web01", "web02"] {
             problems.push(Diagnostic::error("bad").at(&place).about(host));

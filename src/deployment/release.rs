@@ -1,29 +1,31 @@
 //! From an order to its end: lock, stage, switch, activate, commit, and what is said about it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use batou_release::HostName;
+use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 use serde::Serialize;
 
-use crate::cli::Locking;
-use crate::deployment::{Deployment, chain, failed, holder};
+use super::Deployment;
+use super::failure::{chain, failed};
+use super::lock::holder;
+use super::retirable::newest;
 use crate::error::CommandError;
-use crate::fleet::lock::LockError;
-use crate::fleet::order::{Ending, Event, Failed, HostOrder, Order, Phase, Why};
-use crate::fleet::{Member, sort};
+use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
+use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Holder, JournaledRelease, State, UnitRun};
+use batou_agent::protocol::{AgentError, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
     /// The fleet release.
     pub release: Digest,
     /// What each host gets.
-    pub hosts: BTreeMap<HostName, HostOrder>,
+    pub hosts: BTreeMap<HostName, HostRelease>,
     /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
     /// in it are remembered beside them, until they are retired.
     pub members: Vec<HostName>,
@@ -37,17 +39,17 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`.
+    /// Makes the release on all hosts of the fleet, whose states were `before`; waits at most `patience` for other deployers.
     pub async fn release(
         &mut self,
         intended: Intended,
         before: &BTreeMap<HostName, State>,
-        locking: &Locking,
+        patience: Duration,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
         self.prepare(before).await?;
         let holder = holder();
-        let states = self.lock(&holder, locking).await?;
+        let states = self.lock(&holder, patience).await?;
         for (host, recovered) in
             states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
         {
@@ -60,7 +62,7 @@ impl Deployment<'_> {
             unreleased(before, &states)?;
         }
         let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
-        let order = Order {
+        let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
                 sequence,
@@ -78,56 +80,15 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Makes target directories that the service user may not make.
-    pub async fn prepare(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
-        let prepare = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) => member.prepare(state).await,
-            None => Ok(()),
-        };
-        let (_, failures) = sort(self.fleet.each(prepare).await);
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failed("cannot be prepared; nothing was changed", &failures))
-        }
-    }
-
-    /// Locks all hosts, and says whom it waits for.
-    pub async fn lock(
-        &mut self,
-        holder: &Holder,
-        locking: &Locking,
-    ) -> Result<BTreeMap<HostName, State>, CommandError> {
-        let ui = &self.context.ui;
-        let told = |host: &str, holder: Option<&Holder>| {
-            ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
-        };
-        let patience = Duration::from_secs(locking.lock_wait);
-        match self.fleet.lock(holder, patience, &told).await {
-            Ok(states) => Ok(states),
-            Err(LockError::Held { host, holder }) => {
-                let message = format!(
-                    "{} is releasing to {host} and did not finish in {} s; nothing was changed",
-                    person(holder.as_ref()),
-                    locking.lock_wait
-                );
-                Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
-            }
-            Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", &failures))
-            }
-        }
-    }
-
     async fn run(
         &mut self,
-        order: &Order,
+        order: &ReleaseOrder,
         states: &BTreeMap<HostName, State>,
-    ) -> Result<BTreeMap<HostName, Ending>, CommandError> {
+    ) -> Result<BTreeMap<HostName, HostEnding>, CommandError> {
         let ui = &self.context.ui;
-        let progress = ui.progress();
-        let manifests = order.hosts.iter().map(|(host, order)| (host, &order.manifest)).collect();
-        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress);
+        let progress = Arc::new(ui.progress());
+        let manifests = order.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
+        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress).await;
         drop(progress);
         match staged {
             Ok(copied) if copied.objects > 0 => {
@@ -144,8 +105,8 @@ impl Deployment<'_> {
             .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
         let progress = ui.progress();
         let tell = |event: Event<'_>| tell(ui, &progress, event);
-        let endings =
-            self.fleet.release(order, (states, self.context.store()?), &tell, &mut interrupts).await;
+        let rollout = Rollout { order, states, store: self.context.store()?, watcher: &tell };
+        let endings = self.fleet.release(rollout, &mut interrupts).await;
         drop(progress);
         endings.map_err(|failed| self.explain(&failed))
     }
@@ -168,8 +129,8 @@ impl Deployment<'_> {
             tell_ending(ui, host, ending, ending.word());
         }
         let count = plural(failed.endings.len(), "host");
-        let unknown = failed.endings.values().any(|ending| matches!(ending, Ending::Unknown { .. }));
-        let released = failed.endings.values().any(|ending| matches!(ending, Ending::Released { .. }));
+        let unknown = failed.endings.values().any(|ending| matches!(ending, HostEnding::Unknown { .. }));
+        let released = failed.endings.values().any(|ending| matches!(ending, HostEnding::Released { .. }));
         if unknown || released {
             let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
             let states = states.collect::<Vec<_>>().join(", ");
@@ -185,18 +146,16 @@ impl Deployment<'_> {
 
 /// The members, and the hosts that the newest release remembers.
 fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
-    let newest =
-        states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence);
-    let before = newest.map(|record| record.hosts.clone()).unwrap_or_default();
+    let before = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
     members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Prints how a release ended on a host.
-fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
+fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, word: &'static str) {
     let (problems, why): (&[String], &str) = match ending {
-        Ending::WentBack { problems } => (problems, ""),
-        Ending::Unknown { why } => (&[], why),
-        Ending::Released { .. } => (&[], ""),
+        HostEnding::WentBack { problems } => (problems, ""),
+        HostEnding::Unknown { why } => (&[], why),
+        HostEnding::Released { .. } => (&[], ""),
     };
     let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
     ui.line(&format!("  {host}  {word}{why}"));
@@ -204,7 +163,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &Ending, word: &'static str) {
         ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
     }
     let generation = match ending {
-        Ending::Released { generation } => *generation,
+        HostEnding::Released { generation } => *generation,
         _ => None,
     };
     ui.json(&HostLine { kind: "host", host, state: word, generation, problems });
@@ -233,7 +192,7 @@ struct ReleaseLine<'a> {
 }
 
 /// Prints that a release is in force.
-fn tell_released(ui: &Ui, environment: &str, order: &Order, endings: &BTreeMap<HostName, Ending>) {
+fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTreeMap<HostName, HostEnding>) {
     let record = &order.record;
     ui.json(&ReleaseLine {
         kind: "release",
@@ -296,14 +255,6 @@ fn unmoved(
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 
-/// Who holds a lock, for people.
-fn person(holder: Option<&Holder>) -> String {
-    match holder {
-        Some(Holder { user, machine, since }) => visible(&format!("{user}@{machine} (since {since})")),
-        None => "somebody".to_owned(),
-    }
-}
-
 /// Shows a release's progress.
 fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
     match event {
@@ -331,7 +282,7 @@ fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
         }
         Event::Interrupted(phase) => {
             progress.end();
-            let what = if phase == Phase::Commit { "the hosts confirm" } else { "the hosts go back" };
+            let what = if phase == ReleasePhase::Commit { "the hosts confirm" } else { "the hosts go back" };
             ui.warn(&format!("{what}, which is waited for; interrupt again to leave them alone with it"));
         }
     }

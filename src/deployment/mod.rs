@@ -1,22 +1,29 @@
-//! An environment's hosts, as a command meets them: who is reached how, who is left out, what to say of those that fail.
+//! An environment's hosts, as a command meets them: who is reached how, and who is left out.
+//!
+//! What commands do with them has a module each: [`ask`] (states, manifests, journals), [`lock`], [`want`] (build, and tell
+//! the hosts of it), [`planned`], [`release`], [`retirable`], and [`failure`], which says what failed where.
 
-use std::collections::BTreeMap;
+pub mod ask;
+pub mod failure;
+pub mod lock;
+pub mod planned;
+pub mod release;
+pub mod retirable;
+pub mod want;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use batou_environments::{ConnectMethod, Host, Settings};
 
-use crate::cli::LeaveOut;
+use crate::cli::options::LeaveOut;
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::fleet::{Failures, Fleet, Identity, sort};
+use crate::fleet::{Fleet, Identity};
 use crate::login;
 use crate::naming;
-use crate::remote::{Binaries, Dialer, Masters, RemoteError, Route, SshConfig, SshOptions};
-use crate::ui::{plural, visible};
-use batou_agent::protocol::{Holder, State};
-use batou_release::HostName;
+use crate::remote::{Binaries, Dialer, Masters, Route, SshConfig, SshOptions};
 
 /// How much longer than ssh's own time-out a host may take until its agent runs.
 const PATIENCE: u64 = 30;
@@ -56,44 +63,6 @@ impl<'c> Deployment<'c> {
         Ok(Deployment { context, settings, fleet })
     }
 
-    /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
-    pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
-        let (states, failures) = sort(self.fleet.states().await);
-        if failures.is_empty() {
-            return Ok(states);
-        }
-        let (unreachable, others): (Failures, Failures) =
-            failures.into_iter().partition(|(_, error)| error.is_unreachable());
-        if !others.is_empty() {
-            return Err(failed("cannot be asked", &others));
-        }
-        if !leave_out.skip_unreachable {
-            return Err(not_reached(&unreachable, advice(&unreachable)));
-        }
-        for (host, error) in &unreachable {
-            self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));
-        }
-        self.fleet.leave_out(unreachable.into_keys());
-        if states.is_empty() {
-            return Err(CommandError::failed(format!("no host of {} can be reached", self.settings.name)));
-        }
-        Ok(states)
-    }
-
-    /// Every host's state, for commands that leave no host out.
-    pub async fn all_states(&mut self) -> Result<BTreeMap<HostName, State>, CommandError> {
-        let (states, failures) = sort(self.fleet.states().await);
-        if failures.is_empty() {
-            return Ok(states);
-        }
-        if !failures.values().all(RemoteError::is_unreachable) {
-            return Err(failed("cannot be asked", &failures));
-        }
-        let plan = format!("`batou plan {} --accept-new`", self.settings.name);
-        let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
-        Err(not_reached(&failures, hint))
-    }
-
     /// Keeps only the hosts named; all where none is.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
         let hosts = self.fleet.hosts();
@@ -106,51 +75,14 @@ impl<'c> Deployment<'c> {
     }
 }
 
-/// How the deployer introduces himself to whoever waits for him.
-pub fn holder() -> Holder {
-    let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
-    Holder { user: login::current().user, machine: login::machine(), since: now.to_string() }
-}
-
-/// What hosts that failed have to say, a line each.
-pub fn failed(what: &str, failures: &Failures) -> CommandError {
-    let lines: Vec<_> = failures.iter().map(|(host, error)| format!("  {host}: {}", chain(error))).collect();
-    let count = plural(failures.len(), "host");
-    CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))
-}
-
-/// What to do about hosts that cannot be reached.
-pub fn advice(unreachable: &Failures) -> Vec<String> {
-    let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
-    let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
-    if has_new_key(unreachable) {
-        hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
-    }
-    hints
-}
-
-/// Not where a host shows another key than the one that is known: that one is never to be accepted for being new.
-fn has_new_key(unreachable: &Failures) -> bool {
-    unreachable.values().any(|error| error.to_string().contains(" host key is known for "))
-}
-
-fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item = String>) -> CommandError {
-    let error = failed("cannot be reached; nothing was changed", unreachable);
-    hints.into_iter().fold(error, CommandError::hint)
-}
-
-/// An error with its sources, in one line, and harmless.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{}: {cause_text}", text.trim_end_matches('.'));
-        }
-        source = cause.source();
-    }
-    visible(&text)
+/// Runs what talks to hosts to its end.
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
+    let done = runtime.block_on(work);
+    // Hosts that are still being called are not waited for: nobody wants to know any more.
+    runtime.shutdown_background();
+    done
 }
 
 fn route(host: &Host, local: bool) -> Route {

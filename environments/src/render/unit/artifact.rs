@@ -1,15 +1,15 @@
-//! What steps depend on in their component's artifact, and how their texts name it.
+//! What units depend on in their component's artifact, and how their texts name it.
 
 use std::path::Path;
 
 use batou_release::{ARTIFACT_TOKEN, artifact_mark, is_artifact_whole};
 use minijinja::value::Value;
 
-use super::instance::InstanceRender;
-use super::step::Dependency;
 use crate::component::files::Body;
 use crate::component::item::Caller;
-use crate::component::step::trigger::{Trigger, digest};
+use crate::component::unit::trigger::{Trigger, digest};
+use crate::render::instance::InstanceRender;
+use crate::render::rendered::Dependency;
 use crate::template::cause;
 use crate::template::layered::layered;
 use crate::text::diagnostic::{Diagnostic, nearest};
@@ -17,8 +17,8 @@ use crate::text::source::{At, Text};
 use crate::values::scope::ARTIFACT_CAUSE;
 
 impl InstanceRender<'_> {
-    /// A text of a step, in which `component.artifact` is the token that a host replaces. `scope` is one of steps.
-    pub(super) fn step_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
+    /// A text of a unit, in which `component.artifact` is the token that a host replaces. `scope` is one of units.
+    pub(super) fn unit_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
         if let Some(mark) = artifact_mark(&text.value) {
             self.report(marked("the text", &text.value).at(&text.at.within(&text.value, mark)));
             return None;
@@ -42,11 +42,11 @@ impl InstanceRender<'_> {
         Some(rendered)
     }
 
-    /// What a step's trigger names.
+    /// What a unit's trigger names.
     pub(super) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
         if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
             let requirements = self.reported(requirements)?;
-            let value = |require: usize| self.world.use_requirement(self.index, require).ok();
+            let value = |require: usize| self.values.use_requirement(self.index, require).ok();
             let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
             let texts: Vec<String> = values?.iter().map(Value::to_string).collect();
             return Some(Dependency::Value(digest(texts.iter().map(String::as_str))));
@@ -80,9 +80,9 @@ impl InstanceRender<'_> {
         Some(())
     }
 
-    /// Whether a path of a step, which may be relative to `directory`, is that of a file in a release.
+    /// Whether a path of a unit, which may be relative to `directory`, is that of a file in a release.
     pub(super) fn is_released(&self, path: &Path, directory: Option<&str>) -> bool {
-        let target = Path::new(&self.world.model.host(self.index).target_directory);
+        let target = Path::new(&self.values.model.host(self.index).target_directory);
         let path = directory.map_or_else(|| path.to_owned(), |directory| Path::new(directory).join(path));
         let artifact = path.starts_with(ARTIFACT_TOKEN);
         artifact || ["current", "store", "generations"].iter().any(|name| path.starts_with(target.join(name)))

@@ -15,30 +15,30 @@ use starlark::{starlark_module, starlark_simple_value};
 
 use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::convert;
-use crate::starlark::session::Session;
+use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 use crate::template;
 use crate::template::elsewhere::REPORTED;
 
 /// See the module.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
-pub(crate) struct Lookup {
+pub(crate) struct Namespace {
     #[allocative(skip)]
     data: Data,
     #[allocative(skip)]
-    session: Arc<Session>,
+    session: Arc<ConfigureSession>,
     /// As it is written, for messages.
     name: String,
     /// Whether tables in it are looked up as well; else they become dicts.
     nested: bool,
 }
 
-starlark_simple_value!(Lookup);
+starlark_simple_value!(Namespace);
 
-impl Lookup {
+impl Namespace {
     /// A part of a scope; what is in it is looked up as well if `nested`.
-    pub(crate) fn new(data: Data, name: String, session: &Arc<Session>, nested: bool) -> Lookup {
-        Lookup { data, session: Arc::clone(session), name, nested }
+    pub(crate) fn new(data: Data, name: String, session: &Arc<ConfigureSession>, nested: bool) -> Namespace {
+        Namespace { data, session: Arc::clone(session), name, nested }
     }
 
     fn find<'v>(&self, name: &str, heap: Heap<'v>) -> Option<Value<'v>> {
@@ -51,7 +51,7 @@ impl Lookup {
             ValueKind::Invalid => Err(invalid(found)),
             ValueKind::Map if self.nested => {
                 let name = format!("{}.{name}", self.name);
-                Ok(heap.alloc(Lookup::new(found.clone(), name, &self.session, true)))
+                Ok(heap.alloc(Namespace::new(found.clone(), name, &self.session, true)))
             }
             ValueKind::Seq if self.nested => {
                 let items = found.try_iter().map_err(|_| Stop::Reported)?;
@@ -76,7 +76,7 @@ pub(crate) fn invalid(found: &Data) -> Stop {
     if text == REPORTED { Stop::Reported } else { Stop::mistake(text) }
 }
 
-impl fmt::Display for Lookup {
+impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.data.get_attr("name").ok();
         match name.as_ref().and_then(Data::as_str) {
@@ -97,7 +97,7 @@ fn methods(builder: &mut MethodsBuilder) {
     ///     c.settings.get("nothing", "-")  # gives -
     /// ```
     fn get<'v>(
-        this: &Lookup,
+        this: &Namespace,
         #[starlark(require = pos)] name: &str,
         #[starlark(require = pos)] default: Option<Value<'v>>,
         heap: Heap<'v>,
@@ -108,14 +108,14 @@ fn methods(builder: &mut MethodsBuilder) {
 
 pub(crate) static METHODS: MethodsStatic = MethodsStatic::new("batou::namespace", methods);
 
-impl AsData for Lookup {
+impl AsData for Namespace {
     fn as_data(&self, _what: &str) -> Result<Data, Stop> {
         template::plain_value(self.data.clone()).map_err(|_| Stop::Reported)
     }
 }
 
 #[starlark_value(type = "namespace")]
-impl<'v> StarlarkValue<'v> for Lookup {
+impl<'v> StarlarkValue<'v> for Namespace {
     fn provide(&'v self, demand: &mut Demand<'_, 'v>) {
         demand.provide_value(Convertible(self));
     }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use batou_release::STEP_TIMEOUT;
 
 use super::declaration::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
-use super::trigger::Trigger;
 use crate::component::path;
-use crate::file::{Data, Reader, Table, text};
+use crate::component::unit::Trigger;
+use crate::file::{Data, Table, TableReader, text};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};
 
 /// Checks the steps of a component.
 pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Option<(StepDeclaration, At)> {
-    let mut reader = Reader::new(table, at, "[[step]]", problems);
+    let mut reader = TableReader::new(table, at, "[[step]]", problems);
     let name = reader.required("name");
     let verify = verify(&mut reader);
     let update = reader.text("update");
@@ -52,7 +52,7 @@ pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Opti
 }
 
 /// What a step must have, and what does not go together.
-fn check_commands(reader: &mut Reader<'_, '_>) {
+fn check_commands(reader: &mut TableReader<'_, '_>) {
     let does = reader.has("update") || reader.has("script");
     if !does && !reader.has("verify") {
         let message = "a step needs `update`, `verify` or both";
@@ -73,7 +73,7 @@ fn check_commands(reader: &mut Reader<'_, '_>) {
 }
 
 /// A command, or a table of what must hold.
-fn verify(reader: &mut Reader<'_, '_>) -> Verify {
+fn verify(reader: &mut TableReader<'_, '_>) -> Verify {
     let Some(node) = reader.node("verify") else { return Verify::default() };
     if let Some(command) = text(node) {
         return Verify { command: Some(command), ..Verify::default() };
@@ -91,7 +91,7 @@ fn verify(reader: &mut Reader<'_, '_>) -> Verify {
 }
 
 fn verify_table(table: &Table, at: &At, problems: &mut Problems) -> Verify {
-    let mut reader = Reader::new(table, at, "`verify`", problems);
+    let mut reader = TableReader::new(table, at, "`verify`", problems);
     let verify = Verify {
         command: reader.text("command"),
         script: script(&mut reader),
@@ -109,7 +109,7 @@ fn verify_table(table: &Table, at: &At, problems: &mut Problems) -> Verify {
     verify
 }
 
-fn newer(reader: &mut Reader<'_, '_>) -> Option<NewerDeclaration> {
+fn newer(reader: &mut TableReader<'_, '_>) -> Option<NewerDeclaration> {
     let path = reader.text("newer");
     let than = reader.texts("than");
     match (reader.has("newer"), reader.has("than")) {
@@ -127,7 +127,7 @@ fn newer(reader: &mut Reader<'_, '_>) -> Option<NewerDeclaration> {
 }
 
 /// `script` with its `arguments`.
-fn script(reader: &mut Reader<'_, '_>) -> Option<ScriptDeclaration> {
+fn script(reader: &mut TableReader<'_, '_>) -> Option<ScriptDeclaration> {
     let text = reader.text("script");
     let arguments = reader.texts("arguments");
     if reader.has("arguments") && !reader.has("script") {
@@ -146,13 +146,13 @@ fn script(reader: &mut Reader<'_, '_>) -> Option<ScriptDeclaration> {
     }
 }
 
-fn triggers(reader: &mut Reader<'_, '_>, key: &'static str) -> Vec<Trigger> {
+fn triggers(reader: &mut TableReader<'_, '_>, key: &'static str) -> Vec<Trigger> {
     let texts = reader.texts(key);
     texts.into_iter().filter_map(|text| Trigger::new(text, reader.problems)).collect()
 }
 
 /// Seconds as a number, or as "30s", "5m", "1h".
-fn timeout(reader: &mut Reader<'_, '_>) -> u64 {
+fn timeout(reader: &mut TableReader<'_, '_>) -> u64 {
     const MOST: u64 = 7 * 24 * 3600;
     let Some(node) = reader.node("timeout") else { return STEP_TIMEOUT };
     let seconds = match &node.data {
@@ -182,7 +182,7 @@ fn duration(text: &str) -> Option<u64> {
     number.trim().parse::<u64>().ok()?.checked_mul(factor)
 }
 
-fn environment(reader: &mut Reader<'_, '_>) -> BTreeMap<String, Text> {
+fn environment(reader: &mut TableReader<'_, '_>) -> BTreeMap<String, Text> {
     let mut variables = BTreeMap::new();
     let Some((table, _)) = reader.table("environment") else { return variables };
     for (name, member) in table {

@@ -9,10 +9,10 @@ use minijinja::value::{Enumerator, Object, Value as Data};
 
 use crate::component::attribute::plain;
 use crate::component::item::Caller;
-use crate::file::{Data as Raw, Node};
-use crate::starlark::declared::Declared;
-use crate::starlark::definition::data::Kind;
-use crate::starlark::session::{Running, Session, Unused};
+use crate::file::{ConfigNode, Data as Raw};
+use crate::starlark::component::StarlarkComponent;
+use crate::starlark::definition::data::DefinitionData;
+use crate::starlark::session::{ConfigureSession, UnderWay, Unused};
 use crate::starlark::stop::Stop;
 use crate::template;
 use crate::template::elsewhere::reported_error;
@@ -22,9 +22,9 @@ use crate::text::source::At;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) session: Arc<Session>,
-    pub(crate) of: Of,
+pub(crate) struct SubComponent {
+    pub(crate) session: Arc<ConfigureSession>,
+    pub(crate) of: SubComponentOf,
     pub(crate) name: String,
     /// Where it was made.
     pub(crate) at: At,
@@ -33,18 +33,18 @@ pub(crate) struct Frame {
     /// The number under which the run knows it, if it was made there.
     made: OnceLock<usize>,
     defaults: Mutex<BTreeMap<String, Default>>,
-    place: Mutex<Place>,
+    place: Mutex<Standing>,
 }
 
-/// What a frame is one of.
+/// What a component is one of.
 #[derive(Debug)]
-pub(crate) enum Of {
+pub(crate) enum SubComponentOf {
     /// The component itself.
     Component {
         folder: PathBuf,
         number: usize,
     },
-    Definition(Arc<Kind>),
+    Definition(Arc<DefinitionData>),
 }
 
 /// A default that was asked for.
@@ -54,7 +54,7 @@ enum Default {
     Known(Data),
 }
 
-/// How far a frame is.
+/// How far a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Made,
@@ -65,30 +65,30 @@ pub(crate) enum Stage {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Standing {
     stage: Stage,
-    parent: Option<Arc<Frame>>,
+    parent: Option<Arc<SubComponent>>,
     /// Paths relative to the component, its sub-components' too.
     files: Vec<String>,
     caller: Option<Arc<Caller>>,
 }
 
-impl Frame {
-    /// The frame of a component.
-    pub(crate) fn top(declared: &Declared, session: &Arc<Session>) -> Arc<Frame> {
-        let of = Of::Component { folder: declared.folder.clone(), number: declared.number };
-        Frame::new(session, of, declared.name.clone(), &declared.at, BTreeMap::new())
+impl SubComponent {
+    /// The component of a component.
+    pub(crate) fn top(declared: &StarlarkComponent, session: &Arc<ConfigureSession>) -> Arc<SubComponent> {
+        let of = SubComponentOf::Component { folder: declared.folder.clone(), number: declared.number };
+        SubComponent::new(session, of, declared.name.clone(), &declared.at, BTreeMap::new())
     }
 
     pub(crate) fn new(
-        session: &Arc<Session>,
-        of: Of,
+        session: &Arc<ConfigureSession>,
+        of: SubComponentOf,
         name: String,
         at: &At,
         arguments: BTreeMap<String, Data>,
-    ) -> Arc<Frame> {
-        let place = Place { stage: Stage::Made, parent: None, files: Vec::new(), caller: None };
-        Arc::new(Frame {
+    ) -> Arc<SubComponent> {
+        let place = Standing { stage: Stage::Made, parent: None, files: Vec::new(), caller: None };
+        Arc::new(SubComponent {
             session: Arc::clone(session),
             of,
             name,
@@ -100,26 +100,26 @@ impl Frame {
         })
     }
 
-    pub(crate) fn kind(&self) -> Option<&Arc<Kind>> {
+    pub(crate) fn kind(&self) -> Option<&Arc<DefinitionData>> {
         match &self.of {
-            Of::Component { .. } => None,
-            Of::Definition(kind) => Some(kind),
+            SubComponentOf::Component { .. } => None,
+            SubComponentOf::Definition(kind) => Some(kind),
         }
     }
 
     /// The number of its code.
     pub(crate) fn number(&self) -> usize {
         match &self.of {
-            Of::Component { number, .. } => *number,
-            Of::Definition(kind) => kind.number,
+            SubComponentOf::Component { number, .. } => *number,
+            SubComponentOf::Definition(kind) => kind.number,
         }
     }
 
     /// Where its files are found, relative to the project.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         match &self.of {
-            Of::Component { folder, .. } => Some(folder.clone()),
-            Of::Definition(kind) => kind.folder.clone(),
+            SubComponentOf::Component { folder, .. } => Some(folder.clone()),
+            SubComponentOf::Definition(kind) => kind.folder.clone(),
         }
     }
 
@@ -128,7 +128,7 @@ impl Frame {
         self.kind().map_or_else(|| self.name.clone(), |kind| kind.shown(&self.name))
     }
 
-    pub(crate) fn parent(&self) -> Option<Arc<Frame>> {
+    pub(crate) fn parent(&self) -> Option<Arc<SubComponent>> {
         self.place().parent.clone()
     }
 
@@ -160,11 +160,11 @@ impl Frame {
     }
 
     /// Begins its configuration, below a parent if it is a sub-component.
-    pub(crate) fn begin(self: &Arc<Self>, parent: Option<&Arc<Frame>>) -> Result<(), Stop> {
+    pub(crate) fn begin(self: &Arc<Self>, parent: Option<&Arc<SubComponent>>) -> Result<(), Stop> {
         self.place().parent = parent.cloned();
         self.set_stage(Stage::Configuring);
         let (breadcrumb, folder, code_at) = (self.breadcrumb(), self.folder(), self.code_at());
-        self.session.enter(Running { breadcrumb, folder, code_at });
+        self.session.enter(UnderWay { breadcrumb, folder, code_at });
         let variables = match self.kind() {
             None => Data::from_pairs(Vec::<(String, Data)>::new()),
             Some(_) => Data::from_pairs([("component", self.snapshot()?)]),
@@ -210,13 +210,16 @@ impl Frame {
         Arc::new(Caller { variables: Some(Data::from_pairs(all)), ..Caller::clone(&own) })
     }
 
-    /// What a template of this frame sees.
+    /// What a template of this component sees.
     pub(crate) fn scope(&self, variables: &[(String, Data)]) -> Data {
         layered(&self.session.scope, self.caller(variables).variables.as_ref())
     }
 
     /// What a definition for a platform takes over: the attributes that both have.
-    pub(crate) fn arguments_for(self: &Arc<Self>, kind: &Kind) -> Result<BTreeMap<String, Data>, Stop> {
+    pub(crate) fn arguments_for(
+        self: &Arc<Self>,
+        kind: &DefinitionData,
+    ) -> Result<BTreeMap<String, Data>, Stop> {
         let mut arguments = BTreeMap::new();
         for name in kind.attributes.keys() {
             if let Some(value) = self.attribute(name) {
@@ -229,8 +232,8 @@ impl Frame {
     /// Where its code stands.
     pub(crate) fn code_at(&self) -> At {
         match &self.of {
-            Of::Component { .. } => self.at.clone(),
-            Of::Definition(kind) => kind.at.clone(),
+            SubComponentOf::Component { .. } => self.at.clone(),
+            SubComponentOf::Definition(kind) => kind.at.clone(),
         }
     }
 
@@ -255,7 +258,7 @@ impl Frame {
         }
     }
 
-    fn default(self: &Arc<Self>, kind: &Arc<Kind>, name: &str) -> Result<Data, Stop> {
+    fn default(self: &Arc<Self>, kind: &Arc<DefinitionData>, name: &str) -> Result<Data, Stop> {
         match self.defaults().get(name) {
             Some(Default::Known(value)) => return Ok(value.clone()),
             Some(Default::Running) => {
@@ -279,10 +282,10 @@ impl Frame {
     }
 
     /// The value of a part of a file, strings taken for templates.
-    fn evaluate(self: &Arc<Self>, node: &Node) -> Result<Data, Stop> {
+    fn evaluate(self: &Arc<Self>, node: &ConfigNode) -> Result<Data, Stop> {
         match &node.data {
             Raw::String(text) if template::is_template(text) => {
-                let own = Data::from_object(Live(Arc::clone(self)));
+                let own = Data::from_object(AttributesObject(Arc::clone(self)));
                 let scope = layered(&self.session.scope, Some(&Data::from_pairs([("component", own)])));
                 self.session.placement.evaluate(text, &node.at, &scope)
             }
@@ -318,7 +321,7 @@ impl Frame {
         self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, Standing> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -330,18 +333,18 @@ fn pairs(map: &Data) -> Vec<(String, Data)> {
 
 /// `component` in the defaults of a sub-component's attributes, which may need each other.
 #[derive(Debug)]
-struct Live(Arc<Frame>);
+struct AttributesObject(Arc<SubComponent>);
 
-impl Object for Live {
+impl Object for AttributesObject {
     fn get_value(self: &Arc<Self>, key: &Data) -> Option<Data> {
-        let frame = &self.0;
+        let component = &self.0;
         match key.as_str()? {
-            "name" => Some(Data::from(frame.name.as_str())),
-            name @ ("path" | "state" | "features") => Some(frame.session.own(name)),
-            name => match frame.attribute(name)? {
+            "name" => Some(Data::from(component.name.as_str())),
+            name @ ("path" | "state" | "features") => Some(component.session.own(name)),
+            name => match component.attribute(name)? {
                 Ok(value) => Some(value),
                 Err(stop) => {
-                    frame.session.note(stop);
+                    component.session.note(stop);
                     Some(Data::from(reported_error()))
                 }
             },
@@ -356,14 +359,14 @@ impl Object for Live {
 
 /// A sub-component on its way from the component that provides it to the one that adds it.
 #[derive(Debug, Clone)]
-pub(crate) struct Offered {
-    pub(crate) kind: Arc<Kind>,
+pub(crate) struct ProvidedSubComponent {
+    pub(crate) kind: Arc<DefinitionData>,
     pub(crate) name: String,
     pub(crate) at: At,
     pub(crate) attributes: BTreeMap<String, Data>,
 }
 
-impl Object for Offered {
+impl Object for ProvidedSubComponent {
     fn get_value(self: &Arc<Self>, key: &Data) -> Option<Data> {
         let key = key.as_str()?;
         if key == "name" {

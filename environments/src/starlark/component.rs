@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::component::attribute::Declaration;
-use crate::starlark::program::Program;
-use crate::template::cause::Causes;
+use crate::starlark::program::StarlarkProgram;
+use crate::template::cause::UsedValues;
 use crate::text::source::{At, Text};
 
 /// What is known of it before any host is.
 #[derive(Debug)]
-pub(crate) struct Declared {
+pub(crate) struct StarlarkComponent {
     pub(crate) name: String,
     /// Its file, as a path from the project's root.
     pub(crate) file: String,
@@ -24,8 +24,8 @@ pub(crate) struct Declared {
     /// What the component is for.
     pub(crate) doc: Option<String>,
     /// The files that its code is made of, or has read while it was loaded, and their digests.
-    pub(crate) causes: Causes,
+    pub(crate) causes: UsedValues,
     /// Finds its functions in the program.
     pub(crate) number: usize,
-    pub(crate) program: Arc<Program>,
+    pub(crate) program: Arc<StarlarkProgram>,
 }

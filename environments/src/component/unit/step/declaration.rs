@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Trigger;
+use crate::component::unit::Trigger;
 use crate::text::source::{At, Text};
 
 /// `[[step]]`

@@ -15,12 +15,12 @@ use crate::text::source::Text;
 pub(crate) struct Trigger {
     /// As it was written.
     pub(crate) text: Text,
-    pub(crate) of: Of,
+    pub(crate) of: TriggerTarget,
 }
 
 /// What a trigger names.
 #[derive(Debug)]
-pub(crate) enum Of {
+pub(crate) enum TriggerTarget {
     /// `"etc/app.conf"`, or the folder `"etc/"`: everything below it.
     Path(String),
     /// `"*.conf"`
@@ -32,7 +32,7 @@ pub(crate) enum Of {
 impl Trigger {
     pub(crate) fn new(text: Text, problems: &mut Problems) -> Option<Trigger> {
         let of = match text.value.strip_prefix("resource:") {
-            Some(key) => Ok(Of::Resource(key.to_owned())),
+            Some(key) => Ok(TriggerTarget::Resource(key.to_owned())),
             None => files(&text.value),
         };
         match of {
@@ -53,11 +53,11 @@ impl Trigger {
 
     fn names(&self, path: &str) -> bool {
         match &self.of {
-            Of::Path(named) => {
+            TriggerTarget::Path(named) => {
                 path.strip_prefix(named.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
-            Of::Pattern(glob) => glob.is_match(path),
-            Of::Resource(_) => false,
+            TriggerTarget::Pattern(glob) => glob.is_match(path),
+            TriggerTarget::Resource(_) => false,
         }
     }
 
@@ -75,7 +75,7 @@ impl Trigger {
     /// The positions of the requirements that a resource's trigger names; none for files. That there are none of the
     /// key is a mistake.
     pub(crate) fn requirements(&self, requires: &[Require]) -> Option<Result<Vec<usize>, Box<Diagnostic>>> {
-        let Of::Resource(key) = &self.of else { return None };
+        let TriggerTarget::Resource(key) = &self.of else { return None };
         let all = requires.iter().enumerate();
         let named: Vec<usize> =
             all.filter(|(_, require)| require.key.value == *key).map(|(index, _)| index).collect();
@@ -91,13 +91,13 @@ impl Trigger {
     }
 }
 
-fn files(text: &str) -> Result<Of, String> {
+fn files(text: &str) -> Result<TriggerTarget, String> {
     let path = path::check(text).map_err(|error| error.to_string())?;
     if !text.contains(['*', '?', '[', '{']) {
-        return Ok(Of::Path(path));
+        return Ok(TriggerTarget::Path(path));
     }
     match Glob::new(&path) {
-        Ok(glob) => Ok(Of::Pattern(glob.compile_matcher())),
+        Ok(glob) => Ok(TriggerTarget::Pattern(glob.compile_matcher())),
         Err(error) => Err(format!("`{text}` is not a pattern of file names: {}", error.kind())),
     }
 }
@@ -116,10 +116,10 @@ pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::text::source::{At, Source};
+    use crate::text::source::{At, SourceText};
 
     fn named(trigger: &str, files: &[&str]) -> String {
-        let at = At { source: Source::new("component.toml", trigger), span: 0..trigger.len() };
+        let at = At { source: SourceText::new("component.toml", trigger), span: 0..trigger.len() };
         let text = Text { value: trigger.to_owned(), at, literal: false };
         let trigger = Trigger::new(text, &mut Problems::default()).unwrap();
         match trigger.paths(files) {

@@ -1,0 +1,186 @@
+//! What the holder of the lock checks before it changes anything, and what is on the disk by then.
+
+use std::os::unix::fs::symlink;
+
+use super::host::{Host, eventually, holder, record};
+use crate::intent::Intent;
+use crate::journal::Journal;
+use crate::protocol::{ErrorKind, JournalEntry, Outcome, Reply, Request};
+use crate::target::TargetDirectory;
+
+fn target(host: &Host) -> TargetDirectory {
+    TargetDirectory::new(host.target().to_str().unwrap()).unwrap()
+}
+
+fn journal(host: &Host) -> Vec<JournalEntry> {
+    Journal::of(&target(host)).recent().unwrap()
+}
+
+fn current(host: &Host) -> Option<String> {
+    std::fs::read_link(host.target().join("current")).ok().map(|link| link.to_str().unwrap().to_owned())
+}
+
+const COMMIT: Request = Request::Commit { keep: 10 };
+
+fn go_back() -> Request {
+    Request::GoBack { reason: "another host failed".into() }
+}
+
+#[test]
+fn a_switched_host_says_that_it_could_commit_and_nothing_moves() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &first, 1), Reply::Done));
+    for _ in 0..2 {
+        assert!(matches!(controller.ask(&Request::Prepare), Reply::Done));
+    }
+    assert!(journal(&host).is_empty() && Intent::is_there(&target(&host)));
+    assert!(matches!(controller.ask(&COMMIT), Reply::Done));
+    // Also one that is going to confirm a release that changes nothing here.
+    assert!(matches!(controller.ask(&Request::Prepare), Reply::Done));
+}
+
+#[test]
+fn a_host_whose_current_or_intent_was_changed_cannot_commit_and_goes_back() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    host.release(&first, 1);
+    let changes: [(&str, fn(&Host)); 3] = [
+        ("`current`", |host| {
+            std::fs::remove_file(host.target().join("current")).unwrap();
+            symlink("generations/1", host.target().join("current")).unwrap();
+        }),
+        ("`current`", |host| std::fs::remove_file(host.target().join("current")).unwrap()),
+        ("intent.json", |host| std::fs::remove_file(target(host).intent()).unwrap()),
+    ];
+    for ((named, change), sequence) in changes.into_iter().zip(2..) {
+        let mut controller = host.locked();
+        assert!(matches!(host.switch(&mut controller, &second, sequence), Reply::Done));
+        change(&host);
+        for request in [Request::Prepare, COMMIT] {
+            let message = controller.refused(&request, ErrorKind::Moved);
+            assert!(message.contains(named), "{message}");
+        }
+        assert!(matches!(controller.ask(&go_back()), Reply::WentBack { generation: Some(1), .. }));
+        assert_eq!(current(&host).as_deref(), Some("generations/1"));
+        assert_eq!(journal(&host).last().unwrap().result, Outcome::WentBack);
+    }
+}
+
+/// Others believe that a lock whose file is gone is free. The one who lost it must leave everything to them.
+#[test]
+fn who_lost_the_lock_changes_nothing_more() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    host.release(&first, 1);
+    let mut loser = host.locked();
+    assert!(matches!(host.switch(&mut loser, &second, 2), Reply::Done));
+    std::fs::remove_file(target(&host).lock()).unwrap();
+    let message = loser.refused(&Request::Prepare, ErrorKind::Unlocked);
+    assert!(message.contains("/lock was removed or replaced"), "{message}");
+
+    let mut winner = host.connect();
+    let Reply::Locked(state) = winner.ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
+    assert!(state.recovered[0].contains("interrupted"), "{:?}", state.recovered);
+    for request in [COMMIT, go_back()] {
+        loser.refused(&request, ErrorKind::Unlocked);
+    }
+    assert_eq!(winner.end(), 0);
+    let mut winner = host.locked();
+    assert!(matches!(host.switch(&mut winner, &second, 3), Reply::Done));
+    // Nor does it go back by itself, which would be the winner's release.
+    assert_eq!(loser.end(), 1);
+    assert!(matches!(winner.ask(&COMMIT), Reply::Done));
+    let ends: Vec<_> = journal(&host).iter().map(|entry| (entry.record.sequence, entry.result)).collect();
+    let expected = [(1, Outcome::Confirmed), (2, Outcome::Interrupted), (3, Outcome::Confirmed)];
+    assert_eq!(ends, expected);
+    assert_eq!(host.read("web/file").unwrap(), "two");
+}
+
+#[test]
+fn who_lost_the_lock_before_the_switch_does_not_switch() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &first);
+    std::fs::rename(target(&host).lock(), host.target().join("moved")).unwrap();
+    let (order, raw) = controller.order(&first, record(1));
+    controller.send(&Request::Switch(order), &raw);
+    let (Reply::Error(error), _) = controller.answer() else { panic!() };
+    assert_eq!(error.kind, ErrorKind::Unlocked);
+    controller.refused(&Request::Confirm { record: record(1), keep: 1 }, ErrorKind::Unlocked);
+    assert_eq!(current(&host), None);
+}
+
+/// A journal that takes no line is met before `current` moves, not by the commit.
+#[test]
+fn a_journal_that_cannot_be_written_stops_the_switch() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &first);
+    let path = host.target().join("journal");
+    let obstacles: [fn(&std::path::Path); 2] =
+        [|path| symlink("missing/folder/journal", path).unwrap(), |path| std::fs::create_dir(path).unwrap()];
+    for obstacle in obstacles {
+        obstacle(&path);
+        let (order, raw) = controller.order(&first, record(1));
+        controller.send(&Request::Switch(order), &raw);
+        let (Reply::Error(error), _) = controller.answer() else { panic!() };
+        assert!(error.message.contains("journal"), "{error}");
+        assert_eq!((current(&host), Intent::is_there(&target(&host))), (None, false));
+        if path.is_symlink() { std::fs::remove_file(&path) } else { std::fs::remove_dir(&path) }.unwrap();
+    }
+    assert!(matches!(controller.switch(&first, record(1)), Reply::Switched { .. }));
+    assert!(matches!(controller.ask(&COMMIT), Reply::Done));
+}
+
+/// The pointer comes first: an interrupted release is taken back whatever else is damaged.
+#[test]
+fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    host.release(&first, 1);
+    host.release(&second, 2);
+    let intent = Intent {
+        from: Some(1),
+        to: 2,
+        manifest: second.digest(),
+        record: record(3),
+        since: "2026-11-22T17:00:00Z".into(),
+    };
+    intent.store(&target(&host)).unwrap();
+    std::fs::write(target(&host).activated(), "{").unwrap();
+    let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
+    assert_eq!(current(&host).as_deref(), Some("generations/1"));
+    assert!(state.recovered[1].contains("activated.json is damaged"), "{:?}", state.recovered);
+    assert_eq!(journal(&host).last().unwrap().result, Outcome::Interrupted);
+}
+
+#[test]
+fn what_a_release_writes_down_is_its_users_only() {
+    use std::os::unix::fs::MetadataExt;
+    let host = Host::new();
+    let steps = vec![super::host::step("s", "sleep 1; echo done > log")];
+    let first = host.manifest(vec![host.component("web", "one", steps)]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &first);
+    assert!(matches!(controller.switch(&first, record(1)), Reply::Switched { .. }));
+    controller.send(&Request::Activate { component: "web".parse().unwrap(), recheck: false }, &[]);
+    let mode =
+        |name: &str| std::fs::metadata(host.target().join(name)).map(|found| found.mode() & 0o7777).ok();
+    let private = |names: &[&str]| {
+        for name in names {
+            assert_eq!(mode(name), Some(0o600), "{name}");
+        }
+    };
+    eventually(|| mode("running.json").is_some());
+    private(&["running.json", "intent.json", "lock", "store/lock", "store/publish"]);
+    assert!(matches!(controller.answer().0, Reply::Activated { .. }));
+    assert!(matches!(controller.ask(&COMMIT), Reply::Done));
+    private(&["journal", "activated.json", "generations/1/manifest.json", "generations/1/causes.json"]);
+}

@@ -1,0 +1,82 @@
+//! What all hosts are asked: their states, what they have, and what they have had.
+
+use std::collections::BTreeMap;
+
+use batou_agent::protocol::{State, question};
+use batou_release::{HostName, HostRelease};
+
+use super::Deployment;
+use super::failure::{advice, chain, failed, has_new_key, not_reached};
+use crate::cli::options::LeaveOut;
+use crate::error::CommandError;
+use crate::fleet::history::History;
+use crate::fleet::{Failures, Member, all, sort};
+use crate::remote::RemoteError;
+
+impl Deployment<'_> {
+    /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
+    pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
+        let (states, failures) = sort(self.fleet.states().await);
+        if failures.is_empty() {
+            return Ok(states);
+        }
+        let (unreachable, others): (Failures, Failures) =
+            failures.into_iter().partition(|(_, error)| error.is_unreachable());
+        if !others.is_empty() {
+            return Err(failed("cannot be asked", &others));
+        }
+        if !leave_out.skip_unreachable {
+            return Err(not_reached(&unreachable, advice(&unreachable)));
+        }
+        for (host, error) in &unreachable {
+            self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));
+        }
+        self.fleet.leave_out(unreachable.into_keys());
+        if states.is_empty() {
+            return Err(CommandError::failed(format!("no host of {} can be reached", self.settings.name)));
+        }
+        Ok(states)
+    }
+
+    /// Every host's state, for commands that leave no host out.
+    pub async fn all_states(&mut self) -> Result<BTreeMap<HostName, State>, CommandError> {
+        let (states, failures) = sort(self.fleet.states().await);
+        if failures.is_empty() {
+            return Ok(states);
+        }
+        if !failures.values().all(RemoteError::is_unreachable) {
+            return Err(failed("cannot be asked", &failures));
+        }
+        let plan = format!("`batou plan {} --accept-new`", self.settings.name);
+        let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
+        Err(not_reached(&failures, hint))
+    }
+
+    /// What all hosts answer; where some do not, the error says what could not be done.
+    pub async fn all<T>(
+        &mut self,
+        what: &str,
+        work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
+    ) -> Result<BTreeMap<HostName, T>, CommandError> {
+        all(self.fleet.each(work).await).map_err(|failures| failed(what, &failures))
+    }
+
+    /// What the hosts have now.
+    pub async fn current_manifests(
+        &mut self,
+        states: &BTreeMap<HostName, State>,
+    ) -> Result<BTreeMap<HostName, HostRelease>, CommandError> {
+        let fetch = async |member: &mut Member| match states.get(&member.route.host) {
+            Some(State { current: Some(current), .. }) => member.manifest(Some(current.manifest)).await,
+            _ => Ok(None),
+        };
+        let found = self.all("cannot tell what they have", fetch).await?;
+        Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
+    }
+
+    /// The journals of all hosts.
+    pub async fn history(&mut self) -> Result<History, CommandError> {
+        let ask = async |member: &mut Member| member.ask(&question::journal()).await;
+        self.all("have no readable journal", ask).await.map(History::read)
+    }
+}

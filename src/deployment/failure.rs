@@ -1,0 +1,46 @@
+//! What is said of hosts that failed, and what to do about it.
+
+use crate::error::CommandError;
+use crate::fleet::Failures;
+use crate::ui::{plural, visible};
+
+/// What hosts that failed have to say, a line each.
+pub fn failed(what: &str, failures: &Failures) -> CommandError {
+    let lines: Vec<_> = failures.iter().map(|(host, error)| format!("  {host}: {}", chain(error))).collect();
+    let count = plural(failures.len(), "host");
+    CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))
+}
+
+/// What to do about hosts that cannot be reached.
+pub fn advice(unreachable: &Failures) -> Vec<String> {
+    let names: Vec<_> = unreachable.keys().map(|host| format!("--skip {host}")).collect();
+    let mut hints = vec![format!("leave them out with {}, or with --skip-unreachable", names.join(" "))];
+    if has_new_key(unreachable) {
+        hints.insert(0, "accept the keys of new hosts with --accept-new, once".to_owned());
+    }
+    hints
+}
+
+/// Not if a host shows another key than the known one: that key is never to be accepted as new.
+pub(super) fn has_new_key(unreachable: &Failures) -> bool {
+    unreachable.values().any(|error| error.to_string().contains(" host key is known for "))
+}
+
+pub(super) fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item = String>) -> CommandError {
+    let error = failed("cannot be reached; nothing was changed", unreachable);
+    hints.into_iter().fold(error, CommandError::hint)
+}
+
+/// An error with its sources, in one line, and harmless.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{}: {cause_text}", text.trim_end_matches('.'));
+        }
+        source = cause.source();
+    }
+    visible(&text)
+}

@@ -1,0 +1,32 @@
+//! Hosts that had a release and are no longer in the environment: the newest release remembers them.
+
+use std::collections::BTreeMap;
+
+use batou_agent::protocol::{JournaledRelease, State};
+use batou_environments::Host;
+use batou_release::HostName;
+
+use super::Deployment;
+
+impl Deployment<'_> {
+    /// Names hosts that had a release and are no longer in the environment.
+    pub fn name_retirable(&self, states: &BTreeMap<HostName, State>, hosts: &[Host]) {
+        for host in retirable(states, hosts) {
+            let environment = &self.settings.name;
+            self.context.ui.warn(&format!(
+                "{host} is no longer in {environment} and keeps its last release: `batou retire {environment} {host}` removes it"
+            ));
+        }
+    }
+}
+
+/// The hosts of the last release that the environment no longer has.
+fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
+    let then = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
+    then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
+}
+
+/// The newest release that is confirmed on any of the hosts.
+pub fn newest(states: &BTreeMap<HostName, State>) -> Option<&JournaledRelease> {
+    states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence)
+}

@@ -1,0 +1,326 @@
+//! A release over the fleet: everything is staged everywhere before the first host is switched, every host is switched
+//! before the first component is activated, and if anything fails every switched host goes back.
+//!
+//! The agents' side of the bargain: one that loses its controller before the commit goes back by itself. So after a lost
+//! connection the host is asked again, over a new one, until it has.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use batou_store::{Name, Store};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::activation::Schedule;
+use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subject, Watcher, Why, of_hosts};
+use super::{Failures, Fleet, Member, all, sort};
+use crate::interrupt::Interrupts;
+use crate::remote::RemoteError;
+use batou_agent::protocol::question::{self, Switched};
+use batou_agent::protocol::{ErrorKind, State, Switch};
+use batou_release::{HostName, HostRelease, Instance, UnitId};
+
+/// What is known where a release is carried out.
+#[derive(Clone, Copy)]
+pub struct Rollout<'r> {
+    /// What was ordered.
+    pub order: &'r ReleaseOrder,
+    /// The states of the hosts, as they were locked.
+    pub states: &'r BTreeMap<HostName, State>,
+    /// Where what has been staged came from.
+    pub store: &'r Arc<Store>,
+    /// Who hears what happens.
+    pub watcher: &'r Watcher<'r>,
+}
+
+impl Rollout<'_> {
+    fn tell(&self, event: Event<'_>) {
+        (self.watcher)(event);
+    }
+
+    /// The hosts that do not have all of the release yet.
+    fn changing(&self) -> BTreeSet<&HostName> {
+        let settled =
+            |host: &HostName| !self.order.recheck && self.states.get(host).is_some_and(|state| state.settled);
+        self.order.hosts.keys().filter(|host| !settled(host)).collect()
+    }
+}
+
+impl Fleet {
+    /// Switches, activates and commits what has been staged, on locked hosts. An interrupt before the commit takes the
+    /// release back; one after it has to be repeated to end batou before all have answered.
+    pub async fn release(
+        &mut self,
+        rollout: Rollout<'_>,
+        interrupts: &mut Interrupts,
+    ) -> Result<BTreeMap<HostName, HostEnding>, Failed> {
+        let phase = Cell::new(ReleasePhase::Switch);
+        let put_in_force = self.put_in_force(rollout, &phase);
+        let switches = match interrupts.unless(put_in_force).await {
+            Some(Ok(switches)) => switches,
+            Some(Err(failures)) => return Err(self.back(rollout, phase.get(), failures, interrupts).await),
+            None => return Err(self.interrupted(rollout, phase.get(), interrupts).await),
+        };
+        self.commit(rollout, &switches, interrupts).await
+    }
+
+    /// Switches and activates.
+    async fn put_in_force(
+        &mut self,
+        rollout: Rollout<'_>,
+        phase: &Cell<ReleasePhase>,
+    ) -> Result<BTreeMap<HostName, Switched>, Failures<Subject>> {
+        let changing = rollout.changing();
+        rollout.tell(Event::Begins(ReleasePhase::Switch, changing.len()));
+        let switching = self.some(
+            |host| changing.contains(host),
+            async |member: &mut Member| member.switch_or_mend(rollout).await,
+        );
+        let switches = all(switching.await).map_err(of_hosts)?;
+        phase.set(ReleasePhase::Activate);
+        let failures = self.activate(rollout, &switches).await;
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        phase.set(ReleasePhase::Prepare);
+        self.prepare(rollout).await.map_err(of_hosts)?;
+        Ok(switches)
+    }
+
+    /// Hears from every host that it could commit, before any of them does: once one has, the others cannot go back.
+    async fn prepare(&mut self, rollout: Rollout<'_>) -> Result<(), Failures> {
+        let hosts = rollout.order.hosts.len();
+        // One host commits or does not, and nobody has to wait for what it says before.
+        if hosts < 2 {
+            return Ok(());
+        }
+        rollout.tell(Event::Begins(ReleasePhase::Prepare, hosts));
+        all(self.each(async |member: &mut Member| member.ask(&question::prepare()).await).await).map(drop)
+    }
+
+    /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun. A host that is
+    /// lost meanwhile is a failure at once, also one that has nothing to run.
+    async fn activate(
+        &mut self,
+        rollout: Rollout<'_>,
+        switches: &BTreeMap<HostName, Switched>,
+    ) -> Failures<Subject> {
+        let pending = pending(switches);
+        rollout.tell(Event::Begins(ReleasePhase::Activate, pending.len()));
+        let mut schedule = Schedule::new(rollout.order.hosts.values().map(HostRelease::manifest), &pending);
+        let jobs = self.jobs.available_permits();
+        let members = self.members.iter_mut().map(|(participant, member)| (&participant.host, member));
+        let mut idle: BTreeMap<&HostName, &mut Member> = members.collect();
+        let (mut busy, mut failures, mut running) =
+            (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
+        loop {
+            if failures.is_empty() {
+                let free = jobs.saturating_sub(running.len());
+                for (host, instance) in schedule.ready(&busy).into_iter().take(free) {
+                    let Some((name, member)) = idle.remove_entry(&host) else { continue };
+                    busy.insert(host);
+                    running.push(async move {
+                        let answer = member.activate(&instance, rollout).await;
+                        (name, member, instance, answer)
+                    });
+                }
+            }
+            if running.is_empty() {
+                break;
+            }
+            let ended = tokio::select! {
+                ended = running.next() => ended,
+                (host, error) = first_lost(&mut idle) => {
+                    idle.remove(&host);
+                    failures.insert(Subject::Host(host), error);
+                    None
+                }
+            };
+            let Some((name, member, instance, answer)) = ended else { continue };
+            idle.insert(name, member);
+            busy.remove(name);
+            match answer {
+                Ok(changed) => rollout.tell(Event::Activated(&instance, &changed)),
+                Err(error) => drop(failures.insert(Subject::Component(instance.clone()), error)),
+            }
+            schedule.finish(&instance);
+        }
+        if failures.is_empty() {
+            let stuck =
+                schedule.rest().into_iter().map(|rest| (Subject::Component(rest), RemoteError::Stuck));
+            failures.extend(stuck);
+        }
+        failures
+    }
+
+    async fn commit(
+        &mut self,
+        rollout: Rollout<'_>,
+        switches: &BTreeMap<HostName, Switched>,
+        interrupts: &mut Interrupts,
+    ) -> Result<BTreeMap<HostName, HostEnding>, Failed> {
+        let order = rollout.order;
+        rollout.tell(Event::Begins(ReleasePhase::Commit, order.hosts.len()));
+        let commit = async |member: &mut Member| {
+            if switches.contains_key(&member.route.host) {
+                return member.ask(&question::commit(order.keep)).await;
+            }
+            member.ask(&question::confirm(order.record.clone(), order.keep)).await
+        };
+        let warn = || rollout.tell(Event::Interrupted(ReleasePhase::Commit));
+        let Some(answers) = interrupts.insistent(self.each(commit), warn).await else {
+            return Err(self.leave(order, ReleasePhase::Commit, Failures::new()));
+        };
+        let (committed, failures) = sort(answers);
+        let released = |host: &HostName| {
+            let generation = switches.get(host).map(|switched| switched.generation);
+            (host.clone(), HostEnding::Released { generation })
+        };
+        let mut endings: BTreeMap<HostName, HostEnding> = committed.keys().map(released).collect();
+        if failures.is_empty() {
+            return Ok(endings);
+        }
+        if committed.is_empty() {
+            // A host may have committed, and its answer have been lost.
+            let failed = self.back(rollout, ReleasePhase::Commit, of_hosts(failures), interrupts).await;
+            return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
+        }
+        // Some hosts have it for good: what matters is what the others say now.
+        let lost = failures.keys().cloned().collect();
+        let Some(asked) = interrupts.insistent(self.ask_again(&lost, order), warn).await else {
+            let left = self.leave(order, ReleasePhase::Commit, of_hosts(failures));
+            let endings = left.endings.into_iter().chain(endings).collect();
+            return Err(Failed { endings, ..left });
+        };
+        endings.extend(asked);
+        if all_released(&endings) {
+            return Ok(endings);
+        }
+        Err(Failed { phase: ReleasePhase::Commit, failures: of_hosts(failures), endings })
+    }
+
+    /// Takes the release back on every host that may have been switched.
+    async fn back(
+        &mut self,
+        rollout: Rollout<'_>,
+        phase: ReleasePhase,
+        failures: Failures<Subject>,
+        interrupts: &mut Interrupts,
+    ) -> Failed {
+        rollout.tell(Event::GoingBack(Why::Failure));
+        let reason: Vec<_> = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect();
+        let back = self.take_back(rollout.order, reason.join("; "));
+        match interrupts.insistent(back, || rollout.tell(Event::Interrupted(phase))).await {
+            Some(endings) => Failed { phase, failures, endings },
+            None => self.leave(rollout.order, phase, failures),
+        }
+    }
+
+    /// Takes back what was interrupted: agents that lose their controller end what they run, and go back.
+    async fn interrupted(
+        &mut self,
+        rollout: Rollout<'_>,
+        phase: ReleasePhase,
+        interrupts: &mut Interrupts,
+    ) -> Failed {
+        rollout.tell(Event::GoingBack(Why::Interrupt));
+        let order = rollout.order;
+        let hosts = order.hosts.keys().cloned().collect();
+        let failures = Failures::new();
+        match interrupts.unless(self.ask_again(&hosts, order)).await {
+            Some(endings) => Failed { phase, failures, endings },
+            None => self.leave(order, phase, failures),
+        }
+    }
+
+    /// Waits for nobody any more.
+    fn leave(&mut self, order: &ReleaseOrder, phase: ReleasePhase, failures: Failures<Subject>) -> Failed {
+        self.cut_off();
+        let why = "batou was interrupted before it could ask".to_owned();
+        let unknown = |host: &HostName| (host.clone(), HostEnding::Unknown { why: why.clone() });
+        Failed { phase, failures, endings: order.hosts.keys().map(unknown).collect() }
+    }
+
+    async fn take_back(&mut self, order: &ReleaseOrder, reason: String) -> BTreeMap<HostName, HostEnding> {
+        let question = question::go_back(reason);
+        let answers = self.each(async |member: &mut Member| {
+            if !member.is_connected() {
+                return Ok(None);
+            }
+            let problems = member.ask(&question).await?;
+            Ok(Some(HostEnding::WentBack { problems }))
+        });
+        let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
+        for (host, answer) in answers.await {
+            match answer {
+                Ok(Some(ending)) => drop(endings.insert(host, ending)),
+                _ => drop(lost.insert(host)),
+            }
+        }
+        endings.extend(self.ask_again(&lost, order).await);
+        endings
+    }
+}
+
+/// The first of these hosts whose conversation ends, and why.
+async fn first_lost(hosts: &mut BTreeMap<&HostName, &mut Member>) -> (HostName, RemoteError) {
+    let ends = hosts.iter_mut().map(|(host, member)| async move { ((*host).clone(), member.lost().await) });
+    match ends.collect::<FuturesUnordered<_>>().next().await {
+        Some(lost) => lost,
+        None => std::future::pending().await,
+    }
+}
+
+fn all_released(endings: &BTreeMap<HostName, HostEnding>) -> bool {
+    endings.values().all(|ending| matches!(ending, HostEnding::Released { .. }))
+}
+
+fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {
+    let of_host = |(host, switched): (&HostName, &Switched)| {
+        let host = host.clone();
+        let instance = move |component: &Name| Instance { host: host.clone(), component: component.clone() };
+        switched.pending.iter().map(instance).collect::<Vec<_>>()
+    };
+    switches.iter().flat_map(of_host).collect()
+}
+
+impl Member {
+    /// Switches the host. Files that turn out to be damaged there are sent anew, once.
+    async fn switch_or_mend(&mut self, rollout: Rollout<'_>) -> Result<Switched, RemoteError> {
+        match self.switch(rollout).await {
+            Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
+                let release = rollout.order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+                // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
+                let mended = self.mend(release.manifest(), rollout.store).await;
+                mended.map_err(|_| RemoteError::Agent(damaged))?;
+                self.switch(rollout).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn switch(&mut self, rollout: Rollout<'_>) -> Result<Switched, RemoteError> {
+        let Rollout { order, states, .. } = rollout;
+        let release = order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+        let state = states.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+        let switch = Switch {
+            record: order.record.clone(),
+            expected: state.current.as_ref().map(|current| current.manifest),
+            manifest: release.digest(),
+            manifest_size: u32::try_from(release.bytes().len()).map_err(|_| RemoteError::Protocol)?,
+            recheck: order.recheck,
+        };
+        let raw = [release.bytes(), &release.encode_causes()].concat();
+        // What the reverts of a rollback print is not shown.
+        self.ask(&question::switch(switch, raw)).await
+    }
+
+    async fn activate(
+        &mut self,
+        instance: &Instance,
+        rollout: Rollout<'_>,
+    ) -> Result<Vec<UnitId>, RemoteError> {
+        let question = question::activate(instance.component.clone(), rollout.order.recheck);
+        self.listen(&question, |_, bytes| rollout.tell(Event::Output(instance, bytes))).await
+    }
+}

@@ -1,0 +1,267 @@
+//! Why a host could not be served, or its agent not be started.
+
+use super::binary::BinaryError;
+use batou_agent::protocol::{AgentError, FrameError};
+use batou_release::HostName;
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+/// Why a host could not be served. The host's name is added by whoever knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no agent to speak to.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The agent could not do what it was asked.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The connection ended.
+    #[error("the connection to the agent was lost{}", after(noise))]
+    Lost {
+        /// The end of what the other side said on standard error.
+        noise: String,
+        /// How it ended.
+        source: FrameError,
+    },
+    /// The controller's own store failed, or what came from the host is not what it should be.
+    #[error(transparent)]
+    Store(#[from] batou_store::Error),
+    /// The host has a manifest that this program does not understand.
+    #[error(transparent)]
+    Manifest(#[from] batou_release::FormatError),
+    /// The manifest is that of another host, project or environment.
+    #[error("it answers with a manifest of project {project}, environment {environment}, host {host}")]
+    ForeignManifest {
+        /// Of which project it is.
+        project: String,
+        /// Of which environment.
+        environment: String,
+        /// Of which host.
+        host: HostName,
+    },
+    /// A component waits for itself, over others.
+    #[error("it waits for itself: the dependencies in the hosts' manifests go round in a circle")]
+    Stuck,
+    /// The agent's answer does not fit the question.
+    #[error("the agent gave an answer of another kind than asked for")]
+    Protocol,
+}
+
+impl RemoteError {
+    /// Whether it says that there is nobody to speak to, and nothing of what the host has.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. })
+    }
+}
+
+/// Why an agent could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no ssh here.
+    #[error("there is no `ssh` in PATH: install OpenSSH's client (Debian's package openssh-client)")]
+    NoSsh,
+    /// This process has no descriptors left.
+    #[error(
+        "this machine lets batou have no more than {} files and connections open at once, and that is too few: raise the limit \
+         with `ulimit -n`",
+        limit()
+    )]
+    Descriptors,
+    /// A program cannot be run here.
+    #[error("cannot start {program}")]
+    Spawn {
+        /// Which.
+        program: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The host shows another key than the one that is known of it.
+    #[error(
+        "the host shows another key than the one that is known of it, in {file}, line {line}: if it was changed on purpose, \
+         remove the old one with `ssh-keygen -f {} -R {}`",
+        word(file),
+        word(host)
+    )]
+    KeyChanged {
+        /// Where the known key stands.
+        file: String,
+        /// In which line.
+        line: String,
+        /// What ssh calls the host there.
+        host: String,
+    },
+    /// ssh gave up.
+    #[error("cannot connect{}", after(_0))]
+    Connection(String),
+    /// The host let us in and then said nothing.
+    #[error("the host took too long to answer{}", printed(_0))]
+    Patience(String),
+    /// The login shell prints without end.
+    #[error("the login shell printed more than 64 KiB before the agent started")]
+    Preamble,
+    /// The service user does not exist.
+    #[error("there is no user {_0} on the host: create it with `useradd --create-home {_0}`")]
+    NoUser(String),
+    /// sudo refused.
+    #[error("sudo does not let the login user become {user} without a password{}", after(noise))]
+    Sudo {
+        /// The service user.
+        user: String,
+        /// What sudo said.
+        noise: String,
+    },
+    /// Neither the home nor /var/tmp take the agent.
+    #[error("the host has no folder for the agent{}", after(_0))]
+    NoPlace(String),
+    /// The agent's bytes did not arrive.
+    #[error("the agent could not be stored on the host{}", after(noise))]
+    Upload {
+        /// Whether it was gzipped on the way.
+        packed: bool,
+        /// What was compared, and what else went wrong there.
+        noise: String,
+    },
+    /// The target directory is somebody else's, and not ours to give away.
+    #[error(
+        "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
+         folder, give it away with `chown {user} {directory}`"
+    )]
+    Taken {
+        /// The target directory.
+        directory: String,
+        /// The agent's user.
+        user: String,
+    },
+    /// The target directory is on a filesystem that cannot be written to.
+    #[error("{_0} is on a filesystem that is mounted read-only")]
+    ReadOnly(String),
+    /// The target directory could not be made.
+    #[error("the target directory cannot be created{}", after(_0))]
+    Preparation(String),
+    /// Something else speaks there.
+    #[error("the host answered {_0:?}, which is not of this protocol")]
+    Unexpected(String),
+    /// No shell ran what it was to run: an account without one, or with a forced command.
+    #[error("the login ended before anything was run there{}{}", with(*status), after(said))]
+    Shell {
+        /// The exit status.
+        status: Option<i32>,
+        /// The end of what it printed.
+        said: String,
+    },
+    /// It ended by itself.
+    #[error("the agent ended as it started{}{}", with(*status), after(noise))]
+    Ended {
+        /// The exit status.
+        status: Option<i32>,
+        /// The end of what it said.
+        noise: String,
+    },
+    /// No agent for the host's kind.
+    #[error(transparent)]
+    Binary(#[from] BinaryError),
+}
+
+impl StartError {
+    /// Why a program could not be started here.
+    pub(super) fn spawn(program: &'static str, source: std::io::Error) -> Self {
+        match Errno::from_io_error(&source) {
+            Some(Errno::MFILE | Errno::NFILE) => StartError::Descriptors,
+            Some(Errno::NOENT) if program == "ssh" => StartError::NoSsh,
+            _ => StartError::Spawn { program, source },
+        }
+    }
+
+    /// What ssh says where it could not connect. Its fourteen lines about a changed key become one.
+    pub(super) fn connection(said: String) -> Self {
+        let offending =
+            said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
+        let place = offending.and_then(|(_, place)| place.rsplit_once(':'));
+        let host = said.lines().find_map(|line| {
+            let (host, _) = line
+                .trim()
+                .strip_prefix("Host key for ")?
+                .split_once(" has changed and you have requested")?;
+            Some(host)
+        });
+        match (place, host) {
+            (Some((file, line)), Some(host)) => {
+                StartError::KeyChanged { file: file.into(), line: line.into(), host: host.into() }
+            }
+            _ => StartError::Connection(said),
+        }
+    }
+}
+
+/// How many descriptors this process may have.
+fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// A text as one word of a shell's command line.
+fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@~".contains(&byte);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn printed(said: &str) -> String {
+    let said = after(said);
+    said.strip_prefix(": ").map_or(String::new(), |said| format!("; until then it had printed: {said}"))
+}
+
+fn with(status: Option<i32>) -> String {
+    status.map_or(String::new(), |status| format!(" (status {status})"))
+}
+
+fn after(noise: &str) -> String {
+    let lines: Vec<_> = noise.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fourteen_lines_about_a_changed_key_become_one() {
+        let said = "@@@@@@@@@@@\r
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r
+@@@@@@@@@@@\r
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\r
+Add correct host key in /home/ann/my hosts to get rid of this message.\r
+Offending ED25519 key in /home/ann/my hosts:17\r
+  remove with:\r
+  ssh-keygen -f \"/home/ann/my hosts\" -R \"[10.0.0.1]:2222\"\r
+Host key for [10.0.0.1]:2222 has changed and you have requested strict checking.\r
+Host key verification failed.\r
+";
+        assert_eq!(
+            StartError::connection(said.to_owned()).to_string(),
+            "the host shows another key than the one that is known of it, in /home/ann/my hosts, line 17: if it was \
+             changed on purpose, remove the old one with `ssh-keygen -f '/home/ann/my hosts' -R '[10.0.0.1]:2222'`"
+        );
+        let unknown = "No ED25519 host key is known for web01 and you have requested strict checking.";
+        assert_eq!(StartError::connection(unknown.into()).to_string(), format!("cannot connect: {unknown}"));
+    }
+
+    #[test]
+    fn what_is_missing_here_is_told_from_what_is_wrong_there() {
+        let spawn = |error: Errno| StartError::spawn("ssh", error.into()).to_string();
+        assert!(spawn(Errno::NOENT).contains("install OpenSSH's client"));
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors = spawn(Errno::MFILE);
+        assert!(descriptors.starts_with(&format!("this machine lets batou have no more than {limit} files")));
+        assert!(descriptors.contains("`ulimit -n`"), "{descriptors}");
+        assert_eq!(spawn(Errno::ACCESS), "cannot start ssh");
+    }
+
+    #[test]
+    fn a_late_host_tells_what_it_had_printed() {
+        let late = |said: &str| StartError::Patience(said.to_owned()).to_string();
+        assert_eq!(late("\n"), "the host took too long to answer");
+        assert_eq!(
+            late("Welcome\nPress Enter\n"),
+            "the host took too long to answer; until then it had printed: Welcome; Press Enter"
+        );
+    }
+}

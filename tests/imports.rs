@@ -1,0 +1,117 @@
+//! Which files lead to which, by what they import: arrows between the folders of the environments go downwards only, and
+//! files that lead back to themselves are few and known.
+
+mod code;
+mod graph;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use graph::Graph;
+
+/// The sources of the crates.
+const CRATES: [&str; 6] = ["store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
+
+/// The stages of an evaluation, each of which knows those before it. `notes` and `evaluate` are files: what every stage
+/// tells, and what calls them all.
+const STAGES: [&str; 12] = [
+    "notes",
+    "text",
+    "template",
+    "file",
+    "project",
+    "component",
+    "starlark",
+    "model",
+    "values",
+    "rounds",
+    "render",
+    "evaluate",
+];
+
+/// A circle that may be: its files, and why.
+struct Circle {
+    of: &'static str,
+    files: &'static [&'static str],
+    why: &'static str,
+}
+
+const CIRCLES: [Circle; 3] = [
+    Circle {
+        of: "agent/src",
+        files: &["unit", "unit::step"],
+        why: "each kind of unit is called by what all kinds have in common, and uses it",
+    },
+    Circle {
+        of: "store/src",
+        files: &["batch", "checkout", "commit", "placing"],
+        why: "a checkout is written by what is pending, and what is pending places it when it is committed",
+    },
+    Circle {
+        of: "store/src",
+        files: &["verify", "verify::checkout"],
+        why: "checkouts are compared with the means of the whole check, of which they are a part",
+    },
+];
+
+fn graph(of: &str) -> Graph {
+    Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(of))
+}
+
+#[test]
+fn no_stage_imports_one_above_it() {
+    let graph = graph("environments/src");
+    let stage = |module: &str| {
+        let first = module.split("::").next().unwrap_or_default();
+        STAGES.iter().position(|stage| *stage == first)
+    };
+    let (mut upwards, mut downwards) = (Vec::new(), 0);
+    for (from, to) in graph.edges().filter(|(from, _)| !from.is_empty()) {
+        let rank = |module| stage(module).unwrap_or_else(|| panic!("`{module}` is in no stage"));
+        if rank(to) > rank(from) {
+            upwards.push(format!("{from} imports {to}"));
+        }
+        downwards += usize::from(rank(to) < rank(from));
+    }
+    assert!(upwards.is_empty(), "a stage knows only those before it:\n{}", upwards.join("\n"));
+    assert!(downwards > 100, "only {downwards} imports were found: are they read?");
+}
+
+#[test]
+fn files_that_lead_back_to_themselves_are_few_and_known() {
+    let found: BTreeSet<(String, Vec<String>)> = CRATES
+        .iter()
+        .flat_map(|of| graph(of).circles().into_iter().map(|files| ((*of).to_owned(), files)))
+        .collect();
+    let known: BTreeSet<(String, Vec<String>)> = CIRCLES
+        .iter()
+        .map(|circle| (circle.of.to_owned(), circle.files.iter().map(|file| (*file).to_owned()).collect()))
+        .collect();
+    let new: Vec<_> = found.difference(&known).collect();
+    let gone: Vec<_> = known.difference(&found).collect();
+    let arrows = |(of, files): &(String, Vec<String>)| {
+        let graph = graph(of);
+        let within = |file: &str| files.iter().any(|one| one == file);
+        let edges = graph.edges().filter(|(from, to)| within(from) && within(to));
+        edges.map(|(from, to)| format!("  {from} -> {to}\n")).collect::<String>()
+    };
+    let shown: String =
+        new.iter().map(|circle| format!("{}: {:?}\n{}", circle.0, circle.1, arrows(circle))).collect();
+    assert!(CIRCLES.iter().all(|circle| !circle.why.is_empty()), "each circle has its reason");
+    assert!(new.is_empty(), "these files lead back to themselves:\n{shown}");
+    assert!(gone.is_empty(), "these circles are open: take them off the list: {gone:?}");
+}
+
+#[test]
+fn imports_are_read_as_rust_reads_them() {
+    let graph = Graph::of(&[
+        ("", "mod a;\nmod b;\npub use a::One;\nuse a::{self, Two as Other};"),
+        ("a", "use crate::b::{Deep, inner::*};\nuse std::fmt;\nfn f() { \"crate::c::C\"; /* crate::c */ }"),
+        ("b", "pub use inner::Deep; // crate::c\nmod inner;"),
+        ("b::inner", "use super::super::c::{C, D};\n#[cfg(test)]\nmod tests { use crate::a::One; }"),
+        ("c", "fn f() -> char { '\"' }\nfn g() { crate::One; r#\"crate::b::X\"#; }"),
+    ]);
+    let edges: Vec<String> = graph.edges().map(|(from, to)| format!("{from}->{to}")).collect();
+    assert_eq!(edges, ["->a", "a->b::inner", "b::inner->c", "c->a"]);
+    assert_eq!(graph.circles(), [["a", "b::inner", "c"]]);
+}

@@ -56,7 +56,7 @@ pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Vec<String> {
             continue;
         }
         let output = shell(sandbox, &folder, text);
-        let is_error = |line: &str| line.starts_with("error: ") || line.starts_with(r#"{"type":"error""#);
+        let is_error = |line: &str| line.starts_with("error: ") || line.contains(r#""type":"error""#);
         let fails = shown.lines().any(is_error);
         let (expected, found) = (masked(shown), masked(&output.stdout));
         if (output.status == Some(0)) == fails || expected != found {

@@ -53,6 +53,11 @@ impl Lock {
     }
 }
 
+/// Makes a lock file where there is none.
+pub(crate) fn create(path: &Path) -> Result<(), Error> {
+    open(path).map(drop)
+}
+
 /// Opens a lock file, made where it is absent, and closes it to others if it was open to them.
 fn open(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();

@@ -6,6 +6,8 @@
 
 // A program: nothing but `main` can be reached from outside, and `pub` says what a module offers to the others.
 #![allow(unreachable_pub)]
+// Its documentation is for those who work on it, and is built with what is private (`make doc`).
+#![allow(rustdoc::private_intra_doc_links)]
 
 mod archive;
 mod build;

@@ -39,7 +39,9 @@ fn chapter(path: &str) -> Chapter {
 /// All pages for users, and those for contributors.
 fn pages() -> Vec<Chapter> {
     let book = WalkDir::new(root().join("docs/src")).sort_by_file_name().into_iter();
-    let book = book.map(|entry| entry.unwrap().into_path()).filter(|path| path.extension().is_some());
+    let book = book
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.extension().is_some_and(|end| end == "md"));
     let others = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "store/README.md"];
     let relative = |path: PathBuf| path.strip_prefix(root()).unwrap().to_owned();
     let paths = others.map(PathBuf::from).into_iter().chain(book.map(relative));
@@ -303,7 +305,9 @@ fn every_chapter_is_in_the_summary() {
     let listed: BTreeSet<_> = chapter("docs/src/SUMMARY.md").links().into_iter().collect();
     let book = root().join("docs/src");
     let chapters = WalkDir::new(&book).into_iter().map(|entry| entry.unwrap().into_path());
-    let chapters = chapters.filter(|path| path.extension().is_some() && !path.ends_with("SUMMARY.md"));
+    let chapters = chapters
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .filter(|path| !path.ends_with("SUMMARY.md"));
     let present: BTreeSet<_> =
         chapters.map(|path| path.strip_prefix(&book).unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(listed, present);

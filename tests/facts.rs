@@ -187,7 +187,10 @@ fn this_machine_has_facts_too() {
     let added: Vec<_> =
         lines[0]["added"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     assert!(added.contains(&"here[] = \"/proc/self\"") && added.contains(&"up[] = { n = 1.5 }"), "{added:?}");
-    assert_eq!(lines[1], json!({"type": "facts-lock", "file": LOCK, "changed": true, "written": true}));
+    assert_eq!(
+        lines[1],
+        json!({"format": 1, "type": "facts-lock", "file": LOCK, "changed": true, "written": true})
+    );
     assert!(!sandbox.project().join("work").exists());
 }
 

@@ -31,7 +31,7 @@ fn released_thrice() -> (Sandbox, Target) {
 fn releases(sandbox: &Sandbox) -> Vec<(u64, String)> {
     let history = sandbox.batou(&["history", "dev", "--json"]).success();
     let release = |line: serde_json::Value| {
-        let id = line["hosts"]["localhost"]["release"].as_str().unwrap().to_owned();
+        let id = line["release"].as_str().unwrap().to_owned();
         (line["sequence"].as_u64().unwrap(), id)
     };
     history.json().into_iter().map(release).collect()
@@ -264,7 +264,7 @@ fn ordered(turn: impl Fn(Vec<String>) -> Vec<String>) -> Sandbox {
 fn the_order_of_files_and_declarations_is_no_part_of_a_release() {
     let id = |sandbox: &Sandbox| {
         let lines = sandbox.batou(&["build", "prod", "--json"]).success().json();
-        lines.iter().find(|line| line["type"] == "release").expect("a release")["release"].clone()
+        lines.iter().find(|line| line["type"] == "built").expect("a release")["release"].clone()
     };
     let forth = id(&ordered(|parts| parts));
     let back = ordered(|mut parts| {
@@ -293,7 +293,7 @@ fn a_plan_and_a_dry_run_show_what_changes_and_change_nothing() {
     );
     assert_eq!(sandbox.batou(&["switch", "dev", "--dry-run"]).success().stdout, plan.stdout);
     let json = sandbox.batou(&["plan", "dev", "--json"]).success().json();
-    assert_eq!(json[0]["components"][0]["files"][0]["causes"], json!(["attribute app.greeting"]));
+    assert_eq!(json[0]["components"][0]["files"][0]["because"], json!(["attribute app.greeting"]));
     assert_eq!(json[0]["missing"]["objects"], json!(3));
     let short = sandbox.batou(&["plan", "dev", "--diff", "short"]).success().stdout;
     assert!(short.contains("app.conf") && !short.contains("+two"), "{short}");
@@ -508,7 +508,7 @@ fn an_artifact_is_found_by_its_link() {
 fn the_check_of_the_store_says_what_it_found_and_what_is_left() {
     let sandbox = shop::local();
     sandbox.batou(&["store", "export", "dev", "-o", "shop.tar.zst"]).success();
-    let whole = json!([{"type": "store-verified", "problems": 0, "mended": 0}]);
+    let whole = json!([{"format": 1, "type": "store-verified", "left": 0, "mended": 0}]);
     assert_eq!(json!(sandbox.batou(&["store", "verify", "--json"]).success().json()), whole);
     let blobs = fs::read_dir(sandbox.store().join("blobs")).unwrap();
     blobs.map(Result::unwrap).for_each(|blob| fs::remove_file(blob.path()).unwrap());
@@ -610,7 +610,7 @@ fn explain_says_where_values_are_set() {
     );
     let lines = explain(&["web01", "haproxy", "address", "--json"]).success().json();
     assert_eq!((lines.len(), &lines[0]["value"]), (1, &"web01.example.net:8000".into()));
-    assert_eq!(lines[0]["causes"], serde_json::json!(["host fqdn"]));
+    assert_eq!(lines[0]["made_from"], serde_json::json!(["host fqdn"]));
     assert_eq!(lines[0]["set"][0]["default"], true);
     let website = Sandbox::example("website");
     let text = website.batou(&["explain", "prod", "web01", "web", "workers"]).success().stdout;

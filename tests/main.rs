@@ -17,6 +17,7 @@ mod failure;
 mod guard;
 mod history;
 mod imports;
+mod json;
 mod leaving_out;
 mod local;
 mod shop;

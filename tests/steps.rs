@@ -180,7 +180,8 @@ def configure(c):
     assert!(!second.contains("etc/zope"), "{second}");
     let lines = sandbox.batou(&["plan", "dev", "--json"]).success().json();
     let by = |line: &serde_json::Value| {
-        line.to_string().contains(r#""name":"install-zope","by":"Venv(\"py\") > Package(\"zope\")"}"#)
+        line.to_string()
+            .contains(r#""name":"install-zope","because":[],"by":"Venv(\"py\") > Package(\"zope\")"}"#)
     };
     assert!(lines.iter().any(by), "{lines:?}");
 }

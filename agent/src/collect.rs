@@ -34,7 +34,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
         match read(&generations, number) {
             Ok(installed) => kept.push(installed.manifest),
             Err(reason) => {
-                unreadable.push(format!("generation {number} cannot be read: {}", sentence(&reason)))
+                unreadable.push(format!("generation {number} cannot be read: {}", sentence(&reason)));
             }
         }
     }

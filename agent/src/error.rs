@@ -77,13 +77,13 @@ pub(crate) enum Error {
          current`), and release again",
         path.display()
     )]
-    Generation { path: PathBuf, problem: &'static str, source: Unreadable },
+    Generation { path: PathBuf, problem: &'static str, source: Box<Unreadable> },
     /// The generation in force is of a batou from before the first release.
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
     Ancient { path: PathBuf, reason: FormatError },
     /// A release to go back to is there, and is not as it was.
     #[error("generation {number} in {} was that release, and cannot be used any more", directory.display())]
-    Past { number: u64, directory: PathBuf, source: Unreadable },
+    Past { number: u64, directory: PathBuf, source: Box<Unreadable> },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },

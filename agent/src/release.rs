@@ -87,7 +87,7 @@ pub(crate) fn installed(
     let path = manifest_path(target, number);
     read(generations, number).map_err(|source| match source {
         Unreadable::File(batou_store::Error::NoGeneration { .. }) => {
-            Error::Generation { path, problem: "is missing", source }
+            Error::Generation { path, problem: "is missing", source: Box::new(source) }
         }
         Unreadable::File(error) => error.into(),
         Unreadable::Manifest(reason @ FormatError::Older { .. }) => Error::Ancient { path, reason },
@@ -95,7 +95,7 @@ pub(crate) fn installed(
             Error::Manifest { path, source }
         }
         Unreadable::Manifest(FormatError::Malformed { .. }) | Unreadable::Changed => {
-            Error::Generation { path, problem: "is damaged", source }
+            Error::Generation { path, problem: "is damaged", source: Box::new(source) }
         }
     })
 }
@@ -136,7 +136,7 @@ pub(crate) fn past(
         Ok(_) => Unreadable::Changed,
         Err(unreadable) => unreadable,
     };
-    Err(Error::Past { number, directory: target.directory().to_owned(), source: unusable })
+    Err(Error::Past { number, directory: target.directory().to_owned(), source: Box::new(unusable) })
 }
 
 /// What is wrong with the links of a generation, each as a sentence.

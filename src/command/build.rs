@@ -4,7 +4,6 @@ use batou_release::HostName;
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_environments::Evaluation;
-use serde::Serialize;
 
 use crate::build::{Built, build};
 use crate::context::Context;
@@ -12,6 +11,7 @@ use crate::error::CommandError;
 use crate::evaluation::Lookup;
 use crate::naming;
 use crate::outlink::OutLinks;
+use crate::ui::line::Line;
 use crate::ui::{DIM, plural, visible_name};
 
 /// Build environments into the local store and link the results below result/.
@@ -86,27 +86,6 @@ fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     if args.is_partial() { Ok(()) } else { links.remove_others(&kept) }
 }
 
-#[derive(Serialize)]
-struct BuiltArtifact<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    environment: &'a str,
-    host: &'a str,
-    component: &'a str,
-    artifact: String,
-    path: String,
-}
-
-#[derive(Serialize)]
-struct BuiltRelease<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    environment: &'a str,
-    release: String,
-    /// How many artifacts were not in the store before.
-    stored: usize,
-}
-
 fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
     let ui = &context.ui;
     let store = context.store()?;
@@ -127,23 +106,17 @@ fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
             component.artifact.short(),
             visible_name(&path)
         ));
-        ui.json(&BuiltArtifact {
-            kind: "artifact",
+        ui.json(&Line::Artifact {
             environment,
             host,
             component: component.name.as_str(),
-            artifact: component.artifact.to_string(),
-            path,
+            artifact: component.artifact.into(),
+            path: Some(&path),
         });
     }
     let id = built.release.id();
     if !args.is_partial() {
-        ui.json(&BuiltRelease {
-            kind: "release",
-            environment,
-            release: id.to_string(),
-            stored: built.stored,
-        });
+        ui.json(&Line::Built { environment, release: id.into(), stored: built.stored });
         ui.line(&format!("  release {}, {} built", id.short(), plural(built.stored, "artifact")));
     }
     Ok(())

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use batou_environments::{Diagnostic, Evaluation, Severity};
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::Lookup;
+use crate::ui::line::Line;
 use crate::ui::report::diagnostic;
 use crate::ui::{plural, visible_name};
 
@@ -69,38 +69,24 @@ fn collect<'d>(
     }
 }
 
-#[derive(Serialize)]
-struct Checked<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    environment: &'a str,
-    hosts: usize,
-    components: usize,
-    warnings: usize,
-    unresolved: &'a [String],
-}
-
 fn show(context: &Context, evaluation: &Evaluation) {
-    let checked = Checked {
-        kind: "checked",
-        environment: &evaluation.settings.name,
-        hosts: evaluation.hosts.iter().filter(|host| !host.ignored).count(),
-        components: evaluation.components.len(),
-        warnings: evaluation.warnings.len(),
-        unresolved: &evaluation.unresolved,
-    };
-    context.ui.json(&checked);
+    let environment = &evaluation.settings.name;
+    let taking_part = evaluation.hosts.iter().filter(|host| !host.ignored);
+    let hosts: Vec<_> = taking_part.map(|host| &*host.name).collect();
+    let (instances, warnings) = (evaluation.components.len(), evaluation.warnings.len());
+    let unresolved = &evaluation.unresolved;
     let different: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
-    context.ui.section(&visible_name(checked.environment));
+    context.ui.section(&visible_name(environment));
     context.ui.line(&format!(
         "  {}, {} ({} different), {}",
-        plural(checked.hosts, "host"),
-        plural(checked.components, "component"),
+        plural(hosts.len(), "host"),
+        plural(instances, "component"),
         different.len(),
-        plural(checked.warnings, "warning"),
+        plural(warnings, "warning"),
     ));
-    if !checked.unresolved.is_empty() {
-        let names: Vec<_> = checked.unresolved.iter().map(|name| visible_name(name)).collect();
+    if !unresolved.is_empty() {
+        let names: Vec<_> = unresolved.iter().map(|name| visible_name(name)).collect();
         context.ui.line(&format!("  not looked up: {}", names.join(", ")));
     }
+    context.ui.json(&Line::Checked { environment, hosts, instances, warnings, unresolved });
 }

@@ -7,10 +7,11 @@ use batou_store::Store;
 use crate::cli::options::Diff;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::plan::HostPlan;
 use crate::plan::compare::compare;
 use crate::plan::render::render;
-use crate::plan::{HostPlan, Transfer};
 use crate::records::Record;
+use crate::ui::line::plan::Transfer;
 use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.

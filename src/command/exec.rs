@@ -1,6 +1,5 @@
 //! `batou exec`: runs a command on an environment's hosts, as the service user.
 
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::cli::options::LeaveOut;
@@ -10,6 +9,8 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::remote::RemoteError;
+use crate::ui::line::Line;
+use crate::ui::line::host::OutputStream;
 use crate::ui::{Ui, plural, visible};
 use batou_agent::protocol::question;
 
@@ -31,23 +32,6 @@ pub struct Args {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    status: i32,
-}
-
-#[derive(Serialize)]
-struct OutputLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    error: bool,
-    line: &'a str,
 }
 
 /// Runs the command.
@@ -72,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         };
         let (statuses, failures) = sort(answers);
         for (host, status) in &statuses {
-            ui.json(&Line { kind: "exited", host, status: *status });
+            ui.json(&Line::Exited { host, status: *status });
         }
         if !failures.is_empty() {
             return Err(failed("did not finish the command", &failures));
@@ -139,7 +123,8 @@ impl<'a> Lines<'a> {
         let line = String::from_utf8_lossy(line);
         let (host, error, width) = (self.host, self.error, self.width);
         if self.ui.is_json() {
-            self.ui.json(&OutputLine { kind: "output", host, error, line: &line });
+            let stream = if error { OutputStream::Stderr } else { OutputStream::Stdout };
+            self.ui.json(&Line::Output { host, stream, text: &line });
             return;
         }
         let text = format!("{host:width$}  {}", visible(&line));

@@ -1,11 +1,12 @@
 //! `batou explain`: the values of a component's attributes on a host, and where each is set.
 
 use batou_environments::{Evaluation, Explained, SetAt, Typed};
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::naming::{self, known};
+use crate::ui::line::Line;
+use crate::ui::line::complaint::SettingPlace;
 use crate::ui::{DIM, visible, visible_name};
 
 /// Show the attributes of a component on a host, and where each value is set.
@@ -64,50 +65,22 @@ fn absent(evaluation: &Evaluation, args: &Args) -> Result<(), CommandError> {
     known("component", std::slice::from_ref(&args.component), &components)
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    component: &'a str,
-    name: &'a str,
-    value_type: &'a str,
-    value: &'a str,
-    doc: Option<&'a str>,
-    set: Vec<Set<'a>>,
-    causes: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Set<'a> {
-    file: String,
-    line: usize,
-    text: &'a str,
-    default: bool,
-}
-
-fn json<'a>(args: &'a Args, attribute: &'a Explained) -> Line<'a> {
-    let set = |set: &'a SetAt| Set {
-        file: set.location.file.to_string_lossy().into_owned(),
-        line: set.location.line,
-        text: set.location.excerpt.trim(),
-        default: set.default,
-    };
-    Line {
-        kind: "attribute",
+fn line<'a>(args: &'a Args, attribute: &'a Explained) -> Line<'a> {
+    let place = |set: &'a SetAt| SettingPlace::new(&attribute.name, &set.location, set.default);
+    Line::Attribute {
         host: &args.host,
         component: &args.component,
-        name: &attribute.name,
+        attribute: &attribute.name,
         value_type: &attribute.kind,
         value: &attribute.value,
         doc: attribute.doc.as_deref(),
-        set: attribute.set.iter().map(set).collect(),
-        causes: &attribute.causes,
+        set: attribute.set.iter().map(place).collect(),
+        made_from: &attribute.causes,
     }
 }
 
 fn show(context: &Context, args: &Args, attribute: &Explained) {
-    context.ui.json(&json(args, attribute));
+    context.ui.json(&line(args, attribute));
     let ui = &context.ui;
     ui.line(&format!("{} = {}  {DIM}{}{DIM:#}", attribute.name, visible(&attribute.value), attribute.kind));
     if let Some(doc) = &attribute.doc {

@@ -4,7 +4,6 @@ use batou_release::HostName;
 use std::collections::BTreeMap;
 
 use batou_environments::{FactsLock, Host};
-use serde::Serialize;
 use similar::ChangeTag;
 
 use crate::cli::options::LeaveOut;
@@ -14,6 +13,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::facts::{Told, gather};
 use crate::fleet::{Failures, sort};
+use crate::ui::line::Line;
 use crate::ui::{ADDED, DIM, REMOVED, Ui, plural, visible_name};
 
 /// Ask hosts for the facts that batou.toml declares, and write them to facts.lock.
@@ -44,25 +44,6 @@ pub struct Args {
 const LINES: usize = 40;
 /// How many characters are shown of one line.
 const WIDTH: usize = 200;
-
-/// What changes of one host's facts: lines as in facts.lock.
-#[derive(Serialize)]
-struct Change<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    removed: Vec<String>,
-    added: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Lock<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    file: &'a str,
-    changed: bool,
-    written: bool,
-}
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
@@ -125,12 +106,7 @@ fn show(ui: &Ui, old: &FactsLock, new: &FactsLock) {
             let chosen = changes.iter().filter(|change| change.tag() == tag);
             chosen.map(|change| change.value().to_owned()).collect()
         };
-        ui.json(&Change {
-            kind: "facts",
-            host,
-            removed: of(ChangeTag::Delete),
-            added: of(ChangeTag::Insert),
-        });
+        ui.json(&Line::Facts { host, removed: of(ChangeTag::Delete), added: of(ChangeTag::Insert) });
         ui.section(&visible_name(host));
         let most = if ui.verbosity() > 0 { usize::MAX } else { LINES };
         for change in changes.iter().take(most) {
@@ -166,7 +142,7 @@ fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, Comman
     }
     let file = relative.to_string_lossy();
     let (ui, written) = (&context.ui, changed && !args.check);
-    ui.json(&Lock { kind: "facts-lock", file: &file, changed, written });
+    ui.json(&Line::FactsLock { file: &file, changed, written });
     match (changed, written) {
         (true, true) => ui.status(&format!("{file} is written: review it, and commit it")),
         (false, _) => ui.status(&format!("nothing changed in {file}")),

@@ -1,7 +1,6 @@
 //! `batou gc`: removes what nobody needs any more from the local store.
 
 use batou_store::{ArtifactId, ObjectId, Store};
-use serde::Serialize;
 
 use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
@@ -10,6 +9,7 @@ use crate::deployment::lock::holder;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
+use crate::ui::line::Line;
 use crate::ui::{bytes, plural};
 use batou_agent::protocol::question::{self, Collection};
 
@@ -27,16 +27,6 @@ pub struct Args {
     pub environment: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Freed {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    artifacts: u64,
-    trees: u64,
-    blobs: u64,
-    bytes: u64,
-}
-
 /// Collects the local store's garbage.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     if let Some(environment) = &args.environment {
@@ -44,8 +34,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     }
     let store = context.store()?;
     let freed = store.gc_with(|| roots(context, store), &context.ui.progress())?;
-    context.ui.json(&Freed {
-        kind: "collected",
+    context.ui.json(&Line::StoreCollected {
         artifacts: freed.artifacts,
         trees: freed.trees,
         blobs: freed.blobs,
@@ -73,16 +62,6 @@ fn roots(context: &Context, store: &Store) -> Result<Vec<ArtifactId>, CommandErr
     Ok(roots)
 }
 
-#[derive(Serialize)]
-struct HostFreed<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    generations: u64,
-    objects: u64,
-    bytes: u64,
-}
-
 /// Collects on all hosts of an environment, under their locks.
 fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
@@ -98,7 +77,7 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
             for reason in unreadable {
                 context.ui.warn(&format!("{host}: {reason}; no object is removed while it is kept"));
             }
-            context.ui.json(&HostFreed { kind: "collected", host, generations, objects, bytes: size });
+            context.ui.json(&Line::Collected { host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));
             context.ui.line(&format!(
                 "{host}: {} freed: {}, {}",

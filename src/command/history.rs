@@ -1,17 +1,13 @@
 //! `batou history`: the releases that an environment's hosts remember.
 
-use std::collections::BTreeMap;
-
-use batou_release::HostName;
-use serde::Serialize;
-
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
+use crate::ui::line::Line;
 use crate::ui::visible;
-use batou_agent::protocol::{JournalEntry, Outcome};
+use batou_agent::protocol::Outcome;
 
 /// Show the releases of an environment.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,15 +20,6 @@ pub struct Args {
     pub host: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    sequence: u64,
-    when: &'a str,
-    hosts: &'a BTreeMap<HostName, JournalEntry>,
-}
-
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
@@ -43,11 +30,10 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let history = deployment.history().await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
-            context.ui.json(&Line {
-                kind: "release",
-                sequence: past.record.sequence,
+            context.ui.json(&Line::History {
+                record: (&past.record).into(),
                 when: &past.when,
-                hosts: &past.hosts,
+                entries: past.hosts.iter().map(|(host, entry)| (&**host, entry.into())).collect(),
             });
             context.ui.line(&describe(past, history.is_in_force(past)));
             tell_failures(context, past);

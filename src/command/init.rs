@@ -4,10 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::context::{Context, PROJECT_FILE};
 use crate::error::CommandError;
+use crate::ui::line::Line;
 use crate::ui::visible_name;
 
 /// The one file that a folder may have before it is a project: many repositories begin with it.
@@ -38,14 +37,6 @@ pub struct Args {
     pub name: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Made<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    project: &'a str,
-    directory: String,
-}
-
 /// Makes the project and says what to do next.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let directory = std::path::absolute(&args.directory).map_err(|error| unusable(&args.directory, error))?;
@@ -61,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         write_new(&file, &content.replace("@NAME@", &name))?;
     }
     let shown = directory.display().to_string();
-    context.ui.json(&Made { kind: "project", project: &name, directory: shown.clone() });
+    context.ui.json(&Line::Project { project: &name, directory: &shown });
     context.ui.line(&format!("Made the project {name} in {}. Next:\n", visible_name(&shown)));
     if args.directory != Path::new(".") {
         context.ui.line(&format!("  cd {}", visible_name(&args.directory.display().to_string())));

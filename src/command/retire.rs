@@ -11,6 +11,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
+use crate::ui::line::Line;
 use batou_agent::protocol::{JournaledRelease, question};
 
 /// Remove from a host what batou made there.
@@ -42,9 +43,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(async {
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
-            let line =
-                serde_json::json!({ "type": "retired", "host": args.host, "purged": false, "lost": true });
-            context.ui.json(&line);
+            context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
         } else {
             let mut deployment = Deployment::new(context, settings.clone(), &[host], &LeaveOut::default())?;
             deployment.retire(args).await?;
@@ -88,7 +87,7 @@ impl Deployment<'_> {
         let ui = &self.context.ui;
         let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
         ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
-        ui.json(&serde_json::json!({ "type": "retired", "host": args.host, "purged": args.purge }));
+        ui.json(&Line::Retired { host: &args.host, purged: args.purge, lost: false });
         Ok(())
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
@@ -11,6 +10,8 @@ use crate::deployment::failure::chain;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::sort;
+use crate::ui::line::Line;
+use crate::ui::line::host::{CurrentRelease, ReleaseRecord};
 use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
 
@@ -20,20 +21,6 @@ pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-}
-
-#[derive(Serialize)]
-struct HostStatus<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    reachable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    /// It has an older release than another host.
-    behind: bool,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    state: Option<&'a State>,
 }
 
 /// Runs the command.
@@ -47,11 +34,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
             let behind = sequence(state) < newest;
-            context.ui.json(&status(host, Ok(state), behind));
+            context.ui.json(&reached(host, state, behind));
             lines.insert(host, describe(state, behind));
         }
         for (host, error) in &failures {
-            context.ui.json(&status(host, Err(chain(error)), false));
+            context.ui.json(&unreachable(host, chain(error)));
             let what = if error.is_unreachable() { "not reachable" } else { "refused" };
             lines.insert(host, format!("{what}: {}", chain(error)));
         }
@@ -69,13 +56,38 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     })
 }
 
-fn status<'a>(host: &'a str, state: Result<&'a State, String>, behind: bool) -> HostStatus<'a> {
-    let reachable = state.is_ok();
-    let (state, error) = match state {
-        Ok(state) => (Some(state), None),
-        Err(error) => (None, Some(error)),
-    };
-    HostStatus { kind: "status", host, reachable, error, behind, state }
+/// What a host says that it has; `behind` if another one has a newer release.
+fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
+    Line::Status {
+        host,
+        reachable: true,
+        error: None,
+        behind: Some(behind),
+        user: Some(&state.user),
+        current: state.current.as_ref().map(CurrentRelease::from),
+        confirmed: state.confirmed.as_ref().map(ReleaseRecord::from),
+        newest_sequence: Some(state.newest_sequence),
+        unfinished: Some(state.unfinished),
+        target: Some(state.target.into()),
+        free: Some(state.free),
+    }
+}
+
+/// A host that cannot be asked, and why.
+fn unreachable(host: &str, error: String) -> Line<'_> {
+    Line::Status {
+        host,
+        reachable: false,
+        error: Some(error),
+        behind: None,
+        user: None,
+        current: None,
+        confirmed: None,
+        newest_sequence: None,
+        unfinished: None,
+        target: None,
+        free: None,
+    }
 }
 
 fn sequence(state: &State) -> Option<u64> {

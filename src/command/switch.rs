@@ -15,6 +15,7 @@ use crate::deployment::{Deployment, block_on, planned};
 use crate::error::CommandError;
 use crate::guard;
 use crate::saved_plan::SavedPlan;
+use crate::ui::line::Line;
 use crate::ui::visible_name;
 use batou_agent::protocol::State;
 
@@ -157,9 +158,13 @@ fn is_settled(states: &BTreeMap<HostName, State>) -> bool {
 fn up_to_date(deployment: Deployment<'_>, release: Digest) {
     let ui = &deployment.context.ui;
     let environment = &deployment.settings.name;
-    ui.json(&serde_json::json!({
-        "type": "release", "environment": environment, "release": release, "changed": false,
-    }));
+    ui.json(&Line::Released {
+        environment,
+        release: release.into(),
+        changed: false,
+        sequence: None,
+        restores: None,
+    });
     ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
     deployment.fleet.abandon();
 }

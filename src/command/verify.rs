@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use batou_release::HostName;
-use serde::Serialize;
 
 use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
@@ -13,6 +12,7 @@ use crate::deployment::lock::holder;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
+use crate::ui::line::Line;
 use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
 use batou_agent::protocol::question::{self, Inspection};
@@ -26,15 +26,6 @@ pub struct Args {
     /// Send damaged and missing files anew
     #[arg(long)]
     pub repair: bool,
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    files: u64,
-    problems: &'a [String],
 }
 
 /// Runs the command.
@@ -85,7 +76,7 @@ impl Deployment<'_> {
         let found = self.inspect().await?;
         let ui = &self.context.ui;
         for (host, Inspection { problems, files }) in &found {
-            ui.json(&Line { kind: "verified", host, files: *files, problems });
+            ui.json(&Line::Verified { host, files_checked: *files, problems });
             let files = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
             let verdict = if problems.is_empty() {
                 "as released".to_owned()

@@ -13,10 +13,11 @@ use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::plan::HostPlan;
 use crate::plan::compare::compare;
 use crate::plan::render::render;
-use crate::plan::{HostPlan, Transfer};
 use crate::saved_plan::SavedPlan;
+use crate::ui::line::plan::Transfer;
 
 /// A plan, and what it was made of.
 pub struct Planned<'c> {

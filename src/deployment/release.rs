@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
-use serde::Serialize;
 
 use super::Deployment;
 use super::failure::{chain, failed};
@@ -17,6 +16,8 @@ use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase,
 use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
+use crate::ui::line::Line;
+use crate::ui::line::host::HostState;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
 use batou_agent::protocol::{AgentError, JournaledRelease, State, UnitRun};
 
@@ -126,7 +127,7 @@ impl Deployment<'_> {
             }
         }
         for (host, ending) in &failed.endings {
-            tell_ending(ui, host, ending, ending.word());
+            tell_ending(ui, host, ending, None);
         }
         let count = plural(failed.endings.len(), "host");
         let unknown = failed.endings.values().any(|ending| matches!(ending, HostEnding::Unknown { .. }));
@@ -150,60 +151,38 @@ fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec
     members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Prints how a release ended on a host.
-fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, word: &'static str) {
-    let (problems, why): (&[String], &str) = match ending {
-        HostEnding::WentBack { problems } => (problems, ""),
-        HostEnding::Unknown { why } => (&[], why),
-        HostEnding::Released { .. } => (&[], ""),
+/// Prints how a release ended on a host; of a rollback, which release it restores.
+fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) {
+    let none: &[String] = &[];
+    let (state, generation, error, problems) = match ending {
+        HostEnding::Released { generation } if restores.is_some() => {
+            (HostState::Restored, *generation, None, none)
+        }
+        HostEnding::Released { generation } => (HostState::Released, *generation, None, none),
+        HostEnding::WentBack { problems } => (HostState::WentBack, None, None, &problems[..]),
+        HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
-    let why = if why.is_empty() { String::new() } else { format!(": {}", visible(why)) };
+    let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };
+    let why = error.map_or(String::new(), |why| format!(": {}", visible(why)));
     ui.line(&format!("  {host}  {word}{why}"));
     for problem in problems {
         ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
     }
-    let generation = match ending {
-        HostEnding::Released { generation } => *generation,
-        _ => None,
-    };
-    ui.json(&HostLine { kind: "host", host, state: word, generation, problems });
-}
-
-#[derive(Serialize)]
-struct HostLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    generation: Option<u64>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    problems: &'a [String],
-}
-
-#[derive(Serialize)]
-struct ReleaseLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    environment: &'a str,
-    release: Digest,
-    sequence: u64,
-    restores: Option<u64>,
+    ui.json(&Line::Host { host, state, generation, error, problems });
 }
 
 /// Prints that a release is in force.
 fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTreeMap<HostName, HostEnding>) {
     let record = &order.record;
-    ui.json(&ReleaseLine {
-        kind: "release",
+    ui.json(&Line::Released {
         environment,
-        release: record.release,
-        sequence: record.sequence,
+        release: record.release.into(),
+        changed: true,
+        sequence: Some(record.sequence),
         restores: record.restores,
     });
     for (host, ending) in endings {
-        let word = if record.restores.is_some() { "restored" } else { ending.word() };
-        tell_ending(ui, host, ending, word);
+        tell_ending(ui, host, ending, record.restores);
     }
     let back = record.restores.map_or(String::new(), |sequence| format!(", as in release {sequence}"));
     ui.line(&format!(

@@ -86,7 +86,7 @@ impl NotePlaces {
         NotePlaces(Mutex::new((0..PLACES).rev().collect()))
     }
 
-    /// NotesFile in `file` what this thread begins to evaluate, or that it is done with it.
+    /// Notes in `file` what this thread begins to evaluate, or that it is done with it.
     pub(super) fn note(&self, file: impl std::os::fd::AsFd, subject: Option<&str>) {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(place) = OWN.get().or_else(|| free().pop()) else { return };

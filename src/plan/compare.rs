@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
 use similar::TextDiff;
 
-use super::{Change, ComponentPlan, ContentPlan, FilePlan, UnitPlan};
+use super::{ComponentPlan, ContentPlan, FilePlan, UnitPlan};
 use crate::error::CommandError;
+use crate::ui::line::plan::Change;
 use batou_release::{Component, DECLARED_BY, HostRelease, Unit, unit_key};
 
 /// The largest file whose text is compared, in bytes.

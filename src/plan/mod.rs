@@ -1,14 +1,16 @@
 //! What a switch would change: the types of a plan, how it is made from two manifests, and how it is shown.
 
 pub mod compare;
+mod line;
 pub mod render;
 
 use batou_release::{HostName, UnitKind};
 use batou_store::{Digest, Mode};
-use serde::Serialize;
+
+use crate::ui::line::plan::{Change, Transfer};
 
 /// What a switch would change on one host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPlan {
     /// The host's name in the environment.
     pub host: HostName,
@@ -23,33 +25,11 @@ pub struct HostPlan {
     /// The host already has all of it, and nothing is left to be run.
     pub settled: bool,
     /// What else there is to know about the host, each a sentence.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// What would be sent to a host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Transfer {
-    /// How many objects.
-    pub objects: u64,
-    /// How many bytes, before compression.
-    pub bytes: u64,
-}
-
-/// How something changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// It is new.
-    Added,
-    /// It becomes different.
-    Changed,
-    /// It goes.
-    Removed,
-}
-
 /// What would change in a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentPlan {
     /// Its name.
     pub component: String,
@@ -58,52 +38,43 @@ pub struct ComponentPlan {
     /// The files, folders without content and symlinks that change, sorted by path.
     pub files: Vec<FilePlan>,
     /// The units that would be converged: those that are new or changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitPlan>,
     /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomparable: bool,
 }
 
 /// A unit that would be converged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitPlan {
     /// Its kind.
     pub kind: UnitKind,
     /// Its name.
     pub name: String,
     /// What it depends on besides its own texts, and what of that changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<String>,
     /// The sub-component that declares it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
 /// What would change at a path of a component.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePlan {
     /// The path below the component's folder.
     pub path: String,
     /// What happens there.
     pub change: Change,
     /// How it changes.
-    #[serde(flatten)]
     pub content: ContentPlan,
     /// The permission bits before and after, where both are files and they differ.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<(Mode, Mode)>,
     /// The sub-component that declares it, with those that it is part of: `Venv("py") > Package("zope")`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// What it was rendered from that changed: "attribute web.sleep".
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
 }
 
 /// How the content at a path changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentPlan {
     /// Text: the unified diff with 3 lines of context, without a header.
     Diff(String),

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
-use super::{Change, ComponentPlan, ContentPlan, FilePlan, HostPlan, Transfer};
+use super::line::line;
+use super::{ComponentPlan, ContentPlan, FilePlan, HostPlan};
 use crate::cli::options::Diff;
+use crate::ui::line::plan::{Change, Transfer};
 use crate::ui::{ADDED, CHANGED, DIM, HEADING, REMOVED, Ui, bytes, plural, visible, visible_name};
 
 /// Of a component that comes or goes whole, how many files are named.
@@ -17,21 +17,13 @@ const RANGE: usize = 4;
 pub fn render(plans: &[HostPlan], detail: Diff, ui: &Ui) {
     if ui.is_json() {
         for plan in plans {
-            ui.json(&Line { kind: "plan", plan });
+            ui.json(&line(plan));
         }
         return;
     }
     for line in text(plans, detail, ui.verbosity() > 0) {
         ui.line(&line);
     }
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    plan: &'a HostPlan,
 }
 
 /// The lines for people.
@@ -356,7 +348,7 @@ mod tests {
 
     #[test]
     fn json_has_one_object_a_host() {
-        let line = serde_json::to_value(Line { kind: "plan", plan: &host("web01") }).unwrap();
+        let line = serde_json::to_value(line(&host("web01"))).unwrap();
         assert_eq!(line["type"], "plan");
         assert_eq!(line["components"][0]["files"][0]["diff"], "@@ -1 +1 @@\n-1\n+2\x1b\n");
         assert_eq!(line["components"][0]["files"][1]["sizes"][1], 2048);

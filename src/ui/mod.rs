@@ -5,6 +5,7 @@
 //! write does not interrupt the work (a release must not stop because somebody closed the pager): it is remembered
 //! and returned by [`Ui::finish`].
 
+pub mod line;
 mod progress;
 pub mod report;
 mod text;
@@ -12,13 +13,13 @@ mod text;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::CommandError;
 use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
 use indicatif::MultiProgress;
-use serde::Serialize;
-
-use crate::error::CommandError;
+use line::complaint::Complaint;
+use line::{Line, Numbered};
 
 pub use progress::Progress;
 pub use text::{bytes, plural, visible, visible_name};
@@ -130,7 +131,7 @@ impl Ui {
     /// Something worth knowing that is no fault. Foreign text in it is made harmless.
     pub fn notice(&self, text: &str) {
         if self.wanted.json {
-            self.json(&Message { kind: "notice", message: text });
+            self.json(&Line::Notice { message: text });
         } else {
             self.status(&format!("{HEADING}note:{HEADING:#} {}", visible(text)));
         }
@@ -139,20 +140,17 @@ impl Ui {
     /// Something that may be a fault. Foreign text in it is made harmless.
     pub fn warn(&self, text: &str) {
         if self.wanted.json {
-            self.json(&Message { kind: "warning", message: text });
+            self.json(&Line::Warning(Complaint { message: text.to_owned(), ..Complaint::default() }));
         } else {
             self.write(&self.err, &format!("{WARNING}warning:{WARNING:#} {}", visible(text)));
         }
     }
 
     /// A result as one line of JSON; nothing without `--json`.
-    ///
-    /// # Panics
-    /// If `value` cannot be represented in JSON, which plain data always can.
-    pub fn json(&self, value: &impl Serialize) {
+    pub fn json(&self, line: &Line<'_>) {
         if self.wanted.json {
-            let line = serde_json::to_string(value).expect("what is printed is plain data");
-            self.write(&self.out, &line);
+            let text = serde_json::to_string(&Numbered::new(line)).expect("lines are plain data");
+            self.write(&self.out, &text);
         }
     }
 
@@ -224,11 +222,4 @@ where
         ColorChoice::Never => Box::new(StripStream::new(raw)),
         _ => Box::new(raw),
     }
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    message: &'a str,
 }

@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use batou_environments::{Diagnostic, Location, Severity};
+use batou_environments::{Diagnostic, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use serde::Serialize;
 
+use super::line::Line;
 use super::{ERROR, HEADING, Ui, Verbosity, plural, visible};
 use crate::error::CommandError;
 
@@ -35,7 +35,7 @@ pub fn report(ui: &Ui, error: &CommandError) {
     }
     match error.diagnostics() {
         Some(mistakes) => diagnostics(ui, mistakes.iter()),
-        None if ui.is_json() => ui.json(&ErrorLine::of(error)),
+        None if ui.is_json() => ui.json(&Line::Error(error.into())),
         None => ui.error_text(&chain(error)),
     }
 }
@@ -55,7 +55,10 @@ pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnosti
 /// Shows one mistake or warning in the project's files, with an empty line below.
 pub fn diagnostic(ui: &Ui, diagnostic: &Diagnostic) {
     if ui.is_json() {
-        ui.json(&DiagnosticLine::of(diagnostic));
+        ui.json(&match diagnostic.severity {
+            Severity::Error => Line::Error(diagnostic.into()),
+            Severity::Warning => Line::Warning(diagnostic.into()),
+        });
         return;
     }
     let drawn = ui.unicode && diagnostic.can_be_drawn();
@@ -88,80 +91,6 @@ fn graphical(diagnostic: &Diagnostic, colour: bool) -> String {
 fn width() -> usize {
     let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(80, |size| size.ws_col);
     usize::from(columns).clamp(40, 120)
-}
-
-#[derive(Serialize)]
-struct ErrorLine {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    causes: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    hints: Vec<String>,
-}
-
-impl ErrorLine {
-    fn of(error: &CommandError) -> Self {
-        Self {
-            kind: "error",
-            message: error.to_string(),
-            causes: error.causes(),
-            hints: error.hints().to_vec(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct DiagnosticLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    set: Vec<SetLine<'a>>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    concerns: &'a [String],
-}
-
-/// Where an attribute is set that a mistake is about.
-#[derive(Serialize)]
-struct SetLine<'a> {
-    attribute: &'a str,
-    file: String,
-    line: usize,
-}
-
-impl<'a> DiagnosticLine<'a> {
-    fn of(diagnostic: &'a Diagnostic) -> Self {
-        let location = diagnostic.location.as_ref();
-        Self {
-            kind: match diagnostic.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
-            message: &diagnostic.message,
-            file: location.map(|location| location.file.to_string_lossy().into_owned()),
-            line: location.map(|location| location.line).filter(|line| *line > 0),
-            column: location.map(|location| location.column).filter(|column| *column > 0),
-            help: diagnostic.help.as_deref(),
-            set: diagnostic.set.iter().map(SetLine::of).collect(),
-            concerns: &diagnostic.subject,
-        }
-    }
-}
-
-impl<'a> SetLine<'a> {
-    fn of((attribute, place): &'a (String, Location)) -> Self {
-        Self { attribute, file: place.file.to_string_lossy().into_owned(), line: place.line }
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +128,10 @@ mod tests {
     fn with_json_an_error_is_one_object_on_standard_output() {
         let error = CommandError::failed("it").because(std::io::Error::other("that")).hint("so");
         let (out, err) = shown(&error, Verbosity { json: true, ..Verbosity::default() });
-        assert_eq!(out, "{\"type\":\"error\",\"message\":\"it\",\"causes\":[\"that\"],\"hints\":[\"so\"]}\n");
+        assert_eq!(
+            out,
+            "{\"format\":1,\"type\":\"error\",\"message\":\"it\",\"causes\":[\"that\"],\"hints\":[\"so\"],\"set\":[],\"concerns\":[]}\n"
+        );
         assert_eq!(err, "");
     }
 

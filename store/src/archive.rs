@@ -52,7 +52,7 @@ struct ObjectEntry {
     size: u64,
 }
 
-/// NamedRecords by name.
+/// Records by name.
 type NamedRecords = Vec<(String, Vec<u8>)>;
 
 /// Writes the artifacts, everything they need, and the records, whose names must be relative paths.

@@ -53,6 +53,11 @@ impl Lock {
     }
 }
 
+/// Makes a lock file where there is none.
+pub(crate) fn create(path: &Path) -> Result<(), Error> {
+    open(path).map(drop)
+}
+
 /// Opens a lock file, made where it is absent, and closes it to others if it was open to them.
 fn open(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
@@ -76,8 +81,8 @@ fn open_to_wait(path: &Path) -> Result<File, Error> {
 }
 
 fn close_to_others(file: &File, path: &Path) -> Result<(), Error> {
-    let mode = file.metadata().map_err(Error::io("examine the lock", path))?.mode();
-    if mode & 0o077 == 0 {
+    let open = file.metadata().map_err(Error::io("examine the lock", path))?.mode() & 0o077;
+    if open == 0 {
         return Ok(());
     }
     let private = std::fs::Permissions::from_mode(MODE);

@@ -173,9 +173,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    type Mistake = fn(String) -> NameError;
+
     #[test]
     fn names_that_leave_their_folder_do_not_exist() {
-        let bad: [(&str, fn(String) -> NameError); 7] = [
+        let bad: [(&str, Mistake); 7] = [
             ("", NameError::Empty),
             (".", NameError::Dots),
             ("..", NameError::Dots),
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn relative_paths_are_names_joined() {
-        let bad: [(&str, fn(String) -> NameError); 7] = [
+        let bad: [(&str, Mistake); 7] = [
             ("", NameError::Empty),
             ("/a", NameError::Empty),
             ("a/", NameError::Empty),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::layout::{FILES, FOLDERS, StoreLayout};
-use crate::lock::Guard;
+use crate::lock::{self, Guard};
 use crate::object::MAX_ENCODING;
 use crate::read::ObjectReader;
 use crate::tree::TreeError;
@@ -69,7 +69,7 @@ impl Store {
         }
         for file in &FILES[..2] {
             let path = self.layout.folder(file);
-            File::options().append(true).create(true).open(&path).map_err(Error::io("create", &path))?;
+            lock::create(&path)?;
         }
         // So that no one else who opens the store empties `tmp/` meanwhile.
         let _at_work = Guard::shared(&self.layout.folder("lock"))?;

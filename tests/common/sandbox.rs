@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
-const BATOU: &str = env!("CARGO_BIN_EXE_batou");
+use super::schema::validate_output;
+
+pub(super) const BATOU: &str = env!("CARGO_BIN_EXE_batou");
 
 /// A temporary folder with `project/`, `home/` and the controller's `store/`; removed at its end.
 pub(crate) struct Sandbox {
@@ -156,16 +158,18 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Runs a command to its end.
+    /// Runs a command to its end. What batou prints with `--json` must be what its schema has.
     pub(crate) fn of(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
         let output = command.output().unwrap_or_else(|error| panic!("{shown}: {error}"));
-        Self {
+        let output = Self {
             command: shown,
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        };
+        validate_output(command, &output.stdout, output.status.is_none());
+        output
     }
 
     /// It must have ended with status 0.

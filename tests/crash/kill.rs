@@ -174,5 +174,5 @@ fn is_whole(verified: &Output, context: &str) {
     let lines = verified.json();
     let problems = lines[0]["problems"].as_array().unwrap_or_else(|| panic!("{verified:?}\n{context}"));
     let damaged = problems.iter().any(|problem| !problem.as_str().unwrap().starts_with("step "));
-    assert!(!damaged && lines[0]["files"] == 4, "{verified:?}\n{context}");
+    assert!(!damaged && lines[0]["files_checked"] == 4, "{verified:?}\n{context}");
 }

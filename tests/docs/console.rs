@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use super::markdown::Piece;
-use crate::common::{Output, Sandbox};
+use crate::common::{Output, Sandbox, validate};
 
 /// Whoever runs the tests; `ann` in the documentation.
 static USER: LazyLock<String> = LazyLock::new(|| {
@@ -56,8 +56,12 @@ pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Vec<String> {
             continue;
         }
         let output = shell(sandbox, &folder, text);
-        let is_error = |line: &str| line.starts_with("error: ") || line.starts_with(r#"{"type":"error""#);
+        let is_error = |line: &str| line.starts_with("error: ") || line.contains(r#""type":"error""#);
         let fails = shown.lines().any(is_error);
+        if text.contains("--json") {
+            let wrong = output.stdout.lines().filter_map(|line| validate(line).err());
+            mistakes.extend(wrong.map(|wrong| format!("{line}: {text}\n{wrong}")));
+        }
         let (expected, found) = (masked(shown), masked(&output.stdout));
         if (output.status == Some(0)) == fails || expected != found {
             let status = output.status;

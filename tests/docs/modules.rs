@@ -33,7 +33,7 @@ fn modules(folder: &Path) -> Vec<(String, String)> {
         .filter_map(|path| {
             let module = path.strip_prefix(folder).unwrap().to_str().unwrap().strip_suffix(".rs")?;
             let module = module.trim_end_matches("/mod").to_owned();
-            let is_test = module.split('/').any(|part| part == "tests");
+            let is_test = module.split('/').any(|part| part == "tests" || part == "docs");
             (!is_test).then(|| (module, first_sentence(&path)))
         })
         .collect();

@@ -20,6 +20,8 @@ fn current(host: &Host) -> Option<String> {
     std::fs::read_link(host.target().join("current")).ok().map(|link| link.to_str().unwrap().to_owned())
 }
 
+type Change = fn(&Host);
+
 const COMMIT: Request = Request::Commit { keep: 10 };
 
 fn go_back() -> Request {
@@ -47,7 +49,7 @@ fn a_host_whose_current_or_intent_was_changed_cannot_commit_and_goes_back() {
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     let second = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&first, 1);
-    let changes: [(&str, fn(&Host)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("`current`", |host| {
             std::fs::remove_file(host.target().join("current")).unwrap();
             symlink("generations/1", host.target().join("current")).unwrap();

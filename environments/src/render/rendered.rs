@@ -16,7 +16,7 @@ pub struct Rendered {
     /// By relative path: no `.`, `..` or empty parts.
     pub entries: BTreeMap<String, Entry>,
     /// By path: what the entry was made from (`attribute web.sleep`, `resource postgres from db01/postgres`, …) and
-    /// 12 hex digits of the BLAKE3 digest of each. A [`Content::SourceText`] is its own cause and is not hashed here.
+    /// 12 hex digits of the BLAKE3 digest of each. A [`Content::Source`] is its own cause and is not hashed here.
     pub causes: BTreeMap<String, BTreeMap<String, String>>,
     /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
     /// those that the component declares itself.

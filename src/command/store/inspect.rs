@@ -3,41 +3,12 @@
 use std::path::Path;
 
 use batou_store::{ArtifactId, Node, RelPath};
-use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::records::{Record, SHORTEST};
+use crate::ui::line::Line;
 use crate::ui::{DIM, Ui, bytes, plural, visible_name};
-
-#[derive(Serialize)]
-struct ReleaseLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    release: String,
-    project: &'a str,
-    environment: &'a str,
-    when: &'a str,
-    hosts: usize,
-}
-
-#[derive(Serialize)]
-struct ArtifactLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    host: &'a str,
-    component: &'a str,
-    artifact: String,
-}
-
-#[derive(Serialize)]
-struct FileLine<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    path: &'a str,
-    #[serde(flatten)]
-    node: &'a Node,
-}
 
 /// Lists the recorded releases, newest last in each environment.
 pub(super) fn releases(context: &Context) -> Result<(), CommandError> {
@@ -45,12 +16,15 @@ pub(super) fn releases(context: &Context) -> Result<(), CommandError> {
     for (project, environment) in records.environments()? {
         context.ui.section(&format!("{}/{}", visible_name(&project), visible_name(&environment)));
         for record in records.list(&project, &environment)? {
-            let hosts = record.hosts.len();
             let (id, when) = (record.id.short(), visible_name(&record.when));
-            context.ui.line(&format!("  {id}  {when}  {}", plural(hosts, "host")));
-            let release = record.id.to_string();
-            let (project, environment, when) = (&*project, &*environment, &*record.when);
-            context.ui.json(&ReleaseLine { kind: "release", release, project, environment, when, hosts });
+            context.ui.line(&format!("  {id}  {when}  {}", plural(record.hosts.len(), "host")));
+            context.ui.json(&Line::Release {
+                release: record.id.into(),
+                project: &project,
+                environment: &environment,
+                when: &record.when,
+                hosts: record.hosts.keys().map(|host| &**host).collect(),
+            });
         }
     }
     Ok(())
@@ -71,9 +45,19 @@ pub(super) fn content(context: &Context, id: &str) -> Result<(), CommandError> {
             Node::Directory { .. } => format!("{:15}  {shown}/", "folder"),
             Node::Symlink { target } => format!("{:15}  {shown} -> {}", "symlink", visible_name(target)),
         });
-        context.ui.json(&FileLine { kind: "file", path: path.as_str(), node: &node });
+        context.ui.json(&line(path.as_str(), &node));
     }
     Ok(())
+}
+
+fn line<'a>(path: &'a str, node: &'a Node) -> Line<'a> {
+    match node {
+        Node::File { digest, size, mode } => {
+            Line::File { path, size: *size, mode: mode.to_string(), digest: (*digest).into() }
+        }
+        Node::Directory { .. } => Line::Folder { path },
+        Node::Symlink { target } => Line::Symlink { path, leads_to: target },
+    }
 }
 
 fn artifacts(context: &Context, record: &Record) {
@@ -85,8 +69,13 @@ fn artifacts(context: &Context, record: &Record) {
                 visible_name(host),
                 visible_name(name.as_str())
             ));
-            let (component, artifact) = (component.name.as_str(), component.artifact.to_string());
-            context.ui.json(&ArtifactLine { kind: "artifact", host, component, artifact });
+            context.ui.json(&Line::Artifact {
+                environment: &record.release.environment,
+                host,
+                component: name.as_str(),
+                artifact: component.artifact.into(),
+                path: None,
+            });
         }
     }
 }

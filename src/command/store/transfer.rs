@@ -2,31 +2,22 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use crate::archive;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::outfile;
 use crate::records::Record;
+use crate::ui::line::Line;
+use crate::ui::line::archive::ArchivedRelease;
 use crate::ui::visible_name;
-
-#[derive(Serialize)]
-struct Moved<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    release: String,
-    project: &'a str,
-    environment: &'a str,
-    file: String,
-}
 
 /// Builds an environment, or finds a built release, and writes it into a file.
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
     let place = outfile::place(output)?;
     let record = context.release(name)?;
     archive::export(context.store()?, &record, &place)?;
-    show(context, "exported", &record, output);
+    context.ui.json(&Line::Exported(line(&record, output)));
+    show(context, "exported", &record);
     Ok(())
 }
 
@@ -34,20 +25,22 @@ pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(),
 pub(super) fn import(context: &Context, file: &Path) -> Result<(), CommandError> {
     let record = archive::import(context.store()?, file)?;
     context.records()?.save(&record)?;
-    show(context, "imported", &record, file);
+    context.ui.json(&Line::Imported(line(&record, file)));
+    show(context, "imported", &record);
     Ok(())
 }
 
-fn show(context: &Context, kind: &'static str, record: &Record, file: &Path) {
+fn show(context: &Context, done: &str, record: &Record) {
     let release = &record.release;
-    let moved = Moved {
-        kind,
-        release: record.id.to_string(),
-        project: &release.project,
-        environment: &release.environment,
-        file: file.display().to_string(),
-    };
-    context.ui.json(&moved);
     let (project, environment) = (visible_name(&release.project), visible_name(&release.environment));
-    context.ui.line(&format!("{kind} release {} of {project}/{environment}", record.id.short()));
+    context.ui.line(&format!("{done} release {} of {project}/{environment}", record.id.short()));
+}
+
+fn line<'a>(record: &'a Record, file: &Path) -> ArchivedRelease<'a> {
+    ArchivedRelease {
+        release: record.id.into(),
+        project: &record.release.project,
+        environment: &record.release.environment,
+        file: file.display().to_string(),
+    }
 }

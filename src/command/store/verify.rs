@@ -3,30 +3,14 @@
 use std::path::Path;
 
 use batou_store::{Durability, Problem, Remedy, Store};
-use serde::Serialize;
 
 use crate::archive;
 use crate::build::SOURCES;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::records::FOLDER as RELEASES;
+use crate::ui::line::Line;
 use crate::ui::{plural, visible_name};
-
-#[derive(Serialize)]
-struct Found {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    problem: String,
-}
-
-#[derive(Serialize)]
-struct Verified {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// How many are left.
-    problems: usize,
-    mended: usize,
-}
 
 /// Checks every object; with another store or archive, mends what it can.
 pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandError> {
@@ -40,7 +24,7 @@ pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandE
         _ => problems.clone(),
     };
     let mended = problems.len().saturating_sub(left.len());
-    context.ui.json(&Verified { kind: "store-verified", problems: left.len(), mended });
+    context.ui.json(&Line::StoreVerified { left: left.len(), mended });
     if left.is_empty() {
         context.ui.line("every object is whole");
         return Ok(());
@@ -81,7 +65,7 @@ fn ours(mut problems: Vec<Problem>) -> Vec<Problem> {
 
 fn show(context: &Context, problem: &Problem) {
     context.ui.line(&visible_name(&problem.to_string()));
-    context.ui.json(&Found { kind: "problem", problem: problem.to_string() });
+    context.ui.json(&Line::Problem { problem: problem.to_string() });
 }
 
 fn repair(

@@ -1,0 +1,222 @@
+//! What hosts have, and what they remember.
+
+use batou_agent::protocol::{Current, JournalEntry, JournaledRelease, Outcome, TargetCondition, UnitRun};
+use batou_release::UnitId;
+use serde::Serialize;
+
+use super::hex::HexDigest;
+
+/// In which state a release left a host.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    /// It has the release of a switch.
+    Released,
+    /// It has the release that a rollback puts back.
+    Restored,
+    /// It has what it had before.
+    WentBack,
+    /// It cannot be asked, or did not go back in time.
+    Unknown,
+}
+
+/// What the target directory on a host is.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetState {
+    /// It is there and can be written to, or it can be made.
+    Ready,
+    /// It is absent, and the user may not make it.
+    Absent,
+    /// It is there, and the user may not write to it.
+    Forbidden,
+    /// It is there, on a filesystem that cannot be written to.
+    ReadOnly,
+}
+
+/// Where a command printed something.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a release ended on a host.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseResult {
+    /// It is, or was, in force.
+    Confirmed,
+    /// It failed, and the host went back to what it had before.
+    WentBack,
+    /// It was interrupted, and the host went back later.
+    Interrupted,
+}
+
+/// What is in force on a host.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct CurrentRelease<'a> {
+    /// The number of the generation on this host.
+    pub generation: u64,
+    /// Its manifest.
+    pub manifest: HexDigest,
+    /// The project that it is of.
+    pub project: &'a str,
+    /// The environment that it is of.
+    pub environment: &'a str,
+    /// When it was confirmed, RFC 3339 in UTC. Absent where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<&'a str>,
+}
+
+/// Which release something is of.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct ReleaseRecord<'a> {
+    /// The release.
+    pub release: HexDigest,
+    /// Its number in the environment.
+    pub sequence: u64,
+    /// The number of the release that it puts back. Absent unless it is a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
+    /// Who released it: `user@machine`.
+    pub who: &'a str,
+    /// All hosts of the environment then, also those that took no part.
+    pub hosts: Vec<&'a str>,
+}
+
+/// How a release ended on a host, as its journal has it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct HistoryEntry<'a> {
+    /// When it ended there, RFC 3339 in UTC.
+    pub when: &'a str,
+    /// The number of the generation before it. Absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation_before: Option<u64>,
+    /// The number of its generation. Absent where it failed before there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Its manifest.
+    pub manifest: HexDigest,
+    /// How it ended.
+    pub result: ReleaseResult,
+    /// What failed. Absent where nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The commands of units that were run, in their order.
+    pub runs: Vec<HistoryRun<'a>>,
+}
+
+/// A command of a unit that was run.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct HistoryRun<'a> {
+    /// The unit.
+    pub unit: HistoryUnit<'a>,
+    /// Which of its commands; of a step `unless`, `verify`, `update` or `revert`.
+    pub command: &'a str,
+    /// The exit status, or 128 and the number of the signal that ended it. Absent where the command ran out of time or
+    /// could not be started, and where no command was needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+    /// The end of what it printed, at most 16 KiB.
+    pub output: &'a str,
+}
+
+/// Which unit of a host.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct HistoryUnit<'a> {
+    /// Its component.
+    pub component: &'a str,
+    /// Its kind: `step`.
+    pub kind: String,
+    /// Its name in the component.
+    pub name: &'a str,
+}
+
+impl From<TargetCondition> for TargetState {
+    fn from(condition: TargetCondition) -> Self {
+        match condition {
+            TargetCondition::Ready => Self::Ready,
+            TargetCondition::Absent => Self::Absent,
+            TargetCondition::Forbidden => Self::Forbidden,
+            TargetCondition::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
+impl From<Outcome> for ReleaseResult {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Confirmed => Self::Confirmed,
+            Outcome::WentBack => Self::WentBack,
+            Outcome::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+impl<'a> From<&'a Current> for CurrentRelease<'a> {
+    fn from(current: &'a Current) -> Self {
+        Self {
+            generation: current.generation,
+            manifest: current.manifest.into(),
+            project: &current.project,
+            environment: &current.environment,
+            since: current.since.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a JournaledRelease> for ReleaseRecord<'a> {
+    fn from(record: &'a JournaledRelease) -> Self {
+        Self {
+            release: record.release.into(),
+            sequence: record.sequence,
+            restores: record.restores,
+            who: &record.who,
+            hosts: record.hosts.iter().map(|host| &**host).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a JournalEntry> for HistoryEntry<'a> {
+    fn from(entry: &'a JournalEntry) -> Self {
+        Self {
+            when: &entry.when,
+            generation_before: entry.from,
+            generation: entry.to,
+            manifest: entry.manifest.into(),
+            result: entry.result.into(),
+            reason: entry.reason.as_deref(),
+            runs: entry.runs.iter().map(HistoryRun::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a UnitRun> for HistoryRun<'a> {
+    fn from(run: &'a UnitRun) -> Self {
+        Self {
+            unit: HistoryUnit::from(&run.unit),
+            command: &run.command,
+            status: run.status,
+            output: &run.output,
+        }
+    }
+}
+
+impl<'a> From<&'a UnitId> for HistoryUnit<'a> {
+    fn from(unit: &'a UnitId) -> Self {
+        Self { component: unit.component.as_str(), kind: unit.kind.to_string(), name: &unit.name }
+    }
+}

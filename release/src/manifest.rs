@@ -130,20 +130,20 @@ impl Component {
 /// Tells a unit of a kind that only a newer batou knows from damage: a kind can be new although the format is not.
 fn with_unknown_kind(error: FormatError, bytes: &[u8]) -> FormatError {
     #[derive(Deserialize)]
-    struct Manifest {
-        components: Vec<Component>,
+    struct ManifestKinds {
+        components: Vec<ComponentKinds>,
     }
     #[derive(Deserialize)]
-    struct Component {
+    struct ComponentKinds {
         #[serde(default)]
-        units: Vec<Unit>,
+        units: Vec<KindOfUnit>,
     }
     #[derive(Deserialize)]
-    struct Unit {
+    struct KindOfUnit {
         kind: String,
     }
     let FormatError::Malformed { format, .. } = &error else { return error };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(bytes) else { return error };
+    let Ok(manifest) = serde_json::from_slice::<ManifestKinds>(bytes) else { return error };
     let is_known =
         |kind: &str| UnitKind::deserialize(kind.into_deserializer()).map_err(|_: ValueError| ()).is_ok();
     let mut kinds =

@@ -48,6 +48,7 @@ mod sources;
 mod spec;
 mod stop;
 mod subcomponent;
+mod syntax;
 mod text;
 
 pub(crate) use component::StarlarkComponent;

@@ -33,6 +33,7 @@ mod loader;
 mod namespace;
 mod netloc;
 mod node;
+mod operands;
 mod phantom;
 mod placement;
 mod places;

@@ -86,9 +86,9 @@ impl HostConnection {
     }
 
     /// Makes the target directory for the service user, through sudo where it must be. Blocks.
-    pub fn prepare(&self) -> Result<(), RemoteError> {
+    pub fn make_target(&self) -> Result<(), RemoteError> {
         let directory = self.route.target_directory.to_str().ok_or(StartError::Preparation(String::new()))?;
-        self.start()?.prepare(directory)
+        self.start()?.make_target(directory)
     }
 
     fn reach(&self, anew: bool) -> Result<Link, RemoteError> {

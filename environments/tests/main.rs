@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod it {
+    mod advice;
     mod bad_components;
     mod bad_environments;
     pub(crate) mod common;

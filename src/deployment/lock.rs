@@ -16,12 +16,12 @@ use crate::ui::visible;
 
 impl Deployment<'_> {
     /// Makes target directories that the service user may not make.
-    pub async fn prepare(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
-        let prepare = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) => member.prepare(state).await,
+    pub async fn make_targets(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
+        let make = async |member: &mut Member| match states.get(&member.route.host) {
+            Some(state) => member.make_target(state).await,
             None => Ok(()),
         };
-        self.all("cannot be prepared; nothing was changed", prepare).await.map(drop)
+        self.all("cannot be prepared; nothing was changed", make).await.map(drop)
     }
 
     /// Locks all hosts, and says whom it waits for, at most `patience`.

@@ -48,7 +48,7 @@ impl Deployment<'_> {
         patience: Duration,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
-        self.prepare(before).await?;
+        self.make_targets(before).await?;
         let holder = holder();
         let states = self.lock(&holder, patience).await?;
         for (host, recovered) in

@@ -246,7 +246,7 @@ impl Member {
 
     /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
     /// anything, `/etc` too.
-    pub async fn prepare(&mut self, state: &State) -> Result<(), RemoteError> {
+    pub async fn make_target(&mut self, state: &State) -> Result<(), RemoteError> {
         let directory = self.hello.target_directory.clone();
         match state.target {
             TargetCondition::Ready => return Ok(()),
@@ -257,7 +257,7 @@ impl Member {
             TargetCondition::Absent => {}
         }
         let connection = Arc::clone(&self.connection);
-        joined(tokio::task::spawn_blocking(move || connection.prepare())).await
+        joined(tokio::task::spawn_blocking(move || connection.make_target())).await
     }
 
     /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this

@@ -91,9 +91,9 @@ impl HostConnection {
     }
 
     /// Makes the target directory for the service user, through sudo where it must be. Blocks.
-    pub fn prepare(&self) -> Result<(), RemoteError> {
+    pub fn make_target(&self) -> Result<(), RemoteError> {
         let directory = self.route.target_directory.to_str().ok_or(StartError::Preparation(String::new()))?;
-        self.start()?.prepare(directory)
+        self.start()?.make_target(directory)
     }
 
     fn reach(&self, how: Delivery) -> Result<Link, RemoteError> {

@@ -91,7 +91,7 @@ impl Start {
     }
 
     /// Asks for a folder that belongs to the user.
-    pub(super) fn prepare(&mut self, directory: &str) -> Result<(), RemoteError> {
+    pub(super) fn make_target(&mut self, directory: &str) -> Result<(), RemoteError> {
         self.ask("prepare", directory)?;
         match self.hear()?.as_str() {
             "prepared" => Ok(()),

@@ -167,7 +167,7 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
 fn what_a_release_writes_down_is_its_users_only() {
     use std::os::unix::fs::MetadataExt;
     let host = Host::new();
-    let steps = vec![super::host::step("s", "sleep 1; echo done > log")];
+    let steps = vec![super::host::step("s", "until test -e go; do sleep 0.01; done")];
     let first = host.manifest(vec![host.component("web", "one", steps)]);
     let mut controller = host.locked();
     host.stage(&mut controller, &first);
@@ -182,6 +182,7 @@ fn what_a_release_writes_down_is_its_users_only() {
     };
     eventually(|| mode("running.json").is_some());
     private(&["running.json", "intent.json", "lock", "store/lock", "store/publish"]);
+    std::fs::write(host.target().join("state/web/go"), "").unwrap();
     assert!(matches!(controller.answer().0, Reply::Activated { .. }));
     assert!(matches!(controller.ask(&COMMIT), Reply::Done));
     private(&["journal", "activated.json", "generations/1/manifest.json", "generations/1/causes.json"]);

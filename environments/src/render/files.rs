@@ -108,7 +108,7 @@ impl<'a> InstanceRender<'a> {
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =
                 "a symlink's target must be a path of at most 4,095 bytes without control characters";
-            self.report(Diagnostic::error(message).at(&text.at));
+            self.report_text(Diagnostic::error(message), text, &scope);
             return None;
         }
         Some(target)

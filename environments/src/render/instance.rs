@@ -16,7 +16,6 @@ use crate::template;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, SourceText, Text};
 use crate::values::LazyValues;
-use crate::values::origin::with_origins;
 use crate::values::scope::Scope;
 
 /// The rendering of one component on one host.
@@ -93,10 +92,10 @@ impl<'a> InstanceRender<'a> {
     /// What a text renders to.
     pub(crate) fn text_in(&mut self, text: &Text, scope: &Value) -> Option<String> {
         if text.literal {
-            return self.without_nul(text.value.clone(), text);
+            return self.without_nul(text.value.clone(), text, scope);
         }
         match template::evaluate(&self.component.engine, &text.value, &text.at, scope) {
-            Ok(value) => self.without_nul(value.to_string(), text),
+            Ok(value) => self.without_nul(value.to_string(), text, scope),
             Err(mistake) => {
                 if let Some(diagnostic) = mistake {
                     self.report(*diagnostic);
@@ -107,9 +106,9 @@ impl<'a> InstanceRender<'a> {
     }
 
     /// Neither commands, nor paths, nor variables can hold a NUL.
-    fn without_nul(&mut self, value: String, text: &Text) -> Option<String> {
+    fn without_nul(&mut self, value: String, text: &Text, scope: &Value) -> Option<String> {
         if value.contains('\0') {
-            self.report(Diagnostic::error("the text holds a NUL character").at(&text.at));
+            self.report_text(Diagnostic::error("the text holds a NUL character"), text, scope);
             return None;
         }
         Some(value)
@@ -121,10 +120,16 @@ impl<'a> InstanceRender<'a> {
         self
     }
 
+    /// Reports that a text has come out wrong.
+    pub(super) fn report_text(&mut self, diagnostic: Diagnostic, text: &Text, scope: &Value) {
+        let operands = if text.literal { Vec::new() } else { template::shown_operands(&text.value, scope) };
+        self.report(diagnostic.at(&text.at).made_of(operands));
+    }
+
     pub(crate) fn report(&mut self, mut diagnostic: Diagnostic) {
         diagnostic.message = show_artifact(&diagnostic.message).into_owned();
         let subject = self.values.model.subject(self.index);
-        let diagnostic = with_origins(diagnostic, self.values, self.index);
+        let diagnostic = self.values.advise(diagnostic, self.index);
         self.problems.push(diagnostic.about(format!("{subject}{}", self.part)));
     }
 }

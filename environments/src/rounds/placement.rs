@@ -13,7 +13,6 @@ use crate::template::address::{Address, NetLoc};
 use crate::template::{self, Mistake, cause};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::{At, SourceText};
-use crate::values::origin::with_origins;
 use crate::values::scope::Scope;
 use crate::values::{LazyValues, Query};
 
@@ -79,7 +78,7 @@ impl Placement for InstancePlacement {
     }
 
     fn advised(&self, diagnostic: Diagnostic) -> Diagnostic {
-        with_origins(diagnostic, &self.values, self.index)
+        self.values.advise(diagnostic, self.index)
     }
 }
 

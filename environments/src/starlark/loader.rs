@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, ReturnFileLoader};
-use starlark::syntax::{AstModule, Dialect, DialectTypes};
+use starlark::syntax::AstModule;
 
 use crate::notes::{Notes, noted};
 use crate::project::Project;
@@ -20,6 +20,7 @@ use crate::starlark::limits;
 use crate::starlark::program::{Functions, Platform};
 use crate::starlark::report::diagnose;
 use crate::starlark::sources::{LIBRARY, SourceTexts, is_own};
+use crate::starlark::syntax;
 use crate::template::cause::{self, UsedValues};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::{At, SourceText};
@@ -145,7 +146,7 @@ impl<'a> Loader<'a> {
     }
 
     fn parse(&self, name: &str, source: &SourceText) -> starlark::Result<AstModule> {
-        let ast = AstModule::parse(name, source.text().to_owned(), &dialect())?;
+        let ast = syntax::parse(name, source.text())?;
         self.sources.parsed(name, &ast);
         Ok(ast)
     }
@@ -257,22 +258,6 @@ fn placed(diagnostic: Diagnostic, file: &str) -> Diagnostic {
 #[derive(Debug, thiserror::Error)]
 #[error("a global variable cannot be kept: {0}")]
 struct Frozen(String);
-
-/// The language: Starlark with types, f-strings, and loops and conditions at the top.
-pub(crate) fn dialect() -> Dialect {
-    Dialect {
-        enable_def: true,
-        enable_lambda: true,
-        enable_load: true,
-        enable_keyword_only_arguments: true,
-        enable_positional_only_arguments: true,
-        enable_types: DialectTypes::Enable,
-        enable_load_reexport: true,
-        enable_top_level_stmt: true,
-        enable_f_strings: true,
-        _non_exhaustive: (),
-    }
-}
 
 type LoadRefused = (String, Option<String>);
 

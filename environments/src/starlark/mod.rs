@@ -33,6 +33,7 @@ mod loader;
 mod namespace;
 mod netloc;
 mod node;
+mod operands;
 mod phantom;
 mod placement;
 mod places;
@@ -48,6 +49,7 @@ mod sources;
 mod spec;
 mod stop;
 mod subcomponent;
+mod syntax;
 mod text;
 
 pub(crate) use component::StarlarkComponent;

@@ -107,10 +107,10 @@ pub(crate) fn range(span: Span) -> Range<usize> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::starlark::loader::dialect;
+    use crate::starlark::syntax;
 
     fn places(text: &str) -> CallSites {
-        CallSites::of(&AstModule::parse("a.star", text.to_owned(), &dialect()).unwrap())
+        CallSites::of(&syntax::parse("a.star", text).unwrap())
     }
 
     #[test]

@@ -4,6 +4,7 @@ use starlark::codemap::FileSpan;
 use starlark::{Error, ErrorKind};
 
 use crate::starlark::limits;
+use crate::starlark::operands::Calls;
 use crate::starlark::sources::{SourceTexts, is_own};
 use crate::starlark::stop::{self, Stop};
 use crate::text::diagnostic::Diagnostic;
@@ -38,7 +39,8 @@ pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceText
         (None, Some((first, rest))) => (Some(first.clone()), rest),
         (None, None) => (None, places.as_slice()),
     };
-    let diagnostic = first.iter().fold(diagnostic, Diagnostic::at);
+    let operands = Calls::of(error, first.as_ref()).map(|calls| calls.operands()).unwrap_or_default();
+    let diagnostic = first.iter().fold(diagnostic, Diagnostic::at).made_of(operands);
     Some(with_calls(diagnostic, calls))
 }
 

@@ -51,6 +51,11 @@ pub(crate) fn record(name: String, digest: String) {
     });
 }
 
+/// Whether the innermost collector of this thread has heard of a value.
+pub(crate) fn was_used(name: &str) -> bool {
+    OPEN.with_borrow(|open| open.last().is_some_and(|collector| collector.causes.contains_key(name)))
+}
+
 /// Notes everything that a value was itself made from.
 pub(crate) fn record_all(inherited: &UsedValues) {
     for (name, digest) in inherited {
@@ -84,9 +89,11 @@ mod tests {
             note("outer");
             let ((), inner) = collect(|| note("inner"));
             assert_eq!(inner.keys().collect::<Vec<_>>(), ["inner"]);
+            assert_eq!(["outer", "inner"].map(was_used), [true, false]);
         });
         assert_eq!(outer.keys().collect::<Vec<_>>(), ["outer"]);
         note("nobody listens");
+        assert!(!was_used("nobody listens"));
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub(crate) fn layered(scope: &Value, variables: Option<&Value>) -> Value {
     }
 }
 
+/// Whether a name stands for a caller's variable in a scope.
+pub(crate) fn is_variable(scope: &Value, name: &str) -> bool {
+    let layered = scope.downcast_object_ref::<Layered>();
+    layered.is_some_and(|layered| defined(&layered.front, &Value::from(name)).is_some())
+}
+
 /// A caller's variables before a scope.
 #[derive(Debug)]
 struct Layered {

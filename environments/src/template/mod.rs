@@ -5,6 +5,7 @@ pub(crate) mod cause;
 pub(crate) mod dns;
 pub(crate) mod elsewhere;
 pub(crate) mod layered;
+pub(crate) mod operands;
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,7 +17,9 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
+use crate::template::layered::is_variable;
 use crate::text::diagnostic::{Diagnostic, listed, nearest};
+use crate::text::operand::Operand;
 use crate::text::source::{At, SourceText};
 
 /// The work that one template may make: far above what configuration needs, reached within a second by a loop that
@@ -106,8 +109,9 @@ pub(crate) fn evaluate(
         let value = expression.eval(scope.clone()).and_then(plain_value);
         return match value {
             Ok(value) if value.is_undefined() => {
+                let operands = shown_operands(text, scope);
                 let path = text[range.clone()].trim();
-                Err(Some(Box::new(undefined(path, scope).at(&whole()))))
+                Err(Some(Box::new(undefined(path, scope).at(&whole()).made_of(operands))))
             }
             Ok(value) => Ok(value),
             Err(error) => Err(explain(&error, scope, |_, part| part.map_or_else(whole, shifted))),
@@ -202,7 +206,24 @@ pub(crate) fn explain(
             if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
         }
     };
-    Some(Box::new(diagnostic.at(&at)))
+    let mut operands = without_variables(operands::failing(innermost), scope);
+    // Names that an including template sets are those of the included one, too.
+    for outer in chain.iter().filter(|outer| outer.name() != innermost.name()) {
+        let set = outer.template_source().map(operands::set_in).unwrap_or_default();
+        operands.retain(|operand| operand.root().is_some_and(|root| !set.contains(root)));
+    }
+    Some(Box::new(diagnostic.at(&at).made_of(operands)))
+}
+
+/// The values of the scope's own that a text shows.
+pub(crate) fn shown_operands(text: &str, scope: &Value) -> Vec<Operand> {
+    if is_template(text) { without_variables(operands::shown(text), scope) } else { Vec::new() }
+}
+
+/// Where the values of a caller's variables come from is the caller's to know.
+fn without_variables(mut operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
+    operands.retain(|operand| operand.root().is_some_and(|root| !is_variable(scope, root)));
+    operands
 }
 
 fn described(error: &Error) -> String {

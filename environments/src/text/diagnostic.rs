@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::operand::Operand;
 use crate::text::source::At;
 pub use location::Location;
 pub use problems::Diagnostics;
@@ -41,13 +42,17 @@ pub struct Diagnostic {
     pub location: Option<Location>,
     /// Where the code that stands there was called from, the nearest call first.
     pub calls: Vec<Location>,
-    /// The attributes that the code there names and an environment sets, and where.
+    /// The values that went wrong there and that an environment sets, and where: `port` of the component itself,
+    /// `db.port` of another one, `settings.port`.
     pub set: Vec<(String, Location)>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
     /// The sub-component, until it is known of what: the end of the subject.
     #[serde(skip)]
     part: String,
+    /// The values that went wrong, until it is known where they are set.
+    #[serde(skip)]
+    operands: Vec<Operand>,
 }
 
 impl Diagnostic {
@@ -62,6 +67,7 @@ impl Diagnostic {
             set: Vec::new(),
             subject: Vec::new(),
             part: String::new(),
+            operands: Vec::new(),
         }
     }
 
@@ -88,19 +94,40 @@ impl Diagnostic {
         self
     }
 
-    /// With the place that sets an attribute which the code there names.
-    pub(crate) fn set_at(mut self, attribute: &str, at: &At) -> Diagnostic {
+    /// With the values that the code there used.
+    pub(crate) fn made_of(mut self, operands: Vec<Operand>) -> Diagnostic {
+        self.operands = operands;
+        self
+    }
+
+    /// Takes out what [`Diagnostic::made_of`] put in.
+    pub(crate) fn take_operands(&mut self) -> Vec<Operand> {
+        std::mem::take(&mut self.operands)
+    }
+
+    /// With the place that sets a value which the code there used.
+    pub(crate) fn set_at(mut self, name: &str, at: &At) -> Diagnostic {
         let place = Location::of(at);
         let here = |own: &Location| (&own.file, own.line) == (&place.file, place.line);
         if !self.location.as_ref().is_some_and(here) {
-            self.set.push((attribute.to_owned(), place));
+            self.add_set((name.to_owned(), place));
         }
         self
     }
 
-    /// The lines that are shown, and those right above.
-    pub(crate) fn shown_texts(&self) -> impl Iterator<Item = &str> {
-        self.location.iter().chain(&self.calls).filter_map(Location::shown_text)
+    /// The same of another host, where other values may have been set.
+    fn extend(&mut self, other: Diagnostic) {
+        self.subject.extend(other.subject);
+        other.set.into_iter().for_each(|set| self.add_set(set));
+    }
+
+    fn add_set(&mut self, (name, place): (String, Location)) {
+        let same = |(known, other): &(String, Location)| {
+            (known, &other.file, other.line, other.column) == (&name, &place.file, place.line, place.column)
+        };
+        if !self.set.iter().any(same) {
+            self.set.push((name, place));
+        }
     }
 
     /// In a file as a whole.

@@ -4,11 +4,11 @@
 //! while it is being computed is a circle. After [`LazyValues::configure`] every value is there, and templates are
 //! rendered in parallel.
 
+mod advice;
 mod answer;
 pub(crate) mod explain;
 mod facts;
 mod key;
-pub(crate) mod origin;
 mod question;
 mod running;
 pub(crate) mod scope;
@@ -234,6 +234,7 @@ impl LazyValues {
     }
 
     fn report(&self, diagnostic: Diagnostic, index: usize) {
+        let diagnostic = self.advise(diagnostic, index);
         self.problems().push(diagnostic.about(self.model.subject(index)));
     }
 

@@ -62,7 +62,11 @@ impl LazyValues {
             Err(reason) => {
                 let colon = if reason.starts_with("must ") { "" } else { ":" };
                 let message = format!("the attribute `{name}` of `{}`{colon} {reason}", component.name);
-                let mut diagnostic = Diagnostic::error(message).at(&node.at);
+                let operands = match &node.data {
+                    Data::String(text) => template::shown_operands(text, &scope),
+                    _ => Vec::new(),
+                };
+                let mut diagnostic = Diagnostic::error(message).at(&node.at).made_of(operands);
                 if reason.contains("has no port") {
                     diagnostic = diagnostic.help("write it as host:port, or [v6]:port");
                 }

@@ -24,7 +24,8 @@ pub struct Complaint<'a> {
     /// The column of that line, in characters from 1. Absent where the mistake is the whole line's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
-    /// Of a mistake in code: where an environment sets the attributes that the code names.
+    /// Of a mistake in code: where an environment sets the values that the failing expression is made of. An attribute of
+    /// another component is called `db.port`, a setting `settings.port`.
     pub set: Vec<SettingPlace<'a>>,
     /// Of a mistake: what is affected, hosts and components on hosts (`web01/nginx`).
     pub concerns: &'a [String],

@@ -25,6 +25,8 @@ impl InstanceRender<'_> {
         }
         let scope = layered(scope, by.variables.as_ref());
         let (rendered, used) = cause::collect(|| self.text_in(text, &scope));
+        // That the text is wrong may show only later, in what it gives: advice goes by what the whole unit used.
+        cause::record_all(&used);
         let rendered = rendered?;
         if used.contains_key(ARTIFACT_CAUSE) {
             if is_artifact_whole(&rendered) {
@@ -36,7 +38,7 @@ impl InstanceRender<'_> {
             return None;
         }
         if artifact_mark(&rendered).is_some() {
-            self.report(marked("a value in the text", &rendered).at(&text.at));
+            self.report_text(marked("a value in the text", &rendered), text, &scope);
             return None;
         }
         Some(rendered)

@@ -9,6 +9,7 @@ use batou_release::Unit;
 use super::instance::InstanceRender;
 use super::rendered::RenderedUnit;
 use crate::component::unit::UnitDeclaration;
+use crate::template::cause;
 use crate::values::scope::Scope;
 use texts::UnitRender;
 
@@ -18,9 +19,10 @@ impl InstanceRender<'_> {
         for declared in &self.component.definition.units {
             let by = declared.by.as_ref();
             let mut parts = UnitRender { instance: self.within(by), scope: &scope, by, failed: false };
-            let unit = match &declared.declaration {
+            // What its texts use is nobody's cause, but goes into advice.
+            let (unit, _) = cause::collect(|| match &declared.declaration {
                 UnitDeclaration::Step(declared) => Unit::Step(step::step(&mut parts, declared)),
-            };
+            });
             if parts.failed {
                 self.incomplete = true;
             } else {

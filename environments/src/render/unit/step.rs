@@ -34,7 +34,11 @@ impl UnitRender<'_, '_> {
         let arguments = self.texts(&script.arguments);
         let found = self.instance.check_script(&script.path, &script.at);
         self.noted(found)?;
-        let path = self.checked(ScriptPath::new(script.path.clone()), &script.at)?;
+        let path = ScriptPath::new(script.path.clone());
+        let path = path.map_err(|error| {
+            self.instance.report(Diagnostic::error(error.to_string()).at(&script.at));
+        });
+        let path = self.noted(path.ok())?;
         let digest = Dependency::Entries(vec![script.path.clone()]);
         Some(Script { path, arguments, digest })
     }
@@ -64,7 +68,7 @@ impl UnitRender<'_, '_> {
         let message =
             format!("`{}` is a file of a release, whose time does not say when it changed", text.value);
         let help = "to run the step when it changed, name it in `triggers` or `unchanged`";
-        self.instance.report(Diagnostic::error(message).at(&text.at).help(help));
+        self.report(Diagnostic::error(message).help(help), text);
         self.failed = true;
         None
     }

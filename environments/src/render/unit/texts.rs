@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use batou_release::{HostPath, HostPathError};
+use batou_release::HostPath;
 use minijinja::value::Value;
 
 use crate::component::item::Caller;
 use crate::component::unit::Trigger;
 use crate::render::instance::InstanceRender;
 use crate::render::rendered::Dependency;
+use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
-use crate::text::source::{At, Text};
+use crate::text::source::Text;
 
 /// Renders the parts of a unit, and remembers whether one of them failed.
 pub(super) struct UnitRender<'i, 'a> {
@@ -43,12 +44,14 @@ impl UnitRender<'_, '_> {
     pub(super) fn path(&mut self, text: Option<&Text>) -> Option<HostPath> {
         let text = text?;
         let path = HostPath::new(self.text(Some(text))?);
-        self.checked(path, &text.at)
+        let path = path.map_err(|error| self.report(Diagnostic::error(error.to_string()), text));
+        self.noted(path.ok())
     }
 
-    pub(super) fn checked<T>(&mut self, path: Result<T, HostPathError>, at: &At) -> Option<T> {
-        let path = path.map_err(|error| self.instance.report(Diagnostic::error(error.to_string()).at(at)));
-        self.noted(path.ok())
+    /// Reports that a text has come out wrong.
+    pub(super) fn report(&mut self, diagnostic: Diagnostic, text: &Text) {
+        let scope = layered(self.scope, self.by.variables.as_ref());
+        self.instance.report_text(diagnostic, text, &scope);
     }
 
     pub(super) fn triggers(&mut self, triggers: &[Trigger]) -> BTreeMap<String, Dependency> {

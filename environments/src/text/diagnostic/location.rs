@@ -86,13 +86,6 @@ impl Location {
         shown.lines().all(|line| line.len() <= LINE || line.chars().count() <= LINE)
     }
 
-    /// The line, and those right above.
-    pub(super) fn shown_text(&self) -> Option<&str> {
-        let shown = self.shown.as_ref()?;
-        let end = shown.text[shown.start..].find('\n').map_or(shown.text.len(), |end| shown.start + end);
-        shown.text.get(..end)
-    }
-
     /// A file as a whole, where there is no text to show.
     pub(crate) fn file(path: &Path) -> Location {
         Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), shown: None }

@@ -121,7 +121,7 @@ impl FromIterator<Diagnostic> for Problems {
     }
 }
 
-/// Sorts, and makes one diagnostic of those that differ in their subject only.
+/// Sorts, and makes one diagnostic of those that differ only in what they affect and where its values are set.
 fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
     for diagnostic in diagnostics {
@@ -129,9 +129,7 @@ fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
             Entry::Vacant(slot) => {
                 slot.insert(diagnostic);
             }
-            Entry::Occupied(mut slot) => {
-                slot.get_mut().subject.extend(diagnostic.subject);
-            }
+            Entry::Occupied(mut slot) => slot.get_mut().extend(diagnostic),
         }
     }
     let mut result: Vec<Diagnostic> = merged.into_values().collect();

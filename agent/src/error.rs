@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
-use crate::release::Unreadable;
 use batou_release::{FormatError, HostPathError, UnitId};
 
 /// How many damaged files one error names.
@@ -138,6 +137,20 @@ impl Error {
     pub(crate) fn sentence(&self) -> String {
         sentence(self)
     }
+}
+
+/// Why a generation cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// Its manifest's file cannot be read, or is not there.
+    #[error(transparent)]
+    File(#[from] batou_store::Error),
+    /// Its manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] FormatError),
+    /// Its manifest is another one than was written there.
+    #[error("its manifest was changed")]
+    Changed,
 }
 
 /// An error with all its causes, in one sentence.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use batou_store::{Digest, Generations};
 
 use crate::activated::Activated;
-use crate::error::Error;
+use crate::error::{Error, Unreadable};
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalLine};
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
@@ -55,20 +55,6 @@ pub(crate) struct Installed {
     pub(crate) digest: Digest,
     /// Its manifest.
     pub(crate) manifest: Manifest,
-}
-
-/// Why a generation cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
-    /// Its manifest's file cannot be read, or is not there.
-    #[error(transparent)]
-    File(#[from] batou_store::Error),
-    /// Its manifest cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] FormatError),
-    /// Its manifest is another one than was written there.
-    #[error("its manifest was changed")]
-    Changed,
 }
 
 /// Reads a generation that may be an old one.

@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::noise::NOISE;
-use super::ssh::escaped;
+use super::sockets::escaped;
 
 /// How long a master may take to answer at its socket.
 const ANSWER: Duration = Duration::from_secs(10);

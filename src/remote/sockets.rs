@@ -4,9 +4,10 @@
 //! meet at one socket. The command holds a lock on its folder for as long as it lives. A folder that nobody holds is that
 //! of a command that was killed, and the next command removes it, with the sockets of masters that were killed as well.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -125,6 +126,18 @@ fn remove_left(path: &Path) -> io::Result<()> {
     }
     // Where there is anything else it stays: nobody knows whose it is.
     fs::remove_dir(path)
+}
+
+/// A socket's path as ssh is told it: in it `%` begins something that ssh puts in.
+pub(super) fn escaped(socket: &Path) -> OsString {
+    let mut text = Vec::new();
+    for byte in socket.as_os_str().as_bytes() {
+        text.push(*byte);
+        if *byte == b'%' {
+            text.push(b'%');
+        }
+    }
+    OsString::from_vec(text)
 }
 
 #[cfg(test)]

@@ -11,10 +11,8 @@
 //! configuration that is not this project's. Where there can be no master, or where one fails and does not say why, an
 //! `ssh` with one command is run instead ([`SshConfig::plain`]).
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +20,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::master::path_of;
+use super::sockets::escaped;
 
 /// How many seconds a master lives on when nobody has a channel: a controller that lives has always one, or opens the next
 /// at once.
@@ -79,18 +78,6 @@ impl SshConfig {
         command.arg("-F").arg(&self.path);
         command
     }
-}
-
-/// A socket's path as ssh is told it: in it `%` begins something that ssh puts in.
-pub(super) fn escaped(socket: &Path) -> OsString {
-    let mut text = Vec::new();
-    for byte in socket.as_os_str().as_bytes() {
-        text.push(*byte);
-        if *byte == b'%' {
-            text.push(b'%');
-        }
-    }
-    OsString::from_vec(text)
 }
 
 /// In OpenSSH's configuration the first value of a keyword wins: ours come first.

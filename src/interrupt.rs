@@ -5,44 +5,71 @@
 use std::fs;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How many [`Interrupts`] there are. While there is one, signals are its.
-static HANDLERS: AtomicUsize = AtomicUsize::new(0);
+/// Who gets signals. One thread hands them out, so each of them has one consequence.
+static SIGNALS: Mutex<SignalUse> =
+    Mutex::new(SignalUse { watched: false, farewells: Vec::new(), taker: None });
 /// Whether a signal is about to end this process.
 static DYING: AtomicBool = AtomicBool::new(false);
 
-/// The interrupts that come from now on.
-#[derive(Debug)]
-pub struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+/// What is done with signals.
+struct SignalUse {
+    /// Whether the thread is there.
+    watched: bool,
+    /// What is done before a signal ends this process.
+    farewells: Vec<Box<dyn Fn() + Send>>,
+    /// Where signals go that do not end it.
+    taker: Option<UnboundedSender<()>>,
 }
 
-/// Has a signal that ends this process do something first. What the process was started to ignore (`nohup`) is ignored.
+/// The interrupts that come from now on.
+#[derive(Debug)]
+pub struct Interrupts(UnboundedReceiver<()>);
+
+/// Has a signal that ends this process do something first.
 pub fn before_death(farewell: impl Fn() + Send + 'static) -> io::Result<()> {
-    let ignored = ignored()?;
-    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
-    let mut signals = Signals::new(wanted.collect::<Vec<_>>())?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            if HANDLERS.load(Ordering::SeqCst) > 0 {
-                continue;
-            }
-            DYING.store(true, Ordering::SeqCst);
-            farewell();
-            // It fails for signals that do not end a process.
-            let _ = emulate_default_handler(signal);
-        }
-    })?;
+    let mut signals = lock();
+    signals.watch()?;
+    signals.farewells.push(Box::new(farewell));
     Ok(())
+}
+
+fn lock() -> MutexGuard<'static, SignalUse> {
+    SIGNALS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SignalUse {
+    /// Starts the thread. What the process was started to ignore (`nohup`) stays ignored.
+    fn watch(&mut self) -> io::Result<()> {
+        if self.watched {
+            return Ok(());
+        }
+        let ignored = ignored()?;
+        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        let mut signals = Signals::new(wanted.collect::<Vec<_>>())?;
+        let hand_out = move || signals.forever().for_each(|signal| lock().hand_out(signal));
+        thread::Builder::new().name("signals".into()).spawn(hand_out)?;
+        self.watched = true;
+        Ok(())
+    }
+
+    fn hand_out(&self, signal: i32) {
+        if self.taker.as_ref().is_some_and(|taker| taker.send(()).is_ok()) {
+            return;
+        }
+        DYING.store(true, Ordering::SeqCst);
+        self.farewells.iter().for_each(|farewell| farewell());
+        // It fails for signals that do not end a process.
+        let _ = emulate_default_handler(signal);
+    }
 }
 
 /// Where a signal is about to end this process, does not return: what became of the connections that were ended for that is
@@ -62,23 +89,19 @@ fn ignored() -> io::Result<u64> {
 }
 
 impl Interrupts {
-    /// Takes them over; needs a runtime.
+    /// Takes them over, until this is dropped.
     pub fn listen() -> io::Result<Self> {
-        let interrupts = Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        };
-        HANDLERS.fetch_add(1, Ordering::SeqCst);
-        Ok(interrupts)
+        let mut signals = lock();
+        signals.watch()?;
+        let (sender, receiver) = unbounded_channel();
+        signals.taker = Some(sender);
+        Ok(Self(receiver))
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+    async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
         }
     }
 
@@ -99,11 +122,5 @@ impl Interrupts {
         }
         warn();
         self.unless(work).await
-    }
-}
-
-impl Drop for Interrupts {
-    fn drop(&mut self) {
-        HANDLERS.fetch_sub(1, Ordering::SeqCst);
     }
 }

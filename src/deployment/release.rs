@@ -129,20 +129,31 @@ impl Deployment<'_> {
         for (host, ending) in &failed.endings {
             tell_ending(ui, host, ending, None);
         }
-        let count = plural(failed.endings.len(), "host");
-        let unknown = failed.endings.values().any(|ending| matches!(ending, HostEnding::Unknown { .. }));
-        let released = failed.endings.values().any(|ending| matches!(ending, HostEnding::Released { .. }));
-        if unknown || released {
-            let states = failed.endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
-            let states = states.collect::<Vec<_>>().join(", ");
-            let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
-            return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
-                .hint(hint);
-        }
-        CommandError::failed(format!(
-            "{text}\nnothing has changed: {count} rolled back to the release before"
-        ))
+        summary(&text, &failed.endings)
     }
+}
+
+/// The last words about a failed release: whether all hosts have what they had before, and what to do where not.
+fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError {
+    let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
+    let differing =
+        |ending: &HostEnding| matches!(ending, HostEnding::Unknown { .. } | HostEnding::Released { .. });
+    if endings.values().any(differing) {
+        let states = endings.iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+        let states = states.collect::<Vec<_>>().join(", ");
+        return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
+            .hint(hint);
+    }
+    let silent = |ending: &HostEnding| matches!(ending, HostEnding::GoesBack { .. });
+    let (silent, back): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| silent(ending));
+    let back = (!back.is_empty()).then(|| format!("{} rolled back", plural(back.len(), "host")));
+    if silent.is_empty() {
+        let back = back.unwrap_or_default();
+        return CommandError::failed(format!("{text}\nnothing has changed: {back} to the release before"));
+    }
+    let silent = silent.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+    let states = back.into_iter().chain(silent).collect::<Vec<_>>().join(", ");
+    CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
 /// The members, and the hosts that the newest release remembers.
@@ -160,6 +171,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
         }
         HostEnding::Released { generation } => (HostState::Released, *generation, None, none),
         HostEnding::WentBack { problems } => (HostState::WentBack, None, None, &problems[..]),
+        HostEnding::GoesBack { why } => (HostState::GoesBack, None, Some(why.as_str()), none),
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };

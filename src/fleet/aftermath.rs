@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::order::{HostEnding, ReleaseOrder};
+use super::order::{HostEnding, ReleaseOrder, ReleasePhase};
 use super::{Fleet, Member};
 use crate::remote::RemoteError;
 use batou_agent::protocol::question::{self, LockAnswer};
@@ -22,24 +22,27 @@ const PATIENCE: Duration = Duration::from_secs(SILENCE + 15);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Fleet {
-    /// What has become of these hosts. `jobs` of them are called at a time, and all are waited for together.
+    /// What has become of these hosts after a failure in this phase. `jobs` of them are called at a time, and all are
+    /// waited for together.
     pub(super) async fn ask_again(
         &mut self,
         hosts: &BTreeSet<HostName>,
         order: &ReleaseOrder,
+        phase: ReleasePhase,
     ) -> BTreeMap<HostName, HostEnding> {
         let jobs = &self.jobs;
         let lost = self.members.iter_mut().filter(|(participant, _)| hosts.contains(&participant.host));
         let asked = lost.map(|(participant, member)| async {
-            (participant.host.clone(), member.ask_again(order, jobs).await)
+            let answer = member.ask_again(order, jobs).await;
+            (participant.host.clone(), answer.unwrap_or_else(|why| HostEnding::without_word(phase, why)))
         });
         join_all(asked).await.into_iter().collect()
     }
 }
 
 impl Member {
-    /// What has become of the host, once its agent has ended what it was at.
-    async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> HostEnding {
+    /// What has become of the host, once its agent has ended what it was at, or why that cannot be found out.
+    async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> Result<HostEnding, String> {
         let mut deadline = None;
         loop {
             let asked = {
@@ -48,12 +51,12 @@ impl Member {
                 self.ending(order).await
             };
             let why = match asked {
-                Ok(Some(ending)) => return ending,
+                Ok(Some(ending)) => return Ok(ending),
                 Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
             if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
-                return HostEnding::Unknown { why };
+                return Err(why);
             }
             tokio::time::sleep(PAUSE).await;
         }

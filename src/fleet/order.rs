@@ -35,7 +35,13 @@ pub enum HostEnding {
         /// What did not work on the way back.
         problems: Vec<String>,
     },
-    /// It cannot be asked, or did not go back in time.
+    /// It cannot be asked, or did not go back in time, and nobody told it to commit: its agent goes back as soon as it
+    /// finds that the controller is gone, and where that was killed, the next one does that takes the lock.
+    GoesBack {
+        /// Why it is not known to have gone back.
+        why: String,
+    },
+    /// It was told to commit and has not answered, and it cannot be asked.
     Unknown {
         /// Why.
         why: String,
@@ -48,7 +54,18 @@ impl HostEnding {
         match self {
             HostEnding::Released { .. } => "released",
             HostEnding::WentBack { .. } => "rolled back",
+            HostEnding::GoesBack { .. } => "goes back by itself",
             HostEnding::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// How a host ends of which nothing is known, after a failure in this phase.
+    pub(super) fn without_word(phase: ReleasePhase, why: String) -> Self {
+        match phase {
+            ReleasePhase::Commit => HostEnding::Unknown { why },
+            ReleasePhase::Switch | ReleasePhase::Activate | ReleasePhase::Prepare => {
+                HostEnding::GoesBack { why }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use batou_store::{Name, Store};
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
@@ -95,7 +96,16 @@ impl Fleet {
             return Ok(());
         }
         rollout.tell(Event::Begins(ReleasePhase::Prepare, hosts));
-        all(self.each(async |member: &mut Member| member.ask(&question::prepare()).await).await).map(drop)
+        all(self.each(async |member: &mut Member| member.ask(&question::prepare()).await).await)?;
+        // One that answered early may have been lost while the others were waited for.
+        match first_lost(&mut self.by_host()).now_or_never() {
+            Some((host, error)) => Err(Failures::from([(host, error)])),
+            None => Ok(()),
+        }
+    }
+
+    fn by_host(&mut self) -> BTreeMap<&HostName, &mut Member> {
+        self.members.iter_mut().map(|(participant, member)| (&participant.host, member)).collect()
     }
 
     /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun. A host that is
@@ -109,8 +119,7 @@ impl Fleet {
         rollout.tell(Event::Begins(ReleasePhase::Activate, pending.len()));
         let mut schedule = Schedule::new(rollout.order.hosts.values().map(HostRelease::manifest), &pending);
         let jobs = self.jobs.available_permits();
-        let members = self.members.iter_mut().map(|(participant, member)| (&participant.host, member));
-        let mut idle: BTreeMap<&HostName, &mut Member> = members.collect();
+        let mut idle = self.by_host();
         let (mut busy, mut failures, mut running) =
             (BTreeSet::new(), Failures::new(), FuturesUnordered::new());
         loop {
@@ -187,7 +196,9 @@ impl Fleet {
         }
         // Some hosts have it for good: what matters is what the others say now.
         let lost = failures.keys().cloned().collect();
-        let Some(asked) = interrupts.insistent(self.ask_again(&lost, order), warn).await else {
+        let Some(asked) =
+            interrupts.insistent(self.ask_again(&lost, order, ReleasePhase::Commit), warn).await
+        else {
             let left = self.leave(order, ReleasePhase::Commit, of_hosts(failures));
             let endings = left.endings.into_iter().chain(endings).collect();
             return Err(Failed { endings, ..left });
@@ -209,7 +220,7 @@ impl Fleet {
     ) -> Failed {
         rollout.tell(Event::GoingBack(Why::Failure));
         let reason: Vec<_> = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect();
-        let back = self.take_back(rollout.order, reason.join("; "));
+        let back = self.take_back(rollout.order, phase, reason.join("; "));
         match interrupts.insistent(back, || rollout.tell(Event::Interrupted(phase))).await {
             Some(endings) => Failed { phase, failures, endings },
             None => self.leave(rollout.order, phase, failures),
@@ -227,7 +238,7 @@ impl Fleet {
         let order = rollout.order;
         let hosts = order.hosts.keys().cloned().collect();
         let failures = Failures::new();
-        match interrupts.unless(self.ask_again(&hosts, order)).await {
+        match interrupts.unless(self.ask_again(&hosts, order, phase)).await {
             Some(endings) => Failed { phase, failures, endings },
             None => self.leave(order, phase, failures),
         }
@@ -237,11 +248,16 @@ impl Fleet {
     fn leave(&mut self, order: &ReleaseOrder, phase: ReleasePhase, failures: Failures<Subject>) -> Failed {
         self.cut_off();
         let why = "batou was interrupted before it could ask".to_owned();
-        let unknown = |host: &HostName| (host.clone(), HostEnding::Unknown { why: why.clone() });
-        Failed { phase, failures, endings: order.hosts.keys().map(unknown).collect() }
+        let ending = |host: &HostName| (host.clone(), HostEnding::without_word(phase, why.clone()));
+        Failed { phase, failures, endings: order.hosts.keys().map(ending).collect() }
     }
 
-    async fn take_back(&mut self, order: &ReleaseOrder, reason: String) -> BTreeMap<HostName, HostEnding> {
+    async fn take_back(
+        &mut self,
+        order: &ReleaseOrder,
+        phase: ReleasePhase,
+        reason: String,
+    ) -> BTreeMap<HostName, HostEnding> {
         let question = question::go_back(reason);
         let answers = self.each(async |member: &mut Member| {
             if !member.is_connected() {
@@ -257,7 +273,7 @@ impl Fleet {
                 _ => drop(lost.insert(host)),
             }
         }
-        endings.extend(self.ask_again(&lost, order).await);
+        endings.extend(self.ask_again(&lost, order, phase).await);
         endings
     }
 }

@@ -17,7 +17,9 @@ pub enum HostState {
     Restored,
     /// It has what it had before.
     WentBack,
-    /// It cannot be asked, or did not go back in time.
+    /// It cannot be asked, or did not go back in time, but nobody told it to keep the release: it goes back by itself.
+    GoesBack,
+    /// It was told to keep the release and has not answered, and it cannot be asked.
     Unknown,
 }
 

@@ -43,6 +43,7 @@ mod text;
 mod wrap;
 
 pub use bound::DEEPEST;
+pub use print::print;
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error};

@@ -9,8 +9,12 @@ use crate::bound::{DEEPEST, Growing, ensure};
 use crate::escape::escaped;
 use crate::group::Group;
 
-/// Writes a value into the template's output.
-pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+/// Writes a value into the template's output: an engine's formatter.
+///
+/// # Errors
+///
+/// If the value is undefined, or nested too deep.
+pub fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match (value.as_str(), state.auto_escape()) {
         (Some(text), _) if value.is_safe() => out.write_str(text).map_err(Error::from),
         (Some(text), AutoEscape::None) => out.write_str(text).map_err(Error::from),

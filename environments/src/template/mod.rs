@@ -1,6 +1,7 @@
 //! The template language: Jinja2 through minijinja, strict, bounded, and with errors that show the user's own file.
 
 pub(crate) mod address;
+pub(crate) mod artifact;
 pub(crate) mod cause;
 pub(crate) mod dns;
 pub(crate) mod elsewhere;
@@ -35,6 +36,7 @@ pub(crate) fn engine() -> Environment<'static> {
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     batou_jinja::add_to(&mut engine);
+    engine.set_formatter(artifact::print);
     engine.set_fuel(Some(FUEL));
     engine.set_debug(true);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();

@@ -456,6 +456,50 @@ fn the_artifacts_path_cannot_be_changed() {
 }
 
 #[test]
+fn nothing_can_be_made_of_the_artifacts_path_that_does_not_hold_it() {
+    let wrong = [
+        "{{ component.artifact[8:12] }}",
+        "{{ component.artifact[8:12] }} {{ component.artifact }}",
+        "{{ component.artifact | length }}",
+        "{{ component.artifact.split('/') | length }}",
+        "{{ component.artifact.split('/')[2] is defined }}",
+        "{{ component.artifact | wordcount }}",
+        "{{ component.artifact == '/x' or component.artifact > '/b' }} {{ component.artifact.count('a') }}",
+        "{{ (component.artifact ~ '/lib').split('/')[:-1] | length }}",
+        "{% for c in component.artifact %}{{ loop.index }}{% endfor %}",
+        "{% if 'batou' in component.artifact %}a{% else %}{{ component.artifact | indent }}b{% endif %}",
+        "{% if component.artifact.endswith('1') %}a{% endif %}{{ component.artifact[-3:-1] }}",
+    ];
+    for text in wrong {
+        let mistakes = mistakes(&format!("[[step]]\nname = \"s\"\nupdate = \"\"\"{text}\"\"\"\n"));
+        assert!(mistakes.contains("so it cannot be changed here"), "{text}: {mistakes}");
+    }
+    let right = [
+        "{{ component.artifact }}/x{{ ' ' ~ component.artifact }}",
+        "{% if component.artifact %}{{ component.artifact }}{% endif %}",
+        "{{ component.artifact | trim }} {{ [component.artifact, 'x'] | join('/') }}",
+        "{{ component.artifact.startswith('/') }}",
+    ];
+    for text in right {
+        step(&format!("{FILES}[[step]]\nname = \"s\"\nupdate = \"\"\"{text}\"\"\"\n"));
+    }
+}
+
+#[test]
+fn a_changed_path_of_the_artifact_is_shown_where_it_is_printed() {
+    let component = "[[step]]\nname = \"s\"\nupdate = \"\"\"\nset -e\ncd {{ component.artifact }}\n\
+                     {% set root = component.artifact | upper %}\nexec {{ root }}/run\n\"\"\"\n";
+    assert_snapshot!(mistakes(component), @r"
+    error: the path of the artifact is known on the host only, so it cannot be changed here: write {{ component.artifact }} by itself, and change it in the command
+      --> components/app/component.toml:20:9
+       |
+    20 | exec {{ root }}/run
+       |         ^^^^
+      = affects: web01/app
+    ");
+}
+
+#[test]
 fn the_tokens_own_characters_are_refused_in_steps_only() {
     let marked = "\u{10ba71}x";
     let file = format!("[[file]]\npath = \"out\"\ncontent = \"{marked}\"\n");

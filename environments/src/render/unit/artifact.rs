@@ -10,11 +10,16 @@ use crate::component::item::Caller;
 use crate::component::unit::trigger::{Trigger, digest};
 use crate::render::instance::InstanceRender;
 use crate::render::rendered::Dependency;
-use crate::template::cause;
+use crate::template::artifact::{ARTIFACT_CAUSE, ARTIFACT_CHANGED};
 use crate::template::layered::layered;
+use crate::template::{self, cause};
 use crate::text::diagnostic::{Diagnostic, nearest};
 use crate::text::source::{At, Text};
-use crate::values::scope::ARTIFACT_CAUSE;
+use crate::values::scope::Scope;
+
+/// A token that has nothing in common with the first but that it is an absolute path: neither its length, nor how many
+/// parts, words or lines it has.
+const OTHER_TOKEN: &str = "/\u{10ba72}/another/Artifact, of (some)/\n component.1\u{10ba72}";
 
 impl InstanceRender<'_> {
     /// A text of a unit, in which `component.artifact` is the token that a host replaces. `scope` is one of units.
@@ -29,19 +34,28 @@ impl InstanceRender<'_> {
         cause::record_all(&used);
         let rendered = rendered?;
         if used.contains_key(ARTIFACT_CAUSE) {
-            if is_artifact_whole(&rendered) {
-                return Some(rendered);
-            }
-            let message = "the path of the artifact is known on the host only, so it cannot be changed here";
-            let help = "write {{ component.artifact }} without filters, and change it in the command";
-            self.report(Diagnostic::error(message).at(&text.at).help(help));
-            return None;
+            return self.unless_changed(rendered, text, by);
         }
         if artifact_mark(&rendered).is_some() {
             self.report_text(marked("a value in the text", &rendered), text, &scope);
             return None;
         }
         Some(rendered)
+    }
+
+    /// A text in which `component.artifact` was used, unless it holds anything of the token but the whole: a part of it, its
+    /// length, or what was compared with it. What does is another text where the token is another one.
+    fn unless_changed(&mut self, rendered: String, text: &Text, by: &Caller) -> Option<String> {
+        let scope = Scope::of_units(self.values, self.index, OTHER_TOKEN);
+        let scope = layered(&scope, by.variables.as_ref());
+        let engine = &self.component.engine;
+        let (other, _) = cause::collect(|| template::evaluate(engine, &text.value, &text.at, &scope));
+        let other = other.map(|other| other.to_string().replace(OTHER_TOKEN, ARTIFACT_TOKEN));
+        if is_artifact_whole(&rendered) && other.is_ok_and(|other| other == rendered) {
+            return Some(rendered);
+        }
+        self.report(Diagnostic::error(ARTIFACT_CHANGED).at(&text.at));
+        None
     }
 
     /// What a unit's trigger names.

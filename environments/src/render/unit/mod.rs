@@ -4,7 +4,7 @@ mod artifact;
 mod step;
 mod texts;
 
-use batou_release::Unit;
+use batou_release::{ARTIFACT_TOKEN, Unit};
 
 use super::instance::InstanceRender;
 use super::rendered::RenderedUnit;
@@ -15,7 +15,7 @@ use texts::UnitRender;
 
 impl InstanceRender<'_> {
     pub(super) fn add_units(&mut self) {
-        let scope = Scope::of_units(self.values, self.index);
+        let scope = Scope::of_units(self.values, self.index, ARTIFACT_TOKEN);
         for declared in &self.component.definition.units {
             let by = declared.by.as_ref();
             let mut parts = UnitRender { instance: self.within(by), scope: &scope, by, failed: false };

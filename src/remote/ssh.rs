@@ -31,7 +31,8 @@ const PERSIST: u32 = 5;
 pub struct SshConfig {
     /// Where ssh, and the ssh that it starts for a jump host, find the file while this process lives.
     path: PathBuf,
-    _file: File,
+    /// It, and what it includes by such a path.
+    _files: Vec<File>,
 }
 
 /// What the generated configuration depends on.
@@ -51,8 +52,11 @@ impl SshConfig {
     /// Writes the configuration into memory.
     pub fn write(options: &SshOptions<'_>) -> std::io::Result<Self> {
         let mut file = File::from(memfd_create("batou-ssh", MemfdFlags::CLOEXEC)?);
-        file.write_all(text(options).as_bytes())?;
-        Ok(SshConfig { path: path_of(&file)?, _file: file })
+        let own = own(options);
+        let open = own.as_deref().filter(|path| !is_plain(path)).map(File::open).transpose()?;
+        let own = open.as_ref().map(path_of).transpose()?.or(own);
+        file.write_all(text(options, own.as_deref()).as_bytes())?;
+        Ok(SshConfig { path: path_of(&file)?, _files: open.into_iter().chain([file]).collect() })
     }
 
     /// The command that connects to the host at `address`, goes into the background as the master at `socket`, and writes
@@ -80,8 +84,9 @@ impl SshConfig {
     }
 }
 
-/// In OpenSSH's configuration the first value of a keyword wins: ours come first.
-fn text(options: &SshOptions<'_>) -> String {
+/// In OpenSSH's configuration the first value of a keyword wins: ours come first, then the project's `own` where it has one,
+/// else the user's and the system's.
+fn text(options: &SshOptions<'_>, own: Option<&Path>) -> String {
     let strict = if options.accept_new { "accept-new" } else { "yes" };
     let mut text = format!(
         "Host *\n  BatchMode yes\n  ClearAllForwardings yes\n  ConnectTimeout {timeout}\n  ControlMaster no\n  \
@@ -90,43 +95,70 @@ fn text(options: &SshOptions<'_>) -> String {
          ServerAliveInterval 5\n  SessionType default\n  StdinNull no\n  StrictHostKeyChecking {strict}\n  Tunnel no\n",
         timeout = options.timeout,
     );
-    for include in includes(options) {
-        text.push_str("  Include \"");
-        text.push_str(&include);
-        text.push_str("\"\n");
+    let others = [Path::new("~/.ssh/config"), Path::new("/etc/ssh/ssh_config")];
+    for include in own.as_slice().iter().chain(others.iter().filter(|_| own.is_none())) {
+        text.push_str(&format!("  Include \"{}\"\n", include.display()));
     }
     text
 }
 
-/// The project's own configuration where it has one, else the user's and the system's.
-fn includes(options: &SshOptions<'_>) -> Vec<String> {
-    let own: [PathBuf; 2] = [
-        options.project.join(format!("ssh_config_{}", options.environment)),
-        options.project.join("ssh_config"),
-    ];
-    match own.iter().find(|path| path.is_file()) {
-        Some(path) => vec![path.display().to_string()],
-        None => vec!["~/.ssh/config".into(), "/etc/ssh/ssh_config".into()],
-    }
+/// The project's own configuration.
+fn own(options: &SshOptions<'_>) -> Option<PathBuf> {
+    let names = [format!("ssh_config_{}", options.environment), "ssh_config".to_owned()];
+    names.iter().map(|name| options.project.join(name)).find(|path| path.is_file())
+}
+
+/// Whether a path means itself in a configuration, where patterns, variables and quotes mean something else. Which of them do
+/// depends on the version of ssh.
+fn is_plain(path: &Path) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@= ".contains(byte) || !byte.is_ascii();
+    path.to_str().is_some_and(|text| text.as_bytes().iter().all(plain))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     fn options(project: &Path) -> SshOptions<'_> {
         SshOptions { project, environment: "prod", timeout: 7, accept_new: false }
     }
 
+    fn included(project: &Path) -> String {
+        text(&options(project), own(&options(project)).as_deref())
+    }
+
+    #[test]
+    fn a_projects_folder_may_have_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            &b"100% [sure]* $HOME"[..],
+            b"a \"quoted\" 'one'\\",
+            b"~",
+            b"\xff latin",
+            "plain \u{e4}".as_bytes(),
+        ] {
+            let project = folder.path().join(std::ffi::OsStr::from_bytes(name));
+            std::fs::create_dir(&project).unwrap();
+            std::fs::write(project.join("ssh_config"), "User found\n").unwrap();
+            let config = SshConfig::write(&options(&project)).unwrap();
+            let plain = config.plain("web01", "true");
+            let output = Command::new("ssh").arg("-G").args(plain.get_args()).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.lines().any(|line| line == "user found"), "{name:?}: {output:?}");
+        }
+    }
+
     #[test]
     fn the_environments_configuration_beats_the_projects_and_the_users() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(text(&options(folder.path())).contains("Include \"~/.ssh/config\""));
+        assert!(included(folder.path()).contains("Include \"~/.ssh/config\""));
         std::fs::write(folder.path().join("ssh_config"), "").unwrap();
-        assert!(text(&options(folder.path())).contains("/ssh_config\""));
+        assert!(included(folder.path()).contains("/ssh_config\""));
         std::fs::write(folder.path().join("ssh_config_prod"), "").unwrap();
-        let text = text(&options(folder.path()));
+        let text = included(folder.path());
         assert!(text.contains("/ssh_config_prod\"") && !text.contains("~/.ssh"));
     }
 

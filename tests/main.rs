@@ -9,6 +9,7 @@ mod common_test;
 mod connection;
 mod crash;
 mod deployers;
+mod differing;
 mod docs;
 mod evaluation;
 mod examples;

@@ -45,6 +45,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         for (host, line) in lines {
             context.ui.line(&format!("{host:width$}  {line}"));
         }
+        deployment.name_behind(&states);
         deployment.name_retirable(&states, &hosts);
         deployment.fleet.abandon();
         let count = failures.len();

@@ -17,6 +17,7 @@ impl Deployment<'_> {
     /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
     pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
+        self.name_behind(&states);
         if failures.is_empty() {
             return Ok(states);
         }
@@ -41,6 +42,7 @@ impl Deployment<'_> {
     /// Every host's state, for commands that leave no host out.
     pub async fn all_states(&mut self) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
+        self.name_behind(&states);
         if failures.is_empty() {
             return Ok(states);
         }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::limits::Limits;
 use super::notes::{Note, NotesFile};
 use crate::error::CommandError;
-use crate::ui::visible;
+use crate::ui::{some_of, visible};
 
 /// How a child ended.
 #[derive(Debug)]
@@ -117,12 +117,10 @@ fn concerned(notes: Vec<Note>, kind: DeathKind, printed: &str) -> Vec<String> {
 }
 
 fn subject(concerned: &[String], environment: &str) -> String {
-    const SHOWN: usize = 8;
     match concerned {
         [] => format!("the environment {environment}"),
         [one] => one.clone(),
-        some if some.len() <= SHOWN => format!("one of {}", some.join(", ")),
-        many => format!("one of {} and {} more", many[..SHOWN].join(", "), many.len() - SHOWN),
+        many => format!("one of {}", some_of(many)),
     }
 }
 

@@ -22,7 +22,7 @@ use line::complaint::Complaint;
 use line::{Line, Numbered};
 
 pub use progress::Progress;
-pub use text::{bytes, plural, visible, visible_name};
+pub use text::{bytes, plural, some_of, visible, visible_name};
 
 /// The colour of headings.
 pub const HEADING: Style = Style::new().bold();

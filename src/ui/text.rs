@@ -1,6 +1,7 @@
 //! Texts for people: foreign text made harmless, sizes, numbers of things.
 
 use std::fmt::Write as _;
+use std::ops::Deref;
 
 /// Text that somebody else wrote, with its control characters shown (`^[` for escape) instead of obeyed. Newlines
 /// and tabs are kept.
@@ -50,6 +51,14 @@ pub fn bytes(count: u64) -> String {
     }
     let tenths = u128::from(count) * 10 / u128::from(divisor);
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// Names in a row, of which a long one is cut: "a, b and 7 more".
+pub fn some_of<T: Deref<Target = str>>(names: &[T]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(Deref::deref).collect();
+    let more = names.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
 /// A number and its noun: "1 file", "3 files".

@@ -1,0 +1,53 @@
+//! Hosts that have another release than the newest: a release that some of them confirmed and others took back, or that
+//! was made without them.
+
+use std::collections::BTreeMap;
+
+use batou_agent::protocol::{JournaledRelease, State};
+use batou_release::HostName;
+
+use super::Deployment;
+use super::retirable::newest;
+use crate::ui::some_of;
+
+impl Deployment<'_> {
+    /// Names the hosts that have another release than the newest, and how they get it.
+    pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
+        let environment = &self.settings.name;
+        if let Some((record, behind)) = behind(states) {
+            let (back, without): (Vec<_>, Vec<_>) =
+                behind.iter().partition(|(_, state)| state.newest_sequence >= record.sequence);
+            let names = |hosts: Vec<(&HostName, &State)>| {
+                some_of(&hosts.into_iter().map(|(host, _)| &**host).collect::<Vec<_>>())
+            };
+            let has_it =
+                states.iter().filter(|(_, state)| state.confirmed.as_ref() == Some(record)).collect();
+            let mut text = format!(
+                "release {} ({}) is in force on {}",
+                record.sequence,
+                record.release.short(),
+                names(has_it)
+            );
+            if !back.is_empty() {
+                text.push_str(&format!(", and was taken back on {}", names(back)));
+            }
+            if !without.is_empty() {
+                text.push_str(&format!(", and was made without {}", names(without)));
+            }
+            self.context
+                .ui
+                .warn(&format!("{text}: `batou switch {environment}` gives all hosts one release"));
+        }
+    }
+}
+
+/// The newest release, with the hosts that have an older one. A host that never had any is new.
+fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
+    let record = newest(states)?;
+    let is_behind = |(_, state): &(&HostName, &State)| {
+        let has = state.confirmed.as_ref().map_or(0, |confirmed| confirmed.sequence);
+        has < record.sequence && state.newest_sequence > 0
+    };
+    let behind: Vec<_> = states.iter().filter(is_behind).collect();
+    (!behind.is_empty()).then_some((record, behind))
+}

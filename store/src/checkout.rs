@@ -78,6 +78,13 @@ impl Checkout<'_> {
         let blob = self.store.layout.blob(digest, mode);
         match fs::lstat(&blob)? {
             None => Err(Error::Missing(ObjectId::Blob { digest: *digest, size, mode })),
+            // In a cache nothing has waited for the disk, so that a power cut may have left anything in the file. Once it is
+            // checked out, its metadata vouch for it.
+            Some(_) if !self.store.is_durable() => match self.store.blob_fault(digest, size, mode)? {
+                Some(fault) => Err(Error::Damaged { path: blob, fault }),
+                None if link(&blob, to, mode)? => stat(&blob),
+                None => stat(to),
+            },
             Some(metadata) if link(&blob, to, mode)? => Ok(Stat::of(&metadata)),
             Some(_) => stat(to),
         }

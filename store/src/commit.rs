@@ -13,6 +13,7 @@
 //! that [`Store::check_out`] was called for.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -115,7 +116,15 @@ fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result
 
 /// Renames a file to its final name, and adds its new folder to `touched` for the next barrier.
 pub(crate) fn move_into_place(from: &Path, to: &Path, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
-    std::fs::rename(from, to).map_err(Error::io("move into place", to))?;
+    match std::fs::rename(from, to) {
+        // No object is a folder, so this one is none of the store's.
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            fs::remove_tree(to)?;
+            std::fs::rename(from, to)
+        }
+        renamed => renamed,
+    }
+    .map_err(Error::io("move into place", to))?;
     let folder = fs::parent(to);
     if !touched.contains(folder) {
         touched.insert(folder.to_owned());

@@ -86,16 +86,21 @@ impl Drop for StagedCheckout {
 }
 
 impl Store {
-    /// Checks out those of the artifacts, all of which must be present, that are not checked out yet; in a host's
-    /// store all are. If there is nothing to do, nothing is written.
-    pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<(), Error> {
+    /// Checks out those of the artifacts, all of which must be present, that are not checked out yet, and again those
+    /// whose files are not as they were checked out, which are returned. If there is nothing to do, nothing is written.
+    pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<ArtifactId>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
-        let absent = |(id, name): &(ArtifactId, &Name)| {
+        let stage = |(id, name): &(ArtifactId, &Name)| {
             let known = fs::lstat(&self.layout.stats(id, name))?.is_some();
-            Ok(if known { None } else { Some(self.stage_checkout(id)?) })
+            if known && self.verify_artifacts(&[*id])?.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some((known.then_some(*id), self.stage_checkout(id)?)))
         };
-        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(absent).collect();
-        self.place_checkouts(&staged?.into_iter().flatten().collect::<Vec<_>>())
+        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(stage).collect();
+        let (known, staged): (Vec<_>, Vec<_>) = staged?.into_iter().flatten().unzip();
+        self.place_checkouts(&staged)?;
+        Ok(known.into_iter().flatten().collect())
     }
 
     /// Replaces an artifact's checkout.
@@ -108,6 +113,7 @@ impl Store {
         let artifact = self.artifact(id)?;
         let stats = self.layout.folder("tmp").join(fs::unique("stats-"));
         let source = Checkout { store: self, pending: None };
+        fs::create_directories(&self.layout.folder("artifacts"))?;
         StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
     }
 

@@ -4,15 +4,14 @@
 //! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use self::checkout::{CheckoutComparison, Whole};
-use crate::digest::FileHasher;
+use crate::damage::hash;
 use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
@@ -304,12 +303,4 @@ impl Verifier<'_> {
         }
         Ok(problems)
     }
-}
-
-/// The digest of a file's content, read as a stream.
-fn hash(path: &Path) -> Result<Digest, Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut hasher = FileHasher::new();
-    io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
-    Ok(hasher.finish())
 }

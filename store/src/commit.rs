@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::batch::Pending;
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Vouched};
 use crate::durable::FEW;
 use crate::lock::Guard;
 use crate::placing::StagedCheckout;
@@ -88,7 +88,8 @@ fn stage(store: &Store, folder: &Path, pending: &Pending) -> Result<Vec<StagedAr
         let record = folder.join(format!("r{index}"));
         fs::write_new(&record, &artifact.encode(), 0o444, false)?;
         let checkout = store.is_durable().then(|| {
-            let source = Checkout { store, pending: Some(pending) };
+            let vouched = Vouched::of(store, &artifact.name)?;
+            let source = Checkout { store, pending: Some(pending), vouched: &vouched };
             let stats = folder.join(format!("s{index}"));
             StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
         });

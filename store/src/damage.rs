@@ -14,7 +14,7 @@ use crate::closure::ObjectGraph;
 use crate::gc::PATIENCE;
 use crate::lock::Guard;
 use crate::stats::Stat;
-use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, Phase, Store, fs};
+use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, Phase, Silent, Store, fs};
 
 /// What was found damaged or missing, and what went because of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,8 @@ impl Store {
         let Some(_alone) = Guard::exclusive_within(&self.layout.folder("lock"), PATIENCE)? else {
             return Err(Error::Busy(self.root().to_owned()));
         };
-        let survey = Survey::of(self, roots, monitor)?;
+        let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+        let survey = Survey::of(self, &roots, monitor)?;
         let dead = survey.dead();
         let mut dropped = Dropped { faults: survey.faults, ..Dropped::default() };
         // Parents first: each of them promises that everything below it is there.
@@ -53,6 +54,12 @@ impl Store {
             self.barrier(&folders.into_iter().collect())?;
         }
         Ok(dropped)
+    }
+
+    /// Reads these objects and everything that they need, and returns those of them all that are damaged or missing, or need
+    /// one that is: what has to be written again before the others keep their promises.
+    pub fn unsound(&self, objects: &[ObjectId]) -> Result<HashSet<ObjectId>, Error> {
+        Ok(Survey::of(self, objects, &Silent)?.dead().into_iter().collect())
     }
 
     /// Removes the stat record of a checkout, which then counts as absent; whether there was one. The artifact's name may
@@ -106,10 +113,12 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(store: &Store, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Self, Error> {
+    fn of(store: &Store, roots: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
         let mut survey = Self::default();
-        survey.walk(store, roots)?;
-        let all = survey.objects.iter().flat_map(|(_, children)| children);
+        let (blobs, parents): (Vec<_>, Vec<_>) =
+            roots.iter().copied().partition(|root| matches!(root, ObjectId::Blob { .. }));
+        survey.walk(store, &parents)?;
+        let all = survey.objects.iter().flat_map(|(_, children)| children).chain(&blobs);
         let blobs: HashSet<_> = all.filter(|child| matches!(child, ObjectId::Blob { .. })).copied().collect();
         let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
         monitor.begin(Phase::Verifying, blobs.len() as u64, bytes);
@@ -125,9 +134,9 @@ impl Survey {
     }
 
     /// Reads the records and trees. The walk has a stack of its own, so a deep tree cannot exhaust the thread's.
-    fn walk(&mut self, store: &Store, roots: &[ArtifactId]) -> Result<(), Error> {
+    fn walk(&mut self, store: &Store, roots: &[ObjectId]) -> Result<(), Error> {
         let mut seen = HashSet::new();
-        let mut stack: Vec<_> = roots.iter().map(|id| (ObjectId::Artifact(*id), None)).collect();
+        let mut stack: Vec<_> = roots.iter().map(|root| (*root, None)).collect();
         while let Some((object, left)) = stack.pop() {
             if let Some(children) = left {
                 self.objects.push((object, children));

@@ -1,7 +1,7 @@
 //! The frame of a store, which is what does not depend on its content: folders, lock files, the format file.
 //!
-//! In a store whose content can be made again, a frame that is damaged is mended when the store is opened, whatever
-//! damaged it. What is not a store, and a store of a newer format, is left alone.
+//! A frame that is damaged is mended when the store is opened, whatever damaged it: the content of a store can be made or sent
+//! again. What is not a store, and a store of a newer format, is left alone.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,9 +19,14 @@ impl Store {
     /// names of what was damaged in it; a folder that is only missing is made without a word, since what was in it is found
     /// missing by whoever needs it.
     pub fn open_mended(root: &Path) -> Result<(Self, Vec<&'static str>), Error> {
-        let store = Self::at(root, Durability::Cache)?;
+        Self::mend_and_open(root, Durability::Cache)
+    }
+
+    /// [`Store::open_mended`] of a store of any kind. What a host's store loses with its frame is sent again.
+    pub fn mend_and_open(root: &Path, durability: Durability) -> Result<(Self, Vec<&'static str>), Error> {
+        let store = Self::at(root, durability)?;
         let damaged = store.mend_frame()?;
-        Ok((Self::open(root, Durability::Cache)?, damaged))
+        Ok((Self::open(root, durability)?, damaged))
     }
 
     fn mend_frame(&self) -> Result<Vec<&'static str>, Error> {
@@ -44,7 +49,13 @@ impl Store {
                     }
                 }
                 _ => {
-                    if fs::lstat(&path)?.is_some() {
+                    let found = fs::lstat(&path)?;
+                    if self.is_durable() && found.as_ref().is_some_and(std::fs::Metadata::is_symlink) {
+                        let reason =
+                            "it is a link to no folder: mount or make what it leads to, or remove it";
+                        return Err(Error::Foreign { path, reason });
+                    }
+                    if found.is_some() {
                         fs::remove_file(&path)?;
                         damaged.push(name);
                     }

@@ -29,6 +29,7 @@ mod json;
 mod layout;
 mod lease;
 mod lock;
+mod look;
 mod mode;
 mod monitor;
 mod name;

@@ -436,6 +436,45 @@ fn verify_cannot_repair_what_the_controller_lacks() {
     assert_eq!(target.file("app/app.conf"), "one on localhost\n");
 }
 
+/// At 2 a.m. somebody has edited one released file and removed another.
+#[test]
+fn a_plain_switch_puts_back_what_was_changed_below_current() {
+    let (sandbox, target) = released();
+    let app = target.0.join("current/app");
+    fs::set_permissions(app.join("app.conf"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(app.join("app.conf"), "hacked\n").unwrap();
+    fs::set_permissions(&app, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(app.join("run.sh")).unwrap();
+    let named = ["3 files to put back", "app/ (changed), app/app.conf (changed), app/run.sh (missing)"];
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &["not as released: ", named[1]]);
+    says(&sandbox.batou(&["plan", "dev"]).success().stdout, &named);
+    let lines = sandbox.batou(&["plan", "dev", "--json"]).success().json();
+    assert_eq!((&lines[0]["settled"], &lines[0]["drift_count"]), (&json!(false), &json!(3)));
+    let drifted = json!({ "component": "app", "path": "app.conf", "what": "changed" });
+    assert!(lines[0]["drift"].as_array().unwrap().contains(&drifted), "{lines:?}");
+
+    let output = sandbox.batou(&["switch", "dev"]).success();
+    says(&output.stdout, &["localhost: 3 files not as released, put back: app/, app/app.conf, app/run.sh"]);
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+    assert!(target.0.join("current/app/run.sh").exists());
+    assert_eq!((target.generation(), target.generations()), (Some(1), vec![1]), "nothing new was made");
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+    sandbox.batou(&["verify", "dev"]).success();
+
+    // Set back in time, a change shows only to those who read the file.
+    let conf = target.0.join("current/app/app.conf");
+    let time = fs::metadata(&conf).unwrap().modified().unwrap();
+    fs::set_permissions(&conf, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&conf, "One on localhost\n").unwrap();
+    fs::File::open(&conf).unwrap().set_modified(time).unwrap();
+    fs::set_permissions(&conf, fs::Permissions::from_mode(0o444)).unwrap();
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
+    let lines = sandbox.batou(&["switch", "dev", "--recheck", "--json"]).success().json();
+    let mended = lines.iter().find(|line| line["type"] == "mended").unwrap();
+    assert_eq!((&mended["count"], &mended["files"][0]["path"]), (&json!(1), &json!("app.conf")));
+    assert_eq!(target.file("app/app.conf"), "one on localhost\n");
+}
+
 #[test]
 fn a_recheck_runs_what_no_longer_holds() {
     let (sandbox, target) = released();

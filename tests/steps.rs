@@ -74,9 +74,10 @@ impl App {
     /// Releases; the steps that were updated, and how often each has been until now.
     fn switch(&self) -> (String, usize, usize) {
         let output = self.0.batou(&["switch", "dev"]).success();
-        let ran = output.stderr.lines().find_map(|line| line.split_once("localhost/app: ran "));
+        let ran = output.stderr.lines().find_map(|line| line.strip_prefix("localhost/app: ran "));
         let count = |name| fs::read_to_string(self.state(name)).map_or(0, |text| text.lines().count());
-        (ran.map(|(_, steps)| steps.to_owned()).unwrap_or_default(), count("reloaded"), count("index"))
+        let steps = ran.map(|ran| ran.split_once("; ").map_or(ran, |(steps, _)| steps));
+        (steps.unwrap_or_default().to_owned(), count("reloaded"), count("index"))
     }
 
     fn plan(&self) -> String {

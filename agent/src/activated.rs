@@ -31,6 +31,9 @@ pub(crate) struct Converged {
     /// The digests, at that time, of what its `verify` requires to be unchanged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unchanged: BTreeMap<String, String>,
+    /// What its triggers named at that time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) triggers: BTreeMap<String, String>,
 }
 
 /// The units of a host by `<component>/<kind>/<name>`.

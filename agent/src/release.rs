@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use batou_store::{Digest, Generations};
+use batou_store::{Digest, Generations, Name};
 
 use crate::activated::Activated;
 use crate::error::{Error, Unreadable};
@@ -125,20 +125,25 @@ pub(crate) fn past(
     Err(Error::Past { number, directory: target.directory().to_owned(), source: Box::new(unusable) })
 }
 
-/// What is wrong with the links of a generation, each as a sentence.
-pub(crate) fn broken_links(target: &TargetDirectory, number: u64, manifest: &Manifest) -> Vec<String> {
+/// The links of a generation that are not as they should be, each with a sentence on what is wrong with it.
+pub(crate) fn broken_links(
+    target: &TargetDirectory,
+    number: u64,
+    manifest: &Manifest,
+) -> Vec<(Name, String)> {
     let generation = target.generation(number);
-    let broken = |(name, directory): (batou_store::Name, String)| {
+    let broken = |(name, directory): (Name, String)| {
         let link = generation.join(name.as_str());
         let wanted = PathBuf::from("../../store/artifacts").join(&directory);
-        match std::fs::read_link(&link) {
+        let problem = match std::fs::read_link(&link) {
             Ok(found) if found != wanted => {
-                Some(format!("{} points to {}, not to {}", link.display(), found.display(), wanted.display()))
+                format!("{} points to {}, not to {}", link.display(), found.display(), wanted.display())
             }
-            Ok(_) if !link.is_dir() => Some(format!("{} points to nothing", link.display())),
-            Ok(_) => None,
-            Err(error) => Some(format!("{} is not a link: {error}", link.display())),
-        }
+            Ok(_) if !link.is_dir() => format!("{} points to nothing", link.display()),
+            Ok(_) => return None,
+            Err(error) => format!("{} is not a link: {error}", link.display()),
+        };
+        Some((name, problem))
     };
     manifest.links().into_iter().filter_map(broken).collect()
 }

@@ -6,7 +6,7 @@ use batou_store::{Generations, Lease, Lock, ObjectId, Store};
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::protocol::{Hello, PROTOCOL};
+use crate::protocol::{DriftedFile, Hello, PROTOCOL};
 use crate::release::{self, Installed, Underway};
 use crate::target::TargetDirectory;
 use crate::user::User;
@@ -79,6 +79,10 @@ pub(crate) struct Locked {
     pub(crate) leases: Vec<Lease>,
     /// Objects that were found damaged: they count as missing until they have been sent again.
     pub(crate) damaged: HashSet<ObjectId>,
+    /// The files that have been found not to be as they were released, and are told of once they are mended.
+    pub(crate) mending: Vec<DriftedFile>,
+    /// Whether an object turned out to be damaged that counted as present: what is asked for is then looked into.
+    pub(crate) suspicious: bool,
     /// The release that is switched, and neither confirmed nor taken back.
     pub(crate) underway: Option<Underway>,
     /// The lock. As the last field it is released after everything else.
@@ -86,6 +90,19 @@ pub(crate) struct Locked {
 }
 
 impl Locked {
+    /// What a connection holds at first.
+    pub(crate) fn new(store: Store, lock: Lock) -> Self {
+        Self {
+            store,
+            leases: Vec::new(),
+            damaged: HashSet::new(),
+            mending: Vec::new(),
+            suspicious: false,
+            underway: None,
+            lock,
+        }
+    }
+
     /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
     /// then taken back what was under way.
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {

@@ -1,17 +1,18 @@
-//! What a host has: the answer to a hello, found in a few file names and small files, without hashing anything.
+//! What a host has: the answer to a hello, found in names and small files, and by a look at the files of the release in force.
+//! Nothing is hashed.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use batou_store::{Generations, Lock, ObjectId, Store};
+use batou_store::{Durability, Generations, Lock, ObjectId, Store};
 
 use crate::activated::Activated;
+use crate::drift;
 use crate::error::Error;
 use crate::goback;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
 use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease};
-use crate::release::{Installed, broken_links};
+use crate::release::Installed;
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
 use crate::unit;
@@ -46,12 +47,13 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     // Before any step of this release can run beside them.
     let ended = running::end_left(&about.target)?;
     generations.tidy()?;
-    let store = Store::open(&about.target.store(), batou_store::Durability::Host)?;
+    let (store, damaged) = Store::mend_and_open(&about.target.store(), Durability::Host)?;
+    let mended = (!damaged.is_empty())
+        .then(|| format!("{} was damaged, and was mended: {}", store.root().display(), damaged.join(", ")));
     let recovered = goback::recover(about, &mut session.connection)?;
-    let recovered = ended.into_iter().chain(recovered).collect();
+    let recovered = ended.into_iter().chain(mended).chain(recovered).collect();
     let state = State { recovered, ..state(about)? };
-    session.locked =
-        Some(Locked { store, leases: Vec::new(), damaged: HashSet::new(), underway: None, lock });
+    session.locked = Some(Locked::new(store, lock));
     // Until this controller ends or falls silent, nobody else can release here.
     session.connection.watch(true);
     Ok(Reply::Locked(Box::new(state)))
@@ -72,13 +74,17 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
     let tail = Journal::of(target).tail()?;
     let unfinished = Intent::is_there(target);
     let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
-    let settled = !unfinished && missing.is_empty() && is_settled(about, current.as_ref(), &tail);
+    let drift = current.as_ref().map(|installed| drift::of_release(about, installed)).transpose()?;
+    let drift = drift.unwrap_or_default();
+    let settled =
+        !unfinished && missing.is_empty() && drift.is_none() && is_settled(about, current.as_ref(), &tail);
     Ok(State {
         user: about.user.name.clone(),
         current: current.map(|installed| describe(installed, &tail)),
         newest_sequence: tail.newest_sequence,
         confirmed: tail.confirmed.map(|entry| entry.record),
         settled,
+        drift,
         unfinished,
         missing,
         target: condition,
@@ -121,7 +127,6 @@ fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary)
     }
     let Ok(activated) = Activated::load(&about.target) else { return false };
     current.manifest.components.iter().all(|component| unit::settled(&about.target, &activated, component))
-        && broken_links(&about.target, current.number, &current.manifest).is_empty()
 }
 
 /// A generation's manifest, as its file has it.

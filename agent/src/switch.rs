@@ -8,16 +8,17 @@ use batou_store::{Digest, Generations, Name};
 use crate::activated::{Activated, Converged};
 use crate::command::Attention;
 use crate::connection::Connection;
+use crate::drift;
 use crate::error::Error;
 use crate::goback::go_back;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{JournaledRelease, Outcome, Reply, Switch};
+use crate::mend;
+use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
 use crate::unit::{self, Convergence};
-use crate::verify;
 use batou_release::{Manifest, manifest_digest};
 
 /// Switches this host to a manifest.
@@ -30,7 +31,9 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
     let wanted = WantedManifest::of(about, &generations, order, raw)?;
-    verify::check_closure(about, locked, &wanted.manifest, order.recheck)?;
+    let again = current.as_ref().filter(|installed| installed.digest == order.manifest);
+    locked.mending.extend(again.iter().flat_map(|installed| drift::beside_store(about, installed)));
+    mend::make_whole(about, locked, &wanted.manifest, order.recheck)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     begin(about, locked, &generations, (order, wanted, current))
         .map_err(|error| about.target.explain_full(error, room))?;
@@ -169,6 +172,7 @@ fn advance(
         return Ok(Reply::Switched {
             generation: underway.intent.to,
             pending: pending(&about.target, underway, order.recheck),
+            mended: Drift::of(std::mem::take(&mut locked.mending)),
         });
     };
     connection.watch(false);
@@ -228,7 +232,7 @@ pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Res
         runs: &mut underway.runs,
         sequence: underway.intent.record.sequence,
     };
-    Ok(Reply::Activated { changed: convergence.component(component, recheck)? })
+    Ok(Reply::Activated { units: convergence.component(component, recheck)? })
 }
 
 /// The error of a request that needs a switched release when there is none.

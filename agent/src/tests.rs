@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod damage;
+mod drift;
 mod facts;
 mod failure;
 mod holder;

@@ -23,6 +23,9 @@ pub(crate) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<R
     let Some(store) = session.about()?.target.existing_store()? else {
         return Ok(Reply::Missing { objects });
     };
+    if let Some(locked) = session.locked.as_mut().filter(|locked| locked.suspicious) {
+        locked.damaged.extend(store.unsound(&objects)?);
+    }
     let mut absent = Vec::new();
     for object in objects {
         let damaged = session.locked.as_ref().is_some_and(|locked| locked.damaged.contains(&object));
@@ -53,9 +56,24 @@ pub(crate) fn put(session: &mut Session) -> Result<Reply, Error> {
     let mut announced = 0;
     let stored = receive(locked, &mut frames, &mut announced);
     let ended = frames.ended;
+    // Asked again what is missing, the host must not count as present what is not as it was stored.
+    locked.suspicious |= matches!(&stored, Err(Error::Stream(error)) if is_damage(error));
     let stored = stored.map_err(|error| about.target.explain_full(error, announced));
     session.skipping = !ended;
     Ok(Reply::Stored { objects: stored? })
+}
+
+/// Whether the store has an object that is not as it was stored, or lacks one that it must have.
+fn is_damage(error: &batou_store::Error) -> bool {
+    use batou_store::Error as StoreError;
+    matches!(
+        error,
+        StoreError::Damaged { .. }
+            | StoreError::Missing(_)
+            | StoreError::MissingChild { .. }
+            | StoreError::Encoding { .. }
+            | StoreError::TooLarge { .. }
+    )
 }
 
 fn receive(locked: &mut Locked, frames: &mut Frames<'_>, announced: &mut u64) -> Result<u64, Error> {

@@ -1,94 +1,33 @@
 //! Checking what is on the host against what its manifest says.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Remedy, Store};
+use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Store};
 
 use crate::activated::Activated;
 use crate::command::Attention;
 use crate::connection::Connection;
-use crate::error::Error;
-use crate::protocol::Reply;
+use crate::error::{Error, sentence};
+use crate::protocol::{DriftKind, Reply};
 use crate::release::{Installed, broken_links};
-use crate::session::{About, Locked, Session, no_hello};
+use crate::session::{About, Session, no_hello};
 use crate::unit::{self, Convergence};
 use batou_release::{Component, Manifest};
 
 /// The most problems that are reported.
 const TOLD: usize = 1000;
 
-/// Checks that everything a manifest needs is here and undamaged, before the host switches to it. Only files whose
-/// metadata have changed since they were checked out are read; with `recheck`, all are.
-///
-/// What is damaged is remembered, and counts as missing until it has been sent again.
-pub(crate) fn check_closure(
-    about: &About,
-    locked: &mut Locked,
-    manifest: &Manifest,
-    recheck: bool,
-) -> Result<(), Error> {
-    let mut problems = Vec::new();
-    for problem in locked.store.verify_artifacts(&manifest.artifacts())? {
-        problems.push(format!("{} in {}", problem, locked.store.root().display()));
-    }
-    if recheck {
-        problems.extend(FullCheck::of(&locked.store, manifest).problems);
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    locked.damaged = damaged(&locked.store, manifest)?;
-    problems.sort();
-    problems.dedup();
-    Err(Error::Damaged {
-        subject: format!("the release in {}", about.target.directory().display()),
-        problems,
-    })
-}
-
-/// The objects that have to be sent again: those that are damaged or missing, and the record and trees of each
-/// artifact whose checkout is damaged. Those have to count as missing too, because a controller looks for missing
-/// objects from the artifacts downwards, and only below those that are missing.
-fn damaged(store: &Store, manifest: &Manifest) -> Result<HashSet<ObjectId>, Error> {
-    let mut objects = HashSet::new();
-    for component in &manifest.components {
-        let found = store.verify_artifacts(&[component.artifact])?;
-        let mut check = FullCheck::default();
-        check.component(store, component);
-        if found.is_empty() && check.problems.is_empty() {
-            continue;
-        }
-        let fetched = found.iter().filter_map(|problem| match problem.remedy {
-            Remedy::Fetch(object) => Some(object),
-            _ => None,
-        });
-        objects.extend(fetched.chain(check.damaged).chain([ObjectId::Artifact(component.artifact)]));
-        if let Ok(artifact) = store.artifact(&component.artifact) {
-            objects.extend(trees(store, artifact.tree));
-        }
-    }
-    Ok(objects)
-}
-
-/// The trees below one, as far as they can be read.
-fn trees(store: &Store, root: Digest) -> Vec<ObjectId> {
-    let mut known = BTreeSet::from([root]);
-    let mut unread = vec![root];
-    while let Some(digest) = unread.pop() {
-        let Ok(tree) = store.tree(&digest) else { continue };
-        for (_, node) in tree.iter() {
-            if let Node::Directory { digest } = node
-                && known.insert(*digest)
-            {
-                unread.push(*digest);
-            }
-        }
-    }
-    known.into_iter().map(ObjectId::Tree).collect()
+/// The objects that have to be sent again for these components: what is damaged or missing of what they need, and what
+/// needs that.
+pub(crate) fn to_be_sent(store: &Store, components: &[Component]) -> Result<HashSet<ObjectId>, Error> {
+    let artifacts: Vec<_> =
+        components.iter().map(|component| ObjectId::Artifact(component.artifact)).collect();
+    Ok(store.unsound(&artifacts)?)
 }
 
 /// Checks the current generation: every file, every link, and every unit. Nothing is changed; under the
@@ -98,19 +37,22 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let Some(current) = about.current(&about.generations()?)? else {
         return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
     };
-    let mut check = if let Some(store) = about.target.existing_store()? {
+    let check = if let Some(store) = about.target.existing_store()? {
         FullCheck::of(&store, &current.manifest)
     } else {
-        let problems = vec![format!("{} is not a store", about.target.store().display())];
-        FullCheck { problems, ..FullCheck::default() }
+        let path = about.target.store();
+        let fault = FileFault { path, fault: "is not a store".to_owned(), kind: DriftKind::Changed };
+        FullCheck { faults: vec![fault], ..FullCheck::default() }
     };
-    check.problems.extend(broken_links(&about.target, current.number, &current.manifest));
-    check.problems.extend(unsettled_units(about, &mut session.connection, &current)?);
-    check.problems.truncate(TOLD);
-    if let Some(locked) = session.locked.as_mut().filter(|_| !check.problems.is_empty()) {
-        locked.damaged = damaged(&locked.store, &current.manifest)?;
+    let mut problems: Vec<_> = check.faults.iter().map(ToString::to_string).collect();
+    let links = broken_links(&about.target, current.number, &current.manifest);
+    problems.extend(links.into_iter().map(|(_, problem)| problem));
+    problems.extend(unsettled_units(about, &mut session.connection, &current)?);
+    problems.truncate(TOLD);
+    if let Some(locked) = session.locked.as_mut().filter(|_| !check.faults.is_empty()) {
+        locked.damaged = to_be_sent(&locked.store, &current.manifest.components)?;
     }
-    Ok(Reply::Verified { problems: check.problems, files: check.files })
+    Ok(Reply::Verified { problems, files: check.files })
 }
 
 fn unsettled_units(
@@ -134,11 +76,23 @@ fn unsettled_units(
     Ok(problems)
 }
 
+/// A file that is not as it was released.
+pub(crate) struct FileFault {
+    pub(crate) path: PathBuf,
+    fault: String,
+    pub(crate) kind: DriftKind,
+}
+
+impl fmt::Display for FileFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.path.display(), self.fault)
+    }
+}
+
 /// What a full check of checked-out artifacts found.
 #[derive(Default)]
-struct FullCheck {
-    problems: Vec<String>,
-    damaged: Vec<ObjectId>,
+pub(crate) struct FullCheck {
+    pub(crate) faults: Vec<FileFault>,
     files: u64,
 }
 
@@ -150,24 +104,30 @@ impl FullCheck {
         check
     }
 
-    fn component(&mut self, store: &Store, component: &Component) {
+    /// Reads and hashes every file of a component's artifact.
+    pub(crate) fn component(&mut self, store: &Store, component: &Component) {
+        let folder = store.artifact_path(&component.artifact, &component.name);
         let wanted = store.artifact(&component.artifact).and_then(|artifact| store.files(&artifact.tree));
         match wanted {
-            Ok(wanted) => self.folder(&store.artifact_path(&component.artifact, &component.name), &wanted),
-            Err(error) => self.problems.push(Error::from(error).sentence()),
+            Ok(wanted) => self.folder(&folder, &wanted),
+            Err(error) => {
+                let fault = format!("cannot be checked: {}", sentence(&error));
+                self.faults.push(FileFault { path: folder, fault, kind: DriftKind::Changed });
+            }
         }
     }
 
     fn folder(&mut self, folder: &Path, wanted: &BTreeMap<RelPath, Node>) {
         let known: BTreeSet<_> = wanted.keys().map(|path| folder.join(path.as_str())).collect();
         let found = walk(folder).into_iter().filter(|path| !known.contains(path));
-        self.problems.extend(found.map(|path| format!("{} does not belong there", path.display())));
+        let foreign =
+            |path| FileFault { path, fault: "does not belong there".to_owned(), kind: DriftKind::Foreign };
+        self.faults.extend(found.map(foreign));
         for (path, node) in wanted {
             let path = folder.join(path.as_str());
             self.files += u64::from(matches!(node, Node::File { .. }));
-            if let Some(fault) = fault(&path, node) {
-                self.problems.push(format!("{} {fault}", path.display()));
-                self.damaged.extend(ObjectId::of_node(node));
+            if let Some((fault, kind)) = fault(&path, node) {
+                self.faults.push(FileFault { path, fault, kind });
             }
         }
     }
@@ -188,11 +148,13 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// How what is on the disk differs from what a node says.
-fn fault(path: &Path, node: &Node) -> Option<String> {
+fn fault(path: &Path, node: &Node) -> Option<(String, DriftKind)> {
     match examine(path, node) {
-        Ok(fault) => fault.map(str::to_owned),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is missing".into()),
-        Err(error) => Some(format!("cannot be read: {error}")),
+        Ok(fault) => fault.map(|fault| (fault.to_owned(), DriftKind::Changed)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(("is missing".into(), DriftKind::Missing))
+        }
+        Err(error) => Some((format!("cannot be read: {error}"), DriftKind::Changed)),
     }
 }
 

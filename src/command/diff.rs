@@ -12,6 +12,7 @@ use crate::plan::compare::compare;
 use crate::plan::render::render;
 use crate::records::Record;
 use crate::ui::line::plan::Transfer;
+use batou_agent::protocol::Drift;
 use batou_release::{Causes, HostName, HostRelease, MANIFEST_FORMAT, Manifest};
 
 /// Show what differs between two environments or built releases.
@@ -69,6 +70,7 @@ fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Res
         to: target.digest(),
         missing: Transfer::default(),
         settled: components.is_empty(),
+        drift: Drift::default(),
         components,
         notes,
     })

@@ -10,8 +10,9 @@ use crate::deployment::failure::chain;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::sort;
+use crate::ui::drift::{count, drifted};
 use crate::ui::line::Line;
-use crate::ui::line::host::{CurrentRelease, ReleaseRecord};
+use crate::ui::line::host::{ChangedFile, CurrentRelease, ReleaseRecord};
 use crate::ui::{bytes, plural, visible};
 use batou_agent::protocol::State;
 
@@ -69,6 +70,8 @@ fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
         confirmed: state.confirmed.as_ref().map(ReleaseRecord::from),
         newest_sequence: Some(state.newest_sequence),
         unfinished: Some(state.unfinished),
+        drift_count: Some(state.drift.count),
+        drift: Some(state.drift.files.iter().map(ChangedFile::from).collect()),
         target: Some(state.target.into()),
         free: Some(state.free),
     }
@@ -86,6 +89,8 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
         confirmed: None,
         newest_sequence: None,
         unfinished: None,
+        drift_count: None,
+        drift: None,
         target: None,
         free: None,
     }
@@ -115,6 +120,10 @@ fn describe(state: &State, behind: bool) -> String {
         text.push_str(", a release is under way or was interrupted");
     }
     text.push_str(&format!(", {} free", bytes(state.free)));
+    if !state.drift.is_none() {
+        let (count, drifted) = (count(&state.drift), drifted(&state.drift));
+        text.push_str(&format!("; not as released: {count}: {drifted}"));
+    }
     text
 }
 

@@ -57,6 +57,7 @@ impl<'c> Planned<'c> {
                 missing: missing.get(host).map(transfer).unwrap_or_default(),
                 components: compare(store, old, new)?,
                 settled: state.settled,
+                drift: state.drift.clone(),
                 notes: notes(state),
             });
         }

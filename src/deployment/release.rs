@@ -8,6 +8,7 @@ use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 
 use super::Deployment;
+use super::decisions::Decisions;
 use super::failure::{chain, failed};
 use super::lock::holder;
 use super::retirable::newest;
@@ -15,11 +16,13 @@ use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
 use crate::fleet::release::Rollout;
 use crate::interrupt::Interrupts;
+use crate::plan::render;
 use crate::remote::RemoteError;
+use crate::ui::drift;
 use crate::ui::line::Line;
 use crate::ui::line::host::HostState;
 use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, JournaledRelease, State, UnitRun};
+use batou_agent::protocol::{AgentError, Drift, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -105,10 +108,12 @@ impl Deployment<'_> {
         let mut interrupts = Interrupts::listen()
             .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
         let progress = ui.progress();
-        let tell = |event: Event<'_>| tell(ui, &progress, event);
+        let decisions = Decisions::default();
+        let tell = |event: Event<'_>| tell(ui, (&progress, &decisions), event);
         let rollout = Rollout { order, states, store: self.context.store()?, watcher: &tell };
         let endings = self.fleet.release(rollout, &mut interrupts).await;
         drop(progress);
+        decisions.show(ui);
         endings.map_err(|failed| self.explain(&failed))
     }
 
@@ -246,16 +251,36 @@ fn unmoved(
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 
+/// Prints which files were put back, once for all hosts on which they are the same.
+fn tell_mended(ui: &Ui, hosts: &[(&HostName, &Drift)]) {
+    let mut alike: Vec<(&Drift, Vec<&str>)> = Vec::new();
+    for &(host, drift) in hosts {
+        ui.json(&Line::Mended {
+            host,
+            count: drift.count,
+            files: drift.files.iter().map(Into::into).collect(),
+        });
+        match alike.iter_mut().find(|(other, _)| *other == drift) {
+            Some((_, names)) => names.push(host),
+            None => alike.push((drift, vec![host])),
+        }
+    }
+    for (drift, names) in alike {
+        let (names, count) = (render::hosts(&names), drift::count(drift));
+        ui.line(&format!("{names}: {count} not as released, put back: {}", drift::mended(drift)));
+    }
+}
+
 /// Shows a release's progress.
-fn tell(ui: &Ui, progress: &Progress, event: Event<'_>) {
+fn tell(ui: &Ui, (progress, decisions): (&Progress, &Decisions), event: Event<'_>) {
     match event {
+        Event::Mended(hosts) => tell_mended(ui, hosts),
         Event::Begins(phase, count) => progress.start(phase.name(), count as u64, 0),
-        Event::Activated(instance, changed) => {
+        Event::Activated(instance, units) => {
             progress.add(1, 0);
-            if !changed.is_empty() {
-                let names: Vec<_> = changed.iter().map(|unit| unit.name.as_str()).collect();
-                ui.status(&visible(&format!("{instance}: ran {}", names.join(", "))));
-            }
+            let (host, component) = (instance.host.as_str(), instance.component.as_str());
+            ui.json(&Line::Activated { host, component, units: units.iter().map(Into::into).collect() });
+            decisions.add(instance, units);
         }
         Event::Output(instance, bytes) => {
             let text = visible(&String::from_utf8_lossy(bytes));

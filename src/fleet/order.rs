@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Failures;
-use batou_agent::protocol::{Holder, JournaledRelease};
-use batou_release::{HostName, HostRelease, Instance, UnitId};
+use batou_agent::protocol::{Drift, Holder, JournaledRelease, UnitDecision};
+use batou_release::{HostName, HostRelease, Instance};
 
 /// A release to be made.
 #[derive(Clone, Debug)]
@@ -134,8 +134,10 @@ impl ReleasePhase {
 pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
     Begins(ReleasePhase, usize),
-    /// A component has converged, and something was changed for these units.
-    Activated(&'e Instance, &'e [UnitId]),
+    /// Files of the release were not as they should be on some of the hosts that have switched, and are now.
+    Mended(&'e [(&'e HostName, &'e Drift)]),
+    /// A component has converged; what was decided about the units that were looked at.
+    Activated(&'e Instance, &'e [UnitDecision]),
     /// Output of a unit.
     Output(&'e Instance, &'e [u8]),
     /// All switched hosts go back.

@@ -18,8 +18,8 @@ use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
 use batou_agent::protocol::question::{self, Switched};
-use batou_agent::protocol::{ErrorKind, State, Switch};
-use batou_release::{HostName, HostRelease, Instance, UnitId};
+use batou_agent::protocol::{ErrorKind, State, Switch, UnitDecision};
+use batou_release::{HostName, HostRelease, Instance};
 
 /// What is known where a release is carried out.
 #[derive(Clone, Copy)]
@@ -78,6 +78,14 @@ impl Fleet {
             async |member: &mut Member| member.switch_or_mend(rollout).await,
         );
         let switches = all(switching.await).map_err(of_hosts)?;
+        let mended: Vec<_> = switches
+            .iter()
+            .filter(|(_, switched)| !switched.mended.is_none())
+            .map(|(host, switched)| (host, &switched.mended))
+            .collect();
+        if !mended.is_empty() {
+            rollout.tell(Event::Mended(&mended));
+        }
         phase.set(ReleasePhase::Activate);
         let failures = self.activate(rollout, &switches).await;
         if !failures.is_empty() {
@@ -149,7 +157,7 @@ impl Fleet {
             idle.insert(name, member);
             busy.remove(name);
             match answer {
-                Ok(changed) => rollout.tell(Event::Activated(&instance, &changed)),
+                Ok(units) => rollout.tell(Event::Activated(&instance, &units)),
                 Err(error) => drop(failures.insert(Subject::Component(instance.clone()), error)),
             }
             schedule.finish(&instance);
@@ -335,7 +343,7 @@ impl Member {
         &mut self,
         instance: &Instance,
         rollout: Rollout<'_>,
-    ) -> Result<Vec<UnitId>, RemoteError> {
+    ) -> Result<Vec<UnitDecision>, RemoteError> {
         let question = question::activate(instance.component.clone(), rollout.order.recheck);
         self.listen(&question, |_, bytes| rollout.tell(Event::Output(instance, bytes))).await
     }

@@ -14,6 +14,8 @@ pub(super) fn line(plan: &HostPlan) -> Line<'_> {
         missing: plan.missing,
         components: plan.components.iter().map(component).collect(),
         settled: plan.settled,
+        drift_count: plan.drift.count,
+        drift: plan.drift.files.iter().map(Into::into).collect(),
         notes: &plan.notes,
     }
 }

@@ -4,6 +4,7 @@ pub mod compare;
 mod line;
 pub mod render;
 
+use batou_agent::protocol::Drift;
 use batou_release::{HostName, UnitKind};
 use batou_store::{Digest, Mode};
 
@@ -22,8 +23,10 @@ pub struct HostPlan {
     pub missing: Transfer,
     /// The components that change, in the order of the manifest; removed ones last.
     pub components: Vec<ComponentPlan>,
-    /// The host already has all of it, and nothing is left to be run.
+    /// The host already has all of it, and nothing is left to be run or put back.
     pub settled: bool,
+    /// What of the release in force is not as it was released, and will be put back.
+    pub drift: Drift,
     /// What else there is to know about the host, each a sentence.
     pub notes: Vec<String>,
 }

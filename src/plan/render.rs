@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::line::line;
 use super::{ComponentPlan, ContentPlan, FilePlan, HostPlan};
 use crate::cli::options::Diff;
+use crate::ui::drift;
 use crate::ui::line::plan::{Change, Transfer};
 use crate::ui::{ADDED, CHANGED, DIM, HEADING, REMOVED, Ui, bytes, plural, visible, visible_name};
 
@@ -35,6 +36,10 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
         let first = group[0];
         lines
             .extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
+        if !first.drift.is_none() {
+            let drifted = drift::drifted(&first.drift);
+            lines.push(format!("  {CHANGED}!{CHANGED:#} not as released, and put back: {drifted}"));
+        }
         for component in &first.components {
             component_lines(component, detail, everything, &mut lines);
         }
@@ -74,7 +79,7 @@ fn is_in_force(plan: &HostPlan) -> bool {
 }
 
 fn same(one: &HostPlan, other: &HostPlan) -> bool {
-    one.components == other.components && one.notes == other.notes
+    one.components == other.components && one.notes == other.notes && one.drift == other.drift
 }
 
 fn heading(group: &[&HostPlan]) -> String {
@@ -82,6 +87,9 @@ fn heading(group: &[&HostPlan]) -> String {
     let first = group[0];
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
+        (false, 0) if is_in_force(first) && !first.drift.is_none() => {
+            format!("{} to put back", drift::count(&first.drift))
+        }
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
         (false, 0) => "the same files and units in another order".to_owned(),
         (false, changed) if first.from.is_none() => {
@@ -239,6 +247,7 @@ mod tests {
 
     use super::*;
     use crate::plan::UnitPlan;
+    use batou_agent::protocol::Drift;
 
     fn file(path: &str, change: Change, content: ContentPlan) -> FilePlan {
         FilePlan { path: path.to_owned(), change, content, mode: None, by: None, causes: Vec::new() }
@@ -276,6 +285,7 @@ mod tests {
             missing: Transfer { objects: 2, bytes: 1024 },
             components: vec![tick, old],
             settled: false,
+            drift: Drift::default(),
             notes: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::error::RemoteError;
 use super::link::Link;
 use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
-use batou_agent::protocol::{DATA_CHUNK, MAX_OBJECTS, Question, Reply, Request, question};
+use batou_agent::protocol::{DATA_CHUNK, ErrorKind, MAX_OBJECTS, Question, Reply, Request, question};
 
 /// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
 const PIECE: usize = 32 << 10;
@@ -50,14 +50,20 @@ impl<'l> RemoteStore<'l> {
         RemoteStore { conversation: Conversation { link, runtime } }
     }
 
-    /// Sends the host what it lacks of these artifacts.
+    /// Sends the host what it lacks of these artifacts. A host that finds something of its own damaged meanwhile counts it as
+    /// missing from then on, and so it is asked once more.
     pub fn receive_from(
         mut self,
         store: &Store,
         artifacts: &[ArtifactId],
         monitor: &dyn Monitor,
     ) -> Result<Copied, RemoteError> {
-        send(store, &mut self, artifacts, monitor).map_err(unwrap)
+        match send(store, &mut self, artifacts, monitor).map_err(unwrap) {
+            Err(RemoteError::Agent(error)) if error.kind == ErrorKind::Damaged => {
+                send(store, &mut self, artifacts, monitor).map_err(unwrap)
+            }
+            sent => sent,
+        }
     }
 
     /// What [`RemoteStore::receive_from`] would send.

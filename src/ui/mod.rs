@@ -5,6 +5,7 @@
 //! write does not interrupt the work (a release must not stop because somebody closed the pager): it is remembered
 //! and returned by [`Ui::finish`].
 
+pub mod drift;
 pub mod line;
 mod progress;
 pub mod report;

@@ -3,13 +3,14 @@
 //! Files are hard links to the blobs; where the filesystem allows no further link, or the checkouts lie on
 //! another filesystem, they are copies. The folder is built under a temporary name.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::batch::Pending;
-use crate::stats::{Recorded, Stat, Stats};
-use crate::{Digest, Error, Mode, Node, ObjectId, RelPath, Store, Tree, fs};
+use crate::stats::{MAX_SEALED, Recorded, RecordedKind, Stat, Stats};
+use crate::{Digest, Error, Mode, Name, Node, ObjectId, RelPath, Store, Tree, fs};
 
 /// How many files one checkout may have, see [`Store::files`].
 const MAX_FILES: usize = 1 << 20;
@@ -19,12 +20,42 @@ const MAX_FILES: usize = 1 << 20;
 pub(crate) struct Checkout<'a> {
     pub(crate) store: &'a Store,
     pub(crate) pending: Option<&'a Pending>,
+    pub(crate) vouched: &'a Vouched,
+}
+
+/// The blobs that look as they did when the newest checkout of the same name was made, and so need not be read before they
+/// are linked again. Any other may have been changed since, through a link to it in a checkout, and would be carried on.
+#[derive(Debug, Default)]
+pub(crate) struct Vouched(HashSet<(Digest, Stat)>);
+
+impl Vouched {
+    /// Those that the stat records of a host's store vouch for; in a cache nothing has waited for the disk, so that a power
+    /// cut may have left anything in a file.
+    pub(crate) fn of(store: &Store, name: &Name) -> Result<Self, Error> {
+        if !store.is_durable() {
+            return Ok(Self::default());
+        }
+        let suffix = format!("-{name}");
+        let mut newest: Option<(std::time::SystemTime, PathBuf)> = None;
+        for entry in fs::entries(&store.layout.folder("stats"))? {
+            let is_named = entry.file_name().to_str().and_then(|text| text.get(40..)) == Some(&suffix);
+            let time = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            if let (true, Some(time)) = (is_named, time)
+                && newest.as_ref().is_none_or(|(other, _)| time > *other)
+            {
+                newest = Some((time, entry.path()));
+            }
+        }
+        let Some((_, path)) = newest else { return Ok(Self::default()) };
+        let bytes = fs::read_limited(&path, MAX_SEALED)?.unwrap_or_default();
+        Ok(Self(Stats::decode(&bytes).map(|stats| stats.files().collect()).unwrap_or_default()))
+    }
 }
 
 impl Checkout<'_> {
     /// Writes a tree's files into the new folder `into`, which becomes read-only like all folders below it.
     pub(crate) fn stage(&self, tree: &Digest, into: &Path) -> Result<Stats, Error> {
-        let mut stats = Stats::new();
+        let mut stats = Stats::default();
         self.folder(tree, into, None, &mut stats)?;
         Ok(stats)
     }
@@ -39,25 +70,29 @@ impl Checkout<'_> {
         std::fs::create_dir(into).map_err(Error::io("create the folder", into))?;
         for (name, node) in self.tree(tree)?.iter() {
             let path = RelPath::below(below, name)?;
-            self.node(node, &into.join(name.as_str()), path, stats)?;
+            self.node(node, &into.join(name.as_str()), &path, stats)?;
             if stats.len() > MAX_FILES {
                 return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
             }
         }
         // Last, since nothing can be created in a read-only folder. The mode is not left to the umask: whichever user
         // runs the service must be able to read its files.
-        fs::set_mode(into, 0o555)
+        fs::set_mode(into, 0o555)?;
+        stats.insert(below, Recorded { stat: stat(into)?, kind: RecordedKind::Folder });
+        Ok(())
     }
 
-    fn node(&self, node: &Node, to: &Path, path: RelPath, stats: &mut Stats) -> Result<(), Error> {
+    fn node(&self, node: &Node, to: &Path, path: &RelPath, stats: &mut Stats) -> Result<(), Error> {
         match node {
-            Node::Directory { digest } => self.folder(digest, to, Some(&path), stats),
+            Node::Directory { digest } => self.folder(digest, to, Some(path), stats),
             Node::Symlink { target } => {
-                std::os::unix::fs::symlink(target, to).map_err(Error::io("create the link", to))
+                std::os::unix::fs::symlink(target, to).map_err(Error::io("create the link", to))?;
+                stats.insert(Some(path), Recorded { stat: stat(to)?, kind: RecordedKind::Symlink });
+                Ok(())
             }
             Node::File { digest, size, mode } => {
                 let stat = self.file(digest, *size, *mode, to)?;
-                stats.insert(path, Recorded { stat, digest: *digest });
+                stats.insert(Some(path), Recorded { stat, kind: RecordedKind::File(*digest) });
                 Ok(())
             }
         }
@@ -78,8 +113,15 @@ impl Checkout<'_> {
         let blob = self.store.layout.blob(digest, mode);
         match fs::lstat(&blob)? {
             None => Err(Error::Missing(ObjectId::Blob { digest: *digest, size, mode })),
-            Some(metadata) if link(&blob, to, mode)? => Ok(Stat::of(&metadata)),
-            Some(_) => stat(to),
+            Some(found) if self.vouched.0.contains(&(*digest, Stat::of(&found))) => {
+                if link(&blob, to, mode)? { Ok(Stat::of(&found)) } else { stat(to) }
+            }
+            // Once it is checked out, its metadata vouch for it.
+            Some(_) => match self.store.blob_fault(digest, size, mode)? {
+                Some(fault) => Err(Error::Damaged { path: blob, fault }),
+                None if link(&blob, to, mode)? => stat(&blob),
+                None => stat(to),
+            },
         }
     }
 }

@@ -13,12 +13,13 @@
 //! that [`Store::check_out`] was called for.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::batch::Pending;
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Vouched};
 use crate::durable::FEW;
 use crate::lock::Guard;
 use crate::placing::StagedCheckout;
@@ -87,7 +88,8 @@ fn stage(store: &Store, folder: &Path, pending: &Pending) -> Result<Vec<StagedAr
         let record = folder.join(format!("r{index}"));
         fs::write_new(&record, &artifact.encode(), 0o444, false)?;
         let checkout = store.is_durable().then(|| {
-            let source = Checkout { store, pending: Some(pending) };
+            let vouched = Vouched::of(store, &artifact.name)?;
+            let source = Checkout { store, pending: Some(pending), vouched: &vouched };
             let stats = folder.join(format!("s{index}"));
             StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
         });
@@ -115,7 +117,15 @@ fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result
 
 /// Renames a file to its final name, and adds its new folder to `touched` for the next barrier.
 pub(crate) fn move_into_place(from: &Path, to: &Path, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
-    std::fs::rename(from, to).map_err(Error::io("move into place", to))?;
+    match std::fs::rename(from, to) {
+        // No object is a folder, so this one is none of the store's.
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            fs::remove_tree(to)?;
+            std::fs::rename(from, to)
+        }
+        renamed => renamed,
+    }
+    .map_err(Error::io("move into place", to))?;
     let folder = fs::parent(to);
     if !touched.contains(folder) {
         touched.insert(folder.to_owned());

@@ -89,6 +89,19 @@ pub(crate) fn create_directories(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::io("create the folder", path))
 }
 
+/// Makes the folder that is to hold a file, and removes what is no folder where the folder is to be, and no file where the
+/// file is to be. Only for files that can be made again, whose places are nobody else's.
+pub fn make_way(file: &Path) -> Result<(), Error> {
+    let folder = parent(file);
+    if lstat(folder)?.is_some_and(|found| found.is_file()) {
+        remove_file(folder)?;
+    }
+    if lstat(file)?.is_some_and(|found| found.is_dir()) {
+        remove_tree(file)?;
+    }
+    create_directories(folder)
+}
+
 /// Reads a whole file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {

@@ -17,8 +17,8 @@ use crate::lock::Guard;
 use crate::scan::{ObjectKind, ScannedFile};
 use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, Phase, Store, directory_name, fs};
 
-/// How long gc waits for writers to finish.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long whoever needs the store to itself waits for writers to finish.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What gc removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,10 @@ impl Store {
         self.end_roots()?;
         let named = self.roots()?.into_values().flatten();
         for root in roots.iter().copied().chain(named) {
-            walk.add(ObjectId::Artifact(root))?;
+            // What is gone from a cache is made again when it is next built, and cannot be kept meanwhile.
+            if self.is_durable() || self.contains(&ObjectId::Artifact(root))? {
+                walk.add(ObjectId::Artifact(root))?;
+            }
         }
         for object in self.leased()? {
             if self.contains(&object)? {

@@ -82,7 +82,7 @@ impl Index {
     }
 
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
-        fs::create_directories(fs::parent(path))?;
+        fs::make_way(path)?;
         fs::atomic_write(path, &seal(self), fs::PUBLIC, false)
     }
 }

@@ -49,7 +49,7 @@ impl Store {
                 opened => opened.map_err(Error::io("open", &path))?,
             };
             match file.try_lock_shared() {
-                Ok(()) => drop(fs::remove_file(&path)?),
+                Ok(()) => fs::remove_tree(&path)?,
                 Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path, source }),
                 Err(TryLockError::WouldBlock) => {
                     let text = fs::read_limited(&path, MAX_LEASE)?.unwrap_or_default();

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Vouched};
 use crate::commit::move_into_place;
 use crate::lock::Guard;
-use crate::{ArtifactId, Digest, Error, Name, Store, fs, stats};
+use crate::{ArtifactId, Digest, Error, Name, Store, fs};
 
 /// A complete checkout under a temporary name, and its stat record. The checkout is removed when this is dropped.
 pub(crate) struct StagedCheckout {
@@ -37,7 +37,7 @@ impl StagedCheckout {
             stats_target: layout.stats(id, name),
         };
         let files = source.stage(tree, &staged.path)?;
-        fs::write_new(&staged.stats, &stats::seal(&files), 0o444, false)?;
+        fs::write_new(&staged.stats, &files.encode(), 0o444, false)?;
         Ok(staged)
     }
 
@@ -86,20 +86,25 @@ impl Drop for StagedCheckout {
 }
 
 impl Store {
-    /// Checks out those of the artifacts, all of which must be present, that are not checked out yet; in a host's
-    /// store all are. If there is nothing to do, nothing is written.
-    pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<(), Error> {
+    /// Checks out those of the artifacts, all of which must be present, that are not checked out yet, and again those
+    /// whose files are not as they were checked out, which are returned. If there is nothing to do, nothing is written.
+    pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<ArtifactId>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
-        let absent = |(id, name): &(ArtifactId, &Name)| {
+        let stage = |(id, name): &(ArtifactId, &Name)| {
             let known = fs::lstat(&self.layout.stats(id, name))?.is_some();
-            Ok(if known { None } else { Some(self.stage_checkout(id)?) })
+            if known && self.verify_artifacts(&[*id])?.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some((known.then_some(*id), self.stage_checkout(id)?)))
         };
-        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(absent).collect();
-        self.place_checkouts(&staged?.into_iter().flatten().collect::<Vec<_>>())
+        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(stage).collect();
+        let (known, staged): (Vec<_>, Vec<_>) = staged?.into_iter().flatten().unzip();
+        self.place_checkouts(&staged)?;
+        Ok(known.into_iter().flatten().collect())
     }
 
-    /// Replaces an artifact's checkout.
-    pub(crate) fn check_out_anew(&self, id: &ArtifactId) -> Result<(), Error> {
+    /// Replaces an artifact's checkout. What it links to must be known to be whole, see [`Store::unsound`].
+    pub fn check_out_anew(&self, id: &ArtifactId) -> Result<(), Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         self.place_checkouts(&[self.stage_checkout(id)?])
     }
@@ -107,7 +112,9 @@ impl Store {
     fn stage_checkout(&self, id: &ArtifactId) -> Result<StagedCheckout, Error> {
         let artifact = self.artifact(id)?;
         let stats = self.layout.folder("tmp").join(fs::unique("stats-"));
-        let source = Checkout { store: self, pending: None };
+        let vouched = Vouched::of(self, &artifact.name)?;
+        let source = Checkout { store: self, pending: None, vouched: &vouched };
+        fs::create_directories(&self.layout.folder("artifacts"))?;
         StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
     }
 

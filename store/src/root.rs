@@ -87,7 +87,7 @@ impl Store {
     pub fn roots(&self) -> Result<BTreeMap<String, Vec<ArtifactId>>, Error> {
         let mut roots = BTreeMap::new();
         for (path, root) in self.root_files()? {
-            let root = root.ok_or_else(|| damaged(&path))?;
+            let Some(root) = self.usable(&path, root)? else { continue };
             if root.link.as_ref().is_none_or(OutLink::lives) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 roots.insert(name, root.artifacts);
@@ -99,12 +99,18 @@ impl Store {
     /// Removes the files of roots that have ended. Only for the holder of the exclusive lock.
     pub(crate) fn end_roots(&self) -> Result<(), Error> {
         for (path, root) in self.root_files()? {
-            let root = root.ok_or_else(|| damaged(&path))?;
-            if !root.link.as_ref().is_none_or(OutLink::lives) {
-                fs::remove_file(&path)?;
+            let root = self.usable(&path, root)?;
+            if root.is_none_or(|root| !root.link.as_ref().is_none_or(OutLink::lives)) {
+                fs::remove_tree(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// A root, if it is undamaged. Which artifacts a damaged one has kept is not known: in a host's store that is an
+    /// error, and in a cache they are built again when they are next needed.
+    fn usable(&self, path: &Path, root: Option<Root>) -> Result<Option<Root>, Error> {
+        if root.is_none() && self.is_durable() { Err(damaged(path)) } else { Ok(root) }
     }
 
     /// All root files; `None` for one that is damaged.
@@ -113,8 +119,9 @@ impl Store {
         for entry in fs::entries(&self.layout.folder("roots"))? {
             if !fs::is_temporary(&entry.file_name()) {
                 let path = entry.path();
-                let root = fs::read_limited(&path, MAX_SEALED)?.and_then(|bytes| unseal(&bytes));
-                files.push((path, root));
+                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                let bytes = if is_file { fs::read_limited(&path, MAX_SEALED)? } else { None };
+                files.push((path, bytes.and_then(|bytes| unseal(&bytes))));
             }
         }
         Ok(files)

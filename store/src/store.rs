@@ -57,7 +57,7 @@ impl Store {
         Ok(store.layout.check_format()?.then_some(store))
     }
 
-    fn at(root: &Path, durability: Durability) -> Result<Self, Error> {
+    pub(crate) fn at(root: &Path, durability: Durability) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
         Ok(Self { layout: StoreLayout::new(root), durability })
     }

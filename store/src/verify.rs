@@ -1,23 +1,23 @@
 //! Verification: finding everything in a store that is damaged, missing or foreign.
 //!
 //! [`Store::verify`] reads every byte once. [`Store::verify_artifacts`] is what a switch does: it compares the
-//! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ.
+//! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ. A look at them
+//! ([`Store::look`]) hashes none.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use self::checkout::{CheckoutComparison, Whole};
-use crate::digest::FileHasher;
+use crate::damage::hash;
 use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
 use crate::scan::{ObjectKind, ScannedFile};
-use crate::stats::{MAX_SEALED, Stat, Stats, unseal};
+use crate::stats::{MAX_SEALED, Stat, Stats};
 use crate::{
     Artifact, ArtifactId, Digest, Error, Fault, Mode, Monitor, Node, ObjectId, Phase, Problem, Remedy, Store,
     Tree, directory_name, fs,
@@ -111,8 +111,7 @@ struct Verifier<'a> {
 
 impl Verifier<'_> {
     fn problem(&self, fault: Fault, path: &Path, detail: impl Into<String>, remedy: Remedy) -> Problem {
-        let path = path.strip_prefix(self.store.root()).unwrap_or(path).to_owned();
-        Problem { path, fault, detail: detail.into(), remedy }
+        self.store.problem(fault, path, detail, remedy)
     }
 
     fn foreign(&self, path: &Path) -> Problem {
@@ -240,7 +239,7 @@ impl Verifier<'_> {
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
         let path = self.store.layout.stats(id, &record.name);
         let stats = match fs::read_limited(&path, MAX_SEALED) {
-            Ok(bytes) => bytes.and_then(|bytes| unseal::<Stats>(&bytes)),
+            Ok(bytes) => bytes.and_then(|bytes| Stats::decode(&bytes)),
             Err(Error::TooLarge { .. }) => None,
             Err(error) => return Err(error),
         };
@@ -304,12 +303,4 @@ impl Verifier<'_> {
         }
         Ok(problems)
     }
-}
-
-/// The digest of a file's content, read as a stream.
-fn hash(path: &Path) -> Result<Digest, Error> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
-    let mut hasher = FileHasher::new();
-    io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
-    Ok(hasher.finish())
 }

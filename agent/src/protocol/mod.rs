@@ -9,6 +9,7 @@
 //!
 //! Objects are sent as one zstd stream cut into data frames; [`crate::objects`] describes what is in it.
 
+mod drift;
 mod fact;
 mod frame;
 pub mod question;
@@ -16,14 +17,15 @@ mod state;
 
 use std::collections::BTreeMap;
 
-use batou_release::{FactSources, HostName, UnitId};
+use batou_release::{FactSources, HostName};
 use batou_store::{ArtifactId, Digest, Name, ObjectId};
 use serde::{Deserialize, Serialize};
 
+pub use drift::{Drift, DriftKind, DriftedFile};
 pub use fact::Fact;
 pub use frame::{FrameError, encode, read_frame, write_frame};
 pub use question::Question;
-pub use state::{Current, JournalEntry, Outcome, State, TargetCondition, UnitRun};
+pub use state::{Current, Decision, JournalEntry, Outcome, State, TargetCondition, UnitDecision, UnitRun};
 
 /// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.
 pub const PROTOCOL: u32 = 1;
@@ -250,11 +252,13 @@ pub enum Reply {
         generation: u64,
         /// The components that have something to run, in the manifest's order.
         pending: Vec<Name>,
+        /// The files of the release that were not as they should be, and are now.
+        mended: Drift,
     },
     /// All of a component's units have converged.
     Activated {
-        /// Those for which something was changed.
-        changed: Vec<UnitId>,
+        /// What was decided about those that are not recorded to hold, in their order.
+        units: Vec<UnitDecision>,
     },
     /// The previous release is in force again.
     WentBack {

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use batou_release::{FactSources, UnitId};
+use batou_release::FactSources;
 use batou_store::{Digest, Name, ObjectId};
 
-use super::{Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, encode};
+use super::{
+    Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, UnitDecision,
+    encode,
+};
 
 /// A request with the raw bytes that go with it, and the kind of its answer.
 #[derive(Clone, Debug)]
@@ -78,6 +81,8 @@ pub struct Switched {
     pub generation: u64,
     /// The components that have something to run, in the manifest's order.
     pub pending: Vec<Name>,
+    /// The files that were mended for it.
+    pub mended: Drift,
 }
 
 /// The answer to [`verify`].
@@ -148,14 +153,14 @@ pub fn switch(switch: Switch, raw: Vec<u8>) -> Question<Switched> {
     let question = question!(
         printing,
         Request::Switch(switch),
-        Reply::Switched { generation, pending } => Switched { generation, pending }
+        Reply::Switched { generation, pending, mended } => Switched { generation, pending, mended }
     );
     Question { raw, ..question }
 }
 
 /// [`Request::Activate`].
-pub fn activate(component: Name, recheck: bool) -> Question<Vec<UnitId>> {
-    question!(printing, Request::Activate { component, recheck }, Reply::Activated { changed } => changed)
+pub fn activate(component: Name, recheck: bool) -> Question<Vec<UnitDecision>> {
+    question!(printing, Request::Activate { component, recheck }, Reply::Activated { units } => units)
 }
 
 /// [`Request::Commit`].

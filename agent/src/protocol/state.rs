@@ -4,7 +4,7 @@ use batou_release::UnitId;
 use batou_store::{ArtifactId, Digest};
 use serde::{Deserialize, Serialize};
 
-use super::JournaledRelease;
+use super::{Drift, JournaledRelease};
 
 /// What an agent knows about its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,11 @@ pub struct State {
     pub confirmed: Option<JournaledRelease>,
     /// The newest sequence in the journal; 0 for none.
     pub newest_sequence: u64,
-    /// Whether the current generation has the wanted manifest, with its links intact and nothing left to converge.
+    /// Whether the current generation has the wanted manifest, with nothing left to converge and no [`drift`](Self::drift).
     pub settled: bool,
+    /// What of the current generation does not look as it was released.
+    #[serde(default, skip_serializing_if = "Drift::is_none")]
+    pub drift: Drift,
     /// Whether there is an intent: a release is under way, or was interrupted.
     pub unfinished: bool,
     /// Wanted artifacts that are not here.
@@ -95,6 +98,31 @@ pub struct JournalEntry {
     /// What was run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<UnitRun>,
+}
+
+/// What was decided about a unit that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitDecision {
+    /// Which unit.
+    pub unit: UnitId,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// What was decided about a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It was run.
+    Ran,
+    /// Its `verify` held, so it was not run.
+    Held,
+    /// What it `creates` was there, so it was not run.
+    Created,
+    /// Its `unless` held, so it was not run.
+    Unneeded,
+    /// Its `only_if_path` was not there, so it was not run.
+    Unwanted,
 }
 
 /// One run of a unit's command.

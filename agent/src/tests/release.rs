@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::host::{Host, holder, record, step};
 use crate::intent::Intent;
-use crate::protocol::{Hello, JournaledRelease, Outcome, Reply, Request};
+use crate::protocol::{Decision, Hello, JournaledRelease, Outcome, Reply, Request};
 use crate::target::TargetDirectory;
 
 fn journal(host: &Host) -> Vec<crate::protocol::JournalEntry> {
@@ -38,7 +38,7 @@ fn a_first_release_a_second_and_a_settled_host() {
     let mut controller = host.locked();
     assert_eq!(host.stage(&mut controller, &second), 3, "a blob, a tree and an artifact");
     assert_eq!(host.stage(&mut controller, &second), 0);
-    let Reply::Switched { generation, pending } = controller.switch(&second, record(2)) else { panic!() };
+    let Reply::Switched { generation, pending, .. } = controller.switch(&second, record(2)) else { panic!() };
     assert_eq!((generation, pending), (2, vec![]), "the step has not changed");
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
     assert_eq!(host.read("web/file").unwrap(), "two");
@@ -123,13 +123,14 @@ fn verify_decides_whether_update_is_run() {
     assert_eq!(pending, ["web"]);
     let activate = |recheck| Request::Activate { component: "web".parse().unwrap(), recheck };
     let ran = |reply| {
-        let Reply::Activated { changed } = reply else { panic!("{reply:?}") };
-        changed.into_iter().map(|unit| unit.to_string()).collect::<Vec<_>>()
+        let Reply::Activated { units } = reply else { panic!("{reply:?}") };
+        units.into_iter().map(|one| (one.unit.to_string(), one.decision)).collect::<Vec<_>>()
     };
-    assert_eq!(ran(controller.ask(&activate(false))), [""; 0], "it holds already");
+    let touched = |decision| [("step web/touch".to_owned(), decision)];
+    assert_eq!(ran(controller.ask(&activate(false))), touched(Decision::Held), "it holds already");
     std::fs::remove_file(host.target().join("state/web/made")).unwrap();
-    assert_eq!(ran(controller.ask(&activate(false))), [""; 0], "it is recorded to hold");
-    assert_eq!(ran(controller.ask(&activate(true))), ["step web/touch"]);
+    assert_eq!(ran(controller.ask(&activate(false))), [], "it is recorded to hold");
+    assert_eq!(ran(controller.ask(&activate(true))), touched(Decision::Ran));
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
 }
 

@@ -376,6 +376,78 @@ fn a_step_with_triggers_runs_for_those_only() {
     assert_eq!(release("three", "2", true), "update 0");
 }
 
+/// As for a service that has to read its configuration again: that it runs says nothing about that.
+#[test]
+fn a_trigger_that_fires_runs_the_update_whatever_verify_says_before() {
+    let mut lane = Lane::new();
+    let reload = |digest: &str| Step {
+        verify: Some("test -e running".into()),
+        triggers: digests(&[("web.conf", digest)]),
+        ..step("reload", "test -e broken && exit 1; touch running")
+    };
+    lane.make("running");
+    assert_eq!(lane.run(&reload("1"), false).unwrap(), "update 0, verify 0", "a new file has changed, too");
+    assert_eq!(lane.run(&reload("1"), false).unwrap(), "", "it is recorded");
+    assert_eq!(lane.run(&reload("1"), true).unwrap(), "verify 0", "nothing has fired");
+    assert_eq!(lane.run(&reload("2"), false).unwrap(), "update 0, verify 0");
+    let slower = Step { timeout: 99, ..reload("2") };
+    assert_eq!(lane.run(&slower, false).unwrap(), "verify 0", "the step has changed, and no trigger");
+    // What failed is not done, and is done again with the files of before.
+    lane.make("broken");
+    assert!(lane.run(&reload("3"), false).unwrap_err().contains("update failed"));
+    fs::remove_file(lane.state("broken")).unwrap();
+    assert_eq!(lane.run(&slower, false).unwrap(), "update 0, verify 0");
+}
+
+#[test]
+fn conditions_guard_a_step_also_where_a_trigger_fires() {
+    let mut lane = Lane::new();
+    let triggers = digests(&[("web.conf", "1")]);
+    lane.make("there");
+    let guarded: [fn(Step) -> Step; 3] = [
+        |step| Step { creates: Some(path("there")), ..step },
+        |step| Step { unless: Some("test -e there".into()), ..step },
+        |step| Step { only_if_path: Some(path("missing")), ..step },
+    ];
+    for guard in guarded {
+        let step = guard(Step { triggers: triggers.clone(), ..step("s", "touch ran") });
+        lane.run(&step, false).unwrap();
+        assert!(!lane.state("ran").exists());
+    }
+}
+
+#[test]
+fn a_condition_that_cannot_be_answered_fails_the_step() {
+    let mut lane = Lane::new();
+    lane.make("plain");
+    let made = step("s", "touch made");
+    let conditions: [(Step, &str); 4] = [
+        (
+            Step { unless: Some("True".into()), ..made.clone() },
+            "unless failed with status 127: a command in it was not found",
+        ),
+        (Step { verify: Some("no-such-tool -q".into()), ..made.clone() }, "verify failed with status 127"),
+        (
+            Step { verify: Some("./plain".into()), ..made.clone() },
+            "verify failed with status 126: a command in it could not be executed",
+        ),
+        (
+            Step {
+                assertions: Assertions { script: Some(script("file", &[])), ..Assertions::default() },
+                ..made.clone()
+            },
+            "verify could not be run",
+        ),
+    ];
+    for (step, told) in conditions {
+        let error = lane.run(&step, false).unwrap_err();
+        assert!(error.contains(told), "{error}");
+        assert!(!lane.state("made").exists(), "{told}");
+    }
+    let missing = Step { unless: Some("command -v no-such-tool".into()), ..made };
+    assert!(lane.run(&missing, false).unwrap().ends_with(", update 0"));
+}
+
 #[test]
 fn manifests_with_paths_that_mean_something_else_are_refused() {
     let host = Host::new();

@@ -16,7 +16,7 @@ use crate::activated::{Activated, Converged};
 use crate::command::Attention;
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::protocol::UnitRun;
+use crate::protocol::{Decision, UnitDecision, UnitRun};
 use crate::session::About;
 use crate::target::TargetDirectory;
 
@@ -43,14 +43,14 @@ struct Work<'w, 'a> {
     id: UnitId,
     /// The fingerprint of the unit as the manifest has it.
     fingerprint: Digest,
+    /// What its triggers name, likewise.
+    triggers: &'w BTreeMap<String, String>,
 }
 
 /// How it came about that a unit holds.
 struct Held {
-    /// Whether something was changed for it.
-    changed: bool,
-    /// [`Converged::skipped`]
-    skipped: bool,
+    /// What was decided about it.
+    decision: Decision,
     /// [`Converged::unchanged`]
     unchanged: BTreeMap<String, String>,
 }
@@ -88,18 +88,22 @@ pub(crate) fn settled(target: &TargetDirectory, activated: &Activated, component
 }
 
 impl<'a> Convergence<'a> {
-    /// Converges a component's units; returns those for which something was changed. With `recheck`, also those that are
-    /// recorded to hold.
-    pub(crate) fn component(&mut self, component: &Component, recheck: bool) -> Result<Vec<UnitId>, Error> {
-        let mut changed = Vec::new();
+    /// Converges a component's units; returns what was decided about them. With `recheck`, also those that are recorded to
+    /// hold.
+    pub(crate) fn component(
+        &mut self,
+        component: &Component,
+        recheck: bool,
+    ) -> Result<Vec<UnitDecision>, Error> {
+        let mut units = Vec::new();
         for unit in &component.units {
             let holds = holds(&self.about.target, self.activated, component, unit);
             if recheck || !holds {
                 let expanded = expanded(&self.about.target, component, unit)?;
-                changed.extend(self.work(component, unit).converge(&expanded)?);
+                units.push(self.work(component, unit).converge(&expanded)?);
             }
         }
-        Ok(changed)
+        Ok(units)
     }
 
     /// Why a unit does not hold, as a sentence; `None` if it does. Changes nothing.
@@ -138,18 +142,21 @@ impl<'a> Convergence<'a> {
 
     fn work<'w>(&'w mut self, component: &'w Component, unit: &'w Unit) -> Work<'w, 'a> {
         let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
-        Work { convergence: self, component, id, fingerprint }
+        let triggers = match unit {
+            Unit::Step(step) => &step.triggers,
+        };
+        Work { convergence: self, component, id, fingerprint, triggers }
     }
 }
 
 impl Work<'_, '_> {
-    /// Makes the unit hold; returns its id if something was changed.
-    fn converge(mut self, unit: &Unit) -> Result<Option<UnitId>, Error> {
+    /// Makes the unit hold; returns what was decided about it.
+    fn converge(mut self, unit: &Unit) -> Result<UnitDecision, Error> {
         let held = match unit {
             Unit::Step(step) => step::converge(&mut self, step)?,
         };
         self.finish(&held)?;
-        Ok(held.changed.then_some(self.id))
+        Ok(UnitDecision { unit: self.id, decision: held.decision })
     }
 
     /// Reverts the unit and forgets it, if it can be reverted.
@@ -159,6 +166,13 @@ impl Work<'_, '_> {
         };
         let Convergence { about, activated, .. } = self.convergence;
         if reverted { activated.forget(&about.target, &self.id) } else { Ok(()) }
+    }
+
+    /// Whether what one of its triggers names has changed since it last held, or was not there then: a file that is new has
+    /// changed, too.
+    fn is_triggered(&self) -> bool {
+        let held = self.recorded().filter(|recorded| recorded.finished && !recorded.skipped);
+        !self.triggers.is_empty() && held.is_none_or(|held| held.triggers != *self.triggers)
     }
 
     /// What is recorded of the unit.
@@ -174,7 +188,7 @@ impl Work<'_, '_> {
 
     /// Records that the unit holds. If that is recorded already, the release recorded with it stays.
     fn finish(&mut self, held: &Held) -> Result<(), Error> {
-        let (skipped, unchanged) = (held.skipped, held.unchanged.clone());
+        let (skipped, unchanged) = (held.decision == Decision::Unwanted, held.unchanged.clone());
         let now = Converged { finished: true, skipped, unchanged, ..self.converged() };
         let before = self.recorded();
         if before.is_some_and(|before| Converged { sequence: now.sequence, ..before.clone() } == now) {
@@ -196,6 +210,7 @@ impl Work<'_, '_> {
             sequence: self.convergence.sequence,
             skipped: false,
             unchanged: BTreeMap::new(),
+            triggers: self.triggers.clone(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Steps: commands that bring something about, and checks of whether it holds.
 //!
 //! First a step's conditions decide whether it is wanted on this host, and whether there is anything to do. Then
-//! `verify` decides whether the step holds. If it does not, `update` is run; afterwards `verify` must succeed, and
-//! the file that `creates` names must exist. Without `verify`, `update` is run once for each fingerprint. A step with
-//! `verify` alone fails unless it holds.
+//! `verify` decides whether the step holds, unless something that a trigger names has changed. If the step does not hold,
+//! `update` is run; afterwards `verify` must succeed, and the file that `creates` names must exist. Without `verify`,
+//! `update` is run once for each fingerprint. A step with `verify` alone fails unless it holds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,26 @@ use super::{Held, Work};
 use crate::activated::Converged;
 use crate::command::{Attention, Finished, Termination, prepare, run};
 use crate::error::Error;
-use crate::protocol::UnitRun;
+use crate::protocol::{Decision, UnitRun};
 use crate::running::RunningUnit;
 use crate::target::TargetDirectory;
 
-/// Whether a command or an assertion holds and, if not, why, as in `failed with status 1`.
-type Verdict = Result<(), (String, Box<UnitRun>)>;
+/// Whether a command or an assertion holds and, if not, why.
+type Verdict = Result<(), FailedCommand>;
 
-/// What a step's conditions say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    /// The step is not wanted on this host.
-    Skipped,
-    /// There is nothing to do.
-    Met,
-    /// `verify` and `update` decide.
-    Open,
+/// A command that failed, or an assertion that does not hold.
+struct FailedCommand {
+    /// As in `failed with status 1`.
+    problem: String,
+    run: Box<UnitRun>,
+    /// Whether it answers a question: a command that was not found says nothing.
+    is_answer: bool,
 }
+
+/// The exit status of a shell for a command that it may not execute.
+const NOT_EXECUTABLE: i32 = 126;
+/// The exit status of a shell for a command that it does not find.
+const NOT_FOUND: i32 = 127;
 
 /// When `verify` is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,23 +74,20 @@ pub(super) fn holds(
 /// Makes the step hold.
 pub(super) fn converge(work: &mut Work<'_, '_>, step: &Step) -> Result<Held, Error> {
     let mut run = StepRun { work, step };
-    let condition = run.condition()?;
-    let changed = condition == Condition::Open && run.converge()?;
-    let unchanged = step.assertions.unchanged.clone();
-    Ok(Held { changed, skipped: condition == Condition::Skipped, unchanged })
+    let decision = match run.condition()? {
+        Some(decision) => decision,
+        None => run.converge()?,
+    };
+    Ok(Held { decision, unchanged: step.assertions.unchanged.clone() })
 }
 
 /// Checks the conditions and `verify`; returns why the step does not hold, if it does not.
 pub(super) fn verify(work: &mut Work<'_, '_>, step: &Step) -> Result<Option<String>, Error> {
-    let mut run = StepRun { work, step };
-    if run.condition()? != Condition::Open {
-        return Ok(None);
+    match (StepRun { work, step }).problem() {
+        // That a condition cannot be answered is a problem of this unit, and the others are asked all the same.
+        Err(Error::Unit { reason, .. }) => Ok(Some(reason)),
+        problem => problem,
     }
-    if let Some(path) = &step.creates {
-        return Ok(Some(format!("{}: {path} does not exist", run.work.id)));
-    }
-    let verdict = run.verify(When::After)?;
-    Ok(verdict.err().map(|(problem, _)| format!("{}: verify {problem}", run.work.id)))
 }
 
 /// Runs the step's `revert`; returns whether it has one.
@@ -96,50 +96,65 @@ pub(super) fn revert(work: &mut Work<'_, '_>, step: &Step) -> Result<bool, Error
     work.begin()?;
     let mut run = StepRun { work, step };
     match run.execute("revert", &StepCommand::Shell(revert))? {
-        Err((problem, unit_run)) => Err(run.work.failure(&format!("revert {problem}"), unit_run)),
+        Err(failed) => Err(run.work.failure(&format!("revert {}", failed.problem), failed.run)),
         Ok(()) => Ok(true),
     }
 }
 
 impl StepRun<'_, '_, '_> {
-    fn condition(&mut self) -> Result<Condition, Error> {
+    /// Why the step does not hold, if it does not.
+    fn problem(&mut self) -> Result<Option<String>, Error> {
+        if self.condition()?.is_some() {
+            return Ok(None);
+        }
+        if let Some(path) = &self.step.creates {
+            return Ok(Some(format!("{}: {path} does not exist", self.work.id)));
+        }
+        let verdict = self.verify(When::After)?;
+        Ok(verdict.err().map(|failed| format!("{}: verify {}", self.work.id, failed.problem)))
+    }
+
+    /// What the conditions decide; `None` if they leave it to `verify` and `update`.
+    fn condition(&mut self) -> Result<Option<Decision>, Error> {
         let step = self.step;
         if !is_wanted(self.target(), self.work.component, step)? {
-            return Ok(Condition::Skipped);
+            return Ok(Some(Decision::Unwanted));
         }
         if let Some(path) = &step.creates
             && exists(&self.directory(), path)?
         {
-            return Ok(Condition::Met);
+            return Ok(Some(Decision::Created));
         }
-        let Some(unless) = &step.unless else { return Ok(Condition::Open) };
-        let verdict = self.execute("unless", &StepCommand::Shell(unless))?;
-        Ok(if verdict.is_ok() { Condition::Met } else { Condition::Open })
+        let Some(unless) = &step.unless else { return Ok(None) };
+        let verdict = self.ask("unless", &StepCommand::Shell(unless))?;
+        Ok(verdict.is_ok().then_some(Decision::Unneeded))
     }
 
-    /// Makes the step hold; returns whether that took an update.
-    fn converge(&mut self) -> Result<bool, Error> {
+    /// Makes the step hold.
+    fn converge(&mut self) -> Result<Decision, Error> {
         let step = self.step;
         let update = step.update.as_deref().map(StepCommand::Shell);
         let update = update.or(step.script.as_ref().map(StepCommand::Script));
-        if step.has_verify() {
-            match (self.verify(When::Before)?, &update) {
-                (Ok(()), _) => return Ok(false),
-                (Err((problem, run)), None) => {
+        let Some(update) = update else {
+            return match self.verify(When::Before)? {
+                Ok(()) => Ok(Decision::Held),
+                Err(FailedCommand { problem, run, .. }) => {
                     let problem = format!("verify {problem}, and there is no update");
-                    return Err(self.work.failure(&problem, run));
+                    Err(self.work.failure(&problem, run))
                 }
-                (Err(_), Some(_)) => {}
-            }
+            };
+        };
+        // What a service does with a file cannot be seen from whether it runs: a reload is due all the same.
+        if step.has_verify() && !self.work.is_triggered() && self.verify(When::Before)?.is_ok() {
+            return Ok(Decision::Held);
         }
-        let Some(update) = update else { return Ok(false) };
-        self.update(&update).map(|()| true)
+        self.update(&update).map(|()| Decision::Ran)
     }
 
     fn update(&mut self, update: &StepCommand<'_>) -> Result<(), Error> {
         self.work.begin()?;
-        if let Err((problem, run)) = self.execute("update", update)? {
-            return Err(self.work.failure(&format!("update {problem}"), run));
+        if let Err(failed) = self.execute("update", update)? {
+            return Err(self.work.failure(&format!("update {}", failed.problem), failed.run));
         }
         if let Some(path) = &self.step.creates
             && !exists(&self.directory(), path)?
@@ -148,7 +163,7 @@ impl StepRun<'_, '_, '_> {
             return Err(self.work.failure(&problem, Box::new(self.work.nothing_run())));
         }
         match self.verify(When::After)? {
-            Err((problem, run)) => {
+            Err(FailedCommand { problem, run, .. }) => {
                 Err(self.work.failure(&format!("verify {problem}, even after update"), run))
             }
             Ok(()) => Ok(()),
@@ -158,12 +173,13 @@ impl StepRun<'_, '_, '_> {
     /// Whether everything that `verify` says holds. What needs no command is checked first.
     fn verify(&mut self, when: When) -> Result<Verdict, Error> {
         if let Some(problem) = self.unmet(when)? {
-            return Ok(Err((format!("failed: {problem}"), Box::new(self.work.nothing_run()))));
+            let (problem, run) = (format!("failed: {problem}"), Box::new(self.work.nothing_run()));
+            return Ok(Err(FailedCommand { problem, run, is_answer: true }));
         }
         let step = self.step;
         let script = step.assertions.script.as_ref().map(StepCommand::Script);
         for program in script.into_iter().chain(step.verify.as_deref().map(StepCommand::Shell)) {
-            let verdict = self.execute("verify", &program)?;
+            let verdict = self.ask("verify", &program)?;
             if verdict.is_err() {
                 return Ok(verdict);
             }
@@ -195,23 +211,49 @@ impl StepRun<'_, '_, '_> {
         Some(format!("{name} has changed"))
     }
 
+    /// Runs a command whose exit status is an answer. That it cannot be run is none.
+    fn ask(&mut self, kind: &str, program: &StepCommand<'_>) -> Result<Verdict, Error> {
+        match self.execute(kind, program)? {
+            Err(FailedCommand { problem, run, is_answer: false }) => {
+                let hint = "to ask whether there is a command, use `command -v NAME`";
+                Err(self.work.failure(&format!("{kind} {problem}, which answers nothing ({hint})"), run))
+            }
+            verdict => Ok(verdict),
+        }
+    }
+
     fn execute(&mut self, kind: &str, program: &StepCommand<'_>) -> Result<Verdict, Error> {
+        let mut is_answer = true;
         let (status, output, problem) = match self.start(program) {
             Ok(Finished { ending: Termination::Disturbed(disturbance), .. }) => {
                 let subject = format!("{}: its {kind} was ended", self.work.id);
                 return Err(Error::Disturbed(format!("{subject}: {disturbance}")));
             }
             Ok(Finished { ending: Termination::Status(status), output }) => {
-                (Some(status), output, format!("failed with status {status}"))
+                // A shell says what it did not find. Where it says nothing, it was asked: by `command -v` in dash.
+                let why = match status {
+                    NOT_FOUND if !output.is_empty() => ": a command in it was not found",
+                    NOT_EXECUTABLE if !output.is_empty() => ": a command in it could not be executed",
+                    _ => "",
+                };
+                is_answer = why.is_empty();
+                (Some(status), output, format!("failed with status {status}{why}"))
             }
             Ok(Finished { ending: Termination::TimedOut, output }) => {
                 (None, output, format!("was killed after {} s", self.step.timeout))
             }
-            Err(error) => (None, String::new(), format!("could not be run: {error}")),
+            Err(error) => {
+                is_answer = false;
+                (None, String::new(), format!("could not be run: {error}"))
+            }
         };
         let run = UnitRun { unit: self.work.id.clone(), command: kind.to_owned(), status, output };
         self.work.convergence.runs.push(run.clone());
-        Ok(if status == Some(0) { Ok(()) } else { Err((problem, Box::new(run))) })
+        Ok(if status == Some(0) {
+            Ok(())
+        } else {
+            Err(FailedCommand { problem, run: Box::new(run), is_answer })
+        })
     }
 
     fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {

@@ -1,6 +1,9 @@
 //! What hosts have, and what they remember.
 
-use batou_agent::protocol::{Current, JournalEntry, JournaledRelease, Outcome, TargetCondition, UnitRun};
+use batou_agent::protocol::{
+    Current, Decision, DriftKind, DriftedFile, JournalEntry, JournaledRelease, Outcome, TargetCondition,
+    UnitDecision, UnitRun,
+};
 use batou_release::UnitId;
 use serde::Serialize;
 
@@ -94,6 +97,85 @@ pub struct ReleaseRecord<'a> {
     pub who: &'a str,
     /// All hosts of the environment then, also those that took no part.
     pub hosts: Vec<&'a str>,
+}
+
+/// A file that is not as it was released, or was not.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct ChangedFile<'a> {
+    /// The component that it is of. Absent for what belongs to the host as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<&'a str>,
+    /// Its path in the component, or in the target directory where there is no component.
+    pub path: &'a str,
+    /// What happened to it.
+    pub what: FileChange,
+}
+
+/// What happened to a file on a host.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum FileChange {
+    /// It was removed.
+    Missing,
+    /// It was changed or replaced.
+    Changed,
+    /// It was not released.
+    Foreign,
+}
+
+/// A unit that was looked at, and what came of that.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct ActivatedUnit<'a> {
+    /// Its kind: `step`.
+    pub kind: String,
+    /// Its name in the component.
+    pub name: &'a str,
+    /// What came of it.
+    pub decision: UnitResult,
+}
+
+/// What came of a unit that was looked at.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitResult {
+    /// It was run.
+    Ran,
+    /// Its `verify` held, so it was not run.
+    VerifyHeld,
+    /// What it `creates` was there, so it was not run.
+    Created,
+    /// Its `unless` held, so it was not run.
+    UnlessHeld,
+    /// Its `only_if_path` was not there, so it was not run.
+    NotWanted,
+}
+
+impl<'a> From<&'a DriftedFile> for ChangedFile<'a> {
+    fn from(file: &'a DriftedFile) -> Self {
+        let what = match file.kind {
+            DriftKind::Missing => FileChange::Missing,
+            DriftKind::Changed => FileChange::Changed,
+            DriftKind::Foreign => FileChange::Foreign,
+        };
+        Self { component: file.component.as_ref().map(batou_store::Name::as_str), path: &file.path, what }
+    }
+}
+
+impl<'a> From<&'a UnitDecision> for ActivatedUnit<'a> {
+    fn from(one: &'a UnitDecision) -> Self {
+        let decision = match one.decision {
+            Decision::Ran => UnitResult::Ran,
+            Decision::Held => UnitResult::VerifyHeld,
+            Decision::Created => UnitResult::Created,
+            Decision::Unneeded => UnitResult::UnlessHeld,
+            Decision::Unwanted => UnitResult::NotWanted,
+        };
+        Self { kind: one.unit.kind.to_string(), name: &one.unit.name, decision }
+    }
 }
 
 /// How a release ended on a host, as its journal has it.

@@ -21,7 +21,10 @@ use serde::Serialize;
 use archive::ArchivedRelease;
 use complaint::{Complaint, SettingPlace};
 use hex::HexDigest;
-use host::{CurrentRelease, HistoryEntry, HostState, OutputStream, ReleaseRecord, TargetState};
+use host::{
+    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HostState, OutputStream, ReleaseRecord,
+    TargetState,
+};
 use plan::{PlannedComponent, Transfer};
 
 /// The number of the format. It grows when a field or type is removed, renamed, or means something else.
@@ -122,10 +125,32 @@ pub enum Line<'a> {
         missing: Transfer,
         /// The components that change, in the order in which they would be activated; those that go are last.
         components: Vec<PlannedComponent<'a>>,
-        /// The host has all of it, and nothing is left to be run.
+        /// The host has all of it, and nothing is left to be run or put back.
         settled: bool,
+        /// How many files of the release in force are not as they were released, and will be put back.
+        drift_count: u64,
+        /// The first of these files, at most 20.
+        drift: Vec<ChangedFile<'a>>,
         /// What else there is to know about the host, each a sentence.
         notes: &'a [String],
+    },
+    /// Files on a host were not as they were released, and have been put back. Printed by `switch` and `rollback`.
+    Mended {
+        /// The host.
+        host: &'a str,
+        /// How many files.
+        count: u64,
+        /// The first of them, at most 20.
+        files: Vec<ChangedFile<'a>>,
+    },
+    /// The units of a component that were looked at have converged on a host. Printed by `switch` and `rollback`.
+    Activated {
+        /// The host.
+        host: &'a str,
+        /// The component.
+        component: &'a str,
+        /// The units that were not recorded to hold, in their order.
+        units: Vec<ActivatedUnit<'a>>,
     },
     /// A release is in force. Printed by `switch` and `rollback`.
     Released {
@@ -184,6 +209,12 @@ pub enum Line<'a> {
         /// A release is under way, or was interrupted.
         #[serde(skip_serializing_if = "Option::is_none")]
         unfinished: Option<bool>,
+        /// How many files are not as they were released, as far as their sizes, times and modes tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        drift_count: Option<u64>,
+        /// The first of these files, at most 20.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        drift: Option<Vec<ChangedFile<'a>>>,
         /// What the target directory is.
         #[serde(skip_serializing_if = "Option::is_none")]
         target: Option<TargetState>,

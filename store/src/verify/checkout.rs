@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Inodes, Sizes, Verifier, hash};
 use crate::scan::ScannedFile;
-use crate::stats::{Recorded, Stat, Stats};
+use crate::stats::{Stat, Stats};
 use crate::{ArtifactId, Digest, Error, Fault, Mode, Node, ObjectId, Problem, RelPath, Remedy, Tree, fs};
 
 /// How a file of a checkout is known to be undamaged without being read.
@@ -60,14 +60,14 @@ impl CheckoutComparison<'_> {
             None => self.report(Fault::Missing, path, "a folder of the artifact"),
             Some(metadata) if !metadata.is_dir() => self.report(Fault::Damaged, path, "it is not a folder"),
             Some(metadata) => {
-                if metadata.mode() & 0o7777 != 0o555 {
-                    self.report(
-                        Fault::Damaged,
-                        path,
-                        format!("its mode is {:04o}", metadata.mode() & 0o7777),
-                    );
+                let mode = metadata.mode() & 0o7777;
+                if mode != 0o555 {
+                    self.report(Fault::Damaged, path, format!("its mode is {mode:04o}"));
                 }
-                self.entries(&tree, path, below)?;
+                // Into one that its owner may not enter nobody can look, and it is made anew as a whole.
+                if mode & 0o500 == 0o500 {
+                    self.entries(&tree, path, below)?;
+                }
             }
         }
         Ok(())
@@ -86,7 +86,7 @@ impl CheckoutComparison<'_> {
                 Node::Directory { digest } => self.folder(digest, &path, Some(&relative))?,
                 Node::Symlink { target } => self.symlink(target, &path)?,
                 Node::File { digest, size, mode } => {
-                    self.file((digest, *size, *mode), &path, self.stats.get(&relative))?;
+                    self.file((digest, *size, *mode), &path, self.stats.file(&relative))?;
                 }
             }
         }
@@ -113,34 +113,38 @@ impl CheckoutComparison<'_> {
         &mut self,
         (digest, size, mode): (&Digest, u64, Mode),
         path: &Path,
-        recorded: Option<&Recorded>,
+        recorded: Option<(Stat, Digest)>,
     ) -> Result<(), Error> {
-        if recorded.is_none_or(|recorded| recorded.digest != *digest) {
+        if recorded.is_none_or(|(_, then)| then != *digest) {
             self.strange += 1;
         }
         let Some(metadata) = fs::lstat(path)? else {
             self.report(Fault::Missing, path, "a file of the artifact");
             return Ok(());
         };
-        let stat = Stat::of(&metadata);
         if !metadata.is_file() {
             self.report(Fault::Damaged, path, "it is not a file");
-        } else if !stat.has_mode(mode) {
+            return Ok(());
+        }
+        let (stat, object) = (Stat::of(&metadata), ObjectId::Blob { digest: *digest, size, mode });
+        if !stat.has_mode(mode) {
             self.report(Fault::Damaged, path, format!("its mode is {:04o}", stat.mode));
-        } else if !self.is_whole(&metadata, digest, recorded) {
+            return self.blob_of(object);
+        }
+        if !self.is_whole(&metadata, digest, recorded) {
             let content = hash(path)?;
             if content != *digest {
                 self.report(Fault::Damaged, path, format!("its digest is {content}"));
-                self.blob_of(ObjectId::Blob { digest: *digest, size, mode })?;
+                self.blob_of(object)?;
             }
         }
         Ok(())
     }
 
-    fn is_whole(&self, metadata: &Metadata, digest: &Digest, recorded: Option<&Recorded>) -> bool {
+    fn is_whole(&self, metadata: &Metadata, digest: &Digest, recorded: Option<(Stat, Digest)>) -> bool {
         match self.whole {
             Whole::ByInode(inodes) => inodes.get(&(metadata.dev(), metadata.ino())) == Some(digest),
-            Whole::ByStat => recorded.is_some_and(|r| r.digest == *digest && r.stat == Stat::of(metadata)),
+            Whole::ByStat => recorded == Some((Stat::of(metadata), *digest)),
         }
     }
 

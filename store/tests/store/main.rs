@@ -5,6 +5,7 @@
 mod archive;
 mod batch;
 mod common;
+mod damage;
 mod depot;
 mod format;
 mod gc;

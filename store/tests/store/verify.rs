@@ -4,9 +4,9 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use batou_store::{ArtifactId, Fault, Problem, Remedy, Silent, copy};
+use batou_store::{Artifact, ArtifactId, Fault, Mode, Node, Problem, Remedy, Silent, Tree, copy};
 
-use crate::common::{Fixture, checkout, listing, stored};
+use crate::common::{Fixture, checkout, listing, name, stored};
 
 /// A store with two artifacts, and a copy of it.
 fn twins() -> (Fixture, Fixture, [ArtifactId; 2]) {
@@ -259,4 +259,42 @@ fn a_switch_finds_what_is_incomplete() {
     assert!(problems.len() > 1, "{problems:?}");
     assert_eq!(fixture.store.repair(&problems, &mut &other.store).unwrap(), []);
     assert_eq!(fixture.store.verify_artifacts(&ids).unwrap(), []);
+}
+
+/// Prints what a look at 100,000 files costs: `cargo test -p batou-store --test store -- --ignored --nocapture look`.
+#[test]
+#[ignore = "measures"]
+fn a_look_at_a_hundred_thousand_files() {
+    for (artifacts, folders) in [(1, 1000), (10, 100), (1000, 1)] {
+        let fixture = Fixture::new();
+        let batch = fixture.store.batch().unwrap();
+        let folder = |seed: String| {
+            let mut tree = Tree::new();
+            for file in 0..100 {
+                let node = batch.bytes(format!("{seed} {file}").as_bytes(), Mode::PLAIN).unwrap();
+                tree.insert(name(&format!("file-{file:03}.conf")), node).unwrap();
+            }
+            batch.tree(&tree).unwrap()
+        };
+        let artifact = |artifact: usize| {
+            let mut tree = Tree::new();
+            for number in 0..folders {
+                let digest = folder(format!("{artifact}/{number}"));
+                tree.insert(name(&format!("folder-{number}")), Node::Directory { digest }).unwrap();
+            }
+            let tree = batch.tree(&tree).unwrap();
+            batch
+                .artifact(&Artifact { name: name(&format!("app-{artifact}")), tree, references: [].into() })
+                .unwrap()
+        };
+        let ids: Vec<_> = (0..artifacts).map(artifact).collect();
+        batch.commit().unwrap();
+        let names: Vec<_> = (0..artifacts).map(|artifact| name(&format!("app-{artifact}"))).collect();
+        let checkouts: Vec<_> = ids.into_iter().zip(&names).collect();
+        for _ in 0..3 {
+            let begun = std::time::Instant::now();
+            assert_eq!(fixture.store.look(&checkouts).unwrap(), []);
+            println!("{artifacts} artifacts of {folders} folders of 100 files: {:?}", begun.elapsed());
+        }
+    }
 }

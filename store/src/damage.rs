@@ -1,0 +1,191 @@
+//! Dropping what is damaged, and everything above it, from a store whose content can be made again.
+//!
+//! A present object promises a complete subtree, and builds rely on that: what is present is neither looked into nor
+//! written again. So once a promise turns out to be broken, everything that makes it has to go. Then the next build
+//! finds it absent, and makes it again from its sources.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::closure::ObjectGraph;
+use crate::gc::PATIENCE;
+use crate::lock::Guard;
+use crate::stats::Stat;
+use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, Phase, Silent, Store, fs};
+
+/// What was found damaged or missing, and what went because of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The objects that were not there, or not as they were written.
+    pub faults: BTreeSet<ObjectId>,
+    /// The artifacts that needed one of them, and are absent now.
+    pub artifacts: BTreeSet<ArtifactId>,
+    /// Those of the artifacts that were checked out. Their folders stay until they are checked out again.
+    pub checked_out: BTreeSet<ArtifactId>,
+}
+
+impl Store {
+    /// Reads everything that these artifacts need, and removes what is damaged together with those of the artifacts
+    /// and trees that need it. What is whole stays. Fails with [`Error::Busy`] if others are still writing after half
+    /// a minute. A process must not call this while it has a batch open itself.
+    pub fn drop_damaged(&self, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Dropped, Error> {
+        let Some(_alone) = Guard::exclusive_within(&self.layout.folder("lock"), PATIENCE)? else {
+            return Err(Error::Busy(self.root().to_owned()));
+        };
+        let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+        let survey = Survey::of(self, &roots, monitor)?;
+        let dead = survey.dead();
+        let mut dropped = Dropped { faults: survey.faults, ..Dropped::default() };
+        // Parents first: each of them promises that everything below it is there.
+        for object in dead.iter().rev() {
+            if let ObjectId::Artifact(id) = object {
+                dropped.artifacts.insert(*id);
+                if self.forget_checkout(id)? {
+                    dropped.checked_out.insert(*id);
+                }
+            }
+            fs::remove_tree(&self.layout.object(object))?;
+        }
+        let folders = ["records", "stats", "trees", "blobs"].map(|name| self.layout.folder(name));
+        if !dead.is_empty() {
+            self.barrier(&folders.into_iter().collect())?;
+        }
+        Ok(dropped)
+    }
+
+    /// Reads these objects and everything that they need, and returns those of them all that are damaged or missing, or need
+    /// one that is: what has to be written again before the others keep their promises.
+    pub fn unsound(&self, objects: &[ObjectId]) -> Result<HashSet<ObjectId>, Error> {
+        Ok(Survey::of(self, objects, &Silent)?.dead().into_iter().collect())
+    }
+
+    /// Removes the stat record of a checkout, which then counts as absent; whether there was one. The artifact's name may
+    /// be unknown by now, and its digits are enough.
+    fn forget_checkout(&self, id: &ArtifactId) -> Result<bool, Error> {
+        let digits = format!("{id:.40}-");
+        let mut known = false;
+        for entry in fs::entries(&self.layout.folder("stats"))? {
+            if entry.file_name().to_string_lossy().starts_with(&digits) {
+                fs::remove_tree(&entry.path())?;
+                known = true;
+            }
+        }
+        Ok(known)
+    }
+
+    /// What a blob's file is instead of what it should be; nothing if it is whole.
+    pub(crate) fn blob_fault(&self, digest: &Digest, size: u64, mode: Mode) -> Result<Option<String>, Error> {
+        let path = self.layout.blob(digest, mode);
+        let Some(metadata) = fs::lstat(&path)? else { return Ok(Some("it is missing".to_owned())) };
+        let stat = Stat::of(&metadata);
+        if !metadata.is_file() {
+            return Ok(Some("it is not a file".to_owned()));
+        }
+        if !stat.has_mode(mode) {
+            return Ok(Some(format!("its mode is {:04o}", stat.mode)));
+        }
+        if stat.size != size {
+            return Ok(Some(format!("it has {} bytes instead of {size}", stat.size)));
+        }
+        let found = hash(&path)?;
+        Ok((found != *digest).then(|| format!("its digest is {found}")))
+    }
+}
+
+/// The digest of a file's content, read as a stream.
+pub(crate) fn hash(path: &Path) -> Result<Digest, Error> {
+    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut hasher = crate::FileHasher::new();
+    io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
+    Ok(hasher.finish())
+}
+
+/// Everything below a few artifacts, as far as it can be read.
+#[derive(Default)]
+struct Survey {
+    /// Each object with its children; children before parents.
+    objects: Vec<(ObjectId, Vec<ObjectId>)>,
+    /// What is damaged or missing.
+    faults: BTreeSet<ObjectId>,
+}
+
+impl Survey {
+    fn of(store: &Store, roots: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
+        let mut survey = Self::default();
+        let (blobs, parents): (Vec<_>, Vec<_>) =
+            roots.iter().copied().partition(|root| matches!(root, ObjectId::Blob { .. }));
+        survey.walk(store, &parents)?;
+        let all = survey.objects.iter().flat_map(|(_, children)| children).chain(&blobs);
+        let blobs: HashSet<_> = all.filter(|child| matches!(child, ObjectId::Blob { .. })).copied().collect();
+        let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
+        monitor.begin(Phase::Verifying, blobs.len() as u64, bytes);
+        let faulty = |blob: ObjectId| {
+            let ObjectId::Blob { digest, size, mode } = blob else { return Ok(None) };
+            let fault = store.blob_fault(&digest, size, mode)?;
+            monitor.advance(1, size);
+            Ok(fault.map(|_| blob))
+        };
+        let faulty = blobs.into_par_iter().map(faulty).collect::<Result<Vec<_>, Error>>()?;
+        survey.faults.extend(faulty.into_iter().flatten());
+        Ok(survey)
+    }
+
+    /// Reads the records and trees. The walk has a stack of its own, so a deep tree cannot exhaust the thread's.
+    fn walk(&mut self, store: &Store, roots: &[ObjectId]) -> Result<(), Error> {
+        let mut seen = HashSet::new();
+        let mut stack: Vec<_> = roots.iter().map(|root| (*root, None)).collect();
+        while let Some((object, left)) = stack.pop() {
+            if let Some(children) = left {
+                self.objects.push((object, children));
+                continue;
+            }
+            if !seen.insert(object) {
+                continue;
+            }
+            let Some(children) = read(store, &object)? else {
+                self.faults.insert(object);
+                self.objects.push((object, Vec::new()));
+                continue;
+            };
+            let below = children.iter().filter(|child| !matches!(child, ObjectId::Blob { .. })).copied();
+            let below: Vec<_> = below.map(|child| (child, None)).collect();
+            stack.push((object, Some(children)));
+            stack.extend(below);
+        }
+        Ok(())
+    }
+
+    /// The faulty objects and all above them, children before parents.
+    fn dead(&self) -> Vec<ObjectId> {
+        let mut whole: HashMap<ObjectId, bool> = self.faults.iter().map(|fault| (*fault, false)).collect();
+        let blobs = self.faults.iter().filter(|fault| matches!(fault, ObjectId::Blob { .. }));
+        let mut dead: Vec<_> = blobs.copied().collect();
+        for (object, children) in &self.objects {
+            let sound = !self.faults.contains(object)
+                && children.iter().all(|child| whole.get(child).copied().unwrap_or(true));
+            whole.insert(*object, sound);
+            if !sound {
+                dead.push(*object);
+            }
+        }
+        dead
+    }
+}
+
+/// The children of a record or tree; none where it is missing or damaged.
+fn read(store: &Store, object: &ObjectId) -> Result<Option<Vec<ObjectId>>, Error> {
+    if !store.contains(object)? {
+        return Ok(None);
+    }
+    match store.children(object) {
+        Ok((children, _)) => Ok(Some(children)),
+        Err(Error::Damaged { .. } | Error::Encoding { .. } | Error::Missing(_) | Error::TooLarge { .. }) => {
+            Ok(None)
+        }
+        Err(error) if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,90 @@
+//! The frame of a store, which is what does not depend on its content: folders, lock files, the format file.
+//!
+//! A frame that is damaged is mended when the store is opened, whatever damaged it: the content of a store can be made or sent
+//! again. What is not a store, and a store of a newer format, is left alone.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::layout::{FILES, FOLDERS};
+use crate::{Durability, Error, Store, fs};
+
+/// How many of a store's folders tell that a folder is a store which has lost its format file.
+const EVIDENT: usize = 5;
+/// What the owner must be allowed to do with the store's folders.
+const OWNER: u32 = 0o700;
+
+impl Store {
+    /// Opens the store at `root` as [`Store::open`] opens a [`Durability::Cache`], and mends its frame first. Returns the
+    /// names of what was damaged in it; a folder that is only missing is made without a word, since what was in it is found
+    /// missing by whoever needs it.
+    pub fn open_mended(root: &Path) -> Result<(Self, Vec<&'static str>), Error> {
+        Self::mend_and_open(root, Durability::Cache)
+    }
+
+    /// [`Store::open_mended`] of a store of any kind. What a host's store loses with its frame is sent again.
+    pub fn mend_and_open(root: &Path, durability: Durability) -> Result<(Self, Vec<&'static str>), Error> {
+        let store = Self::at(root, durability)?;
+        let damaged = store.mend_frame()?;
+        Ok((Self::open(root, durability)?, damaged))
+    }
+
+    fn mend_frame(&self) -> Result<Vec<&'static str>, Error> {
+        let format = fs::lstat(&self.layout.folder("format"))?;
+        let sound = match self.layout.check_format() {
+            Err(error @ Error::NewerFormat { .. }) => return Err(error),
+            checked => format.is_some_and(|found| found.is_file()) && matches!(checked, Ok(true)),
+        };
+        if !sound && !self.is_evident()? {
+            return Ok(Vec::new());
+        }
+        let mut damaged = Vec::new();
+        for name in FOLDERS {
+            let path = self.layout.folder(name);
+            match std::fs::metadata(&path) {
+                Ok(found) if found.is_dir() => {
+                    if found.mode() & OWNER != OWNER {
+                        fs::set_mode(&path, found.mode() & 0o7777 | OWNER)?;
+                        damaged.push(name);
+                    }
+                }
+                _ => {
+                    let found = fs::lstat(&path)?;
+                    if self.is_durable() && found.as_ref().is_some_and(std::fs::Metadata::is_symlink) {
+                        let reason =
+                            "it is a link to no folder: mount or make what it leads to, or remove it";
+                        return Err(Error::Foreign { path, reason });
+                    }
+                    if found.is_some() {
+                        fs::remove_file(&path)?;
+                        damaged.push(name);
+                    }
+                    fs::create_directories(&path)?;
+                }
+            }
+        }
+        for name in FILES {
+            let path = self.layout.folder(name);
+            if fs::lstat(&path)?.is_some_and(|found| !found.is_file()) {
+                fs::remove_tree(&path)?;
+                damaged.push(name);
+            }
+        }
+        if !sound {
+            self.write_format()?;
+            if !damaged.contains(&"format") {
+                damaged.push("format");
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Whether the folder is a store, whatever its format file says.
+    fn is_evident(&self) -> Result<bool, Error> {
+        let mut folders = 0;
+        for name in FOLDERS {
+            folders += usize::from(fs::lstat(&self.layout.folder(name))?.is_some_and(|found| found.is_dir()));
+        }
+        Ok(folders >= EVIDENT)
+    }
+}

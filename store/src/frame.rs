@@ -16,8 +16,8 @@ const OWNER: u32 = 0o700;
 
 impl Store {
     /// Opens the store at `root` as [`Store::open`] opens a [`Durability::Cache`], and mends its frame first. Returns the
-    /// names of what was damaged in it; a folder that is only missing is made without a word, since what was in it is found
-    /// missing by whoever needs it.
+    /// names of what was damaged in it, but for folders that were missing or no folders: what was in them is found missing by
+    /// whoever needs it.
     pub fn open_mended(root: &Path) -> Result<(Self, Vec<&'static str>), Error> {
         let store = Self::at(root, Durability::Cache)?;
         let damaged = store.mend_frame()?;
@@ -44,10 +44,7 @@ impl Store {
                     }
                 }
                 _ => {
-                    if fs::lstat(&path)?.is_some() {
-                        fs::remove_file(&path)?;
-                        damaged.push(name);
-                    }
+                    fs::remove_tree(&path)?;
                     fs::create_directories(&path)?;
                 }
             }

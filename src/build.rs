@@ -45,13 +45,10 @@ impl Built {
 
 /// Builds what was rendered into the store.
 pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Result<Built, CommandError> {
-    let deployed: BTreeSet<&HostName> =
-        evaluation.hosts.iter().filter(|host| !host.ignored).map(|host| &host.name).collect();
+    let deployed = deployed(evaluation);
     let rendered: Vec<_> =
         evaluation.components.iter().filter(|rendered| deployed.contains(&rendered.host)).collect();
-    let sources = SourceHasher::open(&store.root().join(SOURCES).join(&evaluation.project));
-    let layouts = lay_out(&rendered, &sources, progress)?;
-    sources.save()?;
+    let layouts = lay_out(evaluation, &rendered, store, progress)?;
     let (stored, lease) = store_missing(&layouts, store, progress)?;
     let built: BTreeSet<_> = rendered.iter().map(|one| (one.host.as_str(), one.component.as_str())).collect();
     let mut manifests: BTreeMap<_, _> =
@@ -73,6 +70,23 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
         hosts: hosts.iter().map(|(name, host)| (name.clone(), host.digest())).collect(),
     };
     Ok(Built { stored, lease, ..Built::new(release, hosts) })
+}
+
+/// All objects that [`build`] makes of what was rendered. Nothing is stored.
+pub fn objects(
+    evaluation: &Evaluation,
+    store: &Store,
+    progress: &Progress,
+) -> Result<BTreeSet<ObjectId>, CommandError> {
+    let deployed = deployed(evaluation);
+    let rendered: Vec<_> =
+        evaluation.components.iter().filter(|rendered| deployed.contains(&rendered.host)).collect();
+    let layouts = lay_out(evaluation, &rendered, store, progress)?;
+    Ok(layouts.iter().flat_map(ComponentLayout::objects).collect())
+}
+
+fn deployed(evaluation: &Evaluation) -> BTreeSet<&HostName> {
+    evaluation.hosts.iter().filter(|host| !host.ignored).map(|host| &host.name).collect()
 }
 
 /// What each file was made from, and the sub-components that declare files and units.
@@ -102,16 +116,21 @@ fn empty(evaluation: &Evaluation, host: &HostName) -> (Manifest, Causes) {
 }
 
 fn lay_out<'r>(
+    evaluation: &Evaluation,
     rendered: &[&'r Rendered],
-    sources: &SourceHasher,
+    store: &Store,
     progress: &Progress,
 ) -> Result<Vec<ComponentLayout<'r>>, CommandError> {
+    let sources = SourceHasher::open(&store.root().join(SOURCES).join(&evaluation.project));
     if progress.is_visible() {
         let amounts = rendered.par_iter().map(|rendered| Amount::rendered(rendered));
         let all = amounts.reduce(Amount::default, Amount::plus);
         progress.begin(Phase::Hashing, all.files, all.bytes);
     }
-    rendered.par_iter().map(|rendered| ComponentLayout::of(rendered, sources, progress)).collect()
+    let layouts = rendered.par_iter().map(|rendered| ComponentLayout::of(rendered, &sources, progress));
+    let layouts = layouts.collect::<Result<_, _>>()?;
+    sources.save()?;
+    Ok(layouts)
 }
 
 /// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look

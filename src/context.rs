@@ -1,10 +1,10 @@
 //! What every command starts from: the output, the project, the controller's store.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use batou_environments::{Evaluation, Explanation, Host, Project, Settings, Typed};
-use batou_store::{Durability, Store};
+use batou_store::{Lease, Store};
 
 use crate::build::{Built, build};
 use crate::error::CommandError;
@@ -23,12 +23,13 @@ pub struct Context {
     directory: Option<PathBuf>,
     project: OnceLock<Project>,
     store: OnceLock<Arc<Store>>,
+    leases: Mutex<Vec<Lease>>,
 }
 
 impl Context {
     /// Of the project in this folder, where one is named.
     pub fn new(directory: Option<PathBuf>, ui: Ui) -> Self {
-        Self { ui, directory, project: OnceLock::new(), store: OnceLock::new() }
+        Self { ui, directory, project: OnceLock::new(), store: OnceLock::new(), leases: Mutex::default() }
     }
 
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.
@@ -44,18 +45,28 @@ impl Context {
         Ok(self.project.get_or_init(|| project))
     }
 
-    /// The controller's store, created when absent. Threads that copy to hosts share it.
+    /// The controller's store, created when absent, and mended where its folders and locks are not as they should be.
+    /// Threads that copy to hosts share it.
     pub fn store(&self) -> Result<&Arc<Store>, CommandError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = Store::open(&store_root()?, Durability::Cache)?;
+        let (store, damaged) = Store::open_mended(&store_root()?)?;
+        if !damaged.is_empty() {
+            let (root, damaged) = (store.root().display(), damaged.join(", "));
+            self.ui.warn(&format!("{root} was damaged, and has been mended: {damaged}"));
+        }
         Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 
+    /// Keeps a lease to the end of the command.
+    pub fn hold(&self, lease: Option<Lease>) {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner).extend(lease);
+    }
+
     /// The records of what was built into the controller's store.
-    pub fn records(&self) -> Result<Records, CommandError> {
-        Ok(Records::of(self.store()?))
+    pub fn records(&self) -> Result<Records<'_>, CommandError> {
+        Ok(Records::of(self.store()?, |dropped| self.ui.warn(dropped)))
     }
 
     /// An environment's settings and hosts. Where there are mistakes in them, the environment is evaluated too, so

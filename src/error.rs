@@ -109,6 +109,22 @@ impl CommandError {
         &self.0.hints
     }
 
+    /// Whether the controller's store failed, so that something in it may be damaged. That others use it is no failure.
+    pub fn is_of_store(&self) -> bool {
+        let mut next: Option<&(dyn Error + 'static)> = match &self.0.what {
+            What::Text { source, .. } => source.as_ref().map(|source| &**source as _),
+            What::Error(error) => Some(&**error as _),
+            What::Diagnostics(_) => None,
+        };
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref() {
+                return !matches!(error, batou_store::Error::Busy(_));
+            }
+            next = error.source();
+        }
+        false
+    }
+
     /// The mistakes in the project's files, where that is what it is.
     pub fn diagnostics(&self) -> Option<&Diagnostics> {
         match &self.0.what {
@@ -161,7 +177,11 @@ impl From<Diagnostics> for CommandError {
 
 impl From<batou_store::Error> for CommandError {
     fn from(error: batou_store::Error) -> Self {
-        Self::from_error(ExitKind::Failed, error)
+        use batou_store::Error as StoreError;
+        let lost =
+            matches!(error, StoreError::Damaged { .. } | StoreError::Missing(_) | StoreError::MissingBlob(_));
+        let error = Self::from_error(ExitKind::Failed, error);
+        if lost { error.hint("`batou build` makes again what the project's files still make") } else { error }
     }
 }
 
@@ -177,6 +197,15 @@ mod tests {
         assert_eq!(of(CommandError::input("x")), 2);
         assert_eq!(of(CommandError::diverged("x")), 3);
         assert_eq!(of(CommandError::unread()), 141);
+    }
+
+    #[test]
+    fn an_error_of_the_store_is_known_as_such_wherever_it_is_among_the_causes() {
+        let damage =
+            || batou_store::Error::Damaged { path: "blobs/x".into(), fault: "its digest is y".to_owned() };
+        assert!(CommandError::from(damage()).is_of_store());
+        assert!(CommandError::input("out.tar cannot be written").because(damage()).is_of_store());
+        assert!(!CommandError::failed("x").because(std::io::Error::other("y")).is_of_store());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod fleet;
 mod guard;
 mod interrupt;
 mod login;
+mod mending;
 mod naming;
 mod outfile;
 mod outlink;

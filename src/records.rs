@@ -27,8 +27,10 @@ pub const FOLDER: &str = "releases";
 pub const SHORTEST: usize = 4;
 
 /// The records of one store.
-pub struct Records {
+pub struct Records<'t> {
     directory: PathBuf,
+    /// Hears of records that were damaged and had to be dropped.
+    tell: Box<dyn Fn(&str) + 't>,
 }
 
 /// One built release.
@@ -108,20 +110,25 @@ struct RecordFile {
     path: PathBuf,
 }
 
-impl Records {
-    /// Those of a store.
-    pub fn of(store: &Store) -> Self {
-        Self { directory: store.root().join(FOLDER) }
+impl<'t> Records<'t> {
+    /// Those of a store; `tell` hears of those that were damaged and had to be dropped.
+    pub fn of(store: &Store, tell: impl Fn(&str) + 't) -> Self {
+        Self { directory: store.root().join(FOLDER), tell: Box::new(tell) }
     }
 
     /// Makes a release the newest of its environment. If it already is, nothing is written. Whether it was written.
     pub fn save(&self, record: &Record) -> Result<bool, CommandError> {
         let folder = self.folder(&record.release.project, &record.release.environment);
         let places = places(&folder)?;
-        if places.last().is_some_and(|newest| newest.id == record.id) {
+        if places.last().is_some_and(|newest| newest.id == record.id && newest.has_content()) {
             return Ok(false);
         }
         let number = places.last().map_or(1, |newest| newest.number + 1);
+        for above in [&self.directory, &self.directory.join(&record.release.project), &folder] {
+            if above.is_file() {
+                remove(above)?;
+            }
+        }
         fs::create_dir_all(&folder).map_err(|error| unusable(&folder, error))?;
         let path = folder.join(format!("{number:08}-{}.json", record.id));
         batou_store::fs::atomic_write(&path, &record.encode(), batou_store::fs::PRIVATE, false)?;
@@ -134,7 +141,7 @@ impl Records {
     /// The records of an environment, oldest first.
     pub fn list(&self, project: &str, environment: &str) -> Result<Vec<Record>, CommandError> {
         let places = places(&self.folder(project, environment))?;
-        places.iter().map(|place| read(&place.path)).collect()
+        places.iter().filter_map(|place| self.read(&place.path).transpose()).collect()
     }
 
     /// The projects and environments that have records, sorted.
@@ -161,7 +168,7 @@ impl Records {
         found.dedup_by_key(|place| place.id);
         match &found[..] {
             [] => Ok(None),
-            [one] => read(&one.path).map(Some),
+            [one] => self.read(&one.path),
             several => Err(ambiguous(prefix, several)),
         }
     }
@@ -182,21 +189,51 @@ impl Records {
         let mut roots = BTreeSet::new();
         for (project, environment) in self.environments()? {
             let places = places(&self.folder(&project, &environment))?;
-            let Some(newest) = places.last() else { continue };
-            let keep = read(&newest.path)?.keep.max(1) as usize;
-            let (dropped, kept) = places.split_at(places.len().saturating_sub(keep));
-            for place in kept {
-                roots.extend(read(&place.path)?.artifacts());
-            }
-            for place in dropped {
-                remove(&place.path)?;
+            let (mut keep, mut kept) = (None, 0);
+            for place in places.iter().rev() {
+                if keep.is_some_and(|keep| kept >= keep) {
+                    remove(&place.path)?;
+                } else if let Some(record) = self.read(&place.path)? {
+                    // What the newest one says holds for all.
+                    keep.get_or_insert(record.keep.max(1));
+                    roots.extend(record.artifacts());
+                    kept += 1;
+                }
             }
         }
         Ok(roots.into_iter().collect())
     }
 
+    /// A record; none where it is gone, or damaged. What is damaged goes: its environment records it again with the next
+    /// build, if that gives the same release, and until then it keeps others from being read.
+    fn read(&self, path: &Path) -> Result<Option<Record>, CommandError> {
+        let decoded = match fs::read(path) {
+            Ok(bytes) => Record::decode(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(RecordError::Inconsistent),
+            Err(error) => return Err(unusable(path, error)),
+        };
+        match decoded {
+            Ok(record) => Ok(Some(record)),
+            Err(error @ (RecordError::Format(FormatError::Malformed { .. }) | RecordError::Inconsistent)) => {
+                remove(path)?;
+                (self.tell)(&format!("{} was dropped: {error}", path.display()));
+                Ok(None)
+            }
+            Err(error) => Err(unusable(path, error)),
+        }
+    }
+
     fn folder(&self, project: &str, environment: &str) -> PathBuf {
         self.directory.join(project).join(environment)
+    }
+}
+
+impl RecordFile {
+    /// A power cut leaves a record empty, if it leaves any of it. More is not looked at: that would be to read it with
+    /// every build.
+    fn has_content(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() > 0)
     }
 }
 
@@ -213,7 +250,9 @@ fn places(folder: &Path) -> Result<Vec<RecordFile>, CommandError> {
 
 fn names(folder: &Path) -> Result<Vec<String>, CommandError> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         other => other.map_err(|error| unusable(folder, error))?,
     };
     let mut names = Vec::new();
@@ -225,13 +264,9 @@ fn names(folder: &Path) -> Result<Vec<String>, CommandError> {
     Ok(names)
 }
 
-fn read(path: &Path) -> Result<Record, CommandError> {
-    let bytes = fs::read(path).map_err(|error| unusable(path, error))?;
-    Record::decode(&bytes).map_err(|error| unusable(path, error))
-}
-
 fn remove(path: &Path) -> Result<(), CommandError> {
-    match fs::remove_file(path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(path, error)),
         _ => Ok(()),
     }
@@ -254,9 +289,9 @@ mod tests {
     use crate::testing::{artifact, component, record, store};
 
     /// Records of a store with as many releases of one component as there are contents.
-    fn recorded(folder: &Path, contents: &[&str], keep: u32) -> (Records, Vec<Record>) {
+    fn recorded(folder: &Path, contents: &[&str], keep: u32) -> (Records<'static>, Vec<Record>) {
         let store = store(folder);
-        let records = Records::of(&store);
+        let records = Records::of(&store, |_| {});
         let saved = contents.iter().map(|content| {
             let id = artifact(&store, "web", &[("f", content.as_bytes())]);
             let record = record(vec![component("web", id, &[])], keep);
@@ -305,6 +340,43 @@ mod tests {
         let roots: BTreeSet<_> = records.prune().unwrap().into_iter().collect();
         assert_eq!(roots, saved[1..].iter().flat_map(Record::artifacts).collect());
         assert_eq!(records.list("shop", "prod").unwrap(), saved[1..]);
+    }
+
+    #[test]
+    fn a_damaged_record_is_dropped_once_and_keeps_no_other_from_being_read() {
+        for damaged in 0..3 {
+            for bytes in [Some(&b""[..]), Some(b"{}"), None] {
+                let folder = tempfile::tempdir().unwrap();
+                let (_, saved) = recorded(folder.path(), &["a", "b", "c"], 2);
+                let told = std::cell::RefCell::new(Vec::new());
+                let records =
+                    Records::of(&store(folder.path()), |text| told.borrow_mut().push(text.to_owned()));
+                let path = places(&records.folder("shop", "prod")).unwrap()[damaged].path.clone();
+                match bytes {
+                    Some(bytes) => fs::write(&path, bytes).unwrap(),
+                    None => fs::remove_file(&path).and_then(|()| fs::create_dir(&path)).unwrap(),
+                }
+                let mut whole = saved.clone();
+                whole.remove(damaged);
+                for _ in 0..2 {
+                    assert_eq!(records.list("shop", "prod").unwrap(), whole);
+                }
+                assert_eq!(told.borrow().len(), 1, "{told:?}");
+                assert_eq!(records.find(&saved[damaged].id.to_string()).unwrap(), None);
+                assert_eq!(records.prune().unwrap().len(), 2, "two are kept");
+                assert!(records.save(&saved[damaged]).unwrap());
+                assert_eq!(records.list("shop", "prod").unwrap().last(), Some(&saved[damaged]));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_newest_record_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, saved) = recorded(folder.path(), &["a", "b"], 10);
+        fs::write(&places(&records.folder("shop", "prod")).unwrap()[1].path, "").unwrap();
+        assert!(records.save(&saved[1]).unwrap());
+        assert_eq!(records.list("shop", "prod").unwrap(), saved);
     }
 
     #[test]

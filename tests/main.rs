@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::format_collect)]
 
 mod agent;
+mod attack;
 mod bad_input;
 mod booted;
 mod common;

@@ -34,8 +34,10 @@ impl<W: Write> ObjectEncoder<W> {
         match object {
             ObjectId::Blob { size, .. } => {
                 self.header(object, *size)?;
-                let copied = io::copy(&mut bytes.take(*size), &mut self.stream)?;
-                if copied == *size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+                let copied = io::copy(&mut (&mut *bytes).take(*size), &mut self.stream)?;
+                // Whether they are the bytes that they should be is known to their reader when it comes to their end.
+                let ended = bytes.read(&mut [0])? == 0;
+                if ended && copied == *size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
             }
             ObjectId::Tree(_) | ObjectId::Artifact(_) => {
                 let mut encoding = Vec::new();

@@ -145,6 +145,15 @@ impl<'r> ComponentLayout<'r> {
         self.files.iter().fold(Amount::default(), |amount, file| amount.and(file.size))
     }
 
+    /// All that it consists of.
+    pub(super) fn objects(&self) -> impl Iterator<Item = ObjectId> {
+        let files = self.files.iter();
+        let files =
+            files.map(|file| ObjectId::Blob { digest: file.digest, size: file.size, mode: file.mode });
+        let trees = self.trees.iter().map(|tree| ObjectId::Tree(tree.digest()));
+        files.chain(trees).chain([ObjectId::Artifact(self.id)])
+    }
+
     /// Adds all of it to what is stored.
     pub(super) fn add_to(&self, batch: &Batch<'_>, monitor: &dyn Monitor) -> Result<(), CommandError> {
         self.files.par_iter().with_min_len(SHARE).try_for_each(|file| file.add_to(batch, monitor))?;

@@ -4,11 +4,13 @@ use batou_release::HostName;
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_environments::Evaluation;
+use batou_store::Name;
 
 use crate::build::{Built, build};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::evaluation::Lookup;
+use crate::mending::Needed;
 use crate::naming;
 use crate::outlink::OutLinks;
 use crate::ui::line::Line;
@@ -43,16 +45,26 @@ impl Args {
 
 /// Builds and shows what was built. A part of an environment is linked but is no release, and so not recorded.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    for name in context.environments(&args.environments)? {
+    let environments = context.environments(&args.environments)?;
+    let mut changed = BTreeSet::new();
+    for name in &environments {
         let built = if args.is_partial() {
-            let mut evaluation = context.evaluate(&name, Lookup::System)?;
+            let mut evaluation = context.evaluate(name, Lookup::System)?;
             select(&mut evaluation, args)?;
             build(&evaluation, context.store()?, &context.ui.progress())?
         } else {
-            context.build(&name)?.1
+            context.build(name)?.1
         };
-        link(context, &name, &built, args)?;
-        show(context, &name, &built, args)?;
+        // What is damaged is made again for all environments at once.
+        let mut needed = Needed::of(name, built.hosts.values());
+        needed.environments.extend(environments.iter().cloned());
+        changed.extend(check_out(context, &needed, &built)?);
+        link(context, name, &built, args)?;
+        show(context, name, &built, args)?;
+    }
+    if !changed.is_empty() {
+        let names = changed.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+        context.ui.warn(&format!("files of {names} were not as they were built, and have been put back"));
     }
     Ok(())
 }
@@ -72,9 +84,6 @@ fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> 
 
 fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {
     let store = context.store()?;
-    let components = || built.hosts.values().flat_map(|content| &content.manifest().components);
-    let shown: BTreeMap<_, _> = components().map(|one| (one.artifact, &one.name)).collect();
-    store.check_out(&shown.into_iter().collect::<Vec<_>>())?;
     let links = OutLinks::of(store, &context.project()?.root, environment)?;
     let mut kept = Vec::new();
     for (host, content) in &built.hosts {
@@ -84,6 +93,16 @@ fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
         }
     }
     if args.is_partial() { Ok(()) } else { links.remove_others(&kept) }
+}
+
+/// Checks out what was built, and puts back files that were changed there since; whose these are.
+fn check_out(context: &Context, needed: &Needed, built: &Built) -> Result<Vec<Name>, CommandError> {
+    let store = context.store()?;
+    let components = built.hosts.values().flat_map(|content| &content.manifest().components);
+    let shown: BTreeMap<_, _> = components.map(|one| (one.artifact, &one.name)).collect();
+    let names: Vec<_> = shown.iter().map(|(id, name)| (*id, *name)).collect();
+    let changed = context.mending(needed, || Ok(store.check_out(&names)?))?;
+    Ok(changed.iter().filter_map(|id| shown.get(id)).map(|name| (*name).clone()).collect())
 }
 
 fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Result<(), CommandError> {

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::plan::HostPlan;
 use crate::plan::compare::compare;
+use crate::plan::objects::{ComparedObjects, Fetched};
 use crate::plan::render::render;
 use crate::records::Record;
 use crate::ui::line::plan::Transfer;
@@ -42,8 +43,13 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let new = context.release(&args.new)?;
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
-    let mut plans =
-        hosts.into_iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()?;
+    let mut needed = context.needed_of(&new);
+    let before = context.needed_of(&old);
+    needed.environments.extend(before.environments);
+    needed.useful.extend(before.artifacts);
+    let mut plans = context.mending(&needed, || {
+        hosts.iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()
+    })?;
     if !context.ui.is_json() {
         plans.retain(|plan| !plan.settled || !plan.notes.is_empty());
         if plans.is_empty() {
@@ -58,7 +64,8 @@ fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Res
     let (before, after) = (old.hosts.get(host), new.hosts.get(host));
     let nothing = HostRelease::new(empty(new, host), Causes::new());
     let target = after.unwrap_or(&nothing);
-    let components = compare(store, before, target)?;
+    let fetched = Fetched::default();
+    let components = compare(ComparedObjects { store, fetched: &fetched }, before, target)?;
     let notes = match (before, after) {
         (None, _) => vec!["the host is new".to_owned()],
         (_, None) => vec!["the host is no longer there".to_owned()],

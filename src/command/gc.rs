@@ -33,7 +33,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         collect_hosts(context, environment)?;
     }
     let store = context.store()?;
-    let freed = store.gc_with(|| roots(context, store), &context.ui.progress())?;
+    let collect = || store.gc_with(|| roots(context, store), &context.ui.progress());
+    let freed = match collect() {
+        Err(error) if error.is_of_store() && drop_damaged(context, store)? => collect()?,
+        collected => collected?,
+    };
     context.ui.json(&Line::StoreCollected {
         artifacts: freed.artifacts,
         trees: freed.trees,
@@ -60,6 +64,28 @@ fn roots(context: &Context, store: &Store) -> Result<Vec<ArtifactId>, CommandErr
         }
     }
     Ok(roots)
+}
+
+/// Drops what is damaged of that which is kept: what else it needs is not known, and collecting must not wait for it. Whether
+/// there was any.
+fn drop_damaged(context: &Context, store: &Store) -> Result<bool, CommandError> {
+    let mut kept = roots(context, store)?;
+    for root in store.roots()?.into_values().flatten() {
+        if store.contains(&ObjectId::Artifact(root))? {
+            kept.push(root);
+        }
+    }
+    let dropped = store.drop_damaged(&kept, &[], &context.ui.progress())?;
+    if dropped.faults.is_empty() {
+        return Ok(false);
+    }
+    context.ui.warn(&format!(
+        "{} had {}: {} dropped, which the next `batou build` or `batou switch` makes again",
+        store.root().display(),
+        plural(dropped.faults.len(), "damaged or missing object"),
+        plural(dropped.artifacts.len(), "artifact"),
+    ));
+    Ok(true)
 }
 
 /// Collects on all hosts of an environment, under their locks.

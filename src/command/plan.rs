@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
     let objection = objection.map(|error| error.to_string());
     block_on(async {
-        let planned = Planned::make(context, settings, &hosts, &args.leave_out).await?;
+        let planned = Planned::make(context, settings, &hosts, &args.leave_out, args.diff).await?;
         render(&planned.hosts, args.diff, &context.ui);
         if let Some(objection) = &objection {
             context.ui.warn(&format!("{objection}: a switch with this plan needs --dirty"));

@@ -48,11 +48,12 @@ Example:
     #[command(after_help = "\
 Examples:
   batou store verify
-  batou store verify --repair --from /mnt/other/store
+  batou store verify --repair                            drop what is damaged
+  batou store verify --repair --from /mnt/other/store    fetch it anew
   batou store verify --repair --from release.tar.zst")]
     Verify {
-        /// Fetch damaged and missing objects anew
-        #[arg(long, requires = "from")]
+        /// Fetch damaged and missing objects anew, or drop what needs them: the next build makes it again
+        #[arg(long)]
         repair: bool,
         /// Another store's folder, or an exported release
         #[arg(long, value_name = "PATH", requires = "repair")]
@@ -86,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         Action::Ls { id: None } => inspect::releases(context),
         Action::Ls { id: Some(id) } => inspect::content(context, id),
         Action::Cat { artifact, path } => inspect::cat(context, artifact, path),
-        Action::Verify { from, .. } => verify::run(context, from.as_deref()),
+        Action::Verify { repair, from } => verify::run(context, *repair, from.as_deref()),
         Action::Export { environment, output } => transfer::export(context, environment, output),
         Action::Import { file } => transfer::import(context, file),
     }

@@ -7,7 +7,6 @@ use batou_release::HostName;
 
 use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
-use crate::deployment::failure::failed;
 use crate::deployment::lock::holder;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
@@ -57,18 +56,15 @@ impl Deployment<'_> {
         let manifests = self.current_manifests(states).await?;
         // Under the lock, agents remember what they find damaged, and count it as missing.
         self.inspect().await?;
-        let current = manifests.iter().map(|(host, release)| (host, release.manifest())).collect();
         let progress = Arc::new(self.context.ui.progress());
-        match self.fleet.stage(&current, self.context.store()?, &progress).await {
-            Ok(sent) => {
-                let objects = plural(usize::try_from(sent.objects).unwrap_or(usize::MAX), "object");
-                self.context.ui.status(&format!("sent {objects} anew ({})", bytes(sent.bytes)));
-                Ok(())
-            }
-            Err(failures) => Err(failed("could not be repaired", &failures).hint(
+        let sent = self.stage(&manifests, &progress, "could not be repaired").await.map_err(|error| {
+            error.hint(
                 "the controller's store must have the release: `batou build` it from the commit of then",
-            )),
-        }
+            )
+        })?;
+        let objects = plural(usize::try_from(sent.objects).unwrap_or(usize::MAX), "object");
+        self.context.ui.status(&format!("sent {objects} anew ({})", bytes(sent.bytes)));
+        Ok(())
     }
 
     /// Checks all hosts, prints what is wrong, and counts it.

@@ -1,14 +1,15 @@
 //! An environment's hosts, as a command meets them: who is reached how, and who is left out.
 //!
 //! What commands do with them has a module each: [`ask`] (states, manifests, journals), `behind`, [`lock`], [`want`] (build,
-//! and tell the hosts of it), [`planned`], [`release`] with `decisions`, [`retirable`], and [`failure`], which says what
-//! failed where.
+//! and tell the hosts of it), [`objects`] (send and fetch), [`planned`], [`release`] with `decisions`, [`retirable`], and
+//! [`failure`], which says what failed where.
 
 pub mod ask;
 mod behind;
 mod decisions;
 pub mod failure;
 pub mod lock;
+pub mod objects;
 pub mod planned;
 pub mod release;
 pub mod retirable;

@@ -1,11 +1,11 @@
 //! What a switch would change on the hosts, asked of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use batou_agent::protocol::{State, TargetCondition};
 use batou_environments::{Host, Settings};
 use batou_release::{HostName, HostRelease};
-use batou_store::Copied;
+use batou_store::{ArtifactId, Copied, Depot, ObjectId, Store};
 
 use super::failure::failed;
 use super::{Deployment, block_on};
@@ -13,9 +13,11 @@ use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::plan::HostPlan;
-use crate::plan::compare::compare;
+use crate::mending::Needed;
+use crate::plan::compare::{compare, unknown_texts};
+use crate::plan::objects::{ComparedObjects, Fetched};
 use crate::plan::render::render;
+use crate::plan::{ComponentPlan, HostPlan};
 use crate::saved_plan::SavedPlan;
 use crate::ui::line::plan::Transfer;
 
@@ -36,7 +38,9 @@ impl<'c> Planned<'c> {
         settings: Settings,
         hosts: &[Host],
         leave_out: &LeaveOut,
+        detail: Diff,
     ) -> Result<Self, CommandError> {
+        let shows_texts = detail == Diff::Full || context.ui.is_json();
         let mut deployment = Deployment::new(context, settings, hosts, leave_out)?;
         deployment.fleet.call();
         let built = deployment.build()?;
@@ -44,23 +48,32 @@ impl<'c> Planned<'c> {
         let states = deployment.states(leave_out).await?;
         deployment.name_retirable(&states, hosts);
         let current = deployment.current_manifests(&states).await?;
-        let store = context.store()?;
-        let missing = deployment.objects_to_compare(&built, &current).await?;
-        let mut plans = Vec::new();
+        let mut needed = Needed::of(&deployment.settings.name, built.hosts.values());
+        needed.useful = current.values().flat_map(|release| release.manifest().artifacts()).collect();
+        let missing = deployment.lacking(&built.hosts, &needed).await?;
+        let mut pairs = Vec::new();
         for (host, state) in &states {
-            let Some(new) = built.hosts.get(host) else { continue };
-            let old = current.get(host);
-            plans.push(HostPlan {
-                host: host.clone(),
-                from: old.map(HostRelease::digest),
-                to: new.digest(),
-                missing: missing.get(host).map(transfer).unwrap_or_default(),
-                components: compare(store, old, new)?,
-                settled: state.settled,
-                drift: state.drift.clone(),
-                notes: notes(state),
-            });
+            if let Some(new) = built.hosts.get(host) {
+                pairs.push(HostPair { host, state, old: current.get(host), new });
+            }
         }
+        let components = match deployment.compare(&pairs, shows_texts).await {
+            Err(error) if error.is_of_store() && context.mend(&needed)? => {
+                deployment.compare(&pairs, shows_texts).await
+            }
+            compared => compared,
+        };
+        let plan = |(pair, components): (&HostPair<'_>, _)| HostPlan {
+            host: pair.host.clone(),
+            from: pair.old.map(HostRelease::digest),
+            to: pair.new.digest(),
+            missing: missing.get(pair.host).map(transfer).unwrap_or_default(),
+            components,
+            settled: pair.state.settled,
+            drift: pair.state.drift.clone(),
+            notes: notes(pair.state),
+        };
+        let plans = pairs.iter().zip(components?).map(plan).collect();
         Ok(Planned { deployment, built, states, hosts: plans })
     }
 }
@@ -92,7 +105,7 @@ pub fn show(
     detail: Diff,
 ) -> Result<(), CommandError> {
     block_on(async {
-        let planned = Planned::make(context, settings, hosts, leave_out).await?;
+        let planned = Planned::make(context, settings, hosts, leave_out, detail).await?;
         render(&planned.hosts, detail, &context.ui);
         planned.deployment.fleet.abandon();
         Ok(())
@@ -120,20 +133,77 @@ fn notes(state: &State) -> Vec<String> {
     notes
 }
 
+/// A host, with what it has and what it is to have.
+struct HostPair<'p> {
+    host: &'p HostName,
+    state: &'p State,
+    old: Option<&'p HostRelease>,
+    new: &'p HostRelease,
+}
+
 impl Deployment<'_> {
-    /// What each host lacks. What it has, and the controller has not, is fetched where it is to be compared.
-    async fn objects_to_compare(
+    /// What changes on each host, in their order. What hosts have and the controller has not is fetched from them, as far
+    /// as it is shown.
+    async fn compare(
         &mut self,
-        built: &Built,
-        current: &BTreeMap<HostName, HostRelease>,
-    ) -> Result<BTreeMap<HostName, Copied>, CommandError> {
+        pairs: &[HostPair<'_>],
+        shows_texts: bool,
+    ) -> Result<Vec<Vec<ComponentPlan>>, CommandError> {
         let store = self.context.store()?;
-        let new = built.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
-        let missing = self.fleet.lacking(&new, store).await;
-        let missing = missing.map_err(|failures| failed("cannot tell what they lack", &failures))?;
-        let old = current.iter().map(|(host, release)| (host, release.manifest())).collect();
-        let fetched = self.fleet.fetch(&old, store).await;
-        fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
-        Ok(missing)
+        let mut fetched = Fetched::default();
+        let trees = self.fetch(unknown_artifacts(store, pairs)?, Fetched::trees).await?;
+        trees.into_iter().for_each(|one| fetched.add(one));
+        if shows_texts {
+            let unknown = unknown_files(ComparedObjects { store, fetched: &fetched }, pairs)?;
+            let texts = self.fetch(unknown, Fetched::texts).await?;
+            texts.into_iter().for_each(|one| fetched.add(one));
+        }
+        let objects = ComparedObjects { store, fetched: &fetched };
+        pairs.iter().map(|pair| compare(objects, pair.old, pair.new)).collect()
     }
+
+    async fn fetch<W: Send + Sync + 'static>(
+        &mut self,
+        wanted: BTreeMap<HostName, W>,
+        read: fn(&mut dyn Depot, &W) -> Result<Fetched, batou_store::Error>,
+    ) -> Result<Vec<Fetched>, CommandError> {
+        let fetched = self.fleet.read(wanted, read).await;
+        let fetched =
+            fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
+        Ok(fetched.into_values().collect())
+    }
+}
+
+/// The artifacts that only hosts have, each asked of one of them.
+fn unknown_artifacts(
+    store: &Store,
+    pairs: &[HostPair<'_>],
+) -> Result<BTreeMap<HostName, BTreeSet<ArtifactId>>, CommandError> {
+    let mut unknown: BTreeMap<HostName, BTreeSet<_>> = BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    for (pair, old) in pairs.iter().filter_map(|pair| Some((pair, pair.old?))) {
+        for id in old.manifest().artifacts() {
+            if asked.insert(id) && !store.contains(&ObjectId::Artifact(id))? {
+                unknown.entry(pair.host.clone()).or_default().insert(id);
+            }
+        }
+    }
+    Ok(unknown)
+}
+
+/// The files that only hosts have and whose changes are shown, each asked of one of them.
+fn unknown_files(
+    objects: ComparedObjects<'_>,
+    pairs: &[HostPair<'_>],
+) -> Result<BTreeMap<HostName, BTreeSet<ObjectId>>, CommandError> {
+    let mut unknown: BTreeMap<HostName, BTreeSet<_>> = BTreeMap::new();
+    let mut asked = BTreeSet::new();
+    for (pair, old) in pairs.iter().filter_map(|pair| Some((pair, pair.old?))) {
+        for file in unknown_texts(objects, old, pair.new)? {
+            if asked.insert(file) {
+                unknown.entry(pair.host.clone()).or_default().insert(file);
+            }
+        }
+    }
+    Ok(unknown)
 }

@@ -9,8 +9,9 @@ use batou_store::Digest;
 
 use super::Deployment;
 use super::decisions::Decisions;
-use super::failure::{chain, failed};
+use super::failure::chain;
 use super::lock::holder;
+use super::objects::remake;
 use super::retirable::newest;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
@@ -91,8 +92,8 @@ impl Deployment<'_> {
     ) -> Result<BTreeMap<HostName, HostEnding>, CommandError> {
         let ui = &self.context.ui;
         let progress = Arc::new(ui.progress());
-        let manifests = order.hosts.iter().map(|(host, release)| (host, release.manifest())).collect();
-        let staged = self.fleet.stage(&manifests, self.context.store()?, &progress).await;
+        let staged =
+            self.stage(&order.hosts, &progress, "could not be staged; nothing was switched anywhere").await;
         drop(progress);
         match staged {
             Ok(copied) if copied.objects > 0 => {
@@ -100,9 +101,9 @@ impl Deployment<'_> {
                 ui.status(&format!("staged {objects} ({})", bytes(copied.bytes)));
             }
             Ok(_) => {}
-            Err(failures) => {
+            Err(error) => {
                 self.fleet.unlock().await;
-                return Err(failed("could not be staged; nothing was switched anywhere", &failures));
+                return Err(error);
             }
         }
         let mut interrupts = Interrupts::listen()
@@ -110,7 +111,9 @@ impl Deployment<'_> {
         let progress = ui.progress();
         let decisions = Decisions::default();
         let tell = |event: Event<'_>| tell(ui, (&progress, &decisions), event);
-        let rollout = Rollout { order, states, store: self.context.store()?, watcher: &tell };
+        let remake = remake(self.context, &self.settings.name);
+        let rollout =
+            Rollout { order, states, store: self.context.store()?, remake: &remake, watcher: &tell };
         let endings = self.fleet.release(rollout, &mut interrupts).await;
         drop(progress);
         decisions.show(ui);

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use batou_store::{Name, Store};
+use batou_store::{ArtifactId, Name, Store};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
@@ -30,6 +30,8 @@ pub struct Rollout<'r> {
     pub states: &'r BTreeMap<HostName, State>,
     /// Where what has been staged came from.
     pub store: &'r Arc<Store>,
+    /// Makes again what is damaged there of these artifacts; whether there was anything to be made.
+    pub remake: &'r dyn Fn(&[ArtifactId]) -> bool,
     /// Who hears what happens.
     pub watcher: &'r Watcher<'r>,
 }
@@ -315,7 +317,12 @@ impl Member {
             Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
                 let release = rollout.order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
                 // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
-                let mended = self.mend(release.manifest(), rollout.store).await;
+                let mended = match self.mend(release.manifest(), rollout.store).await {
+                    Err(RemoteError::Store(_)) if (rollout.remake)(&release.manifest().artifacts()) => {
+                        self.mend(release.manifest(), rollout.store).await
+                    }
+                    mended => mended,
+                };
                 mended.map_err(|_| RemoteError::Agent(damaged))?;
                 self.switch(rollout).await
             }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use batou_store::{Copied, Monitor, ObjectId, Silent, Store};
+use batou_store::{Copied, Depot, Monitor, ObjectId, Silent, Store};
 
 use super::{ByHost, Failures, Fleet, Member, all};
 use crate::remote::{RemoteError, RemoteStore};
@@ -51,19 +51,19 @@ impl Fleet {
         all(lacking.await)
     }
 
-    /// Brings the artifacts that hosts have and the controller's store has not into it, so that they can be compared.
-    pub async fn fetch(&mut self, manifests: &Manifests<'_>, store: &Arc<Store>) -> Result<(), Failures> {
-        let fetched = self.copy(manifests, |manifest| {
-            let (store, mut artifacts) = (Arc::clone(store), manifest.artifacts());
-            move |host| {
-                artifacts.retain(|id| !store.contains(&ObjectId::Artifact(*id)).unwrap_or(false));
-                if !artifacts.is_empty() {
-                    host.send_to(&store, &artifacts, &Silent)?;
-                }
-                Ok(())
-            }
-        });
-        all(fetched.await).map(drop)
+    /// Reads from the stores of hosts what is wanted of each.
+    pub async fn read<W: Send + Sync + 'static, T: Send + 'static>(
+        &mut self,
+        wanted: BTreeMap<HostName, W>,
+        read: fn(&mut dyn Depot, &W) -> Result<T, batou_store::Error>,
+    ) -> Result<BTreeMap<HostName, T>, Failures> {
+        let wanted: BTreeMap<_, _> =
+            wanted.into_iter().map(|(host, wanted)| (host, Arc::new(wanted))).collect();
+        let copy = async |member: &mut Member| {
+            let wanted = Arc::clone(wanted.get(&member.route.host).ok_or(RemoteError::Protocol)?);
+            member.copy(move |host| host.read(|depot| read(depot, &wanted))).await
+        };
+        all(self.some(|host| wanted.contains_key(host), copy).await)
     }
 
     /// Does what `work` makes of a manifest with every host that has one here.

@@ -1,28 +1,26 @@
-//! Two manifests against each other, through the objects of the controller's store.
+//! Two manifests against each other, through what is known of their objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_store::{ArtifactId, Digest, Node, ObjectId, RelPath, Store};
+use batou_store::{Digest, Node, ObjectId, RelPath};
 use similar::TextDiff;
 
+use super::objects::{ComparedObjects, FileNodes, MAX_TEXT};
 use super::{ComponentPlan, ContentPlan, FilePlan, UnitPlan};
 use crate::error::CommandError;
 use crate::ui::line::plan::Change;
 use batou_release::{Component, DECLARED_BY, HostRelease, Unit, unit_key};
 
-/// The largest file whose text is compared, in bytes.
-const MAX_TEXT: u64 = 1 << 20;
 /// The cause of a file that is no template and has other content.
 const OWN_FILE: &str = "its own file";
 /// Lines around a change.
 const CONTEXT: usize = 3;
 
-type FileNodes = BTreeMap<RelPath, Node>;
 type Reasons = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What changes on a host from `old`, which may be nothing, to `new`, whose objects are in the store.
 pub fn compare(
-    store: &Store,
+    objects: ComparedObjects<'_>,
     old: Option<&HostRelease>,
     new: &HostRelease,
 ) -> Result<Vec<ComponentPlan>, CommandError> {
@@ -34,13 +32,36 @@ pub fn compare(
             Some(Side { component, reasons: reasons(old, component, &none) })
         });
         let after = Side { component, reasons: reasons(new, component, &none) };
-        plans.extend(component_plan(store, before, &after)?);
+        plans.extend(component_plan(objects, before, &after)?);
     }
     let gone = old.iter().flat_map(|old| &old.manifest().components);
     for component in gone.filter(|component| new.manifest().component(component.name.as_str()).is_none()) {
-        plans.push(removed(store, component)?);
+        plans.push(removed(objects, component)?);
     }
     Ok(plans)
+}
+
+/// The old files whose text [`compare`] would show, and that are not known.
+pub fn unknown_texts(
+    objects: ComparedObjects<'_>,
+    old: &HostRelease,
+    new: &HostRelease,
+) -> Result<Vec<ObjectId>, CommandError> {
+    let none = Reasons::new();
+    let mut unknown = Vec::new();
+    for component in &new.manifest().components {
+        let Some(before) = old.manifest().component(component.name.as_str()) else { continue };
+        if before.artifact == component.artifact || objects.has(&before.artifact)? {
+            continue;
+        }
+        if let Some(before) = objects.known_files(&before.artifact)? {
+            let after = objects.files(&component.artifact)?;
+            let causes = (&none, &none);
+            let changes = Changes { objects, old: &before, is_stored: false, new: &after, causes };
+            unknown.extend(changes.unknown_texts()?);
+        }
+    }
+    Ok(unknown)
 }
 
 /// Why a component's files are as they are.
@@ -56,11 +77,11 @@ struct Side<'a> {
 }
 
 fn component_plan(
-    store: &Store,
+    objects: ComparedObjects<'_>,
     old: Option<Side<'_>>,
     new: &Side<'_>,
 ) -> Result<Option<ComponentPlan>, CommandError> {
-    let Some(old) = old else { return added(store, new).map(Some) };
+    let Some(old) = old else { return added(objects, new).map(Some) };
     let mut plan = ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Changed,
@@ -69,9 +90,11 @@ fn component_plan(
         incomparable: false,
     };
     if old.component.artifact != new.component.artifact {
-        let after = files(store, &new.component.artifact)?;
-        if let Some(before) = known_files(store, &old.component.artifact)? {
-            let changes = Changes { store, old: &before, new: &after, causes: (old.reasons, new.reasons) };
+        let after = objects.files(&new.component.artifact)?;
+        if let Some(before) = objects.known_files(&old.component.artifact)? {
+            let is_stored = objects.has(&old.component.artifact)?;
+            let causes = (old.reasons, new.reasons);
+            let changes = Changes { objects, old: &before, is_stored, new: &after, causes };
             plan.files = changes.all()?;
         } else {
             plan.incomparable = true;
@@ -83,18 +106,18 @@ fn component_plan(
     Ok(Some(plan))
 }
 
-fn added(store: &Store, new: &Side<'_>) -> Result<ComponentPlan, CommandError> {
+fn added(objects: ComparedObjects<'_>, new: &Side<'_>) -> Result<ComponentPlan, CommandError> {
     Ok(ComponentPlan {
         component: new.component.name.to_string(),
         change: Change::Added,
-        files: listed(&files(store, &new.component.artifact)?, Change::Added, new.reasons),
+        files: listed(&objects.files(&new.component.artifact)?, Change::Added, new.reasons),
         units: units(None, new),
         incomparable: false,
     })
 }
 
-fn removed(store: &Store, component: &Component) -> Result<ComponentPlan, CommandError> {
-    let known = known_files(store, &component.artifact)?;
+fn removed(objects: ComparedObjects<'_>, component: &Component) -> Result<ComponentPlan, CommandError> {
+    let known = objects.known_files(&component.artifact)?;
     Ok(ComponentPlan {
         component: component.name.to_string(),
         change: Change::Removed,
@@ -129,15 +152,6 @@ fn changed_dependencies(old: &Unit, new: &Unit) -> Vec<String> {
     changed.map(|(name, _)| name.to_owned()).collect()
 }
 
-fn files(store: &Store, artifact: &ArtifactId) -> Result<FileNodes, CommandError> {
-    Ok(store.files(&store.artifact(artifact)?.tree)?)
-}
-
-fn known_files(store: &Store, artifact: &ArtifactId) -> Result<Option<FileNodes>, CommandError> {
-    let known = store.contains(&ObjectId::Artifact(*artifact))?;
-    known.then(|| files(store, artifact)).transpose()
-}
-
 /// All files without their content: of a component that comes or goes whole, the names say enough.
 fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
     let file = |(path, node): (&RelPath, &Node)| FilePlan {
@@ -153,8 +167,10 @@ fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan>
 
 /// Two sets of files against each other.
 struct Changes<'a> {
-    store: &'a Store,
+    objects: ComparedObjects<'a>,
     old: &'a FileNodes,
+    /// The store has, or says that it has, all of the old files. It always has the new ones.
+    is_stored: bool,
     new: &'a FileNodes,
     causes: (&'a Reasons, &'a Reasons),
 }
@@ -190,7 +206,7 @@ impl Changes<'_> {
         {
             return Ok(ContentPlan::Same);
         }
-        let (Some(old), Some(new)) = (self.text(nodes.0)?, self.text(nodes.1)?) else {
+        let (Some(old), Some(new)) = (self.text(nodes.0, self.is_stored)?, self.text(nodes.1, true)?) else {
             return Ok(sizes(nodes));
         };
         let diff = TextDiff::from_lines(&old, &new);
@@ -198,20 +214,24 @@ impl Changes<'_> {
     }
 
     /// The text of a file; that of no file is empty; none where there is no text to show.
-    fn text(&self, node: Option<&Node>) -> Result<Option<String>, CommandError> {
-        match node {
-            None => Ok(Some(String::new())),
-            Some(Node::File { digest, size, mode }) if *size <= MAX_TEXT => {
-                let blob = ObjectId::Blob { digest: *digest, size: *size, mode: *mode };
-                if self.store.contains(&blob)? { self.decoded(digest) } else { Ok(None) }
-            }
-            Some(_) => Ok(None),
-        }
+    fn text(&self, node: Option<&Node>, is_stored: bool) -> Result<Option<String>, CommandError> {
+        let Some(node) = node else { return Ok(Some(String::new())) };
+        let Some(blob) = blob(node) else { return Ok(None) };
+        Ok(self.objects.text(&blob, is_stored)?)
     }
 
-    fn decoded(&self, digest: &Digest) -> Result<Option<String>, CommandError> {
-        let text = String::from_utf8(self.store.read_blob(digest, MAX_TEXT)?).ok();
-        Ok(text.filter(|text| !text.contains('\0')))
+    /// The old files that are not known, and whose text would be shown.
+    fn unknown_texts(&self) -> Result<Vec<ObjectId>, CommandError> {
+        let mut unknown = Vec::new();
+        for (path, old) in self.old {
+            let new = self.new.get(path);
+            let Some(file) = blob(old).filter(|file| file.size() <= MAX_TEXT) else { continue };
+            let same_content = new.and_then(blob).is_some_and(|new| content(&new) == content(&file));
+            if !same_content && !self.objects.has_blob(&file)? && self.text(new, true)?.is_some() {
+                unknown.push(file);
+            }
+        }
+        Ok(unknown)
     }
 
     /// What the new file was rendered from and the old one was not, or with another value. What any old file of the
@@ -255,6 +275,24 @@ impl Changes<'_> {
     }
 }
 
+/// A file's object.
+fn blob(node: &Node) -> Option<ObjectId> {
+    match node {
+        Node::File { digest, size, mode } => {
+            Some(ObjectId::Blob { digest: *digest, size: *size, mode: *mode })
+        }
+        _ => None,
+    }
+}
+
+/// A file's object without its mode.
+fn content(file: &ObjectId) -> Option<Digest> {
+    match file {
+        ObjectId::Blob { digest, .. } => Some(*digest),
+        _ => None,
+    }
+}
+
 /// The sub-component that declares a file, or a unit by its key.
 fn declared_by(reasons: &Reasons, path: &str) -> Option<String> {
     reasons.get(path)?.get(DECLARED_BY).cloned()
@@ -281,7 +319,9 @@ fn sizes((old, new): (Option<&Node>, Option<&Node>)) -> ContentPlan {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use batou_release::{Causes, Manifest};
+    use batou_store::{ArtifactId, Store};
 
+    use super::super::objects::Fetched;
     use super::*;
     use crate::testing::{artifact, causes, component, manifest, step, store};
 
@@ -295,7 +335,7 @@ mod tests {
     ) -> Result<Vec<ComponentPlan>, CommandError> {
         let [old, new] = [old, Some(new)]
             .map(|side| side.map(|(manifest, causes)| HostRelease::new(manifest.clone(), causes.clone())));
-        compare(store, old.as_ref(), &new.unwrap())
+        compare(ComparedObjects { store, fetched: &Fetched::default() }, old.as_ref(), &new.unwrap())
     }
 
     fn changed(files: [&[(&str, &[u8])]; 2], reasons: [&Causes; 2]) -> ComponentPlan {

@@ -2,6 +2,7 @@
 
 pub mod compare;
 mod line;
+pub mod objects;
 pub mod render;
 
 use batou_agent::protocol::Drift;
@@ -42,7 +43,7 @@ pub struct ComponentPlan {
     pub files: Vec<FilePlan>,
     /// The units that would be converged: those that are new or changed.
     pub units: Vec<UnitPlan>,
-    /// What it replaces is not in this store, so that its files could not be compared: all of the new ones are listed.
+    /// What it replaces is not known, so that its files could not be compared: all of the new ones are listed.
     pub incomparable: bool,
 }
 
@@ -81,7 +82,7 @@ pub struct FilePlan {
 pub enum ContentPlan {
     /// Text: the unified diff with 3 lines of context, without a header.
     Diff(String),
-    /// Not text, or too large, or not in this store: the sizes in bytes, where there is a file before and after.
+    /// Not text, or too large, or not known: the sizes in bytes, where there is a file before and after.
     Sizes(Option<u64>, Option<u64>),
     /// What is there before and after, in words, where one of them is not a file ("symlink to x", "folder").
     Kinds(Option<String>, Option<String>),

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 
-use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, copy, lacking, send};
+use batou_store::{ArtifactId, Copied, Depot, Error, Monitor, ObjectId, Opened, Store, lacking, send};
 
 use tokio::runtime::Handle;
 
@@ -75,14 +75,12 @@ impl<'l> RemoteStore<'l> {
         lacking(store, &mut self, artifacts).map_err(unwrap)
     }
 
-    /// Brings artifacts of the host into the controller's store.
-    pub fn send_to(
+    /// Does something with the host's objects.
+    pub fn read<T>(
         mut self,
-        mut store: &Store,
-        artifacts: &[ArtifactId],
-        monitor: &dyn Monitor,
-    ) -> Result<Copied, RemoteError> {
-        copy(&mut self, &mut store, artifacts, monitor).map_err(unwrap)
+        work: impl FnOnce(&mut dyn Depot) -> Result<T, Error>,
+    ) -> Result<T, RemoteError> {
+        work(&mut self).map_err(unwrap)
     }
 }
 
@@ -124,8 +122,13 @@ impl Depot for RemoteStore<'_> {
         if let Some(failure) = outgoing.failure {
             return Err(wrap(failure));
         }
-        written?;
-        self.conversation.ask(&question::data_end()).map_err(wrap)
+        // Where an object of ours cannot be read, the host must not wait for the rest, and the conversation goes on. It
+        // stores nothing of a stream that ends early, and says so, which is no news.
+        let ended = self.conversation.ask(&question::data_end());
+        match (written, ended) {
+            (Err(error), Ok(()) | Err(RemoteError::Agent(_))) => Err(error),
+            (_, ended) => ended.map_err(wrap),
+        }
     }
 }
 

@@ -29,14 +29,26 @@ pub struct Dropped {
 
 impl Store {
     /// Reads everything that these artifacts need, and removes what is damaged together with those of the artifacts
-    /// and trees that need it. What is whole stays. Fails with [`Error::Busy`] if others are still writing after half
-    /// a minute. A process must not call this while it has a batch open itself.
-    pub fn drop_damaged(&self, roots: &[ArtifactId], monitor: &dyn Monitor) -> Result<Dropped, Error> {
+    /// and trees that need it. What is whole stays. What is below a damaged tree cannot be known from it: `made` names
+    /// objects that are about to be made again, and of these the damaged ones go as well. Fails with [`Error::Busy`] if
+    /// others are still writing after half a minute. A process must not call this while it has a batch open itself.
+    pub fn drop_damaged(
+        &self,
+        roots: &[ArtifactId],
+        made: &[ObjectId],
+        monitor: &dyn Monitor,
+    ) -> Result<Dropped, Error> {
         let Some(_alone) = Guard::exclusive_within(&self.layout.folder("lock"), PATIENCE)? else {
             return Err(Error::Busy(self.root().to_owned()));
         };
-        let roots: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
-        let survey = Survey::of(self, &roots, monitor)?;
+        let mut first: Vec<_> = roots.iter().map(|id| ObjectId::Artifact(*id)).collect();
+        for object in made {
+            // One that is missing is made in any case, and one that has another size is missing to a build.
+            if fs::lstat(&self.layout.object(object))?.is_some() {
+                first.push(*object);
+            }
+        }
+        let survey = Survey::of(self, &first, monitor)?;
         let dead = survey.dead();
         let mut dropped = Dropped { faults: survey.faults, ..Dropped::default() };
         // Parents first: each of them promises that everything below it is there.
@@ -113,13 +125,12 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(store: &Store, roots: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
+    fn of(store: &Store, first: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
+        let is_blob = |object: &&ObjectId| matches!(object, ObjectId::Blob { .. });
         let mut survey = Self::default();
-        let (blobs, parents): (Vec<_>, Vec<_>) =
-            roots.iter().copied().partition(|root| matches!(root, ObjectId::Blob { .. }));
-        survey.walk(store, &parents)?;
-        let all = survey.objects.iter().flat_map(|(_, children)| children).chain(&blobs);
-        let blobs: HashSet<_> = all.filter(|child| matches!(child, ObjectId::Blob { .. })).copied().collect();
+        survey.walk(store, first.iter().filter(|object| !is_blob(object)))?;
+        let all = survey.objects.iter().flat_map(|(_, children)| children).chain(first);
+        let blobs: HashSet<_> = all.filter(is_blob).copied().collect();
         let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
         monitor.begin(Phase::Verifying, blobs.len() as u64, bytes);
         let faulty = |blob: ObjectId| {
@@ -134,9 +145,9 @@ impl Survey {
     }
 
     /// Reads the records and trees. The walk has a stack of its own, so a deep tree cannot exhaust the thread's.
-    fn walk(&mut self, store: &Store, roots: &[ObjectId]) -> Result<(), Error> {
+    fn walk<'o>(&mut self, store: &Store, first: impl Iterator<Item = &'o ObjectId>) -> Result<(), Error> {
         let mut seen = HashSet::new();
-        let mut stack: Vec<_> = roots.iter().map(|root| (*root, None)).collect();
+        let mut stack: Vec<_> = first.map(|object| (*object, None)).collect();
         while let Some((object, left)) = stack.pop() {
             if let Some(children) = left {
                 self.objects.push((object, children));

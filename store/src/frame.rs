@@ -16,8 +16,8 @@ const OWNER: u32 = 0o700;
 
 impl Store {
     /// Opens the store at `root` as [`Store::open`] opens a [`Durability::Cache`], and mends its frame first. Returns the
-    /// names of what was damaged in it; a folder that is only missing is made without a word, since what was in it is found
-    /// missing by whoever needs it.
+    /// names of what was damaged in it, but for folders that were missing or no folders: what was in them is found missing by
+    /// whoever needs it.
     pub fn open_mended(root: &Path) -> Result<(Self, Vec<&'static str>), Error> {
         Self::mend_and_open(root, Durability::Cache)
     }
@@ -49,16 +49,13 @@ impl Store {
                     }
                 }
                 _ => {
-                    let found = fs::lstat(&path)?;
-                    if self.is_durable() && found.as_ref().is_some_and(std::fs::Metadata::is_symlink) {
+                    let is_link = fs::lstat(&path)?.is_some_and(|found| found.is_symlink());
+                    if is_link && self.is_durable() {
                         let reason =
                             "it is a link to no folder: mount or make what it leads to, or remove it";
                         return Err(Error::Foreign { path, reason });
                     }
-                    if found.is_some() {
-                        fs::remove_file(&path)?;
-                        damaged.push(name);
-                    }
+                    fs::remove_tree(&path)?;
                     fs::create_directories(&path)?;
                 }
             }

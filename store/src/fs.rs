@@ -91,7 +91,7 @@ pub(crate) fn create_directories(path: &Path) -> Result<(), Error> {
 
 /// Makes the folder that is to hold a file, and removes what is no folder where the folder is to be, and no file where the
 /// file is to be. Only for files that can be made again, whose places are nobody else's.
-pub fn make_way(file: &Path) -> Result<(), Error> {
+pub(crate) fn make_way(file: &Path) -> Result<(), Error> {
     let folder = parent(file);
     if lstat(folder)?.is_some_and(|found| found.is_file()) {
         remove_file(folder)?;

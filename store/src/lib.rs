@@ -66,5 +66,5 @@ pub use object::ObjectId;
 pub use problem::{Fault, Problem, Remedy};
 pub use read::ObjectReader;
 pub use sources::SourceHasher;
-pub use store::{Durability, Store};
+pub use store::{Durability, Store, files};
 pub use tree::{Node, Tree, TreeError};

@@ -91,7 +91,7 @@ impl Store {
     pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<ArtifactId>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"))?;
         let stage = |(id, name): &(ArtifactId, &Name)| {
-            let known = fs::lstat(&self.layout.stats(id, name))?.is_some();
+            let known = fs::lstat(&self.layout.stats(id, name))?.is_some_and(|found| found.is_file());
             if known && self.verify_artifacts(&[*id])?.is_empty() {
                 return Ok(None);
             }

@@ -56,6 +56,7 @@ impl Store {
         }
         let link = link.map(|link| self.out_link(link, artifacts)).transpose()?;
         let root = Root { artifacts: artifacts.to_vec(), link };
+        fs::make_way(&path)?;
         fs::atomic_write(&path, &seal(&root), fs::PUBLIC, self.is_durable())
     }
 

@@ -192,23 +192,7 @@ impl Store {
 
     /// All files, symbolic links and empty folders below a tree, by path.
     pub fn files(&self, tree: &Digest) -> Result<BTreeMap<RelPath, Node>, Error> {
-        let mut files = BTreeMap::new();
-        let mut folders: Vec<(Option<RelPath>, Digest)> = vec![(None, *tree)];
-        while let Some((folder, digest)) = folders.pop() {
-            for (name, node) in self.tree(&digest)?.iter() {
-                let path = RelPath::below(folder.as_ref(), name)?;
-                match node {
-                    Node::Directory { digest } if *digest != Tree::new().digest() => {
-                        folders.push((Some(path), *digest));
-                    }
-                    _ => drop(files.insert(path, node.clone())),
-                }
-            }
-            if files.len() + folders.len() > MAX_FILES {
-                return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
-            }
-        }
-        Ok(files)
+        files(tree, |digest| self.tree(digest))
     }
 
     /// Everything that the artifacts need.
@@ -219,6 +203,30 @@ impl Store {
         }
         Ok(walk.finish())
     }
+}
+
+/// All files, symbolic links and empty folders below a tree, by path; `read` finds the trees.
+pub fn files(
+    tree: &Digest,
+    read: impl Fn(&Digest) -> Result<Tree, Error>,
+) -> Result<BTreeMap<RelPath, Node>, Error> {
+    let mut files = BTreeMap::new();
+    let mut folders: Vec<(Option<RelPath>, Digest)> = vec![(None, *tree)];
+    while let Some((folder, digest)) = folders.pop() {
+        for (name, node) in read(&digest)?.iter() {
+            let path = RelPath::below(folder.as_ref(), name)?;
+            match node {
+                Node::Directory { digest } if *digest != Tree::new().digest() => {
+                    folders.push((Some(path), *digest));
+                }
+                _ => drop(files.insert(path, node.clone())),
+            }
+        }
+        if files.len() + folders.len() > MAX_FILES {
+            return Err(Error::TooManyFiles { tree: *tree, limit: MAX_FILES });
+        }
+    }
+    Ok(files)
 }
 
 fn damaged(path: PathBuf, found: Digest) -> Error {

@@ -241,6 +241,7 @@ impl Verifier<'_> {
         let stats = match fs::read_limited(&path, MAX_SEALED) {
             Ok(bytes) => bytes.and_then(|bytes| Stats::decode(&bytes)),
             Err(Error::TooLarge { .. }) => None,
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::IsADirectory) => None,
             Err(error) => return Err(error),
         };
         let folder = self.store.artifact_path(id, &record.name);

@@ -15,7 +15,8 @@ use crate::ui::visible_name;
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
     let place = outfile::place(output)?;
     let record = context.release(name)?;
-    archive::export(context.store()?, &record, &place)?;
+    let store = context.store()?;
+    context.mending(&context.needed_of(&record), || archive::export(store, &record, &place))?;
     context.ui.json(&Line::Exported(line(&record, output)));
     show(context, "exported", &record);
     Ok(())

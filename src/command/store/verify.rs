@@ -12,16 +12,17 @@ use crate::records::FOLDER as RELEASES;
 use crate::ui::line::Line;
 use crate::ui::{plural, visible_name};
 
-/// Checks every object; with another store or archive, mends what it can.
-pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandError> {
+/// Checks every object; to repair them, mends what another store or archive has, or without one drops what is damaged.
+pub(super) fn run(context: &Context, repairs: bool, from: Option<&Path>) -> Result<(), CommandError> {
     let store = context.store()?;
     let problems = ours(store.verify(&context.ui.progress())?);
     for problem in &problems {
         show(context, problem);
     }
-    let left = match from {
-        Some(from) if !problems.is_empty() => repair(context, store, &problems, from)?,
-        _ => problems.clone(),
+    let left = if repairs && !problems.is_empty() {
+        repair(context, store, &problems, from)?
+    } else {
+        problems.clone()
     };
     let mended = problems.len().saturating_sub(left.len());
     context.ui.json(&Line::StoreVerified { left: left.len(), mended });
@@ -31,20 +32,21 @@ pub(super) fn run(context: &Context, from: Option<&Path>) -> Result<(), CommandE
     }
     let error =
         CommandError::failed(format!("{} has {}", store.root().display(), plural(left.len(), "problem")));
-    Err(advice(&left, from).into_iter().fold(error, CommandError::hint))
+    Err(advice(&left, repairs, from).into_iter().fold(error, CommandError::hint))
 }
 
 /// What to do about problems that are left.
-fn advice(left: &[Problem], from: Option<&Path>) -> Vec<String> {
+fn advice(left: &[Problem], repairs: bool, from: Option<&Path>) -> Vec<String> {
     let mut advice = Vec::new();
     if left.iter().any(|problem| problem.remedy != Remedy::Look) {
-        advice.push(match from {
-            None => {
-                "mend it with `batou store verify --repair --from PATH`, or remove the store and build the \
-                     environments again"
-                    .to_owned()
-            }
-            Some(from) => format!("{} does not have all that is missing", from.display()),
+        advice.extend(match from {
+            Some(from) => Some(format!("{} does not have all that is missing", from.display())),
+            None if repairs => None,
+            None => Some(
+                "`batou store verify --repair` drops what is damaged, and `batou build` makes it again as far as the \
+                 project's files still do; with `--from PATH` another store or an exported release gives it back"
+                    .to_owned(),
+            ),
         });
     }
     if left.iter().any(|problem| problem.remedy == Remedy::Look) {
@@ -72,8 +74,40 @@ fn repair(
     context: &Context,
     store: &Store,
     problems: &[Problem],
-    from: &Path,
+    from: Option<&Path>,
 ) -> Result<Vec<Problem>, CommandError> {
+    let left = match from {
+        Some(from) => fetch(store, problems, from)?,
+        None => drop_damaged(context, store)?,
+    };
+    context.ui.line(&format!("{} mended", plural(problems.len().saturating_sub(left.len()), "problem")));
+    if !left.is_empty() {
+        context.ui.section("Left:");
+        for problem in &left {
+            show(context, problem);
+        }
+    }
+    Ok(left)
+}
+
+/// Removes what is damaged, with the artifacts that need it, and mends what needs no objects.
+fn drop_damaged(context: &Context, store: &Store) -> Result<Vec<Problem>, CommandError> {
+    let dropped = store.drop_damaged(&store.artifacts()?, &[], &context.ui.progress())?;
+    if !dropped.artifacts.is_empty() {
+        let dropped = plural(dropped.artifacts.len(), "artifact");
+        context.ui.line(&format!(
+            "{dropped} dropped: `batou build` makes again what the project's files still make"
+        ));
+    }
+    let nothing = tempfile::tempdir()
+        .map_err(|error| CommandError::failed("no temporary folder can be made").because(error))?;
+    let nothing = Store::open(nothing.path(), Durability::Cache)?;
+    let left = store.verify(&context.ui.progress())?;
+    Ok(ours(store.repair(&left, &mut &nothing)?))
+}
+
+/// Fetches what is damaged or missing from another store or an archive.
+fn fetch(store: &Store, problems: &[Problem], from: &Path) -> Result<Vec<Problem>, CommandError> {
     let absent = |error: std::io::Error| {
         CommandError::input(format!("{} cannot be read", from.display())).because(error)
     };
@@ -88,13 +122,5 @@ fn repair(
         archive::import(&source, from)?;
         source
     };
-    let left = ours(store.repair(problems, &mut &source)?);
-    context.ui.line(&format!("{} mended", plural(problems.len().saturating_sub(left.len()), "problem")));
-    if !left.is_empty() {
-        context.ui.section("Left:");
-        for problem in &left {
-            show(context, problem);
-        }
-    }
-    Ok(left)
+    Ok(ours(store.repair(problems, &mut &source)?))
 }

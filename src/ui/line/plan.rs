@@ -37,7 +37,7 @@ pub struct PlannedComponent<'a> {
     pub files: Vec<PlannedFile<'a>>,
     /// The units that would be converged: those that are new or changed.
     pub units: Vec<PlannedUnit<'a>>,
-    /// What it replaces is not in the local store, so that its files could not be compared: all of the new ones are listed.
+    /// What it replaces is not known here, so that its files could not be compared: all of the new ones are listed.
     pub incomparable: bool,
 }
 

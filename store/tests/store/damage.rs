@@ -59,18 +59,33 @@ fn whatever_is_damaged_goes_with_its_parents_and_is_made_again() {
             let Some(object) = objects(store, web).get(number).copied() else { break };
             damage(kind, &path_of(&fixture, &object));
 
-            let dropped = store.drop_damaged(&[web], &Silent).unwrap();
+            let dropped = store.drop_damaged(&[web], &[], &Silent).unwrap();
             assert_eq!(dropped.faults, BTreeSet::from([object]), "{kind}");
             assert!(dropped.artifacts.contains(&web), "{kind} {object}: all of it is below web");
             assert!(!store.contains(&ObjectId::Artifact(web)).unwrap(), "{kind} {object}");
             assert_eq!(dropped.artifacts, dropped.checked_out, "{kind} {object}");
 
             assert_eq!([stored(store, "base", "0", &[]), stored(store, "web", "1", &[base])], [base, web]);
-            assert_eq!(store.drop_damaged(&[web], &Silent).unwrap().faults, BTreeSet::new());
+            assert_eq!(store.drop_damaged(&[web], &[], &Silent).unwrap().faults, BTreeSet::new());
             store.check_out(&[(web, &name("web")), (base, &name("base"))]).unwrap();
             assert_eq!(store.verify(&Silent).unwrap(), [], "{kind} {object}");
         }
     }
+}
+
+#[test]
+fn what_is_below_a_damaged_tree_goes_if_it_is_to_be_made_again() {
+    let fixture = Fixture::with(Durability::Cache);
+    let store = &fixture.store;
+    let web = stored(store, "web", "1", &[]);
+    let all = objects(store, web);
+    for object in &all {
+        damage("other content", &path_of(&fixture, object));
+    }
+    let dropped = store.drop_damaged(&[web], &all, &Silent).unwrap();
+    assert_eq!(dropped.faults, all.into_iter().collect());
+    assert_eq!(stored(store, "web", "1", &[]), web);
+    assert_eq!(store.verify(&Silent).unwrap(), []);
 }
 
 #[test]
@@ -80,9 +95,9 @@ fn what_is_whole_stays_and_what_nobody_asked_about_too() {
     let [web, other] = ["1", "2"].map(|seed| stored(store, "web", seed, &[]));
     let blob = objects(store, other)[0];
     damage("empty", &path_of(&fixture, &blob));
-    assert_eq!(store.drop_damaged(&[web], &Silent).unwrap().faults, BTreeSet::new());
+    assert_eq!(store.drop_damaged(&[web], &[], &Silent).unwrap().faults, BTreeSet::new());
     assert!(store.contains(&ObjectId::Artifact(other)).unwrap());
-    assert_eq!(store.drop_damaged(&[web, other], &Silent).unwrap().artifacts, BTreeSet::from([other]));
+    assert_eq!(store.drop_damaged(&[web, other], &[], &Silent).unwrap().artifacts, BTreeSet::from([other]));
     assert!(store.contains(&ObjectId::Artifact(web)).unwrap());
 }
 
@@ -92,7 +107,7 @@ fn a_file_of_another_mode_is_damaged() {
     let web = stored(&fixture.store, "web", "1", &[]);
     let blob = objects(&fixture.store, web)[0];
     fs::set_permissions(path_of(&fixture, &blob), Permissions::from_mode(0o000)).unwrap();
-    let dropped = fixture.store.drop_damaged(&[web], &Silent).unwrap();
+    let dropped = fixture.store.drop_damaged(&[web], &[], &Silent).unwrap();
     assert_eq!(dropped.faults, BTreeSet::from([blob]));
 }
 
@@ -140,13 +155,13 @@ fn the_frame_of_a_cache_is_mended_and_a_newer_or_foreign_one_left_alone() {
         assert_eq!(mended(), [""; 0], "{folder}");
         fs::remove_dir(root.join(folder)).unwrap();
         fs::write(root.join(folder), "x").unwrap();
-        assert_eq!(mended(), [folder]);
+        assert_eq!(mended(), [""; 0], "{folder}");
         fs::set_permissions(root.join(folder), Permissions::from_mode(0o000)).unwrap();
         assert_eq!(mended(), [folder]);
     }
     let store = Store::open_mended(root).unwrap().0;
     assert_eq!(stored(&store, "web", "1", &[]), web);
-    assert_eq!(store.drop_damaged(&[web], &Silent).unwrap().faults, BTreeSet::new());
+    assert_eq!(store.drop_damaged(&[web], &[], &Silent).unwrap().faults, BTreeSet::new());
 
     fs::write(root.join("format"), "batou store 2\n").unwrap();
     assert!(matches!(Store::open_mended(root), Err(Error::NewerFormat { .. })));

@@ -1,0 +1,3 @@
+//! What breaks, lies or is misused, on purpose: batou must come through it, or say what to do.
+
+mod controller_store;

@@ -31,7 +31,9 @@ pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     match &locked.underway {
         Some(underway) => check_in_force(about, underway)?,
         // The room stays: it is there for whoever opens the journal next.
-        None => Journal::of(&about.target).line()?.reserve().map_err(|e| about.target.explain_full(e, 1))?,
+        None => {
+            Journal::of(&about.target).line()?.reserve(None).map_err(|e| about.target.explain_full(e, 1))?;
+        }
     }
     Ok(Reply::Done)
 }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
 use batou_release::{FormatError, HostPathError, UnitId};
+use batou_store::readable_size;
 
 /// How many damaged files one error names.
 const NAMED: usize = 20;
+/// How many bytes of a message the controller is told: an answer that may be small has room for them.
+const MESSAGE: usize = 32 << 10;
 
 /// Any failure of the agent.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,8 @@ pub(crate) enum Error {
     #[error("the objects cannot be sent")]
     Send(#[source] io::Error),
     /// There is no room on the disk.
-    #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
-    Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
+    #[error("the disk is full: {} has {room}", path.display())]
+    Full { path: PathBuf, room: Room, source: Box<Error> },
     /// A unit could not be made to hold.
     #[error("{reason}")]
     Unit { reason: String, run: Box<UnitRun> },
@@ -95,6 +98,31 @@ pub(crate) enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] batou_store::Error),
+}
+
+/// What a full filesystem has too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Room {
+    /// It has no inodes: as many files as it can have.
+    #[error("no inodes left, so no file can be added, although {} are free", readable_size(*.0))]
+    Inodes(u64),
+    /// It has fewer bytes than are needed.
+    #[error("{} free, and at least {} are needed", readable_size(*free), readable_size(*needed))]
+    Bytes { free: u64, needed: u64 },
+    /// It has bytes, and may not give this user any: a quota, or a file that has grown meanwhile.
+    #[error("no room for this user, although {} are free (is there a quota?)", readable_size(*.0))]
+    Quota(u64),
+}
+
+impl Room {
+    /// Of a filesystem on which a write has just failed for want of room.
+    pub(crate) fn of(free: u64, inodes: u64, needed: u64) -> Self {
+        match (inodes, free < needed) {
+            (0, _) => Self::Inodes(free),
+            (_, true) => Self::Bytes { free, needed },
+            (_, false) => Self::Quota(free),
+        }
+    }
 }
 
 impl Error {
@@ -170,7 +198,8 @@ pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
 
 impl From<Error> for AgentError {
     fn from(error: Error) -> Self {
-        let (kind, message) = (error.kind(), error.sentence());
+        let (kind, mut message) = (error.kind(), error.sentence());
+        message.truncate(message.floor_char_boundary(MESSAGE));
         let run = if let Error::Unit { run, .. } = error { Some(run) } else { None };
         Self { kind, message, run }
     }
@@ -205,11 +234,29 @@ mod tests {
         for code in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
             let error = AgentError::from(target.explain_full(Error::Stream(full(code.raw_os_error())), 4711));
             assert_eq!(error.kind, ErrorKind::Full);
-            assert!(error.message.contains("bytes free, and at least 4711 are needed"), "{error}");
+            let (with_room, full) =
+                ("no room for this user, although", "free, and at least 4.6 KiB are needed");
+            assert!(error.message.contains(with_room) || error.message.contains(full), "{error}");
             assert!(error.message.contains("/srv/shop/store/tmp/1"), "{error}");
         }
         let broken = Error::Stream(full(rustix::io::Errno::IO.raw_os_error()));
         assert_eq!(AgentError::from(target.explain_full(broken, 1)).kind, ErrorKind::Host);
+    }
+
+    #[test]
+    fn room_is_told_in_units_for_people_and_inodes_are_not_bytes() {
+        let text = |room: Room| room.to_string();
+        assert_eq!(
+            text(Room::Bytes { free: 1 << 20, needed: 3 << 30 }),
+            "1.0 MiB free, and at least 3.0 GiB are needed"
+        );
+        assert!(
+            text(Room::Inodes(6_747_136))
+                .starts_with("no inodes left, so no file can be added, although 6.4 MiB")
+        );
+        assert_eq!(Room::of(4096, 7, 1), Room::Quota(4096));
+        assert_eq!(Room::of(4096, 0, 1), Room::Inodes(4096));
+        assert_eq!(Room::of(4096, 7, 5000), Room::Bytes { free: 4096, needed: 5000 });
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn evaluate_with_values(
     let (values, rendering) = loop {
         let mut own = Problems::default();
         let attempt = attempt(&declared, &answers, options.notes, &mut own)
-            .map_err(|error| Diagnostic::error(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Diagnostic::no_thread(&error))?;
         if !answers.ask(options.dns) {
             problems.extend(own);
             break attempt;

@@ -6,13 +6,14 @@ use batou_release::HostName;
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::lock::holder;
+use crate::deployment::number::next_number;
 use crate::deployment::retirable::newest;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
 use crate::ui::line::Line;
-use batou_agent::protocol::{JournaledRelease, question};
+use batou_agent::protocol::{HostNames, JournaledRelease, question};
 
 /// Remove from a host what batou made there.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,7 +41,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let args = &Args { host: settings.host_name(&args.host), ..args.clone() };
     let host = find(&settings, &hosts, &args.host)?;
-    block_on(async {
+    block_on(context, async {
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
             context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
@@ -100,12 +101,15 @@ impl Deployment<'_> {
         };
         let holder = holder();
         let states = self.lock(&holder, args.locking.patience()).await?;
-        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let sequence = next_number(&states, args.locking.yes)?;
         let record = JournaledRelease {
             sequence,
             restores: Some(last.restores.unwrap_or(last.sequence)),
             who: format!("{}@{}", holder.user, holder.machine),
-            hosts: last.hosts.into_iter().filter(|host| *host != args.host).collect(),
+            hosts: HostNames::first_of(
+                last.hosts.iter().filter(|host| **host != args.host).cloned().collect(),
+            )
+            .0,
             release: last.release,
         };
         let question = question::confirm(record, self.settings.keep);

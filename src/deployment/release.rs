@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
@@ -11,7 +10,8 @@ use super::Deployment;
 use super::decisions::Decisions;
 use super::failure::{chain, failed};
 use super::lock::holder;
-use super::retirable::newest;
+use super::number::next_number;
+use crate::cli::options::Locking;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
 use crate::fleet::release::Rollout;
@@ -21,8 +21,8 @@ use crate::remote::RemoteError;
 use crate::ui::drift;
 use crate::ui::line::Line;
 use crate::ui::line::host::HostState;
-use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Drift, JournaledRelease, State, UnitRun};
+use crate::ui::{Progress, Ui, bytes, one_line, plural, visible};
+use batou_agent::protocol::{AgentError, Drift, HostNames, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -43,21 +43,21 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`; waits at most `patience` for other deployers.
+    /// Makes the release on all hosts of the fleet, whose states were `before`.
     pub async fn release(
         &mut self,
         intended: Intended,
         before: &BTreeMap<HostName, State>,
-        patience: Duration,
+        locking: &Locking,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
         self.make_targets(before).await?;
         let holder = holder();
-        let states = self.lock(&holder, patience).await?;
+        let states = self.lock(&holder, locking.patience()).await?;
         for (host, recovered) in
             states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
         {
-            ui.warn(&format!("{host}: {}", visible(recovered)));
+            ui.warn(&format!("{host}: {}", one_line(recovered)));
         }
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
@@ -65,14 +65,14 @@ impl Deployment<'_> {
         if intended.restores.is_some() {
             unreleased(before, &states)?;
         }
-        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let sequence = next_number(&states, locking.yes)?;
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
                 sequence,
                 restores: intended.restores,
                 who: format!("{}@{}", holder.user, holder.machine),
-                hosts: remembered(intended.members, &states),
+                hosts: self.remembered(intended.members, &states, sequence),
             },
             holder,
             hosts: intended.hosts,
@@ -115,6 +115,29 @@ impl Deployment<'_> {
         drop(progress);
         decisions.show(ui);
         endings.map_err(|failed| self.explain(&failed))
+    }
+
+    /// The members, and the hosts that the newest release before `sequence` remembers, as far as a journal can take them.
+    fn remembered(
+        &self,
+        members: Vec<HostName>,
+        states: &BTreeMap<HostName, State>,
+        sequence: u64,
+    ) -> HostNames {
+        let confirmed = states.values().filter_map(|state| state.confirmed.as_ref());
+        let newest =
+            confirmed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
+        let members: BTreeSet<_> = members.into_iter().collect();
+        let before = newest.map(|record| record.hosts.to_vec()).unwrap_or_default();
+        let gone: BTreeSet<_> = before.into_iter().filter(|host| !members.contains(host)).collect();
+        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone).collect());
+        if left_out > 0 {
+            let count = plural(left_out, "host");
+            self.context.ui.warn(&format!(
+                "{count} cannot be remembered: the environment has, or had, more than a journal takes"
+            ));
+        }
+        hosts
     }
 
     /// What a failed release left behind, host by host; the last line sums it up.
@@ -161,12 +184,6 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
     CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
-/// The members, and the hosts that the newest release remembers.
-fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
-    let before = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
-    members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// Prints how a release ended on a host; of a rollback, which release it restores.
 fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) {
     let none: &[String] = &[];
@@ -180,10 +197,10 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };
-    let why = error.map_or(String::new(), |why| format!(": {}", visible(why)));
+    let why = error.map_or(String::new(), |why| format!(": {}", one_line(why)));
     ui.line(&format!("  {host}  {word}{why}"));
     for problem in problems {
-        ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
+        ui.warn(&format!("{host}: on the way back: {}", one_line(problem)));
     }
     ui.json(&Line::Host { host, state, generation, error, problems });
 }

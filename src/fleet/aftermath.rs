@@ -74,7 +74,7 @@ impl Member {
     /// Whether no release of ours is under way on the host.
     async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
         let state = self.state().await?;
-        match self.ask(&question::lock(ours.clone())).await {
+        match self.lock(ours).await {
             Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
             Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
             // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.

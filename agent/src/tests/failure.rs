@@ -15,8 +15,7 @@ fn log(host: &Host) -> String {
 }
 
 fn last(host: &Host) -> crate::protocol::JournalEntry {
-    let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
-    entries.last().unwrap().clone()
+    host.journal().last().unwrap().clone()
 }
 
 #[test]

@@ -137,10 +137,10 @@ fn a_release_under_way_has_to_end_before_anything_else() {
 fn what_is_no_frame_ends_the_connection_with_a_reason() {
     let frame = |header: &[u8]| [&u32::try_from(header.len()).unwrap().to_be_bytes()[..], header].concat();
     let broken = [
-        (frame(br#"{"message":{"verb":"format-disk"}}"#), "malformed"),
+        (frame(br#"{"message":"format-disk"}"#), "malformed"),
         (frame(b"not json"), "malformed"),
         ((MAX_HEADER + 1).to_be_bytes().to_vec(), "allowed"),
-        (frame(br#"{"raw":4294967295,"message":{"verb":"data"}}"#), "allowed"),
+        (frame(br#"{"raw":4294967295,"message":"data"}"#), "allowed"),
     ];
     for (bytes, words) in broken {
         let mut controller = Controller::start();

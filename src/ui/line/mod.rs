@@ -16,6 +16,7 @@ pub mod plan;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use archive::ArchivedRelease;
@@ -228,7 +229,8 @@ pub enum Line<'a> {
         #[serde(flatten)]
         record: ReleaseRecord<'a>,
         /// When it ended on the host that was first, RFC 3339 in UTC.
-        when: &'a str,
+        #[cfg_attr(test, schemars(with = "String"))]
+        when: Timestamp,
         /// How it ended, by the names of the hosts that took part.
         entries: BTreeMap<&'a str, HistoryEntry<'a>>,
     },

@@ -25,3 +25,4 @@ mod shop;
 mod ssh;
 mod steps;
 mod style;
+mod trust;

@@ -74,6 +74,7 @@ pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u3
         result: Outcome::Confirmed,
         reason: None,
         runs: Vec::new(),
+        unreverted: Vec::new(),
     };
     let mut line = Journal::of(&about.target).line()?;
     line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;

@@ -25,9 +25,17 @@ pub(crate) enum Error {
         directory.display()
     )]
     Foreign { directory: PathBuf, held: String, wanted: String },
+    /// The target directory lies inside another one.
+    #[error(
+        "{} lies inside of what batou keeps in {}: choose a target directory beside that one",
+        path.display(),
+        outer.display()
+    )]
+    Nested { path: PathBuf, outer: PathBuf },
     /// The configuration relies on another home directory.
     #[error(
-        "the configuration relies on {wanted} as the home of {user}, but on this host it is {found}: set `home`"
+        "`~` in `target_directory` was taken for {wanted}, but the home of {user} on this host is {found}: say so with \
+         `home` in the host's table, or write the path out"
     )]
     Home { user: String, wanted: String, found: String },
     /// Somebody else has released meanwhile.
@@ -149,7 +157,7 @@ impl Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Protocol(_) => ErrorKind::Protocol,
-            Self::Foreign { .. } => ErrorKind::Foreign,
+            Self::Foreign { .. } | Self::Nested { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
             Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,

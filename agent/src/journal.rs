@@ -189,6 +189,7 @@ pub(crate) mod tests {
             result,
             reason: None,
             runs: Vec::new(),
+            unreverted: Vec::new(),
         }
     }
 

@@ -44,6 +44,7 @@ impl Underway {
             result,
             reason,
             runs: self.runs.clone(),
+            unreverted: Vec::new(),
         }
     }
 }

@@ -18,6 +18,9 @@ use batou_release::HostLayout;
 /// What is asked of a folder that is to be written to.
 const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 
+/// What a target directory is made of, apart from files.
+const PARTS: [&str; 5] = ["current", "generations", "secrets", "state", "store"];
+
 /// A target directory, which need not exist, as the agent's user meets it.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetDirectory(HostLayout);
@@ -79,6 +82,23 @@ impl TargetDirectory {
         let metadata = fs::metadata(nearest).ok()?;
         let rest = self.directory().strip_prefix(nearest).ok()?.to_str()?;
         Some(Digest::of(format!("{boot} {} {} {rest}", metadata.dev(), metadata.ino()).as_bytes()))
+    }
+
+    /// Refuses a place inside what another target directory is made of: its collection or retirement would remove this one.
+    pub(crate) fn check_place(&self) -> Result<(), Error> {
+        let nearest = self.nearest();
+        let rest = self.directory().strip_prefix(nearest).unwrap_or(Path::new(""));
+        let real = fs::canonicalize(nearest).map_err(Error::io("examine", nearest))?.join(rest);
+        for inner in real.ancestors() {
+            let Some(outer) = inner.parent() else { break };
+            let is_part = inner.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part));
+            let has_release = || outer.join("journal").is_file() || outer.join("store/format").is_file();
+            if is_part && has_release() {
+                let (path, outer) = (self.directory().to_owned(), outer.to_owned());
+                return Err(Error::Nested { path, outer });
+            }
+        }
+        Ok(())
     }
 
     /// The target directory, or the folder nearest to it that is there.

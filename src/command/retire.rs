@@ -13,6 +13,7 @@ use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
 use crate::ui::line::Line;
+use crate::ui::visible_name;
 use batou_agent::protocol::{HostNames, JournaledRelease, question};
 
 /// Remove from a host what batou made there.
@@ -40,6 +41,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let args = &Args { host: settings.host_name(&args.host), ..args.clone() };
+    refuse_member(&settings, &hosts, args)?;
     let host = find(&settings, &hosts, &args.host)?;
     block_on(context, async {
         if args.lost {
@@ -57,6 +59,20 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         }
         Ok(())
     })
+}
+
+/// A host that the environment still has is hardly meant: it would be without its release.
+fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
+    let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
+    if !is_member || args.lost || args.locking.yes {
+        return Ok(());
+    }
+    let (host, environment) = (visible_name(&args.host), visible_name(&settings.name));
+    let error = CommandError::input(format!(
+        "{host} is still a host of {environment}, and would be left without its release; nothing was removed"
+    ));
+    Err(error
+        .hint(format!("take it out of [hosts] first, or confirm with --yes that {host} is to be emptied")))
 }
 
 /// The host as the environment has it, or as it would be there: like the others, under its own name.
@@ -84,10 +100,16 @@ impl Deployment<'_> {
         self.all_states().await.map_err(|error| error.hint(hint))?;
         self.lock(&holder(), args.locking.patience()).await?;
         let question = question::retire(args.purge);
-        self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
+        let removed =
+            self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
         let ui = &self.context.ui;
-        let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
-        ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        if removed.into_values().any(|removed| removed) {
+            let kept =
+                if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+            ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        } else {
+            ui.line(&format!("{}: there was nothing of batou's to remove", args.host));
+        }
         ui.json(&Line::Retired { host: &args.host, purged: args.purge, lost: false });
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use batou_release::{HostName, HostRelease};
+use batou_release::{HostName, HostRelease, UnitId};
 use batou_store::Digest;
 
 use super::Deployment;
@@ -20,7 +20,7 @@ use crate::plan::render;
 use crate::remote::RemoteError;
 use crate::ui::drift;
 use crate::ui::line::Line;
-use crate::ui::line::host::HostState;
+use crate::ui::line::host::{HistoryUnit, HostState};
 use crate::ui::{Progress, Ui, bytes, one_line, plural, visible};
 use batou_agent::protocol::{AgentError, Drift, HostNames, JournaledRelease, State, UnitRun};
 
@@ -174,35 +174,66 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
     }
     let silent = |ending: &HostEnding| matches!(ending, HostEnding::GoesBack { .. });
     let (silent, back): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| silent(ending));
-    let back = (!back.is_empty()).then(|| format!("{} rolled back", plural(back.len(), "host")));
+    let back: Vec<_> = back.into_iter().map(|(_, ending)| ending).collect();
     if silent.is_empty() {
-        let back = back.unwrap_or_default();
-        return CommandError::failed(format!("{text}\nnothing has changed: {back} to the release before"));
+        let changed = if back.iter().any(|ending| has_unreverted(ending)) {
+            "no host keeps the release, but units that have no `revert` are left as they are"
+        } else {
+            "nothing has changed"
+        };
+        return CommandError::failed(format!("{text}\n{changed}: {}", gone_back(&back)));
     }
     let silent = silent.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+    let back = (!back.is_empty()).then(|| gone_back(&back));
     let states = back.into_iter().chain(silent).collect::<Vec<_>>().join(", ");
     CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
+fn has_unreverted(ending: &HostEnding) -> bool {
+    matches!(ending, HostEnding::WentBack { unreverted, .. } if !unreverted.is_empty())
+}
+
+/// To what hosts went back: to the release before, or to none.
+fn gone_back(endings: &[&HostEnding]) -> String {
+    let had_none = |ending: &&&HostEnding| matches!(ending, HostEnding::WentBack { had_release: false, .. });
+    let none = endings.iter().filter(had_none).count();
+    let before = plural(endings.len() - none, "host");
+    match (none, endings.len() - none) {
+        (0, _) => format!("{before} rolled back to the release before"),
+        (_, 0) => format!("{} had no release before, and has none again", plural(none, "host")),
+        (..) => format!("{before} rolled back to the release before, and {} to none", plural(none, "host")),
+    }
+}
+
 /// Prints how a release ended on a host; of a rollback, which release it restores.
 fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) {
-    let none: &[String] = &[];
+    let (none, mut unreverted, mut had_release): (&[String], &[UnitId], _) = (&[], &[], None);
     let (state, generation, error, problems) = match ending {
         HostEnding::Released { generation } if restores.is_some() => {
             (HostState::Restored, *generation, None, none)
         }
         HostEnding::Released { generation } => (HostState::Released, *generation, None, none),
-        HostEnding::WentBack { problems } => (HostState::WentBack, None, None, &problems[..]),
+        HostEnding::WentBack { problems, unreverted: units, had_release: had } => {
+            (unreverted, had_release) = (units, Some(*had));
+            (HostState::WentBack, None, None, &problems[..])
+        }
         HostEnding::GoesBack { why } => (HostState::GoesBack, None, Some(why.as_str()), none),
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };
     let why = error.map_or(String::new(), |why| format!(": {}", one_line(why)));
-    ui.line(&format!("  {host}  {word}{why}"));
+    let to = if had_release == Some(false) { ": had no release before" } else { "" };
+    ui.line(&format!("  {host}  {word}{why}{to}"));
+    if !unreverted.is_empty() {
+        let units: Vec<_> =
+            unreverted.iter().map(|unit| format!("{host}/{}: {}", unit.component, unit.name)).collect();
+        ui.warn(&format!("left as they are, since they have no `revert`: {}", one_line(&units.join(", "))));
+    }
     for problem in problems {
         ui.warn(&format!("{host}: on the way back: {}", one_line(problem)));
     }
-    ui.json(&Line::Host { host, state, generation, error, problems });
+    let unreverted = unreverted.iter().map(HistoryUnit::from).collect();
+    ui.json(&Line::Host { host, state, generation, error, problems, unreverted, had_release });
 }
 
 /// Prints that a release is in force.

@@ -91,8 +91,7 @@ impl History {
             past.hosts.insert(host, entry);
         }
         let mut releases: Vec<_> = releases.into_values().collect();
-        releases
-            .sort_by(|one, other| (one.record.sequence, one.when).cmp(&(other.record.sequence, other.when)));
+        releases.sort_by_key(|past| (past.record.sequence, past.when));
         History { releases }
     }
 
@@ -223,6 +222,7 @@ pub(super) mod tests {
             result,
             reason: None,
             runs: Vec::new(),
+            unreverted: Vec::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subjec
 use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
-use batou_agent::protocol::question::{self, Switched};
+use batou_agent::protocol::question::{self, Return, Switched};
 use batou_agent::protocol::{ErrorKind, State, Switch, UnitDecision};
 use batou_release::{Component, HostName, HostRelease, Instance};
 
@@ -275,8 +275,8 @@ impl Fleet {
             if !member.is_connected() {
                 return Ok(None);
             }
-            let problems = member.ask(&question).await?;
-            Ok(Some(HostEnding::WentBack { problems }))
+            let Return { generation, problems, unreverted } = member.ask(&question).await?;
+            Ok(Some(HostEnding::WentBack { problems, unreverted, had_release: generation.is_some() }))
         });
         let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
         for (host, answer) in answers.await {

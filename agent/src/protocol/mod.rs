@@ -20,7 +20,7 @@ mod terms;
 
 use std::collections::BTreeMap;
 
-use batou_release::{FactSources, HostName};
+use batou_release::{FactSources, HostName, UnitId};
 use batou_store::{ArtifactId, Digest, Name, ObjectId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ pub enum Request {
         /// How many confirmed releases to keep.
         keep: u32,
     },
-    /// Removes what batou made in the target directory: [`Reply::Done`].
+    /// Removes what batou made in the target directory: [`Reply::Retired`].
     Retire {
         /// Whether to remove the components' own data too.
         purge: bool,
@@ -283,6 +283,8 @@ pub enum Reply {
         generation: Option<u64>,
         /// Units that could not be reverted or converged on the way back, each a sentence.
         problems: Vec<String>,
+        /// Units that were updated and are left as they are: they have no revert.
+        unreverted: Vec<UnitId>,
     },
     /// Raw: the journal's lines, oldest first, each a [`JournalEntry`]; those that could not be read are left out.
     Journal,
@@ -307,6 +309,11 @@ pub enum Reply {
         bytes: u64,
         /// Why no object was removed: the kept generations that cannot be read, each a sentence.
         unreadable: Vec<String>,
+    },
+    /// Nothing that batou made is left in the target directory.
+    Retired {
+        /// Whether there was anything.
+        removed: bool,
     },
     /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batou_release::FactSources;
+use batou_release::{FactSources, UnitId};
 use batou_store::{Digest, Name, ObjectId};
 
 use super::{
@@ -193,9 +193,24 @@ pub fn prepare() -> Question<()> {
     question!(new, Request::Prepare, Reply::Done => ())
 }
 
-/// [`Request::GoBack`]; the answer lists what failed on the way back, each as a sentence.
-pub fn go_back(reason: String) -> Question<Vec<String>> {
-    question!(new, Request::GoBack { reason }, Reply::WentBack { problems, .. } => problems)
+/// The answer to [`go_back`].
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// The generation that is in force again, if there was one.
+    pub generation: Option<u64>,
+    /// What failed on the way back, each as a sentence.
+    pub problems: Vec<String>,
+    /// Units that were updated and are left as they are: they have no revert.
+    pub unreverted: Vec<UnitId>,
+}
+
+/// [`Request::GoBack`].
+pub fn go_back(reason: String) -> Question<Return> {
+    question!(
+        new,
+        Request::GoBack { reason },
+        Reply::WentBack { generation, problems, unreverted } => Return { generation, problems, unreverted }
+    )
 }
 
 /// [`Request::Confirm`].
@@ -232,9 +247,9 @@ pub fn collect(keep: u32) -> Question<Collection> {
     )
 }
 
-/// [`Request::Retire`].
-pub fn retire(purge: bool) -> Question<()> {
-    question!(new, Request::Retire { purge }, Reply::Done => ())
+/// [`Request::Retire`]; the answer is whether there was anything to remove.
+pub fn retire(purge: bool) -> Question<bool> {
+    question!(new, Request::Retire { purge }, Reply::Retired { removed } => removed)
 }
 
 /// [`Request::Exec`]; the answer is the exit status.
@@ -250,7 +265,7 @@ pub fn facts(facts: FactSources) -> Question<BTreeMap<String, Fact>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use batou_release::{UnitId, UnitKind};
+    use batou_release::UnitKind;
     use batou_store::ArtifactId;
     use serde_json::{Value, json};
 
@@ -356,8 +371,12 @@ mod tests {
                 pending: vec!["app".parse().unwrap()],
                 mended: Drift::default(),
             },
-            Reply::Activated { units: vec![UnitDecision { unit, decision: Decision::Ran }] },
-            Reply::WentBack { generation: Some(2), problems: vec!["it failed".into()] },
+            Reply::Activated { units: vec![UnitDecision { unit: unit.clone(), decision: Decision::Ran }] },
+            Reply::WentBack {
+                generation: Some(2),
+                problems: vec!["it failed".into()],
+                unreverted: vec![unit.clone()],
+            },
             Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
             Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
             Reply::Error(error),
@@ -371,6 +390,7 @@ mod tests {
             result: Outcome::WentBack,
             reason: Some("it failed".into()),
             runs: vec![run],
+            unreverted: vec![unit],
         };
         let to_value = |reply| serde_json::to_value(reply).unwrap();
         replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()

@@ -110,6 +110,9 @@ pub struct JournalEntry {
     /// What was run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<UnitRun>,
+    /// Units that were updated and, when the release was taken back, left as they are: they have no revert.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreverted: Vec<UnitId>,
 }
 
 /// What was decided about a unit that was looked at.

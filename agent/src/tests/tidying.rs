@@ -145,19 +145,19 @@ fn retiring_removes_what_is_ours_and_keeps_data_and_strangers() {
     host.release(&manifest, 1);
     std::fs::write(host.target().join("README"), "somebody's").unwrap();
     let mut controller = host.locked();
-    assert!(matches!(controller.ask(&Request::Retire { purge: false }), Reply::Done));
+    assert!(matches!(controller.ask(&Request::Retire { purge: false }), Reply::Retired { removed: true }));
     assert_eq!(names(&host.target()), ["README".into(), "state".into()].into());
     assert_eq!(names(&host.target().join("state")), ["web".into()].into());
     controller.refused(&Request::Retire { purge: true }, ErrorKind::Unlocked);
     assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
-    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Done));
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true }));
     assert_eq!(names(&host.target()), ["README".into()].into());
     drop(controller);
 
     std::fs::remove_file(host.target().join("README")).unwrap();
     host.release(&manifest, 1);
     let mut controller = host.locked();
-    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Done));
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true }));
     assert!(!host.target().exists());
 }
 

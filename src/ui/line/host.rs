@@ -202,6 +202,8 @@ pub struct HistoryEntry<'a> {
     pub reason: Option<&'a str>,
     /// The commands of units that were run, in their order.
     pub runs: Vec<HistoryRun<'a>>,
+    /// The units that were updated and, when the release was taken back, left as they are: they have no `revert`.
+    pub unreverted: Vec<HistoryUnit<'a>>,
 }
 
 /// A command of a unit that was run.
@@ -287,6 +289,7 @@ impl<'a> From<&'a JournalEntry> for HistoryEntry<'a> {
             result: entry.result.into(),
             reason: entry.reason.as_deref(),
             runs: entry.runs.iter().map(HistoryRun::from).collect(),
+            unreverted: entry.unreverted.iter().map(HistoryUnit::from).collect(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::evaluation::{self, Lookup};
 use crate::login;
 use crate::records::{Record, Records};
 use crate::ui::{Ui, visible_name};
+use crate::waits::Waits;
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "batou.toml";
@@ -20,6 +21,8 @@ pub const PROJECT_FILE: &str = "batou.toml";
 pub struct Context {
     /// The output.
     pub ui: Ui,
+    /// For whom the command waits.
+    pub waits: Arc<Waits>,
     directory: Option<PathBuf>,
     project: OnceLock<Project>,
     store: OnceLock<Arc<Store>>,
@@ -29,7 +32,8 @@ pub struct Context {
 impl Context {
     /// Of the project in this folder, where one is named.
     pub fn new(directory: Option<PathBuf>, ui: Ui) -> Self {
-        Self { ui, directory, project: OnceLock::new(), store: OnceLock::new(), leases: Mutex::default() }
+        let (waits, project, store) = (Arc::default(), OnceLock::new(), OnceLock::new());
+        Self { ui, waits, directory, project, store, leases: Mutex::default() }
     }
 
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.

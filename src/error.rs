@@ -89,6 +89,11 @@ impl CommandError {
         self
     }
 
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ExitKind {
+        self.0.kind
+    }
+
     /// The process's exit status.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
@@ -167,11 +172,9 @@ impl Error for CommandError {
 
 impl From<Diagnostics> for CommandError {
     fn from(diagnostics: Diagnostics) -> Self {
-        Self(Box::new(Inner {
-            kind: ExitKind::Input,
-            what: What::Diagnostics(diagnostics),
-            hints: Vec::new(),
-        }))
+        let is_own = diagnostics.iter().any(|diagnostic| diagnostic.is_of_machine);
+        let kind = if is_own { ExitKind::Failed } else { ExitKind::Input };
+        Self(Box::new(Inner { kind, what: What::Diagnostics(diagnostics), hints: Vec::new() }))
     }
 }
 

@@ -30,10 +30,17 @@ pub fn check_repository(
         Ok(repository) => repository,
         Err(absent) => {
             let why = match absent {
-                NoRepository::Program => "git is not installed, so that",
-                NoRepository::Repository => "the project's folder is in no git repository, so that",
+                NoRepository::Program => "git is not installed",
+                NoRepository::Repository => "the project's folder is in no git repository",
             };
-            ui.notice(&format!("{why} nobody can tell later what exactly was released"));
+            if let Some(branch) = &settings.branch {
+                let (name, branch) = (visible_name(&settings.name), visible_name(branch));
+                let message =
+                    format!("{name} is released from branch {branch}, and that cannot be checked: {why}");
+                return Err(CommandError::input(message)
+                    .hint("release from a git repository, or anyway with --dirty"));
+            }
+            ui.notice(&format!("{why}, so that nobody can tell later what exactly was released"));
             return Ok(());
         }
     };
@@ -42,17 +49,22 @@ pub fn check_repository(
     check_pushed(&repository)
 }
 
+/// What counts is the commit: a clone that was made for one has no branch, and is at the tip of the right one all the same.
 fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), CommandError> {
     let Some(wanted) = &settings.branch else { return Ok(()) };
     let branch = repository.branch()?;
-    if branch.as_ref() == Some(wanted) {
+    if branch.as_ref() == Some(wanted) || repository.is_tip_of(wanted)? {
         return Ok(());
     }
-    let here =
-        branch.map_or_else(|| "no branch".to_owned(), |branch| format!("branch {}", visible_name(&branch)));
     let wanted = visible_name(wanted);
+    let here = match branch {
+        Some(branch) => format!("branch {} is checked out", visible_name(&branch)),
+        None => {
+            "the commit that is checked out is not the tip of that branch, here or on a remote".to_owned()
+        }
+    };
     Err(CommandError::input(format!(
-        "{} is released from branch {wanted}, and {here} is checked out",
+        "{} is released from branch {wanted}, and {here}",
         visible_name(&settings.name)
     ))
     .hint(format!("switch to {wanted}, or release anyway with --dirty")))

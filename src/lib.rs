@@ -33,6 +33,7 @@ mod saved_plan;
 #[cfg(test)]
 mod testing;
 mod ui;
+mod waits;
 
 use std::process::ExitCode;
 
@@ -64,11 +65,20 @@ pub fn main() -> ExitCode {
     let context = Context::new(cli.global.project.clone(), Ui::new(cli.global.output()));
     let done = command::run(&context, &cli.command, Cli::command);
     interrupt::yield_to_death();
-    match done.and_then(|()| context.ui.finish()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let status = match &done {
+        Ok(()) => 0,
         Err(error) => {
-            ui::report::report(&context.ui, &error);
-            ExitCode::from(error.exit_code())
+            ui::report::report(&context.ui, error);
+            error.exit_code()
+        }
+    };
+    match context.ui.finish() {
+        Ok(()) => ExitCode::from(status),
+        // Of what was done on hosts the status says the truth, whoever could not hear it.
+        Err(unwritten) => {
+            ui::report::unwritten(&context.ui, &unwritten, done.as_ref().err());
+            let is_failure = status == 0 && !cli.command.acts_on_hosts();
+            ExitCode::from(if is_failure { unwritten.exit_code() } else { status })
         }
     }
 }

@@ -144,7 +144,7 @@ impl Parcel {
         let script = script.replace("/var/tmp", &home.join("var").display().to_string());
         let mut input = tempfile::tempfile().unwrap();
         let Parcel { size, sum, form, bytes } = self;
-        write!(input, "agent\n-\nwanted\nname\n{size}\n{sum}\n{}\n{form}\n", bytes.len()).unwrap();
+        write!(input, "batou\nagent\n-\nwanted\nname\n{size}\n{sum}\n{}\n{form}\n", bytes.len()).unwrap();
         input.write_all(bytes).unwrap();
         input.rewind().unwrap();
         let mut pipe = Command::new("cat").stdin(input).stdout(Stdio::piped()).spawn().unwrap();
@@ -305,11 +305,14 @@ fn a_host_says_whether_it_has_gzip() {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut host = host.spawn().unwrap();
-        host.stdin.take().unwrap().write_all(b"agent\n-\nwanted\n").unwrap();
+        host.stdin.take().unwrap().write_all(b"batou\nagent\n-\nwanted\n").unwrap();
         let mut said = String::new();
         host.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         host.wait().unwrap();
         let machine = rustix::system::uname().machine().to_str().unwrap().to_owned();
-        assert!(said.starts_with(&format!("\nbatou-agent-1 want {machine}{wanted}\n")), "{said}");
+        assert!(
+            said.starts_with(&format!("\nbatou-agent-1 here\n\nbatou-agent-1 want {machine}{wanted}\n")),
+            "{said}"
+        );
     }
 }

@@ -512,9 +512,18 @@ fn as_many_descriptors_as_may_be_had_are_used() {
 #[test]
 fn without_ssh_the_missing_program_is_named() {
     let (_hosts, sandbox) = shop();
-    let output = Output::of(sandbox.command(&["status", "dev"]).env("PATH", "/nonexistent")).fails(1);
-    says(&output.stdout, &["one  not reachable: there is no `ssh` in PATH: install OpenSSH's client"]);
-    says(&output.stderr, &["1 of 1 host cannot be asked"]);
+    let missing =
+        "error: there is no `ssh` in PATH: install OpenSSH's client (Debian's package openssh-client)\n";
+    for arguments in [
+        &["status", "dev"][..],
+        &["plan", "dev"],
+        &["switch", "dev", "--skip-unreachable"],
+        &["verify", "dev"],
+    ] {
+        let output = Output::of(sandbox.command(arguments).env("PATH", "/nonexistent")).fails(1);
+        assert!(output.stderr.ends_with(missing), "{arguments:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("one") && !output.stdout.contains("one"), "{}", output.stderr);
+    }
     let output = Output::of(sandbox.command(&["status", "dev"]).env("BATOU_AGENTS", "/nonexistent")).fails(2);
     says(&output.stderr, &["BATOU_AGENTS names /nonexistent, and there is no such folder"]);
 }

@@ -146,7 +146,7 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let person = format!("{}@{} (since 20", user.trim(), machine.trim());
     says(&output.stderr, &[&person, "is releasing to one", "nothing was changed", "--lock-wait"]);
-    says(&other.batou(&["retire", "dev", "one", "--lock-wait", "0"]).fails(1).stderr, &[&person]);
+    says(&other.batou(&["retire", "dev", "one", "--yes", "--lock-wait", "0"]).fails(1).stderr, &[&person]);
     assert!(target.results().is_empty(), "the first release is not ended yet");
 
     let waiting = start(&other, &["switch", "dev"]);

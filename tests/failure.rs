@@ -65,6 +65,11 @@ fn a_failing_step_takes_the_release_back_on_all_hosts() {
         &output.stderr,
         &["activation failed:", "two/db: step db/break: update failed with status 9", "out^[[31m", "err"],
     );
+    says(&output.stderr, &["left as they are, since they have no `revert`: two/db: break\n"]);
+    says(
+        &output.stderr,
+        &["no host keeps the release, but units", ": 2 hosts rolled back to the release before"],
+    );
     assert_old(&targets);
     for target in &targets {
         assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
@@ -82,9 +87,14 @@ fn a_failing_step_takes_the_release_back_on_all_hosts() {
 fn a_failing_step_takes_a_first_release_back_to_nothing() {
     let sandbox = shop::local();
     add_step(&sandbox, "break", "update = \"false\"");
-    sandbox.batou(&["switch", "dev"]).fails(1);
+    let output = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(&output.stdout, &["  localhost  rolled back: had no release before\n"]);
+    says(&output.stderr, &["/db: break\n", "1 host had no release before, and has none again"]);
+    let lines = sandbox.batou(&["switch", "dev", "--json"]).fails(1).json();
+    let host = lines.iter().find(|line| line["type"] == "host").unwrap();
+    assert_eq!((&host["had_release"], &host["unreverted"][0]["name"]), (&false.into(), &"break".into()));
     let target = Target::local(&sandbox);
-    assert_eq!((target.generation(), target.results()), (None, vec!["1 went-back".to_owned()]));
+    assert_eq!(target.generation(), None);
     says(&sandbox.batou(&["status", "dev"]).success().stdout, &["no release yet"]);
 }
 

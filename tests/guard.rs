@@ -78,9 +78,11 @@ fn a_plan_is_guarded_by_the_repository_that_it_was_made_from() {
 fn another_branch_is_refused() {
     let (_hosts, sandbox, target) = repository();
     sandbox.git(&["checkout", "--quiet", "-b", "feature"]);
+    greet(&sandbox, "two");
+    sandbox.commit_all();
     refused(&sandbox, &target, &["dev is released from branch main, and branch feature", "--dirty"]);
     sandbox.git(&["checkout", "--quiet", "--detach"]);
-    refused(&sandbox, &target, &["no branch is checked out"]);
+    refused(&sandbox, &target, &["is not the tip of that branch"]);
     sandbox.batou(&["switch", "dev", "--dirty"]).success();
 }
 
@@ -104,6 +106,11 @@ fn a_folder_that_is_no_repository_is_noticed() {
     let sandbox = shop::remote(&hosts, &["one"]);
     let output = sandbox.batou(&["switch", "dev"]).success();
     says(&output.stderr, &["note: ", "no git repository"]);
+    shop::set(&sandbox, "branch = \"main\"");
+    let output = sandbox.batou(&["switch", "dev"]).fails(2);
+    says(&output.stderr, &["dev is released from branch main, and that cannot be checked", "--dirty"]);
+    let mut without_git = sandbox.command(&["plan", "dev", "-o", "plan.json"]);
+    Output::of(without_git.env("PATH", "/nonexistent")).fails(1);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn every_type_of_line_is_printed_by_its_command() {
     fs::remove_file(shop.sandbox.store().join("junk")).unwrap();
     shop.prints(&["gc", "dev"], 0, &["collected", "store-collected"]);
     shop.prints(&["check", "nope"], 2, &["error"]);
-    shop.prints(&["retire", "dev", "localhost"], 0, &["retired"]);
+    shop.prints(&["retire", "dev", "localhost", "--yes"], 0, &["retired"]);
     let far = "[environment]\nconnect_method = \"ssh\"\n\n[hosts]\nfar = [\"app\"]\n";
     shop.sandbox.write("environments/far/environment.toml", far);
     shop.sandbox.write("ssh_config", "Host *\nHostname 127.0.0.1\nPort 1\n");
@@ -137,7 +137,8 @@ fn a_part_of_a_line_has_no_unknown_field_either() {
     digest["release"] = json!("0");
     assert!(validate(&digest.to_string()).is_err());
 
-    let mut entry = json!({"when": "", "manifest": "0".repeat(64), "result": "confirmed", "runs": []});
+    let mut entry =
+        json!({"when": "", "manifest": "0".repeat(64), "result": "confirmed", "runs": [], "unreverted": []});
     line["entries"]["one"] = entry.clone();
     assert_eq!(validate(&line.to_string()), Ok(()));
     entry["unknown"] = json!(1);

@@ -95,7 +95,7 @@ fn hosts_are_named_in_any_case_and_with_their_domain() {
         &["history", "dev", "--host", "h2.example.net"],
         &["build", "dev", "--host", "H2."],
         &["explain", "dev", "H2", "app"],
-        &["retire", "dev", "H2.example.net"],
+        &["retire", "dev", "H2.example.net", "--yes"],
     ] {
         sandbox.batou(command).success();
     }

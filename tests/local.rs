@@ -504,12 +504,16 @@ fn exec_runs_a_command_without_a_shell() {
 fn a_retired_host_keeps_its_state_unless_it_is_purged() {
     let (sandbox, target) = released();
     fs::write(target.0.join("foreign"), "not ours").unwrap();
-    sandbox.batou(&["retire", "dev", "localhost"]).success();
+    let refused = sandbox.batou(&["retire", "dev", "localhost"]).fails(2);
+    says(&refused.stderr, &["localhost is still a host of dev", "--yes"]);
+    sandbox.batou(&["retire", "dev", "localhost", "--yes"]).success();
     assert_eq!(names(&target.0), ["foreign", "state"]);
     assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
+    let again = sandbox.batou(&["retire", "dev", "localhost", "--yes"]).success();
+    assert_eq!(again.stdout, "localhost: there was nothing of batou's to remove\n");
     sandbox.batou(&["switch", "dev"]).success();
     assert_eq!(target.file("app/app.conf"), "one on localhost\n");
-    sandbox.batou(&["retire", "dev", "localhost", "--purge"]).success();
+    sandbox.batou(&["retire", "dev", "localhost", "--purge", "--yes"]).success();
     assert_eq!(names(&target.0), ["foreign"]);
 }
 

@@ -26,3 +26,4 @@ mod shop;
 mod ssh;
 mod steps;
 mod style;
+mod trust;

@@ -369,7 +369,7 @@ fn a_target_directory_may_have_any_name() {
     let target = Target(hosts.host("one").home().join(folder));
     assert_eq!(target.file("app/app.conf"), "one on one\n");
     assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
-    sandbox.batou(&["retire", "dev", "one", "--purge"]).success();
+    sandbox.batou(&["retire", "dev", "one", "--purge", "--yes"]).success();
     assert_eq!(names(&hosts.host("one").home()), [".cache"]);
 }
 
@@ -381,7 +381,7 @@ fn the_target_of_another_environment_or_project_is_refused() {
     let stderr = sandbox.batou(&["switch", "test"]).fails(1).stderr;
     says(&stderr, &["one: ", "holds a release of project shop, environment dev", "target_directory"]);
     sandbox.batou(&["rollback", "test"]).fails(1);
-    sandbox.batou(&["retire", "test", "one"]).fails(1);
+    sandbox.batou(&["retire", "test", "one", "--yes"]).fails(1);
     sandbox.write("batou.toml", "[project]\nname = \"market\"\n");
     says(&sandbox.batou(&["switch", "dev"]).fails(1).stderr, &["holds a release of project shop"]);
     assert_eq!([&one, &two].map(Target::listing), before);
@@ -619,7 +619,7 @@ fn a_retired_host_is_forgotten_by_the_others() {
 
     // The home of a host that is no longer in the environment has to be said again.
     sandbox.write("environments/dev/environment.toml", &environment);
-    sandbox.batou(&["retire", "dev", "two", "--purge"]).success();
+    sandbox.batou(&["retire", "dev", "two", "--purge", "--yes"]).success();
     assert!(names(&two.0).is_empty());
     sandbox.write("environments/dev/environment.toml", format!("{start}{rest}"));
     let status = sandbox.batou(&["status", "dev"]).success();

@@ -31,7 +31,9 @@ pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     match &locked.underway {
         Some(underway) => check_in_force(about, underway)?,
         // The room stays: it is there for whoever opens the journal next.
-        None => Journal::of(&about.target).line()?.reserve().map_err(|e| about.target.explain_full(e, 1))?,
+        None => {
+            Journal::of(&about.target).line()?.reserve(None).map_err(|e| about.target.explain_full(e, 1))?;
+        }
     }
     Ok(Reply::Done)
 }
@@ -72,6 +74,7 @@ pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u3
         result: Outcome::Confirmed,
         reason: None,
         runs: Vec::new(),
+        unreverted: Vec::new(),
     };
     let mut line = Journal::of(&about.target).line()?;
     line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::outbox::{Gone, Outbox};
+use crate::outbox::{Gone, Outbox, refuse};
 use crate::protocol::{FrameError, HEARTBEAT, Reply, Request, encode, read_frame};
 
 /// How many frames are read ahead.
@@ -95,13 +95,18 @@ impl Connection {
     /// Starts the threads that read and write. `silence` is how long a watched controller may say nothing.
     pub(crate) fn start(
         input: impl Read + Send + 'static,
-        output: impl Write + Send + 'static,
+        mut output: impl Write + Send + 'static,
         silence: impl Fn() -> Duration + Send + 'static,
     ) -> io::Result<Self> {
         let wake = Wake::new()?;
         let (sender, frames) = sync_channel(AHEAD);
         let theirs = wake.clone();
-        std::thread::Builder::new().name("reader".into()).spawn(move || read_all(input, &sender, &theirs))?;
+        let read = move || read_all(input, &sender, &theirs);
+        if let Err(error) = std::thread::Builder::new().name("reader".into()).spawn(read) {
+            // Nobody is left to tell where that fails, too.
+            let _ = refuse(&mut output, &error);
+            return Err(error);
+        }
         Ok(Self {
             frames,
             early: VecDeque::new(),
@@ -112,7 +117,7 @@ impl Connection {
             silence: Box::new(silence),
             watched: false,
             wake,
-            outbox: Outbox::start(output, Duration::from_secs(HEARTBEAT)),
+            outbox: Outbox::start(output, Duration::from_secs(HEARTBEAT))?,
         })
     }
 

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
 use batou_release::{FormatError, HostPathError, UnitId};
+use batou_store::readable_size;
 
 /// How many damaged files one error names.
 const NAMED: usize = 20;
+/// How many bytes of a message the controller is told: an answer that may be small has room for them.
+const MESSAGE: usize = 32 << 10;
 
 /// Any failure of the agent.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +25,17 @@ pub(crate) enum Error {
         directory.display()
     )]
     Foreign { directory: PathBuf, held: String, wanted: String },
+    /// The target directory lies inside another one.
+    #[error(
+        "{} lies inside of what batou keeps in {}: choose a target directory beside that one",
+        path.display(),
+        outer.display()
+    )]
+    Nested { path: PathBuf, outer: PathBuf },
     /// The configuration relies on another home directory.
     #[error(
-        "the configuration relies on {wanted} as the home of {user}, but on this host it is {found}: set `home`"
+        "`~` in `target_directory` was taken for {wanted}, but the home of {user} on this host is {found}: say so with \
+         `home` in the host's table, or write the path out"
     )]
     Home { user: String, wanted: String, found: String },
     /// Somebody else has released meanwhile.
@@ -53,8 +64,8 @@ pub(crate) enum Error {
     #[error("the objects cannot be sent")]
     Send(#[source] io::Error),
     /// There is no room on the disk.
-    #[error("the disk is full: {} has {free} bytes free, and at least {needed} are needed", path.display())]
-    Full { path: PathBuf, free: u64, needed: u64, source: Box<Error> },
+    #[error("the disk is full: {} has {room}", path.display())]
+    Full { path: PathBuf, room: Room, source: Box<Error> },
     /// A unit could not be made to hold.
     #[error("{reason}")]
     Unit { reason: String, run: Box<UnitRun> },
@@ -97,6 +108,31 @@ pub(crate) enum Error {
     Store(#[from] batou_store::Error),
 }
 
+/// What a full filesystem has too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Room {
+    /// It has no inodes: as many files as it can have.
+    #[error("no inodes left, so no file can be added, although {} are free", readable_size(*.0))]
+    Inodes(u64),
+    /// It has fewer bytes than are needed.
+    #[error("{} free, and at least {} are needed", readable_size(*free), readable_size(*needed))]
+    Bytes { free: u64, needed: u64 },
+    /// It has bytes, and may not give this user any: a quota, or a file that has grown meanwhile.
+    #[error("no room for this user, although {} are free (is there a quota?)", readable_size(*.0))]
+    Quota(u64),
+}
+
+impl Room {
+    /// Of a filesystem on which a write has just failed for want of room.
+    pub(crate) fn of(free: u64, inodes: u64, needed: u64) -> Self {
+        match (inodes, free < needed) {
+            (0, _) => Self::Inodes(free),
+            (_, true) => Self::Bytes { free, needed },
+            (_, false) => Self::Quota(free),
+        }
+    }
+}
+
 impl Error {
     /// For `map_err`: an I/O error with its verb and path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -121,7 +157,7 @@ impl Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Protocol(_) => ErrorKind::Protocol,
-            Self::Foreign { .. } => ErrorKind::Foreign,
+            Self::Foreign { .. } | Self::Nested { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
             Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,
@@ -170,7 +206,8 @@ pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
 
 impl From<Error> for AgentError {
     fn from(error: Error) -> Self {
-        let (kind, message) = (error.kind(), error.sentence());
+        let (kind, mut message) = (error.kind(), error.sentence());
+        message.truncate(message.floor_char_boundary(MESSAGE));
         let run = if let Error::Unit { run, .. } = error { Some(run) } else { None };
         Self { kind, message, run }
     }
@@ -205,11 +242,29 @@ mod tests {
         for code in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
             let error = AgentError::from(target.explain_full(Error::Stream(full(code.raw_os_error())), 4711));
             assert_eq!(error.kind, ErrorKind::Full);
-            assert!(error.message.contains("bytes free, and at least 4711 are needed"), "{error}");
+            let (with_room, full) =
+                ("no room for this user, although", "free, and at least 4.6 KiB are needed");
+            assert!(error.message.contains(with_room) || error.message.contains(full), "{error}");
             assert!(error.message.contains("/srv/shop/store/tmp/1"), "{error}");
         }
         let broken = Error::Stream(full(rustix::io::Errno::IO.raw_os_error()));
         assert_eq!(AgentError::from(target.explain_full(broken, 1)).kind, ErrorKind::Host);
+    }
+
+    #[test]
+    fn room_is_told_in_units_for_people_and_inodes_are_not_bytes() {
+        let text = |room: Room| room.to_string();
+        assert_eq!(
+            text(Room::Bytes { free: 1 << 20, needed: 3 << 30 }),
+            "1.0 MiB free, and at least 3.0 GiB are needed"
+        );
+        assert!(
+            text(Room::Inodes(6_747_136))
+                .starts_with("no inodes left, so no file can be added, although 6.4 MiB")
+        );
+        assert_eq!(Room::of(4096, 7, 1), Room::Quota(4096));
+        assert_eq!(Room::of(4096, 0, 1), Room::Inodes(4096));
+        assert_eq!(Room::of(4096, 7, 5000), Room::Bytes { free: 4096, needed: 5000 });
     }
 
     #[test]

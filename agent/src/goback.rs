@@ -6,6 +6,7 @@
 //! is reported, and the rest still goes on. The journal's line and the removal of the intent come last, so an
 //! interrupted attempt is repeated from the start.
 
+use batou_release::UnitId;
 use batou_store::Generations;
 
 use crate::activated::Activated;
@@ -14,7 +15,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{Outcome, Reply};
+use crate::protocol::{JournalEntry, Outcome, Reply, UnitRun};
 use crate::release::{Underway, installed};
 use crate::session::{About, Session};
 use crate::unit::Convergence;
@@ -25,16 +26,17 @@ pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
     let (about, locked, connection) = session.locked()?;
     locked.check_lock(about)?;
     let Some(underway) = &mut locked.underway else {
-        return Ok(Reply::WentBack { generation: about.generations()?.current()?, problems: Vec::new() });
+        let generation = about.generations()?.current()?;
+        return Ok(Reply::WentBack { generation, problems: Vec::new(), unreverted: Vec::new() });
     };
     // While it goes back the agent hears nothing, so the controller's silence must not count.
     connection.watch(false);
     let problems = go_back(about, underway, connection, Outcome::WentBack, reason);
     connection.watch(true);
     let problems = problems?;
-    let generation = underway.intent.from;
+    let (generation, unreverted) = (underway.intent.from, unreverted(underway));
     locked.underway = None;
-    Ok(Reply::WentBack { generation, problems })
+    Ok(Reply::WentBack { generation, problems, unreverted })
 }
 
 /// Takes a release back; returns what failed on the way.
@@ -49,10 +51,27 @@ pub(crate) fn go_back(
     // done twice.
     point(&about.generations()?, underway.intent.from)?;
     let problems = converge(about, underway, connection)?;
-    let entry = underway.entry(outcome, Some(reason.to_owned()));
+    let unreverted = unreverted(underway);
+    let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
     underway.line.append(&entry)?;
     Intent::remove(&about.target)?;
     Ok(problems)
+}
+
+/// The units that this release updated and that nobody can undo. One that the release before has too is its own.
+fn unreverted(underway: &Underway) -> Vec<UnitId> {
+    let mut found = Vec::new();
+    for component in underway.manifest.iter().flat_map(|manifest| &manifest.components) {
+        let before = underway.previous.as_ref().and_then(|it| it.component(component.name.as_str()));
+        for unit in component.units.iter().filter(|unit| !unit.has_revert()) {
+            let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
+            let is_update = |run: &UnitRun| run.unit == id && run.command == "update";
+            if underway.runs.iter().any(is_update) && !before.is_some_and(|it| it.has_unit(&fingerprint)) {
+                found.push(id);
+            }
+        }
+    }
+    found
 }
 
 fn point(generations: &Generations, from: Option<u64>) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use batou_store::Digest;
 use batou_store::fs::{PRIVATE, atomic_write};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -26,8 +27,8 @@ pub(crate) struct Intent {
     pub(crate) manifest: Digest,
     /// The fleet release.
     pub(crate) record: JournaledRelease,
-    /// Since when, RFC 3339 UTC.
-    pub(crate) since: String,
+    /// Since when.
+    pub(crate) since: Timestamp,
 }
 
 impl Intent {

@@ -108,6 +108,13 @@ impl Journal {
         Ok(confirmed)
     }
 
+    /// Whether there is a line about a release of this number.
+    pub(crate) fn has(&self, sequence: u64) -> Result<bool, Error> {
+        let mut found = false;
+        self.each(|entry, _| found |= entry.record.sequence == sequence)?;
+        Ok(found)
+    }
+
     /// Which generation was made for this manifest, as far as is known: numbers are given anew where generations were removed
     /// by hand.
     pub(crate) fn generation(&self, manifest: &Digest) -> Result<Option<u64>, Error> {
@@ -161,7 +168,7 @@ pub(crate) mod tests {
     use super::*;
     use batou_release::{UnitId, UnitKind};
 
-    use crate::protocol::UnitRun;
+    use crate::protocol::{HostNames, UnitRun};
     use batou_store::Digest;
 
     pub(crate) fn entry(sequence: u64, result: Outcome) -> JournalEntry {
@@ -171,17 +178,18 @@ pub(crate) mod tests {
             sequence,
             restores: None,
             who,
-            hosts: Vec::new(),
+            hosts: HostNames::default(),
         };
         JournalEntry {
             record,
-            when: "2026-11-22T17:00:00Z".into(),
+            when: "2026-11-22T17:00:00Z".parse().unwrap(),
             from: None,
             to: Some(1),
             manifest: Digest::of(b"manifest"),
             result,
             reason: None,
             runs: Vec::new(),
+            unreverted: Vec::new(),
         }
     }
 

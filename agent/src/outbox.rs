@@ -5,12 +5,12 @@
 //! sends a heartbeat now and then.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::protocol::{Reply, encode};
+use crate::protocol::{AgentError, ErrorKind, Reply, encode, write_frame};
 
 /// How many bytes may be queued before a sender has to wait.
 const WAITING: usize = 1 << 20;
@@ -35,7 +35,7 @@ struct Shared {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 
@@ -47,10 +47,18 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Starts the thread that writes to `output`, and a heartbeat after each `pause` without a frame.
-    pub(crate) fn start(output: impl Write + Send + 'static, pause: Duration) -> Self {
+    pub(crate) fn start(output: impl Write + Send + 'static, pause: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        Self { shared, writer: Some(std::thread::spawn(move || write_all(&theirs, output, pause))) }
+        // Without a thread this one says so.
+        let output = Arc::new(Mutex::new(output));
+        let kept = Arc::clone(&output);
+        let write = move || write_all(&theirs, &mut *lock(&output), pause);
+        let writer = std::thread::Builder::new().name("writer".into()).spawn(write).inspect_err(|error| {
+            // Nobody is left to tell where that fails, too.
+            let _ = refuse(&mut *lock(&kept), error);
+        })?;
+        Ok(Self { shared, writer: Some(writer) })
     }
 
     /// Queues a frame. Waits for room; if there is a `patience`, for no longer than that.
@@ -93,13 +101,24 @@ impl Outbox {
     }
 }
 
+/// Tells a controller whose connection cannot be served for want of a thread.
+pub(crate) fn refuse(output: &mut impl Write, error: &io::Error) -> io::Result<()> {
+    let message = format!("this host has no room for another thread or process: {error}");
+    let error = AgentError { kind: ErrorKind::Host, message, run: None };
+    write_frame(output, &Reply::Error(error), &[])
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.close();
     }
 }
 
-fn write_all(shared: &Shared, mut output: impl Write, pause: Duration) {
+fn write_all(shared: &Shared, output: &mut impl Write, pause: Duration) {
     let heartbeat = encode(&Reply::Heartbeat, &[]);
     loop {
         let empty = |queue: &mut Queue| queue.frames.is_empty() && !queue.finished;
@@ -133,9 +152,18 @@ mod tests {
     use crate::protocol::read_frame;
 
     #[test]
+    fn a_host_without_a_thread_left_says_so() {
+        let mut said = Vec::new();
+        refuse(&mut said, &io::ErrorKind::WouldBlock.into()).unwrap();
+        let (Reply::Error(error), _) = read_frame(&mut &said[..]).unwrap() else { panic!() };
+        assert_eq!(error.kind, ErrorKind::Host);
+        assert!(error.message.starts_with("this host has no room for another thread"), "{error}");
+    }
+
+    #[test]
     fn who_has_nothing_to_say_says_that_he_lives() {
         let (from, to) = std::io::pipe().unwrap();
-        let outbox = Outbox::start(to, Duration::from_millis(20));
+        let outbox = Outbox::start(to, Duration::from_millis(20)).unwrap();
         let mut from = BufReader::new(from);
         let next = |from: &mut BufReader<_>| read_frame::<Reply>(from).map(|(reply, _)| reply);
         for _ in 0..3 {

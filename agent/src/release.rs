@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use batou_store::{Digest, Generations, Name};
+use jiff::Timestamp;
 
 use crate::activated::Activated;
 use crate::error::{Error, Unreadable};
@@ -43,6 +44,7 @@ impl Underway {
             result,
             reason,
             runs: self.runs.clone(),
+            unreverted: Vec::new(),
         }
     }
 }
@@ -152,8 +154,8 @@ fn manifest_path(target: &TargetDirectory, number: u64) -> PathBuf {
     target.generation(number).join("manifest.json")
 }
 
-/// The time, RFC 3339 UTC, in seconds.
-pub(crate) fn now() -> String {
-    let now = jiff::Timestamp::now();
-    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+/// The time, in whole seconds.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -18,6 +18,7 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     let target = &about.target;
     let generations = about.generations()?;
     about.current(&generations)?;
+    let removed = is_there(target, purge)?;
     generations.clear()?;
     locked.leases.clear();
     for path in [target.activated(), target.intent(), target.running()] {
@@ -35,7 +36,14 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     remove_empty(target.directory())?;
     session.locked = None;
     session.connection.watch(false);
-    Ok(Reply::Done)
+    Ok(Reply::Retired { removed })
+}
+
+/// Whether there is anything to be removed but what the taking of the lock has made.
+fn is_there(target: &TargetDirectory, purge: bool) -> Result<bool, Error> {
+    let has = |path: &Path| entries(path).map(|entries| !entries.is_empty());
+    let journaled = fs::symlink_metadata(target.journal()).is_ok();
+    Ok(journaled || has(&target.generations())? || (purge && has(&target.states())?))
 }
 
 /// Removes the store. Without its format file it would no longer count as one, so that goes last.

@@ -31,6 +31,7 @@ impl About {
             )));
         }
         let target = TargetDirectory::new(&hello.target_directory)?;
+        target.check_place()?;
         let user = User::current();
         if let Some(wanted) = hello.home.as_ref().filter(|home| !user.lives_in(home)) {
             return Err(Error::Home { user: user.name, wanted: wanted.clone(), found: user.home });

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::goback;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
-use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease};
+use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease, bounded};
 use crate::release::Installed;
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
@@ -88,7 +88,8 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
         unfinished,
         missing,
         target: condition,
-        free: target.free()?,
+        place: target.place(),
+        free: target.free()?.min(bounded::LAST_NUMBER),
         recovered: Vec::new(),
     })
 }
@@ -100,7 +101,7 @@ fn describe(installed: Installed, tail: &JournalSummary) -> Current {
         manifest: installed.digest,
         project: installed.manifest.project,
         environment: installed.manifest.environment,
-        since: confirmed.map(|entry| entry.when.clone()),
+        since: confirmed.map(|entry| entry.when),
     }
 }
 

@@ -96,16 +96,17 @@ fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) ->
     Err(Error::Moved(format!("the current manifest in {directory} is {found}, but {expected} was expected")))
 }
 
-/// A sequence is used once on a host: the journal's lines are told apart by it.
+/// A sequence is used once on a host: the journal's lines are told apart by it. It may be lower than the newest, which a
+/// damaged journal can have from nobody's release.
 pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result<(), Error> {
-    let newest = Journal::of(&about.target).tail()?.newest_sequence;
-    if record.sequence > newest {
+    let journal = Journal::of(&about.target);
+    let sequence = record.sequence;
+    if sequence > journal.tail()?.newest_sequence || !journal.has(sequence)? {
         return Ok(());
     }
     let directory = about.target.directory().display();
     Err(Error::Moved(format!(
-        "release number {} cannot be journaled in {directory}, where number {newest} is already",
-        record.sequence
+        "release number {sequence} cannot be journaled in {directory}, where that number is already"
     )))
 }
 
@@ -120,7 +121,7 @@ fn begin(
     let target = &about.target;
     let activated = Activated::load(target)?;
     let line = Journal::of(target).line()?;
-    line.reserve()?;
+    line.reserve(Some(&order.record))?;
     target.create_states(wanted.manifest.components.iter().map(|component| &component.name))?;
     let to = generation(about, generations, &wanted, current.as_ref())?;
     let intent = Intent {

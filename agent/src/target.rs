@@ -3,20 +3,23 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use batou_store::fs::fsync_directory;
-use batou_store::{Durability, Name, Store};
-use rustix::fs::{Access, access, statvfs};
+use batou_store::{Digest, Durability, Name, Store};
+use rustix::fs::{Access, StatVfs, access, statvfs};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::error::{Error, Room};
 use crate::protocol;
 use batou_release::HostLayout;
 
 /// What is asked of a folder that is to be written to.
 const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
+
+/// What a target directory is made of, apart from files.
+const PARTS: [&str; 5] = ["current", "generations", "secrets", "state", "store"];
 
 /// A target directory, which need not exist, as the agent's user meets it.
 #[derive(Clone, Debug)]
@@ -64,10 +67,38 @@ impl TargetDirectory {
 
     /// Free bytes for this user on the filesystem that the target directory is, or will be, on.
     pub(crate) fn free(&self) -> Result<u64, Error> {
+        Ok(free_bytes(&self.filesystem()?))
+    }
+
+    fn filesystem(&self) -> Result<StatVfs, Error> {
         let path = self.nearest();
-        let free =
-            statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))?;
-        Ok(free.f_bavail.saturating_mul(free.f_frsize))
+        statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))
+    }
+
+    /// Which directory on which machine this is: two names of one have the same. None where the kernel does not tell.
+    pub(crate) fn place(&self) -> Option<Digest> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let nearest = self.nearest();
+        let metadata = fs::metadata(nearest).ok()?;
+        let rest = self.directory().strip_prefix(nearest).ok()?.to_str()?;
+        Some(Digest::of(format!("{boot} {} {} {rest}", metadata.dev(), metadata.ino()).as_bytes()))
+    }
+
+    /// Refuses a place inside what another target directory is made of: its collection or retirement would remove this one.
+    pub(crate) fn check_place(&self) -> Result<(), Error> {
+        let nearest = self.nearest();
+        let rest = self.directory().strip_prefix(nearest).unwrap_or(Path::new(""));
+        let real = fs::canonicalize(nearest).map_err(Error::io("examine", nearest))?.join(rest);
+        for inner in real.ancestors() {
+            let Some(outer) = inner.parent() else { break };
+            let is_part = inner.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part));
+            let has_release = || outer.join("journal").is_file() || outer.join("store/format").is_file();
+            if is_part && has_release() {
+                let (path, outer) = (self.directory().to_owned(), outer.to_owned());
+                return Err(Error::Nested { path, outer });
+            }
+        }
+        Ok(())
     }
 
     /// The target directory, or the folder nearest to it that is there.
@@ -106,13 +137,17 @@ impl TargetDirectory {
         if !error.is_full() {
             return error;
         }
-        Error::Full {
-            path: self.directory().to_owned(),
-            free: self.free().unwrap_or(0),
-            needed,
-            source: Box::new(error),
-        }
+        // Some filesystems have no fixed number of inodes, and say that they have none at all.
+        let found = self.filesystem().ok();
+        let inodes =
+            found.as_ref().filter(|found| found.f_files > 0).map_or(u64::MAX, |found| found.f_favail);
+        let room = Room::of(found.as_ref().map_or(0, free_bytes), inodes, needed);
+        Error::Full { path: self.directory().to_owned(), room, source: Box::new(error) }
     }
+}
+
+fn free_bytes(filesystem: &StatVfs) -> u64 {
+    filesystem.f_bavail.saturating_mul(filesystem.f_frsize)
 }
 
 fn may_write(path: &Path) -> bool {

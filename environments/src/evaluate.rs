@@ -114,7 +114,7 @@ pub fn evaluate_with_values(
     let (values, rendering) = loop {
         let mut own = Problems::default();
         let attempt = attempt(&declared, &answers, options.notes, &mut own)
-            .map_err(|error| Diagnostic::error(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Diagnostic::no_thread(&error))?;
         if !answers.ask(options.dns) {
             problems.extend(own);
             break attempt;
@@ -178,7 +178,7 @@ fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
     settings.service_user.get_or_insert_with(|| options.user.clone());
     for host in environment.inventory.hosts.iter_mut().map(|entry| &mut entry.host) {
         host.service_user.get_or_insert_with(|| options.user.clone());
-        if host.service_user.as_deref() == Some(options.user.as_str()) {
+        if host.home.is_some() && host.service_user.as_deref() == Some(options.user.as_str()) {
             host.home = Some(options.user_home.clone());
         }
     }

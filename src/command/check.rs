@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use batou_environments::{Diagnostic, Evaluation, Severity};
 
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, ExitKind};
 use crate::evaluation::Lookup;
 use crate::ui::line::Line;
 use crate::ui::report::diagnostic;
@@ -37,7 +37,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
                 collect(&mut found, &evaluation.warnings);
             }
             Err(error) => {
-                let Some(mistakes) = error.diagnostics() else { return Err(error) };
+                let of_project = error.diagnostics().filter(|_| error.kind() == ExitKind::Input);
+                let Some(mistakes) = of_project else { return Err(error) };
                 collect(&mut found, mistakes);
                 failed.push(visible_name(&name));
             }

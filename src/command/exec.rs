@@ -39,7 +39,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
-    block_on(async {
+    block_on(context, async {
         let states = async |member: &mut Member| member.state().await;
         deployment.all("cannot be asked; nothing was run", states).await?;
         let width = deployment.fleet.hosts().iter().map(|host| host.len()).max().unwrap_or(0);

@@ -14,7 +14,7 @@ use crate::error::CommandError;
 use crate::fleet::facts::{Told, gather};
 use crate::fleet::{Failures, sort};
 use crate::ui::line::Line;
-use crate::ui::{ADDED, DIM, REMOVED, Ui, plural, visible_name};
+use crate::ui::{ADDED, DIM, REMOVED, Ui, one_line, plural, visible_name};
 
 /// Ask hosts for the facts that batou.toml declares, and write them to facts.lock.
 #[derive(Clone, Debug, clap::Args)]
@@ -64,7 +64,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         .collect();
     let mut deployment = Deployment::new(context, settings, &asked, &args.leave_out)?;
     deployment.only(&args.host)?;
-    let (told, failures) = block_on(async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
+    let (told, failures) =
+        block_on(context, async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
 
     let failures = left_out(context, args, failures);
     let names: Vec<_> = hosts.iter().map(|host| host.name.clone()).collect();
@@ -162,7 +163,7 @@ fn conclude(
     let lines: Vec<String> = told
         .iter()
         .flat_map(|(host, told)| told.problems.iter().map(move |(fact, reason)| (host, fact, reason)))
-        .map(|(host, fact, reason)| format!("  {host}: {fact}: {}", visible_name(reason)))
+        .map(|(host, fact, reason)| format!("  {host}: {fact}: {}", one_line(reason)))
         .collect();
     if !lines.is_empty() {
         let count = plural(lines.len(), "fact");

@@ -10,7 +10,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::ui::line::Line;
-use crate::ui::{bytes, plural};
+use crate::ui::{bytes, one_line, plural};
 use batou_agent::protocol::question::{self, Collection};
 
 /// Remove what nobody needs any more from the local store.
@@ -93,7 +93,7 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
     let keep = settings.keep;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    block_on(async {
+    block_on(context, async {
         deployment.all_states().await?;
         deployment.lock(&holder(), LOCK_WAIT).await?;
         let collect = async |member: &mut Member| member.ask(&question::collect(keep)).await;
@@ -101,7 +101,9 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
         for (host, freed) in &freed {
             let &Collection { generations, objects, bytes: size, ref unreadable } = freed;
             for reason in unreadable {
-                context.ui.warn(&format!("{host}: {reason}; no object is removed while it is kept"));
+                context
+                    .ui
+                    .warn(&format!("{host}: {}; no object is removed while it is kept", one_line(reason)));
             }
             context.ui.json(&Line::Collected { host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));

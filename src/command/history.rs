@@ -6,8 +6,9 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
 use crate::ui::line::Line;
-use crate::ui::visible;
+use crate::ui::{one_line, visible, visible_name};
 use batou_agent::protocol::Outcome;
+use batou_agent::protocol::bounded::LAST_NUMBER;
 
 /// Show the releases of an environment.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,14 +26,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
-    block_on(async {
+    block_on(context, async {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
-        let history = deployment.history().await?;
+        let history = deployment.history(LAST_NUMBER).await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
             context.ui.json(&Line::History {
                 record: (&past.record).into(),
-                when: &past.when,
+                when: past.when,
                 entries: past.hosts.iter().map(|(host, entry)| (&**host, entry.into())).collect(),
             });
             context.ui.line(&describe(past, history.is_in_force(past)));
@@ -51,12 +52,12 @@ fn describe(past: &Past, in_force: bool) -> String {
     let back = record.restores.map_or(String::new(), |sequence| format!(", back to {sequence}"));
     let outcome = if past.is_confirmed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
-    let when = past.when.replace('T', " ");
+    let when = past.when.to_string().replace('T', " ");
     format!(
         "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{outcome}",
         record.sequence,
         record.release.short(),
-        visible(&record.who)
+        visible_name(&record.who)
     )
 }
 
@@ -65,7 +66,7 @@ fn tell_failures(context: &Context, past: &Past) {
     for (host, entry) in &past.hosts {
         if entry.result != Outcome::Confirmed {
             let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was confirmed");
-            context.ui.line(&format!("        {host}: {}", visible(reason)));
+            context.ui.line(&format!("        {host}: {}", one_line(reason)));
         }
         if context.ui.verbosity() == 0 {
             continue;
@@ -73,7 +74,7 @@ fn tell_failures(context: &Context, past: &Past) {
         for run in &entry.runs {
             let status =
                 run.status.map_or_else(|| "did not end".to_owned(), |status| format!("status {status}"));
-            let name = visible(&format!("{host}: {}: {}", run.unit, run.command));
+            let name = one_line(&format!("{host}: {}: {}", run.unit, run.command));
             context.ui.line(&format!("        {name}: {status}"));
             for line in visible(run.output.trim_end()).lines() {
                 context.ui.line(&format!("          | {line}"));

@@ -69,6 +69,17 @@ pub enum Command {
     Evaluate,
 }
 
+impl Command {
+    /// Whether its exit status speaks of what it did, or found, on hosts, and not of what it prints.
+    pub fn acts_on_hosts(&self) -> bool {
+        match self {
+            Command::Switch(args) => !args.dry_run,
+            Command::Rollback(_) | Command::Retire(_) | Command::Verify(_) | Command::Exec(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Runs a command; `whole` is the command line that it is a part of.
 pub fn run(context: &Context, command: &Command, whole: fn() -> clap::Command) -> Result<(), CommandError> {
     match command {

@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     // Looked at before the files are, so that a change in between is not missed.
     let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
     let objection = objection.map(|error| error.to_string());
-    block_on(async {
+    block_on(context, async {
         let planned = Planned::make(context, settings, &hosts, &args.leave_out, args.diff).await?;
         render(&planned.hosts, args.diff, &context.ui);
         if let Some(objection) = &objection {

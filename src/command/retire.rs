@@ -6,13 +6,15 @@ use batou_release::HostName;
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::lock::holder;
+use crate::deployment::number::next_number;
 use crate::deployment::retirable::newest;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
 use crate::ui::line::Line;
-use batou_agent::protocol::{JournaledRelease, question};
+use crate::ui::visible_name;
+use batou_agent::protocol::{HostNames, JournaledRelease, question};
 
 /// Remove from a host what batou made there.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,8 +41,9 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let args = &Args { host: settings.host_name(&args.host), ..args.clone() };
+    refuse_member(&settings, &hosts, args)?;
     let host = find(&settings, &hosts, &args.host)?;
-    block_on(async {
+    block_on(context, async {
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
             context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
@@ -56,6 +59,20 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         }
         Ok(())
     })
+}
+
+/// A host that the environment still has is hardly meant: it would be without its release.
+fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
+    let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
+    if !is_member || args.lost || args.locking.yes {
+        return Ok(());
+    }
+    let (host, environment) = (visible_name(&args.host), visible_name(&settings.name));
+    let error = CommandError::input(format!(
+        "{host} is still a host of {environment}, and would be left without its release; nothing was removed"
+    ));
+    Err(error
+        .hint(format!("take it out of [hosts] first, or confirm with --yes that {host} is to be emptied")))
 }
 
 /// The host as the environment has it, or as it would be there: like the others, under its own name.
@@ -83,10 +100,16 @@ impl Deployment<'_> {
         self.all_states().await.map_err(|error| error.hint(hint))?;
         self.lock(&holder(), args.locking.patience()).await?;
         let question = question::retire(args.purge);
-        self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
+        let removed =
+            self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
         let ui = &self.context.ui;
-        let kept = if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
-        ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        if removed.into_values().any(|removed| removed) {
+            let kept =
+                if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+            ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
+        } else {
+            ui.line(&format!("{}: there was nothing of batou's to remove", args.host));
+        }
         ui.json(&Line::Retired { host: &args.host, purged: args.purge, lost: false });
         Ok(())
     }
@@ -100,12 +123,15 @@ impl Deployment<'_> {
         };
         let holder = holder();
         let states = self.lock(&holder, args.locking.patience()).await?;
-        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let sequence = next_number(&states, args.locking.yes)?;
         let record = JournaledRelease {
             sequence,
             restores: Some(last.restores.unwrap_or(last.sequence)),
             who: format!("{}@{}", holder.user, holder.machine),
-            hosts: last.hosts.into_iter().filter(|host| *host != args.host).collect(),
+            hosts: HostNames::first_of(
+                last.hosts.iter().filter(|host| **host != args.host).cloned().collect(),
+            )
+            .0,
             release: last.release,
         };
         let question = question::confirm(record, self.settings.keep);

@@ -6,13 +6,14 @@ use batou_store::Digest;
 
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
+use crate::deployment::number::newest_number;
 use crate::deployment::release::Intended;
 use crate::deployment::{Deployment, block_on};
 use crate::error::{CommandError, ExitKind};
 use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
 use crate::guard;
-use crate::ui::visible;
+use crate::ui::one_line;
 use batou_release::{HostName, HostRelease, Manifest, UnitId};
 
 /// Put the previous release back, or the one named with --to.
@@ -53,13 +54,13 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
-    block_on(rollback(deployment, args))
+    block_on(context, rollback(deployment, args))
 }
 
 async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
-    let history = deployment.history().await?;
+    let history = deployment.history(newest_number(&states, args.locking.yes)?).await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
     let target = found.map_err(refused)?.clone();
     let manifests = history.manifests(target.record.sequence);
@@ -76,7 +77,7 @@ async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), Com
         recheck: false,
         expected: None,
     };
-    deployment.release(intended, &states, args.locking.patience()).await
+    deployment.release(intended, &states, &args.locking).await
 }
 
 /// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
@@ -144,7 +145,9 @@ impl Deployment<'_> {
         let found = found.map_err(|error| error.hint(hint))?;
         let lines: Vec<_> = found
             .iter()
-            .flat_map(|(host, units)| units.iter().map(move |unit| visible(&format!("  {host}: {unit}"))))
+            .flat_map(|(host, units)| {
+                units.iter().map(move |unit| format!("  {host}: {}", one_line(&unit.to_string())))
+            })
             .collect();
         if lines.is_empty() {
             return Ok(());

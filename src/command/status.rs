@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::failure::chain;
+use crate::deployment::failure::{chain, refuse_own};
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::ui::drift::{count, drifted};
 use crate::ui::line::Line;
 use crate::ui::line::host::{ChangedFile, CurrentRelease, ReleaseRecord};
-use crate::ui::{bytes, plural, visible};
+use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
 
 /// Show what each host has.
@@ -28,8 +28,9 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    block_on(async {
+    block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
+        refuse_own(&failures)?;
         let newest = states.values().filter_map(sequence).max();
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
@@ -110,8 +111,8 @@ fn describe(state: &State, behind: bool) -> String {
         record.release.short(),
         current.generation
     );
-    if let Some(age) = current.since.as_deref().and_then(age) {
-        text.push_str(&format!(", {age} ago by {}", visible(&record.who)));
+    if let Some(age) = current.since.map(age) {
+        text.push_str(&format!(", {age} ago by {}", visible_name(&record.who)));
     }
     if behind {
         text.push_str(", behind");
@@ -128,14 +129,13 @@ fn describe(state: &State, behind: bool) -> String {
 }
 
 /// How long ago a time was, in its largest unit.
-pub fn age(when: &str) -> Option<String> {
-    let then: Timestamp = when.parse().ok()?;
+fn age(then: Timestamp) -> String {
     let passed = Timestamp::now().duration_since(then).max(SignedDuration::ZERO);
     let (hours, minutes) = (passed.as_hours(), passed.as_mins());
-    Some(match (hours, minutes) {
+    match (hours, minutes) {
         (48.., _) => format!("{} d", hours / 24),
         (1.., _) => format!("{hours} h"),
         (_, 1..) => format!("{minutes} min"),
         _ => format!("{} s", passed.as_secs()),
-    })
+    }
 }

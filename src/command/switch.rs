@@ -61,7 +61,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         return planned::show(context, settings, &hosts, &args.leave_out, Diff::Full);
     }
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    block_on(switch(context, args, settings, hosts))
+    block_on(context, switch(context, args, settings, hosts))
 }
 
 async fn switch(
@@ -92,7 +92,7 @@ async fn switch(
         recheck: args.recheck,
         expected: wanted.expected,
     };
-    deployment.release(intended, &states, args.locking.patience()).await
+    deployment.release(intended, &states, &args.locking).await
 }
 
 /// What is wanted, once it is known that it may be released from here.

@@ -12,7 +12,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::ui::line::Line;
-use crate::ui::{bytes, plural, visible};
+use crate::ui::{bytes, one_line, plural};
 use batou_agent::protocol::State;
 use batou_agent::protocol::question::{self, Inspection};
 
@@ -31,7 +31,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
-    block_on(async {
+    block_on(context, async {
         let states = deployment.all_states().await?;
         if args.repair {
             deployment.lock(&holder(), LOCK_WAIT).await?;
@@ -81,7 +81,7 @@ impl Deployment<'_> {
             };
             ui.line(&format!("{host}: {files} checked, {verdict}"));
             for problem in problems {
-                ui.line(&format!("  {}", visible(problem)));
+                ui.line(&format!("  {}", one_line(problem)));
             }
         }
         Ok(found.values().map(|found| found.problems.len()).sum())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_agent::protocol::{State, question};
 use batou_release::{HostName, HostRelease};
+use batou_store::Digest;
 
 use super::Deployment;
 use super::failure::{advice, chain, failed, has_new_key, not_reached};
@@ -17,6 +18,7 @@ impl Deployment<'_> {
     /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
     pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
+        refuse_one_place(&states)?;
         self.name_behind(&states);
         if failures.is_empty() {
             return Ok(states);
@@ -42,6 +44,7 @@ impl Deployment<'_> {
     /// Every host's state, for commands that leave no host out.
     pub async fn all_states(&mut self) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
+        refuse_one_place(&states)?;
         self.name_behind(&states);
         if failures.is_empty() {
             return Ok(states);
@@ -76,9 +79,24 @@ impl Deployment<'_> {
         Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
     }
 
-    /// The journals of all hosts.
-    pub async fn history(&mut self) -> Result<History, CommandError> {
+    /// The journals of all hosts, up to the release of the number `newest`.
+    pub async fn history(&mut self, newest: u64) -> Result<History, CommandError> {
         let ask = async |member: &mut Member| member.ask(&question::journal()).await;
-        self.all("have no readable journal", ask).await.map(History::read)
+        self.all("have no readable journal", ask).await.map(|journals| History::read(journals, newest))
     }
+}
+
+/// Two names for one target directory would wait for each other's lock, and have each other's release.
+fn refuse_one_place(states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
+    let mut places: BTreeMap<Digest, Vec<&str>> = BTreeMap::new();
+    for (host, state) in states {
+        if let Some(place) = state.place {
+            places.entry(place).or_default().push(host);
+        }
+    }
+    let Some(names) = places.into_values().find(|names| names.len() > 1) else { return Ok(()) };
+    let names = names.join(" and ");
+    let error = CommandError::input(format!("{names} are the same target directory on the same machine"));
+    Err(error
+        .hint("give them different target directories in [host.NAME], or leave one of them out of [hosts]"))
 }

@@ -2,13 +2,23 @@
 
 use crate::error::CommandError;
 use crate::fleet::Failures;
-use crate::ui::{plural, visible};
+use crate::ui::{one_line, plural};
 
-/// What hosts that failed have to say, a line each.
+/// What hosts that failed have to say, a line each. Where it was this machine that failed, no host is named: they may not
+/// even have been called.
 pub fn failed(what: &str, failures: &Failures) -> CommandError {
+    if let Err(own) = refuse_own(failures) {
+        return own;
+    }
     let lines: Vec<_> = failures.iter().map(|(host, error)| format!("  {host}: {}", chain(error))).collect();
     let count = plural(failures.len(), "host");
     CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))
+}
+
+/// What failed on this machine, where that is so.
+pub fn refuse_own(failures: &Failures) -> Result<(), CommandError> {
+    let own = failures.values().find(|error| error.is_own());
+    own.map_or(Ok(()), |own| Err(CommandError::failed(chain(own))))
 }
 
 /// What to do about hosts that cannot be reached.
@@ -42,5 +52,5 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    visible(&text)
+    one_line(&text)
 }

@@ -12,7 +12,7 @@ use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::fleet::lock::LockError;
 use crate::login;
-use crate::ui::visible;
+use crate::ui::visible_name;
 
 impl Deployment<'_> {
     /// Makes target directories that the service user may not make.
@@ -51,16 +51,21 @@ impl Deployment<'_> {
     }
 }
 
+/// How many characters a deployer's name, and that of his machine, may have: both together are a label.
+const LONGEST_NAME: usize = 100;
+
 /// How the deployer introduces himself to whoever waits for him.
 pub fn holder() -> Holder {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
-    Holder { user: login::current().user, machine: login::machine(), since: now.to_string() }
+    // Names that nobody else would take, of a user database or a kernel that has odd ones, are made plain.
+    let plain = |name: String| visible_name(&name).chars().take(LONGEST_NAME).collect();
+    Holder { user: plain(login::current().user), machine: plain(login::machine()), since: now }
 }
 
 /// Who holds a lock, for people.
 fn person(holder: Option<&Holder>) -> String {
     match holder {
-        Some(Holder { user, machine, since }) => visible(&format!("{user}@{machine} (since {since})")),
+        Some(Holder { user, machine, since }) => visible_name(&format!("{user}@{machine} (since {since})")),
         None => "somebody".to_owned(),
     }
 }

@@ -1,20 +1,23 @@
 //! An environment's hosts, as a command meets them: who is reached how, and who is left out.
 //!
-//! What commands do with them has a module each: [`ask`] (states, manifests, journals), `behind`, [`lock`], [`want`] (build,
-//! and tell the hosts of it), [`objects`] (send and fetch), [`planned`], [`release`] with `decisions`, [`retirable`], and
-//! [`failure`], which says what failed where.
+//! What commands do with them has a module each: [`ask`] (states, manifests, journals), `behind`, [`lock`], [`number`], [`want`]
+//! (build, and tell the hosts of it), [`objects`] (send and fetch), [`planned`], [`release`] with `decisions`, [`retirable`],
+//! and [`failure`], which says what failed where.
 
 pub mod ask;
 mod behind;
 mod decisions;
 pub mod failure;
 pub mod lock;
+pub mod number;
 pub mod objects;
 pub mod planned;
 pub mod release;
 pub mod retirable;
 pub mod want;
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +31,15 @@ use crate::fleet::{Fleet, Identity};
 use crate::login;
 use crate::naming;
 use crate::remote::{Binaries, Dialer, Masters, Route, SshConfig, SshOptions};
+use crate::ui::{Ui, plural};
+use crate::waits::{Wait, Waits};
 
-/// How much longer than ssh's own time-out a host may take until its agent runs.
-const PATIENCE: u64 = 30;
+/// How often it is looked for whom the command waits.
+const TICK: Duration = Duration::from_millis(500);
+/// After how long somebody at a terminal is told for whom the command waits.
+const NOTICEABLE: Duration = Duration::from_secs(3);
+/// After how long a host's answer is overdue, where no unit is run for it.
+const OVERDUE: Duration = Duration::from_secs(10);
 
 /// An environment's hosts, and the conversations with them.
 pub struct Deployment<'c> {
@@ -63,7 +72,7 @@ impl<'c> Deployment<'c> {
         let identity =
             Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
         let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);
-        let fleet = Fleet::new(&identity, routes, &dialer, settings.jobs as usize);
+        let fleet = Fleet::new(&identity, routes, (&dialer, &context.waits), settings.jobs as usize);
         Ok(Deployment { context, settings, fleet })
     }
 
@@ -79,14 +88,47 @@ impl<'c> Deployment<'c> {
     }
 }
 
-/// Runs what talks to hosts to its end.
-pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+/// Runs what talks to hosts to its end, and says for whom it waits.
+pub fn block_on<T>(
+    context: &Context,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::failed("cannot start").because(error))?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = work => done,
+            never = name_waits(&context.waits, &context.ui) => match never {},
+        }
+    });
+    context.ui.wait_for(None);
     // Hosts that are still being called are not waited for: nobody wants to know any more.
     runtime.shutdown_background();
     done
+}
+
+/// Says for which hosts the command waits: on a terminal in a line that changes, elsewhere once for what is overdue.
+async fn name_waits(waits: &Waits, ui: &Ui) -> Infallible {
+    let mut told = BTreeSet::new();
+    loop {
+        tokio::time::sleep(TICK).await;
+        let long = waits.longer_than(NOTICEABLE);
+        let first = long.first().map(|wait| {
+            let others = long.len() - 1;
+            let others =
+                if others == 0 { String::new() } else { format!(", and {}", plural(others, "other host")) };
+            format!("waiting for {}: {}, {} s{others}", wait.host, wait.verb, wait.lasts().as_secs())
+        });
+        if ui.wait_for(first) {
+            continue;
+        }
+        for wait in long.into_iter().filter(|wait| wait.is_short && wait.lasts() >= OVERDUE) {
+            let Wait { host, verb, .. } = &wait;
+            if told.insert((host.clone(), *verb)) {
+                ui.notice(&format!("waiting for {host}: {verb}, {} s", wait.lasts().as_secs()));
+            }
+        }
+    }
 }
 
 fn route(host: &Host, local: bool) -> Route {
@@ -120,7 +162,7 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
         return Err(CommandError::usage(message));
     }
     let binaries = Binaries::new(own, agents);
-    Ok(Dialer { masters, binaries, patience: Duration::from_secs(u64::from(settings.timeout) + PATIENCE) })
+    Ok(Dialer { masters, binaries, timeout: Duration::from_secs(u64::from(settings.timeout)) })
 }
 
 /// Where the folder for ssh's sockets may be, the best place first.

@@ -104,7 +104,7 @@ pub fn show(
     leave_out: &LeaveOut,
     detail: Diff,
 ) -> Result<(), CommandError> {
-    block_on(async {
+    block_on(context, async {
         let planned = Planned::make(context, settings, hosts, leave_out, detail).await?;
         render(&planned.hosts, detail, &context.ui);
         planned.deployment.fleet.abandon();

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use batou_release::{HostName, HostRelease};
+use batou_release::{HostName, HostRelease, UnitId};
 use batou_store::Digest;
 
 use super::Deployment;
 use super::decisions::Decisions;
 use super::failure::chain;
 use super::lock::holder;
+use super::number::next_number;
 use super::objects::remake;
-use super::retirable::newest;
+use crate::cli::options::Locking;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
 use crate::fleet::release::Rollout;
@@ -21,9 +21,9 @@ use crate::plan::render;
 use crate::remote::RemoteError;
 use crate::ui::drift;
 use crate::ui::line::Line;
-use crate::ui::line::host::HostState;
-use crate::ui::{Progress, Ui, bytes, plural, visible};
-use batou_agent::protocol::{AgentError, Drift, JournaledRelease, State, UnitRun};
+use crate::ui::line::host::{HistoryUnit, HostState};
+use crate::ui::{Progress, Ui, bytes, one_line, plural, visible};
+use batou_agent::protocol::{AgentError, Drift, HostNames, JournaledRelease, State, UnitRun};
 
 /// A release that is wanted, before the hosts' locks tell its number.
 pub struct Intended {
@@ -44,21 +44,21 @@ pub struct Intended {
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`; waits at most `patience` for other deployers.
+    /// Makes the release on all hosts of the fleet, whose states were `before`.
     pub async fn release(
         &mut self,
         intended: Intended,
         before: &BTreeMap<HostName, State>,
-        patience: Duration,
+        locking: &Locking,
     ) -> Result<(), CommandError> {
         let ui = &self.context.ui;
         self.make_targets(before).await?;
         let holder = holder();
-        let states = self.lock(&holder, patience).await?;
+        let states = self.lock(&holder, locking.patience()).await?;
         for (host, recovered) in
             states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
         {
-            ui.warn(&format!("{host}: {}", visible(recovered)));
+            ui.warn(&format!("{host}: {}", one_line(recovered)));
         }
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
@@ -66,14 +66,14 @@ impl Deployment<'_> {
         if intended.restores.is_some() {
             unreleased(before, &states)?;
         }
-        let sequence = states.values().map(|state| state.newest_sequence).max().unwrap_or(0) + 1;
+        let sequence = next_number(&states, locking.yes)?;
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
                 sequence,
                 restores: intended.restores,
                 who: format!("{}@{}", holder.user, holder.machine),
-                hosts: remembered(intended.members, &states),
+                hosts: self.remembered(intended.members, &states, sequence),
             },
             holder,
             hosts: intended.hosts,
@@ -120,6 +120,29 @@ impl Deployment<'_> {
         endings.map_err(|failed| self.explain(&failed))
     }
 
+    /// The members, and the hosts that the newest release before `sequence` remembers, as far as a journal can take them.
+    fn remembered(
+        &self,
+        members: Vec<HostName>,
+        states: &BTreeMap<HostName, State>,
+        sequence: u64,
+    ) -> HostNames {
+        let confirmed = states.values().filter_map(|state| state.confirmed.as_ref());
+        let newest =
+            confirmed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
+        let members: BTreeSet<_> = members.into_iter().collect();
+        let before = newest.map(|record| record.hosts.to_vec()).unwrap_or_default();
+        let gone: BTreeSet<_> = before.into_iter().filter(|host| !members.contains(host)).collect();
+        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone).collect());
+        if left_out > 0 {
+            let count = plural(left_out, "host");
+            self.context.ui.warn(&format!(
+                "{count} cannot be remembered: the environment has, or had, more than a journal takes"
+            ));
+        }
+        hosts
+    }
+
     /// What a failed release left behind, host by host; the last line sums it up.
     fn explain(&self, failed: &Failed) -> CommandError {
         let ui = &self.context.ui;
@@ -154,41 +177,66 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
     }
     let silent = |ending: &HostEnding| matches!(ending, HostEnding::GoesBack { .. });
     let (silent, back): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| silent(ending));
-    let back = (!back.is_empty()).then(|| format!("{} rolled back", plural(back.len(), "host")));
+    let back: Vec<_> = back.into_iter().map(|(_, ending)| ending).collect();
     if silent.is_empty() {
-        let back = back.unwrap_or_default();
-        return CommandError::failed(format!("{text}\nnothing has changed: {back} to the release before"));
+        let changed = if back.iter().any(|ending| has_unreverted(ending)) {
+            "no host keeps the release, but units that have no `revert` are left as they are"
+        } else {
+            "nothing has changed"
+        };
+        return CommandError::failed(format!("{text}\n{changed}: {}", gone_back(&back)));
     }
     let silent = silent.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+    let back = (!back.is_empty()).then(|| gone_back(&back));
     let states = back.into_iter().chain(silent).collect::<Vec<_>>().join(", ");
     CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
-/// The members, and the hosts that the newest release remembers.
-fn remembered(members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> Vec<HostName> {
-    let before = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
-    members.into_iter().chain(before).collect::<BTreeSet<_>>().into_iter().collect()
+fn has_unreverted(ending: &HostEnding) -> bool {
+    matches!(ending, HostEnding::WentBack { unreverted, .. } if !unreverted.is_empty())
+}
+
+/// To what hosts went back: to the release before, or to none.
+fn gone_back(endings: &[&HostEnding]) -> String {
+    let had_none = |ending: &&&HostEnding| matches!(ending, HostEnding::WentBack { had_release: false, .. });
+    let none = endings.iter().filter(had_none).count();
+    let before = plural(endings.len() - none, "host");
+    match (none, endings.len() - none) {
+        (0, _) => format!("{before} rolled back to the release before"),
+        (_, 0) => format!("{} had no release before, and has none again", plural(none, "host")),
+        (..) => format!("{before} rolled back to the release before, and {} to none", plural(none, "host")),
+    }
 }
 
 /// Prints how a release ended on a host; of a rollback, which release it restores.
 fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) {
-    let none: &[String] = &[];
+    let (none, mut unreverted, mut had_release): (&[String], &[UnitId], _) = (&[], &[], None);
     let (state, generation, error, problems) = match ending {
         HostEnding::Released { generation } if restores.is_some() => {
             (HostState::Restored, *generation, None, none)
         }
         HostEnding::Released { generation } => (HostState::Released, *generation, None, none),
-        HostEnding::WentBack { problems } => (HostState::WentBack, None, None, &problems[..]),
+        HostEnding::WentBack { problems, unreverted: units, had_release: had } => {
+            (unreverted, had_release) = (units, Some(*had));
+            (HostState::WentBack, None, None, &problems[..])
+        }
         HostEnding::GoesBack { why } => (HostState::GoesBack, None, Some(why.as_str()), none),
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };
-    let why = error.map_or(String::new(), |why| format!(": {}", visible(why)));
-    ui.line(&format!("  {host}  {word}{why}"));
-    for problem in problems {
-        ui.warn(&format!("{host}: on the way back: {}", visible(problem)));
+    let why = error.map_or(String::new(), |why| format!(": {}", one_line(why)));
+    let to = if had_release == Some(false) { ": had no release before" } else { "" };
+    ui.line(&format!("  {host}  {word}{why}{to}"));
+    if !unreverted.is_empty() {
+        let units: Vec<_> =
+            unreverted.iter().map(|unit| format!("{host}/{}: {}", unit.component, unit.name)).collect();
+        ui.warn(&format!("left as they are, since they have no `revert`: {}", one_line(&units.join(", "))));
     }
-    ui.json(&Line::Host { host, state, generation, error, problems });
+    for problem in problems {
+        ui.warn(&format!("{host}: on the way back: {}", one_line(problem)));
+    }
+    let unreverted = unreverted.iter().map(HistoryUnit::from).collect();
+    ui.json(&Line::Host { host, state, generation, error, problems, unreverted, had_release });
 }
 
 /// Prints that a release is in force.

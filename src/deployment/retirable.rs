@@ -7,22 +7,31 @@ use batou_environments::Host;
 use batou_release::HostName;
 
 use super::Deployment;
+use crate::ui::plural;
+
+/// How many hosts are named.
+const NAMED: usize = 10;
 
 impl Deployment<'_> {
     /// Names hosts that had a release and are no longer in the environment.
     pub fn name_retirable(&self, states: &BTreeMap<HostName, State>, hosts: &[Host]) {
-        for host in retirable(states, hosts) {
-            let environment = &self.settings.name;
+        let environment = &self.settings.name;
+        let gone = retirable(states, hosts);
+        for host in gone.iter().take(NAMED) {
             self.context.ui.warn(&format!(
                 "{host} is no longer in {environment} and keeps its last release: `batou retire {environment} {host}` removes it"
             ));
+        }
+        if gone.len() > NAMED {
+            let more = plural(gone.len() - NAMED, "more host");
+            self.context.ui.warn(&format!("so it is with {more} that the last release had"));
         }
     }
 }
 
 /// The hosts of the last release that the environment no longer has.
 fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
-    let then = newest(states).map(|record| record.hosts.clone()).unwrap_or_default();
+    let then = newest(states).map(|record| record.hosts.to_vec()).unwrap_or_default();
     then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
 }
 

@@ -74,7 +74,7 @@ impl Member {
     /// Whether no release of ours is under way on the host.
     async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
         let state = self.state().await?;
-        match self.ask(&question::lock(ours.clone())).await {
+        match self.lock(ours).await {
             Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
             Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
             // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.
@@ -88,7 +88,16 @@ impl Member {
 fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
     match entries.iter().rfind(|entry| entry.record == *record) {
         Some(entry) if entry.result == Outcome::Confirmed => HostEnding::Released { generation: entry.to },
-        _ => HostEnding::WentBack { problems: Vec::new() },
+        Some(entry) => HostEnding::WentBack {
+            problems: Vec::new(),
+            unreverted: entry.unreverted.clone(),
+            had_release: entry.from.is_some(),
+        },
+        // It was never switched.
+        None => {
+            let had_release = entries.iter().any(|entry| entry.result == Outcome::Confirmed);
+            HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release }
+        }
     }
 }
 
@@ -101,15 +110,20 @@ mod tests {
     fn the_line_about_a_release_says_what_became_of_it_and_no_other_line() {
         let ours = entry(2, "ours", None, Outcome::Confirmed);
         let released = HostEnding::Released { generation: Some(2) };
-        let went_back = HostEnding::WentBack { problems: Vec::new() };
+        let back =
+            |had_release| HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release };
+        let went_back = back(true);
         let first = entry(1, "first", None, Outcome::Confirmed);
         let another = entry(2, "another", None, Outcome::Confirmed);
         let next = entry(3, "next", None, Outcome::Confirmed);
-        let failed = entry(2, "ours", None, Outcome::WentBack);
+        let failed = JournalEntry { from: Some(1), ..entry(2, "ours", None, Outcome::WentBack) };
         assert_eq!(ending(&[first.clone(), ours.clone()], &ours.record), released);
         assert_eq!(ending(&[first.clone(), ours.clone(), next], &ours.record), released);
         assert_eq!(ending(&[first.clone(), another], &ours.record), went_back);
         assert_eq!(ending(&[first.clone(), failed], &ours.record), went_back);
         assert_eq!(ending(&[first], &ours.record), went_back);
+        assert_eq!(ending(&[], &ours.record), back(false));
+        let of_first = entry(1, "ours", None, Outcome::WentBack);
+        assert_eq!(ending(std::slice::from_ref(&of_first), &of_first.record), back(false));
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use batou_release::{FactSource, FactSources, FactValue, Facts};
 
 use super::{ByHost, Fleet, Member};
-use crate::remote::{RemoteError, StartError};
 use batou_agent::protocol::{Fact, question};
 
 /// How long a host may take in addition to what its commands may take.
@@ -32,19 +31,11 @@ pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> ByHost<Told> {
     let patience = PATIENCE + Duration::from_secs(seconds.sum());
     fleet
         .each(async |member: &mut Member| {
-            if let Ok(told) = tokio::time::timeout(patience, ask(member, sources)).await {
-                return told;
-            }
-            member.hang_up();
-            Err(RemoteError::Start(StartError::Patience(String::new())))
+            member.state().await?;
+            let question = question::facts(sources.clone()).within(patience);
+            Ok(checked(sources, member.ask(&question).await?))
         })
         .await
-}
-
-async fn ask(member: &mut Member, sources: &FactSources) -> Result<Told, RemoteError> {
-    member.state().await?;
-    let answers = member.ask(&question::facts(sources.clone())).await?;
-    Ok(checked(sources, answers))
 }
 
 /// What a host said of what it was asked; what else it said is not heard.

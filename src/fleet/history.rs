@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use batou_release::HostName;
 use batou_store::Digest;
+use jiff::Timestamp;
 
 use batou_agent::protocol::{JournalEntry, JournaledRelease, Outcome};
 
@@ -13,7 +14,7 @@ pub struct Past {
     /// The release.
     pub record: JournaledRelease,
     /// When it ended on the host that was first.
-    pub when: String,
+    pub when: Timestamp,
     /// How it ended on each host that took part; after a retry the last word counts.
     pub hosts: BTreeMap<HostName, JournalEntry>,
 }
@@ -73,25 +74,24 @@ pub enum HistoryError {
 }
 
 impl History {
-    /// Reads the journals together.
-    pub fn read(journals: BTreeMap<HostName, Vec<JournalEntry>>) -> Self {
+    /// Reads the journals together, without releases of numbers beyond `newest`, which nobody has given.
+    pub fn read(journals: BTreeMap<HostName, Vec<JournalEntry>>, newest: u64) -> Self {
         let mut releases: BTreeMap<(u64, String), Past> = BTreeMap::new();
         for (host, entry) in journals
             .into_iter()
             .flat_map(|(host, entries)| entries.into_iter().map(move |entry| (host.clone(), entry)))
+            .filter(|(_, entry)| entry.record.sequence <= newest)
         {
             let past = releases.entry(identity(&entry.record)).or_insert_with(|| Past {
                 record: entry.record.clone(),
-                when: entry.when.clone(),
+                when: entry.when,
                 hosts: BTreeMap::new(),
             });
-            past.when = past.when.clone().min(entry.when.clone());
+            past.when = past.when.min(entry.when);
             past.hosts.insert(host, entry);
         }
         let mut releases: Vec<_> = releases.into_values().collect();
-        releases.sort_by(|one, other| {
-            (one.record.sequence, &one.when).cmp(&(other.record.sequence, &other.when))
-        });
+        releases.sort_by_key(|past| (past.record.sequence, past.when));
         History { releases }
     }
 
@@ -196,6 +196,8 @@ fn origin(past: &Past) -> u64 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
+    use batou_agent::protocol::HostNames;
+
     use super::*;
 
     /// A journal's line about a release of `h1`.
@@ -211,15 +213,16 @@ pub(super) mod tests {
                 sequence,
                 restores,
                 who: "a@b".into(),
-                hosts: vec!["h1".parse().unwrap()],
+                hosts: HostNames::new(vec!["h1".parse().unwrap()]).unwrap(),
             },
-            when: format!("2026-01-{sequence:02}T00:00:00Z"),
+            when: format!("2026-01-{sequence:02}T00:00:00Z").parse().unwrap(),
             from: None,
             to: Some(sequence),
             manifest: Digest::of(release.as_bytes()),
             result,
             reason: None,
             runs: Vec::new(),
+            unreverted: Vec::new(),
         }
     }
 
@@ -227,7 +230,7 @@ pub(super) mod tests {
         let entries = entries
             .iter()
             .map(|(sequence, release, restores)| entry(*sequence, release, *restores, Outcome::Confirmed));
-        History::read(BTreeMap::from([("h1".parse().unwrap(), entries.collect())]))
+        History::read(BTreeMap::from([("h1".parse().unwrap(), entries.collect())]), 1000)
     }
 
     fn previous(entries: &[(u64, &str, Option<u64>)]) -> Option<u64> {
@@ -255,7 +258,8 @@ pub(super) mod tests {
         let (first, third) =
             (entry(1, "a", None, Outcome::Confirmed), entry(3, "c", None, Outcome::Confirmed));
         let failed = entry(2, "b", None, Outcome::WentBack);
-        let history = History::read(BTreeMap::from([("h1".parse().unwrap(), vec![first, failed, third])]));
+        let history =
+            History::read(BTreeMap::from([("h1".parse().unwrap(), vec![first, failed, third])]), 1000);
         assert_eq!(history.previous().unwrap().record.sequence, 1);
         assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
     }
@@ -269,7 +273,7 @@ pub(super) mod tests {
             ("h2".parse().unwrap(), vec![first.clone()]),
             ("h3".parse().unwrap(), vec![second.clone()]),
         ]);
-        let history = History::read(journals);
+        let history = History::read(journals, 1000);
         let then = history.manifests(1);
         assert_eq!(then.get("h1"), Some(&first.manifest));
         assert_eq!(then.get("h2"), Some(&first.manifest));
@@ -282,11 +286,14 @@ pub(super) mod tests {
         let first = entry(1, "a", None, Outcome::Confirmed);
         let (mut one, other) =
             (entry(2, "b", None, Outcome::Confirmed), entry(2, "c", None, Outcome::Confirmed));
-        one.when = "2026-02-01T00:00:00Z".into();
-        let history = History::read(BTreeMap::from([
-            ("h1".parse().unwrap(), vec![first.clone(), one.clone()]),
-            ("h2".parse().unwrap(), vec![first, other.clone()]),
-        ]));
+        one.when = "2026-02-01T00:00:00Z".parse().unwrap();
+        let history = History::read(
+            BTreeMap::from([
+                ("h1".parse().unwrap(), vec![first.clone(), one.clone()]),
+                ("h2".parse().unwrap(), vec![first, other.clone()]),
+            ]),
+            1000,
+        );
         let hosts: Vec<_> = history
             .releases()
             .map(|past| past.hosts.keys().map(HostName::as_str).collect::<String>())

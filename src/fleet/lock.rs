@@ -75,8 +75,7 @@ impl Fleet {
         holder: &Holder,
     ) -> Result<Result<BTreeMap<HostName, State>, (HostName, Option<Holder>)>, LockError> {
         let first = self.members.keys().next().map(|participant| participant.host.clone());
-        let question = question::lock(holder.clone());
-        let ask = async |member: &mut Member| member.ask(&question).await;
+        let ask = async |member: &mut Member| member.lock(holder).await;
         let mut states = BTreeMap::new();
         for others in [false, true] {
             let answers = self.some(|host| (Some(host) == first.as_ref()) != others, ask).await;

@@ -24,8 +24,12 @@ use tokio::sync::Semaphore;
 use batou_release::{HostName, HostRelease, Participant};
 use batou_store::Digest;
 
-use crate::remote::{Dialer, HostConnection, Link, RemoteError, RemoteStore, Route, StartError};
-use batou_agent::protocol::{Hello, PROTOCOL, Question, State, TargetCondition, WantedRelease, question};
+use crate::remote::{
+    Dialer, HostConnection, Link, RemoteError, RemoteStore, Route, StartError, Working, blocking,
+};
+use crate::waits::{WaitGuard, Waits};
+use batou_agent::protocol::question::{self, LockAnswer};
+use batou_agent::protocol::{Hello, Holder, PROTOCOL, Question, State, TargetCondition, WantedRelease};
 
 /// One host of a fleet, and the conversation with it.
 #[derive(Debug)]
@@ -37,9 +41,12 @@ pub struct Member {
     link: Option<Link>,
     calling: Option<Calling>,
     connection: Arc<HostConnection>,
+    waits: Arc<Waits>,
+    /// Whether a release may have to be taken back on the host when its lock is taken.
+    unfinished: bool,
 }
 
-type Calling = tokio::task::JoinHandle<Result<Link, RemoteError>>;
+type Calling = Result<Working<Result<Link, RemoteError>>, StartError>;
 
 /// All hosts that take part in a command.
 #[derive(Debug)]
@@ -88,7 +95,7 @@ impl Fleet {
     pub fn new(
         identity: &Identity,
         routes: Vec<(Route, Option<String>)>,
-        dialer: &Arc<Dialer>,
+        (dialer, waits): (&Arc<Dialer>, &Arc<Waits>),
         jobs: usize,
     ) -> Self {
         let member = |(route, home): (Route, Option<String>)| {
@@ -103,7 +110,8 @@ impl Fleet {
             };
             let connection = Arc::new(HostConnection::new(Arc::clone(dialer), route.clone()));
             let participant = Participant::service(route.host.clone());
-            (participant, Member { route, hello, link: None, calling: None, connection })
+            let (link, calling, waits) = (None, None, Arc::clone(waits));
+            (participant, Member { route, hello, link, calling, connection, waits, unfinished: false })
         };
         let members = routes.into_iter().map(member).collect();
         Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))), dialer: Arc::clone(dialer) }
@@ -201,8 +209,16 @@ impl Member {
         question: &Question<A>,
         output: impl FnMut(bool, &[u8]),
     ) -> Result<A, RemoteError> {
+        self.link().await?;
+        let terms = question.terms();
+        let _waiting = self.wait(terms.verb, terms.patience.is_some());
         let answer = self.link().await?.ask(question, output).await;
         self.keep_unless_lost(answer)
+    }
+
+    /// The host is waited for, until what is returned is dropped.
+    fn wait(&self, verb: &'static str, is_short: bool) -> WaitGuard {
+        self.waits.begin(&self.route.host, verb, is_short)
     }
 
     /// Waits for the end of a conversation in which nothing is asked; for ever where there is none.
@@ -214,7 +230,7 @@ impl Member {
     }
 
     fn keep_unless_lost<T>(&mut self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
-        if matches!(answer, Err(RemoteError::Lost { .. })) {
+        if answer.as_ref().is_err_and(RemoteError::ends_conversation) {
             self.hang_up();
         }
         answer
@@ -229,11 +245,12 @@ impl Member {
         let mut link = self.link.take().ok_or(RemoteError::Protocol)?;
         let recall = link.recall();
         let runtime = tokio::runtime::Handle::current();
-        let copying = tokio::task::spawn_blocking(move || {
+        let _waiting = self.wait("staging", false);
+        let copying = blocking(move || {
             let answer = work(RemoteStore::new(&mut link, &runtime));
             (link, answer)
-        });
-        let (link, answer) = joined(copying).await;
+        })?;
+        let (link, answer) = copying.wait().await;
         recall.forget();
         self.link = Some(link);
         self.keep_unless_lost(answer)
@@ -241,7 +258,20 @@ impl Member {
 
     /// The host's state.
     pub async fn state(&mut self) -> Result<State, RemoteError> {
-        self.ask(&question::hello(self.hello.clone())).await
+        let state = self.ask(&question::hello(self.hello.clone())).await?;
+        self.unfinished = state.unfinished;
+        Ok(state)
+    }
+
+    /// Takes the host's lock, or hears who has it. A release that was interrupted is taken back then, with its units, which
+    /// may take any time.
+    pub async fn lock(&mut self, holder: &Holder) -> Result<LockAnswer, RemoteError> {
+        let question = question::lock(holder.clone());
+        let question = if self.unfinished { question.patiently() } else { question };
+        let answer = self.ask(&question).await?;
+        // Whoever holds it now may be interrupted.
+        self.unfinished = matches!(answer, LockAnswer::Held(_));
+        Ok(answer)
     }
 
     /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
@@ -257,14 +287,16 @@ impl Member {
             TargetCondition::Absent => {}
         }
         let connection = Arc::clone(&self.connection);
-        joined(tokio::task::spawn_blocking(move || connection.make_target())).await
+        let _waiting = self.wait("making the target directory", true);
+        blocking(move || connection.make_target())?.wait().await
     }
 
     /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this
     /// thread has other hosts to serve.
     pub fn hang_up(&mut self) {
         if let Some(link) = self.link.take() {
-            std::thread::spawn(move || drop(link));
+            // Without a thread it is waited for here, which takes a few seconds at most.
+            let _ = blocking(move || drop(link));
         }
     }
 
@@ -277,14 +309,15 @@ impl Member {
     fn call(&mut self) {
         if self.link.is_none() && self.calling.is_none() {
             let connection = Arc::clone(&self.connection);
-            self.calling = Some(tokio::task::spawn_blocking(move || connection.dial()));
+            self.calling = Some(blocking(move || connection.dial()));
         }
     }
 
     async fn link(&mut self) -> Result<&mut Link, RemoteError> {
         self.call();
         if let Some(calling) = self.calling.take() {
-            self.link = Some(joined(calling).await?);
+            let _waiting = self.wait("connecting", true);
+            self.link = Some(calling?.wait().await?);
         }
         self.link.as_mut().ok_or(RemoteError::Protocol)
     }
@@ -304,12 +337,5 @@ impl Member {
         }
         let (project, environment) = (found.project.clone(), found.environment.clone());
         Err(RemoteError::ForeignManifest { project, environment, host: found.host.clone() })
-    }
-}
-
-async fn joined<T>(task: tokio::task::JoinHandle<T>) -> T {
-    match task.await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

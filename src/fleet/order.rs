@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Failures;
 use batou_agent::protocol::{Drift, Holder, JournaledRelease, UnitDecision};
-use batou_release::{HostName, HostRelease, Instance};
+use batou_release::{HostName, HostRelease, Instance, UnitId};
 
 /// A release to be made.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub enum HostEnding {
     WentBack {
         /// What did not work on the way back.
         problems: Vec<String>,
+        /// Units that were updated and are left as they are: they have no revert.
+        unreverted: Vec<UnitId>,
+        /// Whether there was a release before, which is in force again.
+        had_release: bool,
     },
     /// It cannot be asked, or did not go back in time, and nobody told it to commit: its agent goes back as soon as it
     /// finds that the controller is gone, and where that was killed, the next one does that takes the lock.

@@ -17,9 +17,14 @@ use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subjec
 use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
-use batou_agent::protocol::question::{self, Switched};
+use batou_agent::protocol::question::{self, Return, Switched};
 use batou_agent::protocol::{ErrorKind, State, Switch, UnitDecision};
-use batou_release::{HostName, HostRelease, Instance};
+use batou_release::{Component, HostName, HostRelease, Instance};
+
+/// Of how many failures hosts are told.
+const TOLD: usize = 20;
+/// Of each, so many characters.
+const SENTENCE: usize = 1000;
 
 /// What is known where a release is carried out.
 #[derive(Clone, Copy)]
@@ -229,8 +234,7 @@ impl Fleet {
         interrupts: &mut Interrupts,
     ) -> Failed {
         rollout.tell(Event::GoingBack(Why::Failure));
-        let reason: Vec<_> = failures.iter().map(|(subject, error)| format!("{subject}: {error}")).collect();
-        let back = self.take_back(rollout.order, phase, reason.join("; "));
+        let back = self.take_back(rollout.order, phase, reason(&failures));
         match interrupts.insistent(back, || rollout.tell(Event::Interrupted(phase))).await {
             Some(endings) => Failed { phase, failures, endings },
             None => self.leave(rollout.order, phase, failures),
@@ -273,8 +277,8 @@ impl Fleet {
             if !member.is_connected() {
                 return Ok(None);
             }
-            let problems = member.ask(&question).await?;
-            Ok(Some(HostEnding::WentBack { problems }))
+            let Return { generation, problems, unreverted } = member.ask(&question).await?;
+            Ok(Some(HostEnding::WentBack { problems, unreverted, had_release: generation.is_some() }))
         });
         let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
         for (host, answer) in answers.await {
@@ -295,6 +299,16 @@ async fn first_lost(hosts: &mut BTreeMap<&HostName, &mut Member>) -> (HostName, 
         Some(lost) => lost,
         None => std::future::pending().await,
     }
+}
+
+/// What failed, as all hosts are told for their journals: a bounded text on one line, whatever one of them said.
+fn reason(failures: &Failures<Subject>) -> String {
+    let told = |(subject, error): (&Subject, &RemoteError)| {
+        let error = error.to_string();
+        let harmless = error.chars().map(|character| if character.is_control() { ' ' } else { character });
+        format!("{subject}: {}", harmless.take(SENTENCE).collect::<String>())
+    };
+    failures.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ")
 }
 
 fn all_released(endings: &BTreeMap<HostName, HostEnding>) -> bool {
@@ -343,7 +357,9 @@ impl Member {
         };
         let raw = [release.bytes(), &release.encode_causes()].concat();
         // What the reverts of a rollback print is not shown.
-        self.ask(&question::switch(switch, raw)).await
+        let switched = self.ask(&question::switch(switch, raw)).await?;
+        let is_known = |name: &Name| release.manifest().component(name.as_str()).is_some();
+        if switched.pending.iter().all(is_known) { Ok(switched) } else { Err(RemoteError::Protocol) }
     }
 
     async fn activate(
@@ -352,6 +368,15 @@ impl Member {
         rollout: Rollout<'_>,
     ) -> Result<Vec<UnitDecision>, RemoteError> {
         let question = question::activate(instance.component.clone(), rollout.order.recheck);
-        self.listen(&question, |_, bytes| rollout.tell(Event::Output(instance, bytes))).await
+        let decided = self.listen(&question, |_, bytes| rollout.tell(Event::Output(instance, bytes))).await?;
+        let release = rollout.order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
+        let component = release.manifest().component(instance.component.as_str());
+        let is_known = |one: &UnitDecision| {
+            let has = |component: &Component| {
+                component.units.iter().any(|unit| component.unit_id(unit) == one.unit)
+            };
+            component.is_some_and(has)
+        };
+        if decided.iter().all(is_known) { Ok(decided) } else { Err(RemoteError::Protocol) }
     }
 }

@@ -42,14 +42,34 @@ impl<'p> Repository<'p> {
         Err(repository.refused(&answer))
     }
 
-    /// The branch that is checked out; none with a detached HEAD.
+    /// The branch that is checked out; none with a detached HEAD. A tag of the same name makes no difference.
     pub(super) fn branch(&self) -> Result<Option<String>, CommandError> {
-        let answer = self.answer(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+        let answer = self.answer(&["symbolic-ref", "--quiet", "HEAD"])?;
         match answer.status.code() {
-            Some(0) => Ok(Some(String::from_utf8_lossy(answer.stdout.trim_ascii()).into_owned())),
+            Some(0) => {
+                let head = String::from_utf8_lossy(answer.stdout.trim_ascii()).into_owned();
+                Ok(head.strip_prefix("refs/heads/").map(str::to_owned))
+            }
             Some(1) => Ok(None),
             _ => Err(self.refused(&answer)),
         }
+    }
+
+    /// Whether the commit that is checked out is the tip of this branch, here or on a remote.
+    pub(super) fn is_tip_of(&self, branch: &str) -> Result<bool, CommandError> {
+        let arguments =
+            ["for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads", "refs/remotes"];
+        let (tips, remotes) = (self.answer(&arguments)?, self.answer(&["remote"])?);
+        if !tips.status.success() || !remotes.status.success() {
+            // Where there is no commit yet, none is the tip of anything.
+            return Ok(false);
+        }
+        let own = format!("refs/heads/{branch}");
+        let remotes = String::from_utf8_lossy(&remotes.stdout).into_owned();
+        let wanted: Vec<_> =
+            remotes.lines().map(|remote| format!("refs/remotes/{remote}/{branch}")).collect();
+        let tips = String::from_utf8_lossy(&tips.stdout);
+        Ok(tips.lines().any(|tip| tip == own || wanted.iter().any(|wanted| wanted == tip)))
     }
 
     /// The paths that are changed, staged, or neither tracked nor ignored, relative to the repository.

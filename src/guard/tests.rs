@@ -156,8 +156,43 @@ fn another_branch_refuses_a_release() {
     assert_eq!(error, "prod is released from branch production, and branch main is checked out");
     fixture.git(&["checkout", "--quiet", "--detach"]);
     let error = fixture.check(Some("production"), false).unwrap_err();
-    assert!(error.ends_with("no branch is checked out"), "{error}");
+    assert!(error.ends_with("is not the tip of that branch, here or on a remote"), "{error}");
     assert_eq!(fixture.check(Some("production"), true), Ok(()));
+}
+
+#[test]
+fn a_branch_that_cannot_be_checked_refuses_a_release() {
+    let fixture = Fixture::plain();
+    let error = fixture.check(Some("main"), false).unwrap_err();
+    let wanted = "prod is released from branch main, and that cannot be checked: the project's folder is in no git repository";
+    assert_eq!(error, wanted);
+    assert_eq!(fixture.check(Some("main"), true), Ok(()));
+}
+
+#[test]
+fn what_counts_is_the_commit_at_the_tip_of_the_branch() {
+    let fixture = Fixture::committed();
+    fixture.git(&["checkout", "--quiet", "--detach"]);
+    assert_eq!(fixture.check(Some("main"), false), Ok(()), "as CI checks it out");
+    fixture.write("shop/new", "x");
+    fixture.commit();
+    assert!(fixture.check(Some("main"), false).is_err(), "behind it");
+    fixture.git(&["update-ref", "refs/remotes/team/origin/main", "HEAD"]);
+    assert!(fixture.check(Some("main"), false).is_err(), "of no remote");
+    fixture.git(&["remote", "add", "team/origin", "."]);
+    assert_eq!(fixture.check(Some("main"), false), Ok(()));
+    assert!(fixture.check(Some("origin/main"), false).is_err(), "a part of a name");
+}
+
+#[test]
+fn a_tag_is_no_branch() {
+    let fixture = Fixture::committed();
+    fixture.git(&["tag", "main"]);
+    assert_eq!(fixture.check(Some("main"), false), Ok(()));
+    fixture.git(&["tag", "production"]);
+    assert!(fixture.check(Some("production"), false).is_err());
+    fixture.git(&["tag", "refs/heads/production"]);
+    assert!(fixture.check(Some("production"), false).is_err());
 }
 
 #[test]

@@ -6,6 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::cut::Cut;
+use super::error::StartError;
+use super::thread;
+
+/// How much longer a sign is waited for that may have come and not have been read.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Cuts a process off unless it is put off in time, again and again. Dropping it silences it.
 #[derive(Debug)]
@@ -28,18 +33,18 @@ pub(super) struct Rang(Arc<AtomicBool>);
 
 impl Alarm {
     /// For a process that may be silent for so long, and is then cut off.
-    pub(super) fn set(patience: Duration, cut: Cut) -> Self {
+    pub(super) fn set(patience: Duration, cut: Cut) -> Result<Self, StartError> {
         let (sender, signs) = channel();
         let rang = Rang::default();
         let ringing = rang.clone();
-        std::thread::spawn(move || {
+        thread::spawn("alarm", move || {
             if !times_out(&signs, patience) {
                 return;
             }
             ringing.0.store(true, Ordering::SeqCst);
             cut.now();
-        });
-        Self { signs: sender, rang }
+        })?;
+        Ok(Self { signs: sender, rang })
     }
 
     /// The process has given a sign of life.
@@ -71,7 +76,11 @@ fn times_out(signs: &Receiver<Sign>, patience: Duration) -> bool {
         let sign = if held {
             signs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            signs.recv_timeout(patience)
+            // Where this process was stopped for a while its time is over before it has read what came meanwhile.
+            signs.recv_timeout(patience).or_else(|error| match error {
+                RecvTimeoutError::Timeout => signs.recv_timeout(GRACE),
+                RecvTimeoutError::Disconnected => Err(error),
+            })
         };
         match sign {
             Ok(sign) => held = matches!(sign, Sign::Hold),

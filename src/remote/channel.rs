@@ -91,11 +91,12 @@ impl Channel {
             // Whoever asked may have gone.
             let _ = tell.send(exit(child.wait().await, &session).await);
         });
+        let noise = Noise::collect(errors).map_err(|_| Refusal::Refused)?;
         let stream = Arc::new(ours);
         let (to, from) = (Sending(Arc::clone(&stream)), Receiving(Arc::clone(&stream)));
         let (waiting, exits) = (waiting.abort_handle(), Mutex::new(exits));
         let channel = Channel { master: Arc::clone(master), stream, waiting, exits, exit: None, mark };
-        Ok(OpenChannel { channel, to: Box::new(to), from: Box::new(from), noise: Noise::collect(errors) })
+        Ok(OpenChannel { channel, to: Box::new(to), from: Box::new(from), noise })
     }
 
     /// What closes it. A host that was cut off says nothing of its connection, which is then not used any more.

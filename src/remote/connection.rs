@@ -20,6 +20,9 @@ use super::masters::Masters;
 use super::process::PipedProcess;
 use super::start::{COMMAND, Delivery, Start};
 
+/// How much longer than ssh's own time-out a host may take until its agent runs.
+const STARTING: Duration = Duration::from_secs(30);
+
 /// The way to one host.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -40,11 +43,16 @@ pub struct Dialer {
     pub masters: Option<Masters>,
     /// Agents to be copied.
     pub binaries: Binaries,
-    /// How long a host may take until its agent runs, beside the agent's upload.
-    pub patience: Duration,
+    /// How long ssh may take to connect, and after that the login until it runs what it was to run.
+    pub timeout: Duration,
 }
 
 impl Dialer {
+    /// How long a host may take until its agent runs, beside the agent's upload.
+    fn patience(&self) -> Duration {
+        self.timeout + STARTING
+    }
+
     /// Ends all connections, also those that are being made.
     pub fn end(&self) {
         self.masters.as_ref().inspect(|masters| masters.end());
@@ -106,14 +114,14 @@ impl HostConnection {
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
-        let process =
-            PipedProcess::child(command).map_err(|error| StartError::spawn("the local agent", error))?;
-        Start::new(process, None, Instant::now() + self.dialer.patience).into_link(true)
+        let process = PipedProcess::child("the local agent", command)?;
+        let patience = self.dialer.patience();
+        Start::new(process, None, Instant::now() + patience, patience)?.into_link(true)
     }
 
     /// Starts the script that does all else.
     fn start(&self) -> Result<Start, RemoteError> {
-        let deadline = Instant::now() + self.dialer.patience;
+        let deadline = Instant::now() + self.dialer.patience();
         let process = if let (Some(address), Some(masters)) = (&self.route.address, &self.dialer.masters) {
             match self.channel(masters, address, deadline)? {
                 Some(process) => process,
@@ -123,9 +131,9 @@ impl HostConnection {
         } else {
             let mut shell = Command::new("sh");
             shell.args(["-c", COMMAND]);
-            PipedProcess::child(shell).map_err(|error| StartError::spawn("sh", error))?
+            PipedProcess::child("sh", shell)?
         };
-        Ok(Start::new(process, self.route.user.clone(), deadline))
+        Ok(Start::new(process, self.route.user.clone(), deadline, self.dialer.timeout)?)
     }
 
     /// A channel of the connection that there is, or of a new one; none where there can be none.

@@ -1,5 +1,7 @@
 //! Why a host could not be served, or its agent not be started.
 
+use std::time::Duration;
+
 use super::binary::BinaryError;
 use batou_agent::protocol::{AgentError, FrameError};
 use batou_release::HostName;
@@ -23,6 +25,17 @@ pub enum RemoteError {
         /// How it ended.
         source: FrameError,
     },
+    /// It lives, and does not answer.
+    #[error("it lives, and did not answer within {} s ({verb})", limit.as_secs())]
+    Late {
+        /// What it was asked.
+        verb: &'static str,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// What the agent says cannot be read, so nothing after it can.
+    #[error("what its agent says cannot be understood")]
+    Garbled(#[source] FrameError),
     /// The controller's own store failed, or what came from the host is not what it should be.
     #[error(transparent)]
     Store(#[from] batou_store::Error),
@@ -50,7 +63,22 @@ pub enum RemoteError {
 impl RemoteError {
     /// Whether it says that there is nobody to speak to, and nothing of what the host has.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. })
+        !self.is_own()
+            && matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. } | RemoteError::Late { .. })
+    }
+
+    /// Whether it is this machine that failed, and says nothing of the host, which may not even have been called.
+    pub fn is_own(&self) -> bool {
+        let RemoteError::Start(error) = self else { return false };
+        matches!(
+            error,
+            StartError::NoSsh | StartError::Descriptors | StartError::Threads | StartError::Spawn { .. }
+        )
+    }
+
+    /// Whether nothing more can be asked over that connection.
+    pub fn ends_conversation(&self) -> bool {
+        matches!(self, RemoteError::Lost { .. } | RemoteError::Late { .. } | RemoteError::Garbled(_))
     }
 }
 
@@ -67,6 +95,12 @@ pub enum StartError {
         limit()
     )]
     Descriptors,
+    /// This process gets no threads, or no other processes.
+    #[error(
+        "this machine lets batou start no more threads or processes: raise the limit with `ulimit -u`, or that of the \
+         container or service in which it runs"
+    )]
+    Threads,
     /// A program cannot be run here.
     #[error("cannot start {program}")]
     Spawn {
@@ -96,6 +130,25 @@ pub enum StartError {
     /// The host let us in and then said nothing.
     #[error("the host took too long to answer{}", printed(_0))]
     Patience(String),
+    /// The host let us in, and nothing ran what it was to run.
+    #[error(
+        "the login shell did not run the command that ssh gave it within {} s: look at the startup files of the user who logs \
+         in (such as ~/.bashrc), which must not wait for input or start another shell{}",
+        limit.as_secs(),
+        printed(said)
+    )]
+    Shy {
+        /// How long it had.
+        limit: Duration,
+        /// The end of what it printed.
+        said: String,
+    },
+    /// What was sent to the script on the host was read by somebody else.
+    #[error(
+        "the login shell took a part of what was meant for the command that ssh gave it: look at the startup files of the \
+         user who logs in (such as ~/.bashrc), which must not read from standard input"
+    )]
+    Eaten,
     /// The login shell prints without end.
     #[error("the login shell printed more than 64 KiB before the agent started")]
     Preamble,
@@ -168,6 +221,7 @@ impl StartError {
         match Errno::from_io_error(&source) {
             Some(Errno::MFILE | Errno::NFILE) => StartError::Descriptors,
             Some(Errno::NOENT) if program == "ssh" => StartError::NoSsh,
+            Some(Errno::AGAIN) => StartError::Threads,
             _ => StartError::Spawn { program, source },
         }
     }
@@ -253,6 +307,16 @@ Host key verification failed.\r
         assert!(descriptors.starts_with(&format!("this machine lets batou have no more than {limit} files")));
         assert!(descriptors.contains("`ulimit -n`"), "{descriptors}");
         assert_eq!(spawn(Errno::ACCESS), "cannot start ssh");
+    }
+
+    #[test]
+    fn what_fails_here_is_no_word_about_a_host() {
+        let here = [Errno::NOENT, Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::ACCESS];
+        for error in here.map(|error| RemoteError::from(StartError::spawn("ssh", error.into()))) {
+            assert!(error.is_own() && !error.is_unreachable(), "{error}");
+        }
+        let there = RemoteError::from(StartError::Connection("Connection refused".into()));
+        assert!(there.is_unreachable() && !there.is_own());
     }
 
     #[test]

@@ -10,16 +10,20 @@
 //! for the same futures there.
 
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::alarm::Alarm;
-use super::error::RemoteError;
+use super::error::{RemoteError, StartError};
 use super::process::{LastWords, PipedProcess, ProcessHandle};
-use batou_agent::protocol::{FrameError, HEARTBEAT, Question, Reply, Request, encode, read_frame};
+use super::thread;
+use batou_agent::protocol::{
+    FrameError, FrameLimits, HEARTBEAT, Question, Reply, Request, Terms, encode, read_limited_frame,
+};
 
 /// A reply with its raw bytes, or why there will be none any more.
 type Arrival = Result<(Reply, Vec<u8>), RemoteError>;
@@ -38,8 +42,27 @@ pub struct Link {
     /// which no queue can that is waited for without a thread.
     room: Arc<Semaphore>,
     incoming: mpsc::Receiver<Arrival>,
-    /// An agent here is never cut off at its work.
+    /// What may be expected of the answer to what was asked last.
+    terms: Terms,
+    limits: SharedLimits,
+    /// What was not taken in, or answered, in time.
+    late: bool,
+    /// An agent here is not cut off at its work, unless it has fallen silent.
     local: bool,
+}
+
+/// How large the next frame may be, for the thread that reads.
+#[derive(Clone, Debug)]
+struct SharedLimits(Arc<Mutex<FrameLimits>>);
+
+impl SharedLimits {
+    fn set(&self, limits: FrameLimits) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn get(&self) -> FrameLimits {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A frame that waits to be written, and the room that it takes.
@@ -67,18 +90,19 @@ impl Drop for Recall {
 }
 
 impl Link {
-    /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says; without one
-    /// it is never cut off at its work.
-    pub(super) fn new(process: PipedProcess, patience: Option<Duration>) -> Self {
+    /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says.
+    pub(super) fn new(process: PipedProcess, patience: Duration, local: bool) -> Result<Self, StartError> {
         let PipedProcess { to, from, handle } = process;
         let (outgoing, frames) = channel();
         let (arrivals, incoming) = mpsc::channel(WAITING);
-        std::thread::spawn(move || write(to, &frames));
-        let alarm = patience.map(|patience| Alarm::set(patience, handle.cut()));
-        let reader = FrameReader { from, alarm, last_words: handle.last_words() };
-        std::thread::spawn(move || reader.read(&arrivals));
+        thread::spawn("writer", move || write(to, &frames))?;
+        let alarm = Alarm::set(patience, handle.cut())?;
+        let terms = Request::Heartbeat.terms();
+        let limits = SharedLimits(Arc::new(Mutex::new(terms.limits)));
+        let reader = FrameReader { from, alarm, limits: limits.clone(), last_words: handle.last_words() };
+        thread::spawn("reader", move || reader.read(&arrivals))?;
         let room = Arc::new(Semaphore::new(WAITING));
-        Link { handle, outgoing: Some(outgoing), room, incoming, local: patience.is_none() }
+        Ok(Link { handle, outgoing: Some(outgoing), room, incoming, terms, limits, late: false, local })
     }
 
     /// Asks, and waits for the answer. What is printed before it, where something is run, goes to `output` with whether it
@@ -88,20 +112,48 @@ impl Link {
         question: &Question<A>,
         mut output: impl FnMut(bool, &[u8]),
     ) -> Result<A, RemoteError> {
-        self.queue(question.encode()).await;
-        loop {
-            match self.receive().await? {
-                (Reply::Output { error }, bytes) if question.prints() => output(error, &bytes),
-                (reply, raw) => return question.read(reply, raw).ok_or(RemoteError::Protocol),
+        self.expect(question.terms());
+        let asked = async {
+            self.queue(question.encode()).await;
+            loop {
+                match accept(self.incoming.recv().await)? {
+                    (Reply::Output { error }, bytes) if question.prints() => output(error, &bytes),
+                    (reply, raw) => return question.read(reply, raw).ok_or(RemoteError::Protocol),
+                }
             }
-        }
+        };
+        let answer = match question.terms().patience {
+            Some(patience) => timeout(patience, asked).await.ok(),
+            None => Some(asked.await),
+        };
+        answer.unwrap_or_else(|| Err(self.give_up()))
     }
 
-    /// Queues a part of an exchange that is more than a question and its answer; waits while the other end takes nothing in.
-    /// Where the connection has ended it says so (`false`), and the next receive tells why: an agent may have sent an error
-    /// before it went.
+    /// Queues a part of an exchange that is more than a question and its answer; waits while the other end takes nothing in,
+    /// but not for ever. Where the connection has ended it says so (`false`), and the next receive tells why: an agent may
+    /// have sent an error before it went.
     pub(super) async fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
-        self.queue(encode(request, raw)).await
+        self.expect(request.terms());
+        let frame = encode(request, raw);
+        let queued = match self.terms.patience {
+            Some(patience) => timeout(patience, self.queue(frame)).await,
+            None => Ok(self.queue(frame).await),
+        };
+        self.late |= queued.is_err();
+        queued.unwrap_or(false)
+    }
+
+    fn expect(&mut self, terms: Terms) {
+        self.terms = terms;
+        self.limits.set(terms.limits);
+    }
+
+    /// Nothing is asked any more of a host that lives and does not answer.
+    fn give_up(&mut self) -> RemoteError {
+        self.late = true;
+        self.finish();
+        let Terms { verb, patience, .. } = self.terms;
+        RemoteError::Late { verb, limit: patience.unwrap_or_default() }
     }
 
     async fn queue(&mut self, frame: Vec<u8>) -> bool {
@@ -115,12 +167,20 @@ impl Link {
 
     /// Waits for the next reply; an agent's error becomes ours.
     pub(super) async fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
-        accept(self.incoming.recv().await)
+        let arrival = match self.terms.patience {
+            _ if self.late => return Err(self.give_up()),
+            Some(patience) => timeout(patience, self.incoming.recv()).await,
+            None => Ok(self.incoming.recv().await),
+        };
+        match arrival {
+            Ok(arrival) => accept(arrival),
+            Err(_) => Err(self.give_up()),
+        }
     }
 
     /// Waits for the end of the connection, while nothing is asked.
     pub(crate) async fn lost(&mut self) -> RemoteError {
-        match self.receive().await {
+        match accept(self.incoming.recv().await) {
             // What was not asked is no answer.
             Ok(_) => RemoteError::Protocol,
             Err(error) => error,
@@ -160,8 +220,9 @@ impl Drop for Link {
     /// itself is cut.
     fn drop(&mut self) {
         self.finish();
-        let limit = (!self.local).then_some(FAREWELL);
-        if self.handle.exit(limit).is_none() {
+        let limit = (!self.local || self.late).then_some(FAREWELL);
+        // One on this machine goes on by itself where it does not end in time.
+        if self.handle.exit(limit).is_none() && !self.local {
             self.handle.cut().now();
             self.handle.exit(None);
         }
@@ -200,7 +261,8 @@ fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
 /// The thread that reads.
 struct FrameReader {
     from: BufReader<Box<dyn Read + Send>>,
-    alarm: Option<Alarm>,
+    alarm: Alarm,
+    limits: SharedLimits,
     last_words: LastWords,
 }
 
@@ -208,23 +270,25 @@ impl FrameReader {
     /// Reads frames until the connection ends; each is a sign of life.
     fn read(mut self, arrivals: &mpsc::Sender<Arrival>) {
         loop {
-            let arrival = read_frame(&mut self.from);
+            let arrival = read_limited_frame(&mut self.from, || self.limits.get());
             if !matches!(arrival, Ok((Reply::Heartbeat, _))) {
                 let ended = arrival.is_err();
                 // Whoever takes it may take his time: that is no silence of the agent's.
-                self.alarm.as_ref().inspect(|alarm| alarm.hold());
+                self.alarm.hold();
                 if arrivals.blocking_send(arrival.map_err(|source| self.lost(source))).is_err() || ended {
                     return;
                 }
             }
-            self.alarm.as_ref().inspect(|alarm| alarm.put_off());
+            self.alarm.put_off();
         }
     }
 
     /// The end of the connection. The last words are waited for here, where nobody else has to wait with them.
     fn lost(&self, source: FrameError) -> RemoteError {
-        let silent = self.alarm.as_ref().is_some_and(|alarm| alarm.rang().yes());
-        let source = if silent { FrameError::Silent } else { source };
+        if matches!(source, FrameError::Malformed(_) | FrameError::TooLarge { .. }) {
+            return RemoteError::Garbled(source);
+        }
+        let source = if self.alarm.rang().yes() { FrameError::Silent } else { source };
         RemoteError::Lost { noise: self.last_words.text(), source }
     }
 }
@@ -245,11 +309,11 @@ mod tests {
     fn link(script: &str) -> Link {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Link::new(PipedProcess::child(command).unwrap(), Some(PATIENCE))
+        Link::new(PipedProcess::child("sh", command).unwrap(), PATIENCE, false).unwrap()
     }
 
     fn wait<T>(work: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
     }
 
     fn done(link: &mut Link) -> Result<(), RemoteError> {
@@ -273,6 +337,30 @@ mod tests {
         let script =
             format!("for i in 1 2 3 4 5 6 7 8; do sleep 0.1; {alive}; done; {answer}; exec sleep 100");
         done(&mut link(&script)).unwrap();
+    }
+
+    #[test]
+    fn a_host_that_lives_and_does_not_answer_is_given_up() {
+        let alive = printf(&Reply::Heartbeat);
+        let question = question::unlock().within(Duration::from_millis(300));
+        let script = format!("while sleep 0.1; do {alive}; done");
+        let error = wait(link(&script).ask(&question, |_, _| {})).unwrap_err();
+        assert!(matches!(error, RemoteError::Late { verb: "unlock", .. }), "{error:?}");
+        let first = format!(
+            "{}; {alive}; {alive}; {}; exec cat >&2",
+            printf(&Reply::Heartbeat),
+            printf(&Reply::Done)
+        );
+        wait(link(&first).ask(&question, |_, _| {})).unwrap();
+    }
+
+    #[test]
+    fn what_is_larger_than_what_was_asked_for_is_not_read() {
+        let error = done(&mut link("printf '\\001\\000\\000\\000'; exec cat >&2")).unwrap_err();
+        assert!(
+            matches!(error, RemoteError::Garbled(FrameError::TooLarge { announced: 0x100_0000, .. })),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -101,8 +101,7 @@ impl Masters {
 
     /// Starts a command over a connection of its own.
     pub(super) fn plain(&self, address: &str, command: &str) -> Result<PipedProcess, StartError> {
-        PipedProcess::child(self.config.plain(address, command))
-            .map_err(|error| StartError::spawn("ssh", error))
+        PipedProcess::child("ssh", self.config.plain(address, command))
     }
 
     /// Whether nothing is to be started any more.
@@ -131,7 +130,7 @@ impl Masters {
         number: u32,
         deadline: Instant,
     ) -> Result<Option<ExitStatus>, StartError> {
-        let alarm = Alarm::set(until(deadline), kill(&child));
+        let alarm = Alarm::set(until(deadline), kill(&child)).inspect_err(|_| kill(&child).now())?;
         self.live().connecting.push((number, kill(&child)));
         if self.have_ended() {
             kill(&child).now();

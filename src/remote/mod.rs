@@ -19,6 +19,7 @@ mod sockets;
 mod ssh;
 mod start;
 mod store;
+mod thread;
 
 pub use binary::Binaries;
 pub use connection::{Dialer, HostConnection, Route};
@@ -27,3 +28,4 @@ pub use link::Link;
 pub use masters::Masters;
 pub use ssh::{SshConfig, SshOptions};
 pub use store::RemoteStore;
+pub use thread::{Working, blocking};

@@ -4,6 +4,9 @@ use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use super::error::StartError;
+use super::thread;
+
 /// How much is kept, in bytes.
 pub(super) const NOISE: usize = 4096;
 /// How long the end of what an ended process printed is waited for: somebody else may hold its standard error open.
@@ -27,10 +30,10 @@ struct Heard {
 
 impl Noise {
     /// Collects from a reader in the background.
-    pub(super) fn collect(mut from: impl Read + Send + 'static) -> Self {
+    pub(super) fn collect(mut from: impl Read + Send + 'static) -> Result<Self, StartError> {
         let noise = Noise::default();
         let shared = Arc::clone(&noise.0);
-        std::thread::spawn(move || {
+        thread::spawn("noise", move || {
             let mut piece = [0; 1024];
             while let Ok(count @ 1..) = from.read(&mut piece) {
                 let Ok(mut heard) = shared.heard.lock() else { return };
@@ -42,8 +45,8 @@ impl Noise {
                 heard.ended = true;
                 shared.ended.notify_all();
             }
-        });
-        noise
+        })?;
+        Ok(noise)
     }
 
     /// The text, without surrounding space. It is asked for when the process is at its end: what it said last may still

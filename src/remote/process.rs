@@ -2,13 +2,14 @@
 //! cuts it off.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, OpenChannel, Words};
 use super::cut::{Cut, Exit, kill};
+use super::error::StartError;
 use super::noise::Noise;
 
 /// A started command.
@@ -38,12 +39,15 @@ enum ProcessEnd {
 
 impl PipedProcess {
     /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
-    pub(super) fn child(mut command: Command) -> io::Result<Self> {
+    pub(super) fn child(program: &'static str, mut command: Command) -> Result<Self, StartError> {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut child = command.spawn().map_err(|error| StartError::spawn(program, error))?;
         let to = Box::new(child.stdin.take().expect("stdin is piped"));
         let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
-        let noise = Noise::collect(child.stderr.take().expect("stderr is piped"));
+        let noise = Noise::collect(child.stderr.take().expect("stderr is piped")).inspect_err(|_| {
+            // The only failures are that it has ended already.
+            let _ = child.kill().and_then(|()| child.wait());
+        })?;
         let handle = ProcessHandle { carrier: ProcessEnd::Child(child), noise };
         Ok(PipedProcess { to, from: BufReader::new(from), handle })
     }

@@ -6,11 +6,12 @@
 //!
 //! | line | meaning |
 //! |---|---|
+//! | greeting | always the same: where another line comes first, the login shell has read what was not meant for it |
 //! | action | `agent`, or `prepare`: make a folder that belongs to the service user |
 //! | user | the service user, or `-` for the login user |
 //! | word | the wanted agent's digest, `anew` for one that is to be sent whatever is there, or the folder to prepare |
 //!
-//! It answers with the magic and a word: `found` (the agent is there, and is started), `want MACHINE` or `want MACHINE gzip`
+//! It says `here` as it begins, and answers with the magic and a word: `eaten` (the greeting was not the first line), `found` (the agent is there, and is started), `want MACHINE` or `want MACHINE gzip`
 //! (it is not there, and what arrives can be unpacked or not), `send` (the bytes, please), `stored` (it is there now, and is
 //! started), or what went wrong. `want` is answered with five lines: the agent's digest, its size, its checksum, how many
 //! bytes are sent, and `gzip` or `plain`. The agent itself says `ready`: frames from then on. One that is found and does not
@@ -35,6 +36,10 @@ use super::link::Link;
 use super::process::PipedProcess;
 use batou_agent::protocol::{FrameError, MAGIC, SILENCE};
 
+/// The first line that the script reads.
+const GREETING: &str = "batou";
+/// The word with which it begins.
+const HERE: &str = "here";
 /// What is run on every host.
 pub(super) const COMMAND: &str = include_str!("start.sh").trim_ascii_end();
 /// How much a login shell may print before the agent, in bytes.
@@ -51,12 +56,16 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub(super) struct Start {
     process: PipedProcess,
     user: Option<String>,
+    /// When the agent must run.
+    deadline: Instant,
+    /// How long the login shell may take until the script runs.
+    login: Duration,
     /// Until all that takes a bounded time is done.
     alarm: Option<Alarm>,
     late: Rang,
     /// The end of what was printed before the first word.
     skipped: Vec<u8>,
-    /// Whether there was a word.
+    /// Whether there was a word other than that it begins.
     answered: bool,
     /// Whether the agent was sent gzipped.
     packed: bool,
@@ -72,11 +81,26 @@ pub(super) struct Delivery {
 }
 
 impl Start {
-    /// A process that was started for this user, and must be ready at the deadline.
-    pub(super) fn new(process: PipedProcess, user: Option<String>, deadline: Instant) -> Self {
-        let alarm = Alarm::set(until(deadline), process.handle.cut());
+    /// A process that was started for this user, and must be ready at the deadline. Over a connection that stands, the login
+    /// shell has only so long until it runs what it is to run.
+    pub(super) fn new(
+        process: PipedProcess,
+        user: Option<String>,
+        deadline: Instant,
+        login: Duration,
+    ) -> Result<Self, StartError> {
+        let alarm = Alarm::set(until(deadline), process.handle.cut())?;
         let late = alarm.rang();
-        Start { process, user, alarm: Some(alarm), late, skipped: Vec::new(), answered: false, packed: false }
+        let (alarm, skipped) = (Some(alarm), Vec::new());
+        Ok(Start { process, user, deadline, login, alarm, late, skipped, answered: false, packed: false })
+    }
+
+    fn set_alarm(&mut self, patience: Duration) -> Result<(), StartError> {
+        self.alarm = None;
+        let alarm = Alarm::set(patience, self.process.handle.cut())?;
+        self.late = alarm.rang();
+        self.alarm = Some(alarm);
+        Ok(())
     }
 
     /// Asks for the agent that is there, or for one that is sent.
@@ -102,7 +126,24 @@ impl Start {
 
     fn ask(&mut self, action: &str, word: &str) -> Result<(), RemoteError> {
         let user = self.user.clone();
-        self.say(&[action, user.as_deref().unwrap_or("-"), word])
+        self.say(&[GREETING, action, user.as_deref().unwrap_or("-"), word])?;
+        self.hear_that_it_runs()
+    }
+
+    /// Waits until the script runs.
+    fn hear_that_it_runs(&mut self) -> Result<(), RemoteError> {
+        let is_connected = !self.process.handle.is_child();
+        if is_connected {
+            self.set_alarm(self.login.min(until(self.deadline)))?;
+        }
+        match self.hear() {
+            Ok(word) if word == HERE => Ok(self.set_alarm(until(self.deadline))?),
+            Ok(word) => Err(self.refused(&word)),
+            Err(_) if is_connected && self.late.yes() => {
+                Err(StartError::Shy { limit: self.login, said: self.all_said() }.into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn say(&mut self, lines: &[&str]) -> Result<(), RemoteError> {
@@ -120,7 +161,10 @@ impl Start {
             return Ok(());
         }
         // It has ended, and what it said before tells why.
-        let word = self.hear()?;
+        let mut word = self.hear()?;
+        if word == HERE {
+            word = self.hear()?;
+        }
         Err(self.refused(&word))
     }
 
@@ -138,8 +182,9 @@ impl Start {
                 _ => return Err(self.ended()),
             };
             if let (Some(word), Some(b'\n')) = (line.strip_prefix(magic), line.last()) {
-                self.answered = true;
-                return Ok(String::from_utf8_lossy(word).trim_end().to_owned());
+                let word = String::from_utf8_lossy(word).trim_end().to_owned();
+                self.answered |= word != HERE;
+                return Ok(word);
             }
             self.skipped.extend(line);
             let excess = self.skipped.len().saturating_sub(SKIPPED);
@@ -166,9 +211,7 @@ impl Start {
             self.alarm = None;
             self.pour(upload.bytes)?;
             // It is checked and synced there, and then named.
-            let alarm = Alarm::set(STORING, self.process.handle.cut());
-            self.late = alarm.rang();
-            self.alarm = Some(alarm);
+            self.set_alarm(STORING)?;
             answer = self.hear()?;
         }
         if answer == "found" || answer == "stored" { Ok(()) } else { Err(self.refused(&answer)) }
@@ -177,6 +220,7 @@ impl Start {
     fn refused(&mut self, word: &str) -> RemoteError {
         let noise = self.last_words();
         match word {
+            "eaten" => StartError::Eaten.into(),
             "no-user" => self.no_user().into(),
             "no-place" => StartError::NoPlace(noise).into(),
             "failed" => StartError::Upload { packed: self.packed, noise }.into(),
@@ -229,8 +273,6 @@ impl Start {
             word => return Err(StartError::Unexpected(word.to_owned()).into()),
         }
         self.alarm = None;
-        // One on this machine is never cut off at its work.
-        let patience = (!local).then(|| Duration::from_secs(SILENCE));
-        Ok(Link::new(self.process, patience))
+        Ok(Link::new(self.process, Duration::from_secs(SILENCE), local)?)
     }
 }

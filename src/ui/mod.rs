@@ -18,12 +18,13 @@ use crate::error::CommandError;
 use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice, StripStream};
 use anstyle::{AnsiColor, Style};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use line::complaint::Complaint;
 use line::{Line, Numbered};
 
+pub use batou_store::readable_size as bytes;
 pub use progress::Progress;
-pub use text::{bytes, plural, some_of, visible, visible_name};
+pub use text::{one_line, plural, some_of, visible, visible_name};
 
 /// The colour of headings.
 pub const HEADING: Style = Style::new().bold();
@@ -58,6 +59,7 @@ pub struct Ui {
     err: Mutex<Box<dyn Write + Send>>,
     failed: Mutex<Option<io::Error>>,
     bars: Option<MultiProgress>,
+    waiting: Mutex<Option<ProgressBar>>,
     unicode: bool,
     colour: bool,
 }
@@ -74,6 +76,7 @@ impl Ui {
             err: Mutex::new(stream(AutoStream::choice(&io::stderr()), io::stderr())),
             failed: Mutex::new(None),
             bars,
+            waiting: Mutex::default(),
             unicode: terminal,
             colour,
         }
@@ -88,6 +91,7 @@ impl Ui {
             err: Mutex::new(Box::new(StripStream::new(err))),
             failed: Mutex::new(None),
             bars: None,
+            waiting: Mutex::default(),
             unicode: false,
             colour: false,
         }
@@ -167,6 +171,27 @@ impl Ui {
     /// A bar for work that may take long.
     pub fn progress(&self) -> Progress {
         Progress::new(self.bars.clone())
+    }
+
+    /// Shows for whom the command waits, in a line that changes; `None` removes it. Says whether there is a terminal for that.
+    pub fn wait_for(&self, what: Option<String>) -> bool {
+        let Some(bars) = &self.bars else { return false };
+        let mut line = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match (what, line.as_ref()) {
+            (Some(what), Some(line)) => line.set_message(what),
+            (Some(what), None) => {
+                let new = bars.add(progress::words());
+                new.set_message(what);
+                *line = Some(new);
+            }
+            (None, _) => {
+                if let Some(old) = line.take() {
+                    old.finish_and_clear();
+                    bars.remove(&old);
+                }
+            }
+        }
+        true
     }
 
     /// Reports that output could not be written, unless its reader had just gone away.

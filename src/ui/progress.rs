@@ -62,8 +62,10 @@ impl Progress {
         widget.set_message(what.to_owned());
         let (ends, ended) = mpsc::channel();
         let (bars, shown) = (bars.clone(), widget.clone());
-        let shower = std::thread::spawn(move || show_later(&bars, shown, &ended));
-        self.replace(Some(Bar { widget, in_bytes: bytes > 0, shower: Some((ends, shower)) }));
+        let shower = std::thread::Builder::new().spawn(move || show_later(&bars, shown, &ended));
+        // Without a thread there is no bar.
+        let shower = shower.ok().map(|shower| (ends, shower));
+        self.replace(Some(Bar { widget, in_bytes: bytes > 0, shower }));
     }
 
     /// Counts work done.
@@ -122,6 +124,12 @@ impl Monitor for Progress {
     fn advance(&self, objects: u64, bytes: u64) {
         self.add(objects, bytes);
     }
+}
+
+/// A line of words only.
+pub(super) fn words() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").expect("the template is ours");
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)
 }
 
 fn style(in_bytes: bool, length: u64) -> ProgressStyle {

@@ -8,7 +8,7 @@ use batou_environments::{Diagnostic, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use super::line::Line;
-use super::{ERROR, HEADING, Ui, Verbosity, plural, visible};
+use super::{ERROR, HEADING, Ui, Verbosity, WARNING, plural, visible};
 use crate::error::CommandError;
 
 /// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
@@ -38,6 +38,21 @@ pub fn report(ui: &Ui, error: &CommandError) {
         None if ui.is_json() => ui.json(&Line::Error(error.into())),
         None => ui.error_text(&chain(error)),
     }
+}
+
+/// Says on standard error that output could not be written, and why the command failed, where it did and that was a part of
+/// the output.
+pub fn unwritten(ui: &Ui, unwritten: &CommandError, failure: Option<&CommandError>) {
+    if let Some(error) = failure.filter(|_| ui.is_json()) {
+        ui.error_text(&chain(error));
+    }
+    ui.error_text(&format!("{WARNING}warning:{WARNING:#} {}", summary(unwritten)));
+}
+
+/// An error and its causes on one line.
+fn summary(error: &CommandError) -> String {
+    let causes = error.causes().into_iter().map(|cause| format!(": {cause}"));
+    visible(&std::iter::once(error.to_string()).chain(causes).collect::<String>())
 }
 
 /// Shows mistakes in the project's files, and how many of them are errors.

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::ops::Deref;
 
+/// The most bytes that are shown of somebody else's sentences.
+const LONGEST: usize = 8 << 10;
+
 /// Text that somebody else wrote, with its control characters shown (`^[` for escape) instead of obeyed. Newlines
 /// and tabs are kept.
 pub fn visible(text: &str) -> String {
@@ -12,6 +15,18 @@ pub fn visible(text: &str) -> String {
 /// Like [`visible`] for a name, which stays on its line.
 pub fn visible_name(text: &str) -> String {
     shown(text, |_| false)
+}
+
+/// Like [`visible_name`] for sentences of somebody else's, of which a line break must not begin a line that could be taken
+/// for ours: they are joined to one line, of a length that can still be read.
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let mut line = visible_name(&lines.join("; "));
+    if line.len() > LONGEST {
+        line.truncate(line.floor_char_boundary(LONGEST));
+        line.push('…');
+    }
+    line
 }
 
 fn shown(text: &str, keep: impl Fn(char) -> bool) -> String {
@@ -35,22 +50,6 @@ fn shown(text: &str, keep: impl Fn(char) -> bool) -> String {
         }
     }
     shown
-}
-
-/// A number of bytes in the largest unit that keeps it at 1 or more.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let mut divisor = 1u64;
-    while unit + 1 < UNITS.len() && count / divisor >= 1024 {
-        divisor *= 1024;
-        unit += 1;
-    }
-    if unit == 0 {
-        return format!("{count} B");
-    }
-    let tenths = u128::from(count) * 10 / u128::from(divisor);
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// Names in a row, of which a long one is cut: "a, b and 7 more".
@@ -91,14 +90,8 @@ mod tests {
         assert_eq!(visible_name("a\nb\tc"), "a^Jb^Ic");
         assert_eq!(visible("\u{9b}31m \u{202e}gpj"), "<U+009B>31m <U+202E>gpj");
         assert_eq!(visible("übergröße"), "übergröße");
-    }
-
-    #[test]
-    fn sizes_are_rounded_down() {
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1024), "1.0 KiB");
-        assert_eq!(bytes(1536 * 1024), "1.5 MiB");
-        assert_eq!(bytes(u64::MAX), "16777215.9 TiB");
+        assert_eq!(one_line("disk\r\n\nerror: all is well\n"), "disk; error: all is well");
+        assert_eq!(one_line(&"x".repeat(1 << 20)).len(), LONGEST + '…'.len_utf8());
     }
 
     #[test]
@@ -108,6 +101,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sentences_of_others_stay_on_their_line(text in any::<String>()) {
+            let line = one_line(&text);
+            prop_assert!(!line.chars().any(char::is_control) && line.len() <= LONGEST + '…'.len_utf8());
+        }
+
         #[test]
         fn no_control_character_survives(text in any::<String>()) {
             prop_assert!(!visible_name(&text).chars().any(char::is_control));

@@ -1,5 +1,6 @@
 //! What can go wrong. Every error names its subject and keeps its cause as `source()`.
 
+use crate::readable_size;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +102,7 @@ pub enum Error {
         limit: usize,
     },
     /// Something is larger than its reader accepts.
-    #[error("{subject} has {size} bytes, more than the {limit} allowed")]
+    #[error("{subject} has {}, more than the {} allowed", readable_size(*size), readable_size(*limit))]
     TooLarge {
         /// What is too large.
         subject: String,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use batou_agent::protocol::question::{self, LockAnswer};
 use batou_agent::protocol::{
-    Hello, Holder, JournaledRelease, MAGIC, PROTOCOL, Question, Reply, State, Switch, read_frame,
+    Hello, Holder, HostNames, JournaledRelease, MAGIC, PROTOCOL, Question, Reply, State, Switch, read_frame,
 };
 use batou_store::Digest;
 use rustix::fs::{Mode, OFlags};
@@ -139,7 +139,8 @@ impl Agent {
     }
 
     fn lock(&mut self) {
-        let (user, machine, since) = ("tester".into(), "here".into(), "2026-11-22T17:00:00Z".into());
+        let (user, machine, since) =
+            ("tester".into(), "here".into(), "2026-11-22T17:00:00Z".parse().unwrap());
         let answer = self.ask(&question::lock(Holder { user, machine, since }));
         assert!(matches!(answer, LockAnswer::Locked(_)), "{answer:?}");
     }
@@ -151,7 +152,7 @@ impl Agent {
             sequence,
             restores: None,
             who: "tester@here".into(),
-            hosts: Vec::new(),
+            hosts: HostNames::default(),
         };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };
         self.ask(&question::switch(order, Vec::new()));

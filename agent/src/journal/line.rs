@@ -11,12 +11,12 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use crate::error::Error;
-use crate::protocol::JournalEntry;
+use crate::protocol::{JournalEntry, JournaledRelease};
 
 /// The longest line that is written, in bytes. What units printed is left out first: a line that cannot be read would
 /// be no commit.
 const LONGEST: usize = 4 << 20;
-/// How much room a release has in any case, in bytes. What does not fit is left out on a full disk.
+/// How much room a release has in any case beside its record, in bytes. What does not fit is left out on a full disk.
 const RESERVED: usize = 128 << 10;
 /// How much is kept of a reason where a line would be too long, in bytes. In JSON each can become six.
 const REASON: usize = 8 << 10;
@@ -48,9 +48,10 @@ impl JournalLine {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Has the filesystem set room aside. One that cannot do that gives none, and says so only when the line is written.
-    pub(crate) fn reserve(&self) -> Result<(), Error> {
-        self.allocate(RESERVED).map_err(Error::io("reserve room in", &self.path))
+    /// Has the filesystem set room aside, for a line about this release where it is known. One that cannot do that gives none,
+    /// and says so only when the line is written.
+    pub(crate) fn reserve(&self, record: Option<&JournaledRelease>) -> Result<(), Error> {
+        self.allocate(record.map_or(RESERVED, reserved)).map_err(Error::io("reserve room in", &self.path))
     }
 
     /// Appends the line; it is on the disk when this returns. After an error there is no such line.
@@ -58,8 +59,9 @@ impl JournalLine {
         let length = self.length()?;
         let mut line = text(entry, LONGEST);
         // A piece of a long line must not use up the room that a short one has.
-        if line.len() > RESERVED && self.allocate(line.len()).is_err() {
-            line = text(entry, RESERVED);
+        let reserved = reserved(&entry.record);
+        if line.len() > reserved && self.allocate(line.len()).is_err() {
+            line = text(entry, reserved);
         }
         line.push(b'\n');
         if self.is_torn(length).map_err(Error::io("read", &self.path))? {
@@ -93,6 +95,11 @@ impl JournalLine {
         (&self.file).take(1).read_to_end(&mut last)?;
         Ok(last.last().is_some_and(|last| *last != b'\n'))
     }
+}
+
+/// How much room there is for a line about this release, which names all hosts of its environment.
+fn reserved(record: &JournaledRelease) -> usize {
+    RESERVED + serde_json::to_vec(record).expect("a record is plain data").len()
 }
 
 /// The line, with less of what else it tells where it would be longer than `limit` bytes.
@@ -145,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let mut line = JournalLine::open(&path).unwrap();
-        line.reserve().unwrap();
+        line.reserve(None).unwrap();
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(found.len(), 0);
         assert!(found.blocks() * 512 >= RESERVED as u64, "{} blocks", found.blocks());

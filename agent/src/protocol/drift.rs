@@ -3,12 +3,16 @@
 use batou_store::Name;
 use serde::{Deserialize, Serialize};
 
+use super::bounded;
+
 /// Files of the release in force that do not look as they were released, or that were put back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// How many there are.
+    #[serde(deserialize_with = "bounded::number")]
     pub count: u64,
     /// The first of them, at most [`Drift::NAMED`].
+    #[serde(deserialize_with = "bounded::few::<_, _, { Drift::NAMED }>")]
     pub files: Vec<DriftedFile>,
 }
 
@@ -19,6 +23,7 @@ pub struct DriftedFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<Name>,
     /// Its path in the component's folder, or without a component in the target directory.
+    #[serde(deserialize_with = "bounded::path")]
     pub path: String,
     /// What happened to it.
     pub kind: DriftKind,

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use batou_store::readable_size;
+
 use super::{MAX_HEADER, MAX_RAW};
 
 #[derive(Serialize, Deserialize)]
@@ -17,6 +19,20 @@ struct Envelope<M> {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(raw: &u32) -> bool {
     *raw == 0
+}
+
+/// How long the two parts of a frame may be, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// The JSON header.
+    pub header: u32,
+    /// The raw bytes behind it.
+    pub raw: u32,
+}
+
+impl FrameLimits {
+    /// The most that any frame may have.
+    pub const LARGEST: Self = Self { header: MAX_HEADER, raw: MAX_RAW };
 }
 
 /// Why a frame cannot be read.
@@ -32,7 +48,11 @@ pub enum FrameError {
     #[error("nothing was heard for {} s", super::SILENCE)]
     Silent,
     /// A length beyond the limits.
-    #[error("a message announces {announced} bytes, but only {allowed} are allowed")]
+    #[error(
+        "a message announces {}, but only {} are allowed",
+        readable_size((*announced).into()),
+        readable_size((*allowed).into())
+    )]
     TooLarge {
         /// What the frame says.
         announced: u32,
@@ -69,15 +89,24 @@ pub fn write_frame<M: Serialize>(to: &mut impl Write, message: &M, raw: &[u8]) -
 
 /// Reads one frame.
 pub fn read_frame<M: DeserializeOwned>(from: &mut impl Read) -> Result<(M, Vec<u8>), FrameError> {
+    read_limited_frame(from, || FrameLimits::LARGEST)
+}
+
+/// Reads one frame within limits, which are asked for once it has begun to arrive.
+pub fn read_limited_frame<M: DeserializeOwned>(
+    from: &mut impl Read,
+    limits: impl FnOnce() -> FrameLimits,
+) -> Result<(M, Vec<u8>), FrameError> {
     let mut length = [0; 4];
     let first = read_some(from, &mut length)?;
     if first == 0 {
         return Err(FrameError::Ended { clean: true });
     }
     exact(from, &mut length[first..])?;
-    let header = bounded(from, u32::from_be_bytes(length), MAX_HEADER)?;
+    let limits = limits();
+    let header = bounded(from, u32::from_be_bytes(length), limits.header)?;
     let Envelope { raw, message } = serde_json::from_slice(&header).map_err(FrameError::Malformed)?;
-    Ok((message, bounded(from, raw, MAX_RAW)?))
+    Ok((message, bounded(from, raw, limits.raw)?))
 }
 
 fn read_some(from: &mut impl Read, into: &mut [u8]) -> Result<usize, FrameError> {

@@ -1,7 +1,8 @@
 //! What the controller and an agent say to each other, over any reader and writer.
 //!
 //! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
-//! Both lengths are bounded before anything is allocated. The controller asks ([`Request`]), and the agent answers
+//! Both lengths are bounded before anything is allocated, those of a reply by what was asked ([`Terms`]); names, numbers
+//! and times are checked as they are read ([`bounded`]). The controller asks ([`Request`]), and the agent answers
 //! each request with exactly one [`Reply`]. The exceptions: [`Reply::Heartbeat`] answers nothing,
 //! [`Request::Heartbeat`] and [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`]
 //! frames up to [`Reply::DataEnd`], and while a component is activated or a command runs, [`Reply::Output`] frames
@@ -9,23 +10,28 @@
 //!
 //! Objects are sent as one zstd stream cut into data frames; [`crate::objects`] describes what is in it.
 
+pub mod bounded;
 mod drift;
 mod fact;
 mod frame;
 pub mod question;
 mod state;
+mod terms;
 
 use std::collections::BTreeMap;
 
-use batou_release::{FactSources, HostName};
+use batou_release::{FactSources, HostName, UnitId};
 use batou_store::{ArtifactId, Digest, Name, ObjectId};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use bounded::HostNames;
 pub use drift::{Drift, DriftKind, DriftedFile};
 pub use fact::Fact;
-pub use frame::{FrameError, encode, read_frame, write_frame};
+pub use frame::{FrameError, FrameLimits, encode, read_frame, read_limited_frame, write_frame};
 pub use question::Question;
 pub use state::{Current, Decision, JournalEntry, Outcome, State, TargetCondition, UnitDecision, UnitRun};
+pub use terms::Terms;
 
 /// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.
 pub const PROTOCOL: u32 = 1;
@@ -47,7 +53,7 @@ pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";
 
 /// What the controller asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// The first message, repeated whenever the current state is wanted: answered by [`Reply::Hello`].
     Hello(Hello),
@@ -120,7 +126,7 @@ pub enum Request {
         /// How many confirmed releases to keep.
         keep: u32,
     },
-    /// Removes what batou made in the target directory: [`Reply::Done`].
+    /// Removes what batou made in the target directory: [`Reply::Retired`].
     Retire {
         /// Whether to remove the components' own data too.
         purge: bool,
@@ -171,11 +177,13 @@ pub struct WantedRelease {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Login name.
+    #[serde(deserialize_with = "bounded::label")]
     pub user: String,
     /// The controller's host name.
+    #[serde(deserialize_with = "bounded::label")]
     pub machine: String,
-    /// Since when, RFC 3339 UTC.
-    pub since: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A fleet release, as journals record it.
@@ -184,16 +192,22 @@ pub struct JournaledRelease {
     /// The fleet release's id.
     pub release: Digest,
     /// The fleet release's number in this environment: one more than the newest on any host.
+    #[serde(deserialize_with = "bounded::number")]
     pub sequence: u64,
     /// The sequence that a rollback restores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
     /// `user@machine` of the deployer.
+    #[serde(deserialize_with = "bounded::label")]
     pub who: String,
     /// All hosts that the environment had then, including those that took no part. A host that is listed here, but is
     /// no longer in the environment, has to be retired.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<HostName>,
+    #[serde(default, skip_serializing_if = "has_none")]
+    pub hosts: HostNames,
+}
+
+fn has_none(hosts: &HostNames) -> bool {
+    hosts.is_empty()
 }
 
 /// The order to switch.
@@ -214,7 +228,7 @@ pub struct Switch {
 
 /// What the agent answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// The agent is alive.
     Heartbeat,
@@ -235,6 +249,7 @@ pub enum Reply {
     /// All objects are stored and verified.
     Stored {
         /// How many.
+        #[serde(deserialize_with = "bounded::number")]
         objects: u64,
     },
     /// Raw: a piece of the zstd stream.
@@ -249,6 +264,7 @@ pub enum Reply {
     /// `current` names the release.
     Switched {
         /// The generation.
+        #[serde(deserialize_with = "bounded::number")]
         generation: u64,
         /// The components that have something to run, in the manifest's order.
         pending: Vec<Name>,
@@ -263,32 +279,41 @@ pub enum Reply {
     /// The previous release is in force again.
     WentBack {
         /// The generation, if there was one.
+        #[serde(default, deserialize_with = "bounded::optional_number")]
         generation: Option<u64>,
         /// Units that could not be reverted or converged on the way back, each a sentence.
         problems: Vec<String>,
+        /// Units that were updated and are left as they are: they have no revert.
+        unreverted: Vec<UnitId>,
     },
-    /// Journal lines, oldest first; lines that could not be read are left out.
-    Journal {
-        /// The lines.
-        entries: Vec<JournalEntry>,
-    },
+    /// Raw: the journal's lines, oldest first, each a [`JournalEntry`]; those that could not be read are left out.
+    Journal,
     /// What a check of the host found.
     Verified {
         /// Each is a sentence; empty if all is as it should be.
         problems: Vec<String>,
         /// How many files were hashed.
+        #[serde(deserialize_with = "bounded::number")]
         files: u64,
     },
     /// What a collection removed.
     Collected {
         /// Generations.
+        #[serde(deserialize_with = "bounded::number")]
         generations: u64,
         /// Objects of all kinds.
+        #[serde(deserialize_with = "bounded::number")]
         objects: u64,
         /// Bytes.
+        #[serde(deserialize_with = "bounded::number")]
         bytes: u64,
         /// Why no object was removed: the kept generations that cannot be read, each a sentence.
         unreadable: Vec<String>,
+    },
+    /// Nothing that batou made is left in the target directory.
+    Retired {
+        /// Whether there was anything.
+        removed: bool,
     },
     /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {

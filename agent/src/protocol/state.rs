@@ -2,20 +2,23 @@
 
 use batou_release::UnitId;
 use batou_store::{ArtifactId, Digest};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Drift, JournaledRelease};
+use super::{Drift, JournaledRelease, bounded};
 
 /// What an agent knows about its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The agent's user.
+    #[serde(deserialize_with = "bounded::label")]
     pub user: String,
     /// The current release, if there is one.
     pub current: Option<Current>,
     /// The release last confirmed, if there is one.
     pub confirmed: Option<JournaledRelease>,
     /// The newest sequence in the journal; 0 for none.
+    #[serde(deserialize_with = "bounded::number")]
     pub newest_sequence: u64,
     /// Whether the current generation has the wanted manifest, with nothing left to converge and no [`drift`](Self::drift).
     pub settled: bool,
@@ -28,7 +31,11 @@ pub struct State {
     pub missing: Vec<ArtifactId>,
     /// What the target directory is.
     pub target: TargetCondition,
+    /// Which directory on which machine it is, whatever either is called. Absent where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Digest>,
     /// Free bytes on the target directory's filesystem.
+    #[serde(deserialize_with = "bounded::number")]
     pub free: u64,
     /// Under the lock: what had to be put right first (an interrupted release taken back), each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -39,15 +46,18 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {
     /// Its number on this host.
+    #[serde(deserialize_with = "bounded::number")]
     pub generation: u64,
     /// Its manifest.
     pub manifest: Digest,
     /// The project that made it.
+    #[serde(deserialize_with = "bounded::label")]
     pub project: String,
     /// The environment that made it.
+    #[serde(deserialize_with = "bounded::label")]
     pub environment: String,
-    /// When it was confirmed, RFC 3339 UTC.
-    pub since: Option<String>,
+    /// When it was confirmed.
+    pub since: Option<Timestamp>,
 }
 
 /// What the target directory is.
@@ -82,11 +92,13 @@ pub struct JournalEntry {
     /// The release.
     #[serde(flatten)]
     pub record: JournaledRelease,
-    /// When it ended, RFC 3339 UTC.
-    pub when: String,
+    /// When it ended.
+    pub when: Timestamp,
     /// The generation before.
+    #[serde(default, deserialize_with = "bounded::optional_number")]
     pub from: Option<u64>,
     /// The generation that was switched to.
+    #[serde(default, deserialize_with = "bounded::optional_number")]
     pub to: Option<u64>,
     /// The manifest that was switched to.
     pub manifest: Digest,
@@ -98,6 +110,9 @@ pub struct JournalEntry {
     /// What was run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<UnitRun>,
+    /// Units that were updated and, when the release was taken back, left as they are: they have no revert.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreverted: Vec<UnitId>,
 }
 
 /// What was decided about a unit that was looked at.

@@ -15,8 +15,7 @@ fn log(host: &Host) -> String {
 }
 
 fn last(host: &Host) -> crate::protocol::JournalEntry {
-    let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
-    entries.last().unwrap().clone()
+    host.journal().last().unwrap().clone()
 }
 
 #[test]
@@ -40,8 +39,10 @@ fn a_failing_step_takes_the_release_back() {
     assert_eq!(host.read("web/file").unwrap(), "two", "until the controller says so");
 
     let reply = controller.ask(&Request::GoBack { reason: "web1 failed".into() });
-    let Reply::WentBack { generation: Some(1), problems } = reply else { panic!("{reply:?}") };
+    let Reply::WentBack { generation: Some(1), problems, unreverted } = reply else { panic!("{reply:?}") };
     assert!(problems.is_empty(), "{problems:?}");
+    let names = |units: &[batou_release::UnitId]| units.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(&unreverted), ["step web/fail"], "what it did nobody can undo");
     assert_eq!(host.read("web/file").unwrap(), "one");
     assert_eq!(log(&host), "old\nnew\nreverted\nold\n");
     let again = controller.ask(&Request::GoBack { reason: "once more".into() });
@@ -50,6 +51,7 @@ fn a_failing_step_takes_the_release_back() {
 
     let entry = last(&host);
     assert_eq!((entry.result, entry.reason.as_deref()), (Outcome::WentBack, Some("web1 failed")));
+    assert_eq!(names(&entry.unreverted), ["step web/fail"]);
     let runs: Vec<_> = entry.runs.iter().map(|run| (run.unit.name.as_str(), run.command.as_str())).collect();
     let expected =
         [("configure", "update"), ("fail", "update"), ("configure", "revert"), ("configure", "update")];

@@ -153,7 +153,7 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
         to: 2,
         manifest: second.digest(),
         record: record(3),
-        since: "2026-11-22T17:00:00Z".into(),
+        since: "2026-11-22T17:00:00Z".parse().unwrap(),
     };
     intent.store(&target(&host)).unwrap();
     std::fs::write(target(&host).activated(), "{").unwrap();

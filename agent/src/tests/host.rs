@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::objects::ObjectEncoder;
 use crate::protocol::{
-    AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, JournaledRelease, PROTOCOL, Reply, Request, State,
-    Switch, WantedRelease, read_frame, write_frame,
+    AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, HostNames, JournalEntry, JournaledRelease, PROTOCOL,
+    Reply, Request, State, Switch, WantedRelease, question, read_frame, write_frame,
 };
 use crate::serve::serve_within;
 use batou_release::{Component, MANIFEST_FORMAT, Manifest};
@@ -175,6 +175,14 @@ impl Host {
         let store = Store::open_existing(&self.target().join("store"), Durability::Host).unwrap().unwrap();
         store.contains(&ObjectId::Artifact(*id)).unwrap()
     }
+
+    /// The host's journal, as a controller reads it.
+    pub(super) fn journal(&self) -> Vec<JournalEntry> {
+        let mut controller = self.connect();
+        controller.send(&Request::Journal, &[]);
+        let (reply, raw) = controller.answer();
+        question::journal().read(reply, raw).unwrap()
+    }
 }
 
 /// A controller at the other end of an agent.
@@ -316,13 +324,19 @@ impl Drop for Controller {
 }
 
 pub(super) fn holder(user: &str) -> Holder {
-    Holder { user: user.into(), machine: "laptop".into(), since: "2026-11-22T17:00:00Z".into() }
+    Holder { user: user.into(), machine: "laptop".into(), since: "2026-11-22T17:00:00Z".parse().unwrap() }
 }
 
 /// Fleet release number `sequence`.
 pub(super) fn record(sequence: u64) -> JournaledRelease {
     let release = Digest::of(&sequence.to_be_bytes());
-    JournaledRelease { release, sequence, restores: None, who: "alice@laptop".into(), hosts: Vec::new() }
+    JournaledRelease {
+        release,
+        sequence,
+        restores: None,
+        who: "alice@laptop".into(),
+        hosts: HostNames::default(),
+    }
 }
 
 /// A step with an update only.

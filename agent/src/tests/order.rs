@@ -1,5 +1,7 @@
 //! What is refused: requests out of order or on wrong assumptions, and messages that are not requests.
 
+use std::path::PathBuf;
+
 use super::host::{Controller, Host, holder, record, step};
 use crate::protocol::{ErrorKind, Hello, MAX_HEADER, MAX_OBJECTS, Reply, Request};
 
@@ -137,10 +139,10 @@ fn a_release_under_way_has_to_end_before_anything_else() {
 fn what_is_no_frame_ends_the_connection_with_a_reason() {
     let frame = |header: &[u8]| [&u32::try_from(header.len()).unwrap().to_be_bytes()[..], header].concat();
     let broken = [
-        (frame(br#"{"message":{"verb":"format-disk"}}"#), "malformed"),
+        (frame(br#"{"message":"format-disk"}"#), "malformed"),
         (frame(b"not json"), "malformed"),
         ((MAX_HEADER + 1).to_be_bytes().to_vec(), "allowed"),
-        (frame(br#"{"raw":4294967295,"message":{"verb":"data"}}"#), "allowed"),
+        (frame(br#"{"raw":4294967295,"message":"data"}"#), "allowed"),
     ];
     for (bytes, words) in broken {
         let mut controller = Controller::start();
@@ -179,6 +181,41 @@ fn a_target_directory_that_is_a_file_is_named() {
     let mut controller = Controller::start();
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
     assert!(message.contains("srv/shop is not a directory"), "{message}");
+}
+
+#[test]
+fn a_place_inside_of_another_target_directory_is_refused() {
+    let host = Host::new();
+    host.release(&host.manifest(vec![host.component("web", "one", vec![])]), 1);
+    let link = host.target().parent().unwrap().join("link");
+    std::os::unix::fs::symlink(host.target(), &link).unwrap();
+    let at = |path: PathBuf| Hello { target_directory: path.to_str().unwrap().into(), ..host.hello() };
+    for part in ["state", "store/artifacts/x", "generations/7", "current"] {
+        for place in [host.target(), link.clone()] {
+            let path = place.join(part).join("other");
+            let message = Controller::start().refused(&Request::Hello(at(path)), ErrorKind::Foreign);
+            assert!(message.contains("lies inside of what batou keeps in"), "{message}");
+        }
+    }
+    for beside in [host.target().join("other"), host.target().parent().unwrap().join("state/other")] {
+        Controller::start().hello(at(beside));
+    }
+}
+
+#[test]
+fn two_names_of_a_directory_are_one_place() {
+    let host = Host::new();
+    let link = host.target().parent().unwrap().join("link");
+    let place = |path: PathBuf| {
+        let target_directory = path.to_str().unwrap().to_owned();
+        Controller::start().hello(Hello { target_directory, ..host.hello() }).place.unwrap()
+    };
+    std::fs::create_dir_all(host.target()).unwrap();
+    std::os::unix::fs::symlink(host.target(), &link).unwrap();
+    assert_eq!(place(host.target()), place(link.clone()));
+    assert_eq!(place(host.target().join("a/b")), place(link.join("a/b")));
+    assert_ne!(place(host.target().join("a/b")), place(link.join("a/c")));
+    assert_ne!(place(host.target()), place(link.join("a")));
 }
 
 #[test]

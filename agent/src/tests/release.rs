@@ -7,11 +7,6 @@ use crate::intent::Intent;
 use crate::protocol::{Decision, Hello, JournaledRelease, Outcome, Reply, Request};
 use crate::target::TargetDirectory;
 
-fn journal(host: &Host) -> Vec<crate::protocol::JournalEntry> {
-    let Reply::Journal { entries } = host.connect().ask(&Request::Journal) else { panic!() };
-    entries
-}
-
 #[test]
 fn a_first_release_a_second_and_a_settled_host() {
     let host = Host::new();
@@ -43,7 +38,7 @@ fn a_first_release_a_second_and_a_settled_host() {
     assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
     assert_eq!(host.read("web/file").unwrap(), "two");
 
-    let entries = journal(&host);
+    let entries = host.journal();
     let results: Vec<_> = entries.iter().map(|entry| (entry.from, entry.to, entry.result)).collect();
     assert_eq!(results, [(None, Some(1), Outcome::Confirmed), (Some(1), Some(2), Outcome::Confirmed)]);
     assert_eq!(entries[0].runs[0].command, "update");
@@ -89,7 +84,45 @@ fn a_release_that_leaves_a_host_as_it_is_is_journaled() {
     assert!(matches!(controller.ask(&Request::Confirm { record: record(2), keep: 10 }), Reply::Done));
     drop(controller);
     assert!(host.state(&manifest, 2).settled);
-    assert_eq!(journal(&host).last().unwrap().record, record(2));
+    assert_eq!(host.journal().last().unwrap().record, record(2));
+}
+
+#[test]
+fn a_number_is_used_once_also_where_a_damaged_journal_has_a_far_higher_one() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&manifest, 1);
+    let path = host.target().join("journal");
+    let line = std::fs::read_to_string(&path).unwrap();
+    let damaged = line.replace("\"sequence\":1", "\"sequence\":9007199254740991");
+    std::fs::write(&path, [line, damaged].concat()).unwrap();
+    let mut controller = host.locked();
+    assert_eq!(controller.hello(host.hello()).newest_sequence, crate::protocol::bounded::LAST_NUMBER);
+    let confirm = |sequence| Request::Confirm { record: record(sequence), keep: 10 };
+    controller.refused(&confirm(1), crate::protocol::ErrorKind::Moved);
+    assert!(matches!(controller.ask(&confirm(2)), Reply::Done));
+    controller.refused(&confirm(2), crate::protocol::ErrorKind::Moved);
+}
+
+#[test]
+fn the_longest_record_that_is_taken_can_be_read_again() {
+    use crate::protocol::bounded::LONGEST_LABEL;
+    let host = Host::new();
+    let names = (0..2000).map(|number| format!("h{number:0>252}").parse().unwrap()).collect();
+    let (hosts, _) = crate::protocol::HostNames::first_of(names);
+    let long = |sequence| JournaledRelease {
+        who: "\"".repeat(LONGEST_LABEL),
+        hosts: hosts.clone(),
+        ..record(sequence)
+    };
+    let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+    let mut controller = host.locked();
+    host.stage(&mut controller, &manifest);
+    assert!(matches!(controller.switch(&manifest, long(1)), Reply::Switched { .. }));
+    let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
+    assert_eq!(Intent::load(&target).unwrap().unwrap().record, long(1));
+    assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
+    assert_eq!(host.journal()[0].record, long(1));
 }
 
 #[test]
@@ -171,7 +204,7 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
         to: 2,
         manifest: second.digest(),
         record: record(3),
-        since: "2026-11-22T17:00:00Z".into(),
+        since: "2026-11-22T17:00:00Z".parse().unwrap(),
     };
     intent.store(&target).unwrap();
     assert!(host.state(&second, 2).unfinished);
@@ -182,7 +215,7 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
     assert!(state.recovered[0].contains("interrupted"), "{:?}", state.recovered);
     assert!(!state.unfinished);
     assert_eq!(host.read("web/file").unwrap(), "one");
-    assert_eq!(journal(&host).last().unwrap().result, Outcome::Interrupted);
+    assert_eq!(host.journal().last().unwrap().result, Outcome::Interrupted);
 
     let confirmed = Intent { record: record(2), ..intent };
     confirmed.store(&target).unwrap();
@@ -196,7 +229,7 @@ fn a_confirmed_release_survives_an_agent_that_ended_before_it_removed_the_intent
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     host.release(&first, 1);
     let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
-    let (manifest, since) = (first.digest(), "2026-11-22T17:00:00Z".to_owned());
+    let (manifest, since) = (first.digest(), "2026-11-22T17:00:00Z".parse().unwrap());
     Intent { from: None, to: 1, manifest, record: record(1), since }.store(&target).unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
     assert_eq!((state.recovered, state.unfinished), (vec![], false));

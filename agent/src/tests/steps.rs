@@ -58,8 +58,8 @@ impl Lane {
         }
         assert!(matches!(controller.ask(&Request::Commit { keep: 10 }), Reply::Done));
         drop(controller);
-        let Reply::Journal { entries } = self.host.connect().ask(&Request::Journal) else { panic!() };
-        let runs = &entries.last().unwrap().runs;
+        let journal = self.host.journal();
+        let runs = &journal.last().unwrap().runs;
         let runs = runs.iter().map(|run| format!("{} {}", run.command, run.status.unwrap()));
         Ok(runs.collect::<Vec<_>>().join(", "))
     }

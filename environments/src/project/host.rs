@@ -20,7 +20,7 @@ pub struct Host {
     pub platform: Option<String>,
     /// Who the components are deployed as, where that is known before the host is asked.
     pub service_user: Option<String>,
-    /// What `~` means there; `None` if the service user is not known.
+    /// What `~` was taken for; `None` where nothing is told by it, so that it does not matter.
     pub home: Option<String>,
     /// Absolute path of everything that batou keeps on the host.
     pub target_directory: String,

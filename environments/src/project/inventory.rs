@@ -231,6 +231,9 @@ fn complete(
     host.require_sudo = host.require_sudo.or(settings.require_sudo);
     host.home = host.home.take().or_else(|| host.service_user.as_deref().map(home_of));
     host.target_directory = target_directory(host, checked, project, count, problems);
+    // Where nothing is told by it, it does not matter whether it is right.
+    let relies = checked.target_directory.as_ref().is_some_and(|text| text.value.starts_with('~'));
+    host.home = host.home.take().filter(|_| relies);
 }
 
 fn target_directory(

@@ -46,7 +46,7 @@ pub(crate) fn load(
             // No mistake of the project: whoever called hears of it as if there were no thread.
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(error) => {
-                problems.push(Diagnostic::error(format!("cannot start a thread: {error}")));
+                problems.push(Diagnostic::no_thread(&error));
                 BTreeMap::new()
             }
         }

@@ -34,6 +34,9 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// It is this machine that failed: no mistake of the project.
+    #[serde(default)]
+    pub is_of_machine: bool,
     /// What is wrong, in one line.
     pub message: String,
     /// What to do about it.
@@ -60,6 +63,7 @@ impl Diagnostic {
     pub(crate) fn error(message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
+            is_of_machine: false,
             message: message.into(),
             help: None,
             location: None,
@@ -69,6 +73,12 @@ impl Diagnostic {
             part: String::new(),
             operands: Vec::new(),
         }
+    }
+
+    /// A thread could not be had, which is no mistake of the project.
+    pub(crate) fn no_thread(error: &std::io::Error) -> Diagnostic {
+        let message = format!("this machine lets batou start no more threads: {error}");
+        Diagnostic { is_of_machine: true, ..Diagnostic::error(message) }
     }
 
     /// The same as a warning.

@@ -47,6 +47,13 @@ pub struct UnitId {
 }
 
 impl<D> Unit<D> {
+    /// Whether it says how to undo what it did.
+    pub fn has_revert(&self) -> bool {
+        match self {
+            Unit::Step(step) => step.revert.is_some(),
+        }
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> UnitKind {
         match self {

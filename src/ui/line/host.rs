@@ -5,6 +5,7 @@ use batou_agent::protocol::{
     UnitDecision, UnitRun,
 };
 use batou_release::UnitId;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::hex::HexDigest;
@@ -79,7 +80,8 @@ pub struct CurrentRelease<'a> {
     pub environment: &'a str,
     /// When it was confirmed, RFC 3339 in UTC. Absent where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<&'a str>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub since: Option<Timestamp>,
 }
 
 /// Which release something is of.
@@ -183,7 +185,8 @@ impl<'a> From<&'a UnitDecision> for ActivatedUnit<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct HistoryEntry<'a> {
     /// When it ended there, RFC 3339 in UTC.
-    pub when: &'a str,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub when: Timestamp,
     /// The number of the generation before it. Absent where there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation_before: Option<u64>,
@@ -199,6 +202,8 @@ pub struct HistoryEntry<'a> {
     pub reason: Option<&'a str>,
     /// The commands of units that were run, in their order.
     pub runs: Vec<HistoryRun<'a>>,
+    /// The units that were updated and, when the release was taken back, left as they are: they have no `revert`.
+    pub unreverted: Vec<HistoryUnit<'a>>,
 }
 
 /// A command of a unit that was run.
@@ -257,7 +262,7 @@ impl<'a> From<&'a Current> for CurrentRelease<'a> {
             manifest: current.manifest.into(),
             project: &current.project,
             environment: &current.environment,
-            since: current.since.as_deref(),
+            since: current.since,
         }
     }
 }
@@ -277,13 +282,14 @@ impl<'a> From<&'a JournaledRelease> for ReleaseRecord<'a> {
 impl<'a> From<&'a JournalEntry> for HistoryEntry<'a> {
     fn from(entry: &'a JournalEntry) -> Self {
         Self {
-            when: &entry.when,
+            when: entry.when,
             generation_before: entry.from,
             generation: entry.to,
             manifest: entry.manifest.into(),
             result: entry.result.into(),
             reason: entry.reason.as_deref(),
             runs: entry.runs.iter().map(HistoryRun::from).collect(),
+            unreverted: entry.unreverted.iter().map(HistoryUnit::from).collect(),
         }
     }
 }

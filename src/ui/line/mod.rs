@@ -16,14 +16,15 @@ pub mod plan;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use archive::ArchivedRelease;
 use complaint::{Complaint, SettingPlace};
 use hex::HexDigest;
 use host::{
-    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HostState, OutputStream, ReleaseRecord,
-    TargetState,
+    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HistoryUnit, HostState, OutputStream,
+    ReleaseRecord, TargetState,
 };
 use plan::{PlannedComponent, Transfer};
 
@@ -181,6 +182,11 @@ pub enum Line<'a> {
         error: Option<&'a str>,
         /// What did not work while it went back to what it had before.
         problems: &'a [String],
+        /// The units that were updated and, when the host went back, left as they are: they have no `revert`.
+        unreverted: Vec<HistoryUnit<'a>>,
+        /// Whether there was a release before. Absent unless the host went back.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        had_release: Option<bool>,
     },
     /// What a host has. Printed by `status`. Of a host that could not be asked there are only the first three fields.
     Status {
@@ -228,7 +234,8 @@ pub enum Line<'a> {
         #[serde(flatten)]
         record: ReleaseRecord<'a>,
         /// When it ended on the host that was first, RFC 3339 in UTC.
-        when: &'a str,
+        #[cfg_attr(test, schemars(with = "String"))]
+        when: Timestamp,
         /// How it ended, by the names of the hosts that took part.
         entries: BTreeMap<&'a str, HistoryEntry<'a>>,
     },

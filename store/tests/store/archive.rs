@@ -149,7 +149,7 @@ fn declared_sizes_bound_what_is_unpacked() {
             entries[0].2 = text.replace("\"size\":7", &format!("\"size\":{size}")).into_bytes();
         })
     };
-    refused(&huge(u64::MAX), "bytes, more than the");
+    refused(&huge(u64::MAX), "TiB, more than the");
     refused(&huge(1 << 20), "were declared");
     // A decompression bomb in the list of contents itself.
     let bomb = forge(&bytes, |entries| {

@@ -17,13 +17,9 @@ use source::{Function, Source, sources};
 /// Names of several types, and why each of them has no other name. Not those within tests.
 const TWICE: &[(&str, &str)] = &[("Args", "each command has its own"), ("Error", "each crate has its own")];
 
-/// Not a reason: each of these is still to get its own word.
-const LATER: &str = "not renamed yet";
-
 /// Functions (`PATH NAME`) that are long or want much, and why.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("environments/src/starlark/builtins.rs component", "the parameters of a function of Starlark"),
-    ("environments/src/starlark/definition/mod.rs keep", LATER),
     ("environments/src/starlark/subcomponent/methods.rs require", "the parameters of a function of Starlark"),
     (
         "environments/src/starlark/subcomponent/methods.rs require_one",

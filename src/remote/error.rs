@@ -242,9 +242,15 @@ impl StartError {
             (Some((file, line)), Some(host)) => {
                 StartError::KeyChanged { file: file.into(), line: line.into(), host: host.into() }
             }
-            _ => StartError::Connection(said),
+            _ => StartError::Connection(without_accepted(&said)),
         }
     }
+}
+
+/// Without the lines that tell of a key that was accepted: it is not what went wrong.
+fn without_accepted(said: &str) -> String {
+    let others = said.lines().filter(|line| !line.starts_with("Warning: Permanently added "));
+    others.collect::<Vec<_>>().join("\n")
 }
 
 /// How many descriptors this process may have.
@@ -296,6 +302,11 @@ Host key verification failed.\r
         );
         let unknown = "No ED25519 host key is known for web01 and you have requested strict checking.";
         assert_eq!(StartError::connection(unknown.into()).to_string(), format!("cannot connect: {unknown}"));
+        let accepted = "Warning: Permanently added 'h1' (ED25519) to the list of known hosts.\nroot@h1: Permission denied (publickey).";
+        assert_eq!(
+            StartError::connection(accepted.into()).to_string(),
+            "cannot connect: root@h1: Permission denied (publickey)."
+        );
     }
 
     #[test]

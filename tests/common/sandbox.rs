@@ -3,8 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use walkdir::WalkDir;
@@ -161,7 +163,15 @@ impl Output {
     /// Runs a command to its end. What batou prints with `--json` must be what its schema has.
     pub(crate) fn of(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
-        let output = command.output().unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let output = loop {
+            match command.output() {
+                // A program that was just written: a process that another test starts may still hold it open.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                output => break output.unwrap_or_else(|error| panic!("{shown}: {error}")),
+            }
+        };
         let output = Self {
             command: shown,
             status: output.status.code(),

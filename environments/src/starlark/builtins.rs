@@ -94,7 +94,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         )?;
         let features = texts(features, "features", &site.value("features"), context.sources())?;
         let number = loading.number();
-        definition::keep(loading, number, Some(configure), platforms, &site, eval)?;
+        definition::keep_configure(number, Some(configure), &site, eval)?;
+        definition::keep_platforms(loading, number, platforms, &site, eval)?;
         let name_at = site.positional(0);
         check_name(name).map_err(|stop| stop.at(&name_at))?;
         let name = Text { value: name.to_owned(), at: name_at, literal: false };
@@ -139,7 +140,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         )?;
         let number = loading.number();
         let configure = configure.filter(|configure| !configure.is_none());
-        definition::keep(loading, number, configure, platforms, &site, eval)?;
+        definition::keep_configure(number, configure, &site, eval)?;
+        definition::keep_platforms(loading, number, platforms, &site, eval)?;
         let kind = Arc::new(DefinitionData {
             number,
             name: OnceLock::new(),

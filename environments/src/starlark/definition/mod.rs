@@ -51,20 +51,27 @@ pub(crate) fn slot(number: usize, what: &str) -> String {
     format!("${number}.{what}")
 }
 
-/// Keeps the code of a component or definition until the file is loaded: then it is frozen with it.
-pub(crate) fn keep<'v>(
-    loading: &Loading,
+/// Keeps the function that configures a component or sub-component until the file is loaded: then it is frozen with it.
+pub(crate) fn keep_configure<'v>(
     number: usize,
     configure: Option<Value<'v>>,
+    site: &Site,
+    eval: &Evaluator<'v, '_, '_>,
+) -> Result<(), Stop> {
+    let Some(configure) = configure else { return Ok(()) };
+    check_function(configure, "configure").map_err(|stop| stop.at(&site.value("configure")))?;
+    eval.module().set(&slot(number, "configure"), configure);
+    Ok(())
+}
+
+/// Keeps the functions of the platforms likewise.
+pub(crate) fn keep_platforms<'v>(
+    loading: &Loading,
+    number: usize,
     platforms: Option<Value<'v>>,
     site: &Site,
     eval: &Evaluator<'v, '_, '_>,
 ) -> Result<(), Stop> {
-    if let Some(configure) = configure {
-        let at = site.value("configure");
-        check_function(configure, "configure").map_err(|stop| stop.at(&at))?;
-        eval.module().set(&slot(number, "configure"), configure);
-    }
     let Some(platforms) = platforms.filter(|given| !given.is_none()) else { return Ok(()) };
     let at = site.value("platforms");
     let Some(dict) = DictRef::from_value(platforms) else {
@@ -144,7 +151,7 @@ fn methods(builder: &mut MethodsBuilder) {
             None => folder_of(&site.at.source.path().to_string_lossy()),
         };
         let number = loading.number();
-        keep(loading, number, configure, None, &site, eval)?;
+        keep_configure(number, configure, &site, eval)?;
         let (at, doc) = (site.at.clone(), this.kind.doc.clone());
         let kind = Arc::new(DefinitionData {
             number,

@@ -428,6 +428,8 @@ fn verify_cannot_repair_what_the_controller_lacks() {
     let file = target.artifact("app").join("app.conf");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&file, "by hand\n").unwrap();
+    // Nor do the project's files make it any more.
+    greet(&sandbox, "two");
     let mut elsewhere = sandbox.command(&["verify", "dev", "--repair"]);
     let output = Output::of(elsewhere.env("BATOU_STORE", sandbox.home().join("empty"))).fails(1);
     says(&(output.stdout + &output.stderr), &["localhost"]);

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_store::Digest;
 use batou_store::fs::{PRIVATE, atomic_write};
+use batou_store::{Digest, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::target::{TargetDirectory, read_file};
+use crate::target::{TargetDirectory, read_file, remove_any};
 use batou_release::{Manifest, UnitId};
 
 const LIMIT: u64 = 64 << 20;
@@ -52,6 +52,22 @@ impl Activated {
         serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, remedy, source })
     }
 
+    /// Reads the record for a way back, which must not wait for anybody: one that cannot be read is begun anew, which is told.
+    /// Then all units of the release that is in force again converge, as after the remedy that the error names.
+    pub(crate) fn load_or_begin_anew(
+        target: &TargetDirectory,
+        told: &mut Vec<String>,
+    ) -> Result<Self, Error> {
+        match Self::load(target) {
+            Ok(activated) => Ok(activated),
+            Err(error) => {
+                told.push(format!("{}; it was begun anew", error.sentence()));
+                remove_any(&target.activated())?;
+                Ok(Self::default())
+            }
+        }
+    }
+
     /// Writes the record; it is on the disk when this returns.
     fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self).expect("a record is plain data");
@@ -81,6 +97,13 @@ impl Activated {
     pub(crate) fn forget(&mut self, target: &TargetDirectory, unit: &UnitId) -> Result<(), Error> {
         self.units.remove(&key(unit));
         self.store(target)
+    }
+
+    /// Takes the units of a component for unfinished; that is written with the first of them that converges again.
+    pub(crate) fn disown(&mut self, component: &Name) {
+        let prefix = format!("{component}/");
+        let units = self.units.iter_mut().filter(|(key, _)| key.starts_with(&prefix));
+        units.for_each(|(_, unit)| unit.finished = false);
     }
 
     /// Forgets the units that none of these manifests has.

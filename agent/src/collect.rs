@@ -10,13 +10,18 @@ use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{Outcome, Reply};
 use crate::release::read;
+use crate::reserve;
 use crate::session::{About, Session};
+use crate::transfer::is_damage;
 
 /// Answers the order to collect.
 pub(crate) fn answer(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
     locked.leases.clear();
-    collect(about, &locked.store, keep)
+    reserve::give_up_if_full(&about.target)?;
+    let collected = collect(about, &locked.store, keep);
+    reserve::keep(&about.target);
+    collected
 }
 
 /// Whether there is a generation to remove. If there is none, there is hardly anything else to remove either.
@@ -47,7 +52,20 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
     Activated::load(&about.target)?.retain(&about.target, &kept)?;
     let roots: BTreeSet<_> = kept.iter().flat_map(batou_release::Manifest::artifacts).collect();
     let roots: Vec<_> = roots.into_iter().collect();
-    let collected = store.gc(&roots, &Silent)?;
+    let collected = match store.gc(&roots, &Silent) {
+        Ok(collected) => collected,
+        // What else a damaged object needs is not known. A switch or rollback that needs it has it sent again.
+        Err(error) if is_damage(&error) => {
+            unreadable.push(format!("the store is damaged: {}", sentence(&error)));
+            return Ok(Reply::Collected {
+                generations: removed.len() as u64,
+                objects: 0,
+                bytes: 0,
+                unreadable,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(Reply::Collected {
         generations: removed.len() as u64,
         objects: collected.artifacts + collected.trees + collected.blobs,

@@ -6,6 +6,7 @@ use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
 use crate::release::{Underway, now};
+use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
 
@@ -88,6 +89,7 @@ pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u3
 fn tidy(about: &About, locked: &mut Locked, keep: u32) {
     let _ = Intent::remove(&about.target);
     locked.leases.clear();
+    reserve::keep(&about.target);
     if collect::is_due(about, keep).unwrap_or(false) {
         let _ = collect::collect(about, &locked.store, keep);
     }

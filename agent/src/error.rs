@@ -83,11 +83,13 @@ pub(crate) enum Error {
     Manifest { path: PathBuf, source: FormatError },
     /// A generation's manifest is damaged, or was removed.
     #[error(
-        "{} {problem}: if `current` points to this generation, point it to another (`ln -sfn generations/N \
-         current`), and release again",
+        "{} {problem}: a `batou switch` makes another generation",
         path.display()
     )]
     Generation { path: PathBuf, problem: &'static str, source: Box<Unreadable> },
+    /// `current` leads to no generation, and the next switch makes it anew.
+    #[error("`current` {how}: a `batou switch` makes it again")]
+    Astray { how: String },
     /// The generation in force is of a batou from before the first release.
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
     Ancient { path: PathBuf, reason: FormatError },

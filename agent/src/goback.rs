@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{JournalEntry, Outcome, Reply, UnitRun};
-use crate::release::{Underway, installed};
+use crate::release::{Installed, Underway, installed};
+use crate::reserve;
 use crate::session::{About, Session};
 use crate::unit::Convergence;
 
@@ -49,6 +50,7 @@ pub(crate) fn go_back(
 ) -> Result<Vec<String>, Error> {
     // Until the last line the intent is there: whoever finds it starts again at the first, and each of these can be
     // done twice.
+    reserve::give_up_if_full(&about.target)?;
     point(&about.generations()?, underway.intent.from)?;
     let problems = converge(about, underway, connection)?;
     let unreverted = unreverted(underway);
@@ -126,16 +128,17 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         return Ok(Vec::new());
     }
     let generations = about.generations()?;
+    reserve::give_up_if_full(target)?;
     point(&generations, intent.from)?;
-    let previous = intent.from.map(|number| installed(target, &generations, number)).transpose()?;
-    let (activated, damaged) = match Activated::load(target) {
-        Ok(activated) => (activated, None),
-        // All units of the release that is in force again converge anew, as after the remedy that the error names.
-        Err(error) => (Activated::default(), Some(format!("{}; it was begun anew", error.sentence()))),
+    let mut damaged = Vec::new();
+    let mut or_damaged = |result: Result<Installed, Error>| {
+        result.map_err(|error| damaged.push(error.sentence())).ok().map(|installed| installed.manifest)
     };
+    let previous = intent.from.and_then(|number| or_damaged(installed(target, &generations, number)));
+    let activated = Activated::load_or_begin_anew(target, &mut damaged)?;
     let mut underway = Underway {
         manifest: installed(target, &generations, intent.to).ok().map(|installed| installed.manifest),
-        previous: previous.map(|installed| installed.manifest),
+        previous,
         activated,
         runs: Vec::new(),
         line: Journal::of(target).line()?,

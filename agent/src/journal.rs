@@ -67,19 +67,12 @@ impl Journal {
         }
     }
 
-    /// The newest lines, oldest first: as many as one message holds.
-    pub(crate) fn recent(&self) -> Result<Vec<JournalEntry>, Error> {
-        let (mut kept, mut size) = (VecDeque::new(), 0);
-        self.each(|entry, length| {
-            kept.push_back((entry, length));
-            size += length;
-            while size > ANSWER
-                && let Some((_, length)) = kept.pop_front()
-            {
-                size -= length;
-            }
-        })?;
-        Ok(kept.into_iter().map(|(entry, _)| entry).collect())
+    /// The newest lines, oldest first: as many as one message holds. What units printed would leave room for a few lines only.
+    /// Where it is wanted, it is told of the newest runs, and of older ones as far as no line has to give way to it.
+    pub(crate) fn recent(&self, output: bool) -> Result<Vec<JournalEntry>, Error> {
+        let mut kept = RecentLines::default();
+        self.each(|entry, length| kept.add(entry, length, output))?;
+        Ok(kept.lines.into_iter().map(|line| line.entry).collect())
     }
 
     /// Reads backwards from the end, only as far as needed.
@@ -127,8 +120,54 @@ impl Journal {
 
     fn open(&self) -> Result<Option<File>, Error> {
         match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.is_symlink() => {
+                Err(Error::Target { path: self.path.clone(), problem: "is a link to nothing: remove it" })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             other => other.map(Some).map_err(Error::io("open", &self.path)),
+        }
+    }
+}
+
+/// The newest lines of a journal, within the limit of an answer.
+#[derive(Default)]
+struct RecentLines {
+    lines: VecDeque<RecentLine>,
+    size: usize,
+    /// How many of the oldest no longer have what was printed.
+    quiet: usize,
+}
+
+struct RecentLine {
+    entry: JournalEntry,
+    /// In bytes, as it was written.
+    length: usize,
+    /// In bytes, of what its runs printed.
+    printed: usize,
+}
+
+impl RecentLines {
+    fn add(&mut self, entry: JournalEntry, length: usize, output: bool) {
+        // As JSON has it, in which one character can become six.
+        let printed =
+            entry.runs.iter().map(|run| serde_json::to_vec(&run.output).map_or(0, |text| text.len()));
+        let printed = printed.sum::<usize>().min(length);
+        self.lines.push_back(RecentLine { entry, length, printed });
+        self.size += length;
+        let last = self.lines.len();
+        while self.quiet < last && (!output || self.size > ANSWER) {
+            if let Some(line) = self.lines.get_mut(self.quiet) {
+                line.entry.runs.iter_mut().for_each(|run| run.output.clear());
+                self.size -= line.printed;
+                line.length -= line.printed;
+            }
+            self.quiet += 1;
+        }
+        while self.size > ANSWER
+            && let Some(line) = self.lines.pop_front()
+        {
+            self.size -= line.length;
+            self.quiet = self.quiet.saturating_sub(1);
         }
     }
 }
@@ -244,7 +283,7 @@ pub(crate) mod tests {
         loud.runs = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
         journal.line().unwrap().append(&loud).unwrap();
         assert!(journal.confirms(&loud.record).unwrap());
-        let found = journal.recent().unwrap().remove(0);
+        let found = journal.recent(true).unwrap().remove(0);
         assert_eq!(found.runs.len(), 200);
         assert!(found.runs[0].output.is_empty() && found.runs[199] == loud.runs[199], "what failed is kept");
 
@@ -252,7 +291,7 @@ pub(crate) mod tests {
         wordy.reason = Some("ä".repeat(5 << 20));
         journal.line().unwrap().append(&wordy).unwrap();
         assert_eq!(journal.tail().unwrap().newest_sequence, 2);
-        let reason = journal.recent().unwrap().remove(1).reason.unwrap();
+        let reason = journal.recent(true).unwrap().remove(1).reason.unwrap();
         assert_eq!(reason.len(), 8 << 10);
     }
 
@@ -265,8 +304,31 @@ pub(crate) mod tests {
             long.record.sequence = sequence;
             journal.line().unwrap().append(&long).unwrap();
         }
-        let sequences: Vec<_> = journal.recent().unwrap().iter().map(|entry| entry.record.sequence).collect();
+        let sequences: Vec<_> =
+            journal.recent(true).unwrap().iter().map(|entry| entry.record.sequence).collect();
         assert_eq!(sequences, [4, 5]);
+    }
+
+    /// Four of these are more than an answer holds.
+    #[test]
+    fn loud_releases_do_not_hide_older_ones() {
+        let (_folder, journal) = journal();
+        for sequence in 1..=8 {
+            let mut loud = entry(sequence, Outcome::Confirmed);
+            loud.runs = vec![UnitRun {
+                unit: UnitId::new("db".parse().unwrap(), UnitKind::Step, "loud"),
+                command: "update".into(),
+                status: Some(1),
+                output: "\u{1}x".repeat(500 << 10),
+            }];
+            journal.line().unwrap().append(&loud).unwrap();
+        }
+        let printed = |output| -> Vec<_> {
+            let lines = journal.recent(output).unwrap();
+            lines.iter().map(|entry| (entry.record.sequence, entry.runs[0].output.is_empty())).collect()
+        };
+        assert_eq!(printed(false), (1..=8).map(|sequence| (sequence, true)).collect::<Vec<_>>());
+        assert_eq!(printed(true), (1..=8).map(|sequence| (sequence, sequence < 7)).collect::<Vec<_>>());
     }
 
     #[test]

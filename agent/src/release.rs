@@ -88,14 +88,6 @@ pub(crate) fn installed(
     })
 }
 
-/// The current generation, if there is one.
-pub(crate) fn current(
-    target: &TargetDirectory,
-    generations: &Generations,
-) -> Result<Option<Installed>, Error> {
-    generations.current()?.map(|number| installed(target, generations, number)).transpose()
-}
-
 /// The newest generation with this manifest. One whose manifest cannot be read has another for all that is known.
 pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Option<(u64, Vec<u8>)>, Error> {
     for number in generations.list()?.into_iter().rev() {

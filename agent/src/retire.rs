@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::pointer;
 use crate::protocol::Reply;
 use crate::session::Session;
 use crate::target::{TargetDirectory, remove_file};
@@ -17,8 +18,9 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     let (about, locked, _) = session.idle()?;
     let target = &about.target;
     let generations = about.generations()?;
-    about.current(&generations)?;
+    about.in_force(&generations)?;
     let removed = is_there(target, purge)?;
+    pointer::unhook(target)?;
     generations.clear()?;
     locked.leases.clear();
     for path in [target.activated(), target.intent(), target.running()] {
@@ -29,6 +31,7 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     }
     remove_empty(&target.generations())?;
     remove_store(target)?;
+    remove_tree(&target.reserve())?;
     remove_tree(&target.secrets())?;
     remove_file(&target.journal())?;
     remove_states(target, purge)?;

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::target::{TargetDirectory, read_file, remove_file};
+use crate::target::{TargetDirectory, read_file, remove_any, remove_file};
 
 const LIMIT: u64 = 1 << 16;
 /// How long killed processes may take to end.
@@ -101,6 +101,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
+    if path.is_dir() {
+        // Nobody knows what ran then, as with a record that was cut off.
+        return remove_any(&path).map(|()| None);
+    }
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
     // A record that cannot be read was being written when its agent was killed. Its group is then not known.
     let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();

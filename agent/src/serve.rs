@@ -102,7 +102,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<
         Request::Commit { keep } => commit::commit(session, keep),
         Request::GoBack { reason } => goback::answer(session, &reason),
         Request::Confirm { record, keep } => commit::confirm(session, &record, keep),
-        Request::Journal => return journal_answer(session).map(Some),
+        Request::Journal { output } => return journal_answer(session, output).map(Some),
         Request::Verify => verify::verify(session),
         Request::Collect { keep } => collect::answer(session, keep),
         Request::Retire { purge } => retire::retire(session, purge),
@@ -136,9 +136,9 @@ fn manifest_answer(session: &Session, wanted: Option<&batou_store::Digest>) -> R
     Ok((Reply::Manifest { manifest_size }, bytes))
 }
 
-fn journal_answer(session: &Session) -> Result<ReplyFrame, Error> {
+fn journal_answer(session: &Session, output: bool) -> Result<ReplyFrame, Error> {
     let mut lines = Vec::new();
-    for entry in Journal::of(&session.about()?.target).recent()? {
+    for entry in Journal::of(&session.about()?.target).recent(output)? {
         lines.extend(serde_json::to_vec(&entry).expect("a journal's line is plain data"));
         lines.push(b'\n');
     }

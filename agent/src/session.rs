@@ -6,6 +6,7 @@ use batou_store::{Generations, Lease, Lock, ObjectId, Store};
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::pointer::InForce;
 use crate::protocol::{DriftedFile, Hello, PROTOCOL};
 use crate::release::{self, Installed, Underway};
 use crate::target::TargetDirectory;
@@ -43,15 +44,23 @@ impl About {
         Ok(Generations::open(self.target.directory())?)
     }
 
-    /// The current generation. It is an error if the target directory is another environment's.
+    /// The current generation. It is an error if it cannot be read, or if the target directory is another environment's.
     pub(crate) fn current(&self, generations: &Generations) -> Result<Option<Installed>, Error> {
-        let current = release::current(&self.target, generations)?;
-        if let Some(current) = &current {
-            self.check_owner(current)?;
-        } else if let Some(newest) = generations.list()?.last() {
-            self.check_owner(&release::installed(&self.target, generations, *newest)?)?;
+        let InForce { installed, broken, .. } = self.in_force(generations)?;
+        broken.map_or(Ok(installed), Err)
+    }
+
+    /// What is in force. It is an error if the target directory is another environment's.
+    pub(crate) fn in_force(&self, generations: &Generations) -> Result<InForce, Error> {
+        let in_force = InForce::of(&self.target, generations)?;
+        let numbers = generations.list()?;
+        // Where the current generation cannot be read, the newest that can be tells whose it is.
+        let newest = || numbers.iter().rev().find_map(|number| release::read(generations, *number).ok());
+        match &in_force.installed {
+            Some(installed) => self.check_owner(installed)?,
+            None => newest().as_ref().map_or(Ok(()), |newest| self.check_owner(newest))?,
         }
-        Ok(current)
+        Ok(in_force)
     }
 
     fn check_owner(&self, held: &Installed) -> Result<(), Error> {

@@ -11,10 +11,12 @@ use crate::error::Error;
 use crate::goback;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
-use crate::protocol::{Current, Hello, Holder, Reply, State, WantedRelease, bounded};
+use crate::pointer;
+use crate::protocol::{Current, Drift, Hello, Holder, Reply, State, WantedRelease, bounded};
 use crate::release::Installed;
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
+use crate::target::TargetDirectory;
 use crate::unit;
 
 /// Answers a hello. It never writes.
@@ -43,20 +45,36 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
         Err(holder) => return Ok(Reply::Held { holder }),
     };
     let generations = about.generations()?;
-    about.current(&generations)?;
+    about.in_force(&generations)?;
     // Before any step of this release can run beside them.
     let ended = running::end_left(&about.target)?;
     generations.tidy()?;
+    let lacking = lacking(&about.target)?;
     let (store, damaged) = Store::mend_and_open(&about.target.store(), Durability::Host)?;
     let mended = (!damaged.is_empty())
         .then(|| format!("{} was damaged, and was mended: {}", store.root().display(), damaged.join(", ")));
+    if Intent::is_there(&about.target) {
+        pointer::unhook(&about.target)?;
+    }
     let recovered = goback::recover(about, &mut session.connection)?;
-    let recovered = ended.into_iter().chain(mended).chain(recovered).collect();
-    let state = State { recovered, ..state(about)? };
+    let pointed = pointer::mend(&about.target, &generations)?;
+    // What was in a folder that had to be made is looked for by the switch.
+    let is_whole = lacking.is_none() && mended.is_none();
+    let recovered = ended.into_iter().chain(lacking).chain(mended).chain(recovered).chain(pointed).collect();
+    let state = state(about)?;
+    let state = State { recovered, settled: state.settled && is_whole, ..state };
     session.locked = Some(Locked::new(store, lock));
     // Until this controller ends or falls silent, nobody else can release here.
     session.connection.watch(true);
     Ok(Reply::Locked(Box::new(state)))
+}
+
+/// What is missing of the store's folders and locks, which are made again when it is opened.
+fn lacking(target: &TargetDirectory) -> Result<Option<String>, Error> {
+    let Some(store) = target.existing_store()? else { return Ok(None) };
+    let lacking = store.look(&[])?;
+    let names: Vec<_> = lacking.iter().map(|problem| format!("store/{}", problem.path.display())).collect();
+    Ok((!names.is_empty()).then(|| format!("{} was missing, and was made again", names.join(", "))))
 }
 
 /// The lock, or who has it.
@@ -69,13 +87,17 @@ fn acquire(path: &Path, holder: &Holder) -> Result<Result<Lock, Option<Holder>>,
 pub(crate) fn state(about: &About) -> Result<State, Error> {
     let target = &about.target;
     let condition = target.condition()?;
+    target.check_parts()?;
     let generations = about.generations()?;
-    let current = about.current(&generations)?;
+    let in_force = about.in_force(&generations)?;
     let tail = Journal::of(target).tail()?;
     let unfinished = Intent::is_there(target);
     let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
-    let drift = current.as_ref().map(|installed| drift::of_release(about, installed)).transpose()?;
-    let drift = drift.unwrap_or_default();
+    let drift = match &in_force.installed {
+        Some(installed) => drift::of_release(about, installed)?,
+        None => Drift::of(in_force.drift().into_iter().collect()),
+    };
+    let current = in_force.installed;
     let settled =
         !unfinished && missing.is_empty() && drift.is_none() && is_settled(about, current.as_ref(), &tail);
     Ok(State {

@@ -14,8 +14,10 @@ use crate::goback::go_back;
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::mend;
+use crate::pointer::InForce;
 use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
+use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
 use crate::unit::{self, Convergence};
@@ -26,7 +28,8 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     let (about, locked, connection) = session.idle()?;
     locked.check_lock(about)?;
     let generations = about.generations()?;
-    let current = about.current(&generations)?;
+    let in_force = about.in_force(&generations)?;
+    let current = &in_force.installed;
     // Somebody else may have released since the controller looked.
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
@@ -34,8 +37,10 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     let again = current.as_ref().filter(|installed| installed.digest == order.manifest);
     locked.mending.extend(again.iter().flat_map(|installed| drift::beside_store(about, installed)));
     mend::make_whole(about, locked, &wanted.manifest, order.recheck)?;
+    // From here on nothing arrives any more.
+    reserve::give_up_if_full(&about.target)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
-    begin(about, locked, &generations, (order, wanted, current))
+    begin(about, locked, &generations, (order, wanted, in_force))
         .map_err(|error| about.target.explain_full(error, room))?;
     advance(about, locked, &generations, (order, connection))
 }
@@ -116,23 +121,25 @@ fn begin(
     about: &About,
     locked: &mut Locked,
     generations: &Generations,
-    (order, wanted, current): (&Switch, WantedManifest, Option<Installed>),
+    (order, wanted, in_force): (&Switch, WantedManifest, InForce),
 ) -> Result<(), Error> {
     let target = &about.target;
-    let activated = Activated::load(target)?;
+    let mut activated = Activated::load(target)?;
     let line = Journal::of(target).line()?;
     line.reserve(Some(&order.record))?;
-    target.create_states(wanted.manifest.components.iter().map(|component| &component.name))?;
-    let to = generation(about, generations, &wanted, current.as_ref())?;
+    let components = wanted.manifest.components.iter().map(|component| &component.name);
+    // Whatever the units of a component did there is gone with its folder.
+    target.create_states(components)?.into_iter().for_each(|component| activated.disown(component));
+    let to = generation(about, generations, &wanted, in_force.installed.as_ref())?;
     let intent = Intent {
-        from: current.as_ref().map(|installed| installed.number),
+        from: in_force.number,
         to,
         manifest: order.manifest,
         record: order.record.clone(),
         since: now(),
     };
     intent.store(target)?;
-    let previous = current.map(|installed| installed.manifest);
+    let previous = in_force.installed.map(|installed| installed.manifest);
     let (manifest, runs) = (Some(wanted.manifest), Vec::new());
     locked.underway = Some(Underway { intent, manifest, previous, activated, runs, line });
     Ok(())

@@ -65,6 +65,22 @@ impl TargetDirectory {
         }
     }
 
+    /// Refuses a place where a file is in the way of a folder, or the other way round. What it is, is not known, so that it is
+    /// not removed.
+    pub(crate) fn check_parts(&self) -> Result<(), Error> {
+        for folder in [self.store(), self.generations(), self.states()] {
+            if (folder.is_symlink() || folder.exists()) && !folder.is_dir() {
+                return Err(Error::Target { path: folder, problem: "is no folder: move it away" });
+            }
+        }
+        for file in [self.lock(), self.intent(), self.activated()] {
+            if file.is_dir() {
+                return Err(Error::Target { path: file, problem: "is a folder: move it away" });
+            }
+        }
+        Ok(())
+    }
+
     /// Free bytes for this user on the filesystem that the target directory is, or will be, on.
     pub(crate) fn free(&self) -> Result<u64, Error> {
         Ok(free_bytes(&self.filesystem()?))
@@ -117,19 +133,33 @@ impl TargetDirectory {
         }
     }
 
-    /// Makes the folders of the components' own data, as far as they are missing.
-    pub(crate) fn create_states<'a>(&self, components: impl Iterator<Item = &'a Name>) -> Result<(), Error> {
+    /// Makes the folders of the components' own data, as far as they are missing; returns the components that had none.
+    pub(crate) fn create_states<'a>(
+        &self,
+        components: impl Iterator<Item = &'a Name>,
+    ) -> Result<Vec<&'a Name>, Error> {
         make_directory(&self.states(), 0o755)?;
-        let mut made = false;
+        let mut made = Vec::new();
         for component in components {
-            made |= create_directory(&self.state(component.as_str()), 0o750)?;
+            if create_directory(&self.state(component.as_str()), 0o750)? {
+                made.push(component);
+            }
         }
-        if made { Ok(fsync_directory(&self.states())?) } else { Ok(()) }
+        if !made.is_empty() {
+            fsync_directory(&self.states())?;
+        }
+        Ok(made)
     }
 
     /// The store, if there is one. Nothing is created.
     pub(crate) fn existing_store(&self) -> Result<Option<Store>, Error> {
-        Ok(Store::open_existing(&self.store(), Durability::Host)?)
+        use batou_store::Error as StoreError;
+        match Store::open_existing(&self.store(), Durability::Host) {
+            // Whoever takes the lock mends that, or says why not.
+            Err(StoreError::Format { .. } | StoreError::NotAStore { .. }) => Ok(None),
+            Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => Ok(None),
+            opened => Ok(opened?),
+        }
     }
 
     /// Adds to an error of a full disk where that is, and how much room there is and is needed.
@@ -169,6 +199,9 @@ fn create_directory(path: &Path, mode: u32) -> Result<bool, Error> {
     if path.is_dir() {
         return Ok(false);
     }
+    if path.is_symlink() || path.exists() {
+        return Err(Error::Target { path: path.to_owned(), problem: "is no folder: move it away" });
+    }
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         other => other.map(|()| true).map_err(Error::io("create the folder", path)),
@@ -182,6 +215,14 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), Error> {
         other => other.map_err(Error::io("remove", path))?,
     }
     Ok(path.parent().map_or(Ok(()), fsync_directory)?)
+}
+
+/// Removes a file, or a folder with everything in it, where one of ours belongs.
+pub(crate) fn remove_any(path: &Path) -> Result<(), Error> {
+    if path.is_dir() && !path.is_symlink() {
+        return fs::remove_dir_all(path).map_err(Error::io("remove", path));
+    }
+    remove_file(path)
 }
 
 /// Reads a file of at most `limit` bytes; `None` if there is none.

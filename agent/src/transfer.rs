@@ -16,9 +16,13 @@ use crate::session::{Locked, Session};
 pub(crate) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<Reply, Error> {
     check_count(&objects)?;
     // The lease comes before the look: what is found present has to stay.
-    if let Ok((about, locked, _)) = session.locked() {
-        let lease = locked.store.lease(&objects);
-        locked.leases.push(lease.map_err(|error| about.target.explain_full(error.into(), 1))?);
+    if let Ok((_, locked, _)) = session.locked() {
+        match locked.store.lease(&objects).map_err(Error::from) {
+            Ok(lease) => locked.leases.push(lease),
+            // Only the holder of the lock collects, which is this agent, so that a rollback on a full disk can do without.
+            Err(error) if error.is_full() => {}
+            Err(error) => return Err(error),
+        }
     }
     let Some(store) = session.about()?.target.existing_store()? else {
         return Ok(Reply::Missing { objects });
@@ -64,7 +68,7 @@ pub(crate) fn put(session: &mut Session) -> Result<Reply, Error> {
 }
 
 /// Whether the store has an object that is not as it was stored, or lacks one that it must have.
-fn is_damage(error: &batou_store::Error) -> bool {
+pub(crate) fn is_damage(error: &batou_store::Error) -> bool {
     use batou_store::Error as StoreError;
     matches!(
         error,

@@ -104,6 +104,11 @@ impl HostLayout {
         self.directory.join("activated.json")
     }
 
+    /// Room and files that are given up on a full disk, so that a release can be taken back there.
+    pub fn reserve(&self) -> PathBuf {
+        self.directory.join("reserve")
+    }
+
     /// Whether a path is in a folder that releases bring. The times of such files do not tell when they changed.
     pub fn is_released(&self, path: &Path) -> bool {
         [STORE, GENERATIONS, CURRENT].iter().any(|name| path.starts_with(self.directory.join(name)))

@@ -28,7 +28,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     block_on(context, async {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
-        let history = deployment.history(LAST_NUMBER).await?;
+        let output = context.ui.verbosity() > 0 || context.ui.is_json();
+        let history = deployment.history(LAST_NUMBER, output).await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
             context.ui.json(&Line::History {

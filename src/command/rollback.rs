@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
-    let history = deployment.history(newest_number(&states, args.locking.yes)?).await?;
+    let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
     let target = found.map_err(refused)?.clone();
     let manifests = history.manifests(target.record.sequence);

@@ -103,7 +103,12 @@ fn sequence(state: &State) -> Option<u64> {
 
 fn describe(state: &State, behind: bool) -> String {
     let (Some(current), Some(record)) = (&state.current, &state.confirmed) else {
-        return "no release yet".to_owned();
+        let lost = (count(&state.drift), drifted(&state.drift));
+        return if state.drift.is_none() {
+            "no release yet".to_owned()
+        } else {
+            format!("no release in force; not as released: {}: {}", lost.0, lost.1)
+        };
     };
     let mut text = format!(
         "release {} ({}), generation {}",

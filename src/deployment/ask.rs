@@ -79,9 +79,9 @@ impl Deployment<'_> {
         Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
     }
 
-    /// The journals of all hosts, up to the release of the number `newest`.
-    pub async fn history(&mut self, newest: u64) -> Result<History, CommandError> {
-        let ask = async |member: &mut Member| member.ask(&question::journal()).await;
+    /// The journals of all hosts, up to the release of the number `newest`, with what units printed where that is wanted.
+    pub async fn history(&mut self, newest: u64, output: bool) -> Result<History, CommandError> {
+        let ask = async |member: &mut Member| member.ask(&question::journal(output)).await;
         self.all("have no readable journal", ask).await.map(|journals| History::read(journals, newest))
     }
 }

@@ -67,7 +67,7 @@ impl Member {
         if !self.is_settled(&order.holder).await? {
             return Ok(None);
         }
-        let entries = self.ask(&question::journal()).await?;
+        let entries = self.ask(&question::journal(false)).await?;
         Ok(Some(ending(&entries, &order.record)))
     }
 

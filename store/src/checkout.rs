@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::batch::Pending;
-use crate::stats::{MAX_SEALED, Recorded, RecordedKind, Stat, Stats};
+use crate::stats::{self, Recorded, RecordedKind, Stat, Stats};
 use crate::{Digest, Error, Mode, Name, Node, ObjectId, RelPath, Store, Tree, fs};
 
 /// How many files one checkout may have, see [`Store::files`].
@@ -47,7 +47,7 @@ impl Vouched {
             }
         }
         let Some((_, path)) = newest else { return Ok(Self::default()) };
-        let bytes = fs::read_limited(&path, MAX_SEALED)?.unwrap_or_default();
+        let bytes = stats::read(&path)?.unwrap_or_default();
         Ok(Self(Stats::decode(&bytes).map(|stats| stats.files().collect()).unwrap_or_default()))
     }
 }

@@ -42,7 +42,10 @@ impl Generations {
         let path = self.pointer();
         let Some(metadata) = fs::lstat(&path)? else { return Ok(None) };
         if !metadata.is_symlink() {
-            return Err(Error::Foreign { path, reason: "it is not a symbolic link to a generation" });
+            return Err(Error::Foreign {
+                path,
+                reason: "it is not a symbolic link to a generation; move it away",
+            });
         }
         let target = std::fs::read_link(&path).map_err(Error::io("read the link", &path))?;
         let number = target.to_str().and_then(|target| number(target.strip_prefix("generations/")?));

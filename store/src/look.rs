@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use crate::layout::{FILES, FOLDERS};
-use crate::stats::{MAX_SEALED, Stat, StatLine, stat_lines};
+use crate::stats::{self, Stat, StatLine, stat_lines};
 use crate::{ArtifactId, Error, Fault, Name, ObjectId, Problem, Remedy, Store, fs};
 
 impl Store {
@@ -27,11 +27,7 @@ impl Store {
                 problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
             }
             let path = self.layout.stats(id, name);
-            let bytes = match fs::read_limited(&path, MAX_SEALED) {
-                Ok(bytes) => bytes.unwrap_or_default(),
-                Err(Error::TooLarge { .. }) => Vec::new(),
-                Err(error) => return Err(error),
-            };
+            let bytes = stats::read(&path)?.unwrap_or_default();
             let mut look =
                 CheckoutLook { store: self, id, folder: &self.artifact_path(id, name), problems: Vec::new() };
             match stat_lines(&bytes).and_then(Iterator::collect::<Option<Vec<_>>>) {

@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::json;
-use crate::{Digest, Mode, RelPath};
+use crate::{Digest, Error, Mode, RelPath, fs};
 
 /// The domain of the digest in sealed files, which no other digest covers.
 const SEAL: &str = "batou-store 2026-01 seal";
@@ -130,6 +132,15 @@ impl Stats {
             stats.insert(path.as_ref(), Recorded { stat, kind });
         }
         Some(stats)
+    }
+}
+
+/// Reads a stat record; empty, and so damaged, where it is no file or too large, and `None` where there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read_limited(path, MAX_SEALED) {
+        Err(Error::TooLarge { .. }) => Ok(Some(Vec::new())),
+        Err(error) if error.io_kind() == Some(ErrorKind::IsADirectory) => Ok(Some(Vec::new())),
+        read => read,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::layout::{FILES, FOLDERS, StoreLayout};
 use crate::lock::Guard;
 use crate::object::MAX_ENCODING;
 use crate::scan::{ObjectKind, ScannedFile};
-use crate::stats::{MAX_SEALED, Stat, Stats};
+use crate::stats::{self, Stat, Stats};
 use crate::{
     Artifact, ArtifactId, Digest, Error, Fault, Mode, Monitor, Node, ObjectId, Phase, Problem, Remedy, Store,
     Tree, directory_name, fs,
@@ -238,12 +238,7 @@ impl Verifier<'_> {
     /// Checks the checkout of an artifact and its stat record.
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
         let path = self.store.layout.stats(id, &record.name);
-        let stats = match fs::read_limited(&path, MAX_SEALED) {
-            Ok(bytes) => bytes.and_then(|bytes| Stats::decode(&bytes)),
-            Err(Error::TooLarge { .. }) => None,
-            Err(error) if error.io_kind() == Some(std::io::ErrorKind::IsADirectory) => None,
-            Err(error) => return Err(error),
-        };
+        let stats = stats::read(&path)?.and_then(|bytes| Stats::decode(&bytes));
         let folder = self.store.artifact_path(id, &record.name);
         let unused = stats.is_none() && fs::lstat(&path)?.is_none() && fs::lstat(&folder)?.is_none();
         if unused && !self.store.is_durable() {

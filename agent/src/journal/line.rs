@@ -31,6 +31,9 @@ impl JournalLine {
     /// Opens the journal, made where it is absent, and ends a line that is torn.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let is_new = !path.exists();
+        if is_new && path.is_symlink() {
+            return Err(Error::Target { path: path.to_owned(), problem: "is a link to nothing: remove it" });
+        }
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create(true).mode(PRIVATE);
         let file = options.open(path).map_err(Error::io("open", path))?;

@@ -118,7 +118,10 @@ pub enum Request {
         keep: u32,
     },
     /// The journal: [`Reply::Journal`].
-    Journal,
+    Journal {
+        /// Whether what units printed is wanted, too, as far as it fits beside the lines.
+        output: bool,
+    },
     /// Checks the files of the current generation and runs every `verify`: [`Reply::Verified`].
     Verify,
     /// Removes generations beyond `keep` and every object that nobody needs: [`Reply::Collected`].

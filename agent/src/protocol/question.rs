@@ -218,9 +218,9 @@ pub fn confirm(record: JournaledRelease, keep: u32) -> Question<()> {
     question!(new, Request::Confirm { record, keep }, Reply::Done => ())
 }
 
-/// [`Request::Journal`].
-pub fn journal() -> Question<Vec<JournalEntry>> {
-    Question::new(Request::Journal, |reply, raw| match reply {
+/// [`Request::Journal`], with what units printed where that is wanted.
+pub fn journal(output: bool) -> Question<Vec<JournalEntry>> {
+    Question::new(Request::Journal { output }, |reply, raw| match reply {
         Reply::Journal => entries(&raw),
         _ => None,
     })
@@ -297,7 +297,7 @@ mod tests {
     fn an_answer_may_be_as_large_as_what_was_asked_for_and_no_larger() {
         let hello = Reply::Exited { status: 0 };
         for (terms, raw) in
-            [(prepare().terms(), 0), (journal().terms(), 1 << 20), (manifest(None).terms(), 1 << 20)]
+            [(prepare().terms(), 0), (journal(true).terms(), 1 << 20), (manifest(None).terms(), 1 << 20)]
         {
             let size = |frame: &[u8]| u32::from_be_bytes(frame[..4].try_into().unwrap());
             let read = |frame: Vec<u8>| {

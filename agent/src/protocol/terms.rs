@@ -66,7 +66,7 @@ impl Request {
             Request::Prepare => ("preparation", SMALL, SHORT),
             Request::Commit { .. } | Request::Confirm { .. } => ("confirmation", SMALL, LONG),
             Request::GoBack { .. } => ("going back", LIST, None),
-            Request::Journal => ("journal", JOURNAL, SHORT),
+            Request::Journal { .. } => ("journal", JOURNAL, SHORT),
             Request::Verify => ("verify", LIST, None),
             Request::Collect { .. } => ("gc", LIST, None),
             Request::Retire { .. } => ("retire", SMALL, None),

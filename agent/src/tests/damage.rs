@@ -85,30 +85,96 @@ fn a_damaged_record_is_named_with_what_to_do() {
     let message = host.connect().refused(&Request::Lock { holder: holder("bob") }, ErrorKind::Host);
     assert!(message.contains("intent.json") && message.contains("remove this file"), "{message}");
 
-    std::fs::write(host.target().join("generations/1/manifest.json"), "{}").unwrap();
-    let mut controller = super::host::Controller::start();
-    let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
-    assert!(message.contains("generations/1/manifest.json"), "{message}");
+    let refused = |name: &str, problem: &str| {
+        let mut controller = super::host::Controller::start();
+        let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
+        assert_eq!(message, format!("{} {problem}", host.target().join(name).display()));
+    };
+    let intent = host.target().join("intent.json");
+    std::fs::remove_file(&intent).unwrap();
+    std::fs::create_dir(&intent).unwrap();
+    refused("intent.json", "is a folder: move it away");
+    std::fs::remove_dir(&intent).unwrap();
+    std::fs::rename(host.target().join("state"), host.target().join("aside")).unwrap();
+    std::fs::write(host.target().join("state"), "").unwrap();
+    refused("state", "is no folder: move it away");
 }
 
 #[test]
-fn a_damaged_manifest_is_left_behind_as_the_message_says() {
+fn a_generation_whose_manifest_is_damaged_is_replaced_and_is_no_way_back() {
     let host = Host::new();
     let old = host.manifest(vec![host.component("web", "one", vec![])]);
     let new = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&old, 1);
     host.release(&new, 2);
     std::fs::write(host.target().join("generations/2/manifest.json"), "").unwrap();
-    let mut controller = super::host::Controller::start();
-    let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
+    let state = host.state(&new, 2);
+    assert_eq!(state.drift.files[0].path, "generations/2/manifest.json");
+    assert!(!state.settled && state.current.is_none());
+    let message = host.connect().refused(&Request::Verify, ErrorKind::Host);
     assert!(message.contains("generations/2/manifest.json is damaged"), "{message}");
-    assert!(message.contains("`ln -sfn generations/N current`"), "{message}");
 
-    std::fs::remove_file(host.target().join("current")).unwrap();
-    std::os::unix::fs::symlink("generations/1", host.target().join("current")).unwrap();
-    host.release(&new, 3);
+    // A release that fails goes back to its files, which are whole.
+    let failing = host.manifest(vec![host.component("web", "three", vec![step("s", "false")])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &failing, 3), Reply::Error(_)));
+    drop(controller);
     assert_eq!(host.read("web/file").unwrap(), "two");
-    assert!(host.state(&new, 3).settled);
+    host.release(&new, 4);
+    assert_eq!(host.read("web/file").unwrap(), "two");
+    let state = host.state(&new, 4);
+    assert!(state.settled && state.current.unwrap().generation > 2);
+}
+
+/// The journal knows what is in force, whatever became of the pointer.
+#[test]
+fn a_pointer_that_is_missing_or_leads_nowhere_is_made_again() {
+    let pointers: [Option<&str>; 4] = [None, Some("generations/99"), Some("/etc"), Some("current")];
+    for (pointer, is_underway) in pointers.into_iter().flat_map(|pointer| [(pointer, false), (pointer, true)])
+    {
+        let host = Host::new();
+        let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+        host.release(&manifest, 1);
+        let path = host.target().join("current");
+        if is_underway {
+            let intent = crate::intent::Intent {
+                from: Some(1),
+                to: 2,
+                manifest: manifest.digest(),
+                record: record(2),
+                since: "2026-11-22T17:00:00Z".parse().unwrap(),
+            };
+            let target = crate::target::TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
+            intent.store(&target).unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        if let Some(to) = pointer {
+            std::os::unix::fs::symlink(to, &path).unwrap();
+        }
+        let state = host.state(&manifest, 1);
+        assert_eq!((state.settled, state.drift.files[0].path.as_str()), (false, "current"), "{pointer:?}");
+        let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else {
+            panic!()
+        };
+        assert_eq!(state.recovered.len(), 1, "{:?}", state.recovered);
+        assert_eq!(state.current.unwrap().generation, 1);
+        assert_eq!(host.read("web/file").as_deref(), Some("one"));
+    }
+    // What is no link may be somebody's data.
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&manifest, 1);
+    let path = host.target().join("current");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let message = super::host::Controller::start().refused(&Request::Hello(host.hello()), ErrorKind::Host);
+    assert!(
+        message.contains("current was not made by batou") && message.contains("move it away"),
+        "{message}"
+    );
+    std::fs::rename(&path, host.target().join("aside")).unwrap();
+    host.locked();
+    assert_eq!(host.read("web/file").as_deref(), Some("one"));
 }
 
 #[test]
@@ -137,7 +203,6 @@ fn only_a_damaged_manifest_is_called_so() {
         " cannot be used: the manifest has format 1, of a batou from before the first release, which this one does not \
          read: remove the folder `generations` and the link `current`, and switch again"
     );
-    assert!(refused("{", "").starts_with(" is damaged: if `current` points to this generation"));
     std::fs::remove_dir_all(host.target().join("generations")).unwrap();
     std::fs::remove_file(host.target().join("current")).unwrap();
     host.release(&manifest, 2);

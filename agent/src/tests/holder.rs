@@ -13,7 +13,7 @@ fn target(host: &Host) -> TargetDirectory {
 }
 
 fn journal(host: &Host) -> Vec<JournalEntry> {
-    Journal::of(&target(host)).recent().unwrap()
+    Journal::of(&target(host)).recent(true).unwrap()
 }
 
 fn current(host: &Host) -> Option<String> {

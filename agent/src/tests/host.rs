@@ -179,9 +179,9 @@ impl Host {
     /// The host's journal, as a controller reads it.
     pub(super) fn journal(&self) -> Vec<JournalEntry> {
         let mut controller = self.connect();
-        controller.send(&Request::Journal, &[]);
+        controller.send(&Request::Journal { output: true }, &[]);
         let (reply, raw) = controller.answer();
-        question::journal().read(reply, raw).unwrap()
+        question::journal(true).read(reply, raw).unwrap()
     }
 }
 

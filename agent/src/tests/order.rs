@@ -9,7 +9,7 @@ use crate::protocol::{ErrorKind, Hello, MAX_HEADER, MAX_OBJECTS, Reply, Request}
 fn the_hello_comes_first_and_speaks_this_protocol() {
     let host = Host::new();
     let mut controller = Controller::start();
-    controller.refused(&Request::Journal, ErrorKind::Protocol);
+    controller.refused(&Request::Journal { output: true }, ErrorKind::Protocol);
     controller.refused(&Request::Lock { holder: holder("alice") }, ErrorKind::Protocol);
     controller.refused(&Request::Hello(Hello { protocol: 99, ..host.hello() }), ErrorKind::Protocol);
     for path in ["srv/shop", "/", "/srv/../etc", ""] {

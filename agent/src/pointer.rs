@@ -1,0 +1,107 @@
+//! `current` where it does not lead to a generation that can be read: what that means, and how it is put right.
+//!
+//! The journal says which release is in force. So a pointer that was removed, or that leads nowhere, is made again as the
+//! journal has it. A pointer that is no link at all may be somebody's data, and is left to a person.
+
+use std::fs;
+use std::path::PathBuf;
+
+use batou_store::Generations;
+
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::protocol::{DriftKind, DriftedFile};
+use crate::release::{self, Installed};
+use crate::target::{TargetDirectory, remove_file};
+
+/// What is in force on a host.
+#[derive(Default)]
+pub(crate) struct InForce {
+    /// The generation that `current` names, whether or not it can be read.
+    pub(crate) number: Option<u64>,
+    /// The generation, if it can be read.
+    pub(crate) installed: Option<Installed>,
+    /// Why it cannot be read, or why `current` names none although a release was confirmed.
+    pub(crate) broken: Option<Error>,
+}
+
+impl InForce {
+    /// What is in force. An error is only what no switch puts right.
+    pub(crate) fn of(target: &TargetDirectory, generations: &Generations) -> Result<Self, Error> {
+        let number = match generations.current() {
+            Ok(Some(number)) if generations.path(number).is_dir() => number,
+            Ok(Some(number)) => {
+                return Ok(Self::astray(format!("led to generations/{number}, which is not there")));
+            }
+            Ok(None) if confirmed(target, generations)?.is_some() => {
+                return Ok(Self::astray("was missing".to_owned()));
+            }
+            Ok(None) => return Ok(Self::default()),
+            Err(error) => return stray_link(target).map(Self::astray).ok_or_else(|| error.into()),
+        };
+        match release::installed(target, generations, number) {
+            Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), broken: None }),
+            Err(broken @ Error::Generation { .. }) => {
+                Ok(Self { number: Some(number), installed: None, broken: Some(broken) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn astray(how: String) -> Self {
+        Self { broken: Some(Error::Astray { how }), ..Self::default() }
+    }
+
+    /// How that shows to who asks what is not as released.
+    pub(crate) fn drift(&self) -> Option<DriftedFile> {
+        let path = match (&self.broken, self.number) {
+            (None, _) => return None,
+            (Some(_), Some(number)) => format!("generations/{number}/manifest.json"),
+            (Some(_), None) => "current".to_owned(),
+        };
+        Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
+    }
+}
+
+/// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once
+/// no release is under way any more.
+pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Result<Option<String>, Error> {
+    let InForce { number: None, broken: Some(Error::Astray { how }), .. } = InForce::of(target, generations)?
+    else {
+        return Ok(None);
+    };
+    unhook(target)?;
+    let Some(number) = confirmed(target, generations)? else {
+        return Ok(Some(format!("`current` {how}; no release is in force")));
+    };
+    generations.switch(number)?;
+    Ok(Some(format!("`current` {how}; generation {number} is in force again, as the journal says")))
+}
+
+/// Removes a pointer that leads nowhere, so that the way back of an interrupted release can make it anew.
+pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
+    let generations = Generations::open(target.directory())?;
+    let dangles = match generations.current() {
+        Ok(number) => number.is_some_and(|number| !generations.path(number).is_dir()),
+        Err(_) => stray_link(target).is_some(),
+    };
+    if dangles { remove_file(&pointer(target)) } else { Ok(()) }
+}
+
+/// The generation that the journal has in force, if it is there and is the one that was confirmed.
+fn confirmed(target: &TargetDirectory, generations: &Generations) -> Result<Option<u64>, Error> {
+    let Some(entry) = Journal::of(target).tail()?.confirmed else { return Ok(None) };
+    let is_it = |number: &u64| {
+        release::read(generations, *number).is_ok_and(|installed| installed.digest == entry.manifest)
+    };
+    Ok(entry.to.filter(is_it))
+}
+
+/// What is wrong with a link that is not one of ours.
+fn stray_link(target: &TargetDirectory) -> Option<String> {
+    fs::read_link(pointer(target)).ok().map(|to| format!("led to {}", to.display()))
+}
+
+fn pointer(target: &TargetDirectory) -> PathBuf {
+    target.directory().join("current")
+}

@@ -1,0 +1,66 @@
+//! A reserve for full disks: a release that fills the disk is a reason to go back, and going back needs a little room and a few
+//! files, for the intent, the pointer and the records.
+//!
+//! It is made once a release is in force, and given up by what brings nothing new: a switch for which everything is there, going
+//! back, and collecting. An upload never gets it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use batou_store::fs::PRIVATE;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use crate::error::Error;
+use crate::target::TargetDirectory;
+
+/// How many bytes are kept: for the journal's room and the records, of which each is written beside the old one.
+const ROOM: u64 = 1 << 20;
+/// How many files are kept, and so inodes.
+const FILES: u64 = 16;
+
+/// Keeps room and files, as far as they are there. That it cannot be kept is no failure of the release that is in force.
+pub(crate) fn keep(target: &TargetDirectory) {
+    let _ = make(target);
+}
+
+fn make(target: &TargetDirectory) -> io::Result<()> {
+    let folder = target.reserve();
+    if !folder.is_dir() {
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    }
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(PRIVATE);
+    for number in 1..FILES {
+        let path = folder.join(number.to_string());
+        if !path.exists() {
+            options.open(path)?;
+        }
+    }
+    let room = options.open(folder.join("room"))?;
+    if room.metadata()?.len() < ROOM {
+        fallocate(&room, FallocateFlags::empty(), 0, ROOM)?;
+    }
+    Ok(())
+}
+
+/// Gives the reserve up where the filesystem has less left than is kept.
+pub(crate) fn give_up_if_full(target: &TargetDirectory) -> Result<(), Error> {
+    let path = target.directory();
+    let left = statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))?;
+    let room = left.f_bavail.saturating_mul(left.f_frsize);
+    // Some filesystems count no files.
+    if room < ROOM || left.f_files > 0 && left.f_favail < FILES { give_up(target) } else { Ok(()) }
+}
+
+/// Gives the reserve up; that there is none is no failure.
+pub(crate) fn give_up(target: &TargetDirectory) -> Result<(), Error> {
+    let folder = target.reserve();
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("list", &folder))?,
+    };
+    let paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    paths.iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io("remove", path)))
+}

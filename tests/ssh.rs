@@ -269,7 +269,7 @@ fn a_folder_of_somebody_else_is_not_taken_over() {
     let agent = blake3::hash(&fs::read(env!("CARGO_BIN_EXE_batou")).unwrap()).to_hex();
     fs::remove_file(format!("/var/tmp/batou-agents-{}/{agent}", id.trim())).unwrap();
     let stderr = switched.fails(1).stderr;
-    says(&stderr, &["nothing was changed", &format!("`chown nobody {directory}`"), "target_directory"]);
+    says(&stderr, &["nothing was changed", &format!("`chown -R nobody {directory}`"), "target_directory"]);
     assert_eq!(listing(theirs.path()), before);
 }
 

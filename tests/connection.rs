@@ -189,6 +189,11 @@ fn a_banner_is_no_error() {
     let output = sandbox.batou(&["status", "dev"]).fails(1);
     says(&output.stdout, &["one  not reachable: cannot connect: ", "Permission denied (publickey)."]);
     assert!(!output.stdout.contains("strangers"), "{}", output.stdout);
+    let no_master = "[ $kind = master ] && exit 255\nexec \"$real\" \"$@\"";
+    let output = Output::of(&mut with_ssh(&sandbox, no_master, &["status", "dev"])).fails(1);
+    says(&output.stdout, &["one  not reachable: cannot connect: ", "Permission denied (publickey)."]);
+    assert!(!output.stdout.contains("strangers"), "{}", output.stdout);
+    assert_eq!(started(&sandbox), ["master", "plain"]);
 
     let script = "echo 'Closed for today.' >&2; exit 255";
     let output = Output::of(&mut with_ssh(&sandbox, script, &["status", "dev"])).fails(1);

@@ -177,7 +177,9 @@ pub enum StartError {
     /// The target directory is somebody else's, and not ours to give away.
     #[error(
         "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
-         folder, give it away with `chown -R {user} {directory}`"
+         folder, give it away with `chown -R {} {}`",
+        word(user),
+        word(directory)
     )]
     Taken {
         /// The target directory.

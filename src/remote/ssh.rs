@@ -73,7 +73,9 @@ impl SshConfig {
     /// The command that runs `remote` on the host at `address`, over a connection of its own.
     pub(super) fn plain(&self, address: &str, remote: &str) -> Command {
         let mut command = self.ssh();
-        command.args(["-T", "--"]).arg(address).arg(remote);
+        // What it says is told where it fails. Errors are below this level, and a host's banner is not, which it could write
+        // so that it reads like one.
+        command.args(["-o", "LogLevel=ERROR", "-T", "--"]).arg(address).arg(remote);
         command
     }
 
@@ -176,7 +178,7 @@ mod tests {
         };
         let plain = options(&config.plain("web01", "true"));
         let ours = ["forwardagent no", "stricthostkeychecking true", "user somebody", "connecttimeout 7"];
-        for line in ours.into_iter().chain(["controlmaster false", "controlpersist no"]) {
+        for line in ours.into_iter().chain(["controlmaster false", "controlpersist no", "loglevel ERROR"]) {
             assert!(plain.lines().any(|found| found == line), "{line} is not in\n{plain}");
         }
         assert!(!plain.contains("controlpath"), "{plain}");

@@ -85,7 +85,7 @@ impl Store {
             made: Mutex::new(false),
             count: AtomicU64::new(0),
             pending: Mutex::default(),
-            _lock: Guard::shared(&self.layout.folder("lock"))?,
+            _lock: Guard::shared(&self.layout.folder("lock"), self.patience())?,
         })
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn publish(
     }
     // Unlike a blob, a checkout is not replaced by an equal one: programs may be reading it. Whoever comes second waits,
     // and then finds the record.
-    let _turn = Guard::exclusive(&store.layout.folder("publish"))?;
+    let _turn = Guard::exclusive(&store.layout.folder("publish"), store.patience())?;
     let mut records = Vec::new();
     for artifact in &staged {
         let object = ObjectId::Artifact(artifact.id);

@@ -3,6 +3,7 @@
 use crate::readable_size;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::mode::ModeError;
 use crate::name::NameError;
@@ -13,6 +14,19 @@ use crate::{Digest, ObjectId};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Somebody keeps a lock of the store's.
+    #[error(
+        "another process has kept {} locked for {} s: `fuser {}` tells which; end it, or wait for it",
+        path.display(),
+        patience.as_secs(),
+        path.display()
+    )]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {

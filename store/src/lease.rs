@@ -25,7 +25,7 @@ impl Store {
     /// Takes a lease on objects, whether or not they are present yet. It has to be taken before asking which are
     /// missing: otherwise gc could remove one that was found present. Waits while gc is running.
     pub fn lease(&self, objects: &[ObjectId]) -> Result<Lease, Error> {
-        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         let name = fs::unique("lease-");
         let temporary = self.layout.folder("tmp").join(&name);
         let path = self.layout.folder("leases").join(name);

@@ -140,26 +140,32 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Waits for the lock, and shares it with others.
-    pub(crate) fn shared(path: &Path) -> Result<Self, Error> {
-        let file = open_to_wait(path)?;
-        file.lock_shared().map_err(Error::io("lock", path))?;
-        Ok(Self { _file: file })
+    /// Waits for the lock for at most `patience`, and shares it with others.
+    pub(crate) fn shared(path: &Path, patience: Duration) -> Result<Self, Error> {
+        Self::within(path, patience, File::try_lock_shared)?
+            .ok_or_else(|| Error::Locked { path: path.to_owned(), patience })
     }
 
-    /// Waits for the lock, and shares it with nobody.
-    pub(crate) fn exclusive(path: &Path) -> Result<Self, Error> {
-        let file = open_to_wait(path)?;
-        file.lock().map_err(Error::io("lock", path))?;
-        Ok(Self { _file: file })
+    /// Waits for the lock for at most `patience`, and shares it with nobody.
+    pub(crate) fn exclusive(path: &Path, patience: Duration) -> Result<Self, Error> {
+        Self::exclusive_within(path, patience)?
+            .ok_or_else(|| Error::Locked { path: path.to_owned(), patience })
     }
 
-    /// Waits for the lock for at most `patience`, and shares it with nobody; `None` if others kept it.
+    /// The same; `None` if others kept it.
     pub(crate) fn exclusive_within(path: &Path, patience: Duration) -> Result<Option<Self>, Error> {
+        Self::within(path, patience, File::try_lock)
+    }
+
+    fn within(
+        path: &Path,
+        patience: Duration,
+        lock: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, Error> {
         let file = open_to_wait(path)?;
         let start = Instant::now();
         loop {
-            match file.try_lock() {
+            match lock(&file) {
                 Ok(()) => return Ok(Some(Self { _file: file })),
                 Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(POLL),
                 Err(TryLockError::WouldBlock) => return Ok(None),
@@ -217,7 +223,7 @@ mod tests {
         std::fs::write(folder.path().join("old"), "").unwrap();
         std::fs::set_permissions(folder.path().join("old"), PermissionsExt::from_mode(0o644)).unwrap();
         let _new = Lock::try_acquire(&folder.path().join("new"), "alice").unwrap().unwrap();
-        let _old = Guard::shared(&folder.path().join("old")).unwrap();
+        let _old = Guard::shared(&folder.path().join("old"), Duration::ZERO).unwrap();
         assert_eq!((mode("new"), mode("old")), (0o600, 0o600));
     }
 
@@ -226,9 +232,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         std::fs::write(&path, "").unwrap();
-        let (one, two) = (Guard::shared(&path).unwrap(), Guard::shared(&path).unwrap());
+        let shared = || Guard::shared(&path, Duration::ZERO).unwrap();
+        let (one, two) = (shared(), shared());
         assert!(Guard::exclusive_within(&path, Duration::ZERO).unwrap().is_none());
         drop((one, two));
-        assert!(Guard::exclusive_within(&path, Duration::ZERO).unwrap().is_some());
+        let _alone = Guard::exclusive(&path, Duration::ZERO).unwrap();
+        let error = Guard::shared(&path, Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(error.contains(&format!("`fuser {}` tells which", path.display())), "{error}");
     }
 }

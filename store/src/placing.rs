@@ -89,7 +89,7 @@ impl Store {
     /// Checks out those of the artifacts, all of which must be present, that are not checked out yet, and again those
     /// whose files are not as they were checked out, which are returned. If there is nothing to do, nothing is written.
     pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<ArtifactId>, Error> {
-        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         let stage = |(id, name): &(ArtifactId, &Name)| {
             let known = fs::lstat(&self.layout.stats(id, name))?.is_some_and(|found| found.is_file());
             if known && self.verify_artifacts(&[*id])?.is_empty() {
@@ -105,7 +105,7 @@ impl Store {
 
     /// Replaces an artifact's checkout. What it links to must be known to be whole, see [`Store::unsound`].
     pub fn check_out_anew(&self, id: &ArtifactId) -> Result<(), Error> {
-        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         self.place_checkouts(&[self.stage_checkout(id)?])
     }
 
@@ -125,7 +125,7 @@ impl Store {
         if self.is_durable() {
             self.barrier(&staged.iter().flat_map(StagedCheckout::contents).collect())?;
         }
-        let _turn = Guard::exclusive(&self.layout.folder("publish"))?;
+        let _turn = Guard::exclusive(&self.layout.folder("publish"), self.patience())?;
         let mut touched = BTreeSet::new();
         staged.iter().try_for_each(|checkout| checkout.place(&mut touched))?;
         self.barrier(&touched)

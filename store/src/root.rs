@@ -48,7 +48,7 @@ impl Store {
     /// exist is created, to the first artifact's checkout.
     pub fn add_root(&self, name: &str, artifacts: &[ArtifactId], link: Option<&Path>) -> Result<(), Error> {
         let path = self.root_file(name)?;
-        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         for id in artifacts {
             if !self.contains(&ObjectId::Artifact(*id))? {
                 return Err(Error::Missing(ObjectId::Artifact(*id)));

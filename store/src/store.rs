@@ -72,7 +72,7 @@ impl Store {
             lock::create(&path)?;
         }
         // So that no one else who opens the store empties `tmp/` meanwhile.
-        let _at_work = Guard::shared(&self.layout.folder("lock"))?;
+        let _at_work = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         self.write_format()?;
         if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
     }
@@ -113,6 +113,15 @@ impl Store {
     /// The store's folder, as an absolute path.
     pub fn root(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// How long others may keep a lock of this store. On a host whoever is at work there has the host's lock, too; here a
+    /// collection of a large store may take minutes.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.durability {
+            Durability::Host => Duration::from_secs(30),
+            Durability::Cache => Duration::from_mins(10),
+        }
     }
 
     pub(crate) fn is_durable(&self) -> bool {

@@ -37,7 +37,7 @@ type Sizes = HashMap<(Digest, Mode), u64>;
 impl Store {
     /// Checks everything in the store. Waits while gc is running; others may write meanwhile.
     pub fn verify(&self, monitor: &dyn Monitor) -> Result<Vec<Problem>, Error> {
-        let _shared = Guard::shared(&self.layout.folder("lock"))?;
+        let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         let (blobs, trees, records) =
             (self.scan(ObjectKind::Blob)?, self.scan(ObjectKind::Tree)?, self.scan(ObjectKind::Record)?);
         monitor.begin(Phase::Verifying, (blobs.len() + trees.len() + records.len()) as u64, 0);
@@ -262,7 +262,7 @@ impl Verifier<'_> {
     /// Finds checkouts and stat records whose artifact has no record. A commit renames the checkout first and the
     /// record last, so nobody may publish meanwhile.
     fn strangers(&self) -> Result<Vec<Problem>, Error> {
-        let _turn = Guard::exclusive(&self.store.layout.folder("publish"))?;
+        let _turn = Guard::exclusive(&self.store.layout.folder("publish"), self.store.patience())?;
         let mut known = HashSet::new();
         for found in self.store.scan(ObjectKind::Record)? {
             // The name in a damaged record cannot be read, so its checkout is known by the digits alone.

@@ -93,7 +93,14 @@ impl Between {
         let _ = fs::remove_file(&log);
         let output = self.run_with(command, &serde_json::json!({ "log": log }));
         assert!(matches!(output.status, Some(0 | 1)), "{output:?}");
-        let replies = fs::read_to_string(&log).unwrap();
+        let replies = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         replies.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// What a reply is called: its header is that word, or a table with that word.
+pub(super) fn verb(reply: &Value) -> &str {
+    let header = &reply["header"];
+    let table = || header.as_object()?.keys().next().map(String::as_str);
+    header.as_str().or_else(table).unwrap_or_else(|| panic!("{reply}"))
 }

@@ -301,6 +301,10 @@ impl Damaged {
         }
         let again = self.sandbox.batou(command).success();
         assert_eq!(warnings(&again), [""; 0], "{row}: a second {command:?}");
+        // What the other commands come to is the same whichever was first.
+        if command[0] != "switch" {
+            return told;
+        }
 
         self.sandbox.batou(&["build"]).success();
         self.is_whole(&self.sandbox.project().join("result/dev/localhost"), row);

@@ -9,7 +9,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::between::{Between, HOSTS};
+use super::between::{Between, HOSTS, verb};
 use super::tries_all;
 use crate::common::counted;
 
@@ -34,7 +34,7 @@ fn losses(replies: &[Value]) -> Vec<Loss<'_>> {
     let mut losses = Vec::new();
     let harms = if tries_all() { &HARMS[..] } else { &HARMS[..2] };
     for (reply, message) in replies.iter().enumerate() {
-        let verb = message["reply"].as_str().unwrap();
+        let verb = verb(message);
         for &harm in harms {
             for when in ["before", "after"] {
                 // The last reply is that to the commit. After the one before it, the commit may have been sent.
@@ -79,7 +79,7 @@ fn a_host_that_is_lost_at_any_reply_leaves_both_hosts_as_the_exit_status_says() 
     let mut first = Between::new();
     first.change();
     let replies = first.replies(&["switch", "dev"]);
-    let verbs: Vec<_> = replies.iter().map(|reply| reply["reply"].as_str().unwrap()).collect();
+    let verbs: Vec<_> = replies.iter().map(verb).collect();
     let losses = losses(&replies);
     let next = AtomicUsize::new(0);
     let tried = Mutex::new((BTreeMap::<_, usize>::new(), Vec::new()));

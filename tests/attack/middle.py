@@ -1,7 +1,8 @@
 """A man in the middle: runs an agent, and changes one of its replies.
 
 middle.py CONTROL AGENT...: the file CONTROL says what to change, and is taken away, so that only the first conversation is
-tampered with. It is JSON: {"log": FILE} writes all replies into a file, one a line; {"reply": N, "at": [KEY...], "do":
+tampered with. It is JSON: {"log": FILE} writes all replies into a file, one a line, each as {"header": ..., "lines": [...]},
+where the lines are those of a journal, which follows its header; {"reply": N, "at": [KEY...], "do":
 "set"|"drop"|"repeat", "value": ...} changes a field of the reply of that number; {"reply": N, "harm": "kill"|"close"|"stop",
 "when": "before"|"after"} kills or stops the agent, or closes the connection, before or after that reply was passed on.
 """
@@ -78,18 +79,26 @@ try:
     while True:
         envelope = json.loads(read(source, struct.unpack(">I", read(source, 4))[0]))
         raw = read(source, envelope.get("raw", 0))
-        message = envelope["message"]
-        if message["reply"] not in ("heartbeat", "data", "output"):
+        header = envelope["message"]
+        verb = header if isinstance(header, str) else next(iter(header))
+        counts = verb not in ("heartbeat", "data", "output")
+        lines = [json.loads(line) for line in raw.splitlines()] if verb == "journal" else []
+        message = {"header": header, "lines": lines}
+        if counts:
             if "log" in order:
                 with open(order["log"], "a") as log:
                     log.write(json.dumps(message) + "\n")
             elif number == order["reply"] and "do" in order:
-                envelope["message"] = changed(message, order)
+                message = changed(message, order)
+                envelope["message"] = message["header"]
+                if message["lines"] != lines:
+                    raw = b"".join(json.dumps(line).encode() + b"\n" for line in message["lines"])
+                    envelope["raw"] = len(raw)
             harm(order, "before")
         header = json.dumps(envelope).encode()
         to.write(struct.pack(">I", len(header)) + header + raw)
         to.flush()
-        if message["reply"] not in ("heartbeat", "data", "output"):
+        if counts:
             harm(order, "after")
             number += 1
 except BrokenPipeError:

@@ -11,7 +11,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::between::{Between, HOSTS};
+use super::between::{Between, HOSTS, verb};
 use super::tries_all;
 use crate::common::counted;
 use crate::shop;
@@ -80,9 +80,13 @@ impl TamperedFleet {
         self.0.change();
         let mut mutations = Vec::new();
         for (reply, message) in self.0.replies(COMMANDS[command]).iter().enumerate() {
-            let verb = message["reply"].as_str().unwrap().to_owned();
+            let verb = verb(message).to_owned();
             let mut changes = Vec::new();
-            collect(message, &mut Vec::new(), &mut changes);
+            for part in ["header", "lines"] {
+                collect(&message[part], &mut vec![json!(part)], &mut changes);
+            }
+            // Lines that are no lines are nothing that could be sent.
+            changes.retain(|(at, _, value)| at.len() > 1 || at[0] == "header" || value.is_array());
             let mutation = |(at, action, value)| {
                 let verb = verb.clone();
                 Mutation { command, reply, verb, at, action, value }

@@ -75,9 +75,19 @@ impl Between {
         output
     }
 
-    /// batou, which is ended when it hangs: its status is 124 then.
+    /// Runs batou under another program.
+    pub(super) fn run_under(&self, prefix: &[&str], command: &[&str]) -> Output {
+        Output::of(&mut self.command_under(prefix, command))
+    }
+
     fn command(&self, command: &[&str]) -> Command {
-        let mut run = self.sandbox.command_under(&["timeout", "-k", "10", HANGS], command);
+        self.command_under(&[], command)
+    }
+
+    /// batou, which is ended when it hangs: its status is 124 then.
+    fn command_under(&self, prefix: &[&str], command: &[&str]) -> Command {
+        let prefix = [&["timeout", "-k", "10", HANGS], prefix].concat();
+        let mut run = self.sandbox.command_under(&prefix, command);
         run.env("BATOU_AGENTS", &self.agents);
         run
     }

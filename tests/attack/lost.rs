@@ -1,8 +1,9 @@
 //! Two hosts of which one is lost, at each reply of a release: before batou hears it, and after, while the other one works.
 //! Status 0 is that both have the new release, 1 that both have the old one. Only once the commit was sent can it be 3. And
-//! the next switch puts right whatever was left.
+//! the next switch puts right whatever was left. So it does where batou itself is lost.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::between::{Between, HOSTS, verb};
 use super::tries_all;
-use crate::common::counted;
+use crate::common::{Strace, counted, left_out, until};
 
 /// How many cases are tried at a time.
 const LANES: usize = 2;
@@ -109,4 +110,49 @@ fn a_host_that_is_lost_at_any_reply_leaves_both_hosts_as_the_exit_status_says() 
     ));
     assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), losses.len(), faults.join("\n\n"));
     assert!(verbs.len() >= 7, "a switch has more replies: {verbs:?}");
+}
+
+/// The calls at which the controller is killed, and up to which of each thread. Each thread is counted by itself.
+const CALLS: &[(&str, usize, usize)] =
+    &[("write", 25, 4), ("read", 120, 24), ("futex", 60, 15), ("rename", 5, 1), ("wait4", 4, 1)];
+
+#[test]
+fn a_controller_that_is_killed_at_any_call_leaves_hosts_that_are_whole_and_a_next_switch_that_succeeds() {
+    if let Some(lacking) = Strace::lacking() {
+        return left_out("controllers of two hosts killed at their system calls", lacking);
+    }
+    let mut fleet = Between::new();
+    let (mut kills, mut tried, mut mixed) = (0, 0, 0);
+    for &(call, last, stride) in CALLS {
+        for nth in (1..=last).step_by(if tries_all() { 1 } else { stride }) {
+            fleet.change();
+            let old = HOSTS.map(|host| fleet.in_force(host));
+            let new = HOSTS.map(|host| format!("{} on {host}\n", fleet.release));
+            let inject = format!("inject={call}:signal=KILL:when={nth}");
+            let trace = format!("trace={call}");
+            // Only batou itself is killed: what it starts is left to itself.
+            let strace =
+                ["strace", "-f", "-qq", "-b", "execve", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+            let output = fleet.run_under(&strace, &["switch", "dev"]);
+            let context = format!("killed at call {nth} of {call}: {output:?}");
+            tried += 1;
+            kills += usize::from(output.status != Some(0));
+            for host in HOSTS {
+                let lock = fleet.hosts.host(host).home().join("shop/lock");
+                until("the agent has ended", || File::open(&lock).unwrap().try_lock().is_ok());
+            }
+            let found = HOSTS.map(|host| fleet.in_force(host));
+            for (place, text) in found.iter().enumerate() {
+                assert!(*text == old[place] || *text == new[place], "{found:?}\n{context}");
+            }
+            mixed += usize::from(found != old && found != new);
+            let next = fleet.run(&["switch", "dev"]).success();
+            let mended = HOSTS.map(|host| fleet.in_force(host));
+            assert_eq!(mended, new, "{next:?}\n{context}");
+        }
+    }
+    counted(&format!(
+        "{kills} controllers of two hosts killed in {tried} runs; {mixed} times one host had committed"
+    ));
+    assert!(kills >= tried / 3, "most runs made no such call");
 }

@@ -173,10 +173,9 @@ fn try_one(lane: &Lane, fault: &Fault, (before, after): (&InForce, &InForce)) ->
     let context = format!("{fault:?}\n{output:?}");
     let found = lane.in_force();
     let expected: &[&InForce] = match (lane.scenario(), output.status) {
-        (Scenario::Failing, Some(1)) => &[before],
+        (Scenario::Failing | Scenario::Switch, Some(1)) => &[before],
         (Scenario::Failing, Some(3)) => &[before, after],
         (Scenario::Switch, Some(0)) => &[after],
-        (Scenario::Switch, Some(1)) => &[before],
         _ => return Err(format!("no such exit status is right: {context}")),
     };
     if !expected.contains(&&found) {

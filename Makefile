@@ -9,7 +9,7 @@ LEFT_OUT = $(CURDIR)/target/left-out
 PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
-.PHONY: build release test quick measures tools python fmt clippy doc book deny bench hosts-down
+.PHONY: build release test quick attack measures tools python fmt clippy doc book deny bench hosts-down
 
 build:
 	cargo build --workspace
@@ -36,6 +36,10 @@ test: tools
 # What tells most within three minutes: unit tests, evaluation, releases to this machine and over loopback ssh
 quick:
 	cargo nextest run --workspace --profile quick
+
+# All attacks, of which `make test` tries a sample: some hours on 2 cores
+attack:
+	BATOU_TEST_ATTACK=all cargo nextest run --profile attack -p batou -E 'test(/^(attack|crash)::/)'
 
 # How large the crates are, and what in them is at the limits of the style
 measures:

@@ -144,7 +144,7 @@ impl Context {
 
 /// The first few names.
 fn enumerated(names: &BTreeSet<Name>) -> String {
-    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| name.as_str()).collect();
+    let shown: Vec<_> = names.iter().take(SHOWN).map(Name::as_str).collect();
     let more = names.len().saturating_sub(SHOWN);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

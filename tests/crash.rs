@@ -1,8 +1,8 @@
 //! Releases that are killed: at every single system call that changes something, and at any moment.
 
 mod controller;
-mod kill;
-mod lane;
+pub(crate) mod kill;
+pub(crate) mod lane;
 mod order;
 mod reader;
 

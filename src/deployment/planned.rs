@@ -152,11 +152,15 @@ impl Deployment<'_> {
         let store = self.context.store()?;
         let mut fetched = Fetched::default();
         let trees = self.fetch(unknown_artifacts(store, pairs)?, Fetched::trees).await?;
-        trees.into_iter().for_each(|one| fetched.add(one));
+        for one in trees {
+            fetched.add(one);
+        }
         if shows_texts {
             let unknown = unknown_files(ComparedObjects { store, fetched: &fetched }, pairs)?;
             let texts = self.fetch(unknown, Fetched::texts).await?;
-            texts.into_iter().for_each(|one| fetched.add(one));
+            for one in texts {
+                fetched.add(one);
+            }
         }
         let objects = ComparedObjects { store, fetched: &fetched };
         pairs.iter().map(|pair| compare(objects, pair.old, pair.new)).collect()

@@ -71,16 +71,16 @@ impl Damaged {
         let ran = Command::new("sh").arg("-ec").arg(script).current_dir(home.parent().unwrap()).status();
         assert!(ran.unwrap().success(), "{script}");
     }
+}
 
-    /// The files of the second release, below a folder that holds its component.
-    fn is_whole(&self, folder: &Path, context: &str) {
-        let read = |name: &str| fs::read_to_string(folder.join("app").join(name));
-        let name = read("name").unwrap_or_else(|error| panic!("{context}: {error}"));
-        assert_eq!(name, "2 of dev\n", "{context}");
-        assert_eq!(read("same.txt").unwrap(), "the same in all releases\n", "{context}");
-        let large = read("sub/large.bin").unwrap();
-        assert!(large.starts_with("2 2 2") && large.len() == LARGE, "{context}");
-    }
+/// The files of the second release, below a folder that holds its component.
+fn is_whole(folder: &Path, context: &str) {
+    let read = |name: &str| fs::read_to_string(folder.join("app").join(name));
+    let name = read("name").unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(name, "2 of dev\n", "{context}");
+    assert_eq!(read("same.txt").unwrap(), "the same in all releases\n", "{context}");
+    let large = read("sub/large.bin").unwrap();
+    assert!(large.starts_with("2 2 2") && large.len() == LARGE, "{context}");
 }
 
 fn warnings(output: &Output) -> Vec<&str> {
@@ -199,7 +199,9 @@ fn table(command: &[&str]) {
             let row = format!("{} with {pattern:?} {kind:?}", command.join(" "));
             let meant = meant(&lane.sandbox.store(), pattern);
             assert!(!meant.is_empty(), "{row}");
-            meant.iter().for_each(|path| harm(path, kind));
+            for path in &meant {
+                harm(path, kind);
+            }
             rows += 1;
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lane.check(command, &row))) {
                 Ok(warned) => mended += warned,
@@ -212,6 +214,7 @@ fn table(command: &[&str]) {
         command.join(" ")
     ));
     assert!(failures.is_empty(), "{failures:#?}");
+    assert!(mended >= rows / 4, "too little of it was noticed");
 }
 
 /// Damages the content of all files below a folder.
@@ -292,26 +295,30 @@ impl Damaged {
         let told = warnings(&output).len();
         assert!(told <= 1, "{row}: {output:?}");
         if command[0] == "switch" {
-            self.is_whole(&self.sandbox.project().join("work/dev/current"), row);
+            is_whole(&self.sandbox.project().join("work/dev/current"), row);
         } else if command[0] == "build" {
-            self.is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
+            is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
         }
         if command[0] != "build" {
             assert_eq!(output.stdout, self.undamaged, "{row}: {output:?}");
         }
         let again = self.sandbox.batou(command).success();
         assert_eq!(warnings(&again), [""; 0], "{row}: a second {command:?}");
+        // What the other commands come to is the same whichever was first.
+        if command[0] != "switch" {
+            return told;
+        }
 
         self.sandbox.batou(&["build"]).success();
-        self.is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
+        is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
         self.sandbox.batou(&["switch", "dev"]).success();
-        self.is_whole(&self.sandbox.project().join("work/dev/current"), row);
+        is_whole(&self.sandbox.project().join("work/dev/current"), row);
         self.sandbox.batou(&["gc"]).success();
         // What is left belongs to the first release, which the project's files do not make any more.
         self.sandbox.batou(&["store", "verify", "--repair"]).success();
         self.sandbox.batou(&["store", "verify"]).success();
         self.sandbox.batou(&["build"]).success();
-        self.is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
+        is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
         told
     }
 }

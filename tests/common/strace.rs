@@ -12,7 +12,7 @@ use super::Lacking;
 /// How a program is to be traced. [`prefix`](Self::prefix) goes before its command line.
 pub(crate) struct Strace {
     calls: String,
-    kill_at: Option<(String, usize)>,
+    inject: Option<(String, String, usize)>,
     follow: bool,
     file: NamedTempFile,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Call {
 impl Strace {
     /// Records these calls (strace's `-e trace=`: names, or sets as `%file`), of all threads and children.
     pub(crate) fn of(calls: &str) -> Self {
-        Self { calls: calls.to_owned(), kill_at: None, follow: true, file: NamedTempFile::new().unwrap() }
+        Self { calls: calls.to_owned(), inject: None, follow: true, file: NamedTempFile::new().unwrap() }
     }
 
     /// Records, and kills at, calls of the first thread only.
@@ -53,7 +53,16 @@ impl Strace {
 
     /// The same, at its `n`th call of that name.
     pub(crate) fn killing_at_call(self, name: &str, n: usize) -> Self {
-        Self { kill_at: Some((name.to_owned(), n)), ..self }
+        self.injecting("signal=KILL", name, n)
+    }
+
+    /// Has its `n`th call of that name, or of one of those names, fail with this error, without being carried out.
+    pub(crate) fn failing_at_call(self, error: &str, name: &str, n: usize) -> Self {
+        self.injecting(&format!("error={error}"), name, n)
+    }
+
+    fn injecting(self, what: &str, name: &str, n: usize) -> Self {
+        Self { inject: Some((name.to_owned(), what.to_owned(), n)), ..self }
     }
 
     /// Whether programs can be traced here, and why not.
@@ -72,8 +81,8 @@ impl Strace {
         let mut words = ["strace", "-qq", "-y", "-s", "4096", "-o", &file, "-e"].map(str::to_owned).to_vec();
         words.push(format!("trace={}", self.calls));
         words.extend(self.follow.then(|| "-f".to_owned()));
-        if let Some((calls, n)) = &self.kill_at {
-            words.extend(["-e".to_owned(), format!("inject={calls}:signal=KILL:when={n}")]);
+        if let Some((calls, what, n)) = &self.inject {
+            words.extend(["-e".to_owned(), format!("inject={calls}:{what}:when={n}")]);
         }
         words
     }

@@ -13,7 +13,7 @@ use super::lane::{InForce, Lane, Scenario};
 use crate::common::{Call, Output, Strace, counted, left_out};
 
 /// The calls that can change something. What is not known on this processor is left out by the question mark.
-const CALLS: &str = "?open,?creat,openat,?openat2,write,writev,pwrite64,copy_file_range,sendfile,?rename,?renameat,\
+pub(crate) const CALLS: &str = "?open,?creat,openat,?openat2,write,writev,pwrite64,copy_file_range,sendfile,?rename,?renameat,\
                      renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?mkdir,mkdirat,?rmdir,?chmod,fchmod,\
                      fchmodat,?fchmodat2,?chown,fchown,fchownat,ftruncate,truncate,fallocate,fsync,fdatasync,syncfs,\
                      sync_file_range,flock,?utime,utimensat,clone,?clone3,?fork,?vfork";
@@ -119,7 +119,7 @@ fn others_change_nothing(lane: &Lane) {
 }
 
 /// Whether a call changes something that outlives the process, or starts another one.
-fn changes(call: &Call) -> bool {
+pub(crate) fn changes(call: &Call) -> bool {
     let flags = |index: usize| call.args.get(index).map_or("", String::as_str);
     match call.name.as_str() {
         "open" => flags(1).contains("O_CREAT") || flags(1).contains("O_TRUNC"),
@@ -170,7 +170,7 @@ fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controll
 }
 
 /// Every file of what is in force is whole. A step may have been interrupted.
-fn is_whole(verified: &Output, context: &str) {
+pub(crate) fn is_whole(verified: &Output, context: &str) {
     let lines = verified.json();
     let problems = lines[0]["problems"].as_array().unwrap_or_else(|| panic!("{verified:?}\n{context}"));
     let damaged = problems.iter().any(|problem| !problem.as_str().unwrap().starts_with("step "));

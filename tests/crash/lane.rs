@@ -11,39 +11,47 @@ use walkdir::WalkDir;
 
 use crate::common::{Output, Sandbox, Strace};
 
-pub(super) const BATOU: &str = env!("CARGO_BIN_EXE_batou");
+pub(crate) const BATOU: &str = env!("CARGO_BIN_EXE_batou");
 /// Where the host's deployment is, seen from the project.
 const TARGET: &str = "work/dev";
 
+/// A component that is the same in both releases.
+const STEADY: &str = "[[file]]\npath = \"sub/file\"\ncontent = \"steady\\n\"\n";
+
 /// What is about to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scenario {
+pub(crate) enum Scenario {
     /// Nothing is in force yet.
     First,
     /// Release 2 follows release 1.
     Switch,
     /// Release 1 comes back after release 2.
     Rollback,
+    /// Release 2 follows release 1, and fails: a step of it does.
+    Failing,
 }
 
 /// What is in force: the text of each file below `current`, by its path there; `None` without a `current`.
-pub(super) type InForce = Option<BTreeMap<String, String>>;
+pub(crate) type InForce = Option<BTreeMap<String, String>>;
 
 /// A project, its host, and the state to which that is put back.
-pub(super) struct Lane {
-    pub(super) sandbox: Sandbox,
+pub(crate) struct Lane {
+    pub(crate) sandbox: Sandbox,
     scenario: Scenario,
 }
 
 impl Lane {
     /// Prepares the project, and the host up to the release in question.
-    pub(super) fn new(scenario: Scenario) -> Self {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let lane = Self { sandbox: Sandbox::new(), scenario };
         release_1(&lane.sandbox);
         if scenario != Scenario::First {
             lane.sandbox.batou(&["switch", "dev"]).success();
         }
         release_2(&lane.sandbox);
+        if scenario == Scenario::Failing {
+            lane.fail();
+        }
         if scenario == Scenario::Rollback {
             lane.sandbox.batou(&["switch", "dev"]).success();
         }
@@ -54,18 +62,34 @@ impl Lane {
         lane
     }
 
+    /// What is about to happen here.
+    pub(crate) fn scenario(&self) -> Scenario {
+        self.scenario
+    }
+
     /// Puts the host back.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.shell("{ chmod -R u+w work && rm -rf work; } 2>&-; cp -a base work");
     }
 
+    /// Gives the project a step that fails.
+    pub(crate) fn fail(&self) {
+        let step = "[[step]]\nname = \"fail\"\nverify = \"false\"\nupdate = \"echo so >&2; exit 7\"\n";
+        self.sandbox.write("components/steady/component.toml", format!("{STEADY}{step}"));
+    }
+
+    /// Takes that step away again.
+    pub(crate) fn mend(&self) {
+        self.sandbox.write("components/steady/component.toml", STEADY);
+    }
+
     /// The release in question.
-    pub(super) fn release(&self) -> [&'static str; 2] {
+    pub(crate) fn release(&self) -> [&'static str; 2] {
         [if self.scenario == Scenario::Rollback { "rollback" } else { "switch" }, "dev"]
     }
 
     /// Runs the release with its agent under strace. With `orphan`, the controller is killed when the agent has ended.
-    pub(super) fn traced(&self, strace: &Strace, orphan: bool) -> Output {
+    pub(crate) fn traced(&self, strace: &Strace, orphan: bool) -> Output {
         let agents = self.sandbox.home().join("agents");
         fs::create_dir_all(&agents).unwrap();
         fs::write(agents.join("armed"), "").unwrap();
@@ -85,12 +109,12 @@ impl Lane {
     }
 
     /// The host's target directory.
-    pub(super) fn target(&self) -> PathBuf {
+    pub(crate) fn target(&self) -> PathBuf {
         self.sandbox.project().join(TARGET)
     }
 
     /// What is in force now, read as a program reads it: through `current`.
-    pub(super) fn in_force(&self) -> InForce {
+    pub(crate) fn in_force(&self) -> InForce {
         let current = self.target().join("current");
         current.symlink_metadata().ok()?;
         let components = fs::read_dir(&current).unwrap().map(|entry| entry.unwrap().path());
@@ -106,7 +130,7 @@ impl Lane {
 
     /// All that the next agent can meet on the host, but for what differs each time: times, the names of temporary files, and
     /// what the file system says of a file besides its content.
-    pub(super) fn state(&self) -> blake3::Hash {
+    pub(crate) fn state(&self) -> blake3::Hash {
         let target = self.target();
         let mut hasher = blake3::Hasher::new();
         // The target directory may not be there yet.
@@ -132,7 +156,7 @@ impl Lane {
     }
 
     /// Whether a release has begun and not ended: there is an intent, and the journal has no line about it.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         let line_count = |folder: &str| {
             let journal = fs::read_to_string(self.sandbox.project().join(folder).join("dev/journal"));
             journal.map_or(0, |text| text.lines().count())
@@ -141,7 +165,7 @@ impl Lane {
     }
 
     /// Nothing half-done is left, and every object of the host's store is whole.
-    pub(super) fn is_tidy(&self, context: &str) {
+    pub(crate) fn is_tidy(&self, context: &str) {
         self.sandbox.batou(&["gc", "dev"]).success();
         let left: Vec<_> = WalkDir::new(self.target())
             .into_iter()
@@ -182,10 +206,7 @@ fn release_1(sandbox: &Sandbox) {
     sandbox.write("batou.toml", "[project]\nname = \"crash\"\n");
     environment(sandbox, &["app", "steady", "former"]);
     app(sandbox, 1);
-    sandbox.write(
-        "components/steady/component.toml",
-        "[[file]]\npath = \"sub/file\"\ncontent = \"steady\\n\"\n",
-    );
+    sandbox.write("components/steady/component.toml", STEADY);
     sandbox.write("components/former/component.toml", "[[file]]\npath = \"file\"\ncontent = \"former\\n\"\n");
 }
 

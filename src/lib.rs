@@ -42,6 +42,7 @@ use clap::{CommandFactory, Parser};
 use cli::Cli;
 use command::Command;
 use context::Context;
+use error::CommandError;
 use ui::Ui;
 
 /// The program: reads the command line, runs the command, reports what failed, and ends with the exit status.
@@ -59,11 +60,16 @@ pub fn main() -> ExitCode {
             u8::try_from(batou_agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1),
         );
     }
-    if matches!(cli.command, Command::Evaluate) {
+    let threads = batou_store::start_threads().map_err(|error| {
+        CommandError::failed("this machine lets batou start no more threads")
+            .because(error)
+            .hint("raise the limit with `ulimit -u`")
+    });
+    if matches!((&cli.command, &threads), (Command::Evaluate, Ok(()))) {
         return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
     }
     let context = Context::new(cli.global.project.clone(), Ui::new(cli.global.output()));
-    let done = command::run(&context, &cli.command, Cli::command);
+    let done = threads.and_then(|()| command::run(&context, &cli.command, Cli::command));
     interrupt::yield_to_death();
     let status = match &done {
         Ok(()) => 0,

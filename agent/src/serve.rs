@@ -11,6 +11,7 @@ use crate::connection::{Connection, Disturbance, Next};
 use crate::error::Error;
 use crate::goback::{self, go_back};
 use crate::journal::Journal;
+use crate::outbox::refuse;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::Session;
 use crate::state::ManifestFiles;
@@ -25,6 +26,11 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 
     // A controller that does not see this greeting concludes that the agent's program is damaged.
     let greeting = [MAGIC, b"ready\n"].concat();
     if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
+        return 1;
+    }
+    if let Err(error) = batou_store::start_threads() {
+        // Nobody is left to tell where that fails, too.
+        let _ = refuse(&mut output, &error);
         return 1;
     }
     serve_within(input, output, || Duration::from_secs(SILENCE))

@@ -45,6 +45,7 @@ mod size;
 mod sources;
 mod stats;
 mod store;
+mod threads;
 mod tree;
 mod verify;
 
@@ -69,4 +70,5 @@ pub use read::ObjectReader;
 pub use size::readable_size;
 pub use sources::SourceHasher;
 pub use store::{Durability, Store, files};
+pub use threads::start_threads;
 pub use tree::{Node, Tree, TreeError};

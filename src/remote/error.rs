@@ -229,7 +229,7 @@ impl StartError {
     }
 
     /// What ssh says where it could not connect. Its fourteen lines about a changed key become one.
-    pub(super) fn connection(said: String) -> Self {
+    pub(super) fn connection(said: &str) -> Self {
         let offending =
             said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
         let place = offending.and_then(|(_, place)| place.rsplit_once(':'));
@@ -244,7 +244,7 @@ impl StartError {
             (Some((file, line)), Some(host)) => {
                 StartError::KeyChanged { file: file.into(), line: line.into(), host: host.into() }
             }
-            _ => StartError::Connection(without_accepted(&said)),
+            _ => StartError::Connection(without_accepted(said)),
         }
     }
 }
@@ -298,15 +298,15 @@ Host key for [10.0.0.1]:2222 has changed and you have requested strict checking.
 Host key verification failed.\r
 ";
         assert_eq!(
-            StartError::connection(said.to_owned()).to_string(),
+            StartError::connection(said).to_string(),
             "the host shows another key than the one that is known of it, in /home/ann/my hosts, line 17: if it was \
              changed on purpose, remove the old one with `ssh-keygen -f '/home/ann/my hosts' -R '[10.0.0.1]:2222'`"
         );
         let unknown = "No ED25519 host key is known for web01 and you have requested strict checking.";
-        assert_eq!(StartError::connection(unknown.into()).to_string(), format!("cannot connect: {unknown}"));
+        assert_eq!(StartError::connection(unknown).to_string(), format!("cannot connect: {unknown}"));
         let accepted = "Warning: Permanently added 'h1' (ED25519) to the list of known hosts.\nroot@h1: Permission denied (publickey).";
         assert_eq!(
-            StartError::connection(accepted.into()).to_string(),
+            StartError::connection(accepted).to_string(),
             "cannot connect: root@h1: Permission denied (publickey)."
         );
     }

@@ -73,7 +73,7 @@ impl Masters {
         let child = child.map_err(|error| StartError::spawn("ssh", error))?;
         match self.connected(child, number, deadline)? {
             Some(status) if status.success() => {}
-            _ => return explain(log.since(0)),
+            _ => return explain(&log.since(0)),
         }
         let Some(master) = Master::take_over(socket, log, &runtime).map(Arc::new) else { return Ok(None) };
         let mut live = self.live();
@@ -181,8 +181,8 @@ impl Drop for Masters {
 }
 
 /// What a master that failed has said, where that tells why.
-fn explain(said: String) -> Result<Option<Arc<Master>>, StartError> {
-    if tells_why(&said) { Err(StartError::connection(said)) } else { Ok(None) }
+fn explain(said: &str) -> Result<Option<Arc<Master>>, StartError> {
+    if tells_why(said) { Err(StartError::connection(said)) } else { Ok(None) }
 }
 
 /// Whether this is what ssh says where the host itself could not be connected to. Of a connection that goes through another

@@ -251,11 +251,11 @@ impl Start {
             Exit::Disconnected if self.answered => {
                 RemoteError::Lost { noise, source: FrameError::Ended { clean: true } }
             }
-            Exit::Disconnected => StartError::connection(noise).into(),
+            Exit::Disconnected => StartError::connection(&noise).into(),
             // Also 255: so an ssh with one command tells of a program that was killed by a signal.
             _ if self.answered => StartError::Ended { status, noise }.into(),
             // Over a channel it is the login's own, as any other.
-            Exit::Status(255) if handle.is_child() => StartError::connection(noise).into(),
+            Exit::Status(255) if handle.is_child() => StartError::connection(&noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
             _ => StartError::Shell { status, said: self.all_said() }.into(),
         }

@@ -289,7 +289,7 @@ const DAMAGES: &[Damage] = &[
         name: "activated.json garbage",
         inflict: |t| file(t.join("activated.json")),
         outcome: Refused("activated.json is damaged: it says what has converged; remove it", |t| {
-            remove(&t.join("activated.json"))
+            remove(&t.join("activated.json"));
         }),
     },
     Damage {
@@ -363,7 +363,7 @@ const DAMAGES: &[Damage] = &[
     },
     Damage {
         name: "a folder that nobody may enter",
-        inflict: |t| fs::set_permissions(app(t), Permissions::from_mode(0)).unwrap(),
+        inflict: |t| fs::set_permissions(app(t), Permissions::from_mode(0o0)).unwrap(),
         outcome: Mended("app/"),
     },
     Damage { name: "an artifact removed", inflict: |t| remove(&app(t)), outcome: Mended("app/") },

@@ -34,7 +34,7 @@ const TYPES: [&str; 10] =
 
 /// An attribute as its component declares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Declaration {
+pub(crate) struct AttributeDeclaration {
     pub(crate) kind: Type,
     pub(crate) default: Option<ConfigNode>,
     /// What it is for.
@@ -43,7 +43,12 @@ pub(crate) struct Declaration {
 }
 
 /// Checks one entry of `[attributes]`: a default, or a table with `type` and `default`.
-pub(crate) fn check(name: &str, key: &At, node: &ConfigNode, problems: &mut Problems) -> Option<Declaration> {
+pub(crate) fn check(
+    name: &str,
+    key: &At,
+    node: &ConfigNode,
+    problems: &mut Problems,
+) -> Option<AttributeDeclaration> {
     if !is_identifier(name) || RESERVED.contains(&name) {
         let message = format!("`{name}` cannot be an attribute's name");
         let help = if RESERVED.contains(&name) {
@@ -56,14 +61,14 @@ pub(crate) fn check(name: &str, key: &At, node: &ConfigNode, problems: &mut Prob
     }
     let Data::Table(table) = &node.data else {
         let kind = plain_type(node, problems)?;
-        return Some(Declaration { kind, default: Some(node.clone()), doc: None, at: key.clone() });
+        return Some(AttributeDeclaration { kind, default: Some(node.clone()), doc: None, at: key.clone() });
     };
     let mut reader = TableReader::new(table, &node.at, format!("the attribute `{name}`"), problems);
     let default = reader.node("default").cloned();
     let kind = declared_type(&mut reader, default.as_ref());
     let doc = reader.text("doc").map(|text| text.value);
     reader.finish();
-    Some(Declaration { kind: kind?, default, doc, at: key.clone() })
+    Some(AttributeDeclaration { kind: kind?, default, doc, at: key.clone() })
 }
 
 /// The type of a default without a declaration.

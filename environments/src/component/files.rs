@@ -9,7 +9,7 @@ use std::sync::Arc;
 use globset::GlobSet;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::component::definition::{Definition, FileDeclaration, Origin, SymlinkDeclaration};
+use crate::component::declarations::{Declarations, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::component::item::Caller;
 use crate::component::templates::{ReadError, Templates};
 use crate::text::diagnostic::{Diagnostic, Problems, visible_name};
@@ -61,20 +61,20 @@ impl Body {
 
 /// Finds what a definition declares.
 pub(crate) fn load(
-    definition: &Definition,
+    declarations: &Declarations,
     templates: &Arc<Templates>,
     problems: &mut Problems,
 ) -> Vec<ComponentFile> {
     let mut files = Vec::new();
     let mut places: Vec<DeclaredPath> = Vec::new();
-    for declaration in &definition.files {
+    for declaration in &declarations.files {
         let first = files.len();
         let mut own = Problems::default();
         Finder { files: &mut files, templates, problems: &mut own }.declaration(declaration);
         problems.extend_within(&declaration.by.within(), own);
         places.extend(files[first..].iter().map(|file| DeclaredPath::of(file, declaration)));
     }
-    places.extend(definition.symlinks.iter().map(DeclaredPath::of_symlink));
+    places.extend(declarations.symlinks.iter().map(DeclaredPath::of_symlink));
     conflicts(&places, problems);
     drop_filled(&mut files, &places);
     files

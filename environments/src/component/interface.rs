@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::component::attribute::{self, Declaration};
+use crate::component::attribute::{self, AttributeDeclaration};
 use crate::file::TableReader;
 use crate::project::inventory::ComponentUse;
 use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
@@ -12,7 +12,7 @@ use crate::text::source::Text;
 /// The attributes and features of a component.
 #[derive(Debug, Default)]
 pub(crate) struct Interface {
-    pub(crate) attributes: BTreeMap<String, Declaration>,
+    pub(crate) attributes: BTreeMap<String, AttributeDeclaration>,
     /// `None` where a component.toml says nothing of features: then environments may name any.
     pub(crate) features: Option<Vec<Text>>,
 }

@@ -1,7 +1,7 @@
 //! What components declare: items as they are written, checked definitions, and the files that belong to them.
 
 pub(crate) mod attribute;
-pub(crate) mod definition;
+pub(crate) mod declarations;
 pub(crate) mod files;
 pub(crate) mod interface;
 pub(crate) mod item;

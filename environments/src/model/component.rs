@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use minijinja::Environment;
 
-use crate::component::definition::{self, Definition};
+use crate::component::declarations::{self, Declarations};
 use crate::component::interface::{self, Interface};
 use crate::component::item::{self, Item};
 use crate::component::templates::Templates;
@@ -23,7 +23,7 @@ pub(crate) struct LoadedComponent {
     /// The folder of its declaration, relative to the project.
     pub(crate) folder: PathBuf,
     pub(crate) interface: Arc<Interface>,
-    pub(crate) definition: Definition,
+    pub(crate) declarations: Declarations,
     /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
     pub(crate) engine: Arc<Environment<'static>>,
     pub(crate) files: Vec<crate::component::files::ComponentFile>,
@@ -62,11 +62,11 @@ pub(crate) fn load(
     let mut reader = TableReader::new(&table, &at, "component.toml", &mut own);
     let interface = Arc::new(interface::read(&mut reader));
     let items = item::items(&mut reader, &folder);
-    definition::later(&mut reader);
+    declarations::later(&mut reader);
     reader.finish();
-    let definition = definition::check(&items, &mut own);
+    let declarations = declarations::check(&items, &mut own);
     let templates = Templates::new(project, folder.clone());
-    let files = crate::component::files::load(&definition, &templates, &mut own);
+    let files = crate::component::files::load(&declarations, &templates, &mut own);
     let failed = own.has_errors();
     problems.extend(own);
     if failed {
@@ -79,7 +79,7 @@ pub(crate) fn load(
         name,
         folder,
         interface,
-        definition,
+        declarations,
         engine,
         files,
         templates,
@@ -104,7 +104,7 @@ impl LoadedComponent {
             name: declared.name.clone(),
             folder: declared.folder.clone(),
             interface: Arc::new(interface),
-            definition: Definition::default(),
+            declarations: Declarations::default(),
             engine: Arc::new(templates.attach(engine.clone())),
             files: Vec::new(),
             templates,
@@ -114,12 +114,12 @@ impl LoadedComponent {
     }
 
     /// The same with another definition.
-    fn with(&self, definition: Definition) -> LoadedComponent {
+    fn with(&self, declarations: Declarations) -> LoadedComponent {
         LoadedComponent {
             name: self.name.clone(),
             folder: self.folder.clone(),
             interface: Arc::clone(&self.interface),
-            definition,
+            declarations,
             engine: Arc::clone(&self.engine),
             files: Vec::new(),
             templates: Arc::clone(&self.templates),
@@ -130,7 +130,7 @@ impl LoadedComponent {
 
     /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`LoadedComponent::whole`].
     pub(crate) fn connected(&self, items: &[Item]) -> LoadedComponent {
-        self.with(definition::connected(items, &mut Problems::default()))
+        self.with(declarations::connected(items, &mut Problems::default()))
     }
 
     /// All that its code has declared, and what it used to decide that.
@@ -140,9 +140,9 @@ impl LoadedComponent {
         causes: UsedValues,
         problems: &mut Problems,
     ) -> LoadedComponent {
-        let mut component = self.with(definition::check(items, problems));
+        let mut component = self.with(declarations::check(items, problems));
         component.files =
-            crate::component::files::load(&component.definition, &component.templates, problems);
+            crate::component::files::load(&component.declarations, &component.templates, problems);
         component.causes = causes;
         component
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::component::definition::Require;
+use crate::component::declarations::Require;
 use crate::model::graph::Graph;
 use crate::model::place::{Model, Provider};
 use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
@@ -18,7 +18,7 @@ impl Offers {
     fn new(model: &Model) -> Offers {
         let mut offers: BTreeMap<String, Vec<Provider>> = BTreeMap::new();
         for (instance, placed) in model.instances.iter().enumerate() {
-            for (provide, declared) in placed.component.definition.provides.iter().enumerate() {
+            for (provide, declared) in placed.component.declarations.provides.iter().enumerate() {
                 let provider = Provider { instance, provide };
                 match offers.get_mut(&declared.key.value) {
                     Some(providers) => providers.push(provider),
@@ -67,7 +67,7 @@ impl Connections {
         };
         let instances = model.instances.iter().enumerate();
         let providers = instances.map(|(instance, placed)| {
-            let requires = &placed.component.definition.requires;
+            let requires = &placed.component.declarations.requires;
             requires.iter().map(|require| of((instance, require))).collect()
         });
         let providers = providers.collect();
@@ -82,7 +82,7 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
     let mut graph = Graph::new(model.instances.len());
     let mut providers = Vec::with_capacity(model.instances.len());
     for (instance, placed) in model.instances.iter().enumerate() {
-        let requires = &placed.component.definition.requires;
+        let requires = &placed.component.declarations.requires;
         let matched: Vec<Vec<Provider>> = requires
             .iter()
             .map(|require| {
@@ -176,10 +176,10 @@ fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagno
 }
 
 fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, problems: &mut Problems) {
-    let requires = model.instances.iter().flat_map(|placed| &placed.component.definition.requires);
+    let requires = model.instances.iter().flat_map(|placed| &placed.component.declarations.requires);
     let wanted: BTreeSet<&str> = requires.map(|require| require.key.value.as_str()).collect();
     for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
-        let provide = &model.instances[provider.instance].component.definition.provides[provider.provide];
+        let provide = &model.instances[provider.instance].component.declarations.provides[provider.provide];
         let key = &provide.key;
         let message = format!("nobody requires `{}`", key.value);
         let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {

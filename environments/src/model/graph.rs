@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use crate::component::definition::{Require, RequireOrder};
+use crate::component::declarations::{Require, RequireOrder};
 use crate::model::place::{Model, Provider};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
@@ -50,9 +50,9 @@ impl Graph {
     pub(crate) fn report_waiting(&self, model: &Model, waiting: &BTreeSet<usize>, problems: &mut Problems) {
         let help = "call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which \
                     leaves their order open";
-        self.sort(|circle| {
-            if circle.iter().any(|index| waiting.contains(index)) {
-                self.report(model, circle, help, problems);
+        self.sort(|cycle| {
+            if cycle.iter().any(|index| waiting.contains(index)) {
+                self.report(model, cycle, help, problems);
             }
         });
     }
@@ -60,11 +60,11 @@ impl Graph {
     /// All instances, what is needed first. Circles are reported.
     pub(crate) fn order(&self, model: &Model, problems: &mut Problems) -> Vec<usize> {
         let help = "`dirty = true` on one of the requirements leaves their order open";
-        self.sort(|circle| self.report(model, circle, help, problems))
+        self.sort(|cycle| self.report(model, cycle, help, problems))
     }
 
     /// Kahn's algorithm; circles are shown to `circular` and their members appended, so that evaluation can go on.
-    fn sort(&self, mut circular: impl FnMut(&[usize])) -> Vec<usize> {
+    fn sort(&self, mut on_cycle: impl FnMut(&[usize])) -> Vec<usize> {
         let count = self.before.len();
         let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
         let mut after: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -91,25 +91,24 @@ impl Graph {
                 }
             }
             let Some(left) = done.iter().position(|done| !done) else { return order };
-            let circle = self.circle(left, &done);
-            circular(&circle);
-            ready.extend(circle.into_iter().map(Reverse));
+            let cycle = self.cycle(left, &done);
+            on_cycle(&cycle);
+            ready.extend(cycle.into_iter().map(Reverse));
         }
     }
 
     /// A circle among those that are not done, found by going backwards: each of them has such a predecessor.
-    fn circle(&self, start: usize, done: &[bool]) -> Vec<usize> {
+    fn cycle(&self, start: usize, done: &[bool]) -> Vec<usize> {
         let mut path: Vec<usize> = Vec::new();
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
         let mut current = start;
         loop {
             if let Some(first) = seen.get(&current) {
-                let mut circle = path.split_off(*first);
-                circle.reverse();
-                let least =
-                    circle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
-                circle.rotate_left(least);
-                return circle;
+                let mut cycle = path.split_off(*first);
+                cycle.reverse();
+                let least = cycle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
+                cycle.rotate_left(least);
+                return cycle;
             }
             seen.insert(current, path.len());
             path.push(current);
@@ -120,13 +119,13 @@ impl Graph {
         }
     }
 
-    fn report(&self, model: &Model, circle: &[usize], help: &str, problems: &mut Problems) {
-        let mut names: Vec<String> = circle.iter().map(|index| model.subject(*index)).collect();
+    fn report(&self, model: &Model, cycle: &[usize], help: &str, problems: &mut Problems) {
+        let mut names: Vec<String> = cycle.iter().map(|index| model.subject(*index)).collect();
         names.extend(names.first().cloned());
         let message = format!("components need each other in a circle: {}", names.join(" -> "));
         let diagnostic = Diagnostic::error(message).help(help);
-        let last = circle.len().saturating_sub(1);
-        let place = circle.first().and_then(|first| self.places.get(&(circle[last], *first)));
+        let last = cycle.len().saturating_sub(1);
+        let place = cycle.first().and_then(|first| self.places.get(&(cycle[last], *first)));
         problems.push(place.into_iter().fold(diagnostic, Diagnostic::at));
     }
 }

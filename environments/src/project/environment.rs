@@ -76,8 +76,8 @@ fn raw(project: &Project, name: &str, problems: &mut Problems) -> Option<Raw> {
     let mut asked_at: Option<At> = None;
     while let Some(current) = next.take() {
         if let Some(first) = chain.iter().position(|seen| *seen == current) {
-            let circle = format!("{} -> {current}", chain[first..].join(" -> "));
-            let diagnostic = Diagnostic::error(format!("environments inherit in a circle: {circle}"));
+            let cycle = format!("{} -> {current}", chain[first..].join(" -> "));
+            let diagnostic = Diagnostic::error(format!("environments inherit in a circle: {cycle}"));
             problems.push(asked_at.iter().fold(diagnostic, Diagnostic::at));
             return None;
         }

@@ -47,7 +47,7 @@ impl<'a> InstanceRender<'a> {
     }
 
     pub(super) fn add_symlinks(&mut self) {
-        for symlink in &self.component.definition.symlinks {
+        for symlink in &self.component.declarations.symlinks {
             let target = || self.within(&symlink.by).target(&symlink.to, &symlink.by);
             let (target, mut used) = cause::collect(target);
             self.add_causes_of_code(&mut used);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::instance::CodeInstance;
 use super::placement::InstancePlacement;
-use crate::component::definition::{self, Definition, Require};
+use crate::component::declarations::{self, Declarations, Require};
 use crate::model::connect::wanted_host;
 use crate::model::graph::Graph;
 use crate::notes::Notes;
@@ -27,7 +27,7 @@ pub(super) fn promises(
 ) -> BTreeSet<(String, String)> {
     let waits = |one: &&CodeInstance| one.last.as_ref().is_some_and(|last| last.run.waiting);
     let waiting: Vec<&CodeInstance> = all.iter().filter(waits).collect();
-    let phantoms: Vec<Definition> = waiting
+    let phantoms: Vec<Declarations> = waiting
         .par_iter()
         .map(|one| {
             let run = starlark::run(
@@ -36,7 +36,7 @@ pub(super) fn promises(
                 RunMode::Phantom,
                 notes,
             );
-            definition::connected(&run.items, &mut Problems::default())
+            declarations::connected(&run.items, &mut Problems::default())
         })
         .collect();
     let mut suppliers: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
@@ -59,7 +59,7 @@ pub(super) fn promises(
 fn needs(values: &Arc<LazyValues>, suppliers: &BTreeMap<(String, String), Vec<usize>>) -> Graph {
     let mut graph = Graph::new(values.model.instances.len());
     for (index, instance) in values.model.instances.iter().enumerate() {
-        let requires = &instance.component.definition.requires;
+        let requires = &instance.component.declarations.requires;
         for (require, providers) in requires.iter().zip(&values.connections.providers[index]) {
             for provider in providers.iter().filter(|provider| !values.has_value(**provider)) {
                 graph.wait(index, require, provider.instance);

@@ -11,7 +11,7 @@ use starlark::values::list::{ListRef, UnpackList};
 use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
 
-use crate::file::{ConfigNode, Data as Raw, Table};
+use crate::file::{self, ConfigNode, Table};
 use crate::starlark::context::{CallContext, Draft, own_place};
 use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::definition::{self, DefinitionValue};
@@ -195,7 +195,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         if let Some(doc) = doc {
             spec::insert(&mut table, "doc", definition::text_node(doc, &site.value("doc")));
         }
-        Ok(AttributeSpec { node: ConfigNode { data: Raw::Table(table), at: site.at.clone() } })
+        Ok(AttributeSpec { node: ConfigNode { data: file::Data::Table(table), at: site.at.clone() } })
     }
 
     /// An address from `"host:port"` or `"[v6]:port"`.

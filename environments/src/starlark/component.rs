@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::component::attribute::Declaration;
+use crate::component::attribute::AttributeDeclaration;
 use crate::starlark::program::StarlarkProgram;
 use crate::template::cause::UsedValues;
 use crate::text::source::{At, Text};
@@ -19,7 +19,7 @@ pub(crate) struct StarlarkComponent {
     pub(crate) folder: PathBuf,
     /// The call of `component()`, or the function `configure`.
     pub(crate) at: At,
-    pub(crate) attributes: BTreeMap<String, Declaration>,
+    pub(crate) attributes: BTreeMap<String, AttributeDeclaration>,
     pub(crate) features: Vec<Text>,
     /// What the component is for.
     pub(crate) doc: Option<String>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
-use crate::component::attribute::Declaration;
+use crate::component::attribute::AttributeDeclaration;
 use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::files::ReadableFiles;
 use crate::starlark::session::ConfigureSession;
@@ -51,7 +51,7 @@ pub(crate) struct Draft {
     pub(crate) name: Text,
     pub(crate) number: usize,
     pub(crate) at: At,
-    pub(crate) attributes: BTreeMap<String, Declaration>,
+    pub(crate) attributes: BTreeMap<String, AttributeDeclaration>,
     pub(crate) features: Vec<Text>,
     pub(crate) doc: Option<String>,
 }

@@ -74,8 +74,8 @@ impl<'a> Loader<'a> {
             return loaded.clone();
         }
         if let Some(first) = self.loading.iter().position(|loading| loading == name) {
-            let circle: Vec<&str> = self.loading[first..].iter().map(String::as_str).chain([name]).collect();
-            let message = format!("files load each other in a circle: {}", circle.join(" -> "));
+            let cycle: Vec<&str> = self.loading[first..].iter().map(String::as_str).chain([name]).collect();
+            let message = format!("files load each other in a circle: {}", cycle.join(" -> "));
             let help = "move what both need into a third file";
             problems.push(Diagnostic::error(message).at(at).help(help));
             return None;

@@ -8,7 +8,7 @@ use starlark::values::structs::StructRef;
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value, ValueLike};
 
-use crate::file::{ConfigNode, Data, KeyValue, Table};
+use crate::file::{self, ConfigNode, KeyValue, Table};
 use crate::starlark::convert;
 use crate::starlark::handle::ItemHandle;
 use crate::starlark::site::Site;
@@ -36,23 +36,23 @@ pub(crate) fn table<'v>(
 /// A value as a part of a file: strings may be templates, as in TOML.
 pub(crate) fn node<'v>(value: Value<'v>, what: &str, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
     let data = if let Some(text) = value.unpack_str() {
-        Data::String(text.to_owned())
+        file::Data::String(text.to_owned())
     } else if let Some(flag) = value.unpack_bool() {
-        Data::Boolean(flag)
+        file::Data::Boolean(flag)
     } else if let Some(float) = value.downcast_ref::<StarlarkFloat>() {
-        Data::Float(float.0)
+        file::Data::Float(float.0)
     } else if let Some(number) = integer(value) {
-        Data::Integer(number)
+        file::Data::Integer(number)
     } else if let Some(handle) = value.downcast_ref::<ItemHandle>() {
-        Data::String(handle.text())
+        file::Data::String(handle.text())
     } else if let Some(list) = ListRef::from_value(value) {
         array(list.content(), what, at, heap)?
     } else if let Some(tuple) = TupleRef::from_value(value) {
         array(tuple.content(), what, at, heap)?
     } else if let Some(members) = members(value) {
-        Data::Table(members_table(members, what, at, heap)?)
+        file::Data::Table(members_table(members, what, at, heap)?)
     } else {
-        Data::Value(convert::data(value, what, heap)?)
+        file::Data::Value(convert::data(value, what, heap)?)
     };
     Ok(ConfigNode { data, at: at.clone() })
 }
@@ -64,13 +64,13 @@ fn integer(value: Value<'_>) -> Option<i64> {
     i64::unpack_value(value).ok().flatten()
 }
 
-fn array<'v>(items: &[Value<'v>], what: &str, at: &At, heap: Heap<'v>) -> Result<Data, Stop> {
+fn array<'v>(items: &[Value<'v>], what: &str, at: &At, heap: Heap<'v>) -> Result<file::Data, Stop> {
     let items: Result<Vec<ConfigNode>, Stop> = items
         .iter()
         .enumerate()
         .map(|(index, item)| node(*item, &deeper(what, &format!("[{index}]"))?, at, heap))
         .collect();
-    Ok(Data::Array(items?))
+    Ok(file::Data::Array(items?))
 }
 
 /// The name of a part for messages; refuses what holds itself.

@@ -200,7 +200,7 @@ fn attributes(
     at: &At,
     sources: &SourceTexts,
     problems: &mut Problems,
-) -> Result<BTreeMap<String, crate::component::attribute::Declaration>, Stop> {
+) -> Result<BTreeMap<String, crate::component::attribute::AttributeDeclaration>, Stop> {
     starlark::environment::Module::with_temp_heap(|module| {
         let value = module.heap().access_owned_frozen_value(given);
         spec::declarations(value, at, sources, problems, module.heap())

@@ -9,8 +9,8 @@ use starlark::starlark_simple_value;
 use starlark::values::dict::DictRef;
 use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 
-use crate::component::attribute::{self, Declaration};
-use crate::file::{ConfigNode, Data, KeyValue, Table};
+use crate::component::attribute::{self, AttributeDeclaration};
+use crate::file::{self, ConfigNode, KeyValue, Table};
 use crate::starlark::node;
 use crate::starlark::sources::SourceTexts;
 use crate::starlark::stop::Stop;
@@ -44,7 +44,7 @@ pub(crate) fn declarations<'v>(
     sources: &SourceTexts,
     problems: &mut Problems,
     heap: Heap<'v>,
-) -> Result<BTreeMap<String, Declaration>, Stop> {
+) -> Result<BTreeMap<String, AttributeDeclaration>, Stop> {
     let mut declarations = BTreeMap::new();
     if given.is_none() {
         return Ok(declarations);
@@ -85,11 +85,15 @@ fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result
     }
     let default = node::node(value, name, at, heap)?;
     Ok(match default.data {
-        Data::Table(_) => {
+        file::Data::Table(_) => {
             let mut table = Table::new();
-            insert(&mut table, "type", ConfigNode { data: Data::String("dict".to_owned()), at: at.clone() });
+            insert(
+                &mut table,
+                "type",
+                ConfigNode { data: file::Data::String("dict".to_owned()), at: at.clone() },
+            );
             insert(&mut table, "default", default);
-            ConfigNode { data: Data::Table(table), at: at.clone() }
+            ConfigNode { data: file::Data::Table(table), at: at.clone() }
         }
         _ => default,
     })

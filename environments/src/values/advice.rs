@@ -5,7 +5,7 @@
 //! of it, and the [causes](crate::template::cause) say that it was used; and of several values that it may be, none.
 
 use super::{Evaluated, LazyValues};
-use crate::component::definition::Require;
+use crate::component::declarations::Require;
 use crate::file::{ConfigNode, Data};
 use crate::model::place::Provider;
 use crate::template::{cause, operands};
@@ -85,7 +85,7 @@ impl LazyValues {
 
     /// Of what others provide: if all of them would be told the same.
     fn resource_sets(&self, asker: &Asker<'_>, variable: &str, path: &[Selector]) -> Vec<SetValue> {
-        let requires = &self.instance(asker.index).component.definition.requires;
+        let requires = &self.instance(asker.index).component.declarations.requires;
         let named = |require: &Require| require.variable.as_deref() == Some(variable);
         let Some(require) = requires.iter().position(named) else { return Vec::new() };
         let key = &requires[require].key.value;
@@ -104,7 +104,7 @@ impl LazyValues {
     }
 
     fn provided_sets(&self, asker: &Asker<'_>, provider: Provider, path: &[Selector]) -> Vec<SetValue> {
-        let provide = &self.instance(provider.instance).component.definition.provides[provider.provide];
+        let provide = &self.instance(provider.instance).component.declarations.provides[provider.provide];
         let evaluated =
             self.cells[provider.instance].provides[provider.provide].get().and_then(Option::as_ref);
         // Code has put the value together.

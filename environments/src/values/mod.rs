@@ -74,7 +74,7 @@ impl LazyValues {
         answers: &Arc<DnsAnswers>,
     ) -> Arc<LazyValues> {
         let cells = model.instances.iter().map(|instance| {
-            let definition = &instance.component.definition;
+            let declarations = &instance.component.declarations;
             Cells {
                 attributes: instance
                     .component
@@ -83,8 +83,8 @@ impl LazyValues {
                     .keys()
                     .map(|name| (name.clone(), Cell::new()))
                     .collect(),
-                provides: definition.provides.iter().map(|_| Cell::new()).collect(),
-                resources: definition.requires.iter().map(|_| Cell::new()).collect(),
+                provides: declarations.provides.iter().map(|_| Cell::new()).collect(),
+                resources: declarations.requires.iter().map(|_| Cell::new()).collect(),
             }
         });
         Arc::new(LazyValues {
@@ -155,7 +155,7 @@ impl LazyValues {
         index: usize,
         variable: &str,
     ) -> Option<Result<Value, Error>> {
-        let requires = &self.instance(index).component.definition.requires;
+        let requires = &self.instance(index).component.declarations.requires;
         let require = requires.iter().position(|require| require.variable.as_deref() == Some(variable))?;
         Some(self.use_requirement(index, require))
     }
@@ -170,7 +170,7 @@ impl LazyValues {
     }
 
     fn record_resource(self: &Arc<Self>, index: usize, require: usize, evaluated: &Evaluated) {
-        let key = &self.instance(index).component.definition.requires[require].key.value;
+        let key = &self.instance(index).component.declarations.requires[require].key.value;
         let providers = &self.connections.providers[index][require];
         if providers.is_empty() {
             cause::record(format!("resource {key}"), evaluated.digest.clone());

@@ -23,8 +23,8 @@ impl LazyValues {
             first.map(|first| running[first..].to_vec()).ok_or(running.len())
         });
         match running {
-            Ok(circle) => {
-                self.report_circle(circle);
+            Ok(cycle) => {
+                self.report_cycle(cycle);
                 return None;
             }
             Err(depth) if depth >= DEEPEST => {
@@ -41,13 +41,12 @@ impl LazyValues {
         computed
     }
 
-    fn report_circle(&self, mut circle: Vec<ValueKey>) {
-        let least = circle.iter().enumerate().min_by_key(|(_, key)| *key).map_or(0, |(at, _)| at);
-        circle.rotate_left(least);
-        let Some(first) = circle.first().cloned() else { return };
-        let alone = circle.iter().all(|key| self.place(key).0 == self.place(&first).0);
-        let names: Vec<String> =
-            circle.iter().chain([&first]).map(|key| self.described(key, alone)).collect();
+    fn report_cycle(&self, mut cycle: Vec<ValueKey>) {
+        let least = cycle.iter().enumerate().min_by_key(|(_, key)| *key).map_or(0, |(at, _)| at);
+        cycle.rotate_left(least);
+        let Some(first) = cycle.first().cloned() else { return };
+        let alone = cycle.iter().all(|key| self.place(key).0 == self.place(&first).0);
+        let names: Vec<String> = cycle.iter().chain([&first]).map(|key| self.described(key, alone)).collect();
         let message = format!("values need each other in a circle: {}", names.join(" -> "));
         let (index, at) = self.place(&first);
         self.report(Diagnostic::error(message).at(&at).help("one of them must not refer to the next"), index);
@@ -60,10 +59,10 @@ impl LazyValues {
                 (*index, declaration.at.clone())
             }
             ValueKey::Provide(index, provide) => {
-                (*index, self.instance(*index).component.definition.provides[*provide].key.at.clone())
+                (*index, self.instance(*index).component.declarations.provides[*provide].key.at.clone())
             }
             ValueKey::Resource(index, require) => {
-                (*index, self.instance(*index).component.definition.requires[*require].key.at.clone())
+                (*index, self.instance(*index).component.declarations.requires[*require].key.at.clone())
             }
         }
     }
@@ -74,11 +73,11 @@ impl LazyValues {
         match key {
             ValueKey::Attribute(index, name) => format!("attribute `{name}`{}", of(index)),
             ValueKey::Provide(index, provide) => {
-                let key = &self.instance(*index).component.definition.provides[*provide].key.value;
+                let key = &self.instance(*index).component.declarations.provides[*provide].key.value;
                 format!("provided `{key}`{}", of(index))
             }
             ValueKey::Resource(index, require) => {
-                let key = &self.instance(*index).component.definition.requires[*require].key.value;
+                let key = &self.instance(*index).component.declarations.requires[*require].key.value;
                 format!("required `{key}`{}", of(index))
             }
         }

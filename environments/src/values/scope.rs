@@ -143,7 +143,7 @@ impl Object for Scope {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let requires = &self.of.values.instance(self.of.index).component.definition.requires;
+        let requires = &self.of.values.instance(self.of.index).component.declarations.requires;
         let requires = requires.iter().filter(|_| self.of.resources);
         let own = requires.filter_map(|require| require.variable.clone());
         names(NAMES.iter().map(|name| (*name).to_owned()).chain(own))

@@ -83,7 +83,7 @@ impl LazyValues {
     }
 
     pub(super) fn resource_value(self: &Arc<Self>, index: usize, require: usize) -> Option<Value> {
-        let declared = &self.instance(index).component.definition.requires[require];
+        let declared = &self.instance(index).component.declarations.requires[require];
         let providers = &self.connections.providers[index][require];
         if providers.is_empty() && (declared.strict || !self.model.complete) {
             return None;
@@ -118,7 +118,7 @@ impl LazyValues {
     /// What an instance provides.
     pub(super) fn provided_value(self: &Arc<Self>, provider: Provider) -> Option<Value> {
         let index = provider.instance;
-        let provide = &self.instance(index).component.definition.provides[provider.provide];
+        let provide = &self.instance(index).component.declarations.provides[provider.provide];
         let scope = Scope::value(self, index);
         self.node(index, &provide.value, &layered(&scope, provide.by.variables.as_ref())).ok()
     }

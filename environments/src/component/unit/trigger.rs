@@ -5,7 +5,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-use crate::component::definition::Require;
+use crate::component::declarations::Require;
 use crate::component::path;
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::Text;

@@ -60,7 +60,7 @@ impl InstanceRender<'_> {
 
     /// What a unit's trigger names.
     pub(super) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
-        if let Some(requirements) = trigger.requirements(&self.component.definition.requires) {
+        if let Some(requirements) = trigger.requirements(&self.component.declarations.requires) {
             let requirements = self.reported(requirements)?;
             let value = |require: usize| self.values.use_requirement(self.index, require).ok();
             let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
@@ -69,7 +69,7 @@ impl InstanceRender<'_> {
         }
         let component = self.component;
         let files = component.files.iter().map(|file| file.path.as_str());
-        let symlinks = component.definition.symlinks.iter().map(|symlink| symlink.path.as_str());
+        let symlinks = component.declarations.symlinks.iter().map(|symlink| symlink.path.as_str());
         let all: Vec<&str> = files.chain(symlinks).collect();
         let paths = self.reported(trigger.paths(&all))?;
         Some(Dependency::Entries(paths.into_iter().map(str::to_owned).collect()))

@@ -16,7 +16,7 @@ use texts::UnitRender;
 impl InstanceRender<'_> {
     pub(super) fn add_units(&mut self) {
         let scope = Scope::of_units(self.values, self.index, ARTIFACT_TOKEN);
-        for declared in &self.component.definition.units {
+        for declared in &self.component.declarations.units {
             let by = declared.by.as_ref();
             let mut parts = UnitRender { instance: self.within(by), scope: &scope, by, failed: false };
             // What its texts use is nobody's cause, but goes into advice.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use crate::component::attribute::Declaration;
+use crate::component::attribute::AttributeDeclaration;
 use crate::text::source::At;
 
 /// What `definition()` declares, without its code.
@@ -14,7 +14,7 @@ pub(crate) struct DefinitionData {
     pub(crate) number: usize,
     /// The global variable that it is assigned to first.
     pub(crate) name: OnceLock<String>,
-    pub(crate) attributes: BTreeMap<String, Declaration>,
+    pub(crate) attributes: BTreeMap<String, AttributeDeclaration>,
     /// Relative to the project: where its files are; the library has none.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) at: At,

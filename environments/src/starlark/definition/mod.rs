@@ -16,7 +16,7 @@ use starlark::values::dict::DictRef;
 use starlark::values::{NoSerialize, StarlarkValue, Value, ValueLike, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use crate::file::{ConfigNode, Data as Raw};
+use crate::file::{self, ConfigNode};
 use crate::starlark::context::{CallContext, Loading};
 use crate::starlark::convert;
 use crate::starlark::definition::data::DefinitionData;
@@ -264,9 +264,10 @@ fn checked<'v>(
         };
         arguments.insert(attribute.clone(), data);
     }
-    let missing = |(attribute, declaration): &(&String, &crate::component::attribute::Declaration)| {
-        declaration.default.is_none() && !arguments.contains_key(attribute.as_str())
-    };
+    let missing =
+        |(attribute, declaration): &(&String, &crate::component::attribute::AttributeDeclaration)| {
+            declaration.default.is_none() && !arguments.contains_key(attribute.as_str())
+        };
     match kind.attributes.iter().find(missing) {
         Some((attribute, _)) => {
             let message = format!("`{}` needs the attribute `{attribute}`", kind.shown(name));
@@ -289,5 +290,5 @@ fn unknown(kind: &DefinitionData, name: &str, at: &At) -> Stop {
 
 /// A value as a node, for `attribute()`.
 pub(crate) fn text_node(text: &str, at: &At) -> ConfigNode {
-    ConfigNode { data: Raw::String(text.to_owned()), at: at.clone() }
+    ConfigNode { data: file::Data::String(text.to_owned()), at: at.clone() }
 }

@@ -9,7 +9,7 @@ use minijinja::value::{Enumerator, Object, Value as Data};
 
 use crate::component::attribute::plain;
 use crate::component::item::Caller;
-use crate::file::{ConfigNode, Data as Raw};
+use crate::file::{self, ConfigNode};
 use crate::starlark::component::StarlarkComponent;
 use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::session::{ConfigureSession, UnderWay, Unused};
@@ -271,7 +271,7 @@ impl SubComponent {
         let node = declaration.default.as_ref().ok_or(Stop::Reported)?;
         self.defaults().insert(name.to_owned(), Default::Running);
         let value = self.evaluate(node)?;
-        let written = !matches!(&node.data, Raw::String(text) if template::is_template(text));
+        let written = !matches!(&node.data, file::Data::String(text) if template::is_template(text));
         let address = |location| self.session.placement.address(location);
         let value = declaration.kind.convert(&value, written, address).map_err(|reason| {
             let message = format!("the attribute `{name}` of `{}` {reason}", self.shown());
@@ -284,16 +284,16 @@ impl SubComponent {
     /// The value of a part of a file, strings taken for templates.
     fn evaluate(self: &Arc<Self>, node: &ConfigNode) -> Result<Data, Stop> {
         match &node.data {
-            Raw::String(text) if template::is_template(text) => {
+            file::Data::String(text) if template::is_template(text) => {
                 let own = Data::from_object(AttributesObject(Arc::clone(self)));
                 let scope = layered(&self.session.scope, Some(&Data::from_pairs([("component", own)])));
                 self.session.placement.evaluate(text, &node.at, &scope)
             }
-            Raw::Array(items) => {
+            file::Data::Array(items) => {
                 let items: Result<Vec<Data>, Stop> = items.iter().map(|item| self.evaluate(item)).collect();
                 Ok(Data::from(items?))
             }
-            Raw::Table(table) => {
+            file::Data::Table(table) => {
                 let pairs: Result<Vec<(String, Data)>, Stop> = table
                     .iter()
                     .map(|(name, member)| Ok((name.clone(), self.evaluate(&member.node)?)))

@@ -11,7 +11,7 @@ use starlark::environment::Methods;
 use starlark::values::Demand;
 use starlark::values::{Heap, StarlarkValue, Value, ValueLike, starlark_value};
 
-use crate::component::definition::LATER;
+use crate::component::declarations::LATER;
 use crate::starlark::as_data::Convertible;
 use crate::starlark::convert;
 use crate::starlark::session::ConfigureSession;

@@ -15,7 +15,7 @@ use crate::text::diagnostic::Problems;
 
 /// What a component declares.
 #[derive(Debug, Default)]
-pub(crate) struct Definition {
+pub(crate) struct Declarations {
     pub(crate) files: Vec<FileDeclaration>,
     pub(crate) symlinks: Vec<SymlinkDeclaration>,
     pub(crate) provides: Vec<Provide>,
@@ -33,34 +33,34 @@ pub(crate) fn later(reader: &mut TableReader<'_, '_>) {
 }
 
 /// Checks what a component declares.
-pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Definition {
-    let mut definition = connected(items, problems);
+pub(crate) fn check(items: &[Item], problems: &mut Problems) -> Declarations {
+    let mut declarations = connected(items, problems);
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            ItemKind::File => definition.files.extend(file::file(item, &mut found)),
-            ItemKind::Directory => definition.files.extend(file::directory(item, &mut found)),
-            ItemKind::Symlink => definition.symlinks.extend(file::symlink(item, &mut found)),
-            ItemKind::Unit(kind) => unit::check(kind, item, &mut definition.units, &mut found),
+            ItemKind::File => declarations.files.extend(file::file(item, &mut found)),
+            ItemKind::Directory => declarations.files.extend(file::directory(item, &mut found)),
+            ItemKind::Symlink => declarations.symlinks.extend(file::symlink(item, &mut found)),
+            ItemKind::Unit(kind) => unit::check(kind, item, &mut declarations.units, &mut found),
             ItemKind::Provide | ItemKind::Require => {}
         }
         problems.extend_within(&item.by.within(), found);
     }
-    definition
+    declarations
 }
 
 /// Checks only what connects a component with others.
-pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Definition {
-    let mut definition = Definition::default();
+pub(crate) fn connected(items: &[Item], problems: &mut Problems) -> Declarations {
+    let mut declarations = Declarations::default();
     for item in items {
         let mut found = Problems::default();
         match item.kind {
-            ItemKind::Provide => definition.provides.extend(resource::provide(item, &mut found)),
-            ItemKind::Require => definition.requires.extend(resource::require(item, &mut found)),
+            ItemKind::Provide => declarations.provides.extend(resource::provide(item, &mut found)),
+            ItemKind::Require => declarations.requires.extend(resource::require(item, &mut found)),
             _ => {}
         }
         problems.extend_within(&item.by.within(), found);
     }
-    resource::check_variables(&definition.requires, problems);
-    definition
+    resource::check_variables(&declarations.requires, problems);
+    declarations
 }

@@ -1,4 +1,4 @@
-//! The whole way, from a project and an environment's name to what every host gets.
+//! The whole evaluation: from a project and the name of an environment to what every host gets.
 
 use std::sync::Arc;
 
@@ -20,18 +20,18 @@ use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::values::LazyValues;
 use crate::values::explain::{self, Explanation, Typed};
 
-/// Names found in the answers to names: more rounds than this are a loop.
+/// How often DNS is asked. An answer can lead to further names; more rounds than this are a loop.
 const ROUNDS: usize = 16;
 
 /// What an evaluation needs from outside.
 pub struct Options<'a> {
-    /// Who answers for names without an entry in `[resolver]`.
+    /// Looks up names that have no entry in `[resolver]`.
     pub dns: &'a dyn Dns,
-    /// The controller's login: the service user of local hosts.
+    /// The user who runs batou on the controller: the service user of local hosts.
     pub user: String,
-    /// The home of that user.
+    /// That user's home directory.
     pub user_home: String,
-    /// Hears what is being evaluated, where that may take without bound.
+    /// Told what is being evaluated, where that can take unbounded time or memory.
     pub notes: Option<Notes<'a>>,
 }
 
@@ -44,21 +44,23 @@ pub struct Evaluation {
     pub settings: Settings,
     /// By name; ignored ones are marked.
     pub hosts: Vec<Host>,
-    /// In dependency order over all hosts, ties by host and component; without what is ignored.
+    /// In dependency order across all hosts, ties broken by host and component; without ignored components.
     pub components: Vec<Rendered>,
-    /// Host and component of what was evaluated for the sake of others and is not to be deployed.
+    /// Components that were evaluated because others need them, but that are not deployed.
     pub ignored: Vec<Instance>,
     /// Worth a look.
     pub warnings: Vec<Diagnostic>,
-    /// Names that DNS was not asked for.
+    /// Names that were not looked up in DNS.
     pub unresolved: Vec<String>,
 }
 
-/// The values that an evaluation was made from, which know more than what was rendered of them.
+/// The values that an evaluation was made from. They know more than the rendered result, such as where each value was
+/// set.
 pub struct Values(Arc<LazyValues>);
 
 impl Values {
-    /// The attributes of a component on a host, and where their values come from; `None` if it is not there.
+    /// The attributes of a component on a host, and where their values come from; `None` if the host does not have the
+    /// component.
     pub fn explain(&self, typed: &Typed) -> Option<Explanation> {
         let model = &self.0.model;
         let host = model.environment.checked.settings.host_name(&typed.host);
@@ -84,7 +86,8 @@ pub fn settings(project: &Project, environment: &str) -> Result<(Settings, Vec<H
     }
 }
 
-/// Loads, checks and configures an environment and renders every file and step of it. All mistakes at once, sorted.
+/// Loads, checks and configures an environment, and renders all its files and steps. All mistakes are reported at
+/// once, sorted.
 pub fn evaluate(
     project: &Project,
     environment: &str,
@@ -93,7 +96,7 @@ pub fn evaluate(
     evaluate_with_values(project, environment, options).map(|(evaluation, _)| evaluation)
 }
 
-/// The same, with the values that the evaluation was made from.
+/// Like [`evaluate`], but also returns the values that the evaluation was made from.
 pub fn evaluate_with_values(
     project: &Project,
     environment: &str,
@@ -133,7 +136,7 @@ pub fn evaluate_with_values(
     Ok((finish(&values.model, components, warnings, &answers), Values(values)))
 }
 
-/// Configures and renders with what is known of names so far.
+/// Configures and renders with the DNS answers known so far.
 fn attempt(
     declared: &Arc<Model>,
     answers: &Arc<DnsAnswers>,
@@ -184,7 +187,7 @@ fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
     }
 }
 
-/// Loading failed without a mistake that says so.
+/// Loading failed without a reported reason, which would be a bug of ours.
 fn nothing(environment: &str) -> Diagnostics {
     Diagnostic::error(format!("the environment `{environment}` is empty")).into()
 }

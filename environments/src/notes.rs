@@ -1,10 +1,10 @@
-//! What is being evaluated, told while it is: whoever watches an evaluation can say of what it died.
+//! Notes on what each thread is evaluating, so that whoever watches an evaluation can say what it died of.
 
-/// Hears what the calling thread begins to evaluate (`web01/app (components/app/component.star)`), and `None` when
-/// that is done.
+/// Called with what the calling thread begins to evaluate (`web01/app (components/app/component.star)`), and with
+/// `None` when that is done.
 pub type Notes<'a> = &'a (dyn Fn(Option<&str>) + Sync);
 
-/// Does some work, and tells what it is about.
+/// Does some work, and notes its subject before and its end after.
 pub(crate) fn noted<T>(
     notes: Option<Notes<'_>>,
     subject: impl FnOnce() -> String,

@@ -47,7 +47,7 @@ fn first_line(message: &str) -> String {
 fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<String> {
     let path = root.join(relative);
     let read = std::fs::metadata(&path).and_then(|meta| {
-        // A pipe would never come to an end, and neither would some devices.
+        // Reading a pipe would never end, and neither would reading some devices.
         if !meta.is_file() {
             return Err(std::io::Error::other("it is not a file"));
         }

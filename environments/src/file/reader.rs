@@ -15,7 +15,7 @@ pub(crate) struct TableReader<'a, 'p> {
 }
 
 impl<'a, 'p> TableReader<'a, 'p> {
-    /// `name` says in messages which table it is, as `[environment]`.
+    /// `name` is what messages call the table, such as `[environment]`.
     pub(crate) fn new(
         table: &'a Table,
         at: &'a At,
@@ -127,7 +127,7 @@ impl<'a, 'p> TableReader<'a, 'p> {
         texts
     }
 
-    /// Refuses a key of a feature that is still to come.
+    /// Refuses keys of features that are not supported yet.
     pub(crate) fn later(&mut self, keys: &[&'static str]) {
         for key in keys {
             self.later.push(key);
@@ -138,7 +138,7 @@ impl<'a, 'p> TableReader<'a, 'p> {
         }
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that no getter asked for.
     pub(crate) fn finish(self) {
         for (key, member) in self.table {
             if self.known.contains(&key.as_str()) || self.later.contains(&key.as_str()) {
@@ -168,7 +168,7 @@ impl<'a, 'p> TableReader<'a, 'p> {
     }
 }
 
-/// The text of a node that is one.
+/// The text of a node, if it is a string.
 pub(crate) fn text(node: &ConfigNode) -> Option<Text> {
     let (value, literal) = match &node.data {
         Data::String(value) => (value.clone(), false),

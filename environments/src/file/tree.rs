@@ -18,7 +18,7 @@ pub(crate) struct ConfigNode {
     pub(crate) at: At,
 }
 
-/// What TOML can say, and what code made. Dates are kept as their text: nothing in a project means one.
+/// A TOML value, or a value made by code. Dates are kept as text, since nothing in a project is a date.
 #[derive(Debug, Clone)]
 pub(crate) enum Data {
     String(String),
@@ -28,7 +28,7 @@ pub(crate) enum Data {
     Date(String),
     Array(Vec<ConfigNode>),
     Table(Table),
-    /// Made by code: never taken for a template.
+    /// Made by code, and never a template.
     Value(Value),
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn merge(lower: Table, upper: Table) -> Table {
     merged
 }
 
-/// The tree of a parsed document; `None` if a number in it cannot be held.
+/// The tree of a parsed document; `None` if a number in it does not fit.
 pub(super) fn table(table: DeTable<'_>, source: &Arc<SourceText>, problems: &mut Problems) -> Option<Table> {
     let mut complete = true;
     let mut members = Table::new();

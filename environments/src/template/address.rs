@@ -1,7 +1,7 @@
 //! `Address` and `NetLoc`, as in batou 2: where to connect, and where to listen.
 //!
 //! `connect` is a name and a port, used as written. `listen` and `listen_v6` are the addresses that the name stands
-//! for; whoever uses them makes the evaluation ask DNS.
+//! for; using them makes the evaluation ask DNS.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -40,7 +40,7 @@ impl fmt::Display for NetLoc {
     }
 }
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
     #[error("the address `{0}` has no port")]

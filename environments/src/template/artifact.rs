@@ -5,14 +5,14 @@ use minijinja::{Error, ErrorKind, Output, State, Value};
 
 use crate::template::cause;
 
-/// The cause that a text has which names the artifact: for whoever renders a unit, not for people.
+/// The cause of every text that names the artifact. Only the rendering of units reads it; it is never shown.
 pub(crate) const ARTIFACT_CAUSE: &str = "component artifact";
 
-/// What is wrong where anything but the whole path would be printed.
+/// The message for a template that would print anything but the whole path.
 pub(crate) const ARTIFACT_CHANGED: &str = "the path of the artifact is known on the host only, so it cannot be changed here: \
      write {{ component.artifact }} by itself, and change it in the command";
 
-/// Prints a value into a template's output, unless it holds a part of the artifact's path.
+/// Prints a value into a template's output, unless it contains only a part of the artifact's path.
 pub(crate) fn print(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if let Some(text) = value.as_str()
         && !is_artifact_whole(text)

@@ -1,8 +1,8 @@
 //! Which values a rendered text was made from, so that a plan can say why a file changes.
 //!
-//! Templates read values through objects that cannot be handed a collector: whoever renders opens one for its thread,
-//! and every object that gives a value away notes it there. Collectors nest, as an attribute is evaluated when
-//! a template first asks for it.
+//! Templates read values through objects that cannot be given a collector. So whoever renders opens one for its
+//! thread, and every object that hands out a value records it there. Collectors nest, because an attribute is
+//! evaluated when a template first asks for it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashSet};
 /// What was used -> 12 hex digits of the digest of its value.
 pub(crate) type UsedValues = BTreeMap<String, String>;
 
-/// What tells one value from another, cheaper than its name: the addresses of what it belongs to and of its own
-/// name, both of which stay where they are during an evaluation.
+/// Identifies a value more cheaply than its full name: by the addresses of its owner and of its own name. Both stay
+/// where they are during an evaluation.
 pub(crate) type UseKey = (usize, usize);
 
-/// The key of a value that belongs to something and has a name there.
+/// The key of the value that an owner has under a name.
 pub(crate) fn key<T: ?Sized>(owner: &T, name: &'static str) -> UseKey {
     (std::ptr::from_ref(owner).cast::<()>().addr(), name.as_ptr().addr())
 }
@@ -29,7 +29,7 @@ thread_local! {
     static OPEN: RefCell<Vec<Collector>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` and gives what it used.
+/// Runs `work`, and returns what it used.
 pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, UsedValues) {
     OPEN.with_borrow_mut(|open| open.push(Collector::default()));
     let result = work();
@@ -37,12 +37,12 @@ pub(crate) fn collect<R>(work: impl FnOnce() -> R) -> (R, UsedValues) {
     (result, collector.causes)
 }
 
-/// Whether the innermost collector of this thread has yet to hear of a value; it counts as heard of from now on.
+/// Whether a value is new to the innermost collector of this thread; from now on it is not.
 pub(crate) fn is_new(key: UseKey) -> bool {
     OPEN.with_borrow_mut(|open| open.last_mut().is_some_and(|collector| collector.seen.insert(key)))
 }
 
-/// Notes a value for the innermost collector of this thread, if there is one.
+/// Records a value in the innermost collector of this thread, if there is one.
 pub(crate) fn record(name: String, digest: String) {
     OPEN.with_borrow_mut(|open| {
         if let Some(collector) = open.last_mut() {
@@ -51,12 +51,12 @@ pub(crate) fn record(name: String, digest: String) {
     });
 }
 
-/// Whether the innermost collector of this thread has heard of a value.
+/// Whether the innermost collector of this thread has recorded a value.
 pub(crate) fn was_used(name: &str) -> bool {
     OPEN.with_borrow(|open| open.last().is_some_and(|collector| collector.causes.contains_key(name)))
 }
 
-/// Notes everything that a value was itself made from.
+/// Records everything that a value was itself made from.
 pub(crate) fn record_all(inherited: &UsedValues) {
     for (name, digest) in inherited {
         record(name.clone(), digest.clone());

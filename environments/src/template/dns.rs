@@ -1,7 +1,7 @@
 //! DNS, asked only where `.listen` of an address is used and `[resolver]` has no entry for its name.
 //!
-//! Templates cannot wait for an answer: a name that is not known yet is noted, the evaluation goes on to the end and
-//! fails there; then all noted names are asked at once, in parallel, and the evaluation is made again.
+//! Templates cannot wait for an answer. So a name that is not known yet is noted, and the evaluation goes on to its
+//! end and fails there. Then all noted names are looked up in parallel, and the evaluation is repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,24 +30,24 @@ impl std::fmt::Display for Family {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DnsError {
-    /// Nobody was asked, on purpose.
+    /// DNS was deliberately not asked.
     #[error("not asked")]
     NotAsked,
     /// The name has no address of this family.
     #[error("there is no such address")]
     NoAddress,
-    /// The question could not be put or answered.
+    /// The lookup failed.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Who answers.
+/// Looks names up.
 pub trait Dns: Sync {
     /// The addresses of a name.
     fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsError>;
 }
 
-/// Asks nobody: a documentation address stands for every answer, and the evaluation lists the names.
+/// Asks no server: every answer is an address reserved for documentation, and the evaluation lists the names.
 #[derive(Debug, Clone, Copy)]
 pub struct Offline;
 
@@ -57,7 +57,7 @@ impl Dns for Offline {
     }
 }
 
-/// An answer that templates can have at once.
+/// What templates can be told about a name at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DnsAnswer {
     Address(IpAddr),
@@ -113,7 +113,7 @@ impl DnsAnswers {
         DnsAnswer::Pending
     }
 
-    /// Asks everything that was noted; whether there was anything.
+    /// Looks up everything that was noted. Returns whether there was anything.
     pub(crate) fn ask(&self, dns: &dyn Dns) -> bool {
         let wanted: Vec<DnsQuestion> = std::mem::take(&mut self.state().wanted).into_iter().collect();
         let answers: Vec<_> =
@@ -122,7 +122,7 @@ impl DnsAnswers {
         let mut state = self.state();
         for (result, name, family) in answers {
             let answer = match result {
-                // Name servers rotate their answers: the least address keeps the configuration as it was.
+                // Name servers rotate their answers: taking the lowest address keeps the configuration the same.
                 Ok(addresses) => addresses
                     .into_iter()
                     .filter(|address| address.is_ipv4() == (family == Family::V4))
@@ -140,7 +140,7 @@ impl DnsAnswers {
         asked
     }
 
-    /// The names that were left unasked.
+    /// The names that were not looked up.
     pub(crate) fn unresolved(&self) -> Vec<String> {
         self.state().unresolved.iter().cloned().collect()
     }
@@ -150,7 +150,7 @@ impl DnsAnswers {
     }
 }
 
-/// RFC 5737 and RFC 3849.
+/// An address reserved for documentation (RFC 5737 and RFC 3849).
 pub(crate) fn documentation(family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),

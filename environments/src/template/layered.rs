@@ -1,4 +1,4 @@
-//! Variables before a scope: what a caller gives a template besides what every one sees.
+//! Variables in front of a scope: what a caller adds to what every template sees.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ pub(crate) fn is_variable(scope: &Value, name: &str) -> bool {
     layered.is_some_and(|layered| defined(&layered.front, &Value::from(name)).is_some())
 }
 
-/// A caller's variables before a scope.
+/// A caller's variables in front of a scope.
 #[derive(Debug)]
 struct Layered {
     front: Value,
     back: Value,
 }
 
-/// `component` for a sub-component: a map of its own, and the artifact of the component that it is part of.
+/// `component` for a sub-component: its own map, with the artifact of the component that it is part of.
 #[derive(Debug)]
 struct SubComponentScope {
     own: Value,

@@ -23,8 +23,8 @@ use crate::text::diagnostic::{Diagnostic, listed, nearest};
 use crate::text::operand::Operand;
 use crate::text::source::{At, SourceText};
 
-/// The work that one template may make: far above what configuration needs, reached within a second by a loop that
-/// does not end. One unit also pays for 64 bytes, so this bounds what a template can hold in memory.
+/// How much work one template may do: far more than configuration needs, but an endless loop uses it up within a
+/// second. One unit also pays for 64 bytes, so this bounds the memory of a template, too.
 const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
@@ -89,7 +89,7 @@ impl io::Write for Bounded {
 /// A mistake in a text, for the user; `None` if it is reported elsewhere.
 pub(crate) type Mistake = Option<Box<Diagnostic>>;
 
-/// The value of a text: what its template gives. A text that is one expression alone keeps the type.
+/// The value of a text that may be a template. If it is a single expression, the value keeps its type.
 pub(crate) fn evaluate(
     engine: &Environment<'_>,
     text: &str,
@@ -136,7 +136,7 @@ fn single_expression(text: &str) -> Option<Range<usize>> {
     Some(from..from + end.len())
 }
 
-/// A value without the objects that only a scope has: it can be kept, compared and handed to others.
+/// A value without the objects that only a scope has, so that it can be kept, compared and passed on.
 pub(crate) fn plain_value(value: Value) -> Result<Value, Error> {
     plain_within(value, 0)
 }
@@ -172,7 +172,7 @@ fn plain_within(value: Value, depth: usize) -> Result<Value, Error> {
     }
 }
 
-/// Makes a diagnostic of an engine's error. `place` finds the file of a template by its name.
+/// Makes a diagnostic of an engine error. `place` finds the place of a part of a template by the template's name.
 pub(crate) fn explain(
     error: &Error,
     scope: &Value,
@@ -209,7 +209,7 @@ pub(crate) fn explain(
         }
     };
     let mut operands = without_variables(operands::failing(innermost), scope);
-    // Names that an including template sets are those of the included one, too.
+    // An included template also sees the names that the including one sets.
     for outer in chain.iter().filter(|outer| outer.name() != innermost.name()) {
         let set = outer.template_source().map(operands::set_in).unwrap_or_default();
         operands.retain(|operand| operand.root().is_some_and(|root| !set.contains(root)));
@@ -217,12 +217,12 @@ pub(crate) fn explain(
     Some(Box::new(diagnostic.at(&at).made_of(operands)))
 }
 
-/// The values of the scope's own that a text shows.
+/// The values of the scope itself that a text prints.
 pub(crate) fn shown_operands(text: &str, scope: &Value) -> Vec<Operand> {
     if is_template(text) { without_variables(operands::shown(text), scope) } else { Vec::new() }
 }
 
-/// Where the values of a caller's variables come from is the caller's to know.
+/// Drops a caller's variables: only the caller knows where their values come from.
 fn without_variables(mut operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
     operands.retain(|operand| operand.root().is_some_and(|root| !is_variable(scope, root)));
     operands
@@ -239,7 +239,7 @@ fn described(error: &Error) -> String {
     text
 }
 
-/// The expression in "`component.x` is undefined", as the engine tells it.
+/// The expression in "`component.x` is undefined", as the engine writes it.
 fn undefined_path(error: &Error) -> Option<String> {
     let detail = error.detail()?;
     let start = detail.find('`')? + 1;
@@ -247,7 +247,8 @@ fn undefined_path(error: &Error) -> Option<String> {
     Some(detail[start..end].to_owned())
 }
 
-/// What is undefined at a place: the expression there, or what a filter was given, where the place is its name.
+/// What is undefined at a place: the expression there or, if the place is the name of a filter, what the filter was
+/// given.
 fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
     let text = at.source.text();
     let part = text.get(at.span.clone()).unwrap_or("a value").trim();
@@ -258,7 +259,7 @@ fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
     undefined(part, scope)
 }
 
-/// "`x` is undefined", with the names that there are where the path breaks off.
+/// "`x` is undefined", with the names that exist where the path breaks off.
 fn undefined(path: &str, scope: &Value) -> Diagnostic {
     let diagnostic = Diagnostic::error(format!("`{path}` is undefined"));
     let mut parent = scope.clone();

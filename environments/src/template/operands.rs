@@ -1,5 +1,5 @@
-//! What an expression of a template is made of: the names that lead to each of its values, through what the template
-//! itself sets.
+//! The values that an expression of a template uses, each as the path of names that leads to it. Variables that the
+//! template itself sets are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::text::operand::{Operand, Selector};
 /// How the engine names what [`minijinja::Environment::compile_expression`] compiles.
 const EXPRESSION: &str = "<expression>";
 
-/// What the expression used that an error of the engine is about.
+/// The values used by the expression that an engine error is about.
 pub(crate) fn failing(error: &Error) -> Vec<Operand> {
     let (Some(source), Some(place)) = (error.template_source(), error.range()) else { return Vec::new() };
     if error.name() != Some(EXPRESSION) {
@@ -26,7 +26,7 @@ pub(crate) fn failing(error: &Error) -> Vec<Operand> {
     walk.found
 }
 
-/// What a text shows.
+/// The values that a text prints.
 pub(crate) fn shown(text: &str) -> Vec<Operand> {
     walk(text, None, |walk| walk.found).unwrap_or_default()
 }
@@ -36,7 +36,7 @@ pub(crate) fn set_in(source: &str) -> BTreeSet<String> {
     walk(source, None, |walk| walk.set).unwrap_or_default()
 }
 
-/// Walks through a template; `None` if it is none.
+/// Walks through a template; `None` if the text is not a valid one.
 fn walk<R>(
     source: &str,
     place: Option<Range<usize>>,
@@ -48,12 +48,12 @@ fn walk<R>(
     Some(result(walk))
 }
 
-/// A way through a template, on which every name is known for what it stands for at that point.
+/// A walk through a template, which knows at each point what every name stands for.
 #[derive(Default)]
 struct TemplateWalk<'a> {
-    /// The expression that is looked for; without it, every one that is shown is.
+    /// The expression that is looked for; `None` for every printed one.
     place: Option<Range<usize>>,
-    /// What names stand for, the innermost scope last. Nothing, where that is not certain.
+    /// What names stand for, the innermost scope last; empty where that is not certain.
     scopes: Vec<BTreeMap<&'a str, Vec<Operand>>>,
     set: BTreeSet<String>,
     found: Vec<Operand>,
@@ -69,7 +69,7 @@ impl<'a> TemplateWalk<'a> {
     fn statement(&mut self, statement: &'a Stmt<'a>) {
         match statement {
             Stmt::Template(template) => self.scoped(|walk| walk.statements(&template.children)),
-            // What is shown is told as a whole where it is undefined.
+            // The engine reports an undefined value at the whole `{{ … }}`.
             Stmt::EmitExpr(shown) if self.place.is_none() || self.is_here(shown.span()) => {
                 let operands = self.operands(&shown.expr, &[]);
                 self.found.extend(operands);
@@ -122,7 +122,7 @@ impl<'a> TemplateWalk<'a> {
 
     fn for_loop(&mut self, each: &'a ForLoop<'a>) {
         self.look(&each.iter);
-        // What cannot be unpacked is told as a mistake of the names.
+        // The engine reports a value that cannot be unpacked at the loop's names.
         if self.is_here(each.target.span()) {
             self.found = self.operands(&each.iter, &[Selector::Item]);
         }
@@ -136,7 +136,7 @@ impl<'a> TemplateWalk<'a> {
         self.scoped(|walk| walk.statements(&each.else_body));
     }
 
-    /// What is given to a macro, its callers know.
+    /// The arguments of a macro are known only to its callers.
     fn definition(&mut self, definition: &'a Macro<'a>) {
         self.scoped(|walk| {
             walk.bind("caller", Vec::new());
@@ -151,14 +151,14 @@ impl<'a> TemplateWalk<'a> {
         call.args.iter().for_each(|argument| self.look(given(argument)));
     }
 
-    /// Names that are set in there are not set outside.
+    /// Names set inside are not set outside.
     fn scoped(&mut self, inside: impl FnOnce(&mut Self)) {
         self.scopes.push(BTreeMap::new());
         inside(self);
         self.scopes.pop();
     }
 
-    /// Names that are set in there may be set afterwards.
+    /// Names set inside may or may not be set afterwards, so their meaning is no longer certain.
     fn perhaps(&mut self, inside: impl FnOnce(&mut Self)) {
         self.scopes.push(BTreeMap::new());
         inside(self);
@@ -204,13 +204,13 @@ impl<'a> TemplateWalk<'a> {
         }
     }
 
-    /// Whether something is what is looked for; the outermost of those that stand there is.
+    /// Whether this is the expression that is looked for: of several with the same span, the outermost.
     fn is_here(&self, span: Span) -> bool {
         let range = span.start_offset as usize..span.end_offset as usize;
         self.found.is_empty() && self.place.as_ref() == Some(&range)
     }
 
-    /// What an expression is made of, of which `path` is selected.
+    /// The values that an expression uses when `path` is selected from it.
     fn operands(&self, expression: &Expr<'_>, path: &[Selector]) -> Vec<Operand> {
         match expression {
             Expr::Var(name) => match self.scopes.iter().rev().find_map(|scope| scope.get(name.id)) {
@@ -227,7 +227,7 @@ impl<'a> TemplateWalk<'a> {
             Expr::Call(call) => {
                 let arguments = call.args.iter().map(given);
                 match &call.expr {
-                    // Functions are no values; a namespace can be changed.
+                    // A function is not a value, and the content of a namespace can change at any time.
                     Expr::Var(function) if function.id == "namespace" => Vec::new(),
                     Expr::Var(_) => self.made_of(arguments),
                     Expr::GetAttr(method) => self.made_of([&method.expr].into_iter().chain(arguments)),
@@ -260,7 +260,7 @@ fn given<'e>(argument: &'e CallArg<'e>) -> &'e Expr<'e> {
     }
 }
 
-/// The expressions that an expression is made of.
+/// The direct parts of an expression.
 fn parts<'e>(expression: &'e Expr<'e>) -> Vec<&'e Expr<'e>> {
     let all = |first: &'e Expr<'e>, arguments: &'e [CallArg<'e>]| {
         std::iter::once(first).chain(arguments.iter().map(given)).collect()

@@ -1,7 +1,7 @@
 //! What a user is told about a mistake: file, line, column, excerpt and caret, and what to do about it.
 //!
 //! An evaluation goes on after a mistake wherever it can, so that all of them are shown at once. The same mistake
-//! reached from twelve hosts is one diagnostic that names them.
+//! reached from twelve hosts is one diagnostic that names them all.
 
 mod location;
 mod problems;
@@ -20,7 +20,7 @@ pub(crate) use problems::Problems;
 use wording::bounded;
 pub(crate) use wording::{listed, nearest, visible, visible_name};
 
-/// Whether the evaluation failed because of it.
+/// Whether the evaluation fails because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// The evaluation has no result.
@@ -29,31 +29,31 @@ pub enum Severity {
     Warning,
 }
 
-/// One mistake.
+/// One error or warning, as it is shown.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
-    /// It is this machine that failed: no mistake of the project.
+    /// This machine failed; the project is not at fault.
     #[serde(default)]
     pub is_of_machine: bool,
     /// What is wrong, in one line.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    /// Where it stands.
+    /// The place that it points at.
     pub location: Option<Location>,
-    /// Where the code that stands there was called from, the nearest call first.
+    /// Where the code at that place was called from, the nearest call first.
     pub calls: Vec<Location>,
-    /// The values that went wrong there and that an environment sets, and where: `port` of the component itself,
-    /// `db.port` of another one, `settings.port`.
+    /// The values that caused it and that an environment sets, each with the place that sets it: `port` of the
+    /// component itself, `db.port` of another one, `settings.port`.
     pub set: Vec<(String, Location)>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
-    /// The sub-component, until it is known of what: the end of the subject.
+    /// The sub-component. Once its component is known, this becomes the end of the subject.
     #[serde(skip)]
     part: String,
-    /// The values that went wrong, until it is known where they are set.
+    /// The values that caused it, until it is known where they are set.
     #[serde(skip)]
     operands: Vec<Operand>,
 }
@@ -75,7 +75,7 @@ impl Diagnostic {
         }
     }
 
-    /// A thread could not be had, which is no mistake of the project.
+    /// A thread could not be started, which is not the project's mistake.
     pub(crate) fn no_thread(error: &std::io::Error) -> Diagnostic {
         let message = format!("this machine lets batou start no more threads: {error}");
         Diagnostic { is_of_machine: true, ..Diagnostic::error(message) }
@@ -115,7 +115,7 @@ impl Diagnostic {
         std::mem::take(&mut self.operands)
     }
 
-    /// With the place that sets a value which the code there used.
+    /// With the place that sets a value used there, unless the diagnostic already points at that line.
     pub(crate) fn set_at(mut self, name: &str, at: &At) -> Diagnostic {
         let place = Location::of(at);
         let here = |own: &Location| (&own.file, own.line) == (&place.file, place.line);
@@ -125,7 +125,7 @@ impl Diagnostic {
         self
     }
 
-    /// The same of another host, where other values may have been set.
+    /// Takes in the same diagnostic from another host, where values may be set in other places.
     fn extend(&mut self, other: Diagnostic) {
         self.subject.extend(other.subject);
         other.set.into_iter().for_each(|set| self.add_set(set));
@@ -140,7 +140,7 @@ impl Diagnostic {
         }
     }
 
-    /// In a file as a whole.
+    /// About a file as a whole.
     pub(crate) fn in_file(mut self, path: &Path) -> Diagnostic {
         self.location = Some(Location::file(path));
         self
@@ -158,13 +158,13 @@ impl Diagnostic {
         self
     }
 
-    /// With the sub-component in which it was found, as [`crate::component::item::Caller::within`] has it.
+    /// With the sub-component in which it was found, as [`crate::component::item::Caller::within`] writes it.
     pub(crate) fn within(mut self, part: impl Into<String>) -> Diagnostic {
         self.part = part.into();
         self
     }
 
-    /// Whether the files can be drawn around its places: not where a line is so long that only a part of it is shown.
+    /// Whether the source can be drawn around its places: not if a line is so long that only a part of it is shown.
     pub fn can_be_drawn(&self) -> bool {
         self.location.iter().chain(&self.calls).all(Location::fits)
     }

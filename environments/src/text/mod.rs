@@ -1,4 +1,4 @@
-//! Texts of the project, places in them, and the mistakes that are shown there.
+//! Source texts of the project, places in them, and the diagnostics shown there.
 
 pub(crate) mod diagnostic;
 pub(crate) mod name;

@@ -1,8 +1,8 @@
-//! What an expression that went wrong was made of: the names that lead to each of its values.
+//! The values that a failing expression used, each as the path of names that leads to it.
 //!
-//! An error says where an expression stands. Which values it used is read from the syntax tree there, since neither
-//! engine tells: names are followed through the variables, loops and calls that are certain, and no further. Whether
-//! a value was really used is for the [causes](crate::template::cause) to say.
+//! Neither engine says which values an expression used, only where it is. So they are read from the syntax tree: names
+//! are followed through variables, loops and calls as long as their meaning is certain. Whether a value was really
+//! used, the [causes](crate::template::cause) say.
 
 /// One step on the way to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,11 @@ pub(crate) enum Selector {
     Item,
 }
 
-/// A value that an expression used, by the way that leads there from a name of the scope.
+/// A value that an expression used, as the path that leads to it from a name of the scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Operand {
     pub(crate) path: Vec<Selector>,
-    /// It is made from the value there: names that follow are not members of that one.
+    /// It was computed from the value at the path, so that names selected from it are not members of that value.
     derived: bool,
 }
 
@@ -26,7 +26,7 @@ impl Selector {
         Selector::Name(name.to_owned())
     }
 
-    /// Itself, and then what is selected of it.
+    /// A path of this selector followed by `path`.
     pub(crate) fn then(self, path: &[Selector]) -> Vec<Selector> {
         std::iter::once(self).chain(path.iter().cloned()).collect()
     }
@@ -45,7 +45,7 @@ impl Operand {
         }
     }
 
-    /// What is selected of it.
+    /// A part of this value. A derived one stays as it is, since its parts are not known.
     pub(crate) fn then(&self, path: &[Selector]) -> Operand {
         let mut operand = self.clone();
         if !self.derived {

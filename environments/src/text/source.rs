@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// One file's text and where its lines begin, which only a mistake asks for.
+/// One file's text. Where its lines begin is computed only when a mistake is shown.
 #[derive(Debug)]
 pub(crate) struct SourceText {
     path: PathBuf,
@@ -70,8 +70,8 @@ impl At {
         At { source: Arc::clone(source), span }
     }
 
-    /// The place of a part of a string whose value stands at `self`: exact if the text of the file holds the value
-    /// as it is, or with escapes as TOML has them; else the whole string.
+    /// The place of a part of a string that is written at `self`. It is exact if the file contains the string
+    /// literally or with TOML's escapes; otherwise it is the whole string.
     pub(crate) fn within(&self, value: &str, part: Range<usize>) -> At {
         let raw = self.source.text().get(self.span.clone()).unwrap_or_default();
         if value.is_empty() || part.start > part.end {
@@ -88,7 +88,7 @@ impl At {
     }
 }
 
-/// The value of a basic string of TOML, and where in the string each of its bytes stands; the last place is the end.
+/// The value of a TOML basic string, and the offset in `raw` of each of its bytes; the last offset is the end.
 fn decoded(raw: &str) -> Option<(String, Vec<usize>)> {
     let quotes = if raw.starts_with("\"\"\"") { 3 } else { 1 };
     let end = raw.len().checked_sub(quotes).filter(|_| raw.starts_with('"') && raw.ends_with('"'))?;
@@ -109,7 +109,7 @@ fn decoded(raw: &str) -> Option<(String, Vec<usize>)> {
     Some((text, places))
 }
 
-/// The character that an escape stands for, none for the end of a line, and the length of the escape.
+/// The character that an escape stands for (`None` for an escaped line end), and the length of the escape.
 fn escape(text: &str) -> Option<(Option<char>, usize)> {
     let kind = text[1..].chars().next()?;
     let code = |digits: usize| {
@@ -137,7 +137,7 @@ fn escape(text: &str) -> Option<(Option<char>, usize)> {
 pub(crate) struct Text {
     pub(crate) value: String,
     pub(crate) at: At,
-    /// Made by code: never taken for a template.
+    /// Made by code, and never a template.
     pub(crate) literal: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A place in the project as it is shown: the line, and for drawings the lines around it.
+//! A place in the project as it is shown: its line and, for drawing, the lines around it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 use super::wording::dangerous;
 use crate::text::source::{At, SourceText};
 
-/// Where in the project a mistake stands.
+/// A place in the project that a diagnostic points at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Location {
     /// Relative to the project.
     #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
-    /// From 1; 0 where the whole file is meant.
+    /// Counted from 1; 0 for the whole file.
     pub line: usize,
-    /// In characters, from 1; 0 where the whole file is meant.
+    /// In characters, counted from 1; 0 for the whole file.
     pub column: usize,
-    /// How many characters of the line are meant.
+    /// How many characters of the line are marked.
     pub width: usize,
     /// The text of the line.
     pub excerpt: String,
     pub(super) shown: Option<Shown>,
 }
 
-/// The lines around a place, as miette shows them: control characters made harmless, their bytes as many as before.
+/// The lines around a place, as miette shows them. Control characters are replaced byte for byte.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Shown {
     file: String,
@@ -42,13 +42,14 @@ pub(super) struct Shown {
 /// More lines than miette shows above and below.
 const CONTEXT: usize = 3;
 
-/// How many characters of a line are shown: one that is longer is a text in one line, which nobody reads from its begin.
+/// How many characters of a line are shown. A longer line is a whole text on one line, of which only the part around
+/// the place matters.
 const LINE: usize = 240;
 
-/// How many of them stand before the place.
+/// How many of them are shown before the place.
 const LINE_BEFORE: usize = 80;
 
-/// A path that is not UTF-8 is only shown.
+/// A path that is not UTF-8 is written only to be shown.
 fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
@@ -66,7 +67,8 @@ impl Location {
         Location { file: at.source.path().to_owned(), line, column, width, excerpt, shown }
     }
 
-    /// The line as it is shown, and how many of its characters stand before the place: of a very long one what is around it.
+    /// The line as it is shown, and how many of its characters come before the place. A very long line is cut to the
+    /// part around the place.
     pub fn shown_line(&self) -> (String, usize) {
         let before = self.column.saturating_sub(1);
         let length = self.excerpt.chars().count();
@@ -86,7 +88,7 @@ impl Location {
         shown.lines().all(|line| line.len() <= LINE || line.chars().count() <= LINE)
     }
 
-    /// A file as a whole, where there is no text to show.
+    /// A file as a whole, without text to show.
     pub(crate) fn file(path: &Path) -> Location {
         Location { file: path.to_owned(), line: 0, column: 0, width: 0, excerpt: String::new(), shown: None }
     }
@@ -112,12 +114,12 @@ impl Shown {
         (self.start, self.length).into()
     }
 
-    /// Another place of the same file, which [`Shown::cover`] was told of, in this text.
+    /// Another place of the same file, in this text. [`Shown::cover`] must have taken it in.
     pub(super) fn span_of(&self, other: &Shown) -> SourceSpan {
         (other.begin.saturating_sub(self.begin) + other.start, other.length).into()
     }
 
-    /// Takes in the lines around another place of the same file, and those between.
+    /// Extends the text to the lines around another place of the same file.
     pub(super) fn cover(&mut self, source: &SourceText, other: &Shown) {
         let begin = self.begin.min(other.begin);
         let end = (self.begin + self.text.len()).max(other.begin + other.text.len());

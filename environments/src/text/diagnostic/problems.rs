@@ -1,4 +1,5 @@
-//! Mistakes while they are collected, and as they are given to the user: sorted by place, each once.
+//! Diagnostics: while they are collected ([`Problems`]), and as the user gets them ([`Diagnostics`]), sorted by place
+//! and each once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Diagnostic, Severity};
 
-/// One or more mistakes: sorted by place, each once.
+/// One or more diagnostics, sorted by place, each once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -63,7 +64,7 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Where mistakes are collected while an evaluation goes on.
+/// Collects diagnostics while an evaluation goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<Diagnostic>);
 
@@ -76,19 +77,19 @@ impl Problems {
         self.0.extend(other.0);
     }
 
-    /// Says of all of them what they affect.
+    /// Adds to all of them what they affect.
     pub(crate) fn about(&mut self, subject: &str) {
         for diagnostic in &mut self.0 {
             diagnostic.subject.push(format!("{subject}{}", diagnostic.part));
         }
     }
 
-    /// Takes in what was found in a sub-component, as [`crate::component::item::Caller::within`] has it.
+    /// Takes in what was found in a sub-component, as [`crate::component::item::Caller::within`] writes it.
     pub(crate) fn extend_within(&mut self, part: &str, found: Problems) {
         self.0.extend(found.0.into_iter().map(|diagnostic| diagnostic.within(part)));
     }
 
-    /// The same, each without advice of its own with this.
+    /// Gives this advice to each that has none of its own.
     pub(crate) fn advised(mut self, help: &str) -> Problems {
         for diagnostic in &mut self.0 {
             diagnostic.help.get_or_insert_with(|| help.to_owned());
@@ -96,18 +97,19 @@ impl Problems {
         self
     }
 
-    /// The first that was found, for a file that nobody writes by hand.
+    /// Only the first that was found. A file that nobody writes by hand is damaged as a whole, and the rest says no
+    /// more.
     pub(crate) fn first(mut self) -> Problems {
         self.0.truncate(1);
         self
     }
 
-    /// Whether anything but warnings was found.
+    /// Whether there is an error among them.
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// The errors (with the warnings) if there is any, else the warnings.
+    /// `Err` with errors and warnings if there is an error, otherwise the warnings.
     pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Diagnostics> {
         let failed = self.has_errors();
         let sorted = unique(self.0);
@@ -121,7 +123,7 @@ impl FromIterator<Diagnostic> for Problems {
     }
 }
 
-/// Sorts, and makes one diagnostic of those that differ only in what they affect and where its values are set.
+/// Sorts the diagnostics, and merges those that differ only in what they affect and where their values are set.
 fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
     for diagnostic in diagnostics {

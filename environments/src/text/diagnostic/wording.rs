@@ -1,4 +1,4 @@
-//! Words in messages: foreign text made harmless, the nearest known name, names in a row.
+//! Wording of messages: foreign text made harmless, the nearest known name, lists of names.
 
 use std::borrow::Cow;
 
@@ -30,11 +30,11 @@ pub(crate) fn visible_name(text: &str) -> String {
     visible(text).replace('\n', "^J").replace('\t', "^I")
 }
 
-/// How many characters of a message are shown from its begin, and from its end.
+/// How many characters of a message are shown from its start, and from its end.
 const HEAD: usize = 1500;
 const TAIL: usize = 500;
 
-/// A message that quotes a text of megabytes, without the middle of it.
+/// A message without its middle, if it quotes megabytes of text.
 pub(super) fn bounded(text: &str) -> Cow<'_, str> {
     if text.len() <= HEAD + TAIL || text.chars().count() <= HEAD + TAIL {
         return Cow::Borrowed(text);
@@ -50,7 +50,7 @@ pub(super) fn dangerous(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// "did you mean `x`?" for a word among known ones, if one is near.
+/// The known name that is nearest to a word, for "did you mean `x`?"; `None` if none is near.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -1,4 +1,4 @@
-//! Attributes: what a component lets its environments choose, and how a value becomes one of the declared type.
+//! Attributes: what environments can set on a component, and how a value is converted to the declared type.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use crate::text::diagnostic::{Diagnostic, Problems, listed};
 use crate::text::name::is_identifier;
 use crate::text::source::At;
 
-/// Names that `component` has by itself.
+/// The built-in names of `component`.
 pub(crate) const RESERVED: [&str; 5] = ["artifact", "features", "name", "path", "state"];
 
-/// What the values of an attribute are.
+/// The type of an attribute's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Type {
     Str,
@@ -37,7 +37,7 @@ const TYPES: [&str; 10] =
 pub(crate) struct AttributeDeclaration {
     pub(crate) kind: Type,
     pub(crate) default: Option<ConfigNode>,
-    /// What it is for.
+    /// What the attribute is for.
     pub(crate) doc: Option<String>,
     pub(crate) at: At,
 }
@@ -71,7 +71,7 @@ pub(crate) fn check(
     Some(AttributeDeclaration { kind: kind?, default, doc, at: key.clone() })
 }
 
-/// The type of a default without a declaration.
+/// The type of a default that is given without a type.
 fn plain_type(node: &ConfigNode, problems: &mut Problems) -> Option<Type> {
     match &node.data {
         Data::String(_) => Some(Type::Str),
@@ -204,8 +204,8 @@ impl Type {
         }
     }
 
-    /// Makes a value one of this type, or says why it is none. `written` tells that it stands in a file as it
-    /// is: only what a template gave is made a string of.
+    /// Converts a value to this type, or says why it cannot be. `written` means that the value is written in a file as
+    /// it is: a number or boolean becomes a string only if a template gave it.
     pub(crate) fn convert(
         &self,
         value: &Value,
@@ -259,7 +259,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A text in one line, and not at any length.
+/// A text on one line, cut if it is long.
 fn excerpt(text: &str) -> String {
     const LONGEST: usize = 100;
     let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
@@ -300,7 +300,7 @@ fn boolean(value: &Value, text: Option<&str>) -> Option<Value> {
     }
 }
 
-/// A list, or a string of items with commas between them, as batou 2 reads it.
+/// A list, or a string of items separated by commas or line ends, as in batou 2.
 fn list(value: &Value, text: Option<&str>) -> Option<Value> {
     match text {
         Some(text) => {
@@ -319,7 +319,7 @@ fn literal(text: &str) -> Option<Value> {
     table.is_empty().then(|| plain(&member.node))
 }
 
-/// A value as it stands in a file, strings not taken for templates.
+/// A value as it is written in a file; strings are not evaluated as templates.
 pub(crate) fn plain(node: &ConfigNode) -> Value {
     match &node.data {
         Data::String(text) | Data::Date(text) => Value::from(text.as_str()),

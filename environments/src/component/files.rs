@@ -1,5 +1,5 @@
-//! The files that a component declares, found beside it: folders walked, duplicates refused, templates told from
-//! files that are taken as they are.
+//! Finds the files that a component declares: walks folders, refuses duplicates, and tells templates from files that
+//! are copied as they are.
 
 use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
@@ -15,27 +15,27 @@ use crate::component::templates::{ReadError, Templates};
 use crate::text::diagnostic::{Diagnostic, Problems, visible_name};
 use crate::text::source::{At, Text};
 
-/// One entry of the release that does not depend on a host, or says how the host's is made.
+/// One entry of the component, before it is rendered for a host.
 #[derive(Debug)]
 pub(crate) struct ComponentFile {
     pub(crate) path: String,
     pub(crate) mode: u32,
     pub(crate) body: Body,
     pub(crate) by: Arc<Caller>,
-    /// Whether code has made more of it than its name: then it depends on all that the code used.
+    /// Whether code made more of it than its name. Then it depends on everything that the code used.
     pub(crate) made: bool,
 }
 
-/// What stands in a file.
+/// The content of a file.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// A template without anything to render, by its name.
     Constant(String),
     /// A template, by its name.
     Template(String),
-    /// A template written in the declaration, by its name; mistakes are shown in the text.
+    /// A template written in the declaration, by its name; mistakes in it are shown there.
     Inline(String, Text),
-    /// A file as it is.
+    /// A file that is copied as it is.
     Source(PathBuf),
     /// A folder without anything in it.
     Directory,
@@ -156,7 +156,7 @@ impl Finder<'_> {
         }
     }
 
-    /// A file that is no template: its real path, and whether its owner may run it.
+    /// A file that is not a template: its real path, and whether its owner may run it.
     fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
         let (real, meta) = self.templates.locate(source)?;
         if !meta.is_file() {
@@ -187,7 +187,7 @@ impl Finder<'_> {
         }
     }
 
-    /// One entry of a folder; whether what is below it is to be looked at too.
+    /// Adds one entry of a folder. Returns whether to look below it, too.
     fn entry(&mut self, file: &FileDeclaration, source: &str, real: &Path, entry: &DirEntry) -> bool {
         let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
         let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
@@ -211,7 +211,7 @@ impl Finder<'_> {
         true
     }
 
-    /// What cannot be read of a folder.
+    /// Reports what cannot be read in a folder.
     fn unreadable(&mut self, file: &FileDeclaration, error: &walkdir::Error) {
         let path = error.path().map(|path| self.shown(path)).unwrap_or_default();
         let missing = error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
@@ -278,8 +278,8 @@ impl<'a> DeclaredPath<'a> {
     }
 }
 
-/// Reports paths that are declared twice, and files that others would lie below. A folder may be declared any number
-/// of times.
+/// Reports paths that are declared twice, and files below which other entries would lie. A folder may be declared any
+/// number of times.
 fn conflicts(places: &[DeclaredPath<'_>], problems: &mut Problems) {
     let mut known: BTreeMap<&str, &DeclaredPath<'_>> = BTreeMap::new();
     for place in places {
@@ -320,7 +320,7 @@ fn twice(place: &DeclaredPath<'_>, earlier: &DeclaredPath<'_>) -> Diagnostic {
         .within(place.by.within())
 }
 
-/// Drops the entries of folders that are there anyway, since something lies in them.
+/// Drops the entries of folders that exist anyway, because something lies in them.
 fn drop_filled(files: &mut Vec<ComponentFile>, places: &[DeclaredPath<'_>]) {
     let mut filled: HashSet<&str> = HashSet::new();
     for place in places {

@@ -1,4 +1,4 @@
-//! What a component lets its environments choose: attributes and features.
+//! What environments can set on a component: attributes and features.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::text::source::Text;
 #[derive(Debug, Default)]
 pub(crate) struct Interface {
     pub(crate) attributes: BTreeMap<String, AttributeDeclaration>,
-    /// `None` where a component.toml says nothing of features: then environments may name any.
+    /// `None` if a component.toml does not list features: then environments may name any.
     pub(crate) features: Option<Vec<Text>>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn read(reader: &mut TableReader<'_, '_>) -> Interface {
 }
 
 impl Interface {
-    /// Reports features that no environment could name, and those that are there twice.
+    /// Reports features that no environment could name, and those that are declared twice.
     pub(crate) fn check_features(&self, problems: &mut Problems) {
         let features = self.features.as_deref().unwrap_or_default();
         for (index, feature) in features.iter().enumerate() {
@@ -49,8 +49,8 @@ impl Interface {
         }
     }
 
-    /// The features of a component where it is used: those that the environment names, or else all. One that it does
-    /// not have is reported.
+    /// The features of a component where it is used: those that the environment names, or else all. A feature that the
+    /// component does not have is reported.
     pub(crate) fn features_of(&self, usage: &ComponentUse, problems: &mut Problems) -> Vec<String> {
         let Some(declared) = &self.features else { return usage.features.clone() };
         if usage.features.is_empty() {

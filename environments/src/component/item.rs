@@ -1,4 +1,4 @@
-//! What a component says, item by item, before it is checked: both component.toml and component.star make this.
+//! What a component declares, item by item, before it is checked. Both component.toml and component.star make items.
 //!
 //! An item is a table with places, so that a call in Starlark has exactly the options of the table in TOML, and a
 //! mistake in either is shown where it was written.
@@ -18,7 +18,7 @@ use crate::text::source::At;
 pub(crate) struct Item {
     pub(crate) kind: ItemKind,
     pub(crate) table: Table,
-    /// The table, or the call.
+    /// The place of the table, or of the call.
     pub(crate) at: At,
     pub(crate) by: Arc<Caller>,
 }
@@ -41,8 +41,8 @@ pub(crate) struct Caller {
     pub(crate) breadcrumb: Vec<String>,
     /// Relative to the project: sources are looked up here.
     pub(crate) folder: PathBuf,
-    /// A map: what templates find before the names of the scope, `component` of a sub-component among them. `None`
-    /// where no code ran, in component.toml.
+    /// A map of variables that templates find before the names of the scope, such as `component` of a sub-component.
+    /// `None` in a component.toml, where no code runs.
     pub(crate) variables: Option<Value>,
 }
 
@@ -68,7 +68,7 @@ impl ItemKind {
 }
 
 impl Caller {
-    /// Whether it is a function of component.star.
+    /// Whether it is code, in a component.star.
     pub(crate) fn is_code(&self) -> bool {
         self.variables.is_some()
     }
@@ -90,7 +90,7 @@ impl Caller {
     }
 }
 
-/// ` > Venv("py") > …`, as much of it as helps.
+/// ` > Venv("py") > …`, shortened if it is long.
 pub(crate) fn within(breadcrumb: &[String]) -> String {
     const MOST: usize = 6;
     let (first, last) = match breadcrumb {

@@ -2,7 +2,7 @@
 
 use crate::text::diagnostic::visible_name;
 
-/// Why a text is no path in a release.
+/// Why a text is not a path in a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathError {
     #[error("the path is empty")]
@@ -60,7 +60,7 @@ pub(crate) fn check_source(text: &str) -> Result<String, PathError> {
     }
 }
 
-/// Why a text is no mode.
+/// Why a text is not a mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FileModeError {
     #[error("`{0}` is not a mode")]

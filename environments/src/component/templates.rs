@@ -17,10 +17,10 @@ use crate::project::Project;
 use crate::template::cause;
 use crate::text::source::{SourceText, Text};
 
-/// Templates larger than this are refused: what is this large is no configuration.
+/// Templates larger than this are refused: a file of this size is not configuration.
 const LARGEST_TEMPLATE: u64 = 16 * 1024 * 1024;
 
-/// See the module.
+/// The templates of a component, each read once.
 pub(crate) struct Templates {
     root: PathBuf,
     folder: PathBuf,
@@ -57,20 +57,20 @@ pub(crate) enum ReadError {
 }
 
 impl Known {
-    /// Whether it is written in a declaration, and no file of its own.
+    /// Whether it is written in a declaration, rather than in a file of its own.
     pub(crate) fn is_inline(&self) -> bool {
         self.inline
     }
 }
 
 impl Templates {
-    /// Those of a folder of the project.
+    /// The templates of the component in a folder of the project.
     pub(crate) fn new(project: &Project, folder: PathBuf) -> Arc<Templates> {
         let root = project.root.clone();
         Arc::new(Templates { root, folder, read: Mutex::default(), folders: Mutex::default() })
     }
 
-    /// The name of a template that a caller means: one below another folder than the component's begins with `//`.
+    /// The name of the template that a caller means. It begins with `//` if it is not below the component's folder.
     pub(crate) fn name(&self, by: &Caller, source: &str) -> String {
         if source.starts_with("//") || by.folder == self.folder {
             return source.to_owned();
@@ -83,7 +83,7 @@ impl Templates {
         name.strip_prefix("//").map_or_else(|| self.folder.join(name), PathBuf::from)
     }
 
-    /// A real path of the project as it is shown.
+    /// A real path, as it is shown: from the project's root.
     pub(crate) fn below_root<'p>(&self, real: &'p Path) -> &'p Path {
         real.strip_prefix(&self.root).unwrap_or(real)
     }
@@ -126,7 +126,7 @@ impl Templates {
         }
         let relative = self.relative(name);
         let missing = |error| match error {
-            // What is to be created is the file, not only the folder.
+            // The user has to create the file, not only its folder.
             ReadError::Missing(_) => ReadError::Missing(relative.clone()),
             error => error,
         };
@@ -213,7 +213,7 @@ fn joined<'s>(name: &'s str, parent: &str) -> Cow<'s, str> {
     }
 }
 
-/// The real path of a file of the project; one that a symlink takes outside is refused.
+/// The real path of a file of the project; refused if a symlink leads outside.
 fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
     match root.join(relative).canonicalize() {
         Ok(path) if path.starts_with(root) => Ok(path),

@@ -1,4 +1,4 @@
-//! Which components a project has: a component.toml declares the one that its folder is named after, a component.star any
+//! The components of a project. A component.toml declares the one that its folder is named after, a component.star any
 //! number of them.
 
 use std::collections::BTreeMap;
@@ -14,11 +14,11 @@ use crate::starlark::{self, StarlarkComponent};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::At;
 
-/// The components of a project that are declared by code; those of component.toml are looked for by name.
+/// The components of a project that code declares; those of component.toml are looked up by name.
 pub(crate) struct Catalog<'a> {
     project: &'a Project,
     declared: BTreeMap<String, Arc<StarlarkComponent>>,
-    /// Whether a component.star could not be loaded, and what it declares is not known.
+    /// Whether a component.star could not be loaded, so that it is not known what it declares.
     incomplete: bool,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Catalog<'a> {
         Catalog { project, declared, incomplete }
     }
 
-    /// Loads a component; `None` if there is no such one, or it cannot be used.
+    /// Loads a component; `None` if it does not exist or cannot be used.
     pub(crate) fn component(
         &self,
         name: &str,
@@ -74,12 +74,12 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    /// Whether any component.star speaks of a name: one that cannot be loaded may declare it.
+    /// Whether any component.star mentions a name: one that cannot be loaded may declare it.
     fn is_mentioned(&self, name: &str) -> bool {
         let folders = folders(&self.folder());
         folders.iter().any(|folder| {
             let path = self.folder().join(folder).join("component.star");
-            // Not what the loader refuses to read: a pipe would never end.
+            // Nothing that the loader refuses to read: reading a pipe would never end.
             let Ok(meta) = std::fs::metadata(&path) else { return false };
             if folder == name || !meta.is_file() || meta.len() > starlark::LARGEST {
                 return folder == name;

@@ -1,5 +1,5 @@
-//! A component of the project: its declaration, the files beside it, and its templates. One of component.toml is loaded
-//! once however many hosts have it.
+//! A component of the project: its declaration, the files beside it, and its templates. A component.toml is loaded
+//! once, however many hosts have the component.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,20 +17,21 @@ use crate::template::cause::UsedValues;
 use crate::text::diagnostic::Problems;
 use crate::text::source::SourceText;
 
-/// A loaded component. One of code has a definition for each host, which its code makes.
+/// A loaded component. A Starlark component has declarations of its own for each host, made by its code.
 pub(crate) struct LoadedComponent {
     pub(crate) name: String,
     /// The folder of its declaration, relative to the project.
     pub(crate) folder: PathBuf,
     pub(crate) interface: Arc<Interface>,
     pub(crate) declarations: Declarations,
-    /// Finds the component's templates, and keeps those that are included: files are rendered by a clone, which goes.
+    /// Finds the component's templates, and keeps included ones compiled. Files are rendered by a clone, which is
+    /// dropped.
     pub(crate) engine: Arc<Environment<'static>>,
     pub(crate) files: Vec<crate::component::files::ComponentFile>,
     pub(crate) templates: Arc<Templates>,
-    /// What makes its definition, where that is code.
+    /// The code that makes its declarations, if it is a Starlark component.
     pub(crate) code: Option<Arc<StarlarkComponent>>,
-    /// What its code used to decide what it declares: the causes of every file that is made by it.
+    /// What its code used to decide what it declares: causes of every file that the code makes.
     pub(crate) causes: UsedValues,
 }
 
@@ -40,8 +41,8 @@ impl LoadedComponent {
         self.templates.known(template).map(|known| known.source)
     }
 
-    /// The cause for a file of the component's folder: its name and the digest of its content. A text that code has
-    /// made is none: it changes with what the code has read, of which its own file is one.
+    /// The cause for a file of the component's folder: its name and the digest of its content. A text made by code has
+    /// none: it changes with what the code has read, its own file included.
     pub(crate) fn cause_of(&self, template: &str) -> Option<(String, String)> {
         let known = self.templates.known(template)?;
         let made = self.code.is_some() && known.is_inline();
@@ -89,7 +90,7 @@ pub(crate) fn load(
 }
 
 impl LoadedComponent {
-    /// A component of code, of which no definition is known yet.
+    /// A Starlark component, before its code has declared anything.
     pub(crate) fn of_code(
         project: &Project,
         declared: &Arc<StarlarkComponent>,
@@ -113,7 +114,7 @@ impl LoadedComponent {
         }
     }
 
-    /// The same with another definition.
+    /// The same component with other declarations.
     fn with(&self, declarations: Declarations) -> LoadedComponent {
         LoadedComponent {
             name: self.name.clone(),
@@ -128,12 +129,13 @@ impl LoadedComponent {
         }
     }
 
-    /// What its code has declared so far, as far as others see it. Mistakes in it are found by [`LoadedComponent::whole`].
+    /// With what its code has declared so far, as far as other components see it. Mistakes are left to
+    /// [`LoadedComponent::whole`].
     pub(crate) fn connected(&self, items: &[Item]) -> LoadedComponent {
         self.with(declarations::connected(items, &mut Problems::default()))
     }
 
-    /// All that its code has declared, and what it used to decide that.
+    /// With everything that its code has declared, and what the code used to decide that.
     pub(crate) fn whole(
         &self,
         items: &[Item],

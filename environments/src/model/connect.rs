@@ -1,4 +1,4 @@
-//! `provide` and `require`: who gets what from whom, and the order over all hosts that follows.
+//! `provide` and `require`: who gets what from whom, and the order across all hosts that follows from it.
 //!
 //! Keys do not depend on values, so requirements are matched before anything is evaluated, and the result does not
 //! depend on the order of declaration.
@@ -51,9 +51,9 @@ pub(crate) struct Connections {
     pub(crate) offers: Offers,
     /// By instance and requirement: the providers, by host, component and declaration.
     pub(crate) providers: Vec<Vec<Vec<Provider>>>,
-    /// All instances, what is needed first; ties by host and component.
+    /// All instances, required ones first; ties broken by host and component.
     pub(crate) order: Vec<usize>,
-    /// By instance: what must be activated before.
+    /// By instance: what must be activated before it.
     pub(crate) before: Vec<BTreeSet<usize>>,
 }
 
@@ -75,7 +75,7 @@ impl Connections {
     }
 }
 
-/// Matches every requirement, and reports those without a provider, with too many, and circles.
+/// Matches every requirement, and reports those without a provider, with too many, and cycles.
 pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
     let offers = Offers::new(model);
     let mut used = BTreeSet::new();
@@ -87,7 +87,7 @@ pub(crate) fn connect(model: &Model, problems: &mut Problems) -> Connections {
             .iter()
             .map(|require| {
                 let found = matching(model, instance, require, &offers, problems);
-                // Nobody knows which of them was meant: they count as required.
+                // It is not known which provider was meant, so none of them is reported as unused.
                 let meant = found.as_deref().unwrap_or(offers.of(model, &require.key.value, None));
                 used.extend(meant.iter().copied());
                 let found = found.unwrap_or_default();
@@ -150,7 +150,7 @@ pub(crate) fn wanted_host(model: &Model, instance: usize, require: &Require) -> 
     Some(model.meant_host(instance, &require.host.as_ref()?.value))
 }
 
-/// Whether somebody who waits would provide a key.
+/// Whether a waiting component would provide a key.
 fn is_promised(model: &Model, key: &str, host: Option<&str>) -> bool {
     let from = (key.to_owned(), host.unwrap_or_default().to_owned());
     let found = model.promised.range(from..).next();
@@ -191,8 +191,8 @@ fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, prob
     }
 }
 
-/// What must be activated before each instance, among those that are deployed: what an ignored one waits for is
-/// waited for in its place.
+/// What must be activated before each instance, among those that are deployed. An ignored instance is replaced by what
+/// it waits for itself.
 pub(crate) fn deployed_before(model: &Model, connections: &Connections) -> Vec<BTreeSet<usize>> {
     let mut result: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); model.instances.len()];
     for index in &connections.order {

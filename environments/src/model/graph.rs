@@ -1,4 +1,4 @@
-//! Which component must come before which, and circles among them.
+//! Which component must come before which, and cycles among them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -11,7 +11,7 @@ use crate::text::source::At;
 /// What must come before what.
 pub(crate) struct Graph {
     pub(crate) before: Vec<BTreeSet<usize>>,
-    /// One place for each edge, to show a circle.
+    /// One place for each edge, to show a cycle.
     places: BTreeMap<(usize, usize), At>,
 }
 
@@ -46,7 +46,7 @@ impl Graph {
         }
     }
 
-    /// Reports the circles that components of code which wait are in.
+    /// Reports the cycles that contain a waiting Starlark component.
     pub(crate) fn report_waiting(&self, model: &Model, waiting: &BTreeSet<usize>, problems: &mut Problems) {
         let help = "call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which \
                     leaves their order open";
@@ -57,13 +57,13 @@ impl Graph {
         });
     }
 
-    /// All instances, what is needed first. Circles are reported.
+    /// All instances, required ones first. Cycles are reported.
     pub(crate) fn order(&self, model: &Model, problems: &mut Problems) -> Vec<usize> {
         let help = "`dirty = true` on one of the requirements leaves their order open";
         self.sort(|cycle| self.report(model, cycle, help, problems))
     }
 
-    /// Kahn's algorithm; circles are shown to `circular` and their members appended, so that evaluation can go on.
+    /// Kahn's algorithm; cycles are passed to `circular` and their members appended, so that evaluation can go on.
     fn sort(&self, mut on_cycle: impl FnMut(&[usize])) -> Vec<usize> {
         let count = self.before.len();
         let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
@@ -97,7 +97,8 @@ impl Graph {
         }
     }
 
-    /// A circle among those that are not done, found by going backwards: each of them has such a predecessor.
+    /// A cycle among the instances that are not done. Going backwards finds one, since each of them has a predecessor
+    /// that is not done.
     fn cycle(&self, start: usize, done: &[bool]) -> Vec<usize> {
         let mut path: Vec<usize> = Vec::new();
         let mut seen: BTreeMap<usize, usize> = BTreeMap::new();

@@ -26,11 +26,12 @@ pub(crate) struct Model {
     pub(crate) environment: Arc<Environment>,
     /// By host and component.
     pub(crate) instances: Vec<PlacedComponent>,
-    /// Whether every component could be loaded: else what others provide is not known.
+    /// Whether every component could be loaded; otherwise it is not known what others provide.
     pub(crate) complete: bool,
-    /// Whether all code ran to its end: else what it requires is not known.
+    /// Whether all code ran to its end; otherwise it is not known what else it requires.
     pub(crate) finished: bool,
-    /// What components would provide that wait for others, by key and host: whoever lacks it is not told so.
+    /// What components that wait for others would provide, by key and host. A requirement of it is not reported as
+    /// unmet.
     pub(crate) promised: BTreeSet<(String, String)>,
 }
 
@@ -152,7 +153,7 @@ fn load(
     (components, complete)
 }
 
-/// Reports overrides of attributes that nobody declares.
+/// Reports overrides of attributes that the component does not declare.
 fn check_overrides(
     environment: &Environment,
     components: &BTreeMap<String, Arc<LoadedComponent>>,
@@ -178,7 +179,7 @@ fn check_overrides(
     }
 }
 
-/// How a component declares its first attribute.
+/// Advice on how the component declares an attribute, where it has none yet.
 fn declaring(component: &LoadedComponent) -> String {
     match &component.code {
         Some(declared) => format!("declare it with `attributes` of the component in {}", declared.file),

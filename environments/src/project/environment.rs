@@ -1,4 +1,4 @@
-//! `environment.toml`: loaded with what it inherits, merged, and checked as far as it goes without components.
+//! `environment.toml`: loaded with what it inherits, merged, and checked as far as possible without the components.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ struct Raw {
     at: At,
 }
 
-/// Loads and checks an environment; `None` where nothing sensible can follow.
+/// Loads and checks an environment; `None` if nothing useful can follow.
 pub(crate) fn load(project: &Project, name: &str, problems: &mut Problems) -> Option<Environment> {
     let raw = raw(project, name, problems)?;
     let mut reader = TableReader::new(&raw.table, &raw.at, "environment.toml", problems);

@@ -18,9 +18,9 @@ pub struct Host {
     pub address: String,
     /// Its platform, else the environment's.
     pub platform: Option<String>,
-    /// Who the components are deployed as, where that is known before the host is asked.
+    /// The user that components are deployed as, if it is known before the host is asked.
     pub service_user: Option<String>,
-    /// What `~` was taken for; `None` where nothing is told by it, so that it does not matter.
+    /// What `~` in `target_directory` was taken for; `None` where there is no `~`, so that it does not matter.
     pub home: Option<String>,
     /// Absolute path of everything that batou keeps on the host.
     pub target_directory: String,
@@ -30,7 +30,7 @@ pub struct Host {
     pub ignored: bool,
     /// `data-NAME` of `[host.X]`, by NAME.
     pub data: BTreeMap<String, String>,
-    /// What facts.lock says of it; only an evaluation reads that.
+    /// What facts.lock says about it; only an evaluation reads this.
     #[serde(skip)]
     pub facts: HostFacts,
 }
@@ -40,7 +40,7 @@ pub(crate) fn normalise(name: &str, domain: Option<&str>) -> String {
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     let short = domain.and_then(|domain| name.strip_suffix(domain)?.strip_suffix('.'));
-    // A name that keeps a dot would not get the domain back: `a.b.example.net` stays as it is.
+    // A short name with a dot would not get the domain back, so `a.b.example.net` stays as it is.
     short.filter(|short| !short.is_empty() && !short.contains(['.', ':'])).unwrap_or(name).to_owned()
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn normalise_domain(domain: &str) -> String {
     domain.trim_matches('.').to_ascii_lowercase()
 }
 
-/// `web01` -> `web01.example.net`; a name with a dot or an IPv6 address is one already.
+/// `web01` -> `web01.example.net`; a name with a dot or an IPv6 address is already complete.
 pub(crate) fn fqdn(name: &str, domain: Option<&str>) -> String {
     match domain {
         Some(domain) if !name.contains(['.', ':']) && !domain.is_empty() => format!("{name}.{domain}"),
@@ -57,7 +57,7 @@ pub(crate) fn fqdn(name: &str, domain: Option<&str>) -> String {
     }
 }
 
-/// The home of a user where nobody says otherwise.
+/// The home of a user, unless the environment says otherwise.
 pub(crate) fn home_of(user: &str) -> String {
     if user == "root" { "/root".to_owned() } else { format!("/home/{user}") }
 }

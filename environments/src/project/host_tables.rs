@@ -1,4 +1,4 @@
-//! Tables keyed by hosts: a host's own entry beats patterns that mean it, and patterns must not disagree.
+//! Tables keyed by hosts: a host's own entry beats patterns that match it, and patterns must not disagree.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::project::pattern::{expand, is_pattern};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
 
-/// The hosts that a key means: a name or a pattern, normalised. Mistakes are reported and mean no hosts.
+/// The hosts that a key (a name or a pattern) stands for, normalised. An invalid key is reported and stands for no
+/// hosts.
 pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut Problems) -> Vec<HostName> {
     let names = match expand(key) {
         Ok(names) => names,
@@ -36,7 +37,7 @@ pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut 
     })
 }
 
-/// What is said of one host: by its own name, and by patterns.
+/// What a table says about one host: under its own name, and under patterns.
 #[derive(Debug, Default)]
 pub(crate) struct Said<'a> {
     pub(crate) exact: Option<(&'a str, &'a KeyValue)>,
@@ -55,7 +56,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// The one value that holds for the host, where values are not merged.
+    /// The value that applies to the host, in tables whose values are not merged.
     pub(crate) fn one(&self, host: &str, problems: &mut Problems) -> Option<(&'a str, &'a KeyValue)> {
         if self.exact.is_some() {
             return self.exact;
@@ -69,7 +70,7 @@ impl<'a> Said<'a> {
         Some(*first)
     }
 
-    /// All tables that hold for the host, merged.
+    /// All tables that apply to the host, merged.
     pub(crate) fn merged(&self, host: &str, problems: &mut Problems) -> Table {
         let mut below: BTreeMap<&str, (&str, &KeyValue)> = BTreeMap::new();
         for (key, member) in &self.patterns {
@@ -111,7 +112,7 @@ fn disagree(first: &str, second: (&str, &At), host: &str, name: Option<&str>, pr
     problems.push(Diagnostic::error(message).at(second.1).help(help).about(host));
 }
 
-/// Whether two values say the same, wherever they stand.
+/// Whether two values are equal, wherever they are written.
 fn same(left: &ConfigNode, right: &ConfigNode) -> bool {
     match (&left.data, &right.data) {
         (Data::String(a), Data::String(b)) | (Data::Date(a), Data::Date(b)) => a == b,

@@ -1,4 +1,4 @@
-//! Which hosts an environment has, and which components each of them: `[hosts]` and `[host.X]`.
+//! The hosts of an environment and the components of each: `[hosts]` and `[host.X]`.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::text::source::{At, Text};
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) hosts: Vec<HostEntry>,
-    /// Inherited and dropped with `= false`: may still be spoken of.
+    /// Inherited hosts that are dropped with `= false`. Other tables may still name them.
     pub(crate) dropped: BTreeSet<HostName>,
 }
 
@@ -44,7 +44,7 @@ impl Inventory {
         self.hosts.binary_search_by(|entry| entry.host.name.as_str().cmp(host)).is_ok()
     }
 
-    /// Of the hosts that a key means, those that there are; none of them is a mistake.
+    /// Those hosts that exist, of the ones that a key stands for. It is a mistake if there are none.
     pub(crate) fn known<'a, N: Borrow<str>>(
         &self,
         key: &str,
@@ -114,7 +114,7 @@ pub(crate) fn check(
     inventory
 }
 
-/// Everything said of each host in a table keyed by names and patterns.
+/// What a table keyed by names and patterns says about each host.
 fn by_host<'a>(
     table: &'a Table,
     domain: Option<&str>,
@@ -148,7 +148,7 @@ fn bare(name: HostName, domain: Option<&str>) -> Host {
     }
 }
 
-/// Reports tables of hosts that do not exist, and entries that are no tables.
+/// Reports tables of hosts that do not exist, and entries that are not tables.
 fn mention(more: &Table, domain: Option<&str>, inventory: &Inventory, problems: &mut Problems) {
     for (key, member) in more {
         let named = hosts_of(key, &member.key, domain, &mut Problems::default());
@@ -178,7 +178,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
             }
         }
     }
-    // Not the host's own name: a mistake in a pattern's table is one mistake for all its hosts.
+    // Messages do not name the host: a mistake in a pattern's table is to be one diagnostic for all its hosts.
     let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
     if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
         entry.host.address = address;
@@ -231,7 +231,7 @@ fn complete(
     host.require_sudo = host.require_sudo.or(settings.require_sudo);
     host.home = host.home.take().or_else(|| host.service_user.as_deref().map(home_of));
     host.target_directory = target_directory(host, checked, project, count, problems);
-    // Where nothing is told by it, it does not matter whether it is right.
+    // The home may be a guess, so it is kept only where the target directory depends on it.
     let relies = checked.target_directory.as_ref().is_some_and(|text| text.value.starts_with('~'));
     host.home = host.home.take().filter(|_| relies);
 }

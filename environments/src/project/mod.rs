@@ -1,4 +1,4 @@
-//! `batou.toml`, and which environments a project has.
+//! `batou.toml`, and the environments of a project.
 
 pub(crate) mod environment;
 pub(crate) mod facts;

@@ -1,11 +1,11 @@
-//! One environment laid over another: whatever two files call the same host, it is one host.
+//! Lays one environment over another. However two files spell the name of a host, it is one host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::file::{Data, Table, merge};
 use crate::project::host::{normalise, normalise_domain};
 
-/// The domain of host names that holds for all layers: what the first of them says that says any.
+/// The domain of host names for all layers: that of the first layer that sets one.
 pub(crate) fn domain(layers: &[Table]) -> Option<String> {
     layers.iter().find_map(|layer| match &table(layer, "environment")?.get("host_domain")?.node.data {
         Data::String(domain) => Some(normalise_domain(domain)),
@@ -29,8 +29,8 @@ pub(crate) fn overlay(mut lower: Table, upper: Table, domain: Option<&str>) -> T
     merge(lower, upper)
 }
 
-/// Gives keys of the lower table the spelling that they have in the upper one, so that the two merge. What one file
-/// alone says twice stays apart, to be found as a mistake.
+/// Gives keys of the lower table the spelling that they have in the upper one, so that the two merge. Two spellings
+/// within one file stay apart, to be reported as a mistake.
 fn respell(lower: &mut Table, upper: &Table, name: &str, canonical: impl Fn(&str) -> String) {
     let (Some(below), Some(above)) = (table_mut(lower, name), table(upper, name)) else { return };
     let spelled: BTreeMap<String, &String> = above.keys().map(|key| (canonical(key), key)).collect();

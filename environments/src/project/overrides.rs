@@ -63,7 +63,7 @@ impl Overrides {
         self.0.iter()
     }
 
-    /// What holds for a component on a host: host beats pattern beats general.
+    /// The overrides of a component on a host: the host's own beat those of patterns, and these the general ones.
     pub(crate) fn of(&self, component: &str, host: &str, problems: &mut Problems) -> Table {
         let Some(overrides) = self.0.get(component) else { return Table::new() };
         let mut said = Said::default();
@@ -73,7 +73,7 @@ impl Overrides {
         merge(overrides.general.clone(), said.merged(host, problems))
     }
 
-    /// Where an attribute of a component is set for a host: for this host or patterns, then for all.
+    /// Where an attribute of a component is set for a host: for the host itself or by patterns, then for all hosts.
     pub(crate) fn places(&self, component: &str, host: &str, attribute: &str) -> Vec<&At> {
         let Some(overrides) = self.0.get(component) else { return Vec::new() };
         let hosts = overrides.hosts.get(host).into_iter().flatten();

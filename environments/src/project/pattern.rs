@@ -1,11 +1,11 @@
-//! Host patterns: `web{01..12}` and `{a,b}`, expanded to the names they mean.
+//! Host patterns: `web{01..12}` and `{a,b}`, expanded to the names that they stand for.
 //!
 //! There is no `*`: the hosts of an environment are those that are written down.
 
-/// More names than this from one pattern are taken for a slip of the finger.
+/// A pattern that expands to more names than this is taken for a typing mistake.
 const MOST: usize = 10_000;
 
-/// Why a pattern means no hosts.
+/// Why a pattern is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostPatternError {
     #[error("the host pattern `{0}` opens `{{` and never closes it")]
@@ -27,7 +27,7 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['{', '}'])
 }
 
-/// The names that a pattern means, in its order; a plain name means itself.
+/// The names that a pattern stands for, in its order; a plain name stands for itself.
 pub(crate) fn expand(pattern: &str) -> Result<Vec<String>, HostPatternError> {
     let mut names = vec![String::new()];
     let mut rest = pattern;
@@ -66,7 +66,7 @@ fn choices(pattern: &str, inside: &str) -> Result<Vec<String>, HostPatternError>
     Ok(choices)
 }
 
-/// Numbers from `first` to `last`, as wide as the first is written: `01..12` gives 01, 02, …, 12.
+/// Numbers from `first` to `last`, padded to the width of a `first` with leading zeros: `01..12` gives 01, 02, …, 12.
 fn range(pattern: &str, inside: &str, first: &str, last: &str) -> Result<Vec<String>, HostPatternError> {
     let number = |text: &str| {
         let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What `[environment]` says: how hosts are reached and how a release of this environment is made.
+//! `[environment]`: how hosts are reached, and how this environment is released.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub struct Settings {
     pub name: String,
     /// How hosts are reached.
     pub connect_method: ConnectMethod,
-    /// Who components are deployed as, unless a host says otherwise.
+    /// The user that components are deployed as, unless a host says otherwise.
     pub service_user: Option<String>,
     /// Overrides the detection of whether sudo is needed.
     pub require_sudo: Option<bool>,
@@ -41,14 +41,14 @@ pub struct Settings {
     pub keep: u32,
     /// How many hosts are worked on at a time.
     pub jobs: u32,
-    /// Seconds to connect.
+    /// Seconds that connecting may take.
     pub timeout: u32,
     /// Where batou keeps everything on a host, as written (`~` and relative paths included).
     pub target_directory: Option<String>,
 }
 
 impl Settings {
-    /// The name that the environment gives to a host, from how somebody writes it: in any case, with or without a trailing
+    /// The environment's name for a host, however it is written: in upper or lower case, with or without a trailing
     /// dot, short or with the environment's domain.
     pub fn host_name(&self, written: &str) -> String {
         normalise(written, self.host_domain.as_deref())
@@ -136,7 +136,7 @@ fn need(reader: &mut TableReader<'_, '_>, key: &'static str) -> Option<Need> {
     }
 }
 
-/// The names of `inherits`: one environment, laid under this one.
+/// `inherits`: the environment that this one is laid over.
 pub(crate) fn inherits(table: &Table, problems: &mut Problems) -> Option<Text> {
     let member = table.get("environment")?;
     let Data::Table(environment) = &member.node.data else { return None };

@@ -14,11 +14,11 @@ use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::Text;
 
-/// A template that many instances may use, or the mistake in it, which is one of each of them.
+/// A compiled template that many instances may use, or the error in it, which each of them reports.
 pub(super) type Compiled<'a> = Result<Template<'a, 'a>, Error>;
 
 impl<'a> InstanceRender<'a> {
-    /// Adds the files of a template, or those that have none.
+    /// Adds the files of a template, or the files without a template.
     pub(super) fn add_files(&mut self, template: Option<&'a str>, compiled: Option<&Compiled<'_>>) {
         for file in self.files.remove(&template).unwrap_or_default() {
             let (entry, mut used) = cause::collect(|| self.within(&file.by).file(file, compiled));

@@ -105,7 +105,7 @@ impl<'a> InstanceRender<'a> {
         }
     }
 
-    /// Neither commands, nor paths, nor variables can hold a NUL.
+    /// Refuses a NUL character, which commands, paths and variables cannot contain.
     fn without_nul(&mut self, value: String, text: &Text, scope: &Value) -> Option<String> {
         if value.contains('\0') {
             self.report_text(Diagnostic::error("the text holds a NUL character"), text, scope);
@@ -114,13 +114,13 @@ impl<'a> InstanceRender<'a> {
         Some(value)
     }
 
-    /// Has what follows belong to a sub-component, for messages.
+    /// Lets the messages that follow name a sub-component.
     pub(super) fn within(&mut self, by: &Caller) -> &mut Self {
         self.part = by.within();
         self
     }
 
-    /// Reports that a text has come out wrong.
+    /// Reports a mistake in what a text renders to.
     pub(super) fn report_text(&mut self, diagnostic: Diagnostic, text: &Text, scope: &Value) {
         let operands = if text.literal { Vec::new() } else { template::shown_operands(&text.value, scope) };
         self.report(diagnostic.at(&text.at).made_of(operands));

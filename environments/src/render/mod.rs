@@ -18,7 +18,7 @@ use crate::text::diagnostic::Problems;
 use crate::values::LazyValues;
 use instance::InstanceRender;
 
-/// The rendered instances and what was wrong with them.
+/// The rendered instances, and what is wrong with them.
 #[derive(Default)]
 pub(crate) struct Rendering {
     pub(crate) components: Vec<Rendered>,
@@ -27,7 +27,7 @@ pub(crate) struct Rendering {
     pub(crate) incomplete: bool,
 }
 
-/// Renders the given instances; mistakes of one do not keep the others from being looked at.
+/// Renders the given instances. A mistake in one does not stop the others from being checked.
 ///
 /// All instances of a component are rendered together: its templates are compiled once for all of them, and not kept.
 pub(crate) fn render(
@@ -56,8 +56,9 @@ pub(crate) fn render(
     rendering
 }
 
-/// Renders one component wherever it is placed, template by template: a compiled one takes many times the room of its
-/// text, so each goes as soon as its files are rendered for all instances, and what they include, with the component.
+/// Renders one component on all its hosts, template by template. A compiled template takes many times the memory of
+/// its text, so each is dropped as soon as its files are rendered for all instances; included templates are dropped
+/// with the component.
 fn render_component<'a>(
     values: &'a Arc<LazyValues>,
     indices: &[usize],
@@ -89,7 +90,7 @@ fn render_component<'a>(
     indices.iter().copied().zip(instances).collect()
 }
 
-/// The templates of all instances, and how many of these have each.
+/// The templates of all instances, and how many instances have each of them.
 fn users<'a>(instances: &[InstanceRender<'a>]) -> BTreeMap<&'a str, usize> {
     let mut users = BTreeMap::new();
     for name in instances.iter().flat_map(|instance| instance.files.keys().copied().flatten()) {

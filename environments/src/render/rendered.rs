@@ -1,4 +1,4 @@
-//! A component as it will be on a host: what a build makes an artifact of.
+//! A component as it will be on a host; a build makes an artifact of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ pub struct Rendered {
     /// By path: what the entry was made from (`attribute web.sleep`, `resource postgres from db01/postgres`, …) and
     /// 12 hex digits of the BLAKE3 digest of each. A [`Content::Source`] is its own cause and is not hashed here.
     pub causes: BTreeMap<String, BTreeMap<String, String>>,
-    /// By path: the sub-components that declare the entry, as `Venv("py")`, from the outside to the inside. Without
-    /// those that the component declares itself.
+    /// By path: the sub-components that declare the entry, as `Venv("py")`, outermost first. Entries that the
+    /// component declares itself are left out.
     pub breadcrumbs: BTreeMap<String, Vec<String>>,
-    /// In their order.
+    /// In the order in which they run.
     pub units: Vec<RenderedUnit>,
-    /// Host and component of what must be activated before, directly.
+    /// The components that must be activated before it; only the direct ones.
     pub after: BTreeSet<Instance>,
 }
 
@@ -32,7 +32,7 @@ pub struct Rendered {
 pub enum Entry {
     /// A file.
     File {
-        /// What stands in it.
+        /// Its content.
         content: Content,
         /// Nine bits, as declared.
         mode: u32,
@@ -51,7 +51,7 @@ pub enum Entry {
 pub enum Content {
     /// Rendered.
     Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// To be taken from this file of the project as it is; may be large. Absolute, without symlinks.
+    /// To be copied as it is from this file of the project; may be large. Absolute, without symlinks.
     Source(PathBuf),
 }
 
@@ -59,10 +59,9 @@ pub enum Content {
 /// texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenderedUnit {
-    /// What it is, before it is known what the files are that it depends on.
+    /// The unit, before the files that it depends on are known.
     pub unit: Unit<Dependency>,
-    /// The sub-components that declare it, as `Venv("py")`, from the outside to the inside; empty for the component's
-    /// own.
+    /// The sub-components that declare it, as `Venv("py")`, outermost first; empty for the component's own.
     pub breadcrumb: Vec<String>,
 }
 

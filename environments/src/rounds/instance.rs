@@ -1,4 +1,4 @@
-//! An instance of a component of code, and what its last run left.
+//! An instance of a Starlark component, and what its last run left.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::starlark::{self, ConfigureRun, RunMode, StarlarkComponent};
 use crate::template::cause::{self, UsedValues};
 use crate::values::{Asked, LazyValues};
 
-/// An instance of a component of code.
+/// An instance of a Starlark component.
 pub(super) struct CodeInstance {
     pub(super) index: usize,
     pub(super) declared: Arc<StarlarkComponent>,
@@ -24,7 +24,7 @@ pub(super) struct LastRun {
 }
 
 impl CodeInstance {
-    /// Whether it is to be run: `Some` then, with the key that somebody provides otherwise than before.
+    /// `Some` if it has to run, with the key whose answer has changed since its last run.
     #[allow(clippy::option_option, reason = "the first run has no such key")]
     pub(super) fn due(&self, values: &Arc<LazyValues>) -> Option<Option<String>> {
         let Some(last) = &self.last else { return Some(None) };

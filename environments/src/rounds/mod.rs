@@ -1,7 +1,7 @@
-//! Components of code are configured in rounds, since what one declares may depend on what others provide.
+//! Starlark components are configured in rounds, since what one declares may depend on what others provide.
 //!
-//! A round reads only what the one before it left, so the result depends neither on the order of components nor on how
-//! many are run at once. A component is run again when one of its questions has another answer; when none has,
+//! A round reads only what the round before it left, so the result depends neither on the order of components nor on
+//! how many run at once. A component runs again when the answer to one of its questions has changed; when none has,
 //! everything is settled.
 
 mod instance;
@@ -22,13 +22,14 @@ use crate::text::diagnostic::{Diagnostic, Problems, listed};
 use crate::values::LazyValues;
 use instance::{CodeInstance, LastRun};
 
-/// Room for values that refer to values: what code asks for is computed on its own thread. Pages are taken as needed.
+/// Stack size of each thread. What code asks for is computed on the code's own thread, so there must be room for
+/// values that refer to values. The system takes pages only when they are used.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// Rounds that a configuration may take besides one for each component that waits for another one.
+/// How many rounds are allowed in addition to one for each component, all of which may wait for one another in a row.
 const SPARE_ROUNDS: usize = 3;
 
-/// Runs the code of every component until nothing changes, and gives the model with what it declared.
+/// Runs the code of every component until nothing changes, and returns the model with what the code declared.
 pub(crate) fn settle(
     model: &Arc<Model>,
     answers: &Arc<DnsAnswers>,
@@ -113,7 +114,7 @@ impl<'a> Rounds<'a> {
         subjects.into_iter().fold(diagnostic, Diagnostic::about)
     }
 
-    /// The model with everything that was declared, and what is wrong with that.
+    /// The model with everything that was declared. What is wrong with it is reported.
     fn finish(mut self, values: &Arc<LazyValues>, problems: &mut Problems) -> Arc<Model> {
         for last in self.all.iter().filter_map(|one| one.last.as_ref()) {
             self.model.finished &= last.run.complete;

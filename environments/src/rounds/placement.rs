@@ -1,4 +1,4 @@
-//! What the code of an instance asks of the values: Starlark's way to the model.
+//! What the code of an instance can ask the values: Starlark's way to the model.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Placement for InstancePlacement {
     }
 }
 
-/// A mistake in a template, or in one that it includes, where it stands.
+/// A mistake in a template, shown there or in the template that it includes.
 fn explain(
     error: &Error,
     scope: &Value,

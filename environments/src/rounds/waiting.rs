@@ -1,7 +1,8 @@
-//! Components that stopped at a requirement nobody met. Some lack a provider; others wait for each other, in a circle.
+//! Components whose code stopped at an unmet requirement. Some lack a provider; others wait for each other, in a
+//! cycle.
 //!
-//! What a component would provide further on is learned from a phantom run, which goes on with a value that stands for
-//! any.
+//! What a component would provide later on is learned from a phantom run, which goes on with a placeholder for the
+//! missing value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::starlark::{self, RunMode};
 use crate::text::diagnostic::Problems;
 use crate::values::LazyValues;
 
-/// What the waiting ones would provide, by key and host. Circles among them are reported.
+/// What the waiting components would provide, by key and host. Cycles among them are reported.
 pub(super) fn promises(
     values: &Arc<LazyValues>,
     all: &[CodeInstance],
@@ -53,9 +54,9 @@ pub(super) fn promises(
     suppliers.into_keys().collect()
 }
 
-/// Who cannot go on before whom: an instance whose requirement nobody meets before those who would, and one that is
-/// provided something before those whose value is not there. A table is as stuck as code, if what it provides is made
-/// of what it requires.
+/// Which instance cannot go on before which. One with an unmet requirement waits for those that would meet it, and one
+/// whose provider has no value yet waits for that provider. A component.toml can be as stuck as code, if what it
+/// provides is made from what it requires.
 fn needs(values: &Arc<LazyValues>, suppliers: &BTreeMap<(String, String), Vec<usize>>) -> Graph {
     let mut graph = Graph::new(values.model.instances.len());
     for (index, instance) in values.model.instances.iter().enumerate() {

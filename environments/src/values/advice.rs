@@ -1,8 +1,8 @@
-//! Where values that code or a template went wrong with were set: a mistake shows in the component, and what is to be
-//! changed often stands in an environment.
+//! Where the values were set that code or a template failed on. The mistake shows up in a component, but what has to
+//! be changed is often in an environment.
 //!
-//! Advice that points at the wrong line is worse than none. So a value is named only if the failing expression is made
-//! of it, and the [causes](crate::template::cause) say that it was used; and of several values that it may be, none.
+//! Advice that points at the wrong line is worse than none. So a value is named only if the failing expression uses it
+//! and the [causes](crate::template::cause) say that it was read. If it could be one of several values, none is named.
 
 use super::{Evaluated, LazyValues};
 use crate::component::declarations::Require;
@@ -13,24 +13,24 @@ use crate::text::diagnostic::Diagnostic;
 use crate::text::operand::{Operand, Selector};
 use crate::text::source::At;
 
-/// Attributes that are made from attributes, which are made from attributes: of one further away nothing is said.
+/// How far attributes that are made from other attributes are followed.
 const DEEPEST: usize = 8;
 
-/// A value that an environment sets, as it is called, and where.
+/// A value that an environment sets: its name in messages, and where it is set.
 type SetValue = (String, At);
 
-/// For whom something was set, and what is known to have been used there.
+/// The instance whose values are followed, and what it is known to have used.
 struct Asker<'a> {
     index: usize,
-    /// `None` for what is being made now.
+    /// `None` for the value that is being computed now.
     evaluated: Option<&'a Evaluated>,
-    /// For whose mistake the advice is.
+    /// The instance whose mistake the advice is for.
     subject: usize,
     depth: usize,
 }
 
 impl LazyValues {
-    /// A mistake of an instance with the places that set the values which it is about.
+    /// A diagnostic of an instance, with the places that set the values that it is about.
     pub(crate) fn advise(&self, mut diagnostic: Diagnostic, index: usize) -> Diagnostic {
         let asker = Asker { index, evaluated: None, subject: index, depth: 0 };
         let used = diagnostic.take_operands();
@@ -39,7 +39,7 @@ impl LazyValues {
         set.iter().fold(diagnostic, |diagnostic, (name, at)| diagnostic.set_at(name, at))
     }
 
-    /// Where the values are set that an operand is made from.
+    /// Where the values that an operand is made from are set.
     fn sets(&self, asker: &Asker<'_>, operand: &Operand) -> Vec<SetValue> {
         let Some((Selector::Name(root), rest)) = operand.path.split_first() else { return Vec::new() };
         match (root.as_str(), rest.split_first()) {
@@ -83,7 +83,7 @@ impl LazyValues {
         }
     }
 
-    /// Of what others provide: if all of them would be told the same.
+    /// For what others provide: only if all providers lead to the same places.
     fn resource_sets(&self, asker: &Asker<'_>, variable: &str, path: &[Selector]) -> Vec<SetValue> {
         let requires = &self.instance(asker.index).component.declarations.requires;
         let named = |require: &Require| require.variable.as_deref() == Some(variable);
@@ -107,7 +107,7 @@ impl LazyValues {
         let provide = &self.instance(provider.instance).component.declarations.provides[provider.provide];
         let evaluated =
             self.cells[provider.instance].provides[provider.provide].get().and_then(Option::as_ref);
-        // Code has put the value together.
+        // Code made the value, and what it made it from is not known.
         if provide.by.is_code() {
             return Vec::new();
         }
@@ -117,7 +117,7 @@ impl LazyValues {
         }
     }
 
-    /// Of the texts in a part of a file.
+    /// For the texts in a part of a file.
     fn node_sets(&self, asker: &Asker<'_>, node: &ConfigNode) -> Vec<SetValue> {
         if asker.depth > DEEPEST || asker.evaluated.is_none() {
             return Vec::new();
@@ -143,13 +143,13 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// What it is made from, one step further.
+    /// One step further, to what a value was made from.
     fn of(&self, index: usize, evaluated: Option<&'a Evaluated>) -> Asker<'a> {
         Asker { index, evaluated, subject: self.subject, depth: self.depth + 1 }
     }
 }
 
-/// What a path leads to, where one value is laid over another.
+/// What a path leads to, if one value is laid over another.
 enum PathEnd<'a> {
     Over(&'a At),
     Default(&'a ConfigNode),
@@ -178,7 +178,7 @@ fn member<'a>(
     }
 }
 
-/// The part that a path leads to, as far as it leads.
+/// The part that a path leads to, as far as it can be followed.
 fn below<'a>(node: &'a ConfigNode, path: &[Selector]) -> &'a ConfigNode {
     match (&node.data, path.split_first()) {
         (Data::Table(table), Some((Selector::Name(name), rest))) => {

@@ -1,4 +1,4 @@
-//! Questions of code, and what is answered.
+//! Questions that code asks, and their answers.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) struct Asked {
 /// What was answered.
 pub(super) struct ProvidedAnswer {
     pub(super) found: Arc<Vec<Value>>,
-    /// The causes that an answer is for whoever asked.
+    /// What the answer adds to the causes of whoever asked.
     pub(super) causes: Vec<(String, String)>,
     pub(super) digest: blake3::Hash,
 }

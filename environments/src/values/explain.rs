@@ -1,4 +1,4 @@
-//! Where the values of attributes come from: the component's default, and what an environment sets above it.
+//! Where the values of attributes come from: the component's default, and what an environment sets over it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::diagnostic::Location;
 use crate::values::LazyValues;
 
-/// A component on a host as somebody typed it: there may be no such thing.
+/// A component on a host, as the user typed it. It need not exist.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Typed {
     /// The host, in any way that [`Settings::host_name`](crate::Settings::host_name) knows.
@@ -19,7 +19,7 @@ pub struct Typed {
 /// A component on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What the component is for, where its code says so.
+    /// What the component is for, if its code says so.
     pub doc: Option<String>,
     /// By name.
     pub attributes: Vec<Explained>,
@@ -35,9 +35,9 @@ pub struct Explained {
     pub kind: String,
     /// As a template would print it.
     pub value: String,
-    /// What it is for, where its component says so.
+    /// What it is for, if its component says so.
     pub doc: Option<String>,
-    /// Where it is set, the one that counts first; the last is the component's default, if it has one.
+    /// Where it is set, starting with the place that takes effect; the last is the component's default, if it has one.
     pub set: Vec<SetAt>,
     /// What the value was made from: `host fqdn`, `attribute app.port`.
     pub causes: Vec<String>,
@@ -72,7 +72,7 @@ fn one(values: &Arc<LazyValues>, index: usize, name: &str) -> Option<Explained> 
     let winner = instance.overrides.get(name).map(|member| &member.node.at);
     let mut above: Vec<_> = above.into_iter().map(Location::of).collect();
     if let Some(winner) = winner.map(Location::of) {
-        // A stable sort: what counts comes first, the others as they are.
+        // The sort is stable: the place that takes effect comes first, the others keep their order.
         above.sort_by_key(|place| (&place.file, place.line) != (&winner.file, winner.line));
     }
     let above = above.into_iter().map(|location| SetAt { location, default: false });

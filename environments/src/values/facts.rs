@@ -1,4 +1,4 @@
-//! `host.facts` in templates, and the same of the other hosts.
+//! `host.facts` in templates, and the facts of the other hosts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl FactsObject {
         &self.values.model.environment.inventory.hosts[self.host].host
     }
 
-    /// A fact, or the mistake that there is none.
+    /// A fact, or an error value that says why there is none.
     fn fact(&self, name: &str) -> Value {
         let host = self.host();
         let value = match host.facts.get(&host.name, name) {
@@ -43,8 +43,8 @@ impl FactsObject {
     }
 }
 
-/// A host in `environment.hosts`: what is known of it, and its facts. They are found by their name only, so that
-/// whatever goes through all that a host has uses no fact.
+/// A host in `environment.hosts`: what is known about it, and its facts. `facts` is found by name but not enumerated,
+/// so that going through all values of a host does not use its facts.
 #[derive(Debug)]
 pub(crate) struct HostWithFacts {
     plain: Value,
@@ -82,7 +82,7 @@ impl Object for FactsObject {
         Some(self.fact(key.as_str()?))
     }
 
-    /// All that are declared. Where one is missing, going through them is the mistake, rather than leaving it out.
+    /// All facts that are declared. If one is missing, going through them fails, rather than leaving it out.
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let facts = &self.host().facts;
         match facts.missing() {

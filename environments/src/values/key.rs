@@ -1,4 +1,4 @@
-//! Which of all values one is.
+//! The identity of a value in an evaluation.
 
 /// A value, by the instance that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

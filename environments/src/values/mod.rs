@@ -1,7 +1,7 @@
 //! All values of an evaluation, each computed when it is first asked for, and once.
 //!
 //! Attributes refer to other attributes and to what other components provide, in any order. A value that is asked for
-//! while it is being computed is a circle. After [`LazyValues::configure`] every value is there, and templates are
+//! while it is being computed is in a cycle. After [`LazyValues::configure`] every value is there, and templates are
 //! rendered in parallel.
 
 mod advice;
@@ -33,10 +33,11 @@ use crate::text::diagnostic::{Diagnostic, Problems};
 use answer::ProvidedAnswer;
 use key::ValueKey;
 
-/// Room for that many templates within each other, each as deep as the engine allows. Pages are taken as needed.
+/// Stack size for values that refer to values, as deep as `running` allows, each a template as deep as the engine
+/// allows. The system takes pages only when they are used.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// A value, where it may be used, and what it was made from.
+/// A computed value, its digest, and what it was made from.
 #[derive(Debug)]
 pub(crate) struct Evaluated {
     pub(crate) value: Value,
@@ -44,7 +45,7 @@ pub(crate) struct Evaluated {
     pub(crate) causes: UsedValues,
 }
 
-/// `None` once it failed: its mistake is reported then.
+/// Holds `None` once computing failed; the mistake is reported then.
 type Cell = OnceLock<Option<Evaluated>>;
 
 #[derive(Default)]
@@ -61,7 +62,7 @@ pub(crate) struct LazyValues {
     answers: Arc<DnsAnswers>,
     cells: Vec<Cells>,
     problems: Mutex<Problems>,
-    /// What was answered, for all who ask the same.
+    /// Answers, for everyone who asks the same question.
     answered: Mutex<HashMap<Query, Arc<ProvidedAnswer>>>,
     /// By instance: what its code asked.
     asked: Vec<Mutex<Vec<Asked>>>,
@@ -98,7 +99,7 @@ impl LazyValues {
         })
     }
 
-    /// Computes every value, on a thread whose stack holds values that refer to values as deep as they may.
+    /// Computes every value, on a thread with a stack for values that refer to values.
     pub(crate) fn configure(self: &Arc<Self>, notes: Option<Notes<'_>>) -> io::Result<()> {
         std::thread::scope(|threads| {
             let compute = || {
@@ -107,7 +108,7 @@ impl LazyValues {
                 }
             };
             let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, compute)?;
-            // A mistake in here: whoever called hears of it as if there were no thread.
+            // Passes a panic on to the caller, as if there were no thread.
             if let Err(panic) = worker.join() {
                 std::panic::resume_unwind(panic);
             }
@@ -160,7 +161,7 @@ impl LazyValues {
         Some(self.use_requirement(index, require))
     }
 
-    /// The same by the requirement's position; code gives it no name.
+    /// The same by the requirement's position, since code need not give it a name.
     pub(crate) fn use_requirement(self: &Arc<Self>, index: usize, require: usize) -> Result<Value, Error> {
         let Some(evaluated) = self.resource_at(index, require) else { return Err(reported_error()) };
         if cause::is_new(cause::key(evaluated, "resource")) {
@@ -205,7 +206,7 @@ impl LazyValues {
         )
     }
 
-    /// Whether what is provided has a value by now.
+    /// Whether a provided value can be computed by now.
     pub(crate) fn has_value(self: &Arc<Self>, provider: Provider) -> bool {
         self.provided(provider).is_some()
     }
@@ -219,7 +220,7 @@ impl LazyValues {
         )
     }
 
-    /// The content of a cell, computed if it is the first to ask.
+    /// The content of a cell, computed when it is first asked for.
     fn force<'a>(
         &self,
         cell: &'a Cell,
@@ -243,7 +244,7 @@ impl LazyValues {
     }
 }
 
-/// A value, and what it was made from.
+/// Computes a value, and collects what it was made from.
 fn collected(compute: impl FnOnce() -> Option<Value>) -> Option<Evaluated> {
     let (value, causes) = cause::collect(compute);
     let value = value?;

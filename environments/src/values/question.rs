@@ -29,7 +29,7 @@ impl LazyValues {
         std::mem::take(&mut *self.asked[index].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a question has the answer that it had.
+    /// Whether a question still has the answer that it had.
     pub(crate) fn still(self: &Arc<Self>, index: usize, asked: &Asked) -> bool {
         self.answer(index, &asked.query).digest == asked.digest
     }

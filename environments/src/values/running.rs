@@ -1,4 +1,4 @@
-//! The values that are being computed, each asked for by the one before: one that is asked for again is a circle.
+//! The values that are being computed, each asked for by the one before. One that is asked for again closes a cycle.
 
 use std::cell::RefCell;
 
@@ -7,16 +7,17 @@ use super::key::ValueKey;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
-/// Values that refer to values that refer to values: deeper than this is taken for a mistake.
+/// How deep values may refer to values; deeper than this is taken for a mistake.
 const DEEPEST: usize = 60;
 
 thread_local! {
-    /// What each thread computes: one that finds a value begun by another computes it, too.
+    /// What this thread is computing. A value that another thread has begun is computed twice rather than waited for.
     static RUNNING: RefCell<Vec<ValueKey>> = const { RefCell::new(Vec::new()) };
 }
 
 impl LazyValues {
-    /// Computes a value unless it is being computed already, and so needs itself, or lies too deep: that is reported.
+    /// Computes a value, unless it is already being computed, and so depends on itself, or lies too deep: that is
+    /// reported.
     pub(super) fn guarded<R>(&self, key: ValueKey, compute: impl FnOnce() -> Option<R>) -> Option<R> {
         let running = RUNNING.with_borrow(|running| {
             let first = running.iter().position(|other| *other == key);

@@ -16,7 +16,7 @@ use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 use crate::values::scope::Scope;
 
-/// A mistake was made and is reported.
+/// There was a mistake, and it is already reported.
 struct Reported;
 
 impl LazyValues {
@@ -76,7 +76,7 @@ impl LazyValues {
         }
     }
 
-    /// A location as the environment takes addresses.
+    /// The address of a location, as the environment requires addresses to be.
     pub(crate) fn address(&self, connect: NetLoc) -> Address {
         let checked = &self.model.environment.checked;
         Address::new(connect, checked.require_v4, checked.require_v6, &self.answers)
@@ -123,7 +123,7 @@ impl LazyValues {
         self.node(index, &provide.value, &layered(&scope, provide.by.variables.as_ref())).ok()
     }
 
-    /// The value of a part of a file, every string in it taken for a template.
+    /// The value of a part of a file, with every string evaluated as a template.
     fn node(self: &Arc<Self>, index: usize, node: &ConfigNode, scope: &Value) -> Result<Value, Reported> {
         match &node.data {
             Data::String(text) => self.text(index, text, &node.at, scope),

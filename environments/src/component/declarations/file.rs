@@ -28,7 +28,7 @@ pub(crate) enum Origin {
     Inline(Text),
     /// A file or folder below the caller's folder, or below the project's root where the path begins with `//`.
     Beside { path: String, at: At, exclude: Option<GlobSet> },
-    /// The same, and it must be a folder.
+    /// Like `Beside`, but it must be a folder.
     Folder { path: String, at: At, exclude: Option<GlobSet> },
     /// A folder with nothing in it.
     Nothing,

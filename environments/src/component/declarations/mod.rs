@@ -1,6 +1,7 @@
 //! What a component declares, checked, before it is known what others provide.
 //!
-//! Made from items, of which component.toml and component.star make the same: nothing later tells the two apart.
+//! They are made from items, and component.toml and component.star make the same ones, so nothing later tells the two
+//! apart.
 
 mod file;
 mod resource;
@@ -23,10 +24,10 @@ pub(crate) struct Declarations {
     pub(crate) units: Vec<DeclaredUnit>,
 }
 
-/// Kinds of items that are still to come.
+/// Kinds of items that are not supported yet.
 pub(crate) const LATER: [&str; 5] = ["link", "copy", "service", "check", "build"];
 
-/// Refuses keys of component.toml that are still to come.
+/// Refuses keys of component.toml that are not supported yet.
 pub(crate) fn later(reader: &mut TableReader<'_, '_>) {
     reader.later(&LATER);
     reader.later(&["facts", "serial", "renamed_from"]);

@@ -8,7 +8,7 @@ use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::name::is_identifier;
 use crate::text::source::Text;
 
-/// Variables of every template, which a required resource cannot take.
+/// Variables that every template has; a required resource cannot take their names.
 const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];
 
 /// `[[provide]]`
@@ -23,7 +23,7 @@ pub(crate) struct Provide {
 #[derive(Debug)]
 pub(crate) struct Require {
     pub(crate) key: Text,
-    /// The name under which templates find it; code has the value at hand, and need not name one.
+    /// The name under which templates find it. Code has the value itself, and need not name it.
     pub(crate) variable: Option<String>,
     pub(crate) one: bool,
     pub(crate) host: Option<Text>,
@@ -33,7 +33,7 @@ pub(crate) struct Require {
     pub(crate) by: Arc<Caller>,
 }
 
-/// What a requirement says of the order in which components are activated.
+/// What a requirement says about the order in which components are activated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequireOrder {
     ProviderFirst,

@@ -1,7 +1,7 @@
 //! Units as they are declared: what a host is to converge once the component's files are in place.
 //!
-//! A kind of unit has a module here, with what its table may say; only that module and the one beside it in `render/` know
-//! what it is.
+//! Each kind of unit has a module here, with what its table may say. Only that module and its counterpart in `render/`
+//! know the kind.
 
 pub(crate) mod step;
 pub(crate) mod trigger;

@@ -1,7 +1,8 @@
 //! What a step depends on besides its own texts: files of its component, and resources.
 //!
-//! What a trigger names is known once the component's files are hashed, so the manifest holds its digest, and the step
-//! runs when that differs from what is recorded. Nothing is noticed on the host, and nothing is lost by an interrupted release.
+//! What a trigger names is hashed with the component's files. The manifest holds that digest, and the step runs when
+//! it differs from the recorded one. So the host need not notice changes, and an interrupted release does not lose
+//! any.
 
 use globset::{Glob, GlobMatcher};
 
@@ -44,7 +45,7 @@ impl Trigger {
         }
     }
 
-    /// The paths that it names, of those of the component's files. That it names none is a mistake.
+    /// Those of the component's files that it names. It is a mistake if there are none.
     pub(crate) fn paths<'a>(&self, files: &[&'a str]) -> Result<Vec<&'a str>, Box<Diagnostic>> {
         let mut found: Vec<&str> = files.iter().copied().filter(|path| self.names(path)).collect();
         found.sort_unstable();
@@ -72,8 +73,8 @@ impl Trigger {
         }
     }
 
-    /// The positions of the requirements that a resource's trigger names; none for files. That there are none of the
-    /// key is a mistake.
+    /// The positions of the requirements that a resource trigger names; `None` for other triggers. It is a mistake if
+    /// the component does not require the key.
     pub(crate) fn requirements(&self, requires: &[Require]) -> Option<Result<Vec<usize>, Box<Diagnostic>>> {
         let TriggerTarget::Resource(key) = &self.of else { return None };
         let all = requires.iter().enumerate();
@@ -102,7 +103,8 @@ fn files(text: &str) -> Result<TriggerTarget, String> {
     }
 }
 
-/// One digest, 64 hex digits, for several texts, which are never taken for one another.
+/// One digest (64 hex digits) of several texts. Each is hashed with its length, so that other texts that look the same
+/// when joined have another digest.
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in parts {

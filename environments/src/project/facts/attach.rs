@@ -1,4 +1,4 @@
-//! facts.lock and the hosts of an environment, brought together.
+//! Attaches the facts of facts.lock to the hosts of an environment.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::project::Project;
 use crate::project::environment::Environment;
 use crate::text::diagnostic::Problems;
 
-/// Reads facts.lock, where batou.toml declares facts, and gives each host its own.
+/// Reads facts.lock, if batou.toml declares facts, and gives each host its own.
 pub(crate) fn attach(project: &Project, environment: &mut Environment, problems: &mut Problems) {
     if project.facts.is_empty() {
         return;

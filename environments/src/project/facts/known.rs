@@ -1,4 +1,4 @@
-//! What an evaluation knows of a host.
+//! What an evaluation knows about a host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::FactsLock;
 use crate::template::elsewhere::reported_error;
 use crate::text::diagnostic::{listed, nearest};
 
-/// The facts of one host; which there are is the same for all hosts of an environment.
+/// The facts of one host. Which facts are declared is the same for all hosts of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostFacts {
     pub(super) declared: Arc<DeclaredFacts>,
@@ -31,14 +31,15 @@ pub(super) enum Gathered {
     Yes,
     /// No host was asked.
     Never,
-    /// The hosts were asked something else by this name.
+    /// The hosts were asked something else under this name.
     Otherwise,
-    /// facts.lock is damaged, which is reported.
+    /// facts.lock is damaged, which is already reported.
     Unreadable,
 }
 
 impl HostFacts {
-    /// The value of a fact; an error that says what to do where there is none. `host` is whose facts these are.
+    /// The value of a fact or, if there is none, an error that says what to do. `host` is the name of the host in that
+    /// error.
     pub(crate) fn get(&self, host: &str, name: &str) -> Result<&Value, Error> {
         self.known.get(name).ok_or_else(|| match self.declared.facts.get(name) {
             Some(Gathered::Unreadable) => reported_error(),
@@ -51,7 +52,7 @@ impl HostFacts {
         self.declared.facts.keys().map(String::as_str)
     }
 
-    /// The first fact that is declared and not known.
+    /// The first fact that is declared but not known.
     pub(crate) fn missing(&self) -> Option<&str> {
         self.names().find(|name| !self.known.contains_key(*name))
     }

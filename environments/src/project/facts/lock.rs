@@ -1,4 +1,4 @@
-//! `environments/<environment>/facts.lock`: the facts of an environment's hosts, as they were when somebody last asked.
+//! `environments/<environment>/facts.lock`: the facts of an environment's hosts, as of the last `batou facts`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::file::{self, Data, Table, TableReader};
 use crate::project::Project;
 use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
 
-/// What is known of the hosts of one environment.
+/// What is known about the hosts of one environment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FactsLock {
     /// How each fact was declared when it was gathered.
@@ -57,9 +57,9 @@ impl FactsLock {
         Some(FactsLock { sources, hosts })
     }
 
-    /// What is known after hosts were asked: their answers in the place of what they said before. A fact that a host
-    /// did not answer stays as it was, as do all facts of a host that was not asked. What is no longer declared goes,
-    /// or is declared otherwise, and so do hosts that are not among `hosts`.
+    /// The facts after hosts were asked: their answers replace the earlier ones. A fact that a host did not answer
+    /// stays as it was, as do all facts of a host that was not asked. Facts whose declaration is gone or has changed
+    /// are dropped, and so are hosts that are not among `hosts`.
     #[must_use]
     pub fn updated(
         &self,
@@ -118,7 +118,7 @@ impl FactsLock {
         self.hosts.get(host)
     }
 
-    /// The hosts that it speaks of.
+    /// The hosts that it has facts of.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.hosts.keys().map(String::as_str)
     }

@@ -8,9 +8,9 @@ use crate::text::diagnostic::{Diagnostic, Problems, listed, nearest};
 use crate::text::name::is_identifier;
 use crate::text::source::Text;
 
-/// Seconds that a command may take, where it does not say otherwise.
+/// The default timeout of a command, in seconds.
 const TIMEOUT: u32 = 10;
-/// The longest time that it may ask for.
+/// The longest timeout that may be set, in seconds.
 const LONGEST: u32 = 600;
 
 /// Checks a table `[facts]`.
@@ -97,7 +97,7 @@ fn shell(command: Text, problems: &mut Problems) -> Option<String> {
     Some(command.value)
 }
 
-/// A pattern that stays within the levels of folders that it is written with.
+/// A pattern that descends no further than it is written: it has no `**`.
 fn pattern(text: Text, problems: &mut Problems) -> Option<String> {
     let names: Vec<&str> = text.value.split('/').skip(1).collect();
     let reason = if !text.value.starts_with('/') {

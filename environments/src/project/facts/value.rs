@@ -8,7 +8,7 @@ use minijinja::Value;
 use crate::file::{ConfigNode, Data, KeyValue};
 use crate::text::diagnostic::{Diagnostic, Problems};
 
-/// A part of facts.lock.
+/// The fact that a part of facts.lock holds.
 pub(super) fn from_node(node: &ConfigNode, problems: &mut Problems) -> Option<FactValue> {
     let mut refuse = |what: &str| {
         problems.push(Diagnostic::error(format!("a fact cannot be {what}")).at(&node.at));
@@ -34,7 +34,7 @@ pub(super) fn from_node(node: &ConfigNode, problems: &mut Problems) -> Option<Fa
     }
 }
 
-/// As templates see it.
+/// A fact as templates see it.
 pub(super) fn to_template(fact: &FactValue) -> Value {
     match fact {
         FactValue::Text(text) => Value::from(text.as_str()),

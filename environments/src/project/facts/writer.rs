@@ -1,18 +1,18 @@
-//! Facts as TOML that a person reviews: one line a value, each with its whole name, sorted; and only characters that
-//! a terminal shows as they are.
+//! Facts as TOML for people to review: one line per value, each with its full name, sorted, and only characters that a
+//! terminal shows as they are.
 
 use std::fmt::Write as _;
 
 use batou_release::FactValue;
 
-/// The lines of a value: `os.id = "debian"`; a list has one line an item.
+/// The lines of a value: `os.id = "debian"`; a list has one line per item.
 pub(super) fn lines(name: &str, value: &FactValue) -> String {
     let mut text = String::new();
     write(&mut text, &key(name), value);
     text
 }
 
-/// The value's parts, each in a line by itself: an item of a list as `disks[] = "sda"`.
+/// The value's parts, each on a line of its own: an item of a list as `disks[] = "sda"`.
 pub(super) fn parts(name: &str, value: &FactValue) -> Vec<String> {
     match value {
         FactValue::Table(table) if !table.is_empty() => {
@@ -45,12 +45,12 @@ fn write(text: &mut String, name: &str, value: &FactValue) {
     }
 }
 
-/// A value in one line.
+/// A value on one line.
 fn inline(value: &FactValue) -> String {
     match value {
         FactValue::Text(text) => quoted(text),
         FactValue::Integer(number) => number.to_string(),
-        // It always has a point or an exponent.
+        // `{:?}` always writes a point or an exponent, so that TOML reads a float again.
         FactValue::Float(number) => format!("{number:?}"),
         FactValue::Boolean(value) => value.to_string(),
         FactValue::List(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
@@ -87,7 +87,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Control characters, and those that are not seen or that reorder the text around them.
+/// Control characters, and those that are invisible or reorder the text around them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(

@@ -17,12 +17,13 @@ use crate::text::diagnostic::{Diagnostic, nearest};
 use crate::text::source::{At, Text};
 use crate::values::scope::Scope;
 
-/// A token that has nothing in common with the first but that it is an absolute path: neither its length, nor how many
-/// parts, words or lines it has.
+/// A token that shares nothing with the first, except that it is an absolute path: it differs in length, and in the
+/// number of its parts, words and lines.
 const OTHER_TOKEN: &str = "/\u{10ba72}/another/Artifact, of (some)/\n component.1\u{10ba72}";
 
 impl InstanceRender<'_> {
-    /// A text of a unit, in which `component.artifact` is the token that a host replaces. `scope` is one of units.
+    /// A text of a unit, in which `component.artifact` is the token that a host replaces. `scope` must be one of
+    /// units.
     pub(super) fn unit_text(&mut self, text: &Text, scope: &Value, by: &Caller) -> Option<String> {
         if let Some(mark) = artifact_mark(&text.value) {
             self.report(marked("the text", &text.value).at(&text.at.within(&text.value, mark)));
@@ -30,7 +31,7 @@ impl InstanceRender<'_> {
         }
         let scope = layered(scope, by.variables.as_ref());
         let (rendered, used) = cause::collect(|| self.text_in(text, &scope));
-        // That the text is wrong may show only later, in what it gives: advice goes by what the whole unit used.
+        // A text may turn out wrong only later, in what it renders to. So advice goes by what the whole unit used.
         cause::record_all(&used);
         let rendered = rendered?;
         if used.contains_key(ARTIFACT_CAUSE) {
@@ -43,8 +44,8 @@ impl InstanceRender<'_> {
         Some(rendered)
     }
 
-    /// A text in which `component.artifact` was used, unless it holds anything of the token but the whole: a part of it, its
-    /// length, or what was compared with it. What does is another text where the token is another one.
+    /// A text in which `component.artifact` was used, unless it depends on anything but the whole token: a part of it,
+    /// its length, or a comparison with it. To find that out, the text is rendered again with another token.
     fn unless_changed(&mut self, rendered: String, text: &Text, by: &Caller) -> Option<String> {
         let scope = Scope::of_units(self.values, self.index, OTHER_TOKEN);
         let scope = layered(&scope, by.variables.as_ref());
@@ -109,7 +110,7 @@ impl InstanceRender<'_> {
     }
 }
 
-/// A text that holds one of the token's own characters, which it has not from `component.artifact`.
+/// The mistake of a text that contains one of the token's own characters, but not from `component.artifact`.
 fn marked(what: &str, text: &str) -> Diagnostic {
     let mark = artifact_mark(text).and_then(|range| text[range].chars().next()).map_or(0, u32::from);
     let message = format!("{what} holds the character U+{mark:X}, which batou keeps for itself in steps");

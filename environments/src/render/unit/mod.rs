@@ -19,7 +19,7 @@ impl InstanceRender<'_> {
         for declared in &self.component.declarations.units {
             let by = declared.by.as_ref();
             let mut parts = UnitRender { instance: self.within(by), scope: &scope, by, failed: false };
-            // What its texts use is nobody's cause, but goes into advice.
+            // What the texts use is not a cause of any entry; it is collected for advice only.
             let (unit, _) = cause::collect(|| match &declared.declaration {
                 UnitDeclaration::Step(declared) => Unit::Step(step::step(&mut parts, declared)),
             });

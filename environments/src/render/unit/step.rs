@@ -59,7 +59,7 @@ impl UnitRender<'_, '_> {
         Some(Newer { path, than })
     }
 
-    /// A path whose time says something: that of a file in a release says when it came to the host.
+    /// A path whose modification time can be compared. That of a file in a release only says when it came to the host.
     fn timed(&mut self, text: &Text, directory: Option<&str>) -> Option<HostPath> {
         let path = self.path(Some(text))?;
         if !self.instance.is_released(path.as_path(), directory) {

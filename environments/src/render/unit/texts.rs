@@ -48,7 +48,7 @@ impl UnitRender<'_, '_> {
         self.noted(path.ok())
     }
 
-    /// Reports that a text has come out wrong.
+    /// Reports a mistake in what a text renders to.
     pub(super) fn report(&mut self, diagnostic: Diagnostic, text: &Text) {
         let scope = layered(self.scope, self.by.variables.as_ref());
         self.instance.report_text(diagnostic, text, &scope);

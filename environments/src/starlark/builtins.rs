@@ -60,7 +60,7 @@ pub(crate) fn own(builder: &mut GlobalsBuilder) {
 #[starlark_module]
 fn functions(builder: &mut GlobalsBuilder) {
     /// Declares a component of the given name, at the top of a file. A file without such a call, but with a function
-    /// `configure` and perhaps `attributes`, `features` and `doc`, declares one that is named like its folder.
+    /// `configure` and perhaps `attributes`, `features` and `doc`, declares one component, named after its folder.
     ///
     /// ```starlark
     /// def instance(number):
@@ -106,9 +106,9 @@ fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Declares a kind of sub-components, at the top of a file. `attributes` are what they are made with, `configure`
-    /// what each of them declares, `platforms` what is done besides on hosts of a platform: a function that takes the
-    /// sub-component, or another definition.
+    /// Declares a kind of sub-component, at the top of a file. `attributes` are what each one is made with,
+    /// `configure` declares what it consists of, and `platforms` adds to that on hosts of a platform: a function that
+    /// takes the sub-component, or another definition.
     ///
     /// ```starlark
     /// def _configure(c):
@@ -156,9 +156,9 @@ fn functions(builder: &mut GlobalsBuilder) {
         Ok(DefinitionValue { kind })
     }
 
-    /// Describes an attribute: its type (`"str"`, `"int"`, `"float"`, `"bool"`, `"list"`, `"dict"`, `"address"`, `"path"`,
-    /// `"literal"` or `"choice"`), the default, which may be a template, and what it is for. Without a default the
-    /// environment has to set it.
+    /// Describes an attribute: its type (`"str"`, `"int"`, `"float"`, `"bool"`, `"list"`, `"dict"`, `"address"`,
+    /// `"path"`, `"literal"` or `"choice"`), the default, which may be a template, and what it is for. Without a
+    /// default, the environment must set it.
     ///
     /// ```starlark
     /// attributes = {
@@ -219,8 +219,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         Ok(Netloc::new(Data::from_object(session.placement.address(location)), session))
     }
 
-    /// The text of a file: beside the Starlark file of the definition that is configured, or, with `//` before its path,
-    /// anywhere in the project.
+    /// The text of a file: one beside the Starlark file of the definition that is being configured or, if the path
+    /// begins with `//`, one anywhere in the project.
     ///
     /// ```starlark
     /// def configure(c):
@@ -237,8 +237,8 @@ fn functions(builder: &mut GlobalsBuilder) {
         Ok(text)
     }
 
-    /// The paths of the files beside the Starlark file that match a pattern (or one of a list), in order. `*` stays within
-    /// a folder, `**` does not. `exclude` lists patterns of paths or names.
+    /// The paths of the files beside the Starlark file that match a pattern (or one of a list), sorted. `*` stays
+    /// within a folder, `**` does not. `exclude` lists patterns of paths or names.
     ///
     /// ```starlark
     /// def configure(c):
@@ -281,7 +281,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         say(&texts, eval, None)
     }
 
-    /// Shows values as a warning, while a file is written.
+    /// Shows values as a warning, for debugging.
     fn print<'v>(
         #[starlark(args)] texts: UnpackTuple<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,

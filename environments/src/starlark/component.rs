@@ -9,7 +9,7 @@ use crate::starlark::program::StarlarkProgram;
 use crate::template::cause::UsedValues;
 use crate::text::source::{At, Text};
 
-/// What is known of it before any host is.
+/// What is known about it before it is placed on hosts.
 #[derive(Debug)]
 pub(crate) struct StarlarkComponent {
     pub(crate) name: String,

@@ -1,4 +1,4 @@
-//! What native functions find in the interpreter: whether a file is loaded or a component is configured.
+//! What native functions find in the interpreter: whether a file is being loaded or a component is being configured.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::template::cause::{self, UsedValues};
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};
 
-/// See the module.
+/// What the interpreter is doing.
 #[derive(ProvidesStaticType)]
 pub(crate) enum CallContext {
     Load(Loading),
@@ -38,7 +38,7 @@ pub(crate) struct Loading {
 #[derive(Default)]
 pub(crate) struct Drafts {
     pub(crate) components: Vec<Draft>,
-    /// Definitions, and what each takes from the one that it is a variant of.
+    /// Definitions, each with the one that it takes its code from, if it is a variant without its own.
     pub(crate) definitions: Vec<(Arc<DefinitionData>, Option<Arc<DefinitionData>>)>,
     /// The platforms that are served by a definition.
     pub(crate) platforms: BTreeMap<(usize, String), Arc<DefinitionData>>,
@@ -46,7 +46,7 @@ pub(crate) struct Drafts {
     pub(crate) problems: Problems,
 }
 
-/// A component whose file is not loaded to the end yet.
+/// A component whose file is not loaded completely yet.
 pub(crate) struct Draft {
     pub(crate) name: Text,
     pub(crate) number: usize,
@@ -77,7 +77,7 @@ impl Loading {
 }
 
 impl CallContext {
-    /// The context of an evaluation. Every one has it.
+    /// The context of an evaluation. Every evaluation has one.
     pub(crate) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> Result<&'a CallContext, Stop> {
         eval.extra.and_then(|extra| extra.downcast_ref::<CallContext>()).ok_or(Stop::Reported)
     }
@@ -89,7 +89,7 @@ impl CallContext {
         }
     }
 
-    /// The file that is being loaded; a mistake during a run.
+    /// The file that is being loaded; during a run, asking for it is a mistake.
     pub(crate) fn loading(&self, what: &str) -> Result<&Loading, Stop> {
         match self {
             CallContext::Load(loading) => Ok(loading),
@@ -100,7 +100,7 @@ impl CallContext {
         }
     }
 
-    /// The run; a mistake while a file is loaded.
+    /// The run; while a file is loaded, asking for it is a mistake.
     pub(crate) fn session(&self, what: &str) -> Result<&Arc<ConfigureSession>, Stop> {
         match self {
             CallContext::Run(session) => Ok(session),
@@ -109,8 +109,8 @@ impl CallContext {
         }
     }
 
-    /// The files that code can read: those in the folder of the definition that is configured, or of the file that
-    /// is loaded.
+    /// The files that code can read: those in the folder of the definition that is being configured, or of the file
+    /// that is being loaded.
     pub(crate) fn files(&self, site: &Site) -> ReadableFiles<'_> {
         match self {
             CallContext::Load(loading) => {
@@ -124,7 +124,7 @@ impl CallContext {
         }
     }
 
-    /// Notes an input.
+    /// Records an input as a cause.
     pub(crate) fn record(&self, (name, digest): (String, String)) {
         match self {
             CallContext::Load(loading) => drop(loading.made().causes.insert(name, digest)),

@@ -1,5 +1,5 @@
-//! Values of Starlark as values of templates and resources, and back. Only data passes: what a function is on another
-//! host, nobody could say.
+//! Values of Starlark as values of templates and resources, and back. Only data passes: a function would mean nothing
+//! on another host.
 
 use minijinja::value::{Value as Data, ValueKind};
 use starlark::values::dict::{AllocDict, DictRef};
@@ -19,7 +19,7 @@ use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 use crate::template::address::{Address, NetLoc};
 
-/// Lists within lists: deeper ones hold themselves, or might as well.
+/// How deep lists may be nested. Deeper ones probably contain themselves.
 const DEEPEST: usize = 64;
 
 /// A value as data. `what` names it in messages.
@@ -110,7 +110,7 @@ impl<'v> Conversion<'_, 'v> {
         )
     }
 
-    /// The value that is looked at, as `` `value.backends[0]` ``.
+    /// The value that is being converted, as `` `value.backends[0]` ``.
     fn named(&self) -> String {
         format!("`{}{}`", self.what, self.path.concat())
     }
@@ -150,7 +150,7 @@ impl<'v> Conversion<'_, 'v> {
     }
 }
 
-/// Data as a value of Starlark. What belongs to a run, as addresses do, notes its mistakes in the session.
+/// Data as a value of Starlark. Values that belong to a run, such as addresses, note their mistakes in the session.
 pub(crate) fn value<'v>(
     data: &Data,
     session: &std::sync::Arc<ConfigureSession>,

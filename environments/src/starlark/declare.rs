@@ -21,7 +21,7 @@ use crate::starlark::subcomponent::configured::SubComponent;
 use crate::text::name::is_identifier;
 use crate::text::source::At;
 
-/// Names that templates have by themselves.
+/// Variables that every template has.
 const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];
 
 /// A call of one of a component's methods.
@@ -64,7 +64,7 @@ impl Call<'_> {
         if let ItemKind::Unit(_) = kind {
             return ItemHandle { kind, name: given.to_owned(), component };
         }
-        // A path that cannot be is reported when the item is checked.
+        // An invalid path is reported when the item is checked.
         let name = path::check(given).unwrap_or_else(|_| given.to_owned());
         self.component.declare(&name);
         ItemHandle { kind, name, component }

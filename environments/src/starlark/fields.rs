@@ -1,4 +1,4 @@
-//! A `struct` or `record` between two components: a table for templates, and a struct again in Starlark.
+//! A `struct` or `record` on its way between two components: a table for templates, and a struct again in Starlark.
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,10 +8,10 @@ use walkdir::WalkDir;
 use crate::starlark::stop::Stop;
 use crate::template::cause;
 
-/// Larger files are no configuration.
+/// Larger files are not configuration.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// Folders with more in them are not meant.
+/// A folder with more files than this is not meant to be searched.
 const MOST: usize = 100_000;
 
 /// The files of a project, as code of one of its folders sees them.
@@ -22,7 +22,7 @@ pub(crate) struct ReadableFiles<'a> {
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// What was read, and the cause that it is: a name and a digest.
+/// What was read, and its cause: a name and a digest.
 pub(crate) type Read<T> = (T, (String, String));
 
 impl ReadableFiles<'_> {
@@ -101,7 +101,7 @@ impl ReadableFiles<'_> {
         Ok(folder.join(below))
     }
 
-    /// Where a file really is; one that a symlink takes outside is refused.
+    /// Where a file really is; refused if a symlink leads outside the project.
     fn inside(&self, relative: &Path) -> Result<PathBuf, Stop> {
         match self.root.join(relative).canonicalize() {
             Ok(path) if path.starts_with(self.root) => Ok(path),
@@ -120,8 +120,8 @@ fn no_folder() -> Stop {
         .help("name a path from the project's root: `//lib/FILE`")
 }
 
-/// Which files `glob` looks for. Nothing else in a folder keeps it from finding them: an editor's lock file, which is
-/// a link that leads nowhere, say.
+/// Which files `glob` looks for. Nothing else in a folder keeps it from finding them, such as an editor's lock file,
+/// which is a dangling symlink.
 struct FilePatterns {
     files: GlobSet,
     excluded: GlobSet,
@@ -154,7 +154,7 @@ impl FilePatterns {
         self.excluded.is_match(below) || below.file_name().is_some_and(|name| self.excluded.is_match(name))
     }
 
-    /// What cannot be looked at is a mistake only if it could be meant.
+    /// What cannot be read is a mistake only if a pattern could mean it.
     fn excuse(&self, error: &walkdir::Error, real: &Path, folder: &Path) -> Result<(), Stop> {
         let below = error.path().and_then(|path| path.strip_prefix(real).ok()).unwrap_or(Path::new(""));
         let is_link = error.path().is_some_and(Path::is_symlink);
@@ -176,7 +176,7 @@ impl FilePatterns {
 /// Patterns of the folders in which files that match a pattern may lie.
 fn folders(pattern: &str) -> Vec<String> {
     if pattern.contains(['{', '[', '\\']) {
-        // Where its parts begin is not easily told.
+        // It is not easy to tell where the parts of such a pattern begin.
         return vec!["**".to_owned()];
     }
     let below = pattern.rsplit('/').next().filter(|last| last.contains("**")).map(|_| pattern.len());

@@ -15,7 +15,7 @@ use crate::component::item::ItemKind;
 use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::stop::Stop;
 
-/// See the module.
+/// A declared item, as a value of Starlark.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct ItemHandle {
     #[allocative(skip)]
@@ -44,11 +44,11 @@ impl fmt::Display for ItemHandle {
     }
 }
 
-/// What `c.file()`, `c.directory()`, `c.symlink()` and `c.step()` give. As a string, and where a string is wanted, it is its
-/// path; in `triggers` it stands for itself.
+/// What `c.file()`, `c.directory()`, `c.symlink()` and `c.step()` return. As a string, and where a string is wanted,
+/// it is its path; in `triggers` it stands for the item itself.
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
-    /// The path on the host, which stays the same over releases: below `c.path`. A step has none.
+    /// The path on the host, which stays the same across releases: below `c.path`. A step has none.
     ///
     /// ```starlark
     /// def configure(c):

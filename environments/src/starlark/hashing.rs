@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::starlark::stop::Stop;
 
-/// Rounds above this would take minutes.
+/// More rounds than this would take minutes.
 const MOST_ROUNDS: i32 = 1_000_000;
 
 #[starlark_module]
@@ -39,8 +39,8 @@ pub(crate) fn functions(builder: &mut GlobalsBuilder) {
         Ok(::blake3::hash(text.as_bytes()).to_hex().to_string())
     }
 
-    /// A password as crypt(3) hashes it. The salt has to be given, for the result to be the same in each release: up to 16
-    /// of the characters `A-Z a-z 0-9 . /`. `method` is `"sha512"` or `"sha256"`.
+    /// A password as crypt(3) hashes it. The salt must be given, so that the result is the same in every release: up
+    /// to 16 of the characters `A-Z a-z 0-9 . /`. `method` is `"sha512"` or `"sha256"`.
     ///
     /// ```starlark
     /// def configure(c):

@@ -1,23 +1,25 @@
-//! What a file or a `configure` may use: it ends with an error, rather than the whole evaluation with a hang.
+//! How much a file or a `configure` may use. Beyond that it ends with an error, rather than hanging the whole
+//! evaluation.
 
 use starlark::eval::Evaluator;
 
-/// Function calls and turns of loops, for a file or a run: a hundred times what a large component needs, and over
+/// Function calls and turns of loops in a file or a run: a hundred times what a large component needs, and used up
 /// within a second.
 const STEPS: u64 = 2_000_000;
 
-/// The size of a file, in bytes: what is larger is no configuration.
+/// The size of a file, in bytes: a larger one is not configuration.
 pub(crate) const LARGEST: u64 = 1024 * 1024;
 
-/// Calls within calls. Each takes room on the thread's stack, see [`STACK`].
+/// How deep calls may be nested. Each takes room on the thread's stack, see [`STACK`].
 pub(crate) const CALLS: usize = 200;
 
-/// Bytes of strings, lists and other values. The interpreter looks every thousand steps.
+/// Bytes of strings, lists and other values. The interpreter checks every thousand steps.
 pub(crate) const MEMORY: usize = 256 * 1024 * 1024;
 
-/// Room on the stack of a thread that loads or runs Starlark, for calls within calls and nested expressions: some
-/// 40,000 brackets within brackets, or operators in a chain. Nothing looks for more before the parser does. A file of
-/// [`LARGEST`] bytes has room for it, and then ends the process, whose parent names the file. Pages are taken as needed.
+/// The stack of a thread that loads or runs Starlark. It suffices for nested calls, and for expressions with some
+/// 40,000 nested brackets or chained operators. Nothing checks for more before the parser runs: a file of [`LARGEST`]
+/// bytes can contain more, and ends the process, whose parent then names the file. The system takes pages only when
+/// they are used.
 pub(crate) const STACK: usize = 256 * 1024 * 1024;
 
 /// Bounds an evaluation that is about to begin.
@@ -28,7 +30,7 @@ pub(crate) fn bound(eval: &mut Evaluator<'_, '_, '_>) {
     let _ = eval.set_max_heap_size(MEMORY);
 }
 
-/// What one of the interpreter's errors about limits says to users.
+/// The message and the advice for one of the interpreter's errors about limits.
 pub(crate) fn explained(message: &str) -> Option<(String, &'static str)> {
     if message.contains("ticks has been exceeded") {
         let message = format!("more than {} million steps were made", STEPS / 1_000_000);

@@ -249,7 +249,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What the interpreter finds out only after a while has no place.
+/// What the interpreter notices only after a while, such as a limit that is exceeded, has no place.
 fn placed(diagnostic: Diagnostic, file: &str) -> Diagnostic {
     if diagnostic.location.is_some() { diagnostic } else { diagnostic.in_file(Path::new(file)) }
 }
@@ -283,7 +283,7 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, LoadRefused> {
         return Err((format!("{shown} is larger than 1 MiB"), None));
     }
     let bytes = std::fs::read(&path).map_err(failed)?;
-    // A mark that some editors write before the text, which nobody sees.
+    // The byte order mark that some editors write before the text.
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let text = std::str::from_utf8(text);
     let help = || Some("save the file as UTF-8".to_owned());

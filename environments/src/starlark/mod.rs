@@ -4,8 +4,8 @@
 //! and gives items, exactly those that component.toml would give. Nothing that code can reach reads a clock, a random
 //! number, the network or files outside of the project, so a run with the same answers gives the same items.
 //!
-//! Definitions and functions that files keep are numbered, and found in the [`program::StarlarkProgram`] by their number: values of one
-//! file's memory never hold another's.
+//! Definitions and functions that files keep are found in the [`program::StarlarkProgram`] by number, so that values
+//! in the memory of one file never hold values of another.
 
 #![allow(
     clippy::unnecessary_wraps,

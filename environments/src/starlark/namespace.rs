@@ -20,7 +20,7 @@ use crate::starlark::stop::Stop;
 use crate::template;
 use crate::template::elsewhere::REPORTED;
 
-/// See the module.
+/// A part of what templates see, such as `c.host`.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct Namespace {
     #[allocative(skip)]
@@ -68,7 +68,7 @@ impl Namespace {
     }
 }
 
-/// Why a value of a template is none. The engine tells it only in words.
+/// Why a value of a template is invalid. The engine says so only in the value's text.
 pub(crate) fn invalid(found: &Data) -> Stop {
     let text = found.to_string();
     let text = text.strip_prefix("<invalid value: ").and_then(|text| text.strip_suffix('>')).unwrap_or(&text);

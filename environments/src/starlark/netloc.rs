@@ -81,8 +81,8 @@ impl fmt::Display for Netloc {
     }
 }
 
-/// An address: a host's name and a port, where others connect to, and the addresses that the name stands for, where a
-/// service listens. As a string it is `host:port`, or `[v6]:port`. Addresses are compared by host, then port.
+/// An address: a host's name and a port, to which others connect, and the addresses that the name stands for, on which
+/// a service listens. As a string it is `host:port`, or `[v6]:port`. Addresses are compared by host, then port.
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
     /// Where to connect: the host as it was written, and the port.

@@ -1,4 +1,4 @@
-//! What the expression was made of that an error is about, followed through the calls that led there.
+//! The values used by the expression that an error is about, followed through the calls that led there.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::starlark::syntax;
 use crate::text::operand::{Operand, Selector};
 use crate::text::source::At;
 
-/// How many names stand for each other before it is given up.
+/// How many names that stand for other names are followed.
 const DEEPEST: usize = 20;
 
-/// What `component` has that is no attribute, but a name of its own in templates.
+/// What `c` has that is not an attribute, but a name of its own in templates.
 const NAMES: [&str; 3] = ["environment", "host", "settings"];
 
 type FunctionDef = DefP<AstNoPayload>;
 
 /// Parsed files: the calls that led to an error refer to them.
 pub(crate) struct Calls {
-    /// Of a part of the call where the mistake is, if it is one of an argument.
+    /// The place of the mistake: a part of the innermost call, if an argument is wrong, or else all of it.
     part: Range<usize>,
     /// The innermost first: where the error is, and from where that was called.
     calls: Vec<(AstModule, Range<usize>)>,
@@ -45,18 +45,19 @@ enum Meaning<'a> {
 }
 
 impl Calls {
-    /// Those of an error, back to the `configure` of the component, if all of them are ones of Starlark. `at` is where
-    /// the mistake is, which may be known better than to the interpreter.
+    /// The calls that led to an error, back to the `configure` of the component, if all of them are calls in Starlark.
+    /// `at` is the place of the mistake, if it is known more exactly than the interpreter knows it.
     pub(crate) fn of(error: &starlark::Error, at: Option<&At>) -> Option<Calls> {
         let frames = &error.call_stack().frames;
         let (outermost, inner) = frames.split_first()?;
         let called = inner.iter().rev().map(|frame| frame.location.as_ref()).collect::<Option<Vec<_>>>()?;
-        // The program itself calls `configure`: whoever else is called first has not got the component.
+        // batou calls `configure` itself, from no place in a file. Any other outermost function does not have the
+        // component as its argument.
         if outermost.location.is_some() {
             return None;
         }
         let mut places: Vec<&FileSpan> = error.span().into_iter().chain(called).collect();
-        // A native function is called where the error is.
+        // The call of a native function is at the place of the error, which would then be there twice.
         places.dedup();
         let parsed = |place: &&FileSpan| {
             let file = syntax::parse(place.filename(), place.file.source()).ok()?;
@@ -69,7 +70,7 @@ impl Calls {
         Some(Calls { part, calls })
     }
 
-    /// What the failing expression used; where code says that something is wrong, what made it say so.
+    /// The values that the failing expression used; for a `fail()`, also those of the conditions that led to it.
     pub(crate) fn operands(&self) -> Vec<Operand> {
         let levels = self.calls.iter().map(|(file, place)| {
             let function = function_at(file.statement(), place)?;
@@ -107,7 +108,7 @@ impl<'a> OperandFlow<'a> {
         }
     }
 
-    /// What an expression is made of, of which `path` is selected.
+    /// Adds the values that an expression uses when `path` is selected from it.
     fn add(&mut self, level: usize, expression: &'a AstExpr, path: &[Selector], depth: usize) {
         if depth > DEEPEST {
             return;
@@ -155,7 +156,7 @@ impl<'a> OperandFlow<'a> {
         }
     }
 
-    /// What the component is asked for.
+    /// Adds what is selected from the component.
     fn add_component(&mut self, path: &[Selector]) {
         let path = match path.first() {
             None => return,
@@ -165,7 +166,7 @@ impl<'a> OperandFlow<'a> {
         self.found.push(Operand::at(path));
     }
 
-    /// What is given for a parameter, where the call is a plain one of the function by its name.
+    /// The argument for a parameter, if the function is called plainly, by its name.
     fn argument(&self, level: usize, position: usize, name: &str) -> Option<&'a AstExpr> {
         let callee = self.levels[level].function;
         let outer = self.levels.get(level + 1)?;
@@ -233,8 +234,8 @@ fn expression_at<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Option<&'a
     found
 }
 
-/// The conditions on the way to a place in a function: those around it, and those of statements before it that
-/// would have left.
+/// The conditions on the way to a place in a function: those around it, and those of earlier statements that would
+/// have left the function or loop.
 fn conditions<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Vec<&'a AstExpr> {
     if !is_in(place, &range(statement.span)) {
         return Vec::new();
@@ -267,14 +268,14 @@ fn conditions<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Vec<&'a AstEx
     }
 }
 
-/// Whether a statement may end what is around it.
+/// Whether a statement may leave the function or loop around it.
 fn leaves(statement: &AstStmt) -> bool {
     let mut inner = matches!(statement.node, Stmt::Return(_) | Stmt::Break | Stmt::Continue);
     statement.visit_stmt(|part| inner |= leaves(part));
     inner
 }
 
-/// All that a name is set to in a function.
+/// Adds everything that a name is set to in a function.
 fn add_meanings<'a>(statement: &'a AstStmt, name: &str, meanings: &mut Vec<Meaning<'a>>) {
     match &statement.node {
         Stmt::Assign(assign) => add_target(&assign.lhs, name, Meaning::Value(&assign.rhs), meanings),
@@ -291,7 +292,7 @@ fn add_meanings<'a>(statement: &'a AstStmt, name: &str, meanings: &mut Vec<Meani
     statement.visit_stmt(|inner| add_meanings(inner, name, meanings));
 }
 
-/// What a name stands for in comprehensions and lambdas.
+/// Adds what a name stands for in comprehensions and lambdas.
 fn add_inner_meanings<'a>(expression: &'a AstExpr, name: &str, meanings: &mut Vec<Meaning<'a>>) {
     let mut add_clause =
         |each: &'a ForClause| add_target(&each.var, name, Meaning::ItemOf(&each.over), meanings);

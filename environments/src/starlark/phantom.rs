@@ -1,5 +1,5 @@
-//! A value that stands for one that nobody provides yet: whatever is done with it gives it again. Runs that are made only
-//! to learn what they would provide go on with it.
+//! A placeholder for a value that is not provided yet: whatever is done with it gives a placeholder again. With it, a
+//! run can go on that is made only to learn what it would provide.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -16,7 +16,7 @@ use starlark::values::{Heap, NoSerialize, StarlarkValue, Value, starlark_value};
 use crate::starlark::as_data::{AsData, Convertible};
 use crate::starlark::stop::Stop;
 
-/// See the module.
+/// The placeholder.
 #[derive(Debug, Clone, Copy, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct Phantom;
 

@@ -1,5 +1,5 @@
-//! What code asks of the evaluation around it, and all that Starlark knows of the model: it is asked of a component that is
-//! placed on a host.
+//! What code can ask the evaluation around it, about the component on a host that it configures. It is all that
+//! Starlark knows of the model.
 
 use minijinja::value::Value as Data;
 
@@ -27,15 +27,16 @@ pub(crate) trait Placement: Send + Sync {
     /// named or is `same`. A value that cannot be computed yet is left out.
     fn provided(&self, key: &str, host: Option<&str>) -> Vec<Data>;
 
-    /// A location as the environment takes addresses.
+    /// The address of a location, as the environment requires addresses to be.
     fn address(&self, location: NetLoc) -> Address;
 
     /// The value of a text that may be a template.
     fn evaluate(&self, text: &str, at: &At, scope: &Data) -> Result<Data, Stop>;
 
-    /// What a template file gives, found as the caller means it. That it cannot be read is a mistake without a place.
+    /// What a template file renders to, found as the caller means it. A mistake about a file that cannot be read has
+    /// no place.
     fn render(&self, file: &str, caller: &Caller, scope: &Data) -> Result<String, Stop>;
 
-    /// With what helps to understand a mistake that code has made with its values.
+    /// The diagnostic with the places that set the values that it is about.
     fn advised(&self, diagnostic: Diagnostic) -> Diagnostic;
 }

@@ -1,7 +1,7 @@
-//! Where things stand in a file that the interpreter does not tell.
+//! Places in a file that the interpreter does not report.
 //!
-//! It says where a call begins and ends, not where its arguments do, and of a value nothing. The syntax tree knows, but
-//! evaluating a file uses it up. So these places are taken out of it before.
+//! It reports where a call begins and ends, but not where its arguments are, and nothing about values. The syntax tree
+//! has these places, but evaluating a file uses it up, so they are taken out of it before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -15,9 +15,9 @@ use starlark::syntax::ast::{self, AssignTarget, AstArgument, AstExpr, AstLiteral
 pub(crate) struct CallSites {
     /// The arguments of the call that stands there.
     calls: HashMap<Range<usize>, Vec<Argument>>,
-    /// Strings that are keys of dicts or items of lists: those of an outer one before those of the ones in it.
+    /// Strings that are keys of dicts or items of lists: those of an outer one before those of inner ones.
     names: Vec<(String, Range<usize>)>,
-    /// What a global is first set to; the name of a function.
+    /// Where the first value of a global is written, or the name of a function.
     globals: BTreeMap<String, Range<usize>>,
 }
 
@@ -50,7 +50,7 @@ impl CallSites {
         found.map(|(_, place)| place.clone())
     }
 
-    /// Where what a global is set to stands.
+    /// Where the value of a global is written.
     pub(crate) fn global(&self, name: &str) -> Option<Range<usize>> {
         self.globals.get(name).cloned()
     }
@@ -61,7 +61,7 @@ impl CallSites {
                 AssignTarget::Identifier(name) => (&name.ident, assign.rhs.span),
                 _ => return,
             },
-            // What is set in it is no global.
+            // What a function sets is not a global.
             Stmt::Def(function) => (&function.name.ident, function.name.span),
             _ => return statement.visit_stmt(|inner| self.add_globals(inner)),
         };
@@ -93,7 +93,7 @@ fn argument(written: &AstArgument) -> Argument {
             Argument { name: Some((name.node.clone(), range(name.span))), value: range(value.span) }
         }
         ast::Argument::Positional(value) => Argument { name: None, value: range(value.span) },
-        // With its stars.
+        // `*args` or `**kwargs`, with its stars.
         _ => Argument { name: None, value: range(written.span) },
     }
 }

@@ -1,4 +1,4 @@
-//! All Starlark of a project, loaded: what runs share.
+//! All Starlark code of a project, loaded and shared by all runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use starlark::values::OwnedFrozenValue;
 use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::sources::SourceTexts;
 
-/// See the module.
+/// The Starlark code of a project, loaded.
 #[derive(Debug)]
 pub(crate) struct StarlarkProgram {
     /// The project's folder.
@@ -19,12 +19,12 @@ pub(crate) struct StarlarkProgram {
     pub(crate) functions: BTreeMap<usize, Functions>,
 }
 
-/// The code of a component or definition. It is kept apart from its values: those lie in the file's memory, which this
-/// keeps.
+/// The code of a component or definition. It keeps the file's memory alive, so it must not lie in that memory: it is
+/// kept apart from the values there.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Functions {
     pub(crate) configure: Option<OwnedFrozenValue>,
-    /// What is done besides on hosts of a platform.
+    /// What is added on hosts of a platform.
     pub(crate) platforms: BTreeMap<String, Platform>,
 }
 

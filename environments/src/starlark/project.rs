@@ -43,7 +43,7 @@ pub(crate) fn load(
                 problems.extend(found);
                 declared
             }
-            // No mistake of the project: whoever called hears of it as if there were no thread.
+            // A panic is not the project's mistake: it is passed on to the caller, as if there were no thread.
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(error) => {
                 problems.push(Diagnostic::no_thread(&error));

@@ -1,4 +1,4 @@
-//! What there is in Starlark files, for the documentation: made from the functions themselves.
+//! The functions and values of Starlark files, for the documentation. It is made from the functions themselves.
 
 use serde::Serialize;
 use starlark::docs::{DocFunction, DocItem, DocMember, DocParam, DocString};
@@ -10,7 +10,7 @@ use crate::starlark::{builtins, definition, handle, namespace, netloc, subcompon
 /// A function, or a value by name.
 #[derive(Debug, Clone, Serialize)]
 pub struct StarlarkEntry {
-    /// What it belongs to: `c`, `json`, …; empty for a function that is there by itself.
+    /// What it belongs to: `c`, `json`, …; empty for a global function.
     pub of: String,
     /// Its name.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct StarlarkEntry {
     pub signature: String,
     /// In the order of declaration; empty for a value.
     pub parameters: Vec<StarlarkParameter>,
-    /// The type of what it gives.
+    /// The type of what it returns.
     pub gives: String,
     /// What it does, in Markdown.
     pub doc: String,
@@ -37,7 +37,7 @@ pub struct StarlarkParameter {
     pub named: bool,
 }
 
-/// Everything that batou adds to Starlark, in groups: functions by themselves, modules, and what values have.
+/// Everything that batou adds to Starlark, in groups: global functions, modules, and the members of values.
 pub fn reference() -> Vec<StarlarkEntry> {
     let mut entries: Vec<StarlarkEntry> = Vec::new();
     let own = GlobalsBuilder::new().with(builtins::own).build();

@@ -10,10 +10,10 @@ use crate::starlark::stop::{self, Stop};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
-/// Calls that are shown: a recursion has the same ones again and again.
+/// How many calls are shown: a recursion would repeat the same ones.
 const MOST_CALLS: usize = 8;
 
-/// What is said about an error; `None` if it is said elsewhere, or there is only something to wait for.
+/// The diagnostic for an error; `None` if it is reported elsewhere, or if the run only has to wait.
 pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceTexts) -> Option<Diagnostic> {
     let places = places(error, sources);
     let stop = noted.or_else(|| stop::found(error));
@@ -44,7 +44,7 @@ pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceText
     Some(with_calls(diagnostic, calls))
 }
 
-/// Whether a place is a part of a call, which it stands for then.
+/// Whether a place is a part of a call, so that it can be shown in place of the call.
 fn same_call(part: &At, call: &At) -> bool {
     part.source.path() == call.source.path()
         && call.span.start <= part.span.start
@@ -99,7 +99,7 @@ fn translated(error: &Error, sources: &SourceTexts) -> Diagnostic {
     }
 }
 
-/// A message that the code itself gives, which may be nothing.
+/// A message from the user's code, which may be empty.
 pub(crate) fn said(text: &str) -> &str {
     if text.trim().is_empty() { "(an empty text)" } else { text }
 }
@@ -119,7 +119,7 @@ fn syntax(message: &str) -> Diagnostic {
     }
 }
 
-/// What an attribute is missing of, as it is written: `c.host` has no `fqdm`.
+/// A missing attribute with its owner, as they are written: `c.host` has no `fqdm`.
 fn missing(message: &str, span: Option<&FileSpan>, sources: &SourceTexts) -> Option<String> {
     let name = between(message, "has no attribute `", "`")?;
     let at = sources.at(span.filter(|span| is_own(span.filename()))?);
@@ -147,7 +147,7 @@ fn advice(message: &str) -> Option<&'static str> {
     }
 }
 
-/// The interpreter's words as ours.
+/// The interpreter's messages in our words.
 fn plain(message: &str) -> String {
     let message = message.lines().next().unwrap_or("the evaluation failed");
     if let Some(name) = between(message, "Variable `", "` not found") {

@@ -57,7 +57,7 @@ pub(crate) fn require<'v>(
         };
     }
     if wanted.one && values.len() > 1 {
-        // Who they are is said where requirements are matched.
+        // Who they are is reported where requirements are matched.
         return Err(Stop::Waiting);
     }
     if let Some(field) = wanted.sort.filter(|sort| !sort.is_none()) {

@@ -20,15 +20,15 @@ use crate::starlark::subcomponent::configured::SubComponent;
 use crate::template::cause;
 use crate::text::diagnostic::{Diagnostic, Problems};
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct ConfigureRun {
-    /// What was declared, as far as the run came.
+    /// What was declared, as far as the run got.
     pub(crate) items: Vec<Item>,
     pub(crate) problems: Problems,
     /// It stopped at a requirement that is not met, the last of its items.
     pub(crate) waiting: bool,
-    /// It came to its end.
+    /// It ran to its end.
     pub(crate) complete: bool,
 }
 
@@ -72,7 +72,7 @@ fn finish(session: &ConfigureSession, error: Option<&starlark::Error>) -> Config
     };
     let explained = match (error, &left.noted) {
         (Some(error), noted) => diagnose(error, noted.as_ref(), session.sources()),
-        // The value was asked for, and its absence put up with: the mistake stays one.
+        // The code asked for a value and went on without it, by `getattr` with a default, say. The mistake stays one.
         (None, Some(Stop::Mistake { message, help, at })) => {
             let diagnostic = Diagnostic::error(message.clone());
             let diagnostic = at.iter().fold(diagnostic, Diagnostic::at);
@@ -82,7 +82,7 @@ fn finish(session: &ConfigureSession, error: Option<&starlark::Error>) -> Config
         (None, _) => None,
     };
     if let Some(diagnostic) = explained {
-        // What the interpreter finds out only after a while has no place.
+        // What the interpreter notices only after a while, such as a limit that is exceeded, has no place.
         let code = innermost.filter(|_| diagnostic.location.is_none()).map(|running| running.code_at);
         let diagnostic = code.iter().fold(diagnostic, Diagnostic::at);
         problems.push(session.placement.advised(diagnostic).about(subject));

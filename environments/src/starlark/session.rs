@@ -1,4 +1,4 @@
-//! One run of a component's `configure` on one host: what it has declared so far, and whom it asks.
+//! One run of a component's `configure` on one host: what it has declared so far, and where it asks for values.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use crate::starlark::stop::Stop;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
 
-/// How a run takes a requirement that nobody meets.
+/// What a run does at an unmet requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunMode {
-    /// It stops there, and is made again when there is more.
+    /// It stops there, and is repeated when more is provided.
     Normal,
-    /// It goes on with a value that stands for any, to learn what it would provide.
+    /// It goes on with a placeholder, to learn what it would provide.
     Phantom,
 }
 
-/// See the module.
+/// The state of a run.
 pub(crate) struct ConfigureSession {
     pub(crate) program: Arc<StarlarkProgram>,
     pub(crate) placement: Arc<dyn Placement>,
@@ -34,8 +34,8 @@ pub(crate) struct ConfigureSession {
     pub(crate) scope: Data,
     /// The names of the component's attributes.
     pub(crate) attributes: Vec<String>,
-    /// Makes a sub-component of one that another component provides, for code that requires it. It is given from above:
-    /// sub-components know their session, and a session knows none of them.
+    /// Makes a sub-component of one that another component provides, for code that requires it. It is passed in,
+    /// because sub-components know their session and a session must not know them.
     pub(crate) adopt: Adopt,
     state: Mutex<SessionState>,
 }
@@ -57,7 +57,7 @@ struct SessionState {
     noted: Option<Stop>,
 }
 
-/// A sub-component of which nothing has become yet.
+/// A sub-component that is neither added nor provided yet.
 pub(crate) struct Unused {
     /// `Venv("py")`
     pub(crate) shown: String,
@@ -151,7 +151,8 @@ impl ConfigureSession {
         self.state().running.push(running);
     }
 
-    /// Ends a `configure` that went well: after a mistake, those that were under way tell where it was.
+    /// Ends a `configure` that went well. After a mistake it is not called: what is still under way shows where the
+    /// mistake was.
     pub(crate) fn leave(&self) {
         self.state().running.pop();
     }
@@ -166,7 +167,7 @@ impl ConfigureSession {
         self.state().noted.get_or_insert(stop);
     }
 
-    /// Takes everything out, so that nothing is held in a circle.
+    /// Takes everything out, which also breaks cycles of references.
     pub(crate) fn take(&self) -> Left {
         let SessionState { items, problems, unused, noted, .. } = std::mem::take(&mut *self.state());
         Left { items, problems, unused: unused.into_values().collect(), noted }
@@ -178,7 +179,7 @@ impl ConfigureSession {
 }
 
 impl ConfigureSession {
-    /// What the component itself has under a name: `path`, `state` or `features`.
+    /// A built-in value of the component: `path`, `state` or `features`.
     pub(crate) fn own(&self, name: &str) -> Data {
         self.scope.get_attr("component").and_then(|own| own.get_attr(name)).unwrap_or_default()
     }

@@ -10,7 +10,7 @@ use starlark::syntax::AstModule;
 use crate::starlark::places::{self, CallSites};
 use crate::text::source::{At, SourceText};
 
-/// What the names of files that are shipped inside the program begin with.
+/// How the names of files that are shipped inside the program begin.
 pub(crate) const LIBRARY: &str = "@batou//";
 
 /// By name: the path relative to the project, or `@batou//NAME`.
@@ -62,12 +62,13 @@ impl SourceTexts {
         found.map_or_else(|| part.clone(), |place| At::new(&part.source, place))
     }
 
-    /// The place of what a global is set to, at the top of a file; its beginning, if it is set otherwise.
+    /// The place of what a global is set to, at the top of a file; the beginning of the file, if it is set in another
+    /// way.
     pub(crate) fn global(&self, source: &Arc<SourceText>, name: &str) -> At {
         At::new(source, self.places(source).global(name).unwrap_or(0..0))
     }
 
-    /// A text in which functions are named without the file that they are from.
+    /// A text of the interpreter, with functions named without the file that defines them.
     pub(crate) fn without_files(&self, text: String) -> String {
         self.known().keys().fold(text, |text, file| text.replace(&format!("{file}."), ""))
     }

@@ -74,7 +74,8 @@ pub(crate) fn declarations<'v>(
     Ok(declarations)
 }
 
-/// A default or an `attribute()` as TOML would say it. There, a table tells a type: a dict is a default here.
+/// A default or an `attribute()` as TOML would say it. There, a table describes an attribute; here, a dict is a
+/// default.
 fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result<ConfigNode, Stop> {
     if let Some(spec) = value.downcast_ref::<AttributeSpec>() {
         return Ok(spec.node.clone());
@@ -99,7 +100,7 @@ fn declared<'v>(name: &str, value: Value<'v>, at: &At, heap: Heap<'v>) -> Result
     })
 }
 
-/// Adds a key that stands where its value does.
+/// Adds a key, with the place of its value.
 pub(crate) fn insert(table: &mut Table, name: &str, node: ConfigNode) {
     table.insert(name.to_owned(), KeyValue { key: node.at.clone(), node });
 }

@@ -3,19 +3,19 @@
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
-/// What native functions give the interpreter as an error. It adds where the call stands.
+/// What native functions give the interpreter as an error. The interpreter adds the place of the call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
-    /// A mistake of the caller.
+    /// A mistake of the calling code.
     #[error("{message}")]
     Mistake { message: String, help: Option<String>, at: Option<At> },
     /// A mistake that knows its place, in a template say.
     #[error("{0}")]
     Diagnosed(Box<Diagnostic>),
-    /// A mistake that is reported where it was made.
+    /// A mistake that is already reported where it was made.
     #[error("a value could not be evaluated")]
     Reported,
-    /// Somebody has to provide something first.
+    /// Another component has to provide something first.
     #[error("a requirement is not met yet")]
     Waiting,
 }
@@ -48,7 +48,7 @@ impl From<Stop> for starlark::Error {
     }
 }
 
-/// The own error within one of the interpreter's.
+/// Our own error within one of the interpreter's.
 pub(crate) fn found(error: &starlark::Error) -> Option<&Stop> {
     match error.kind() {
         starlark::ErrorKind::Native(inner) | starlark::ErrorKind::Other(inner) => inner.downcast_ref(),

@@ -24,7 +24,7 @@ pub(crate) fn expand<'v>(
     Ok(value.to_string())
 }
 
-/// What a template file gives.
+/// What a template file renders to.
 pub(crate) fn template<'v>(
     component: &SubComponent,
     file: &str,

@@ -31,7 +31,7 @@ use crate::starlark::subcomponent::configured::{SubComponent, SubComponentOf};
 use crate::text::diagnostic::{listed, nearest};
 use crate::text::source::At;
 
-/// See the module.
+/// A definition, as a value of Starlark.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct DefinitionValue {
     #[allocative(skip)]
@@ -115,8 +115,7 @@ pub(crate) fn check_function(function: Value<'_>, what: &str) -> Result<(), Stop
 /// `Venv("py", version = "3.11")`. The first argument is its name, the others are its attributes.
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
-    /// Another definition with other defaults, and perhaps another `configure`. What is done besides on a platform is not
-    /// taken over.
+    /// Another definition with other defaults, and perhaps another `configure`. `platforms` is not taken over.
     ///
     /// ```starlark
     /// Venv = definition(attributes = {"version": "3.11"})
@@ -165,7 +164,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(DefinitionValue { kind })
     }
 
-    /// What it is for.
+    /// What the definition is for.
     #[starlark(attribute)]
     fn doc(this: &DefinitionValue) -> starlark::Result<String> {
         Ok(this.kind.doc.clone())
@@ -238,7 +237,7 @@ fn name_of(name: Value<'_>, site: &Site) -> Result<String, Stop> {
     Ok(text.to_owned())
 }
 
-/// The given attributes as their types want them.
+/// The given attributes, converted to their types.
 fn checked<'v>(
     kind: &DefinitionData,
     name: &str,

@@ -1,4 +1,4 @@
-//! Data as INI, as Python's configparser and most others read it.
+//! Data as INI, as Python's configparser and most other readers take it.
 
 use std::fmt::Write;
 

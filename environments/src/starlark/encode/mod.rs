@@ -18,7 +18,8 @@ use crate::starlark::stop::Stop;
 
 #[starlark_module]
 pub(crate) fn json(builder: &mut GlobalsBuilder) {
-    /// A value as JSON. `indent` spaces make it several lines; members keep their order, or are sorted with `sort_keys`.
+    /// A value as JSON. With `indent`, it has several lines, indented by that many spaces. Members keep their order,
+    /// or are sorted with `sort_keys`.
     ///
     /// ```starlark
     /// def configure(c):
@@ -107,7 +108,7 @@ pub(crate) fn ini(builder: &mut GlobalsBuilder) {
     }
 }
 
-/// Data as JSON has it: what is more than that is its text.
+/// Data as JSON; what JSON does not have becomes its text.
 pub(crate) fn json_of(data: &Data, sort: bool) -> Result<serde_json::Value, Stop> {
     use serde_json::Value as Json;
     let failed = |_| Stop::Reported;

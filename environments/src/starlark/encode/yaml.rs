@@ -65,7 +65,7 @@ fn scalar(value: &Json) -> String {
     }
 }
 
-/// For YAML 1.1 a number without a point is no float, whatever its exponent.
+/// In YAML 1.1, a number without a point is not a float, whatever its exponent.
 fn number(json: &str) -> String {
     match json.split_once('e') {
         Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
@@ -73,7 +73,7 @@ fn number(json: &str) -> String {
     }
 }
 
-/// A string without quotes where nobody could take it for anything else, or else in double quotes.
+/// A string, in double quotes unless it cannot be taken for anything else.
 fn string(text: &str) -> String {
     const WORDS: [&str; 11] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"];
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
@@ -85,7 +85,8 @@ fn string(text: &str) -> String {
     quoted(text)
 }
 
-/// Line ends of all kinds and what YAML does not allow to stand for itself, which is more than in JSON, is escaped.
+/// A string in double quotes. Line ends of all kinds are escaped, and whatever YAML does not allow literally, which is
+/// more than in JSON.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

@@ -20,7 +20,7 @@ use crate::template::layered::layered;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
-/// See the module.
+/// A component or sub-component in a run.
 #[derive(Debug)]
 pub(crate) struct SubComponent {
     pub(crate) session: Arc<ConfigureSession>,
@@ -36,7 +36,7 @@ pub(crate) struct SubComponent {
     place: Mutex<Standing>,
 }
 
-/// What a component is one of.
+/// What a component or sub-component is made from.
 #[derive(Debug)]
 pub(crate) enum SubComponentOf {
     /// The component itself.
@@ -54,11 +54,11 @@ enum Default {
     Known(Data),
 }
 
-/// How far a component is.
+/// How far its configuration has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Made,
-    /// It was handed to others, which may add it.
+    /// It was provided to others, which may add it.
     Provided,
     Configuring,
     Done,
@@ -74,7 +74,7 @@ struct Standing {
 }
 
 impl SubComponent {
-    /// The component of a component.
+    /// The component itself, at the top.
     pub(crate) fn top(declared: &StarlarkComponent, session: &Arc<ConfigureSession>) -> Arc<SubComponent> {
         let of = SubComponentOf::Component { folder: declared.folder.clone(), number: declared.number };
         SubComponent::new(session, of, declared.name.clone(), &declared.at, BTreeMap::new())
@@ -153,7 +153,7 @@ impl SubComponent {
         }
     }
 
-    /// Has the run notice if nothing becomes of it.
+    /// Lets the run warn if it is neither added nor provided.
     pub(crate) fn note_made(&self) {
         let unused = Unused { shown: self.shown(), at: self.at.clone() };
         let _ = self.made.set(self.session.made(unused));
@@ -178,7 +178,7 @@ impl SubComponent {
         Ok(())
     }
 
-    /// Ends it: what it declared is its parent's, too.
+    /// Ends its configuration. What it declared counts as its parent's, too.
     pub(crate) fn end(&self) {
         let (files, parent) = {
             let mut place = self.place();
@@ -281,7 +281,7 @@ impl SubComponent {
         Ok(value)
     }
 
-    /// The value of a part of a file, strings taken for templates.
+    /// The value of a part of a file, with strings evaluated as templates.
     fn evaluate(self: &Arc<Self>, node: &ConfigNode) -> Result<Data, Stop> {
         match &node.data {
             file::Data::String(text) if template::is_template(text) => {

@@ -38,7 +38,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.component.name.clone())
     }
 
-    /// The component's path on the host, which stays the same over releases. Sub-components share the folder of the
+    /// The component's path on the host, which stays the same across releases. Sub-components share the folder of the
     /// component that they are part of.
     ///
     /// ```starlark
@@ -50,7 +50,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.session().own("path").to_string())
     }
 
-    /// The folder for the component's own data: kept by all releases.
+    /// The folder for the component's own data, kept across releases.
     ///
     /// ```starlark
     /// def configure(c):
@@ -134,7 +134,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(looked_up(this, "settings", false))
     }
 
-    /// The component that this is part of, itself if it is none's.
+    /// The component that this sub-component is part of, or the component itself.
     #[starlark(attribute)]
     fn root(this: &SubComponentValue) -> starlark::Result<SubComponentValue> {
         let mut component = Arc::clone(&this.component);
@@ -163,7 +163,7 @@ fn methods(builder: &mut MethodsBuilder) {
             .map_or(NoneOr::None, |parent| NoneOr::Other(SubComponentValue::new(parent))))
     }
 
-    /// Adds a sub-component, and configures it at once. Gives it back: it can stand in `triggers`.
+    /// Adds a sub-component, and configures it at once. Returns it, so that it can be named in `triggers`.
     ///
     /// ```starlark
     /// Part = definition(attributes = {"size": 1})
@@ -193,8 +193,9 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(given)
     }
 
-    /// A file of the release, with the keys of `[[file]]`: `content`, or `source` (by default the file of the same name
-    /// beside the Starlark file), `mode`, `template`, … `variables` is a dict of what its template sees besides.
+    /// A file of the release, with the keys of `[[file]]`: `content`, or `source` (by default the file of the same
+    /// name beside the Starlark file), `mode`, `template`, … `variables` is a dict of additional variables for its
+    /// template.
     ///
     /// ```starlark
     /// def configure(c):
@@ -244,8 +245,8 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(call(this, "symlink", eval)?.item(ItemKind::Symlink, path, options, eval.heap())?)
     }
 
-    /// A command that the host runs after the switch, with the keys of `[[step]]`: `update`, `verify`, `triggers`, … In
-    /// `triggers` stand files, folders, sub-components (all their files), paths, and `"resource:KEY"`.
+    /// A command that the host runs after the switch, with the keys of `[[step]]`: `update`, `verify`, `triggers`, …
+    /// `triggers` lists files, folders, sub-components (all their files), paths, and `"resource:KEY"`.
     ///
     /// ```starlark
     /// def configure(c):
@@ -263,9 +264,9 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(call(this, "step", eval)?.item(ItemKind::Unit(UnitKind::Step), name, options, eval.heap())?)
     }
 
-    /// Offers a value to other components, of all hosts, which require it by its key. The value is data, or a
-    /// sub-component that the requirer adds to itself: its attributes are those that it has here, its files and
-    /// templates are the requirer's.
+    /// Offers a value to other components, on all hosts, which require it by its key. The value is data, or a
+    /// sub-component that the requiring component adds to itself: it keeps the attributes that it has here, and its
+    /// files and templates become the requiring component's.
     ///
     /// ```starlark
     /// def _web(c):
@@ -287,10 +288,10 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// The values that others provide under a key, by host, component and declaration. Without one, that is an error,
-    /// unless `strict = False`. `host` limits it to one: `"same"`, a name, or a host. `sort` names the field that the values
-    /// are ordered by. With `reverse = True` this component is activated before those that provide, with `dirty = True` in
-    /// any order.
+    /// The values that others provide under a key, by host, component and declaration. It is an error if there are
+    /// none, unless `strict = False`. `host` limits them to those of one host: `"same"`, a name, or one of
+    /// `c.environment.hosts`. `sort` names the field that the values are ordered by. With `reverse = True`, this
+    /// component is activated before its providers; with `dirty = True`, in any order.
     ///
     /// ```starlark
     /// def _web(c):
@@ -320,7 +321,8 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(resource::require(&call(this, "require", eval)?, &wanted, eval.heap())?)
     }
 
-    /// The one value that is provided under a key; `None` if there is none and `strict = False`. Two are an error.
+    /// The one value that is provided under a key; `None` if there is none and `strict = False`. More than one is an
+    /// error.
     ///
     /// ```starlark
     /// def _db(c):
@@ -363,8 +365,8 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(text::expand(&this.component, text, &variables, &site, eval.heap())?)
     }
 
-    /// What a template file gives; named arguments are variables for it. The file lies beside the Starlark file, or, with
-    /// `//` before its path, anywhere in the project.
+    /// What a template file renders to; named arguments are variables for it. The file is beside the Starlark file or,
+    /// if the path begins with `//`, anywhere in the project.
     ///
     /// ```starlark
     /// def configure(c):

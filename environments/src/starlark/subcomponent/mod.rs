@@ -20,7 +20,7 @@ use crate::starlark::subcomponent::configured::{ProvidedSubComponent, SubCompone
 pub(crate) use methods::METHODS;
 pub(crate) use value::SubComponentValue;
 
-/// The names that every component has by itself, which no attribute can take.
+/// The built-in names of every component, which no attribute can take.
 pub(crate) fn own_names() -> Vec<String> {
     let methods = METHODS.methods().documentation(starlark::typing::Ty::any());
     methods.members.keys().cloned().collect()

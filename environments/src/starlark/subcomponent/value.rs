@@ -14,7 +14,7 @@ use crate::starlark::as_data::AsData;
 use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
 
-/// See the module.
+/// A component or sub-component, as a value of Starlark.
 #[derive(Debug, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct SubComponentValue {
     #[allocative(skip)]
@@ -28,7 +28,7 @@ impl SubComponentValue {
         SubComponentValue { component }
     }
 
-    /// The sub-component as a value for others, its attributes as they are here; `None` for the component itself.
+    /// The sub-component as a value for others, with its attributes as they are here; `None` for the component itself.
     pub(crate) fn offered(&self) -> Result<Option<Data>, Stop> {
         let Some(kind) = self.component.kind() else { return Ok(None) };
         if self.component.stage() == Stage::Made {
@@ -49,7 +49,7 @@ impl SubComponentValue {
         &self.component.session
     }
 
-    /// Only while `configure` of a component runs, it declares anything.
+    /// The component, if its `configure` is running: it can declare nothing at any other time.
     pub(super) fn configuring(&self, what: &str) -> Result<&Arc<SubComponent>, Stop> {
         if self.component.stage() == Stage::Configuring {
             return Ok(&self.component);

@@ -103,7 +103,7 @@ fn all_mistakes_are_shown_at_once() {
       |                     ^^^^
       = help: did you mean `db`?
 
-    error: the host pattern `web{01..` opens `{` and never closes it
+    error: the host pattern `web{01..` opens a `{` and never closes it
      --> environments/dev/environment.toml:6:1
       |
     6 | "web{01.." = ["db"]
@@ -148,7 +148,7 @@ fn a_circle_is_shown() {
         "[[provide]]\nkey = \"b\"\nvalue = 1\n[[require]]\nkey = \"a\"\n",
     );
     assert_snapshot!(mistakes(&sandbox), @r#"
-    error: components need each other in a circle: localhost/app -> localhost/db -> localhost/app
+    error: components require each other in a cycle: localhost/app -> localhost/db -> localhost/app
      --> components/app/component.toml:5:7
       |
     5 | key = "b"

@@ -115,6 +115,7 @@ pub fn evaluate_with_values(
     let answers = Arc::new(DnsAnswers::new(declared.environment.resolver.clone()));
     let mut rounds = 0..ROUNDS;
     let (values, rendering) = loop {
+        // What an attempt without all answers reports may only follow from that: only the last one counts.
         let mut own = Problems::default();
         let attempt = attempt(&declared, &answers, options.notes, &mut own)
             .map_err(|error| Diagnostic::no_thread(&error))?;
@@ -123,13 +124,15 @@ pub fn evaluate_with_values(
             break attempt;
         }
         if rounds.next().is_none() {
-            return Err(Diagnostic::error("the answers of DNS lead to further names without an end").into());
+            return Err(Diagnostic::error("DNS answers keep leading to further names, without end").into());
         }
     };
     problems.extend(values.take_problems());
     problems.extend(rendering.problems);
     if rendering.incomplete && !problems.has_errors() {
-        problems.push(Diagnostic::error("a value could not be evaluated, and the reason was lost"));
+        problems.push(Diagnostic::error(
+            "a value could not be evaluated, and no reason was recorded: this is a bug in batou",
+        ));
     }
     let components = rendering.components;
     let warnings = problems.finish()?;
@@ -189,5 +192,6 @@ fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
 
 /// Loading failed without a reported reason, which would be a bug of ours.
 fn nothing(environment: &str) -> Diagnostics {
-    Diagnostic::error(format!("the environment `{environment}` is empty")).into()
+    let reason = "no reason was recorded: this is a bug in batou";
+    Diagnostic::error(format!("the environment `{environment}` could not be loaded, and {reason}")).into()
 }

@@ -52,7 +52,7 @@ pub(crate) fn check(
     if !is_identifier(name) || RESERVED.contains(&name) {
         let message = format!("`{name}` cannot be an attribute's name");
         let help = if RESERVED.contains(&name) {
-            format!("`component.{name}` is there by itself; choose another name")
+            format!("`component.{name}` is built in; choose another name")
         } else {
             "use letters, digits and `_`".to_owned()
         };
@@ -119,7 +119,7 @@ fn declared_type(reader: &mut TableReader<'_, '_>, default: Option<&ConfigNode>)
             }
             Some(node) => plain_type(node, reader.problems),
             None => {
-                let help = "write { type = \"dict\", default = { … } } for a table, else name a type";
+                let help = "write { type = \"dict\", default = { … } } for a table, otherwise name a type";
                 reader.problems.push(
                     Diagnostic::error("an attribute needs a type or a default").at(reader.at()).help(help),
                 );
@@ -164,7 +164,7 @@ fn declared_type(reader: &mut TableReader<'_, '_>, default: Option<&ConfigNode>)
         }
     };
     if has_choices && !matches!(kind, Type::Choice(_)) {
-        reader.problems.push(Diagnostic::error("`choices` belong to the type `choice`").at(&text.at));
+        reader.problems.push(Diagnostic::error("only the type `choice` can have `choices`").at(&text.at));
     }
     Some(kind)
 }
@@ -237,7 +237,7 @@ impl Type {
             match converted.as_ref().and_then(Value::as_str) {
                 Some("") => return Err("must be a path, not an empty string".to_owned()),
                 Some(path) if path.contains('\0') => {
-                    return Err("must be a path, which cannot hold a NUL character".to_owned());
+                    return Err("must be a path, which cannot contain a NUL character".to_owned());
                 }
                 _ => {}
             }

@@ -59,7 +59,7 @@ impl Body {
     }
 }
 
-/// Finds what a definition declares.
+/// Finds the files that a component declares.
 pub(crate) fn load(
     declarations: &Declarations,
     templates: &Arc<Templates>,
@@ -111,7 +111,7 @@ impl Finder<'_> {
             return;
         }
         if exclude.is_some() {
-            let message = format!("`exclude` belongs to folders, and {source} is a file");
+            let message = format!("`exclude` applies to folders, and {source} is a file");
             self.problems.push(Diagnostic::error(message).at(at));
         }
         self.file(file, file.path.clone(), &source, at);
@@ -192,7 +192,7 @@ impl Finder<'_> {
         let below = entry.path().strip_prefix(real).unwrap_or(entry.path());
         let Some(below) = below.to_str().filter(|below| !below.chars().any(char::is_control)) else {
             let name = self.shown(entry.path());
-            let message = format!("the name of {name} is not UTF-8, or holds a control character");
+            let message = format!("the name of {name} is not UTF-8, or contains a control character");
             self.problems.push(Diagnostic::error(message).at(&file.at).help("rename the file"));
             return false;
         };
@@ -216,8 +216,8 @@ impl Finder<'_> {
         let path = error.path().map(|path| self.shown(path)).unwrap_or_default();
         let missing = error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         let (message, help) = match error.io_error() {
-            None => (format!("the symlink {path} leads back to a folder that it lies in"), true),
-            Some(_) if missing => (format!("the symlink {path} leads to nothing"), true),
+            None => (format!("the symlink {path} leads back to a folder that contains it"), true),
+            Some(_) if missing => (format!("the symlink {path} points to nothing"), true),
             Some(error) => (format!("cannot read {path}: {error}"), false),
         };
         let diagnostic = Diagnostic::error(message).at(&file.at);
@@ -238,13 +238,13 @@ impl Finder<'_> {
         self.problems.push(match error {
             ReadError::NotUtf8 { .. } => {
                 let flag = by.flag("template", false);
-                diagnostic.help(format!("save it as UTF-8, or say {flag} for files that are no text"))
+                diagnostic.help(format!("save it as UTF-8, or set {flag} for files that are not text"))
             }
             ReadError::TooLarge(..) => {
-                diagnostic.help(format!("say {} for large files", by.flag("template", false)))
+                diagnostic.help(format!("set {} for large files", by.flag("template", false)))
             }
             ReadError::Missing(_) => {
-                diagnostic.help("create it, or name another one with `source`, or give `content`")
+                diagnostic.help("create it, name another file with `source`, or give `content`")
             }
             ReadError::Outside(_) | ReadError::Elsewhere(_) => diagnostic.help("copy it into the project"),
             ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
@@ -294,7 +294,7 @@ fn conflicts(places: &[DeclaredPath<'_>], problems: &mut Problems) {
     for (path, place) in &known {
         let parents = path.match_indices('/').filter_map(|(end, _)| known.get(&path[..end]));
         for parent in parents.filter(|parent| !parent.folder) {
-            let message = format!("`{path}` cannot lie below `{}`, which is no folder", parent.path);
+            let message = format!("`{path}` cannot lie below `{}`, which is not a folder", parent.path);
             let help = "choose another path for one of the two";
             problems.push(Diagnostic::error(message).at(place.at).help(help).within(place.by.within()));
         }
@@ -305,7 +305,7 @@ fn twice(place: &DeclaredPath<'_>, earlier: &DeclaredPath<'_>) -> Diagnostic {
     let line = earlier.at.source.position(earlier.at.span.start).0;
     let file = earlier.at.source.path();
     let already = if file == place.at.source.path() {
-        format!("in line {line}")
+        format!("on line {line}")
     } else {
         format!("in {}:{line}", file.display())
     };
@@ -316,7 +316,7 @@ fn twice(place: &DeclaredPath<'_>, earlier: &DeclaredPath<'_>) -> Diagnostic {
     let message = format!("the path `{}` is declared twice", place.path);
     Diagnostic::error(message)
         .at(place.at)
-        .help(format!("it is declared {already}{other} already: keep one of the two"))
+        .help(format!("it is already declared {already}{other}: keep one of the two"))
         .within(place.by.within())
 }
 

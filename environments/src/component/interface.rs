@@ -20,6 +20,7 @@ pub(crate) struct Interface {
 /// Reads `features` and `[attributes]` of component.toml.
 pub(crate) fn read(reader: &mut TableReader<'_, '_>) -> Interface {
     let features = reader.has("features").then(|| reader.texts("features"));
+    // Makes the key known even if it is absent, so that it is suggested for a misspelt one.
     reader.node("features");
     let mut interface = Interface { attributes: BTreeMap::new(), features };
     let table = reader.table("attributes");
@@ -39,7 +40,7 @@ impl Interface {
         for (index, feature) in features.iter().enumerate() {
             if !is_component(&feature.value) {
                 let message = format!("`{}` cannot be a feature's name", feature.value);
-                let help = "names begin with a lower case letter; then letters, digits, `_` and `-`";
+                let help = "a name is a lower-case letter, then lower-case letters, digits, `_` and `-`";
                 problems.push(Diagnostic::error(message).at(&feature.at).help(help));
             }
             if features[..index].iter().any(|earlier| earlier.value == feature.value) {
@@ -63,7 +64,7 @@ impl Interface {
             }
             let help = match nearest(feature, names()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if declared.is_empty() => "declare it with `features` of the component".to_owned(),
+                None if declared.is_empty() => "declare it in `features` of the component".to_owned(),
                 None => format!("it has {}", listed(names())),
             };
             let message = format!("the component `{}` has no feature `{feature}`", usage.name);

@@ -1,4 +1,4 @@
-//! What components declare: items as they are written, checked definitions, and the files that belong to them.
+//! What components declare: items as they are written, checked declarations, and the files that belong to them.
 
 pub(crate) mod attribute;
 pub(crate) mod declarations;

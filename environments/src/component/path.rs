@@ -11,13 +11,13 @@ pub(crate) enum PathError {
     Absolute(String),
     #[error("the path `{0}` leaves the component with `..`")]
     Parent(String),
-    #[error("the path `{0}` holds a control character")]
+    #[error("the path `{0}` contains a control character")]
     Control(String),
     #[error("a part of the path `{0}` is longer than 255 bytes, or the whole is longer than 4,095")]
     TooLong(String),
     #[error("`{0}` is not a path below the project's folder")]
     Project(String),
-    #[error("the path `{0}` looks like a template; paths are taken as they are")]
+    #[error("the path `{0}` looks like a template; a path cannot be one")]
     Template(String),
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn check_source(text: &str) -> Result<String, PathError> {
 pub(crate) enum FileModeError {
     #[error("`{0}` is not a mode")]
     Unknown(String),
-    #[error("the mode `{0}` has the setuid, setgid or sticky bit, which a release cannot hold")]
+    #[error("the mode `{0}` has the setuid, setgid or sticky bit, which a release cannot have")]
     Special(String),
 }
 

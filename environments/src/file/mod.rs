@@ -52,7 +52,7 @@ fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<St
             return Err(std::io::Error::other("it is not a file"));
         }
         if meta.len() > LARGEST {
-            return Err(std::io::Error::other(format!("larger than {} MiB", LARGEST / 1024 / 1024)));
+            return Err(std::io::Error::other(format!("it is larger than {} MiB", LARGEST / 1024 / 1024)));
         }
         std::fs::read(&path)
     });

@@ -157,7 +157,7 @@ impl<'a, 'p> TableReader<'a, 'p> {
         let mut known = self.known.clone();
         known.sort_unstable();
         known.dedup();
-        format!("known here: {}", known.join(", "))
+        format!("the keys are {}", known.join(", "))
     }
 
     /// Reports a value of the wrong type.

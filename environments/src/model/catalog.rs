@@ -69,7 +69,7 @@ impl<'a> Catalog<'a> {
         match nearest(name, known) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None if self.incomplete => diagnostic
-                .help("it may be declared by a component.star that cannot be loaded: mend that first"),
+                .help("it may be declared by a component.star that cannot be loaded: fix that first"),
             None => diagnostic.help(format!("create components/{name}/component.toml")),
         }
     }

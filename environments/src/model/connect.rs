@@ -133,11 +133,12 @@ fn matching(
             found.iter().map(|provider| model.subject(provider.instance)).collect();
         let who = listed(subjects.iter().map(String::as_str));
         let (key, count) = (&require.key.value, found.len());
-        let message = format!("`{key}` is required once, and provided {count} times: by {who}");
+        let message =
+            format!("`{key}` must be provided exactly once, but is provided {count} times: by {who}");
         let help = if require.by.is_code() {
-            "use c.require() to get a list, or choose with `host`"
+            "use c.require() to get a list, or choose a provider with `host`"
         } else {
-            "drop `one = true` to get a list, or choose with `host`"
+            "drop `one = true` to get a list, or choose a provider with `host`"
         };
         let subject = model.subject_of(instance, &require.by);
         problems.push(Diagnostic::error(message).at(&require.key.at).help(help).about(subject));
@@ -161,16 +162,16 @@ fn unsatisfied(require: &Require, host: Option<&str>, offers: &Offers) -> Diagno
     let key = &require.key.value;
     let same = require.host.as_ref().is_some_and(|text| text.value == "same");
     let message = match host {
-        Some(_) if same => format!("nobody on the same host provides `{key}`"),
-        Some(host) => format!("nobody on the host `{host}` provides `{key}`"),
-        None => format!("nobody provides `{key}`"),
+        Some(_) if same => format!("no component on the same host provides `{key}`"),
+        Some(host) => format!("no component on the host `{host}` provides `{key}`"),
+        None => format!("no component provides `{key}`"),
     };
     let others = offers.keys().filter(|known| known != key);
     let help = if let Some(near) = nearest(key, others) {
         format!("did you mean `{near}`?")
     } else {
         let lenient = require.by.flag("strict", false);
-        format!("place a component that provides it on a host; {lenient} allows none")
+        format!("place a component that provides it on a host; with {lenient} there may be none")
     };
     Diagnostic::error(message).at(&require.key.at).help(help)
 }
@@ -181,9 +182,9 @@ fn report_unused(model: &Model, offers: &Offers, used: &BTreeSet<Provider>, prob
     for provider in offers.0.values().flatten().filter(|provider| !used.contains(provider)) {
         let provide = &model.instances[provider.instance].component.declarations.provides[provider.provide];
         let key = &provide.key;
-        let message = format!("nobody requires `{}`", key.value);
+        let message = format!("no component requires `{}`", key.value);
         let help = match nearest(&key.value, wanted.iter().copied().filter(|wanted| *wanted != key.value)) {
-            Some(near) => format!("`{near}` is required: is that meant?"),
+            Some(near) => format!("`{near}` is required: did you mean that?"),
             None => "require it in a component of this environment, or do not provide it".to_owned(),
         };
         let subject = model.subject_of(provider.instance, &provide.by);

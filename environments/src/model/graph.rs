@@ -63,7 +63,7 @@ impl Graph {
         self.sort(|cycle| self.report(model, cycle, help, problems))
     }
 
-    /// Kahn's algorithm; cycles are passed to `circular` and their members appended, so that evaluation can go on.
+    /// Kahn's algorithm; cycles are passed to `on_cycle` and their members appended, so that evaluation can go on.
     fn sort(&self, mut on_cycle: impl FnMut(&[usize])) -> Vec<usize> {
         let count = self.before.len();
         let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
@@ -79,6 +79,7 @@ impl Graph {
             (0..count).filter(|index| missing[*index] == 0).map(Reverse).collect();
         loop {
             while let Some(Reverse(next)) = ready.pop() {
+                // A member of a cycle is made ready by hand below, and once more when its last predecessor is done.
                 if std::mem::replace(&mut done[next], true) {
                     continue;
                 }
@@ -123,7 +124,7 @@ impl Graph {
     fn report(&self, model: &Model, cycle: &[usize], help: &str, problems: &mut Problems) {
         let mut names: Vec<String> = cycle.iter().map(|index| model.subject(*index)).collect();
         names.extend(names.first().cloned());
-        let message = format!("components need each other in a circle: {}", names.join(" -> "));
+        let message = format!("components require each other in a cycle: {}", names.join(" -> "));
         let diagnostic = Diagnostic::error(message).help(help);
         let last = cycle.len().saturating_sub(1);
         let place = cycle.first().and_then(|first| self.places.get(&(cycle[last], *first)));

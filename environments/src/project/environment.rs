@@ -77,7 +77,8 @@ fn raw(project: &Project, name: &str, problems: &mut Problems) -> Option<Raw> {
     while let Some(current) = next.take() {
         if let Some(first) = chain.iter().position(|seen| *seen == current) {
             let cycle = format!("{} -> {current}", chain[first..].join(" -> "));
-            let diagnostic = Diagnostic::error(format!("environments inherit in a circle: {cycle}"));
+            let diagnostic =
+                Diagnostic::error(format!("environments inherit from each other in a cycle: {cycle}"));
             problems.push(asked_at.iter().fold(diagnostic, Diagnostic::at));
             return None;
         }
@@ -138,7 +139,7 @@ fn check_resolver(table: &Table, problems: &mut Problems) -> BTreeMap<String, Ve
                     addresses.extend(text.trim().parse::<IpAddr>());
                 }
                 _ => {
-                    let message = format!("[resolver] `{name}` must be IP addresses");
+                    let message = format!("`{name}` in [resolver] must be an IP address or a list of them");
                     problems.push(Diagnostic::error(message).at(&item.at));
                 }
             }

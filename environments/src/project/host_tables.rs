@@ -28,7 +28,7 @@ pub(crate) fn hosts_of(key: &str, at: &At, domain: Option<&str>, problems: &mut 
         .collect();
     checked.unwrap_or_else(|bad| {
         let help = if bad.contains(':') {
-            "a port belongs into ssh_config; only an IPv6 address has colons"
+            "set the port in ssh_config; only an IPv6 address has colons"
         } else {
             "use letters, digits, `_` and `-`, with single dots between, and no leading dash"
         };
@@ -108,7 +108,7 @@ fn table_of(member: &KeyValue) -> &Table {
 fn disagree(first: &str, second: (&str, &At), host: &str, name: Option<&str>, problems: &mut Problems) {
     let what = name.map(|name| format!(" about `{name}`")).unwrap_or_default();
     let message = format!("the patterns `{first}` and `{}` disagree{what}", second.0);
-    let help = "give the hosts that both mean an entry of their own";
+    let help = "give each host that both match an entry of its own";
     problems.push(Diagnostic::error(message).at(second.1).help(help).about(host));
 }
 

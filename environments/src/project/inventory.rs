@@ -151,6 +151,7 @@ fn bare(name: HostName, domain: Option<&str>) -> Host {
 /// Reports tables of hosts that do not exist, and entries that are not tables.
 fn mention(more: &Table, domain: Option<&str>, inventory: &Inventory, problems: &mut Problems) {
     for (key, member) in more {
+        // What is wrong with the key itself is reported by `by_host`.
         let named = hosts_of(key, &member.key, domain, &mut Problems::default());
         inventory.known(key, &member.key, &named, problems);
         if !matches!(member.node.data, Data::Table(_)) {
@@ -202,7 +203,7 @@ fn check_address(text: Text, reader: &mut TableReader<'_, '_>) -> Option<String>
     reader.problems.push(
         Diagnostic::error(message)
             .at(&text.at)
-            .help("ports and users belong into ssh_config; an IPv6 address has no brackets here"),
+            .help("set ports and users in ssh_config; write an IPv6 address without brackets"),
     );
     None
 }
@@ -266,11 +267,11 @@ fn target_directory(
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
         (Some(_), None) => {
             return refuse(
-                "`~` means nothing without a service user",
+                "`~` has no meaning without a service user",
                 "set service_user, or home in [host.X]",
             );
         }
-        (Some(_), Some(_)) => return refuse("`~user` is not understood", "write the path out"),
+        (Some(_), Some(_)) => return refuse("`~user` is not supported", "write the full path"),
     };
     absolute(&written).unwrap_or_else(|| {
         refuse("`target_directory` must be an absolute path without `..`", "write it as /srv/NAME")
@@ -325,7 +326,7 @@ fn add_component(written: &str, at: &At, components: &mut Vec<ComponentUse>, pro
     let (ignored, rest) = written.strip_prefix('!').map_or((false, written), |rest| (true, rest));
     let (name, feature) = rest.split_once(':').map_or((rest, None), |(name, feature)| (name, Some(feature)));
     if !is_component(name) || feature.is_some_and(|feature| !is_component(feature)) {
-        let help = "names begin with a lower case letter; then letters, digits, `_` and `-`; `app:web` for a feature";
+        let help = "a name is a lower-case letter, then lower-case letters, digits, `_` and `-`; write `app:web` for a feature";
         problems.push(Diagnostic::error(format!("`{written}` is not a component's name")).at(at).help(help));
         return;
     }

@@ -8,9 +8,9 @@ const MOST: usize = 10_000;
 /// Why a pattern is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostPatternError {
-    #[error("the host pattern `{0}` opens `{{` and never closes it")]
+    #[error("the host pattern `{0}` opens a `{{` and never closes it")]
     Unclosed(String),
-    #[error("the host pattern `{0}` closes `}}` that it never opened")]
+    #[error("the host pattern `{0}` closes a `}}` that it never opened")]
     Unopened(String),
     #[error(
         "`{{{1}}}` in the host pattern `{0}` is neither a range like {{01..12}} nor a choice like {{a,b}}"
@@ -18,7 +18,7 @@ pub(crate) enum HostPatternError {
     Nothing(String, String),
     #[error("the range `{{{1}}}` in the host pattern `{0}` runs backwards")]
     Backwards(String, String),
-    #[error("the host pattern `{0}` means more than {MOST} hosts")]
+    #[error("the host pattern `{0}` stands for more than {MOST} hosts")]
     TooMany(String),
 }
 

@@ -107,7 +107,7 @@ impl<'a> InstanceRender<'a> {
         let target = self.text_in(text, &scope)?;
         if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
             let message =
-                "a symlink's target must be a path of at most 4,095 bytes without control characters";
+                "a symlink's target must be a path of at most 4,095 bytes, without control characters";
             self.report_text(Diagnostic::error(message), text, &scope);
             return None;
         }

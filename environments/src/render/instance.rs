@@ -108,7 +108,7 @@ impl<'a> InstanceRender<'a> {
     /// Refuses a NUL character, which commands, paths and variables cannot contain.
     fn without_nul(&mut self, value: String, text: &Text, scope: &Value) -> Option<String> {
         if value.contains('\0') {
-            self.report_text(Diagnostic::error("the text holds a NUL character"), text, scope);
+            self.report_text(Diagnostic::error("the text contains a NUL character"), text, scope);
             return None;
         }
         Some(value)

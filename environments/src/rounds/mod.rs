@@ -105,9 +105,9 @@ impl<'a> Rounds<'a> {
         let mut keys: Vec<&str> = due.iter().filter_map(|(_, key)| key.as_deref()).collect();
         keys.sort_unstable();
         keys.dedup();
-        let message = format!("the values of {} do not settle: each run gives others", listed(keys));
-        let help = "what these components provide depends on what they require of each other, and changes with it \
-                    every time: let one of them provide a value that does not";
+        let message = format!("the values of {} do not settle: every run gives different ones", listed(keys));
+        let help = "each of these components provides a value that depends on what it requires from the others, so the \
+                    values change with every run: let one of them provide a value that does not depend on the others";
         let diagnostic = Diagnostic::error(message).help(help);
         let place = due.first().map(|(at, _)| &self.all[*at].declared.at);
         let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);

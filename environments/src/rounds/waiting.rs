@@ -37,6 +37,7 @@ pub(super) fn promises(
                 RunMode::Phantom,
                 notes,
             );
+            // Its mistakes are those of the normal run, or come from the placeholder.
             declarations::connected(&run.items, &mut Problems::default())
         })
         .collect();

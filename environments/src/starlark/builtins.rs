@@ -286,7 +286,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(args)] texts: UnpackTuple<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        say(&texts, eval, Some("print() is for looking at values; remove it when you have seen them"))
+        say(&texts, eval, Some("print() is for debugging; remove it when you are done"))
     }
 }
 
@@ -308,7 +308,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Stop> {
     if is_component(name) {
         return Ok(());
     }
-    let help = "names begin with a lower case letter; then letters, digits, `_` and `-`";
+    let help = "a name is a lower-case letter, then lower-case letters, digits, `_` and `-`";
     Err(Stop::mistake(format!("`{name}` is not a component's name")).help(help))
 }
 
@@ -324,7 +324,8 @@ pub(crate) fn texts(
     let list = ListRef::from_value(given).ok_or_else(|| wrong(&format!("not `{}`", given.get_type())))?;
     list.iter()
         .map(|item| {
-            let text = item.unpack_str().ok_or_else(|| wrong(&format!("and {} is none", item.to_repr())))?;
+            let text =
+                item.unpack_str().ok_or_else(|| wrong(&format!("and {} is not one", item.to_repr())))?;
             Ok(Text { value: text.to_owned(), at: sources.name_in(at, text), literal: false })
         })
         .collect()

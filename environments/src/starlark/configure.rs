@@ -19,7 +19,7 @@ pub(crate) fn add(
     match child.stage() {
         Stage::Made | Stage::Provided => run(child, Some(parent), eval),
         Stage::Configuring | Stage::Done => {
-            let message = format!("`{}` is added already", child.shown());
+            let message = format!("`{}` is already added", child.shown());
             Err(Stop::mistake(message).help("make another one by calling its definition again").into())
         }
     }
@@ -73,6 +73,7 @@ fn call<'v>(
         return Ok(());
     }
     let message = format!("`configure` of `{}` returns `{}`", component.shown(), result.get_type());
-    let help = "it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`";
+    let help =
+        "it must return nothing, and declare with c.file(), c.provide() and so on: remove the `return`";
     Err(Stop::mistake(message).help(help).at(&component.code_at()).into())
 }

@@ -94,8 +94,8 @@ impl CallContext {
         match self {
             CallContext::Load(loading) => Ok(loading),
             CallContext::Run(_) => {
-                Err(Stop::mistake(format!("{what}() belongs to the top of a file, not into `configure`"))
-                    .help("what `configure` needs can be given to it as a global variable"))
+                Err(Stop::mistake(format!("{what}() belongs at the top of a file, not in `configure`"))
+                    .help("keep what `configure` needs in a global variable"))
             }
         }
     }
@@ -104,8 +104,8 @@ impl CallContext {
     pub(crate) fn session(&self, what: &str) -> Result<&Arc<ConfigureSession>, Stop> {
         match self {
             CallContext::Run(session) => Ok(session),
-            CallContext::Load(_) => Err(Stop::mistake(format!("{what} belongs into `configure`"))
-                .help("when a file is loaded, neither host nor environment are known")),
+            CallContext::Load(_) => Err(Stop::mistake(format!("{what} belongs in `configure`"))
+                .help("while a file is loaded, neither the host nor the environment is known")),
         }
     }
 

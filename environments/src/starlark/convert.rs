@@ -36,7 +36,7 @@ struct Conversion<'a, 'v> {
 impl<'v> Conversion<'_, 'v> {
     fn data(&mut self, value: Value<'v>) -> Result<Data, Stop> {
         if self.path.len() > DEEPEST {
-            return Err(Stop::mistake(format!("{} is nested more than {DEEPEST} deep", self.what)));
+            return Err(Stop::mistake(format!("{} is nested more than {DEEPEST} levels deep", self.what)));
         }
         if let Some(scalar) = self.scalar(value)? {
             return Ok(scalar);
@@ -104,8 +104,8 @@ impl<'v> Conversion<'_, 'v> {
     fn refused(&self, value: Value<'v>) -> Stop {
         let kind = value.get_type();
         let article = if kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
-        Stop::mistake(format!("{} is {article} {kind}, and must be data", self.named())).help(
-            "data are strings, numbers, booleans, None, lists, dicts, structs, records, addresses, files and \
+        Stop::mistake(format!("{} must be data, not {article} {kind}", self.named())).help(
+            "data means strings, numbers, booleans, None, lists, dicts, structs, records, addresses, files and \
              sub-components",
         )
     }

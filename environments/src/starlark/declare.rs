@@ -123,8 +123,7 @@ impl Call<'_> {
                 texts.extend(part.component().files().into_iter().map(text));
             } else if let Some(handle) = item.downcast_ref::<ItemHandle>() {
                 if let ItemKind::Unit(kind) = handle.kind {
-                    let message =
-                        format!("a {kind} triggers no other one, and `{}` is a {kind}", handle.name);
+                    let message = format!("`triggers` cannot name a {kind}, and `{}` is one", handle.name);
                     let advice = "name the files, sub-components or resources that both depend on";
                     return Err(Stop::mistake(message).help(advice));
                 }
@@ -141,7 +140,7 @@ impl Call<'_> {
 /// A variable for a template.
 pub(crate) fn variable<'v>(name: &str, value: Value<'v>, heap: Heap<'v>) -> Result<(String, Data), Stop> {
     if !is_identifier(name) || TAKEN.contains(&name) {
-        let message = format!("`{name}` cannot be a template's variable");
+        let message = format!("`{name}` cannot be the name of a template's variable");
         return Err(Stop::mistake(message).help("choose another name: letters, digits and `_`"));
     }
     Ok((name.to_owned(), convert::data(value, name, heap)?))

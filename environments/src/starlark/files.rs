@@ -60,7 +60,7 @@ impl ReadableFiles<'_> {
             seen += 1;
             if seen > MOST {
                 let message = format!("there are more than {MOST} files in {}", folder.display());
-                return Err(Stop::mistake(message).help("keep what is not configuration elsewhere"));
+                return Err(Stop::mistake(message).help("move what is not configuration elsewhere"));
             }
             let entry = match entry {
                 Ok(entry) => entry,
@@ -95,7 +95,7 @@ impl ReadableFiles<'_> {
         };
         let plain = Path::new(below).components().all(|part| matches!(part, Component::Normal(_)));
         if below.is_empty() || !plain {
-            let message = format!("`{name}` is not a path below the folder");
+            let message = format!("`{name}` is not a path below the Starlark file's folder");
             return Err(Stop::mistake(message).help("a path from the project's root begins with `//`"));
         }
         Ok(folder.join(below))
@@ -133,7 +133,7 @@ impl FilePatterns {
     fn new(patterns: &[String], exclude: &[String]) -> Result<FilePatterns, Stop> {
         let parts = |pattern: &String| pattern.split('/').any(|part| matches!(part, "" | "." | ".."));
         if let Some(pattern) = patterns.iter().find(|pattern| parts(pattern)) {
-            let message = format!("`{pattern}` is not a pattern of paths below the folder");
+            let message = format!("`{pattern}` is not a pattern of paths below the Starlark file's folder");
             return Err(
                 Stop::mistake(message).help("write it as \"conf.d/*.conf\", relative to the Starlark file")
             );
@@ -165,8 +165,8 @@ impl FilePatterns {
         }
         let shown = folder.join(below);
         let message = match error.io_error() {
-            None => format!("{} is a link to a folder that it lies in", shown.display()),
-            Some(_) if is_link => format!("{} is a link that leads nowhere", shown.display()),
+            None => format!("{} is a symlink to a folder that contains it", shown.display()),
+            Some(_) if is_link => format!("{} is a symlink that points to nothing", shown.display()),
             Some(io) => format!("cannot read {}: {io}", shown.display()),
         };
         Err(Stop::mistake(message).help("remove it, or leave it out with `exclude`"))
@@ -185,7 +185,7 @@ fn folders(pattern: &str) -> Vec<String> {
 }
 
 fn plain(below: &Path) -> Result<String, Stop> {
-    let shown = || format!("the name of {} is not plain UTF-8", below.display());
+    let shown = || format!("the name of {} is not UTF-8, or contains a control character", below.display());
     let name = below.to_str().filter(|name| !name.chars().any(char::is_control));
     name.map(str::to_owned).ok_or_else(|| Stop::mistake(shown()).help("rename the file"))
 }

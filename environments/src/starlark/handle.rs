@@ -29,7 +29,7 @@ pub(crate) struct ItemHandle {
 starlark_simple_value!(ItemHandle);
 
 impl ItemHandle {
-    /// The path on the host, which stays the same over releases; a step's name.
+    /// The path on the host, which stays the same across releases; a step's name.
     pub(crate) fn text(&self) -> String {
         match self.kind {
             ItemKind::Unit(_) => self.name.clone(),

@@ -64,6 +64,7 @@ fn crypted(password: &str, salt: &str, method: &str, rounds: i32) -> Result<Stri
     let wrong = || Stop::mistake(format!("`rounds` must be from 1000 to {MOST_ROUNDS}"));
     let number = u32::try_from(rounds).ok().filter(|_| rounds <= MOST_ROUNDS).ok_or_else(wrong)?;
     let params = Params::new(number).map_err(|_| wrong())?;
+    // crypt(3) leaves out the default.
     let rounds = if rounds == 5000 { String::new() } else { format!("rounds={rounds}$") };
     match method {
         "sha512" => {
@@ -74,7 +75,9 @@ fn crypted(password: &str, salt: &str, method: &str, rounds: i32) -> Result<Stri
             let digest = sha256_crypt(password.as_bytes(), salt.as_bytes(), params);
             Ok(format!("$5${rounds}{salt}${}", encoded(&digest, 21, 10)))
         }
-        other => Err(Stop::mistake(format!("`{other}` is no method")).help("use \"sha512\" or \"sha256\"")),
+        other => {
+            Err(Stop::mistake(format!("there is no method `{other}`")).help("use \"sha512\" or \"sha256\""))
+        }
     }
 }
 

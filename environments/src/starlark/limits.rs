@@ -33,16 +33,16 @@ pub(crate) fn bound(eval: &mut Evaluator<'_, '_, '_>) {
 /// The message and the advice for one of the interpreter's errors about limits.
 pub(crate) fn explained(message: &str) -> Option<(String, &'static str)> {
     if message.contains("ticks has been exceeded") {
-        let message = format!("more than {} million steps were made", STEPS / 1_000_000);
+        let message = format!("the code took more than {} million steps", STEPS / 1_000_000);
         return Some((message, "look for a loop that grows: a step is a call, or a turn of a loop"));
     }
     if message.contains("Heap memory limit") {
-        let message = format!("more than {} MiB of values were made", MEMORY / 1024 / 1024);
+        let message = format!("the code made more than {} MiB of values", MEMORY / 1024 / 1024);
         return Some((message, "look for a loop that collects too much"));
     }
     if message.contains("call stack overflow") {
         let message = format!("functions call each other more than {CALLS} deep");
-        return Some((message, "look for a function that calls itself without an end"));
+        return Some((message, "look for a function that calls itself without end"));
     }
     None
 }

@@ -75,7 +75,7 @@ impl<'a> Loader<'a> {
         }
         if let Some(first) = self.loading.iter().position(|loading| loading == name) {
             let cycle: Vec<&str> = self.loading[first..].iter().map(String::as_str).chain([name]).collect();
-            let message = format!("files load each other in a circle: {}", cycle.join(" -> "));
+            let message = format!("files load each other in a cycle: {}", cycle.join(" -> "));
             let help = "move what both need into a third file";
             problems.push(Diagnostic::error(message).at(at).help(help));
             return None;
@@ -86,8 +86,8 @@ impl<'a> Loader<'a> {
         self.loading.pop();
         let loaded = found.and_then(|(loaded, made)| {
             let Some(draft) = made.components.first() else { return Some(loaded) };
-            let help = "components are declared in components/NAME/component.star; a file that is loaded can define functions \
-                        that do it";
+            let help = "components are declared in components/NAME/component.star; a file that others load can define \
+                        functions that do so";
             let message = "a file that others load cannot declare components";
             problems.push(Diagnostic::error(message).at(&draft.at).help(help));
             None
@@ -304,7 +304,7 @@ fn resolve(written: &str, from: &str) -> Result<String, (String, &'static str)> 
                         \"@batou//FILE.star\" for one of the library";
     let refuse = |reason: &str| Err((format!("`{written}` {reason}"), HELP));
     if Path::new(written).extension().is_none_or(|extension| extension != "star") {
-        return refuse("is no Starlark file: its name must end in `.star`");
+        return refuse("is not a Starlark file: its name must end in `.star`");
     }
     if let Some(file) = written.strip_prefix(LIBRARY) {
         return Ok(format!("{LIBRARY}{file}"));
@@ -322,7 +322,7 @@ fn resolve(written: &str, from: &str) -> Result<String, (String, &'static str)> 
     };
     let plain = Path::new(below).components().all(|part| matches!(part, Component::Normal(_)));
     if below.starts_with('/') || below.is_empty() || !plain || below.contains("//") {
-        return refuse("leaves the project, or is no path");
+        return refuse("leaves the project, or is not a path");
     }
     Ok(folder.join(below).to_string_lossy().into_owned())
 }

@@ -50,7 +50,8 @@ impl Netloc {
 
     fn listen(&self, family: Family) -> starlark::Result<NoneOr<Netloc>> {
         let Some(address) = self.data.downcast_object_ref::<Address>() else {
-            let stop = Stop::mistake(format!("`{}` is a host and a port, which nobody looks up", self.data));
+            let stop =
+                Stop::mistake(format!("`{}` is only a host and a port, and has no `listen`", self.data));
             return Err(stop.help("`listen` belongs to an address: address(\"host:port\").listen").into());
         };
         let found = match address.listen(family) {

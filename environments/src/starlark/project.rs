@@ -109,7 +109,7 @@ fn unique(
         let other = earlier.or_else(|| project.root.join(&toml).exists().then_some(toml));
         if let Some(other) = other {
             let message = format!("the component `{name}` is declared twice");
-            let help = format!("it is declared in {other}, too: rename or remove one of the two");
+            let help = format!("it is also declared in {other}: rename or remove one of the two");
             problems.push(Diagnostic::error(message).at(&draft.name.at).help(help));
             continue;
         }

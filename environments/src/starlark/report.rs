@@ -131,7 +131,7 @@ fn missing(message: &str, span: Option<&FileSpan>, sources: &SourceTexts) -> Opt
 }
 
 const CANNOT_BE_SET: &str = "an attribute cannot be set by code";
-const CANNOT_CHANGE: &str = "the value cannot be changed any more";
+const CANNOT_CHANGE: &str = "the value can no longer be changed";
 
 /// What to do about some of the interpreter's errors.
 fn advice(message: &str) -> Option<&'static str> {
@@ -173,7 +173,7 @@ fn plain(message: &str) -> String {
         .and_then(|rest| rest.split_once("` of type `"))
     {
         return format!(
-            "the value of the argument `{name}` does not fit into `{}`",
+            "the value of the argument `{name}` does not have the type `{}`",
             kind.trim_end_matches('`')
         );
     }

@@ -76,7 +76,7 @@ fn host_name(host: Value<'_>) -> Result<String, Stop> {
     }
     let message = format!("`host` must be a host's name, not `{}`", host.get_type());
     Err(Stop::mistake(message)
-        .help("write host = \"same\", host = \"web01\", or name one of c.environment.hosts"))
+        .help("write host = \"same\", host = \"web01\", or give one of c.environment.hosts"))
 }
 
 fn table(call: &Call<'_>, wanted: &RequireCall<'_, '_>, host: Option<&str>, host_at: &At) -> Table {
@@ -106,7 +106,7 @@ fn sort(values: &mut [Data], field: Value<'_>, key: &str) -> Result<(), Stop> {
     };
     let missing = |value: &Data| value.get_attr(field).map_or(true, |found| found.is_undefined());
     if values.iter().any(missing) {
-        return Err(Stop::mistake(format!("not every `{key}` has a field `{field}` to sort by")));
+        return Err(Stop::mistake(format!("not every value of `{key}` has a field `{field}` to sort by")));
     }
     values.sort_by_cached_key(|value| value.get_attr(field).unwrap_or_default());
     Ok(())

@@ -91,7 +91,7 @@ fn finish(session: &ConfigureSession, error: Option<&starlark::Error>) -> Config
     if error.is_none() {
         for Unused { shown, at } in left.unused {
             let message = format!("`{shown}` is made, but neither added nor provided");
-            let help = "add it with c.add(…), or drop it";
+            let help = "add it with c.add(…), or remove it";
             let host = session.placement.subject();
             problems.push(Diagnostic::error(message).at(&at).help(help).about(host).warning());
         }

@@ -18,7 +18,7 @@ use crate::starlark::subcomponent;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::At;
 
-/// What `attribute()` gives: the table that component.toml would hold.
+/// What `attribute()` returns: the table that component.toml would hold.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, Allocative)]
 pub(crate) struct AttributeSpec {
     #[allocative(skip)]
@@ -56,13 +56,14 @@ pub(crate) fn declarations<'v>(
     let own = subcomponent::own_names();
     for (name, value) in dict.iter() {
         let Some(name) = name.unpack_str() else {
-            let message = format!("the names of attributes are strings, and {} is none", name.to_repr());
+            let message =
+                format!("the names of attributes must be strings, and {} is not one", name.to_repr());
             return Err(Stop::mistake(message).at(at));
         };
         let key = sources.name_in(at, name);
         if own.iter().any(|taken| taken == name) {
             let message = format!("`{name}` cannot be an attribute's name");
-            let advice = format!("`c.{name}` is there by itself; choose another name");
+            let advice = format!("`c.{name}` is built in; choose another name");
             problems.push(Diagnostic::error(message).at(&key).help(advice));
             continue;
         }

@@ -131,7 +131,7 @@ impl Address {
         let refuse = |reason: String| Err(Error::new(ErrorKind::InvalidOperation, reason));
         if need == Need::No {
             return refuse(format!(
-                "the address `{}` has no {family} address: `{key}` is false in [environment]",
+                "there is no {family} address for `{}`: `{key}` is false in [environment]",
                 self.connect
             ));
         }

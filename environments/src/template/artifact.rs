@@ -9,7 +9,7 @@ use crate::template::cause;
 pub(crate) const ARTIFACT_CAUSE: &str = "component artifact";
 
 /// The message for a template that would print anything but the whole path.
-pub(crate) const ARTIFACT_CHANGED: &str = "the path of the artifact is known on the host only, so it cannot be changed here: \
+pub(crate) const ARTIFACT_CHANGED: &str = "the path of the artifact is known only on the host, so it cannot be changed here: \
      write {{ component.artifact }} by itself, and change it in the command";
 
 /// Prints a value into a template's output, unless it contains only a part of the artifact's path.

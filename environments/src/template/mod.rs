@@ -38,6 +38,7 @@ pub(crate) fn engine() -> Environment<'static> {
     batou_jinja::add_to(&mut engine);
     engine.set_formatter(artifact::print);
     engine.set_fuel(Some(FUEL));
+    // Only in debug mode do errors keep the source of their template, and say which value is undefined.
     engine.set_debug(true);
     let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
     engine.set_syntax(syntax.expect("Jinja2's own delimiters are valid"));
@@ -254,7 +255,9 @@ fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
     let part = text.get(at.span.clone()).unwrap_or("a value").trim();
     if text.get(..at.span.start).is_some_and(|before| before.trim_end().ends_with('|')) {
         let filter = part.split('(').next().unwrap_or(part).trim_end();
-        return Diagnostic::error(format!("what is given to `{filter}` is undefined, or something in it is"));
+        return Diagnostic::error(format!(
+            "the value given to `{filter}` is undefined, or contains something undefined"
+        ));
     }
     undefined(part, scope)
 }
@@ -293,7 +296,7 @@ fn there_is(part: &str, prefix: &str, parent: &Value) -> String {
     let of = prefix.trim_end_matches('.');
     match (names.is_empty(), of.is_empty()) {
         (true, true) => "nothing is defined here".to_owned(),
-        (true, false) => format!("`{of}` has no names"),
+        (true, false) => format!("`{of}` has no members"),
         (false, true) => format!("there are {}", listed(names.iter().map(String::as_str))),
         (false, false) => format!("`{of}` has {}", listed(names.iter().map(String::as_str))),
     }

@@ -30,7 +30,7 @@ impl LazyValues {
             }
             Err(depth) if depth >= DEEPEST => {
                 let (index, at) = self.place(&key);
-                let message = format!("values refer to each other more than {DEEPEST} deep");
+                let message = format!("values refer to each other more than {DEEPEST} levels deep");
                 self.report(Diagnostic::error(message).at(&at), index);
                 return None;
             }
@@ -48,7 +48,7 @@ impl LazyValues {
         let Some(first) = cycle.first().cloned() else { return };
         let alone = cycle.iter().all(|key| self.place(key).0 == self.place(&first).0);
         let names: Vec<String> = cycle.iter().chain([&first]).map(|key| self.described(key, alone)).collect();
-        let message = format!("values need each other in a circle: {}", names.join(" -> "));
+        let message = format!("values depend on each other in a cycle: {}", names.join(" -> "));
         let (index, at) = self.place(&first);
         self.report(Diagnostic::error(message).at(&at).help("one of them must not refer to the next"), index);
     }

@@ -190,8 +190,8 @@ impl Object for ComponentObject {
 }
 
 fn no_artifact() -> Error {
-    let message = "`component.artifact` does not exist yet while files, attributes and provided values are made: \
-                   use `component.path`, which stays the same over releases";
+    let message = "`component.artifact` does not exist yet while files, attributes and provided values are evaluated: \
+                   use `component.path`, which stays the same across releases";
     Error::new(ErrorKind::InvalidOperation, message)
 }
 

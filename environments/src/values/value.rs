@@ -85,6 +85,7 @@ impl LazyValues {
     pub(super) fn resource_value(self: &Arc<Self>, index: usize, require: usize) -> Option<Value> {
         let declared = &self.instance(index).component.declarations.requires[require];
         let providers = &self.connections.providers[index][require];
+        // Reported by `connect`, or not known because a component could not be loaded.
         if providers.is_empty() && (declared.strict || !self.model.complete) {
             return None;
         }
@@ -97,6 +98,7 @@ impl LazyValues {
             return match values.len() {
                 0 => Some(Value::from(())),
                 1 => values.pop(),
+                // `connect` reports that there are several.
                 _ => None,
             };
         }
@@ -105,8 +107,10 @@ impl LazyValues {
                 .iter()
                 .any(|value| value.get_attr(&field.value).map_or(true, |value| value.is_undefined()))
             {
-                let message =
-                    format!("not every `{}` has a field `{}` to sort by", declared.key.value, field.value);
+                let message = format!(
+                    "not every value of `{}` has a field `{}` to sort by",
+                    declared.key.value, field.value
+                );
                 self.report(Diagnostic::error(message).at(&field.at), index);
                 return None;
             }

@@ -240,12 +240,12 @@ fn a_value_of_another_component_is_found_where_that_one_has_it() {
     insta::assert_snapshot!(told("as = \"server\"\none = true\nhost = \"same\"", one, &apart), @r#"
     tried to use - operator on unsupported types string and number
       `web.port` is set in prod:7:8: port = "x"
-    nobody requires `web`
+    no component requires `web`
     "#);
     insta::assert_snapshot!(told("as = \"server\"\none = true\nhost = \"web02\"", one, &apart), @r#"
     tried to use - operator on unsupported types string and number
       `web.port` is set in prod:10:8: port = "y"
-    nobody requires `web`
+    no component requires `web`
     "#);
     // It is set nowhere.
     insta::assert_snapshot!(told("", each, "[components.app]\nport = \"9\"\n"), @"tried to use - operator on unsupported types string and number");

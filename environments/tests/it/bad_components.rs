@@ -98,7 +98,7 @@ fn paths_and_modes() {
     5 | path = "/etc/passwd"
       |        ^^^^^^^^^^^^^
 
-    error: `a/b` cannot lie below `a`, which is no folder
+    error: `a/b` cannot lie below `a`, which is not a folder
      --> components/app/component.toml:8:8
       |
     8 | path = "a/b"
@@ -110,9 +110,9 @@ fn paths_and_modes() {
        |
     11 | path = "./a//b"
        |        ^^^^^^^^
-      = help: it is declared in line 8 already: keep one of the two
+      = help: it is already declared on line 8: keep one of the two
 
-    error: the path `{{ host.name }}` looks like a template; paths are taken as they are
+    error: the path `{{ host.name }}` looks like a template; a path cannot be one
       --> components/app/component.toml:17:8
        |
     17 | path = "{{ host.name }}"
@@ -125,7 +125,7 @@ fn paths_and_modes() {
              [[file]]\npath = \"c\"\ncontent = \"\"\nmode = 755\n"
         ),
         @r#"
-    error: the mode `4755` has the setuid, setgid or sticky bit, which a release cannot hold
+    error: the mode `4755` has the setuid, setgid or sticky bit, which a release cannot have
      --> components/app/component.toml:4:8
       |
     4 | mode = "4755"
@@ -162,14 +162,14 @@ fn sources() {
       |
     2 | path = "missing"
       |        ^^^^^^^^^
-      = help: create it, or name another one with `source`, or give `content`
+      = help: create it, name another file with `source`, or give `content`
 
     error: components/app/logo.png is not UTF-8 text (line 1)
      --> components/app/component.toml:4:8
       |
     4 | path = "logo.png"
       |        ^^^^^^^^^^
-      = help: save it as UTF-8, or say `template = false` for files that are no text
+      = help: save it as UTF-8, or set `template = false` for files that are not text
 
     error: components/app/outside lies outside the project
      --> components/app/component.toml:6:8
@@ -184,7 +184,7 @@ fn sources() {
     9 | source = "../../x"
       |          ^^^^^^^^^
 
-    error: a file with `content` has no `source` and no `exclude`
+    error: a file with `content` can have neither `source` nor `exclude`
       --> components/app/component.toml:10:1
        |
     10 | [[file]]
@@ -214,7 +214,7 @@ fn steps() {
       |        ^^^
       = help: give each step a name of its own
 
-    error: `timeout` must be a number of seconds, or a text like "30s", "5m" or "1h"
+    error: `timeout` must be a number of seconds, or a string like "30s", "5m" or "1h"
      --> components/app/component.toml:9:11
       |
     9 | timeout = "soon"
@@ -304,7 +304,7 @@ fn values() {
             "[attributes]\nc = \"{{ component.a }}\"\nb = \"{{ component.c }}\"\na = \"{{ component.b }}\"\n"
         ),
         @r#"
-    error: values need each other in a circle: attribute `a` -> attribute `b` -> attribute `c` -> attribute `a`
+    error: values depend on each other in a cycle: attribute `a` -> attribute `b` -> attribute `c` -> attribute `a`
      --> components/app/component.toml:4:1
       |
     4 | a = "{{ component.b }}"
@@ -416,7 +416,7 @@ fn templates() {
       = affects: web01/app
     "#);
     assert_snapshot!(template("{{ component.artifact }}\n").mistakes(), @"
-    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+    error: `component.artifact` does not exist yet while files, attributes and provided values are evaluated: use `component.path`, which stays the same across releases
      --> components/app/x.conf:1:4
       |
     1 | {{ component.artifact }}
@@ -483,7 +483,7 @@ fn inline_templates_are_shown_in_component_toml() {
     3 | b = "{{ host.data.nothing }}"
       |        ^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: `host.data` has no names
+      = help: `host.data` has no members
 
     error: syntax error: unexpected `}`, expected end of variable block
      --> components/app/component.toml:4:20
@@ -553,14 +553,14 @@ fn requirements() {
     4 | [[provide]]
       | ^^^^^^^^^^^
 
-    error: `host` cannot be a template's variable
+    error: `host` cannot be the name of a template's variable
       --> components/app/component.toml:14:6
        |
     14 | as = "host"
        |      ^^^^^^
       = help: choose another name with `as`: letters, digits and `_`
 
-    error: `a-b` cannot be a template's variable
+    error: `a-b` cannot be the name of a template's variable
       --> components/app/component.toml:17:6
        |
     17 | as = "a-b"
@@ -574,12 +574,12 @@ fn requirements() {
        | ^^^^^^^^^^^
       = help: drop one of the two
 
-    error: the variable `twice` is given to two requirements
+    error: two requirements have the variable `twice`
       --> components/app/component.toml:22:7
        |
     22 | key = "database"
        |       ^^^^^^^^^^
-      = help: name them apart with `as`
+      = help: give one of them another name with `as`
 
     error: `sort` orders a list, and `one = true` gives a single value
       --> components/app/component.toml:30:8
@@ -594,15 +594,15 @@ fn requirements() {
             "[[provide]]\nkey = \"database\"\nvalue = 1\n[[require]]\nkey = \"databse\"\n[[require]]\nkey = \"other\"\nhost = \"same\"\n"
         ),
         @r#"
-    error: nobody requires `database`
+    error: no component requires `database`
      --> components/app/component.toml:2:7
       |
     2 | key = "database"
       |       ^^^^^^^^^^
       = affects: web01/app
-      = help: `databse` is required: is that meant?
+      = help: `databse` is required: did you mean that?
 
-    error: nobody provides `databse`
+    error: no component provides `databse`
      --> components/app/component.toml:5:7
       |
     5 | key = "databse"
@@ -610,13 +610,13 @@ fn requirements() {
       = affects: web01/app
       = help: did you mean `database`?
 
-    error: nobody on the same host provides `other`
+    error: no component on the same host provides `other`
      --> components/app/component.toml:7:7
       |
     7 | key = "other"
       |       ^^^^^^^
       = affects: web01/app
-      = help: place a component that provides it on a host; `strict = false` allows none
+      = help: place a component that provides it on a host; with `strict = false` there may be none
     "#
     );
     assert_snapshot!(
@@ -635,7 +635,7 @@ fn requirements() {
     assert_snapshot!(
         mistakes("[[provide]]\nkey = \"a\"\nvalue = { x = 1 }\n[[require]]\nkey = \"a\"\nsort = \"y\"\n"),
         @r#"
-    error: not every `a` has a field `y` to sort by
+    error: not every value of `a` has a field `y` to sort by
      --> components/app/component.toml:6:8
       |
     6 | sort = "y"
@@ -648,19 +648,19 @@ fn requirements() {
             "[[provide]]\nkey = \"a\"\nvalue = 1\n[[provide]]\nkey = \"a\"\nvalue = 2\n[[require]]\nkey = \"a\"\none = true\n"
         ),
         @r#"
-    error: `a` is required once, and provided 2 times: by `web01/app`
+    error: `a` must be provided exactly once, but is provided 2 times: by `web01/app`
      --> components/app/component.toml:8:7
       |
     8 | key = "a"
       |       ^^^
       = affects: web01/app
-      = help: drop `one = true` to get a list, or choose with `host`
+      = help: drop `one = true` to get a list, or choose a provider with `host`
     "#
     );
     assert_snapshot!(
         mistakes("[[provide]]\nkey = \"a\"\nvalue = \"{{ a }}\"\n[[require]]\nkey = \"a\"\n"),
         @r#"
-    error: values need each other in a circle: provided `a` -> required `a` -> provided `a`
+    error: values depend on each other in a cycle: provided `a` -> required `a` -> provided `a`
      --> components/app/component.toml:2:7
       |
     2 | key = "a"

@@ -34,7 +34,7 @@ fn unknown_keys_name_the_nearest_known_one() {
       |
     3 | zzz = 1
       | ^^^
-      = help: known here: branch, connect_method, host_domain, inherits, jobs, keep, platform, protected, require_sudo, require_v4, require_v6, service_user, target_directory, timeout
+      = help: the keys are branch, connect_method, host_domain, inherits, jobs, keep, platform, protected, require_sudo, require_v4, require_v6, service_user, target_directory, timeout
 
     error: unknown key `hots` in environment.toml
      --> environments/prod/environment.toml:4:2
@@ -103,7 +103,7 @@ fn wrong_types_and_values() {
     assert_snapshot!(
         mistakes("[environment]\ntarget_directory = \"~/x\"\n[hosts]\nweb01 = []\nweb02 = []\n"),
         @r#"
-    error: `~` means nothing without a service user
+    error: `~` has no meaning without a service user
      --> environments/prod/environment.toml:2:20
       |
     2 | target_directory = "~/x"
@@ -123,7 +123,7 @@ fn wrong_types_and_values() {
       | ^^^^^^^^^^^^^^^^^
       = help: keep one of the two
 
-    error: [resolver] `www.example.net` must be IP addresses
+    error: `www.example.net` in [resolver] must be an IP address or a list of them
      --> environments/prod/environment.toml:4:35
       |
     4 | "www.example.net" = ["192.0.2.1", "x"]
@@ -161,7 +161,7 @@ fn later_features_are_not_supported_yet() {
 #[test]
 fn hosts_and_patterns() {
     assert_snapshot!(mistakes("[hosts]\n\"web{01..03\" = [\"app\"]\n\"db{x}\" = [\"app\"]\n"), @r#"
-    error: the host pattern `web{01..03` opens `{` and never closes it
+    error: the host pattern `web{01..03` opens a `{` and never closes it
      --> environments/prod/environment.toml:2:1
       |
     2 | "web{01..03" = ["app"]
@@ -197,7 +197,7 @@ fn hosts_and_patterns() {
     3 | "web{03..04}" = []
       | ^^^^^^^^^^^^^
       = affects: web03
-      = help: give the hosts that both mean an entry of their own
+      = help: give each host that both match an entry of its own
     "#);
     assert_snapshot!(
         mistakes("[hosts]\n\"-oProxyCommand=touch x\" = []\n\"a\\u001B[31m\" = []\n\"ä\" = []\n"),
@@ -234,14 +234,14 @@ fn hosts_and_patterns() {
       |
     2 | "web01:22" = []
       | ^^^^^^^^^^
-      = help: a port belongs into ssh_config; only an IPv6 address has colons
+      = help: set the port in ssh_config; only an IPv6 address has colons
 
     error: `10.0.0.1:22` is not a host's name or address
      --> environments/prod/environment.toml:6:11
       |
     6 | address = "10.0.0.1:22"
       |           ^^^^^^^^^^^^^
-      = help: ports and users belong into ssh_config; an IPv6 address has no brackets here
+      = help: set ports and users in ssh_config; write an IPv6 address without brackets
     "#
     );
     assert_snapshot!(
@@ -290,7 +290,7 @@ fn components_and_overrides() {
       |
     3 | web02 = "app, -rf, ap"
       |               ^^^
-      = help: names begin with a lower case letter; then letters, digits, `_` and `-`; `app:web` for a feature
+      = help: a name is a lower-case letter, then lower-case letters, digits, `_` and `-`; write `app:web` for a feature
 
     error: there is no component `aap`
      --> environments/prod/environment.toml:4:13
@@ -338,7 +338,7 @@ fn components_and_overrides() {
     6 | port = 2
       | ^^^^
       = affects: web02
-      = help: give the hosts that both mean an entry of their own
+      = help: give each host that both match an entry of its own
     "
     );
 }
@@ -348,7 +348,7 @@ fn inheritance() {
     let sandbox = environment("[environment]\ninherits = \"base\"\n");
     sandbox.write("environments/base/environment.toml", "[environment]\ninherits = \"prod\"\n");
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: environments inherit in a circle: prod -> base -> prod
+    error: environments inherit from each other in a cycle: prod -> base -> prod
      --> environments/base/environment.toml:2:12
       |
     2 | inherits = "prod"

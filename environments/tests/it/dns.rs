@@ -86,7 +86,7 @@ fn what_cannot_be_resolved_is_a_mistake_unless_it_is_optional() {
       = affects: web01/app
     ");
     assert_snapshot!(wrong("", "{{ component.a.listen_v6 }}"), @"
-    error: the address `www.example.net:80` has no IPv6 address: `require_v6` is false in [environment]
+    error: there is no IPv6 address for `www.example.net:80`: `require_v6` is false in [environment]
      --> components/app/component.toml:6:26
       |
     6 | content = '''{{ component.a.listen_v6 }}'''

@@ -214,7 +214,7 @@ fn a_fact_that_is_declared_otherwise_is_not_known() {
     sandbox.evaluate();
     sandbox.write("batou.toml", PROJECT.replace("timeout = 5", "json = true"));
     assert_snapshot!(sandbox.mistakes(), @"
-    error: the fact `uplink` is declared otherwise than when it was gathered: run `batou facts prod`
+    error: the declaration of the fact `uplink` has changed since it was gathered: run `batou facts prod`
      --> components/app/out:1:8
       |
     1 | {{ host.facts.uplink }}

@@ -62,7 +62,7 @@ fn files_that_are_no_templates_are_left_where_they_are() {
 }
 
 #[test]
-fn links_inside_the_project_are_followed_and_circles_of_them_refused() {
+fn links_inside_the_project_are_followed_and_cycles_of_them_refused() {
     let sandbox = Sandbox::app("[[file]]\npath = \"etc\"\n");
     sandbox.write("shared/common.conf", "shared\n");
     std::fs::create_dir_all(sandbox.root().join("components/app/etc")).unwrap();
@@ -76,7 +76,7 @@ fn links_inside_the_project_are_followed_and_circles_of_them_refused() {
     std::fs::remove_file(sandbox.root().join("components/app/etc/leak")).unwrap();
     link("..", "round");
     let mistakes = sandbox.mistakes();
-    assert!(mistakes.contains("etc/round leads back to a folder that it lies in"), "{mistakes}");
+    assert!(mistakes.contains("etc/round leads back to a folder that contains it"), "{mistakes}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_is_excluded_may_be_anything() {
     let plain = etc("");
     link(&plain);
     let mistakes = plain.mistakes();
-    assert!(mistakes.contains("the symlink components/app/etc/.#app.conf leads to nothing"), "{mistakes}");
+    assert!(mistakes.contains("the symlink components/app/etc/.#app.conf points to nothing"), "{mistakes}");
     assert_eq!(mistakes.matches("error: ").count(), 3, "{mistakes}");
     let excluding = etc("exclude = [\".#*\", \"up\", \"out\"]");
     link(&excluding);

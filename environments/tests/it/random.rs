@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn circles_are_found(
+    fn cycles_are_found(
         pairs in vec((0_usize..6, 0_usize..6), 0..8),
         members in Just(vec![0, 1, 2, 3, 4, 5]).prop_shuffle(),
         length in 2_usize..6,
@@ -88,7 +88,7 @@ proptest! {
         edges.sort_unstable();
         edges.dedup();
         let mistakes = graph(6, &edges, &[0, 1, 2, 0, 1, 2], &shuffle).mistakes();
-        prop_assert!(mistakes.contains("components need each other in a circle"), "{}", mistakes);
+        prop_assert!(mistakes.contains("components require each other in a cycle"), "{}", mistakes);
     }
 
     #[test]

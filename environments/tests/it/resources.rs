@@ -107,14 +107,14 @@ fn attributes_may_use_resources_and_pass_them_on() {
 }
 
 #[test]
-fn circles_are_shown_with_their_members() {
+fn cycles_are_shown_with_their_members() {
     let part = |provides: &str, requires: &str, more: &str| {
         format!("[[provide]]\nkey = \"{provides}\"\nvalue = 1\n[[require]]\nkey = \"{requires}\"\n{more}\n")
     };
     let (a, b, c) = (part("a", "c", ""), part("b", "a", ""), part("c", "b", ""));
-    let circle = sandbox("h1 = [\"a\", \"b\"]\nh2 = [\"c\"]", &[("a", &a), ("b", &b), ("c", &c)]);
-    assert_snapshot!(circle.mistakes(), @r#"
-    error: components need each other in a circle: h1/a -> h1/b -> h2/c -> h1/a
+    let cycle = sandbox("h1 = [\"a\", \"b\"]\nh2 = [\"c\"]", &[("a", &a), ("b", &b), ("c", &c)]);
+    assert_snapshot!(cycle.mistakes(), @r#"
+    error: components require each other in a cycle: h1/a -> h1/b -> h2/c -> h1/a
      --> components/a/component.toml:5:7
       |
     5 | key = "c"
@@ -122,21 +122,21 @@ fn circles_are_shown_with_their_members() {
       = help: `dirty = true` on one of the requirements leaves their order open
     "#);
     let open = part("c", "b", "dirty = true");
-    circle.write("components/c/component.toml", &open);
-    assert_eq!(circle.evaluate().components.len(), 3);
+    cycle.write("components/c/component.toml", &open);
+    assert_eq!(cycle.evaluate().components.len(), 3);
 }
 
 #[test]
-fn values_in_a_circle_are_shown_with_their_members() {
+fn values_in_a_cycle_are_shown_with_their_members() {
     let part = |provides: &str, requires: &str, more: &str| {
         format!(
             "[[provide]]\nkey = \"{provides}\"\nvalue = \"{{{{ {requires} }}}}\"\n[[require]]\nkey = \"{requires}\"\none = true\n{more}\n"
         )
     };
-    let circle =
+    let cycle =
         sandbox("h = [\"a\", \"b\"]", &[("a", &part("x", "y", "")), ("b", &part("y", "x", "dirty = true"))]);
-    assert_snapshot!(circle.mistakes(), @r#"
-    error: values need each other in a circle: provided `x` of h/a -> required `y` of h/a -> provided `y` of h/b -> required `x` of h/b -> provided `x` of h/a
+    assert_snapshot!(cycle.mistakes(), @r#"
+    error: values depend on each other in a cycle: provided `x` of h/a -> required `y` of h/a -> provided `y` of h/b -> required `x` of h/b -> provided `x` of h/a
      --> components/a/component.toml:2:7
       |
     2 | key = "x"

@@ -55,7 +55,7 @@ fn a_long_chain_settles() {
 }
 
 #[test]
-fn what_is_provided_first_breaks_a_circle_that_is_left_open() {
+fn what_is_provided_first_breaks_a_cycle_that_is_left_open() {
     let one = "c.provide(\"one\", \"1\")\nc.file(\"out\", content = c.require_one(\"two\", dirty = True))";
     let two = "c.provide(\"two\", c.require_one(\"one\") + \"2\")";
     let evaluation = sandbox("a = [\"one\"]\nb = [\"two\"]", &[("one", one), ("two", two)]).evaluate();
@@ -65,7 +65,7 @@ fn what_is_provided_first_breaks_a_circle_that_is_left_open() {
 }
 
 #[test]
-fn circles_of_code_are_shown_with_their_members() {
+fn cycles_of_code_are_shown_with_their_members() {
     let pass =
         |key: &str, next: &str| format!("c.provide(\"{next}\", c.require_one(\"{key}\").name + \"x\")");
     let bodies = [("a", pass("c", "a")), ("b", pass("a", "b")), ("c", pass("b", "c")), ("d", pass("c", "d"))];
@@ -73,17 +73,17 @@ fn circles_of_code_are_shown_with_their_members() {
     components.push(("alone", "c.provide(\"own\", c.require_one(\"own\"))"));
     let hosts = "h1 = [\"a\", \"c\", \"table\"]\nh2 = [\"b\", \"d\", \"alone\"]";
     let sandbox = sandbox(hosts, &components);
-    // Neither `d` nor the table is in the circle: they only wait for it.
+    // Neither `d` nor the table is in the cycle: they only wait for it.
     sandbox.write("components/table/component.toml", "[[require]]\nkey = \"d\"\n");
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: components need each other in a circle: h1/a -> h2/b -> h1/c -> h1/a
+    error: components require each other in a cycle: h1/a -> h2/b -> h1/c -> h1/a
      --> components/a/component.star:2:34
       |
     2 |     c.provide("a", c.require_one("c").name + "x")
       |                                  ^^^
       = help: call `c.provide` before `c.require` in one of them, and require with `dirty = True` there, which leaves their order open
 
-    error: components need each other in a circle: h2/alone -> h2/alone
+    error: components require each other in a cycle: h2/alone -> h2/alone
      --> components/alone/component.star:2:36
       |
     2 |     c.provide("own", c.require_one("own"))
@@ -101,13 +101,13 @@ fn only_the_first_of_those_that_wait_is_told() {
         ("third", "c.require(\"two\")"),
     ];
     assert_snapshot!(sandbox(hosts, &components).mistakes(), @r#"
-    error: nobody provides `nothing`
+    error: no component provides `nothing`
      --> components/first/component.star:2:36
       |
     2 |     c.provide("one", c.require_one("nothing"))
       |                                    ^^^^^^^^^
       = affects: a/first
-      = help: place a component that provides it on a host; `strict = False` allows none
+      = help: place a component that provides it on a host; with `strict = False` there may be none
     "#);
 }
 
@@ -147,13 +147,13 @@ fn values_that_grow_with_every_round_do_not_settle() {
     let (one, two) = (grow("one", "two"), grow("two", "one"));
     let sandbox = sandbox("a = [\"one\"]\nb = [\"two\"]", &[("one", &one), ("two", &two)]);
     assert_snapshot!(sandbox.mistakes(), @"
-    error: the values of `one` and `two` do not settle: each run gives others
+    error: the values of `one` and `two` do not settle: every run gives different ones
      --> components/one/component.star:1:5
       |
     1 | def configure(c):
       |     ^^^^^^^^^
       = affects: a/one, b/two
-      = help: what these components provide depends on what they require of each other, and changes with it every time: let one of them provide a value that does not
+      = help: each of these components provides a value that depends on what it requires from the others, so the values change with every run: let one of them provide a value that does not depend on the others
     ");
 }
 
@@ -308,7 +308,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_graph_without_a_circle_has_one_result(
+    fn any_graph_without_a_cycle_has_one_result(
         pairs in vec((0_usize..7, 0_usize..7), 0..14),
         names in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
         code in vec(any::<bool>(), 7),
@@ -331,7 +331,7 @@ proptest! {
     }
 
     #[test]
-    fn any_graph_with_a_circle_is_reported(
+    fn any_graph_with_a_cycle_is_reported(
         pairs in vec((0_usize..7, 0_usize..7), 0..10),
         members in Just(vec![0_usize, 1, 2, 3, 4, 5, 6]).prop_shuffle(),
         length in 2_usize..7,
@@ -344,6 +344,6 @@ proptest! {
         edges.extend((0..length).map(|at| (members[at], members[(at + 1) % length])));
         let written = Written { code: &code, hosts: &hosts, shuffle: &shuffle, together };
         let mistakes = graph(&edges, &written).mistakes();
-        prop_assert!(mistakes.contains(" in a circle: "), "{}", mistakes);
+        prop_assert!(mistakes.contains(" in a cycle: "), "{}", mistakes);
     }
 }

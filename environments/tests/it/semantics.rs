@@ -4,8 +4,8 @@
 //! - `host = "same"` sees only that host: `resources::one_same_host_and_named_host`
 //! - consumers wait for providers on all hosts: `resources::a_list_comes_in_the_order_of_hosts_and_keeps_its_types`,
 //!   and on real hosts `providers_are_activated_before_those_that_require_them`
-//! - a circle is reported with its members, never a hang: `resources::circles_are_shown_with_their_members`,
-//!   `resources::values_in_a_circle_are_shown_with_their_members`, `random::circles_are_found`
+//! - a cycle is reported with its members, never a hang: `resources::cycles_are_shown_with_their_members`,
+//!   `resources::values_in_a_cycle_are_shown_with_their_members`, `random::cycles_are_found`
 //! - two values where one is expected: `bad_components::requirements`
 //! - `strict = false` accepts none: `resources::requirements_that_are_not_strict_may_stay_open`
 //! - what is ignored still provides: `resources::what_is_ignored_still_provides_and_passes_on_what_it_waits_for`
@@ -22,7 +22,7 @@ use super::resources::{WEB, requirer, sandbox};
 #[test]
 fn a_provider_nobody_requires_is_an_error() {
     assert_snapshot!(sandbox("a = [\"web\"]\nb = [\"web\"]", &[("web", WEB)]).mistakes(), @r#"
-    error: nobody requires `web`
+    error: no component requires `web`
      --> components/web/component.toml:4:7
       |
     4 | key = "web"
@@ -33,13 +33,13 @@ fn a_provider_nobody_requires_is_an_error() {
     let misspelt = requirer("strict = false", "x").replace("\"web\"", "\"wep\"");
     let misspelt = sandbox("a = [\"web\", \"lb\"]", &[("web", WEB), ("lb", &misspelt)]);
     assert_snapshot!(misspelt.mistakes(), @r#"
-    error: nobody requires `web`
+    error: no component requires `web`
      --> components/web/component.toml:4:7
       |
     4 | key = "web"
       |       ^^^^^
       = affects: a/web
-      = help: `wep` is required: is that meant?
+      = help: `wep` is required: did you mean that?
     "#);
 }
 
@@ -48,7 +48,10 @@ fn a_provider_is_required_by_whom_can_see_it() {
     let same = requirer("host = \"same\"", "{{ web }}");
     let lonely = sandbox("a = [\"web\", \"lb\"]\nb = [\"web\"]", &[("web", WEB), ("lb", &same)]);
     let mistakes = lonely.mistakes();
-    assert!(mistakes.contains("nobody requires `web`") && mistakes.contains("affects: b/web"), "{mistakes}");
+    assert!(
+        mistakes.contains("no component requires `web`") && mistakes.contains("affects: b/web"),
+        "{mistakes}"
+    );
     assert!(!mistakes.contains("a/web"), "{mistakes}");
     let ignored =
         sandbox("a = [\"web\"]\nb = [\"!lb\"]", &[("web", WEB), ("lb", &requirer("", "{{ web }}"))]);
@@ -63,29 +66,29 @@ fn a_requirement_nobody_provides_names_key_host_and_requirer() {
     let components = [("anywhere", &*anywhere), ("there", &*there), ("own", &*own)];
     let hosts = "a = [\"anywhere\", \"there\"]\nb = [\"own\"]\nc = [\"own\"]";
     assert_snapshot!(sandbox(hosts, &components).mistakes(), @r#"
-    error: nobody provides `web`
+    error: no component provides `web`
      --> components/anywhere/component.toml:2:7
       |
     2 | key = "web"
       |       ^^^^^
       = affects: a/anywhere
-      = help: place a component that provides it on a host; `strict = false` allows none
+      = help: place a component that provides it on a host; with `strict = false` there may be none
 
-    error: nobody on the same host provides `web`
+    error: no component on the same host provides `web`
      --> components/own/component.toml:2:7
       |
     2 | key = "web"
       |       ^^^^^
       = affects: b/own, c/own
-      = help: place a component that provides it on a host; `strict = false` allows none
+      = help: place a component that provides it on a host; with `strict = false` there may be none
 
-    error: nobody on the host `b` provides `web`
+    error: no component on the host `b` provides `web`
      --> components/there/component.toml:2:7
       |
     2 | key = "web"
       |       ^^^^^
       = affects: a/there
-      = help: place a component that provides it on a host; `strict = false` allows none
+      = help: place a component that provides it on a host; with `strict = false` there may be none
     "#);
 }
 
@@ -108,7 +111,7 @@ fn the_failure_of_a_component_shows_in_its_own_file_and_nowhere_else() {
     2 | port = "{{ host.data.prot }}"
       |           ^^^^^^^^^^^^^^^^
       = affects: a/web, b/web
-      = help: `host.data` has no names
+      = help: `host.data` has no members
     "#);
 }
 
@@ -178,7 +181,7 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
         sandbox
     };
     assert_snapshot!(listen("require_v4 = false\nrequire_v6 = true", "listen").mistakes(), @r#"
-    error: the address `www.example.net:80` has no IPv4 address: `require_v4` is false in [environment]
+    error: there is no IPv4 address for `www.example.net:80`: `require_v4` is false in [environment]
      --> components/app/component.toml:5:24
       |
     5 | content = "{{ component.a.listen }}"
@@ -186,7 +189,7 @@ fn listening_on_an_address_family_that_is_off_is_an_error() {
       = affects: web01/app
     "#);
     assert_snapshot!(listen("require_v6 = false", "listen_v6").mistakes(), @r#"
-    error: the address `www.example.net:80` has no IPv6 address: `require_v6` is false in [environment]
+    error: there is no IPv6 address for `www.example.net:80`: `require_v6` is false in [environment]
      --> components/app/component.toml:5:24
       |
     5 | content = "{{ component.a.listen_v6 }}"

@@ -607,7 +607,7 @@ def configure(c):
     5 |     print("port", 1)
       |     ^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: print() is for looking at values; remove it when you have seen them
+      = help: print() is for debugging; remove it when you are done
 
     warning: `Venv("forgotten")` is made, but neither added nor provided
      --> components/app/component.star:6:5
@@ -615,7 +615,7 @@ def configure(c):
     6 |     Venv("forgotten")
       |     ^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: add it with c.add(…), or drop it
+      = help: add it with c.add(…), or remove it
     "#);
 }
 

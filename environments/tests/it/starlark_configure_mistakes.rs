@@ -19,7 +19,7 @@ fn unknown_key() {
     2 |     c.file("x", contnt = "")
       |            ^^^
       = affects: web01/app
-      = help: create it, or name another one with `source`, or give `content`
+      = help: create it, name another file with `source`, or give `content`
 
     error: unknown key `contnt` in c.file()
      --> components/app/component.star:2:17
@@ -64,7 +64,7 @@ fn missing_source() {
     2 |     c.file("x")
       |            ^^^
       = affects: web01/app
-      = help: create it, or name another one with `source`, or give `content`
+      = help: create it, name another file with `source`, or give `content`
     "#);
 }
 
@@ -134,33 +134,33 @@ fn unknown_method() {
 #[test]
 fn provides_a_function() {
     assert_snapshot!(configure("c.provide(\"x\", {\"a\": [1, lambda: 1]})"), @r#"
-    error: `value["a"][1]` is a function, and must be data
+    error: `value["a"][1]` must be data, not a function
      --> components/app/component.star:2:20
       |
     2 |     c.provide("x", {"a": [1, lambda: 1]})
       |                    ^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: data are strings, numbers, booleans, None, lists, dicts, structs, records, addresses, files and sub-components
+      = help: data means strings, numbers, booleans, None, lists, dicts, structs, records, addresses, files and sub-components
     "#);
 }
 
 #[test]
 fn provides_itself() {
     assert_snapshot!(configure("c.provide(\"x\", c)"), @r#"
-    error: `value` is the component itself, which is no value
+    error: `value` is the component itself, which is not a value
      --> components/app/component.star:2:20
       |
     2 |     c.provide("x", c)
       |                    ^
       = affects: web01/app
-      = help: hand over its attributes, or a sub-component
+      = help: give its attributes, or a sub-component
     "#);
 }
 
 #[test]
 fn provides_a_list_that_holds_itself() {
     assert_snapshot!(configure("x = []\nx.append(x)\nc.provide(\"x\", x)"), @r#"
-    error: value is nested more than 64 deep
+    error: value is nested more than 64 levels deep
      --> components/app/component.star:4:20
       |
     4 |     c.provide("x", x)
@@ -172,20 +172,20 @@ fn provides_a_list_that_holds_itself() {
 #[test]
 fn requires_what_nobody_has() {
     assert_snapshot!(configure("c.require(\"x\")\nfail(\"not reached\")"), @r#"
-    error: nobody provides `x`
+    error: no component provides `x`
      --> components/app/component.star:2:15
       |
     2 |     c.require("x")
       |               ^^^
       = affects: web01/app
-      = help: place a component that provides it on a host; `strict = False` allows none
+      = help: place a component that provides it on a host; with `strict = False` there may be none
     "#);
 }
 
 #[test]
 fn bad_sort() {
     assert_snapshot!(configure("c.provide(\"x\", 1)\nc.require(\"x\", sort = \"name\", dirty = True)"), @r#"
-    error: not every `x` has a field `name` to sort by
+    error: not every value of `x` has a field `name` to sort by
      --> components/app/component.star:3:27
       |
     3 |     c.require("x", sort = "name", dirty = True)
@@ -203,7 +203,7 @@ fn bad_host() {
     2 |     c.require("x", host = 1)
       |                           ^
       = affects: web01/app
-      = help: write host = "same", host = "web01", or name one of c.environment.hosts
+      = help: write host = "same", host = "web01", or give one of c.environment.hosts
     "#);
 }
 
@@ -223,7 +223,7 @@ fn bad_address() {
 #[test]
 fn bad_variable() {
     assert_snapshot!(configure("c.file(\"x\", content = \"\", variables = {\"host\": 1})"), @r#"
-    error: `host` cannot be a template's variable
+    error: `host` cannot be the name of a template's variable
      --> components/app/component.star:2:43
       |
     2 |     c.file("x", content = "", variables = {"host": 1})
@@ -236,7 +236,7 @@ fn bad_variable() {
 #[test]
 fn bad_trigger() {
     assert_snapshot!(configure("c.step(\"b\", update = \"x\", triggers = [c.step(\"a\", update = \"y\")])"), @r#"
-    error: a step triggers no other one, and `a` is a step
+    error: `triggers` cannot name a step, and `a` is one
      --> components/app/component.star:2:42
       |
     2 |     c.step("b", update = "x", triggers = [c.step("a", update = "y")])
@@ -274,7 +274,7 @@ fn read_nothing() {
 #[test]
 fn read_outside() {
     assert_snapshot!(configure("read(\"../../batou.toml\")"), @r#"
-    error: `../../batou.toml` is not a path below the folder
+    error: `../../batou.toml` is not a path below the Starlark file's folder
      --> components/app/component.star:2:10
       |
     2 |     read("../../batou.toml")
@@ -336,7 +336,7 @@ fn unknown_argument_of_an_own_function() {
 #[test]
 fn too_large_a_number() {
     assert_snapshot!(configure("range(1 << 62)"), @"
-    error: the value of the argument `a1` does not fit into `int`
+    error: the value of the argument `a1` does not have the type `int`
      --> components/app/component.star:2:5
       |
     2 |     range(1 << 62)
@@ -433,14 +433,14 @@ fn endless_recursion() {
     4 |     f(1)
       |     ^^^^
       = affects: web01/app
-      = help: look for a function that calls itself without an end
+      = help: look for a function that calls itself without end
     ");
 }
 
 #[test]
 fn endless_loop() {
     assert_snapshot!(configure("for i in range(1000000000):\n    pass"), @"
-    error: more than 2 million steps were made
+    error: the code took more than 2 million steps
      --> components/app/component.star:1:5
       |
     1 | def configure(c):
@@ -453,7 +453,7 @@ fn endless_loop() {
 #[test]
 fn much_memory() {
     assert_snapshot!(configure("x = []\nfor i in range(100000):\n    x.append(str(i) * 1000)"), @"
-    error: more than 256 MiB of values were made
+    error: the code made more than 256 MiB of values
      --> components/app/component.star:1:5
       |
     1 | def configure(c):

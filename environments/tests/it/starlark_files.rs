@@ -34,8 +34,8 @@ fn what_is_not_meant_keeps_nobody_from_finding_files() {
 #[test]
 fn what_is_meant_and_cannot_be_read_is_a_mistake() {
     for (pattern, target, message) in [
-        ("**", "ann@desk.4711:1", "components/app/x is a link that leads nowhere"),
-        ("x/*.conf", ".", "components/app/x is a link to a folder that it lies in"),
+        ("**", "ann@desk.4711:1", "components/app/x is a symlink that points to nothing"),
+        ("x/*.conf", ".", "components/app/x is a symlink to a folder that contains it"),
         ("**/*.conf", "/etc", "components/app/x lies outside the project"),
         ("{x,y}/a.conf", "/etc", "components/app/x lies outside the project"),
     ] {
@@ -67,7 +67,10 @@ fn patterns_reach_every_folder_that_they_mean() {
     }
     for pattern in ["//conf/*", "/conf/*", "../app/*", "./conf/*", ""] {
         let mistakes = globs(&format!("\"{pattern}\"")).mistakes();
-        assert!(mistakes.contains("is not a pattern of paths below the folder"), "{mistakes}");
+        assert!(
+            mistakes.contains("is not a pattern of paths below the Starlark file's folder"),
+            "{mistakes}"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use super::starlark_configure_mistakes::configure;
 #[test]
 fn changes_a_global() {
     assert_snapshot!(app("L = []\ndef configure(c):\n    L.append(1)\n").mistakes(), @"
-    error: the value cannot be changed any more
+    error: the value can no longer be changed
      --> components/app/component.star:3:5
       |
     3 |     L.append(1)
@@ -75,7 +75,7 @@ fn configure_returns() {
     1 | def configure(c):
       |     ^^^^^^^^^
       = affects: web01/app
-      = help: it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`
+      = help: it must return nothing, and declare with c.file(), c.provide() and so on: remove the `return`
     ");
 }
 
@@ -116,14 +116,14 @@ fn attribute_names() {
       |
     1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
       |               ^^^^^^
-      = help: `c.file` is there by itself; choose another name
+      = help: `c.file` is built in; choose another name
 
     error: `path` cannot be an attribute's name
      --> components/app/component.star:1:26
       |
     1 | attributes = {"file": 1, "path": 2, "a b": 3, "n": None}
       |                          ^^^^^^
-      = help: `c.path` is there by itself; choose another name
+      = help: `c.path` is built in; choose another name
 
     error: `a b` cannot be an attribute's name
      --> components/app/component.star:1:37
@@ -163,7 +163,7 @@ fn attribute_types() {
 #[test]
 fn features_are_wrong() {
     assert_snapshot!(app("features = [1]\ndef configure(c):\n    pass\n").mistakes(), @"
-    error: `features` must be a list of strings, and 1 is none
+    error: `features` must be a list of strings, and 1 is not one
      --> components/app/component.star:1:12
       |
     1 | features = [1]
@@ -179,32 +179,32 @@ fn component_names() {
       |
     1 | component("App", configure = lambda c: None)
       |           ^^^^^
-      = help: names begin with a lower case letter; then letters, digits, `_` and `-`
+      = help: a name is a lower-case letter, then lower-case letters, digits, `_` and `-`
     "#);
 }
 
 #[test]
 fn top_level_in_configure() {
     assert_snapshot!(app("def configure(c):\n    definition()\n").mistakes(), @"
-    error: definition() belongs to the top of a file, not into `configure`
+    error: definition() belongs at the top of a file, not in `configure`
      --> components/app/component.star:2:5
       |
     2 |     definition()
       |     ^^^^^^^^^^^^
       = affects: web01/app
-      = help: what `configure` needs can be given to it as a global variable
+      = help: keep what `configure` needs in a global variable
     ");
 }
 
 #[test]
 fn sub_component_at_the_top() {
     assert_snapshot!(app("V = definition()\nV(\"x\")\ndef configure(c):\n    pass\n").mistakes(), @r#"
-    error: V(…) belongs into `configure`
+    error: V(…) belongs in `configure`
      --> components/app/component.star:2:1
       |
     2 | V("x")
       | ^^^^^^
-      = help: when a file is loaded, neither host nor environment are known
+      = help: while a file is loaded, neither the host nor the environment is known
     "#);
 }
 
@@ -282,7 +282,7 @@ fn added_twice() {
     assert_snapshot!(
         app("V = definition()\ndef configure(c):\n    v = V(\"x\")\n    c.add(v)\n    c.add(v)\n").mistakes(),
         @r#"
-    error: `V("x")` is added already
+    error: `V("x")` is already added
      --> components/app/component.star:5:5
       |
     5 |     c.add(v)
@@ -314,7 +314,7 @@ fn declared_from_outside() {
         )
         .mistakes(),
         @r#"
-    error: file() of `V("x")` is called outside of its `configure`
+    error: file() of `V("x")` is called outside its `configure`
      --> components/app/component.star:4:5
       |
     4 |     v.file("y", content = "")
@@ -349,7 +349,7 @@ fn recursive_sub_component() {
     5 |     c.add(V("y"))
       |     ^^^^^^^^^^^^^
       = affects: web01/app > V("y") > V("x") > V("x") > V("x") > … > V("x")
-      = help: look for a function that calls itself without an end
+      = help: look for a function that calls itself without end
     "#
     );
 }
@@ -406,7 +406,7 @@ fn defaults_of_a_sub_component() {
         )
         .mistakes(),
         @r#"
-    error: the attribute `a` of `V("x")` needs itself
+    error: the attribute `a` of `V("x")` depends on itself
      --> components/app/component.star:3:5
       |
     3 |     c.add(V("x"))
@@ -442,7 +442,7 @@ fn default_of_the_wrong_type() {
 #[test]
 fn loads_outside() {
     assert_snapshot!(app("load(\"//../x.star\", \"x\")\ndef configure(c):\n    pass\n").mistakes(), @r#"
-    error: `//../x.star` leaves the project, or is no path
+    error: `//../x.star` leaves the project, or is not a path
      --> components/app/component.star:1:6
       |
     1 | load("//../x.star", "x")
@@ -472,7 +472,7 @@ fn loads_nothing() {
       |      ^^^^^^^^^^^^^^^^^^^^^^^
       = help: did you mean "@batou//network.star"?
 
-    error: `x.py` is no Starlark file: its name must end in `.star`
+    error: `x.py` is not a Starlark file: its name must end in `.star`
      --> components/app/component.star:3:6
       |
     3 | load("x.py", "z")
@@ -510,12 +510,12 @@ fn type_annotations_hold() {
 }
 
 #[test]
-fn loads_in_a_circle() {
+fn loads_in_a_cycle() {
     let sandbox = app("load(\"//lib/a.star\", \"a\")\ndef configure(c):\n    pass\n");
     sandbox.write("lib/a.star", "load(\"b.star\", \"b\")\na = b\n");
     sandbox.write("lib/b.star", "load(\":a.star\", \"a\")\nb = a\n");
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: files load each other in a circle: lib/a.star -> lib/b.star -> lib/a.star
+    error: files load each other in a cycle: lib/a.star -> lib/b.star -> lib/a.star
      --> lib/b.star:1:6
       |
     1 | load(":a.star", "a")
@@ -573,13 +573,13 @@ fn a_value_that_is_required_once_and_provided_twice_is_told_in_the_words_of_code
         "def configure(c):\n    c.provide(\"x\", 1)\n    c.provide(\"x\", 2)\n",
     );
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: `x` is required once, and provided 2 times: by `web01/other`
+    error: `x` must be provided exactly once, but is provided 2 times: by `web01/other`
      --> components/app/component.star:2:19
       |
     2 |     c.require_one("x")
       |                   ^^^
       = affects: web01/app
-      = help: use c.require() to get a list, or choose with `host`
+      = help: use c.require() to get a list, or choose a provider with `host`
     "#);
 }
 
@@ -600,7 +600,7 @@ fn an_included_template_is_shown() {
     2 |     c.file("x", content = c.template("a.tpl", y = 1))
       |                           ^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: `y` has no names
+      = help: `y` has no members
     "#);
 }
 
@@ -688,14 +688,14 @@ fn a_name_can_be_declared_once() {
       |
     2 | component("app", configure = lambda c: None)
       |           ^^^^^
-      = help: it is declared in components/app/component.star:1, too: rename or remove one of the two
+      = help: it is also declared in components/app/component.star:1: rename or remove one of the two
 
     error: the component `db` is declared twice
      --> components/zz/component.star:1:11
       |
     1 | component("db", configure = lambda c: None)
       |           ^^^^
-      = help: it is declared in components/db/component.toml, too: rename or remove one of the two
+      = help: it is also declared in components/db/component.toml: rename or remove one of the two
     "#);
 }
 
@@ -742,7 +742,7 @@ fn every_mistake_of_every_file_is_shown() {
     1 | def configure(c):
       |     ^^^^^^^^^
       = affects: web01/b
-      = help: it declares with c.file(), c.provide() and so on, and returns nothing: drop the `return`
+      = help: it must return nothing, and declare with c.file(), c.provide() and so on: remove the `return`
 
     error: broken
      --> components/c/component.star:2:5

@@ -121,13 +121,13 @@ fn mistakes_in_triggers() {
     17 | triggers = ["../x", "/etc/", "[", 1]
        |                                   ^
 
-    error: the path `{{ host.name }}` looks like a template; paths are taken as they are
+    error: the path `{{ host.name }}` looks like a template; a path cannot be one
       --> components/app/component.toml:21:25
        |
     21 | verify = { unchanged = ["{{ host.name }}"] }
        |                         ^^^^^^^^^^^^^^^^^
 
-    error: the step's name `{{ host.name }}` looks like a template; names are taken as they are
+    error: the step's name `{{ host.name }}` looks like a template; a name cannot be one
       --> components/app/component.toml:23:8
        |
     23 | name = "{{ host.name }}"
@@ -187,19 +187,19 @@ fn mistakes_in_scripts() {
     19 | script = "../bin/run"
        |          ^^^^^^^^^^^^
 
-    error: a step has `update` or `script`, not both
+    error: a step can have `update` or `script`, not both
       --> components/app/component.toml:20:1
        |
     20 | [[step]]
        | ^^^^^^^^
       = help: drop one of the two, or make two steps
 
-    error: `arguments` are those of `script`, and there is none
+    error: `arguments` apply to `script`, and there is none
       --> components/app/component.toml:24:1
        |
     24 | [[step]]
        | ^^^^^^^^
-      = help: a command has its arguments in its text
+      = help: write the arguments of a command into the command
     "#
     );
 }
@@ -211,14 +211,14 @@ fn mistakes_in_conditions() {
             "[[step]]\nname = \"a\"\nverify = \"x\"\ncreates = \"y\"\n[[step]]\nname = \"b\"\nverify = \"x\"\nunless = \"y\"\n"
         ),
         @r#"
-    error: `creates` is about `update`, and the step has none
+    error: `creates` applies to `update`, and the step has none
       --> components/app/component.toml:14:1
        |
     14 | [[step]]
        | ^^^^^^^^
       = help: add update = "COMMAND", or use `verify`
 
-    error: `unless` is about `update`, and the step has none
+    error: `unless` applies to `update`, and the step has none
       --> components/app/component.toml:18:1
        |
     18 | [[step]]
@@ -278,7 +278,7 @@ fn mistakes_in_assertions() {
        |
     16 | verify = {}
        |          ^^
-      = help: known here: command, newer, path, script, unchanged
+      = help: the keys are command, newer, path, script, unchanged
 
     error: `newer` needs `than`: the files that it must not be older than
       --> components/app/component.toml:19:10
@@ -315,29 +315,29 @@ fn mistakes_in_assertions() {
              [[step]]\nname = \"c\"\ndirectory = \"{{ component.artifact }}\"\nverify = { newer = \"venv\", than = [\"x\"] }\n"
         ),
         @r#"
-    error: `{{ component.path }}/etc/app.conf` is a file of a release, whose time does not say when it changed
+    error: `{{ component.path }}/etc/app.conf` is a file of a release, whose modification time does not say when it changed
       --> components/app/component.toml:16:36
        |
     16 | verify = { newer = "venv", than = ["{{ component.path }}/etc/app.conf"] }
        |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+      = help: to run the step when it changes, name it in `triggers` or `unchanged`
 
-    error: `{{ component.artifact }}/x` is a file of a release, whose time does not say when it changed
+    error: `{{ component.artifact }}/x` is a file of a release, whose modification time does not say when it changed
       --> components/app/component.toml:19:20
        |
     19 | verify = { newer = "{{ component.artifact }}/x", than = ["venv"] }
        |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+      = help: to run the step when it changes, name it in `triggers` or `unchanged`
 
-    error: `venv` is a file of a release, whose time does not say when it changed
+    error: `venv` is a file of a release, whose modification time does not say when it changed
       --> components/app/component.toml:23:20
        |
     23 | verify = { newer = "venv", than = ["x"] }
        |                    ^^^^^^
       = affects: web01/app
-      = help: to run the step when it changed, name it in `triggers` or `unchanged`
+      = help: to run the step when it changes, name it in `triggers` or `unchanged`
     "#
     );
 }
@@ -397,7 +397,7 @@ fn code_names_the_artifact_in_the_texts_of_steps() {
         "def configure(c):\n    c.step(\"s\", update = c.expand(\"{{ component.artifact }}\"))\n",
     );
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+    error: `component.artifact` does not exist yet while files, attributes and provided values are evaluated: use `component.path`, which stays the same across releases
      --> components/app/component.star:2:39
       |
     2 |     c.step("s", update = c.expand("{{ component.artifact }}"))
@@ -427,7 +427,7 @@ fn a_sub_component_is_part_of_an_artifact() {
     );
     sandbox.write("components/app/component.star", code("{{ component.sise }}", "{{ component.artifact }}"));
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: `component.artifact` does not exist yet while files, attributes and provided values are made: use `component.path`, which stays the same over releases
+    error: `component.artifact` does not exist yet while files, attributes and provided values are evaluated: use `component.path`, which stays the same across releases
      --> components/app/component.star:2:31
       |
     2 |     c.file("x", content = "{{ component.artifact }}")
@@ -490,7 +490,7 @@ fn a_changed_path_of_the_artifact_is_shown_where_it_is_printed() {
     let component = "[[step]]\nname = \"s\"\nupdate = \"\"\"\nset -e\ncd {{ component.artifact }}\n\
                      {% set root = component.artifact | upper %}\nexec {{ root }}/run\n\"\"\"\n";
     assert_snapshot!(mistakes(component), @r"
-    error: the path of the artifact is known on the host only, so it cannot be changed here: write {{ component.artifact }} by itself, and change it in the command
+    error: the path of the artifact is known only on the host, so it cannot be changed here: write {{ component.artifact }} by itself, and change it in the command
       --> components/app/component.toml:20:9
        |
     20 | exec {{ root }}/run
@@ -511,29 +511,29 @@ fn the_tokens_own_characters_are_refused_in_steps_only() {
          [[step]]\nname = \"c\"\nupdate = \"true\"\ncreates = \"{{{{ component.token }}}}\"\n"
     );
     assert_snapshot!(Sandbox::app(&component).mistakes(), @r#"
-    error: the text holds the character U+10BA71, which batou keeps for itself in steps
+    error: the text contains the character U+10BA71, which batou reserves for itself in steps
      --> components/app/component.toml:9:16
       |
     9 | update = "echo 􋩱x"
       |                ^
       = affects: web01/app
-      = help: a file of the component can hold it, for the step to read
+      = help: put it into a file of the component, which the step can read
 
-    error: a value in the text holds the character U+10BA71, which batou keeps for itself in steps
+    error: a value in the text contains the character U+10BA71, which batou reserves for itself in steps
       --> components/app/component.toml:12:10
        |
     12 | update = "{{ component.label }}"
        |          ^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: a file of the component can hold it, for the step to read
+      = help: put it into a file of the component, which the step can read
 
-    error: a value in the text holds the character U+10BA70, which batou keeps for itself in steps
+    error: a value in the text contains the character U+10BA70, which batou reserves for itself in steps
       --> components/app/component.toml:16:11
        |
     16 | creates = "{{ component.token }}"
        |           ^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: a file of the component can hold it, for the step to read
+      = help: put it into a file of the component, which the step can read
     "#);
 }
 

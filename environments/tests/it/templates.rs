@@ -83,7 +83,7 @@ fn what_a_filter_is_given_is_not_taken_for_the_filter() {
         ("{{ [{}] | map(attribute='a') | join(',') }}", "join"),
     ] {
         let mistakes = refused(template);
-        let wanted = format!("what is given to `{filter}` is undefined, or something in it is");
+        let wanted = format!("the value given to `{filter}` is undefined, or contains something undefined");
         assert!(mistakes.contains(&wanted), "{template}: {mistakes}");
     }
     assert!(refused("{{ nothing }}").contains("`nothing` is undefined"));

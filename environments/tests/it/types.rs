@@ -64,7 +64,7 @@ fn what_component_is_can_be_listed() {
 fn a_value_of_the_wrong_type_is_shown_in_one_line() {
     let refused = |attribute: &str| Sandbox::app(&format!("[attributes]\na = {attribute}\n")).mistakes();
     let nul = refused("{ type = \"path\", default = \"a\\u0000b\" }");
-    assert!(nul.contains("must be a path, which cannot hold a NUL character"), "{nul}");
+    assert!(nul.contains("must be a path, which cannot contain a NUL character"), "{nul}");
     let lines = refused("{ type = \"literal\", default = \"a\\nb\" }");
     assert!(lines.contains("must be a TOML value, not \"a\\nb\"\n"), "{lines}");
     let long = refused(&format!("{{ type = \"int\", default = \"{{{{ 'x' * {} }}}}\" }}", 10_000));

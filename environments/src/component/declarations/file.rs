@@ -54,7 +54,7 @@ pub(super) fn file(item: &Item, problems: &mut Problems) -> Option<FileDeclarati
     let has_exclude = reader.has("exclude");
     let exclude = exclude(&mut reader);
     if content.is_some() && (source.is_some() || has_exclude) {
-        let message = "a file with `content` has no `source` and no `exclude`";
+        let message = "a file with `content` can have neither `source` nor `exclude`";
         reader.problems.push(Diagnostic::error(message).at(reader.at()));
     }
     reader.finish();
@@ -81,8 +81,8 @@ pub(super) fn directory(item: &Item, problems: &mut Problems) -> Option<FileDecl
     let template = reader.boolean("template").unwrap_or(true);
     let exclude = exclude(&mut reader);
     if source.is_none() && ["mode", "template", "exclude"].iter().any(|key| reader.has(key)) {
-        let message = "`mode`, `template` and `exclude` are about the files of a directory's `source`";
-        let help = "name a `source`, or drop them: without one the directory is empty";
+        let message = "`mode`, `template` and `exclude` apply to the files of a directory's `source`";
+        let help = "name a `source`, or remove them: without one, the directory is empty";
         reader.problems.push(Diagnostic::error(message).at(reader.at()).help(help));
     }
     reader.finish();
@@ -110,6 +110,7 @@ pub(super) fn symlink(item: &Item, problems: &mut Problems) -> Option<SymlinkDec
 #[allow(clippy::option_option, reason = "a mistake differs from an absent key")]
 fn source(reader: &mut TableReader<'_, '_>) -> Option<Option<(String, At)>> {
     if !reader.has("source") {
+        // Makes the key known even if it is absent, so that it is suggested for a misspelt one.
         reader.node("source");
         return None;
     }
@@ -135,6 +136,7 @@ fn checked_path(
 #[allow(clippy::option_option, reason = "a mistake differs from an absent key")]
 fn mode(reader: &mut TableReader<'_, '_>) -> Option<Option<u32>> {
     if !reader.has("mode") {
+        // Makes the key known even if it is absent, so that it is suggested for a misspelt one.
         reader.node("mode");
         return Some(None);
     }

@@ -80,7 +80,7 @@ pub(super) fn require(item: &Item, problems: &mut Problems) -> Option<Require> {
     if let Some(named) = &variable
         && (!is_identifier(&named.value) || TAKEN.contains(&named.value.as_str()))
     {
-        let message = format!("`{}` cannot be a template's variable", named.value);
+        let message = format!("`{}` cannot be the name of a template's variable", named.value);
         let help = "choose another name with `as`: letters, digits and `_`";
         problems.push(Diagnostic::error(message).at(&named.at).help(help));
         return None;
@@ -108,8 +108,8 @@ pub(super) fn check_variables(requires: &[Require], problems: &mut Problems) {
     for (index, require) in requires.iter().enumerate() {
         let Some(variable) = &require.variable else { continue };
         if requires[..index].iter().any(|earlier| earlier.variable.as_ref() == Some(variable)) {
-            let message = format!("the variable `{variable}` is given to two requirements");
-            let help = "name them apart with `as`";
+            let message = format!("two requirements have the variable `{variable}`");
+            let help = "give one of them another name with `as`";
             problems.push(Diagnostic::error(message).at(&require.key.at).help(help));
         }
     }

@@ -65,7 +65,7 @@ impl Trigger {
     fn nothing(&self, files: &[&str]) -> Diagnostic {
         let text = &self.text.value;
         let diagnostic =
-            Diagnostic::error(format!("`{text}` names no file of the component")).at(&self.text.at);
+            Diagnostic::error(format!("`{text}` matches no file of the component")).at(&self.text.at);
         match nearest(text, files.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(named("etc/*.{ini,conf}", &files), "etc/a.conf etc/b.conf etc/sub/c.ini");
         assert_eq!(named("etc", &files), named("etc/", &files));
         assert!(named("tip.conf", &files).contains("did you mean `top.conf`?"));
-        assert!(named("*.toml", &files).contains("names no file"));
+        assert!(named("*.toml", &files).contains("matches no file"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl HostFacts {
                 format!("the fact `{name}` was never gathered: run `batou facts {environment}`")
             }
             Some(Gathered::Otherwise) => format!(
-                "the fact `{name}` is declared otherwise than when it was gathered: run `batou facts {environment}`"
+                "the declaration of the fact `{name}` has changed since it was gathered: run `batou facts {environment}`"
             ),
             _ => match nearest(name, self.names()) {
                 Some(near) => format!("there is no fact `{name}`: did you mean `{near}`?"),

@@ -110,7 +110,10 @@ impl FactsLock {
         let size =
             |facts: &Facts| facts.iter().map(|(name, value)| writer::lines(name, value).len()).sum::<usize>();
         let largest = self.hosts.iter().max_by_key(|(_, facts)| size(facts)).map_or("", |(host, _)| host);
-        Err(format!("the facts are larger than {} MiB, most of them those of {largest}", file::LARGEST >> 20))
+        Err(format!(
+            "the facts are larger than {} MiB; those of {largest} are the largest",
+            file::LARGEST >> 20
+        ))
     }
 
     /// The facts of a host.

@@ -51,10 +51,10 @@ fn source(name: &str, member: &KeyValue, problems: &mut Problems) -> Option<Fact
                 (None, None) if !neither => None,
                 (None, None) => refuse(name, "needs `files` or `command`", member, problems),
                 (Some(_), None) => {
-                    refuse(name, "has `json` or `timeout`, which are for a `command`", member, problems)
+                    refuse(name, "has `json` or `timeout`, which only a `command` can have", member, problems)
                 }
                 (Some(_), Some(_)) => {
-                    refuse(name, "has `files` and `command`: it can be one of them", member, problems)
+                    refuse(name, "has both `files` and `command`: keep one of them", member, problems)
                 }
             }
         }
@@ -91,7 +91,7 @@ fn builtin(text: &Text, problems: &mut Problems) -> Option<FactSource> {
 
 fn shell(command: Text, problems: &mut Problems) -> Option<String> {
     if command.value.trim().is_empty() || command.value.contains('\0') {
-        problems.push(Diagnostic::error("`command` is no command").at(&command.at));
+        problems.push(Diagnostic::error("`command` is empty, or contains a NUL character").at(&command.at));
         return None;
     }
     Some(command.value)
@@ -112,7 +112,7 @@ fn pattern(text: Text, problems: &mut Problems) -> Option<String> {
         }
     };
     problems.push(Diagnostic::error(format!("`files` {reason}")).at(&text.at).help(
-        "write it as /dev/disk/by-id/*, where `*` stands for any part of one name, `?` for a character",
+        "write it as /dev/disk/by-id/*, where `*` stands for any part of one name, and `?` for one character",
     ));
     None
 }

@@ -113,6 +113,7 @@ impl InstanceRender<'_> {
 /// The mistake of a text that contains one of the token's own characters, but not from `component.artifact`.
 fn marked(what: &str, text: &str) -> Diagnostic {
     let mark = artifact_mark(text).and_then(|range| text[range].chars().next()).map_or(0, u32::from);
-    let message = format!("{what} holds the character U+{mark:X}, which batou keeps for itself in steps");
-    Diagnostic::error(message).help("a file of the component can hold it, for the step to read")
+    let message =
+        format!("{what} contains the character U+{mark:X}, which batou reserves for itself in steps");
+    Diagnostic::error(message).help("put it into a file of the component, which the step can read")
 }

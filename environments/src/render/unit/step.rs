@@ -65,9 +65,11 @@ impl UnitRender<'_, '_> {
         if !self.instance.is_released(path.as_path(), directory) {
             return Some(path);
         }
-        let message =
-            format!("`{}` is a file of a release, whose time does not say when it changed", text.value);
-        let help = "to run the step when it changed, name it in `triggers` or `unchanged`";
+        let message = format!(
+            "`{}` is a file of a release, whose modification time does not say when it changed",
+            text.value
+        );
+        let help = "to run the step when it changes, name it in `triggers` or `unchanged`";
         self.report(Diagnostic::error(message).help(help), text);
         self.failed = true;
         None

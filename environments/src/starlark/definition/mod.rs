@@ -80,9 +80,11 @@ pub(crate) fn keep_platforms<'v>(
     };
     for (name, value) in dict.iter() {
         let Some(name) = name.unpack_str() else {
-            return Err(
-                Stop::mistake(format!("a platform is named by a string, not by {}", name.to_repr())).at(&at)
-            );
+            return Err(Stop::mistake(format!(
+                "the keys of `platforms` must be strings, and {} is not one",
+                name.to_repr()
+            ))
+            .at(&at));
         };
         if let Some(definition) = value.downcast_ref::<DefinitionValue>() {
             let kind = Arc::clone(&definition.kind);

@@ -9,7 +9,7 @@ use crate::starlark::stop::Stop;
 /// Sections with keys and values, an empty line between sections.
 pub(crate) fn encode(json: &Json) -> Result<String, Stop> {
     let Json::Object(sections) = json else {
-        return Err(Stop::mistake("an INI file is a dict of sections"));
+        return Err(Stop::mistake("an INI file must be a dict of sections"));
     };
     let mut text = String::new();
     for (name, section) in sections {
@@ -53,9 +53,10 @@ fn member(text: &mut String, section: &str, key: &str, value: &Json) -> Result<(
         return Err(Stop::mistake(message).help("only the first line of a value may begin with `#` or `;`"));
     }
     if lines.iter().any(|line| line.trim() != line) {
-        let message =
-            format!("`{key}` in [{section}] has a line with spaces at an end, which nobody would read");
-        return Err(Stop::mistake(message).help("INI has no quotes: drop them with strip()"));
+        let message = format!(
+            "`{key}` in [{section}] has a line that begins or ends with spaces, which readers would drop"
+        );
+        return Err(Stop::mistake(message).help("INI has no quotes: remove them with strip()"));
     }
     let value = lines.join("\n    ");
     let space = if value.is_empty() || value.starts_with('\n') { "" } else { " " };
@@ -66,7 +67,7 @@ fn member(text: &mut String, section: &str, key: &str, value: &Json) -> Result<(
 fn plain(section: &str, key: &str, value: &Json) -> Result<String, Stop> {
     match value {
         Json::String(text) if text.contains('\r') => {
-            Err(Stop::mistake(format!("`{key}` in [{section}] holds a carriage return")))
+            Err(Stop::mistake(format!("`{key}` in [{section}] contains a carriage return")))
         }
         Json::String(text) => Ok(text.clone()),
         Json::Bool(_) | Json::Number(_) => Ok(value.to_string()),
@@ -100,8 +101,8 @@ mod tests {
             (serde_json::json!({"a": {"b": {"c": 1}}}), "`b` in [a] must be a string"),
             (serde_json::json!({"a": {"b": "x\n# y"}}), "would be a comment"),
             (serde_json::json!({"a": {"b": ["x", "; y"]}}), "would be a comment"),
-            (serde_json::json!({"a": {"b": " x"}}), "spaces at an end"),
-            (serde_json::json!({"a": {"b": "x\n  y"}}), "spaces at an end"),
+            (serde_json::json!({"a": {"b": " x"}}), "begins or ends with spaces"),
+            (serde_json::json!({"a": {"b": "x\n  y"}}), "begins or ends with spaces"),
             (serde_json::json!({"a": {"b ": 1}}), "`b ` in [a] cannot be the name"),
             (serde_json::json!([1]), "a dict of sections"),
         ] {

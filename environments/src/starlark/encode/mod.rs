@@ -41,7 +41,7 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
         let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
         let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
         serde::Serialize::serialize(&json, &mut serializer)
-            .map_err(|error| Stop::mistake(format!("cannot be written as JSON: {error}")))?;
+            .map_err(|error| Stop::mistake(format!("the value cannot be written as JSON: {error}")))?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -57,7 +57,7 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Value<'v>> {
         CallContext::of(eval)?;
         let json: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| Stop::mistake(format!("this is not JSON: {error}")))?;
+            .map_err(|error| Stop::mistake(format!("the text is not JSON: {error}")))?;
         Ok(decoded::value(&json, eval.heap()))
     }
 }
@@ -86,11 +86,11 @@ pub(crate) fn toml(builder: &mut GlobalsBuilder) {
     fn encode<'v>(#[starlark(require = pos)] value: Value<'v>, heap: Heap<'v>) -> starlark::Result<String> {
         let data = data(value, heap)?;
         if data.kind() != ValueKind::Map {
-            return Err(Stop::mistake("a TOML document is a dict").into());
+            return Err(Stop::mistake("a TOML document must be a dict").into());
         }
         let table = toml_of(&data, "value")?;
         ::toml::to_string(&table)
-            .map_err(|error| Stop::mistake(format!("cannot be written as TOML: {error}")).into())
+            .map_err(|error| Stop::mistake(format!("the value cannot be written as TOML: {error}")).into())
     }
 }
 
@@ -140,7 +140,8 @@ pub(crate) fn json_of(data: &Data, sort: bool) -> Result<serde_json::Value, Stop
 
 /// Two keys with the same text, `1` and `"1"` say.
 fn twice(key: &Data) -> Stop {
-    Stop::mistake(format!("two keys are written as `{key}`")).help("the keys of what is written are strings")
+    Stop::mistake(format!("two keys are written as `{key}`"))
+        .help("keys are written as strings: choose another one")
 }
 
 fn number(data: &Data) -> Result<serde_json::Value, Stop> {

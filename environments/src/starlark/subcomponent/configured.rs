@@ -262,7 +262,7 @@ impl SubComponent {
         match self.defaults().get(name) {
             Some(Default::Known(value)) => return Ok(value.clone()),
             Some(Default::Running) => {
-                let message = format!("the attribute `{name}` of `{}` needs itself", self.shown());
+                let message = format!("the attribute `{name}` of `{}` depends on itself", self.shown());
                 return Err(Stop::mistake(message));
             }
             None => {}

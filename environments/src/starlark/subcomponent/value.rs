@@ -54,8 +54,7 @@ impl SubComponentValue {
         if self.component.stage() == Stage::Configuring {
             return Ok(&self.component);
         }
-        let message =
-            format!("{what}() of `{}` is called outside of its `configure`", self.component.shown());
+        let message = format!("{what}() of `{}` is called outside its `configure`", self.component.shown());
         Err(Stop::mistake(message)
             .help("declare it in the `configure` of its definition, or on the component that adds it"))
     }
@@ -70,8 +69,8 @@ impl fmt::Display for SubComponentValue {
 impl AsData for SubComponentValue {
     fn as_data(&self, what: &str) -> Result<Data, Stop> {
         self.offered()?.ok_or_else(|| {
-            Stop::mistake(format!("{what} is the component itself, which is no value"))
-                .help("hand over its attributes, or a sub-component")
+            Stop::mistake(format!("{what} is the component itself, which is not a value"))
+                .help("give its attributes, or a sub-component")
         })
     }
 }

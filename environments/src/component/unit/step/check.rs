@@ -43,8 +43,7 @@ pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Opti
         return None;
     }
     if crate::template::is_template(&name.value) {
-        let message =
-            format!("the step's name `{}` looks like a template; names are taken as they are", name.value);
+        let message = format!("the step's name `{}` looks like a template; a name cannot be one", name.value);
         problems.push(Diagnostic::error(message).at(&name.at));
         return None;
     }
@@ -59,13 +58,13 @@ fn check_commands(reader: &mut TableReader<'_, '_>) {
         reader.problems.push(Diagnostic::error(message).at(reader.at()).help("add update = \"COMMAND\""));
     }
     if reader.has("update") && reader.has("script") {
-        let message = "a step has `update` or `script`, not both";
+        let message = "a step can have `update` or `script`, not both";
         let help = "drop one of the two, or make two steps";
         reader.problems.push(Diagnostic::error(message).at(reader.at()).help(help));
     }
     for key in ["creates", "unless"] {
         if reader.has(key) && !does {
-            let message = format!("`{key}` is about `update`, and the step has none");
+            let message = format!("`{key}` applies to `update`, and the step has none");
             let help = "add update = \"COMMAND\", or use `verify`";
             reader.problems.push(Diagnostic::error(message).at(reader.at()).help(help));
         }
@@ -102,7 +101,7 @@ fn verify_table(table: &Table, at: &At, problems: &mut Problems) -> Verify {
     let known = ["command", "script", "path", "newer", "unchanged"];
     if !known.iter().any(|key| reader.has(key)) && table.is_empty() {
         let message = "`verify` is empty";
-        let help = "known here: command, newer, path, script, unchanged";
+        let help = "the keys are command, newer, path, script, unchanged";
         reader.problems.push(Diagnostic::error(message).at(at).help(help));
     }
     reader.finish();
@@ -131,10 +130,12 @@ fn script(reader: &mut TableReader<'_, '_>) -> Option<ScriptDeclaration> {
     let text = reader.text("script");
     let arguments = reader.texts("arguments");
     if reader.has("arguments") && !reader.has("script") {
-        let message = "`arguments` are those of `script`, and there is none";
-        reader
-            .problems
-            .push(Diagnostic::error(message).at(reader.at()).help("a command has its arguments in its text"));
+        let message = "`arguments` apply to `script`, and there is none";
+        reader.problems.push(
+            Diagnostic::error(message)
+                .at(reader.at())
+                .help("write the arguments of a command into the command"),
+        );
     }
     let text = text?;
     match path::check(&text.value) {
@@ -162,7 +163,7 @@ fn timeout(reader: &mut TableReader<'_, '_>) -> u64 {
     };
     let allowed = seconds.filter(|seconds| (1..=MOST).contains(seconds));
     if allowed.is_none() {
-        let message = "`timeout` must be a number of seconds, or a text like \"30s\", \"5m\" or \"1h\"";
+        let message = "`timeout` must be a number of seconds, or a string like \"30s\", \"5m\" or \"1h\"";
         reader
             .problems
             .push(Diagnostic::error(message).at(&node.at).help("at least one second, at most a week"));

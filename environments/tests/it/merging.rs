@@ -107,7 +107,7 @@ fn local_hosts_belong_to_whoever_runs_batou() {
     let sandbox = sandbox("[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"app\"]\n", "");
     let evaluation = sandbox.evaluate();
     let host = &evaluation.hosts[0];
-    assert_eq!((host.service_user.as_deref(), host.home.as_deref()), (Some("me"), Some("/home/me")));
+    assert_eq!((host.service_user.as_deref(), host.home.as_deref()), (Some("me"), None));
     assert_eq!(host.target_directory, format!("{}/work/prod", sandbox.root().display()));
     sandbox.write(
         "environments/prod/environment.toml",

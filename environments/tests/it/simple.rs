@@ -77,7 +77,7 @@ fn settings_and_hosts_have_their_defaults() {
     assert_eq!(settings.connect_method, ConnectMethod::Ssh);
     assert_eq!((settings.keep, settings.jobs, settings.timeout, settings.protected), (10, 20, 10, false));
     assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web01", "web02"]);
-    assert_eq!(hosts[0].home.as_deref(), Some("/home/shop"));
+    assert_eq!(hosts[0].home, None, "nothing depends on it");
     assert_eq!(batou_environments::environment_names(&sandbox.project()).unwrap(), ["prod"]);
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostic, Evaluation, Severity};
+use batou_environments::{Diagnostic, Evaluation, Location, Severity};
 
 use crate::context::Context;
 use crate::error::{CommandError, ExitKind};
@@ -55,15 +55,24 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Err(CommandError::input(format!("{errors} in {environments}: {}", failed.join(", "))))
 }
 
+/// A place: the file, the line and the column.
+type Place = (PathBuf, usize, usize);
+
+/// What makes two mistakes the same: where they are, the message, the help, and the values that caused them with the places
+/// that set those. Environments may set a value in different places.
+type Identity = (Place, String, Option<String>, Vec<(String, Place)>);
+
 /// Adds mistakes, each once, in the order of files and lines.
 fn collect<'d>(
-    found: &mut BTreeMap<(PathBuf, usize, String), Diagnostic>,
+    found: &mut BTreeMap<Identity, Diagnostic>,
     mistakes: impl IntoIterator<Item = &'d Diagnostic>,
 ) {
     for mistake in mistakes {
-        let place = mistake.location.as_ref().map(|location| (location.file.clone(), location.line));
-        let (file, line) = place.unwrap_or_default();
-        let known = found.entry((file, line, mistake.message.clone())).or_insert_with(|| mistake.clone());
+        let place = |location: &Location| (location.file.clone(), location.line, location.column);
+        let at = mistake.location.as_ref().map(place).unwrap_or_default();
+        let set = mistake.set.iter().map(|(name, location)| (name.clone(), place(location))).collect();
+        let identity = (at, mistake.message.clone(), mistake.help.clone(), set);
+        let known = found.entry(identity).or_insert_with(|| mistake.clone());
         known.subject.extend(mistake.subject.iter().cloned());
         known.subject.sort();
         known.subject.dedup();

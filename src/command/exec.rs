@@ -111,11 +111,17 @@ impl<'a> Lines<'a> {
         self.rest.extend_from_slice(bytes);
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
-            self.show(&line[..end]);
+            let mut line = &line[..end];
+            while line.len() > Self::LONGEST {
+                let (part, rest) = line.split_at(cut(line, Self::LONGEST));
+                self.show(part);
+                line = rest;
+            }
+            self.show(line);
         }
-        if self.rest.len() > Self::LONGEST {
-            let line = std::mem::take(&mut self.rest);
-            self.show(&line);
+        while self.rest.len() > Self::LONGEST {
+            let part: Vec<u8> = self.rest.drain(..cut(&self.rest, Self::LONGEST)).collect();
+            self.show(&part);
         }
     }
 
@@ -132,10 +138,31 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Where to cut bytes that are longer than `longest`, so that no character of UTF-8 is cut in two.
+fn cut(bytes: &[u8], longest: usize) -> usize {
+    let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (longest.saturating_sub(3)..=longest).rev().find(|at| !is_inside(*at)).unwrap_or(longest)
+}
+
 impl Drop for Lines<'_> {
     fn drop(&mut self) {
         if !self.rest.is_empty() {
             self.show(&self.rest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let text = "é".repeat(20);
+        assert_eq!(cut(text.as_bytes(), 10), 10);
+        assert_eq!(cut(text.as_bytes(), 11), 10);
+        let wide = "\u{1f980}".repeat(5);
+        assert_eq!([8, 9, 10, 11].map(|longest| cut(wide.as_bytes(), longest)), [8; 4]);
+        assert_eq!(cut(&[0x80; 20], 10), 10, "bytes that are no UTF-8 are cut anywhere");
     }
 }

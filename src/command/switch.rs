@@ -10,7 +10,7 @@ use batou_store::{Digest, Lease, ObjectId};
 use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::release::Intended;
+use crate::deployment::release::{Intended, unmoved};
 use crate::deployment::{Deployment, block_on, planned};
 use crate::error::CommandError;
 use crate::guard;
@@ -77,10 +77,11 @@ async fn switch(
     deployment.only_planned(&wanted)?;
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
-    if wanted.expected.is_some() {
+    if let Some(expected) = &wanted.expected {
         deployment.refuse_lost(&states)?;
+        unmoved(expected, &states)?;
     }
-    if !args.recheck && wanted.expected.is_none() && is_settled(&states) {
+    if !args.recheck && is_settled(&states) {
         up_to_date(deployment, wanted.release);
         return Ok(());
     }

@@ -285,7 +285,7 @@ fn unreleased(
 }
 
 /// A host that has another release than when the plan was made refuses the plan. Hosts that are left out do not count.
-fn unmoved(
+pub fn unmoved(
     expected: &BTreeMap<HostName, Option<Digest>>,
     states: &BTreeMap<HostName, State>,
 ) -> Result<(), CommandError> {

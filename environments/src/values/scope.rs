@@ -37,7 +37,7 @@ struct InstanceScope {
     values: Arc<LazyValues>,
     index: usize,
     /// The value of `component.artifact`, where it exists.
-    artifact: Option<&'static str>,
+    artifact: Option<Arc<str>>,
     /// Whether it contains what the instance requires.
     resources: bool,
 }
@@ -76,9 +76,9 @@ impl Scope {
     }
 
     /// The scope of an instance's units, in which `component.artifact` is `token`.
-    pub(crate) fn of_units(values: &Arc<LazyValues>, index: usize, token: &'static str) -> Value {
+    pub(crate) fn of_units(values: &Arc<LazyValues>, index: usize, token: &str) -> Value {
         let values = Arc::clone(values);
-        Scope::made(InstanceScope { values, index, artifact: Some(token), resources: true })
+        Scope::made(InstanceScope { values, index, artifact: Some(Arc::from(token)), resources: true })
     }
 
     /// The scope of an instance's attributes. Those of a Starlark component do not see what it requires, since that
@@ -169,10 +169,10 @@ impl Object for ComponentObject {
                 let features = instance.features.iter().map(|name| Value::from(name.as_str())).collect();
                 Some(used(instance, "features", || "component features".to_owned(), features))
             }
-            "artifact" => Some(match scope.artifact {
+            "artifact" => Some(match &scope.artifact {
                 Some(token) => {
                     cause::record(ARTIFACT_CAUSE.to_owned(), String::new());
-                    Value::from(token)
+                    Value::from(Arc::clone(token))
                 }
                 None => Value::from(no_artifact()),
             }),
@@ -266,7 +266,7 @@ fn host_value(host: &Host) -> Value {
         ("name", Value::from(host.name.as_str())),
         ("fqdn", Value::from(host.fqdn.as_str())),
         ("address", Value::from(host.address.as_str())),
-        ("data", host.data.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Value>()),
+        ("data", Value::from_pairs(host.data.iter().map(|(key, value)| (key.as_str(), value.as_str())))),
     ];
     pairs.extend(host.platform.as_deref().map(|platform| ("platform", Value::from(platform))));
     Value::from_pairs(pairs)

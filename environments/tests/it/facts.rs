@@ -445,3 +445,14 @@ fn an_inheriting_environment_has_facts_of_its_own() {
 fn sandbox_hosts() -> &'static str {
     "[hosts]\nweb01 = [\"app\"]\n"
 }
+
+#[test]
+fn a_host_of_the_environment_has_its_data_by_name() {
+    let sandbox = sandbox("{{ environment.hosts[0].data }} {{ environment.hosts[0].data.alias }}");
+    let path = sandbox.root().join("environments/prod/environment.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let table = if text.contains("[host.web01]") { "" } else { "\n[host.web01]\n" };
+    let text = text + table;
+    std::fs::write(&path, text.replace("[host.web01]\n", "[host.web01]\ndata-alias = \"db\"\n")).unwrap();
+    assert_eq!(out(&sandbox), "{'alias': 'db'} db");
+}

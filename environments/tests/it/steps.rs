@@ -468,6 +468,12 @@ fn nothing_can_be_made_of_the_artifacts_path_that_does_not_hold_it() {
         "{{ (component.artifact ~ '/lib').split('/')[:-1] | length }}",
         "{% for c in component.artifact %}{{ loop.index }}{% endfor %}",
         "{% if 'batou' in component.artifact %}a{% else %}{{ component.artifact | indent }}b{% endif %}",
+        "{{ component.artifact.startswith('/srv') }}",
+        "{{ component.artifact.endswith('-app') }}",
+        "{{ 'store' in component.artifact }}",
+        "{{ 'long' if component.artifact | length > 60 else 'short' }}",
+        "{{ [component.artifact, '/zzz'] | sort | join(' ') }}",
+        "{{ component.artifact < '/x' }}",
         "{% if component.artifact.endswith('1') %}a{% endif %}{{ component.artifact[-3:-1] }}",
     ];
     for text in wrong {
@@ -478,7 +484,7 @@ fn nothing_can_be_made_of_the_artifacts_path_that_does_not_hold_it() {
         "{{ component.artifact }}/x{{ ' ' ~ component.artifact }}",
         "{% if component.artifact %}{{ component.artifact }}{% endif %}",
         "{{ component.artifact | trim }} {{ [component.artifact, 'x'] | join('/') }}",
-        "{{ component.artifact.startswith('/') }}",
+        "{{ component.artifact.startswith('/') }} {{ component.artifact[0] }}",
     ];
     for text in right {
         step(&format!("{FILES}[[step]]\nname = \"s\"\nupdate = \"\"\"{text}\"\"\"\n"));

@@ -17,9 +17,8 @@ use crate::text::diagnostic::{Diagnostic, nearest};
 use crate::text::source::{At, Text};
 use crate::values::scope::Scope;
 
-/// A token that shares nothing with the first, except that it is an absolute path: it differs in length, and in the
-/// number of its parts, words and lines.
-const OTHER_TOKEN: &str = "/\u{10ba72}/another/Artifact, of (some)/\n component.1\u{10ba72}";
+/// The digits of no artifact, for a path such as a host will have.
+const DIGITS: &str = "9b41c0d7e2f8a65310bd94c7f6e3a82d50c1e7b9";
 
 impl InstanceRender<'_> {
     /// A text of a unit, in which `component.artifact` is the token that a host replaces. `scope` must be one of
@@ -45,13 +44,16 @@ impl InstanceRender<'_> {
     }
 
     /// A text in which `component.artifact` was used, unless it depends on anything but the whole token: a part of it,
-    /// its length, or a comparison with it. To find that out, the text is rendered again with another token.
+    /// its length, or a comparison with it. To find that out, the text is rendered again with a path such as the host will
+    /// have: what comes out the same is also true of that path.
     fn unless_changed(&mut self, rendered: String, text: &Text, by: &Caller) -> Option<String> {
-        let scope = Scope::of_units(self.values, self.index, OTHER_TOKEN);
+        let target = &self.values.model.host(self.index).target_directory;
+        let likely = format!("{target}/store/artifacts/{DIGITS}-{}", self.component.name);
+        let scope = Scope::of_units(self.values, self.index, &likely);
         let scope = layered(&scope, by.variables.as_ref());
         let engine = &self.component.engine;
         let (other, _) = cause::collect(|| template::evaluate(engine, &text.value, &text.at, &scope));
-        let other = other.map(|other| other.to_string().replace(OTHER_TOKEN, ARTIFACT_TOKEN));
+        let other = other.map(|other| other.to_string().replace(&likely, ARTIFACT_TOKEN));
         if is_artifact_whole(&rendered) && other.is_ok_and(|other| other == rendered) {
             return Some(rendered);
         }

@@ -1,4 +1,4 @@
-//! `batou check`: evaluates environments without a network, and shows every mistake of all of them.
+//! `batou check`: evaluates environments without a network, and shows all their mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Err(CommandError::input(format!("{errors} in {environments}: {}", failed.join(", "))))
 }
 
-/// Adds mistakes, each once, in the order of files and lines.
+/// Adds mistakes, each once, ordered by file and line.
 fn collect<'d>(
     found: &mut BTreeMap<(PathBuf, usize, String), Diagnostic>,
     mistakes: impl IntoIterator<Item = &'d Diagnostic>,

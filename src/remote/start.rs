@@ -1,29 +1,31 @@
 //! Starting an agent: one constant command line, whatever the host, the user and the project are called.
 //!
-//! The command ([`COMMAND`]) is a script for any POSIX shell, quoted so that any login shell hands it on unharmed: one line,
-//! without apostrophes and exclamation marks within. All that differs from host to host is read by the script from its
-//! standard input, as lines:
+//! The command ([`COMMAND`]) is a script for any POSIX shell, quoted so that any login shell passes it on
+//! unchanged: one line, without apostrophes or exclamation marks inside. Everything that differs from host to
+//! host is read by the script from its standard input, as lines:
 //!
 //! | line | meaning |
 //! |---|---|
-//! | greeting | always the same: where another line comes first, the login shell has read what was not meant for it |
+//! | greeting | always the same: if another line comes first, the login shell has read what was not meant for it |
 //! | action | `agent`, or `prepare`: make a folder that belongs to the service user |
 //! | user | the service user, or `-` for the login user |
-//! | word | the wanted agent's digest, `anew` for one that is to be sent whatever is there, or the folder to prepare |
+//! | word | the wanted agent's digest, `anew` to have the agent sent whatever is there, or the folder to prepare |
 //!
-//! It says `here` as it begins, and answers with the magic and a word: `eaten` (the greeting was not the first line), `found` (the agent is there, and is started), `want MACHINE` or `want MACHINE gzip`
-//! (it is not there, and what arrives can be unpacked or not), `send` (the bytes, please), `stored` (it is there now, and is
-//! started), or what went wrong. `want` is answered with five lines: the agent's digest, its size, its checksum, how many
-//! bytes are sent, and `gzip` or `plain`. The agent itself says `ready`: frames from then on. One that is found and does not
-//! say so is damaged, and is sent anew.
+//! The script says `here` when it begins, and answers with the magic and a word: `eaten` (the greeting was not
+//! the first line), `found` (the agent is there, and is being started), `want MACHINE` or `want MACHINE gzip`
+//! (it is not there; `gzip` means that the host can unpack what arrives), `send` (send the bytes now), `stored`
+//! (it is there now, and is being started), or what went wrong. `want` is answered with five lines: the agent's
+//! digest, its size, its checksum, how many bytes are sent, and `gzip` or `plain`. The agent itself says
+//! `ready`; only frames follow. An agent that is found but does not say so is damaged, and is sent again.
 //!
-//! The agent's place is the first folder that belongs to the user, that nobody else can write to, and in which a small script
-//! was written, made executable and run: a home may be mounted `noexec`. What was wrong with the others is printed, and told
-//! where the agent does not start. A program is taken for the agent only where it lies in such a folder.
+//! The agent is put into the first folder that belongs to the user, that nobody else can write to, and in which
+//! a small script could be written, made executable and run: a home may be mounted `noexec`. What was wrong
+//! with the other folders is printed, and reported if the agent does not start. A program is taken for the
+//! agent only if it lies in such a folder.
 //!
-//! Nothing is sent behind the agent's bytes before the answer to them: busybox's `head -c` reads on, and what it reads is
-//! lost. What arrived is checked by its size, and by `cksum` where the host has that; where it has not, gzip's own checksum is
-//! enough, and for a plain agent, SSH's.
+//! Nothing is sent after the agent's bytes until they have been answered: busybox's `head -c` reads too far,
+//! and what it reads is lost. What arrived is checked by its size, and by `cksum` if the host has it. If not,
+//! gzip's own checksum has to do, or SSH's for an agent that was sent unpacked.
 
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};

@@ -60,6 +60,7 @@ impl Deployment<'_> {
         {
             ui.warn(&format!("{host}: {}", one_line(recovered)));
         }
+        // Checked only now: until the hosts were locked, another deployer could still have released.
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
         }

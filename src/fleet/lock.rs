@@ -48,6 +48,7 @@ impl Fleet {
                 Ok(states) => return Ok(states),
                 Err(held) => held,
             };
+            // Nothing may stay locked during the pause, or two deployers could wait for each other.
             self.unlock().await;
             if started.elapsed() >= patience {
                 return Err(LockError::Held { host, holder: found });
@@ -79,6 +80,7 @@ impl Fleet {
         let first = self.members.keys().next().map(|participant| participant.host.clone());
         let ask = async |member: &mut Member| member.lock(holder).await;
         let mut states = BTreeMap::new();
+        // The first host comes alone: it decides which of several deployers goes on to the others.
         for others in [false, true] {
             let answers = self.some(|host| (Some(host) == first.as_ref()) != others, ask).await;
             let (answers, failures) = sort(answers);

@@ -190,6 +190,7 @@ impl Fleet {
             if switches.contains_key(&member.route.host) {
                 return member.ask(&question::commit(order.keep)).await;
             }
+            // This host already had all of the release and was not switched, so it only records it.
             member.ask(&question::confirm(order.record.clone(), order.keep)).await
         };
         let warn = || rollout.tell(Event::Interrupted(ReleasePhase::Commit));
@@ -210,8 +211,8 @@ impl Fleet {
             let failed = self.back(rollout, ReleasePhase::Commit, of_hosts(failures), interrupts).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
-        // Some hosts have committed for good, so the others may no longer go back: ask the lost ones what they
-        // did.
+        // Some hosts have committed for good, so the release can no longer be taken back: ask what became of it on
+        // the others.
         let lost = failures.keys().cloned().collect();
         let Some(asked) =
             interrupts.insistent(self.ask_again(&lost, order, ReleasePhase::Commit), warn).await

@@ -76,8 +76,8 @@ fn times_out(signs: &Receiver<Sign>, patience: Duration) -> bool {
         let sign = if held {
             signs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            // If this process was itself stopped for a while, the time is over before it has read what arrived
-            // meanwhile.
+            // If this process was itself stopped for a while, the time may be over although signs have arrived,
+            // so they get a moment more to be read.
             signs.recv_timeout(patience).or_else(|error| match error {
                 RecvTimeoutError::Timeout => signs.recv_timeout(GRACE),
                 RecvTimeoutError::Disconnected => Err(error),

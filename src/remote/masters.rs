@@ -132,6 +132,8 @@ impl Masters {
         deadline: Instant,
     ) -> Result<Option<ExitStatus>, StartError> {
         let alarm = Alarm::set(until(deadline), kill(&child)).inspect_err(|_| kill(&child).now())?;
+        // Listed before the check: either `end` still finds the child in the list, or the check sees that `end`
+        // has run.
         self.live().connecting.push((number, kill(&child)));
         if self.have_ended() {
             kill(&child).now();

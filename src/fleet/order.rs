@@ -64,7 +64,7 @@ impl HostEnding {
         }
     }
 
-    /// How a host has ended that has not been heard from after a failure in this phase.
+    /// The ending of a host that has not answered since a failure in this phase.
     pub(super) fn without_word(phase: ReleasePhase, why: String) -> Self {
         match phase {
             ReleasePhase::Commit => HostEnding::Unknown { why },

@@ -1,5 +1,5 @@
-//! A built release in one file, for machines without a network: its record and everything it needs, in the archive
-//! format of the store. What is read is believed only as far as its digests agree.
+//! A built release in one file, for machines without a network: its record and everything it needs, in the
+//! archive format of the store. What is read is trusted only as far as its digests match.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -14,12 +14,12 @@ use crate::records::{Record, RecordError};
 /// The name of the release's record in the archive.
 const RECORD: &str = "release.json";
 
-/// Writes a release and everything that it needs into a file, which appears whole or not at all.
+/// Writes a release and everything it needs to a file, which appears whole or not at all.
 pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), CommandError> {
     let failed = |error: io::Error| refused(path, "written").because(error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new();
-    // As any new file: what the umask leaves of it.
+    // Like any new file: the umask decides what is left of it.
     temporary.permissions(Permissions::from_mode(0o666));
     let mut file = temporary.tempfile_in(folder).map_err(failed)?;
     let records = [(RECORD.to_owned(), record.encode())];
@@ -30,7 +30,8 @@ pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), Command
     Ok(())
 }
 
-/// Reads a release from a file into the store. On any error nothing is stored, or nothing that is of use.
+/// Reads a release from a file into the store. After an error, the store has nothing of it, or nothing that can
+/// be used.
 pub fn import(store: &Store, path: &Path) -> Result<Record, CommandError> {
     let refuse = |error: ImportError| refused(path, "imported").because(error);
     let file = File::open(path).map_err(|error| refused(path, "imported").because(error))?;
@@ -51,7 +52,7 @@ fn refused(path: &Path, what: &str) -> CommandError {
     CommandError::input(format!("{} cannot be {what}", path.display()))
 }
 
-/// Why an archive is no release.
+/// Why an archive is not a release.
 #[derive(Debug, thiserror::Error)]
 enum ImportError {
     #[error("it holds no {RECORD}")]

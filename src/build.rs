@@ -1,5 +1,5 @@
-//! From what was rendered to what is released: each component becomes an artifact in the controller's store, each
-//! host a manifest, all hosts together a release.
+//! From what was rendered to what is released: each component becomes an artifact in the controller's store,
+//! each host gets a manifest, and all hosts together make a release.
 //!
 //! Digests are computed in memory first, so that a component that is already in the store costs one look at the
 //! store and no write; an unchanged build writes nothing at all. Sources that are not templates are hashed and
@@ -28,7 +28,7 @@ pub const SOURCES: &str = "sources";
 pub struct Built {
     /// The fleet release.
     pub release: Release,
-    /// What each host gets, by its name in the environment; ignored hosts are not in it.
+    /// What each host gets, by its name in the environment; ignored hosts are left out.
     pub hosts: BTreeMap<HostName, HostRelease>,
     /// How many artifacts the store did not have.
     pub stored: usize,
@@ -72,7 +72,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     Ok(Built { stored, lease, ..Built::new(release, hosts) })
 }
 
-/// All objects that [`build`] makes of what was rendered. Nothing is stored.
+/// All objects that [`build`] would make of what was rendered. Stores nothing.
 pub fn objects(
     evaluation: &Evaluation,
     store: &Store,
@@ -133,8 +133,8 @@ fn lay_out<'r>(
     Ok(layouts)
 }
 
-/// Stores what is absent, all or nothing. The lease is taken before a second look, so that no collection comes between that look
-/// and the use of what it found.
+/// Stores what is absent, all or nothing. The store is checked a second time after the lease is taken, so that
+/// nothing found there can be collected before it is used.
 fn store_missing(
     layouts: &[ComponentLayout<'_>],
     store: &Store,
@@ -154,7 +154,7 @@ fn store_missing(
     Ok((absent.len(), Some(lease)))
 }
 
-/// The layouts whose artifact the store lacks, each artifact once.
+/// The layouts whose artifacts the store lacks, one for each artifact.
 fn absent<'l, 'r>(
     layouts: &'l [ComponentLayout<'r>],
     store: &Store,
@@ -167,7 +167,7 @@ fn absent<'l, 'r>(
     Ok(looked_for.into_iter().flatten().collect())
 }
 
-/// A component as its host's manifest has it; it comes after those of `built` that it needs.
+/// A component as it stands in its host's manifest, after those of `built` that it needs.
 fn component(rendered: &Rendered, layout: &ComponentLayout<'_>, built: &BTreeSet<(&str, &str)>) -> Component {
     let units = rendered.units.iter();
     let is_built = |first: &&Instance| built.contains(&(first.host.as_str(), first.component.as_str()));

@@ -17,11 +17,11 @@ use crate::waits::Waits;
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "batou.toml";
 
-/// What every command starts from. The project and the store are opened when they are first asked for.
+/// What every command starts from. The project and the store are opened when they are first needed.
 pub struct Context {
     /// The output.
     pub ui: Ui,
-    /// For whom the command waits.
+    /// The hosts that the command waits for.
     pub waits: Arc<Waits>,
     directory: Option<PathBuf>,
     project: OnceLock<Project>,
@@ -30,7 +30,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Of the project in this folder, where one is named.
+    /// The context of the project in this folder, if one is named.
     pub fn new(directory: Option<PathBuf>, ui: Ui) -> Self {
         let (waits, project, store) = (Arc::default(), OnceLock::new(), OnceLock::new());
         Self { ui, waits, directory, project, store, leases: Mutex::default() }
@@ -49,8 +49,8 @@ impl Context {
         Ok(self.project.get_or_init(|| project))
     }
 
-    /// The controller's store, created when absent, and mended where its folders and locks are not as they should be.
-    /// Threads that copy to hosts share it.
+    /// The controller's store, created if absent, and repaired if its folders and locks are not as they should
+    /// be. Threads that copy to hosts share it.
     pub fn store(&self) -> Result<&Arc<Store>, CommandError> {
         if let Some(store) = self.store.get() {
             return Ok(store);
@@ -63,7 +63,7 @@ impl Context {
         Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 
-    /// Keeps a lease to the end of the command.
+    /// Keeps a lease until the end of the command.
     pub fn hold(&self, lease: Option<Lease>) {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner).extend(lease);
     }
@@ -73,8 +73,8 @@ impl Context {
         Ok(Records::of(self.store()?, |dropped| self.ui.warn(dropped)))
     }
 
-    /// An environment's settings and hosts. Where there are mistakes in them, the environment is evaluated too, so
-    /// that all of its mistakes are told at once.
+    /// An environment's settings and hosts. If there are mistakes in them, the environment is evaluated too, so
+    /// that all of its mistakes are shown at once.
     pub fn settings(&self, environment: &str) -> Result<(Settings, Vec<Host>), CommandError> {
         batou_environments::settings(self.project()?, environment).map_err(|mistakes| {
             self.evaluate_silently(environment, Lookup::Offline).err().unwrap_or_else(|| mistakes.into())
@@ -88,12 +88,13 @@ impl Context {
         Ok(evaluation)
     }
 
-    /// Evaluates an environment; its warnings are the caller's.
+    /// Evaluates an environment; leaves its warnings to the caller.
     pub fn evaluate_silently(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         evaluation::evaluate(self.project()?, environment, lookup)
     }
 
-    /// Evaluates an environment, shows its warnings, and tells the attributes of a component on a host, if it is there.
+    /// Evaluates an environment, shows its warnings, and explains the attributes of a component on a host, if
+    /// it is there.
     pub fn explain(
         &self,
         environment: &str,
@@ -112,7 +113,7 @@ impl Context {
         Ok((evaluation, built))
     }
 
-    /// An environment's release, which is built, or the built one whose id begins so.
+    /// The release of the environment `name`, which is built, or the built release whose id begins with `name`.
     pub fn release(&self, name: &str) -> Result<Record, CommandError> {
         let environments =
             self.project().and_then(|project| Ok(batou_environments::environment_names(project)?));
@@ -135,7 +136,7 @@ impl Context {
         })
     }
 
-    /// The environments that were named, or all where none was.
+    /// The named environments, or all of them if none is named.
     pub fn environments(&self, named: &[String]) -> Result<Vec<String>, CommandError> {
         if named.is_empty() {
             return Ok(batou_environments::environment_names(self.project()?)?);
@@ -144,7 +145,7 @@ impl Context {
     }
 }
 
-/// Where the controller's store is: `$BATOU_STORE`, else below the user's cache.
+/// Where the controller's store is: `$BATOU_STORE`, or else below the user's cache.
 pub fn store_root() -> Result<PathBuf, CommandError> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());

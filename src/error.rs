@@ -5,18 +5,19 @@ use std::fmt;
 
 use batou_environments::Diagnostics;
 
-/// What the exit status says about the world.
+/// What the exit status tells about the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitKind {
     /// The command line was wrong; nothing was done. Exit status 2.
     Usage,
     /// What the user wrote is wrong; nothing was done. Exit status 2.
     Input,
-    /// It failed, and nothing changed or everything was rolled back. Exit status 1.
+    /// The command failed; nothing changed, or everything was rolled back. Exit status 1.
     Failed,
     /// Hosts are left in differing states. Exit status 3.
     Diverged,
-    /// Nobody reads the output any more: nothing is said. Exit status 141, as of a program that SIGPIPE ends.
+    /// Nobody reads the output any more, so nothing is printed. Exit status 141, as of a program that SIGPIPE
+    /// ends.
     Unread,
 }
 
@@ -49,7 +50,7 @@ impl CommandError {
         Self::text(ExitKind::Input, message.into())
     }
 
-    /// It failed.
+    /// The command failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::text(ExitKind::Failed, message.into())
     }
@@ -73,7 +74,7 @@ impl CommandError {
         Self(Box::new(Inner { kind, what: What::Text { message, source: None }, hints: Vec::new() }))
     }
 
-    /// The same, with the error that caused it. Only for errors made from a message, which have no other source.
+    /// Adds the error that caused this one. Only for errors made from a message, which have no other source.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         if let What::Text { source, .. } = &mut self.0.what {
@@ -82,7 +83,7 @@ impl CommandError {
         self
     }
 
-    /// The same, with advice.
+    /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hints.push(hint.into());
@@ -104,7 +105,7 @@ impl CommandError {
         }
     }
 
-    /// Whether nobody would read what is said of it.
+    /// Whether nobody would read a report of it.
     pub fn is_unread(&self) -> bool {
         self.0.kind == ExitKind::Unread
     }
@@ -114,7 +115,8 @@ impl CommandError {
         &self.0.hints
     }
 
-    /// Whether the controller's store failed, so that something in it may be damaged. That others use it is no failure.
+    /// Whether the controller's store failed, so that something in it may be damaged. That the store is in use
+    /// does not count.
     pub fn is_of_store(&self) -> bool {
         let mut next: Option<&(dyn Error + 'static)> = match &self.0.what {
             What::Text { source, .. } => source.as_ref().map(|source| &**source as _),
@@ -130,7 +132,7 @@ impl CommandError {
         false
     }
 
-    /// The mistakes in the project's files, where that is what it is.
+    /// The mistakes in the project's files, if it consists of those.
     pub fn diagnostics(&self) -> Option<&Diagnostics> {
         match &self.0.what {
             What::Diagnostics(diagnostics) => Some(diagnostics),

@@ -1,5 +1,5 @@
-//! What keeps a release from happening by mistake: the project's git repository must be in the state that others can
-//! get, and the name of a protected environment has to be typed.
+//! What keeps a release from happening by mistake: the project's git repository must be in a state that others
+//! can get, and the name of a protected environment has to be typed.
 
 mod git;
 
@@ -15,8 +15,8 @@ use git::{NoRepository, Repository};
 /// How many changed files an error names.
 const NAMED: usize = 5;
 
-/// Refuses a release over ssh from another branch than the environment's, and one of changes that are not committed or,
-/// where there is an upstream, not pushed. `dirty` allows all of it.
+/// Refuses a release over ssh from a branch other than the environment's, or with changes that are not
+/// committed or, if there is an upstream, not pushed. `dirty` allows all of this.
 pub fn check_repository(
     project: &Path,
     settings: &Settings,
@@ -49,7 +49,8 @@ pub fn check_repository(
     check_pushed(&repository)
 }
 
-/// What counts is the commit: a clone that was made for one has no branch, and is at the tip of the right one all the same.
+/// Checks the commit, not the branch's name: a clone made for one commit has no branch, but may still be at the
+/// tip of the right one.
 fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), CommandError> {
     let Some(wanted) = &settings.branch else { return Ok(()) };
     let branch = repository.branch()?;

@@ -1,6 +1,6 @@
-//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, the release is taken back in good order, and what became of each
-//! host is said. Before that, and in commands that change nothing, a signal ends batou as it ends any program, only that its
-//! connections are ended first.
+//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal takes the release back in good order, and
+//! what became of each host is reported. Before that, and in commands that change nothing, a signal ends batou
+//! as it ends any program, except that its connections are ended first.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Who gets signals. One thread hands them out, so each of them has one consequence.
+/// Who gets signals. A single thread hands them out, so that each signal has one consequence.
 static SIGNALS: Mutex<SignalUse> =
     Mutex::new(SignalUse { watched: false, farewells: Vec::new(), taker: None });
 /// Whether a signal is about to end this process.
@@ -22,19 +22,19 @@ static DYING: AtomicBool = AtomicBool::new(false);
 
 /// What is done with signals.
 struct SignalUse {
-    /// Whether the thread is there.
+    /// Whether the thread has been started.
     watched: bool,
     /// What is done before a signal ends this process.
     farewells: Vec<Box<dyn Fn() + Send>>,
-    /// Where signals go that do not end it.
+    /// Where signals go that do not end the process.
     taker: Option<UnboundedSender<()>>,
 }
 
-/// The interrupts that come from now on.
+/// The interrupts that arrive from now on.
 #[derive(Debug)]
 pub struct Interrupts(UnboundedReceiver<()>);
 
-/// Has a signal that ends this process do something first.
+/// Registers something to do before a signal ends this process.
 pub fn before_death(farewell: impl Fn() + Send + 'static) -> io::Result<()> {
     let mut signals = lock();
     signals.watch()?;
@@ -47,7 +47,7 @@ fn lock() -> MutexGuard<'static, SignalUse> {
 }
 
 impl SignalUse {
-    /// Starts the thread. What the process was started to ignore (`nohup`) stays ignored.
+    /// Starts the thread. Signals that the process was started to ignore (`nohup`) stay ignored.
     fn watch(&mut self) -> io::Result<()> {
         if self.watched {
             return Ok(());
@@ -67,20 +67,20 @@ impl SignalUse {
         }
         DYING.store(true, Ordering::SeqCst);
         self.farewells.iter().for_each(|farewell| farewell());
-        // It fails for signals that do not end a process.
+        // This fails for signals that do not end a process.
         let _ = emulate_default_handler(signal);
     }
 }
 
-/// Where a signal is about to end this process, does not return: what became of the connections that were ended for that is
-/// nothing to tell.
+/// Does not return if a signal is about to end this process. Its connections were ended for that reason, so
+/// what became of them must not be reported as an error.
 pub fn yield_to_death() {
     while DYING.load(Ordering::SeqCst) {
         thread::park();
     }
 }
 
-/// The signals that this process ignores: a bit each, from the lowest for the first.
+/// The signals that this process ignores, as one bit each; the lowest bit is signal 1.
 fn ignored() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -89,7 +89,7 @@ fn ignored() -> io::Result<u64> {
 }
 
 impl Interrupts {
-    /// Takes them over, until this is dropped.
+    /// Takes over the signals until this is dropped.
     pub fn listen() -> io::Result<Self> {
         let mut signals = lock();
         signals.watch()?;
@@ -98,7 +98,7 @@ impl Interrupts {
         Ok(Self(receiver))
     }
 
-    /// Waits for the next one.
+    /// Waits for the next interrupt.
     async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -114,7 +114,7 @@ impl Interrupts {
         }
     }
 
-    /// Does something that should not be left half-done: the first interrupt is answered by `warn`, the second ends it.
+    /// Does something that should not be left half-done: the first interrupt calls `warn`, the second ends it.
     pub async fn insistent<T>(&mut self, work: impl Future<Output = T>, warn: impl Fn()) -> Option<T> {
         let mut work = pin!(work);
         if let Some(done) = self.unless(&mut work).await {

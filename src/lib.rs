@@ -1,12 +1,14 @@
 //! The command line of batou, and the release over many hosts.
 //!
-//! The modules in the order in which data flows through them: [`cli`] and [`context`] begin a command; [`evaluation`] says what every
-//! host is to have; [`build`] makes a [`batou_release::Release`] of what was evaluated; [`plan`] says what it would change;
-//! [`deployment`] and [`fleet`] carry it out over [`remote`] agents that speak the [`batou_agent::protocol`].
+//! The modules, in the order in which data flows through them: [`cli`] and [`context`] begin a command;
+//! [`evaluation`] determines what every host is to have; [`build`] makes a [`batou_release::Release`] of it;
+//! [`plan`] shows what that would change; [`deployment`] and [`fleet`] carry it out over [`remote`] agents that
+//! speak the [`batou_agent::protocol`].
 
-// A program: nothing but `main` can be reached from outside, and `pub` says what a module offers to the others.
+// This is a program: only `main` can be reached from outside, and `pub` marks what a module offers to the
+// others.
 #![allow(unreachable_pub)]
-// Its documentation is for those who work on it, and is built with what is private (`make doc`).
+// Its documentation is for those who work on it, and includes private items (`make doc`).
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod archive;
@@ -80,7 +82,7 @@ pub fn main() -> ExitCode {
     };
     match context.ui.finish() {
         Ok(()) => ExitCode::from(status),
-        // Of what was done on hosts the status says the truth, whoever could not hear it.
+        // The exit status tells what was done on hosts, even if the output could not be written.
         Err(unwritten) => {
             ui::report::unwritten(&context.ui, &unwritten, done.as_ref().err());
             let is_failure = status == 0 && !cli.command.acts_on_hosts();

@@ -1,4 +1,5 @@
-//! Who runs this program. A static binary has no name service, so /etc/passwd is read and `getent` asked.
+//! The user that runs this program. A static binary has no name service, so /etc/passwd is read and `getent`
+//! asked.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,9 +7,9 @@ use std::process::{Command, Stdio};
 /// A login on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// The user's name; the number where it has none.
+    /// The user's name, or number if there is no name.
     pub user: String,
-    /// The user's home.
+    /// The user's home directory.
     pub home: String,
 }
 
@@ -22,7 +23,7 @@ pub fn current() -> Login {
     })
 }
 
-/// This machine's name, as its kernel has it.
+/// This machine's name, according to its kernel.
 pub fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! The program of the crate.
+//! The `batou` program.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! What was damaged in the controller's store is made again from the project's files, and the command goes on.
+//! What was damaged in the controller's store is rebuilt from the project's files, and the command goes on.
 //!
-//! The store is a cache: nothing in it waits for the disk, and anybody may remove files of it. So whatever a command
-//! finds damaged or missing there is dropped, built anew, and the work that met it is done once more.
+//! The store is a cache: its files are not synced to disk, and anybody may remove some of them. So whatever a
+//! command finds damaged or missing there is dropped and rebuilt, and the work that met it is done once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,14 +19,14 @@ use crate::ui::plural;
 /// How many artifacts a warning names.
 const SHOWN: usize = 5;
 
-/// What a command needs of the store, and what makes that again.
+/// What a command needs from the store, and what can rebuild it.
 #[derive(Clone, Debug, Default)]
 pub struct Needed {
-    /// The environments of the project whose components may make it again.
+    /// The environments of the project whose components may rebuild it.
     pub environments: BTreeSet<String>,
     /// What the command cannot do without.
     pub artifacts: BTreeSet<ArtifactId>,
-    /// What it would do more with, such as what hosts have now. Of these, those count that are there.
+    /// What it could make use of, such as what hosts have now. Only those that are in the store count.
     pub useful: BTreeSet<ArtifactId>,
 }
 
@@ -39,7 +39,8 @@ impl Needed {
 }
 
 impl Context {
-    /// Does something, and once more if it failed because of what was damaged in the store and could be made again.
+    /// Does something, and once more if it failed because of damage in the store that could be repaired by
+    /// rebuilding.
     pub fn mending<T>(
         &self,
         needed: &Needed,
@@ -51,8 +52,8 @@ impl Context {
         }
     }
 
-    /// Reads all that is needed, and makes again what is damaged or missing. Whether anything was. What cannot be made
-    /// again and is needed is an error.
+    /// Reads everything that is needed, and rebuilds what is damaged or missing. Returns whether anything was.
+    /// Something needed that cannot be rebuilt is an error.
     pub fn mend(&self, needed: &Needed) -> Result<bool, CommandError> {
         let store = self.store()?;
         let mut wanted: Vec<_> = needed.artifacts.iter().copied().collect();
@@ -98,7 +99,7 @@ impl Context {
         Ok(true)
     }
 
-    /// All that the environments consist of.
+    /// All objects of the environments.
     fn objects(&self, evaluations: &[Evaluation]) -> Result<Vec<ObjectId>, CommandError> {
         let mut made = BTreeSet::new();
         for evaluation in evaluations {
@@ -107,8 +108,8 @@ impl Context {
         Ok(made.into_iter().collect())
     }
 
-    /// Builds the environments into the store, and checks out again what was checked out before. The names of the artifacts
-    /// that had been dropped.
+    /// Builds the environments into the store, and checks out again what was checked out before. Returns the
+    /// names of the artifacts that had been dropped.
     fn build_again(
         &self,
         evaluations: &[Evaluation],
@@ -129,7 +130,7 @@ impl Context {
         Ok(made)
     }
 
-    /// What a built release needs. Only the project that it is of can make it again.
+    /// What a built release needs. Only the project that it belongs to can rebuild it.
     pub fn needed_of(&self, record: &Record) -> Needed {
         let (project, environment) = (&record.release.project, &record.release.environment);
         let mut needed = Needed::of(environment, record.hosts.values());

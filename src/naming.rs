@@ -1,5 +1,5 @@
-//! Names given on the command line: understood as the environment understands its own, and where there is no such thing,
-//! the nearest name is told.
+//! Names given on the command line: read in the same way as the environment's own. If there is no such name,
+//! the error suggests the nearest one.
 
 use batou_release::HostName;
 use std::collections::BTreeSet;
@@ -9,14 +9,14 @@ use batou_environments::Settings;
 use crate::error::CommandError;
 use crate::ui::visible_name;
 
-/// Refuses names given on the command line that are none of the known ones.
+/// Refuses names given on the command line that are not among the known ones.
 pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
     let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };
     Err(nearest(CommandError::input(format!("there is no {what} {}", visible_name(unknown))), unknown, known))
 }
 
-/// The hosts that were named, as the environment names them: they may be typed in upper case, with a trailing dot, and with
-/// the environment's domain, as in environment.toml.
+/// The named hosts, under the environment's names for them. They may be typed in upper case, with a trailing
+/// dot, and with the environment's domain, as in environment.toml.
 pub fn hosts(
     settings: &Settings,
     typed: &[String],

@@ -1,5 +1,5 @@
-//! Where `-o FILE` writes. What is written appears whole, by a rename, and a rename would put a plain file where a
-//! device, a pipe or `/dev/stdout` is.
+//! Where `-o FILE` writes. A file appears whole because it is renamed into place, but renaming would replace a
+//! device, a pipe or `/dev/stdout` with a plain file.
 
 use std::fs;
 use std::io;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::CommandError;
 
-/// The path that is renamed over: that of the file itself where `path` is a link to one. Anything but a file, or
-/// nothing, is refused.
+/// The path that is renamed over: if `path` is a link to a file, that file's own path. Anything that exists and
+/// is not a file is refused.
 pub fn place(path: &Path) -> Result<PathBuf, CommandError> {
     let unusable =
         |error| CommandError::usage(format!("{} cannot be written", path.display())).because(error);

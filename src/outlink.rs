@@ -21,14 +21,14 @@ pub struct OutLinks<'s> {
 }
 
 impl<'s> OutLinks<'s> {
-    /// Those of an environment of the project in `project`.
+    /// The links of an environment of the project in `project`.
     pub fn of(store: &'s Store, project: &Path, environment: &str) -> Result<Self, CommandError> {
         let folder = project.join(FOLDER).join(environment);
         Ok(Self { store, folder, roots: store.roots()? })
     }
 
-    /// Links an artifact, and makes the link a root of the store. A link that is as it should be is not touched.
-    /// Whether anything was written.
+    /// Links an artifact, and makes the link a root of the store. A link that is already right is not touched.
+    /// Returns whether anything was written.
     pub fn link(&self, host: &str, name: &Name, artifact: &ArtifactId) -> Result<bool, CommandError> {
         let link = self.folder.join(host).join(name.as_str());
         let target = self.store.artifact_path(artifact, name);
@@ -68,7 +68,7 @@ impl<'s> OutLinks<'s> {
                 }
             }
             if !kept.iter().any(|(name, _)| *name == *host) {
-                // A folder that holds something that is not ours stays.
+                // A folder that contains something that is not ours stays.
                 let _ = fs::remove_dir(&folder);
             }
         }
@@ -76,7 +76,7 @@ impl<'s> OutLinks<'s> {
     }
 }
 
-/// A root's name: one for each link on this machine.
+/// A root's name: a different one for each link on this machine.
 fn root_name(link: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     format!("link-{}", batou_store::Digest::of(link.as_os_str().as_bytes()).short())

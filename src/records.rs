@@ -23,13 +23,13 @@ static FORMAT: Format = Format {
 };
 /// The folder in the store that holds the records.
 pub const FOLDER: &str = "releases";
-/// The fewest digits by which a release is named.
+/// The fewest digits that may name a release.
 pub const SHORTEST: usize = 4;
 
 /// The records of one store.
 pub struct Records<'t> {
     directory: PathBuf,
-    /// Hears of records that were damaged and had to be dropped.
+    /// Is told about records that were damaged and had to be dropped.
     tell: Box<dyn Fn(&str) + 't>,
 }
 
@@ -63,11 +63,11 @@ impl Record {
         }
     }
 
-    /// Reads a record; one whose parts contradict each other is refused.
+    /// Reads a record; one with parts that contradict each other is refused.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let record: Self = FORMAT.read(bytes)?;
         let digests = record.hosts.iter().map(|(name, host)| (name, host.digest()));
-        // The names become a path.
+        // The names become part of a path.
         let named =
             [&record.release.project, &record.release.environment].map(|name| Name::new(name.as_str()));
         let consistent = named.iter().all(Result::is_ok)
@@ -94,10 +94,10 @@ impl Record {
 /// Why a file is not a usable record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// It is no record, or one of another version.
+    /// It is not a record, or it has another version.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The ids in it are not those of its content.
+    /// The ids in it do not match its content.
     #[error("the record is damaged: its ids are not those of its content")]
     Inconsistent,
 }
@@ -111,12 +111,13 @@ struct RecordFile {
 }
 
 impl<'t> Records<'t> {
-    /// Those of a store; `tell` hears of those that were damaged and had to be dropped.
+    /// The records of a store; `tell` is told about those that were damaged and had to be dropped.
     pub fn of(store: &Store, tell: impl Fn(&str) + 't) -> Self {
         Self { directory: store.root().join(FOLDER), tell: Box::new(tell) }
     }
 
-    /// Makes a release the newest of its environment. If it already is, nothing is written. Whether it was written.
+    /// Makes a release the newest of its environment. Writes nothing if it already is. Returns whether it was
+    /// written.
     pub fn save(&self, record: &Record) -> Result<bool, CommandError> {
         let folder = self.folder(&record.release.project, &record.release.environment);
         let places = places(&folder)?;
@@ -155,7 +156,7 @@ impl<'t> Records<'t> {
         Ok(environments)
     }
 
-    /// The record whose release's id begins so: the newest one, should a release be recorded twice.
+    /// The record whose release's id begins with `prefix`: the newest one if a release was recorded twice.
     pub fn find(&self, prefix: &str) -> Result<Option<Record>, CommandError> {
         if prefix.len() < SHORTEST || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Ok(None);
@@ -173,7 +174,7 @@ impl<'t> Records<'t> {
         }
     }
 
-    /// The artifacts of all recorded releases whose id begins so, sorted.
+    /// The artifacts of all recorded releases whose id begins with `prefix`, sorted.
     pub fn find_artifacts(&self, prefix: &str) -> Result<Vec<ArtifactId>, CommandError> {
         let mut found = BTreeSet::new();
         for (project, environment) in self.environments()? {
@@ -184,7 +185,8 @@ impl<'t> Records<'t> {
         Ok(found.into_iter().collect())
     }
 
-    /// Drops the records beyond each environment's `keep`; the artifacts of those that stay are what the store keeps.
+    /// Drops the records beyond each environment's `keep`, and returns the artifacts of the others, which the
+    /// store keeps.
     pub fn prune(&self) -> Result<Vec<ArtifactId>, CommandError> {
         let mut roots = BTreeSet::new();
         for (project, environment) in self.environments()? {
@@ -194,7 +196,7 @@ impl<'t> Records<'t> {
                 if keep.is_some_and(|keep| kept >= keep) {
                     remove(&place.path)?;
                 } else if let Some(record) = self.read(&place.path)? {
-                    // What the newest one says holds for all.
+                    // The newest record's `keep` applies to all.
                     keep.get_or_insert(record.keep.max(1));
                     roots.extend(record.artifacts());
                     kept += 1;
@@ -204,8 +206,8 @@ impl<'t> Records<'t> {
         Ok(roots.into_iter().collect())
     }
 
-    /// A record; none where it is gone, or damaged. What is damaged goes: its environment records it again with the next
-    /// build, if that gives the same release, and until then it keeps others from being read.
+    /// A record; `None` if it is gone or damaged. A damaged record is removed, since it would keep others from
+    /// being read. The environment's next build records it again if that gives the same release.
     fn read(&self, path: &Path) -> Result<Option<Record>, CommandError> {
         let decoded = match fs::read(path) {
             Ok(bytes) => Record::decode(&bytes),
@@ -230,14 +232,14 @@ impl<'t> Records<'t> {
 }
 
 impl RecordFile {
-    /// A power cut leaves a record empty, if it leaves any of it. More is not looked at: that would be to read it with
-    /// every build.
+    /// After a power cut a record may be missing or empty. Nothing else is checked, because that would mean
+    /// reading the record in every build.
     fn has_content(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() > 0)
     }
 }
 
-/// The records in a folder, by number. Other files are none of ours and left alone.
+/// The records in a folder, by number. Other files are not ours and are left alone.
 fn places(folder: &Path) -> Result<Vec<RecordFile>, CommandError> {
     let place = |name: String| {
         let (number, id) = name.strip_suffix(".json")?.split_once('-')?;

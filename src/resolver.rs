@@ -1,5 +1,6 @@
-//! Names to addresses, in pure Rust, since a static binary has no name service: /etc/hosts first, then the servers of
-//! /etc/resolv.conf. Made when the first name is asked for, so that most commands never read either.
+//! Names to addresses, in pure Rust, since a static binary has no name service: /etc/hosts first, then the
+//! servers of /etc/resolv.conf. Made when the first name is looked up, so that most commands never read either
+//! file.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use tokio::runtime::Runtime;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The system's resolver. Several names may be asked for at once, from several threads, but not from async code.
+/// The system's resolver. Several threads may look up names at once, but async code must not.
 #[derive(Default)]
 pub struct SystemDns {
     client: OnceLock<Result<Client, Failure>>,
@@ -60,14 +61,14 @@ impl Dns for SystemDns {
         let failed = |failure: &Failure| DnsError::Failed(failure.to_string());
         let client = self.client.get_or_init(Client::new).as_ref().map_err(failed)?;
         let mut found = client.lookup(name, family).map_err(|failure| failed(&failure))?;
-        // Answers come in any order; the same configuration must give the same release.
+        // Answers arrive in any order, but the same configuration must give the same release.
         found.sort();
         found.dedup();
         if found.is_empty() { Err(DnsError::NoAddress) } else { Ok(found) }
     }
 }
 
-/// Why a name could not be asked for.
+/// Why a name could not be looked up.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("no answer within {} seconds", TIMEOUT.as_secs())]

@@ -1,7 +1,7 @@
 //! A plan in a file, so that exactly what was reviewed can be released later, or elsewhere.
 //!
-//! The file carries a digest over its content: one that was damaged or edited is refused. That is no signature, and
-//! whoever can write the file can replace all of it.
+//! The file carries a digest of its content, so that a damaged or edited file is refused. This is not a
+//! signature: whoever can write the file can replace all of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::CommandError;
 use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
-/// What to do about a plan that is of no use any more.
+/// What to do about a plan that is no longer of use.
 const RENEWAL: &str = "make the plan anew with `batou plan ENV -o FILE`";
 static FORMAT: Format = Format { name: "the plan", kind: "a saved plan", version: 2, renewal: Some(RENEWAL) };
 const CONTEXT: &str = "batou 2026-11 saved plan v1";
@@ -22,9 +22,9 @@ const CONTEXT: &str = "batou 2026-11 saved plan v1";
 #[serde(deny_unknown_fields)]
 pub struct SavedPlan {
     format: u32,
-    /// The fleet release; its project and environment are the plan's.
+    /// The fleet release; its project and environment are those of the plan.
     pub release: Release,
-    /// What the guard rails had against a release of the project as it was then.
+    /// Why the guard rails objected, if they did, to releasing the project as it was when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objection: Option<String>,
     /// What each host that takes part is to get.
@@ -33,7 +33,7 @@ pub struct SavedPlan {
     pub expected: BTreeMap<HostName, Option<Digest>>,
 }
 
-/// Why a file is not a usable plan. What is said begins behind the file's name.
+/// Why a file is not a usable plan. The message follows the file's name.
 #[derive(Debug, thiserror::Error)]
 enum PlanError {
     #[error("cannot be read")]
@@ -67,7 +67,7 @@ fn unusable(error: &FormatError) -> String {
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     digest: Digest,
-    /// The plan's JSON as a string, so that its bytes are exactly those that were hashed.
+    /// The plan's JSON as a string, so that exactly the hashed bytes are stored.
     plan: String,
 }
 
@@ -93,7 +93,7 @@ impl SavedPlan {
         Ok(batou_store::fs::atomic_write(path, &bytes, batou_store::fs::PRIVATE, false)?)
     }
 
-    /// Reads a file, and refuses one that is not as it was written.
+    /// Reads a file, and refuses one that has been changed since it was written.
     pub fn read(path: &Path) -> Result<Self, CommandError> {
         Self::open(path).map_err(|error| {
             let refused = CommandError::input(format!("{} {error}", path.display()));

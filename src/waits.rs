@@ -1,4 +1,5 @@
-//! Whom a command waits for, and since when: a host that lives and does not answer is to be named before it is given up.
+//! The hosts that a command waits for, and since when: a host that is alive but does not answer is named before
+//! it is given up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use batou_release::HostName;
 
-/// All that is waited for now. Shared by all that ask hosts.
+/// Everything that is being waited for. Shared by all that ask hosts.
 #[derive(Debug, Default)]
 pub struct Waits(Mutex<BegunWaits>);
 
@@ -19,24 +20,24 @@ struct BegunWaits {
 /// A host that is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Which.
+    /// Which host.
     pub host: HostName,
-    /// What it was asked, for people.
+    /// What it was asked, as shown to people.
     pub verb: &'static str,
-    /// Whether its answer is overdue when it takes longer than other things do: no unit is run for it, and no person waits
-    /// for what it prints.
+    /// Whether its answer should come soon, and is overdue if it does not: no unit is run for it, and nobody is
+    /// waiting for its output.
     pub is_short: bool,
     since: Instant,
 }
 
 impl Wait {
-    /// For how long.
+    /// How long it has been waited for.
     pub fn lasts(&self) -> Duration {
         self.since.elapsed()
     }
 }
 
-/// Ends what is waited for when it is dropped.
+/// Ends the wait when it is dropped.
 #[derive(Debug)]
 pub struct WaitGuard {
     waits: Arc<Waits>,
@@ -44,7 +45,7 @@ pub struct WaitGuard {
 }
 
 impl Waits {
-    /// A host is asked something from now on.
+    /// Notes that a host is asked something from now on.
     pub fn begin(self: &Arc<Self>, host: &HostName, verb: &'static str, is_short: bool) -> WaitGuard {
         let mut waiting = self.waiting();
         let number = waiting.next;
@@ -54,7 +55,7 @@ impl Waits {
         WaitGuard { waits: Arc::clone(self), number }
     }
 
-    /// Whoever has been waited for at least so long, the longest first.
+    /// The waits that have lasted at least this long, the longest first.
     pub fn longer_than(&self, time: Duration) -> Vec<Wait> {
         let mut long: Vec<_> =
             self.waiting().begun.values().filter(|wait| wait.lasts() >= time).cloned().collect();

@@ -1,4 +1,5 @@
-//! A rendered component as the objects that it will be: its trees, its artifact, and the content of its files.
+//! A rendered component as the objects that it will become: its trees, its artifact, and the content of its
+//! files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,16 +17,16 @@ use crate::error::{CommandError, ExitKind};
 
 const CONTENTS_CONTEXT: &str = "batou 2026-11 contents of entries v1";
 
-/// How many files are worth a thread.
+/// How many files make a thread worthwhile.
 const SHARE: usize = 32;
 
-/// What a component is in the store, before anything is stored.
+/// What a component will be in the store, before anything is stored.
 pub(super) struct ComponentLayout<'r> {
     pub(super) id: ArtifactId,
     pub(super) artifact: Artifact,
     /// Children before parents.
     trees: Vec<Tree>,
-    /// By path, what units may depend on.
+    /// What units may depend on, by path.
     nodes: BTreeMap<&'r str, Node>,
     files: Vec<FileContent<'r>>,
 }
@@ -53,7 +54,8 @@ impl Amount {
         Self { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
     }
 
-    /// What is to be hashed of a component. A source that cannot be examined is told when it is to be read.
+    /// How much of a component has to be hashed. A source that cannot be examined is reported only when it is
+    /// read.
     pub(super) fn rendered(rendered: &Rendered) -> Self {
         let contents = rendered.entries.values().filter_map(|entry| match entry {
             Entry::File { content, .. } => Some(content),
@@ -119,7 +121,7 @@ impl<'r> ComponentLayout<'r> {
         Ok(Self { id: artifact.id(), artifact, trees, nodes, files })
     }
 
-    /// The digest of what a unit depends on.
+    /// The digest of something that a unit depends on.
     pub(super) fn digest(&self, dependency: &Dependency) -> String {
         match dependency {
             Dependency::Entries(paths) => self.contents(paths.iter().map(String::as_str)).to_string(),
@@ -127,14 +129,14 @@ impl<'r> ComponentLayout<'r> {
         }
     }
 
-    /// One digest for entries and their names: it differs where content, mode or kind of any of them do.
+    /// One digest for entries and their names. It differs if the content, mode or kind of any of them does.
     fn contents<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Digest {
         let text = |node: &Node| match node {
             Node::File { digest, mode, .. } => format!("file {digest} {:04o}", mode.bits()),
             Node::Symlink { target } => format!("symlink {target}"),
             Node::Directory { .. } => "folder".to_owned(),
         };
-        // A folder that was declared has nothing in it, and so is no node yet.
+        // A declared folder is empty, and so has no node of its own.
         let described = |path| (path, self.nodes.get(path).map_or_else(|| "folder".to_owned(), text));
         let described: Vec<(&str, String)> = paths.into_iter().map(described).collect();
         Digest::derive(CONTENTS_CONTEXT, &serde_json::to_vec(&described).expect("texts are plain data"))
@@ -145,7 +147,7 @@ impl<'r> ComponentLayout<'r> {
         self.files.iter().fold(Amount::default(), |amount, file| amount.and(file.size))
     }
 
-    /// All that it consists of.
+    /// All objects that it consists of.
     pub(super) fn objects(&self) -> impl Iterator<Item = ObjectId> {
         let files = self.files.iter();
         let files =
@@ -154,7 +156,7 @@ impl<'r> ComponentLayout<'r> {
         files.chain(trees).chain([ObjectId::Artifact(self.id)])
     }
 
-    /// Adds all of it to what is stored.
+    /// Adds all of it to what is to be stored.
     pub(super) fn add_to(&self, batch: &Batch<'_>, monitor: &dyn Monitor) -> Result<(), CommandError> {
         self.files.par_iter().with_min_len(SHARE).try_for_each(|file| file.add_to(batch, monitor))?;
         for tree in &self.trees {
@@ -166,7 +168,7 @@ impl<'r> ComponentLayout<'r> {
 }
 
 impl Folder {
-    /// Whether the place was free.
+    /// Adds a child at this path; returns whether the place was free.
     fn insert(&mut self, path: &[Name], child: FolderEntry) -> bool {
         let Some((first, rest)) = path.split_first() else { return false };
         if rest.is_empty() {
@@ -182,7 +184,7 @@ impl Folder {
         }
     }
 
-    /// Its digest; its tree and those below are added to `trees`.
+    /// Returns the folder's digest, and adds its tree and those below it to `trees`.
     fn fold(self, trees: &mut Vec<Tree>) -> Digest {
         let mut tree = Tree::new();
         for (name, child) in self.0 {
@@ -199,7 +201,7 @@ impl Folder {
 }
 
 impl FileContent<'_> {
-    /// A source is read only if its content is not there already.
+    /// Adds the content; a source is read only if the store does not have its content yet.
     fn add_to(&self, batch: &Batch<'_>, monitor: &dyn Monitor) -> Result<(), CommandError> {
         let Self { content, digest, size, mode } = *self;
         match content {
@@ -221,7 +223,7 @@ impl FileContent<'_> {
     }
 }
 
-/// A source that is read, as the monitor sees it.
+/// A source that is read while the monitor watches.
 struct WatchedSource<'m> {
     file: File,
     monitor: &'m dyn Monitor,
@@ -235,7 +237,7 @@ impl Read for WatchedSource<'_> {
     }
 }
 
-/// Digest and size of a file; nothing for what is none.
+/// Digest and size of a file; `None` if it is not a file.
 fn hash(
     entry: &Entry,
     sources: &SourceHasher,

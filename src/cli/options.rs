@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-/// How long to wait for another deployer where nothing else is said.
+/// How long to wait for another deployer unless told otherwise.
 pub const LOCK_WAIT: Duration = Duration::from_mins(5);
 
 /// How much of a plan is shown.

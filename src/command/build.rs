@@ -43,7 +43,8 @@ impl Args {
     }
 }
 
-/// Builds and shows what was built. A part of an environment is linked but is no release, and so not recorded.
+/// Builds and shows what was built. A part of an environment is linked but not recorded, because it is not a
+/// release.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let environments = context.environments(&args.environments)?;
     let mut changed = BTreeSet::new();
@@ -55,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         } else {
             context.build(name)?.1
         };
-        // What is damaged is made again for all environments at once.
+        // What is damaged is rebuilt for all environments at once.
         let mut needed = Needed::of(name, built.hosts.values());
         needed.environments.extend(environments.iter().cloned());
         changed.extend(check_out(context, &needed, &built)?);
@@ -69,7 +70,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Leaves only what was asked for in the evaluation.
+/// Keeps only what was asked for in the evaluation.
 fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> {
     let hosts = evaluation.hosts.iter().map(|host| host.name.clone()).collect();
     let components: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
@@ -95,7 +96,8 @@ fn link(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     if args.is_partial() { Ok(()) } else { links.remove_others(&kept) }
 }
 
-/// Checks out what was built, and puts back files that were changed there since; whose these are.
+/// Checks out what was built, and puts back files that were changed there since. Returns the components with
+/// such files.
 fn check_out(context: &Context, needed: &Needed, built: &Built) -> Result<Vec<Name>, CommandError> {
     let store = context.store()?;
     let components = built.hosts.values().flat_map(|content| &content.manifest().components);

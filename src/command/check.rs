@@ -1,4 +1,4 @@
-//! `batou check`: evaluates environments without a network, and shows every mistake of all of them.
+//! `batou check`: evaluates environments without a network, and shows all their mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

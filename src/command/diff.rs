@@ -1,4 +1,4 @@
-//! `batou diff`: two environments or built releases against each other.
+//! `batou diff`: compares two environments or built releases.
 
 use std::collections::BTreeSet;
 

@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let work = async |member: &mut Member| execute(member, args, ui, width, &unread).await;
         let answers = tokio::select! {
             answers = deployment.fleet.each(work) => answers,
-            // Whatever runs there has nobody to tell it to; the agents end it with their connections.
+            // Nobody reads what the commands print any more. The agents end them when their connections end.
             () = unread.notified() => {
                 deployment.fleet.abandon();
                 return Err(CommandError::unread());
@@ -90,7 +90,7 @@ async fn execute(
     member.listen(&question, show).await
 }
 
-/// Shows output line by line, each behind its host's name.
+/// Shows output line by line, each line prefixed with its host's name.
 struct Lines<'a> {
     ui: &'a Ui,
     host: &'a str,
@@ -100,7 +100,7 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// A line longer than this is shown in parts.
+    /// A longer line is shown in parts.
     const LONGEST: usize = 64 << 10;
 
     fn new(ui: &'a Ui, host: &'a str, width: usize, error: bool) -> Self {

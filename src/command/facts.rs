@@ -40,9 +40,9 @@ pub struct Args {
     pub leave_out: LeaveOut,
 }
 
-/// How many lines are shown of one host.
+/// How many lines are shown for one host.
 const LINES: usize = 40;
-/// How many characters are shown of one line.
+/// How many characters are shown of each line.
 const WIDTH: usize = 200;
 
 /// Runs the command.
@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     }
     let (settings, hosts) = context.settings(&args.environment)?;
     let old = FactsLock::load(project, &args.environment)?;
-    // A host that is ignored is asked when it is named.
+    // An ignored host is asked if it is named.
     let asked: Vec<Host> = hosts
         .iter()
         .map(|host| Host {
@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     conclude(context, args, differs, &told, &failures)
 }
 
-/// Names the hosts that are left out by wish, and gives the others that failed.
+/// Names the hosts that are left out on purpose, and returns the others that failed.
 fn left_out(context: &Context, args: &Args, failures: Failures) -> Failures {
     let (left_out, failures): (Failures, Failures) = failures
         .into_iter()
@@ -87,7 +87,7 @@ fn left_out(context: &Context, args: &Args, failures: Failures) -> Failures {
     failures
 }
 
-/// Shows what is different, host by host.
+/// Shows what differs, host by host.
 fn show(ui: &Ui, old: &FactsLock, new: &FactsLock) {
     let mut hosts: Vec<&str> = old.hosts().chain(new.hosts()).collect();
     hosts.sort_unstable();
@@ -131,7 +131,7 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// Writes the file where it is to be another one, unless it is only to be checked. Whether it is to be another one.
+/// Writes the file if it would change, unless it is only to be checked. Returns whether it would change.
 fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, CommandError> {
     let relative = FactsLock::path(&args.environment);
     let path = context.project()?.root.join(&relative);
@@ -152,7 +152,7 @@ fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, Comman
     Ok(changed)
 }
 
-/// Says what could not be learned, and which difference was found.
+/// Reports what could not be found out, and the difference if there is one.
 fn conclude(
     context: &Context,
     args: &Args,

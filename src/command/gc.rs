@@ -54,8 +54,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// What the recorded releases need. One of which something was removed by hand cannot be kept, and must not keep the
-/// rest from being collected.
+/// What the recorded releases need. A release of which something was removed by hand cannot be kept, and must
+/// not keep the rest from being collected.
 fn roots(context: &Context, store: &Store) -> Result<Vec<ArtifactId>, CommandError> {
     let mut roots = Vec::new();
     for root in context.records()?.prune()? {
@@ -66,8 +66,8 @@ fn roots(context: &Context, store: &Store) -> Result<Vec<ArtifactId>, CommandErr
     Ok(roots)
 }
 
-/// Drops what is damaged of that which is kept: what else it needs is not known, and collecting must not wait for it. Whether
-/// there was any.
+/// Drops what is damaged among what is kept: what else it needs is unknown, and collecting must not wait for
+/// it. Returns whether there was any.
 fn drop_damaged(context: &Context, store: &Store) -> Result<bool, CommandError> {
     let mut kept = roots(context, store)?;
     for root in store.roots()?.into_values().flatten() {

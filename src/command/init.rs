@@ -9,16 +9,16 @@ use crate::error::CommandError;
 use crate::ui::line::Line;
 use crate::ui::visible_name;
 
-/// The one file that a folder may have before it is a project: many repositories begin with it.
+/// The only file that a folder may contain before it becomes a project: many repositories start with it.
 const IGNORED: &str = ".gitignore";
 
-/// The files of a new project: their paths and their content, in which `@NAME@` is the project's name.
+/// The files of a new project: their paths and their content, in which `@NAME@` stands for the project's name.
 const FILES: [(&str, &str); 5] = [
     (IGNORED, include_str!("../template/gitignore")),
     ("components/hello/component.toml", include_str!("../template/components/hello/component.toml")),
     ("components/hello/greeting.txt", include_str!("../template/components/hello/greeting.txt")),
     ("environments/dev/environment.toml", include_str!("../template/environments/dev/environment.toml")),
-    // The last one: a folder with it is a project.
+    // Written last, because it is what makes a folder a project.
     (PROJECT_FILE, include_str!("../template/batou.toml")),
 ];
 
@@ -63,7 +63,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A name that is fit for paths on hosts: what was asked for as it is, or else made from the folder's.
+/// A name that is fit for paths on hosts: the one asked for, unchanged, or one made from the folder's name.
 fn project_name(directory: &Path, asked: Option<&str>) -> Result<String, CommandError> {
     let fits = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,4 +1,4 @@
-//! One file a subcommand: its options, and a function that calls the rest and prints.
+//! One file for each subcommand: its options, and a function that calls the rest and prints.
 
 pub mod build;
 pub mod check;
@@ -70,7 +70,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether its exit status speaks of what it did, or found, on hosts, and not of what it prints.
+    /// Whether its exit status tells what it did or found on hosts, rather than whether its output was read.
     pub fn acts_on_hosts(&self) -> bool {
         match self {
             Command::Switch(args) => !args.dry_run,
@@ -80,7 +80,7 @@ impl Command {
     }
 }
 
-/// Runs a command; `whole` is the command line that it is a part of.
+/// Runs a command; `whole` is the command line that it is part of.
 pub fn run(context: &Context, command: &Command, whole: fn() -> clap::Command) -> Result<(), CommandError> {
     match command {
         Command::Init(args) => init::run(context, args),

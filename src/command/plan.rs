@@ -1,4 +1,5 @@
-//! `batou plan`: what a switch would change on the hosts, and why. Changes nothing, beside installing the agent.
+//! `batou plan`: what a switch would change on the hosts, and why. Changes nothing, apart from installing the
+//! agent.
 
 use std::path::PathBuf;
 
@@ -40,7 +41,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         return planned::show(context, settings, &hosts, &args.leave_out, args.diff);
     };
     let place = outfile::place(file)?;
-    // Looked at before the files are, so that a change in between is not missed.
+    // The repository is checked before the files are read, so that a change in between is not missed.
     let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
     let objection = objection.map(|error| error.to_string());
     block_on(context, async {

@@ -1,4 +1,4 @@
-//! `batou retire`: removes from a host what batou made there, and has the other hosts forget it.
+//! `batou retire`: removes from a host what batou made there, and makes the other hosts forget it.
 
 use batou_environments::{Host, Settings};
 use batou_release::HostName;
@@ -61,7 +61,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     })
 }
 
-/// A host that the environment still has is hardly meant: it would be without its release.
+/// Refuses a host that is still in the environment: that is probably a mistake, and would leave the host
+/// without its release.
 fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
     let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
     if !is_member || args.lost || args.locking.yes {
@@ -75,7 +76,8 @@ fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(),
         .hint(format!("take it out of [hosts] first, or confirm with --yes that {host} is to be emptied")))
 }
 
-/// The host as the environment has it, or as it would be there: like the others, under its own name.
+/// The host as it is in the environment, or as it would be if it were there: like the others, under its own
+/// name.
 fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
     if let Some(host) = hosts.iter().find(|host| host.name == name) {
         return Ok(Host { ignored: false, ..host.clone() });
@@ -114,7 +116,7 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Journals on the hosts that stay that the environment no longer has the retired one.
+    /// Records in the journals of the remaining hosts that the environment no longer has the retired one.
     async fn forget(&mut self, args: &Args) -> Result<(), CommandError> {
         let states = self.all_states().await?;
         let remembers = |record: &&JournaledRelease| record.hosts.iter().any(|host| *host == args.host);

@@ -46,7 +46,7 @@ pub struct Args {
     pub locking: Locking,
 }
 
-/// What does where the hosts cannot go back.
+/// What to do instead if the hosts cannot go back.
 const SWITCH_THEN: &str = "check out the commit of then and `batou switch` it";
 
 /// Runs the command.
@@ -80,7 +80,8 @@ async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), Com
     deployment.release(intended, &states, &args.locking).await
 }
 
-/// A release that cannot be named is bad input; one that is not there to go back to is nobody's mistake.
+/// Naming a release that cannot be identified is bad input; having no release to go back to is nobody's
+/// mistake.
 fn refused(error: HistoryError) -> CommandError {
     let kind = match error {
         HistoryError::Empty | HistoryError::Oldest { .. } => ExitKind::Failed,
@@ -91,7 +92,7 @@ fn refused(error: HistoryError) -> CommandError {
     CommandError::from_error(kind, error)
 }
 
-/// Leaves out the hosts that had nothing then, and names the others that are gone.
+/// Leaves out the hosts that had nothing in that release, and names the ones that are gone.
 fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>) {
     let ui = &deployment.context.ui;
     let new: Vec<_> =
@@ -103,7 +104,7 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 }
 
 impl Deployment<'_> {
-    /// The manifests of then, as the hosts still have them.
+    /// The manifests of that release, as the hosts still have them.
     async fn past_manifests(
         &mut self,
         manifests: &BTreeMap<HostName, Digest>,
@@ -124,7 +125,8 @@ impl Deployment<'_> {
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
 
-    /// An irreversible unit that was converged since, and is not a part of the release to be put back, stops the rollback.
+    /// Refuses the rollback if an irreversible unit has been converged since and is not part of the release to
+    /// be put back.
     async fn refuse_irreversible(
         &mut self,
         history: &History,
@@ -157,7 +159,7 @@ impl Deployment<'_> {
     }
 }
 
-/// The irreversible units of the later manifests that the earlier one has not.
+/// The irreversible units of the later manifests that the earlier one does not have.
 fn irreversible(earlier: &Manifest, later: &[HostRelease]) -> Vec<UnitId> {
     let mut found = Vec::new();
     for component in later.iter().flat_map(|release| &release.manifest().components) {

@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     })
 }
 
-/// What a host says that it has; `behind` if another one has a newer release.
+/// What a host says it has; `behind` if another host has a newer release.
 fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
     Line::Status {
         host,

@@ -81,7 +81,7 @@ Example:
     },
 }
 
-/// Does it.
+/// Runs the action.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     match &args.action {
         Action::Ls { id: None } => inspect::releases(context),

@@ -71,7 +71,7 @@ async fn switch(
     hosts: Vec<Host>,
 ) -> Result<(), CommandError> {
     let mut deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
-    // The hosts are called while the configuration is evaluated: both take about as long.
+    // The hosts are called while the configuration is evaluated: both take about equally long.
     deployment.fleet.call();
     let wanted = wish(&deployment, args, &hosts)?;
     deployment.only_planned(&wanted)?;
@@ -108,7 +108,8 @@ fn wish(deployment: &Deployment<'_>, args: &Args, hosts: &[Host]) -> Result<Wish
     Wish::planned(plan, deployment, hosts)
 }
 
-/// What counts is the repository that a plan was made from, not the one beside it now.
+/// Refuses a plan that was made from a repository with an objection. The repository beside it now does not
+/// matter.
 fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
     match &plan.objection {
         Some(objection) if !dirty => Err(CommandError::input(format!("when the plan was made, {objection}"))
@@ -117,7 +118,7 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
     }
 }
 
-/// What is to be released: built just now, or planned before.
+/// What is to be released: built just now, or planned earlier.
 struct Wish {
     release: Digest,
     hosts: BTreeMap<HostName, HostRelease>,
@@ -185,7 +186,8 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// A saved plan names what it releases, and does not hold it: what neither the host nor the local store has is lost.
+    /// Refuses a saved plan whose content is lost. A plan only names what it releases, so the host or the local
+    /// store must have it.
     fn refuse_lost(&self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let store = self.context.store()?;
         for id in states.values().flat_map(|state| &state.missing) {

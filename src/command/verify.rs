@@ -1,4 +1,5 @@
-//! `batou verify`: whether every host still is as it was released, down to each file's bytes and each step's `verify`.
+//! `batou verify`: whether every host is still as it was released, down to each file's bytes and each step's
+//! `verify`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,10 +52,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 }
 
 impl Deployment<'_> {
-    /// Sends damaged and missing files of the current releases anew, as far as the controller's store has them.
+    /// Sends damaged and missing files of the current releases again, as far as the controller's store has
+    /// them.
     async fn repair(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let manifests = self.current_manifests(states).await?;
-        // Under the lock, agents remember what they find damaged, and count it as missing.
+        // While locked, agents remember what they find damaged, and count it as missing.
         self.inspect().await?;
         let progress = Arc::new(self.context.ui.progress());
         let sent = self.stage(&manifests, &progress, "could not be repaired").await.map_err(|error| {

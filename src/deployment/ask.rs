@@ -15,7 +15,7 @@ use crate::fleet::{Failures, Member, all, sort};
 use crate::remote::RemoteError;
 
 impl Deployment<'_> {
-    /// Every host's state. Hosts that cannot be reached are an error, unless they are to be left out.
+    /// Every host's state. A host that cannot be reached is an error unless it may be left out.
     pub async fn states(&mut self, leave_out: &LeaveOut) -> Result<BTreeMap<HostName, State>, CommandError> {
         let (states, failures) = sort(self.fleet.states().await);
         refuse_one_place(&states)?;
@@ -57,7 +57,7 @@ impl Deployment<'_> {
         Err(not_reached(&failures, hint))
     }
 
-    /// What all hosts answer; where some do not, the error says what could not be done.
+    /// What all hosts answer. If some do not, the error says what could not be done.
     pub async fn all<T>(
         &mut self,
         what: &str,
@@ -79,14 +79,16 @@ impl Deployment<'_> {
         Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
     }
 
-    /// The journals of all hosts, up to the release of the number `newest`, with what units printed where that is wanted.
+    /// The journals of all hosts, up to the release with the number `newest`; with the output of units if
+    /// `output` is set.
     pub async fn history(&mut self, newest: u64, output: bool) -> Result<History, CommandError> {
         let ask = async |member: &mut Member| member.ask(&question::journal(output)).await;
         self.all("have no readable journal", ask).await.map(|journals| History::read(journals, newest))
     }
 }
 
-/// Two names for one target directory would wait for each other's lock, and have each other's release.
+/// Refuses two host names for one target directory: they would wait for each other's lock and overwrite each
+/// other's release.
 fn refuse_one_place(states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
     let mut places: BTreeMap<Digest, Vec<&str>> = BTreeMap::new();
     for (host, state) in states {

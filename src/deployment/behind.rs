@@ -1,5 +1,5 @@
-//! Hosts that have another release than the newest: a release that some of them confirmed and others took back, or that
-//! was made without them.
+//! Hosts that do not have the newest release: some hosts confirmed it and others took it back, or it was made
+//! without them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::retirable::newest;
 use crate::ui::some_of;
 
 impl Deployment<'_> {
-    /// Names the hosts that have another release than the newest, and how they get it.
+    /// Names the hosts that do not have the newest release, and says how they get it.
     pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
         let environment = &self.settings.name;
         if let Some((record, behind)) = behind(states) {
@@ -41,7 +41,8 @@ impl Deployment<'_> {
     }
 }
 
-/// The newest release, with the hosts that have an older one. A host that never had any is new.
+/// The newest release and the hosts that have an older one. A host that never had any release is new, not
+/// behind.
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let record = newest(states)?;
     let is_behind = |(_, state): &(&HostName, &State)| {

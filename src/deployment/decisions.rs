@@ -1,5 +1,5 @@
-//! What a release decided about units, gathered from all hosts to be told once it has ended: line for line as it comes in, a
-//! release to hundreds of hosts could not be read.
+//! What a release decided about units, gathered from all hosts and printed once at the end. Printed line by
+//! line as it arrives, the output of a release to hundreds of hosts would be unreadable.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::ui::{Ui, visible_name};
 #[derive(Default)]
 pub struct Decisions(RefCell<Vec<ComponentDecisions>>);
 
-/// What was decided about a component on hosts where it was the same.
+/// What was decided about a component, with the hosts on which it was the same.
 struct ComponentDecisions {
     component: String,
     units: Vec<UnitDecision>,
@@ -22,7 +22,7 @@ struct ComponentDecisions {
 }
 
 impl Decisions {
-    /// Adds what was decided about an instance.
+    /// Adds what was decided about one instance.
     pub fn add(&self, instance: &Instance, units: &[UnitDecision]) {
         if units.is_empty() {
             return;

@@ -1,10 +1,10 @@
-//! What is said of hosts that failed, and what to do about it.
+//! What is said about hosts that failed, and what to do about it.
 
 use crate::error::CommandError;
 use crate::fleet::Failures;
 use crate::ui::{one_line, plural};
 
-/// What hosts that failed have to say, a line each. Where it was this machine that failed, no host is named: they may not
+/// An error with one line for each failed host. If this machine failed, no host is named: the hosts may not
 /// even have been called.
 pub fn failed(what: &str, failures: &Failures) -> CommandError {
     if let Err(own) = refuse_own(failures) {
@@ -15,7 +15,7 @@ pub fn failed(what: &str, failures: &Failures) -> CommandError {
     CommandError::failed(format!("{count} {what}:\n{}", lines.join("\n")))
 }
 
-/// What failed on this machine, where that is so.
+/// Fails if it was this machine that failed, and says how.
 pub fn refuse_own(failures: &Failures) -> Result<(), CommandError> {
     let own = failures.values().find(|error| error.is_own());
     own.map_or(Ok(()), |own| Err(CommandError::failed(chain(own))))
@@ -31,7 +31,8 @@ pub fn advice(unreachable: &Failures) -> Vec<String> {
     hints
 }
 
-/// Not if a host shows another key than the known one: that key is never to be accepted as new.
+/// Whether a host shows a new key. Not if any host shows a key other than the known one: such a key must never
+/// be accepted as new.
 pub(super) fn has_new_key(unreachable: &Failures) -> bool {
     unreachable.values().any(|error| error.to_string().contains(" host key is known for "))
 }
@@ -41,7 +42,7 @@ pub(super) fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item 
     hints.into_iter().fold(error, CommandError::hint)
 }
 
-/// An error with its sources, in one line, and harmless.
+/// An error with its sources, on one line and safe to print.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,4 +1,4 @@
-//! Locking all hosts, and what precedes it.
+//! Locking all hosts, and what has to happen before.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::login;
 use crate::ui::visible_name;
 
 impl Deployment<'_> {
-    /// Makes target directories that the service user may not make.
+    /// Makes the target directories that the service user may not make.
     pub async fn make_targets(&mut self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
         let make = async |member: &mut Member| match states.get(&member.route.host) {
             Some(state) => member.make_target(state).await,
@@ -24,7 +24,7 @@ impl Deployment<'_> {
         self.all("cannot be prepared; nothing was changed", make).await.map(drop)
     }
 
-    /// Locks all hosts, and says whom it waits for, at most `patience`.
+    /// Locks all hosts, waiting at most `patience`, and says for whom it waits.
     pub async fn lock(
         &mut self,
         holder: &Holder,
@@ -51,18 +51,18 @@ impl Deployment<'_> {
     }
 }
 
-/// How many characters a deployer's name, and that of his machine, may have: both together are a label.
+/// How many characters a deployer's name and the name of their machine may have. Together they form a label.
 const LONGEST_NAME: usize = 100;
 
-/// How the deployer introduces himself to whoever waits for him.
+/// How we introduce ourselves to other deployers that wait for us.
 pub fn holder() -> Holder {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
-    // Names that nobody else would take, of a user database or a kernel that has odd ones, are made plain.
+    // User databases and kernels may hold odd names, which the hosts would refuse: reduce them to plain ones.
     let plain = |name: String| visible_name(&name).chars().take(LONGEST_NAME).collect();
     Holder { user: plain(login::current().user), machine: plain(login::machine()), since: now }
 }
 
-/// Who holds a lock, for people.
+/// Who holds a lock, as shown to people.
 fn person(holder: Option<&Holder>) -> String {
     match holder {
         Some(Holder { user, machine, since }) => visible_name(&format!("{user}@{machine} (since {since})")),

@@ -1,8 +1,8 @@
-//! An environment's hosts, as a command meets them: who is reached how, and who is left out.
+//! An environment's hosts as a command sees them: how each one is reached, and which are left out.
 //!
-//! What commands do with them has a module each: [`ask`] (states, manifests, journals), `behind`, [`lock`], [`number`], [`want`]
-//! (build, and tell the hosts of it), [`objects`] (send and fetch), [`planned`], [`release`] with `decisions`, [`retirable`],
-//! and [`failure`], which says what failed where.
+//! What commands do with them is in the modules: [`ask`] (states, manifests, journals), `behind`, [`lock`],
+//! [`number`], [`want`] (build, and tell the hosts of it), [`objects`] (send and fetch), [`planned`],
+//! [`release`] with `decisions`, [`retirable`], and [`failure`], which says what failed where.
 
 pub mod ask;
 mod behind;
@@ -34,11 +34,11 @@ use crate::remote::{Binaries, Dialer, Masters, Route, SshConfig, SshOptions};
 use crate::ui::{Ui, plural};
 use crate::waits::{Wait, Waits};
 
-/// How often it is looked for whom the command waits.
+/// How often to check which hosts the command waits for.
 const TICK: Duration = Duration::from_millis(500);
-/// After how long somebody at a terminal is told for whom the command waits.
+/// After how long somebody at a terminal is told which hosts the command waits for.
 const NOTICEABLE: Duration = Duration::from_secs(3);
-/// After how long a host's answer is overdue, where no unit is run for it.
+/// After how long a host's answer is overdue if no unit is running for it.
 const OVERDUE: Duration = Duration::from_secs(10);
 
 /// An environment's hosts, and the conversations with them.
@@ -52,7 +52,7 @@ pub struct Deployment<'c> {
 }
 
 impl<'c> Deployment<'c> {
-    /// The environment's hosts, without those to be skipped; contacts none.
+    /// The environment's hosts without those to be skipped; contacts none of them.
     pub fn new(
         context: &'c Context,
         settings: Settings,
@@ -76,7 +76,7 @@ impl<'c> Deployment<'c> {
         Ok(Deployment { context, settings, fleet })
     }
 
-    /// Keeps only the hosts named; all where none is.
+    /// Keeps only the named hosts; all of them if none is named.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
         let hosts = self.fleet.hosts();
         let known = hosts.iter().cloned().collect();
@@ -88,7 +88,7 @@ impl<'c> Deployment<'c> {
     }
 }
 
-/// Runs what talks to hosts to its end, and says for whom it waits.
+/// Runs work that talks to hosts to its end, and meanwhile says which hosts it waits for.
 pub fn block_on<T>(
     context: &Context,
     work: impl Future<Output = Result<T, CommandError>>,
@@ -102,12 +102,13 @@ pub fn block_on<T>(
         }
     });
     context.ui.wait_for(None);
-    // Hosts that are still being called are not waited for: nobody wants to know any more.
+    // Do not wait for hosts that are still being called: their answers are no longer needed.
     runtime.shutdown_background();
     done
 }
 
-/// Says for which hosts the command waits: on a terminal in a line that changes, elsewhere once for what is overdue.
+/// Names the hosts that the command waits for: on a terminal in a line that changes, elsewhere once when they
+/// are overdue.
 async fn name_waits(waits: &Waits, ui: &Ui) -> Infallible {
     let mut told = BTreeSet::new();
     loop {

@@ -1,7 +1,7 @@
 //! The number of the next release: one more than the newest on any host.
 //!
-//! A host that says a number far beyond those of the others is not believed: its word would be in every journal for good, and
-//! leave no numbers for those who come later.
+//! A host whose number is far above those of the others is not believed. Its number would stay in every journal
+//! for good, and leave no numbers for later releases.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use batou_release::HostName;
 
 use crate::error::CommandError;
 
-/// How far the newest number of a host may be beyond that of the next one. A host that was left out for so many releases is
-/// hardly one that others are measured by.
+/// How far a host's newest number may be above the next-highest one. A host that has been left out of this many
+/// releases is not one to measure the others by.
 const JUMP: u64 = 1000;
 
-/// The newest number that the hosts have given, and 0 where there is none. One that is far beyond all others is an error, or
-/// with `yes` does not count.
+/// The newest number that the hosts have given, or 0 if there is none. A number far above all others is an
+/// error; with `yes` it is ignored instead.
 pub fn newest_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64, CommandError> {
     // A host without a release says nothing about numbers.
     let mut numbers: Vec<_> = states.iter().map(|(host, state)| (state.newest_sequence, host)).collect();
@@ -40,7 +40,7 @@ pub fn newest_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u6
     Ok(0)
 }
 
-/// The number after that.
+/// The number after the newest one.
 pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64, CommandError> {
     let newest = newest_number(states, yes)?;
     newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {

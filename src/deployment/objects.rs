@@ -1,4 +1,4 @@
-//! Objects between the controller's store and the hosts. What turns out to be damaged here is made again, once.
+//! Objects between the controller's store and the hosts. What turns out to be damaged here is rebuilt, once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::fleet::{Failures, Fleet};
 use crate::mending::Needed;
 use crate::remote::RemoteError;
 
-/// Makes again what is damaged of some artifacts; what cannot be is told, and whoever needs it fails.
+/// Rebuilds the damaged ones among some artifacts. A failure is only reported; whoever needs the artifact then
+/// fails.
 pub(super) fn remake(context: &Context, environment: &str) -> impl Fn(&[ArtifactId]) -> bool {
     move |artifacts| {
         let artifacts = artifacts.iter().copied().collect();
@@ -27,7 +28,8 @@ pub(super) fn remake(context: &Context, environment: &str) -> impl Fn(&[Artifact
 }
 
 impl Deployment<'_> {
-    /// Sends every host what it lacks of its release. `what` is said of hosts where that fails.
+    /// Sends every host the parts of its release that it lacks. `what` is used in the error about hosts where
+    /// that fails.
     pub async fn stage<'r>(
         &mut self,
         releases: impl IntoIterator<Item = (&'r HostName, &'r HostRelease)>,
@@ -42,7 +44,7 @@ impl Deployment<'_> {
         self.mending(&needed, what, stage).await
     }
 
-    /// What staging would send to each host. All that is needed is made again, should something of it be damaged.
+    /// What staging would send to each host. Everything needed is rebuilt if part of it is damaged.
     pub async fn lacking(
         &mut self,
         releases: &BTreeMap<HostName, HostRelease>,
@@ -54,7 +56,7 @@ impl Deployment<'_> {
         self.mending(needed, "cannot tell what they lack", lacking).await
     }
 
-    /// Does something with objects of the controller's store, and once more if some of them had to be made again.
+    /// Does something with objects of the controller's store, and once more if some of them had to be rebuilt.
     async fn mending<T>(
         &mut self,
         needed: &Needed,

@@ -1,4 +1,4 @@
-//! What a switch would change on the hosts, asked of them.
+//! What a switch would change on the hosts, found out by asking them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::ui::line::plan::Transfer;
 
 /// A plan, and what it was made of.
 pub struct Planned<'c> {
-    /// The hosts that it is for.
+    /// The hosts it is for.
     pub deployment: Deployment<'c>,
     /// What changes on each host.
     pub hosts: Vec<HostPlan>,
@@ -32,7 +32,7 @@ pub struct Planned<'c> {
 }
 
 impl<'c> Planned<'c> {
-    /// Asks the hosts what they have, while what they are to have is built, and compares the two.
+    /// Asks the hosts what they have while the new release is being built, and compares the two.
     pub async fn make(
         context: &'c Context,
         settings: Settings,
@@ -79,7 +79,7 @@ impl<'c> Planned<'c> {
 }
 
 impl Planned<'_> {
-    /// The plan as a file holds it: for the hosts that could be asked.
+    /// The plan as saved to a file; only for the hosts that could be asked.
     pub fn save(&self, objection: Option<String>) -> SavedPlan {
         let asked = |(host, _): &(&HostName, _)| self.states.contains_key(*host);
         let hosts: BTreeMap<_, _> = self
@@ -116,7 +116,7 @@ fn transfer(copied: &Copied) -> Transfer {
     Transfer { objects: copied.objects, bytes: copied.bytes }
 }
 
-/// What else there is to know before a host is switched.
+/// What else to know before a host is switched.
 fn notes(state: &State) -> Vec<String> {
     let mut notes = Vec::new();
     if state.unfinished {
@@ -142,8 +142,8 @@ struct HostPair<'p> {
 }
 
 impl Deployment<'_> {
-    /// What changes on each host, in their order. What hosts have and the controller has not is fetched from them, as far
-    /// as it is shown.
+    /// What changes on each host, in the order of the hosts. What a host has and the controller does not is
+    /// fetched, as far as it is shown.
     async fn compare(
         &mut self,
         pairs: &[HostPair<'_>],
@@ -178,7 +178,7 @@ impl Deployment<'_> {
     }
 }
 
-/// The artifacts that only hosts have, each asked of one of them.
+/// The artifacts that only hosts have, each with one host to ask for it.
 fn unknown_artifacts(
     store: &Store,
     pairs: &[HostPair<'_>],
@@ -195,7 +195,7 @@ fn unknown_artifacts(
     Ok(unknown)
 }
 
-/// The files that only hosts have and whose changes are shown, each asked of one of them.
+/// The files that only hosts have and whose changes are shown, each with one host to ask for it.
 fn unknown_files(
     objects: ComparedObjects<'_>,
     pairs: &[HostPair<'_>],

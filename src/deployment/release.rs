@@ -25,26 +25,26 @@ use crate::ui::line::host::{HistoryUnit, HostState};
 use crate::ui::{Progress, Ui, bytes, one_line, plural, visible};
 use batou_agent::protocol::{AgentError, Drift, HostNames, JournaledRelease, State, UnitRun};
 
-/// A release that is wanted, before the hosts' locks tell its number.
+/// A wanted release, before the locked hosts have told its number.
 pub struct Intended {
     /// The fleet release.
     pub release: Digest,
     /// What each host gets.
     pub hosts: BTreeMap<HostName, HostRelease>,
-    /// All hosts of the environment, also those that take no part. Hosts of the release before that are no longer
-    /// in it are remembered beside them, until they are retired.
+    /// All hosts of the environment, including those that take no part. Hosts that have left the environment
+    /// since the previous release are remembered beside them until they are retired.
     pub members: Vec<HostName>,
-    /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before they were
-    /// locked, which must be so still.
+    /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before
+    /// they were locked, so that must still be the same after locking.
     pub restores: Option<u64>,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
-    /// What must be current on the hosts, where a plan was made before.
+    /// What must be current on the hosts, if a plan was made before.
     pub expected: Option<BTreeMap<HostName, Option<Digest>>>,
 }
 
 impl Deployment<'_> {
-    /// Makes the release on all hosts of the fleet, whose states were `before`.
+    /// Makes the release on all hosts of the fleet. `before` holds their states when first asked.
     pub async fn release(
         &mut self,
         intended: Intended,
@@ -60,6 +60,7 @@ impl Deployment<'_> {
         {
             ui.warn(&format!("{host}: {}", one_line(recovered)));
         }
+        // Checked only now: until the hosts were locked, another deployer could still have released.
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
         }
@@ -120,7 +121,8 @@ impl Deployment<'_> {
         endings.map_err(|failed| self.explain(&failed))
     }
 
-    /// The members, and the hosts that the newest release before `sequence` remembers, as far as a journal can take them.
+    /// The members, and the hosts that the newest release before `sequence` remembers, as many as a journal can
+    /// hold.
     fn remembered(
         &self,
         members: Vec<HostName>,
@@ -164,7 +166,7 @@ impl Deployment<'_> {
     }
 }
 
-/// The last words about a failed release: whether all hosts have what they had before, and what to do where not.
+/// The last lines about a failed release: whether all hosts have what they had before, and what to do if not.
 fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError {
     let hint = "`batou status` asks the hosts again, and the next `batou switch` puts them right";
     let differing =
@@ -196,7 +198,7 @@ fn has_unreverted(ending: &HostEnding) -> bool {
     matches!(ending, HostEnding::WentBack { unreverted, .. } if !unreverted.is_empty())
 }
 
-/// To what hosts went back: to the release before, or to none.
+/// What the hosts went back to: the release before, or none.
 fn gone_back(endings: &[&HostEnding]) -> String {
     let had_none = |ending: &&&HostEnding| matches!(ending, HostEnding::WentBack { had_release: false, .. });
     let none = endings.iter().filter(had_none).count();
@@ -208,7 +210,7 @@ fn gone_back(endings: &[&HostEnding]) -> String {
     }
 }
 
-/// Prints how a release ended on a host; of a rollback, which release it restores.
+/// Prints how a release ended on a host; for a rollback, also which release it restores.
 fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) {
     let (none, mut unreverted, mut had_release): (&[String], &[UnitId], _) = (&[], &[], None);
     let (state, generation, error, problems) = match ending {
@@ -267,7 +269,7 @@ fn output_of(run: &UnitRun) -> String {
     output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
 }
 
-/// A release since the hosts were first asked is not one to go back behind without having been seen.
+/// Refuses to go back if there has been a release since the hosts were first asked: the user has not seen it.
 fn unreleased(
     before: &BTreeMap<HostName, State>,
     states: &BTreeMap<HostName, State>,
@@ -284,7 +286,8 @@ fn unreleased(
         .hint("see `batou history ENV`, and roll back again to go back behind it"))
 }
 
-/// A host that has another release than when the plan was made refuses the plan. Hosts that are left out do not count.
+/// Refuses the plan if a host has another release than when the plan was made. Hosts that are left out do not
+/// count.
 pub fn unmoved(
     expected: &BTreeMap<HostName, Option<Digest>>,
     states: &BTreeMap<HostName, State>,
@@ -302,7 +305,7 @@ pub fn unmoved(
     Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 
-/// Prints which files were put back, once for all hosts on which they are the same.
+/// Prints which files were put back, once for all hosts with the same files.
 fn tell_mended(ui: &Ui, hosts: &[(&HostName, &Drift)]) {
     let mut alike: Vec<(&Drift, Vec<&str>)> = Vec::new();
     for &(host, drift) in hosts {

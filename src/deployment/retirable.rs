@@ -29,7 +29,7 @@ impl Deployment<'_> {
     }
 }
 
-/// The hosts of the last release that the environment no longer has.
+/// The hosts of the newest release that are no longer in the environment.
 fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName> {
     let then = newest(states).map(|record| record.hosts.to_vec()).unwrap_or_default();
     then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()

@@ -16,7 +16,7 @@ impl Deployment<'_> {
         Ok(self.context.build(&self.settings.name)?.1)
     }
 
-    /// Tells the hosts which release they are asked about.
+    /// Tells the hosts which release they will be asked about.
     pub fn want(&mut self, hosts: &BTreeMap<HostName, HostRelease>, release: Digest) {
         for (host, wanted) in hosts {
             let artifacts = wanted.manifest().artifacts();

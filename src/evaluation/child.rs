@@ -1,4 +1,4 @@
-//! The parent's side of a child that evaluates.
+//! The parent's side of a child process that evaluates.
 
 use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,8 @@ use super::message::{self, AnswerPart, EvaluationRequest};
 use super::notes::NotesFile;
 use crate::error::CommandError;
 
-/// A process that evaluates once. It ends with its answer, and at the latest with this value or this process.
+/// A process that evaluates once. It ends after its answer, and at the latest when this value or this process
+/// does.
 #[derive(Debug)]
 pub(super) struct Evaluator {
     process: process::Child,
@@ -23,14 +24,16 @@ pub(super) struct Evaluator {
 }
 
 impl Evaluator {
-    /// Starts one. For the kernel the thread that calls this is its parent, and it ends with that thread.
+    /// Starts the process. The kernel counts the calling thread as its parent, and ends it together with that
+    /// thread.
     pub(super) fn start(request: EvaluationRequest) -> Result<Self, CommandError> {
         Self::spawn(request).map_err(|error| {
             CommandError::failed("the process that evaluates cannot be started").because(error)
         })
     }
 
-    /// The child has a process group of its own: what is typed at a terminal is this process's to decide.
+    /// The child has its own process group, because this process decides what an interrupt at the terminal
+    /// does.
     fn spawn(request: EvaluationRequest) -> io::Result<Self> {
         let notes = NotesFile::new()?;
         let mut process = Command::new("/proc/self/exe")
@@ -55,7 +58,7 @@ impl Evaluator {
         })
     }
 
-    /// Asks, and takes the answer.
+    /// Asks, and reads the answer.
     pub(super) fn answer(&mut self) -> Result<(Evaluation, Option<Explanation>), CommandError> {
         if message::write(&mut self.to, &self.request).is_err() {
             return Err(self.ended());
@@ -72,7 +75,8 @@ impl Evaluator {
         }
     }
 
-    /// Whether one thread alone would show at what the memory ran out, or do with it.
+    /// Whether memory ran out while several threads evaluated. With one thread it might be enough; if not, the
+    /// error can name what needed it.
     pub(super) fn ran_out_among_several(&self) -> bool {
         self.request.limits.threads > 1 && self.death.as_ref().is_some_and(Death::is_uncertain)
     }
@@ -103,7 +107,8 @@ impl Evaluator {
 }
 
 impl Drop for Evaluator {
-    /// It is about to end, or has nothing to finish. Killed and waited for, it leaves nothing behind.
+    /// The child is about to end, or has nothing left to finish. It is killed and waited for, so that nothing
+    /// remains of it.
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

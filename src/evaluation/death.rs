@@ -16,7 +16,7 @@ pub(super) struct Death {
     kind: DeathKind,
     status: ExitStatus,
     printed: String,
-    /// What may have been the reason.
+    /// What was being evaluated and may have been the reason.
     concerned: Vec<String>,
 }
 
@@ -26,13 +26,13 @@ enum DeathKind {
     Stack,
     Time,
     Killed,
-    /// By somebody who asked it to end.
+    /// Somebody asked it to end.
     Ended,
     Unknown,
 }
 
 impl Death {
-    /// From what is left of the child.
+    /// Finds out the reason from what is left of the child.
     pub(super) fn of(status: ExitStatus, notes: &NotesFile) -> Death {
         let printed = notes.printed();
         let kind = DeathKind::of(status, &printed);
@@ -45,7 +45,7 @@ impl Death {
         self.kind == DeathKind::Memory && self.concerned.len() > 1
     }
 
-    /// The error that says at what and why the child ended.
+    /// The error that says why the child ended, and what it was evaluating.
     pub(super) fn explain(&self, limits: &Limits, environment: &str) -> CommandError {
         let evaluating = format!("evaluating {}", subject(&self.concerned, environment));
         match self.kind {
@@ -91,7 +91,7 @@ impl Death {
 impl DeathKind {
     fn of(status: ExitStatus, printed: &str) -> DeathKind {
         let signal = |signal: Signal| status.signal() == Some(signal.as_raw());
-        // The words of the standard library, and of the arenas of the interpreter.
+        // The messages of the standard library, and of the interpreter's arenas.
         let no_memory = ["memory allocation of ", "out of memory", "Cannot allocate memory"];
         if printed.contains("has overflowed its stack") || signal(Signal::SEGV) || signal(Signal::BUS) {
             DeathKind::Stack
@@ -109,7 +109,8 @@ impl DeathKind {
     }
 }
 
-/// What may have been the reason: a stack that overflows says which thread's.
+/// What may have been the reason. The message about a stack overflow names its thread, so that the others are
+/// ruled out.
 fn concerned(notes: Vec<Note>, kind: DeathKind, printed: &str) -> Vec<String> {
     let named = |note: &Note| printed.contains(&format!("({})", note.thread));
     let certain = kind == DeathKind::Stack && notes.iter().any(named);

@@ -10,11 +10,11 @@ use crate::error::CommandError;
 const MIB: u64 = 1024 * 1024;
 /// Far more than any project has needed, far less than machines have.
 const MEMORY: u64 = 1024;
-/// The last guard: the interpreter counts its steps itself.
+/// The last safeguard, since the interpreter counts its steps itself.
 const SECONDS: u64 = 120;
-/// The stack of a thread that evaluates: address space more than memory, but counted.
+/// The stack of a thread that evaluates. Most of it is address space rather than memory, but it counts.
 const STACK: u64 = 256 * MIB;
-/// More would gain little, and their stacks would make the limit loose.
+/// More threads would gain little, and their stacks would make the limit too loose.
 const THREADS: usize = 8;
 
 /// How much memory and time a child may take.
@@ -22,14 +22,14 @@ const THREADS: usize = 8;
 pub(super) struct Limits {
     /// In MiB, beyond what the program has when it starts.
     pub(super) memory: u64,
-    /// Of processor time.
+    /// In seconds of processor time.
     pub(super) seconds: u64,
     /// How many threads evaluate.
     pub(super) threads: usize,
 }
 
 impl Limits {
-    /// The usual ones, or those of `BATOU_EVALUATION_MEMORY` (MiB) and `BATOU_EVALUATION_SECONDS`.
+    /// The default limits, or those from `BATOU_EVALUATION_MEMORY` (MiB) and `BATOU_EVALUATION_SECONDS`.
     pub(super) fn from_environment() -> Result<Self, CommandError> {
         Ok(Limits {
             memory: number("BATOU_EVALUATION_MEMORY", MEMORY)?,
@@ -40,10 +40,12 @@ impl Limits {
 
     /// Limits this process.
     ///
-    /// `RLIMIT_DATA` counts what can be written to (since Linux 4.7), `RLIMIT_AS` also the 64 MiB that the allocator
-    /// sets aside for each thread and mostly never uses: on a machine with many processors those alone would be too much.
+    /// `RLIMIT_DATA` counts writable memory (since Linux 4.7). `RLIMIT_AS` would also count the 64 MiB that the
+    /// allocator reserves for each thread and mostly never uses; on a machine with many processors that alone
+    /// would exceed the limit.
     pub(super) fn apply(&self) -> io::Result<()> {
-        // Two more than the pool has: one that loads or configures, and one that is about to end.
+        // Two stacks more than the pool has threads: for one that loads or configures, and one that is about to
+        // end.
         let stacks = STACK.saturating_mul(self.threads as u64 + 2);
         let memory = data()?.saturating_add(stacks).saturating_add(self.memory.saturating_mul(MIB));
         limit(Resource::Data, memory, memory)?;
@@ -51,12 +53,12 @@ impl Limits {
         limit(Resource::Core, 0, 0)
     }
 
-    /// The processor time that this session allows, in seconds, where that is less than what we would.
+    /// The processor time that this session allows, in seconds, if that is less than our own limit.
     pub(super) fn seconds_from_outside(&self) -> Option<u64> {
         getrlimit(Resource::Cpu).maximum.filter(|limit| *limit <= self.seconds)
     }
 
-    /// The memory as it is said in messages.
+    /// The memory limit as messages give it.
     pub(super) fn memory_text(&self) -> String {
         match self.memory {
             mebibytes if mebibytes % 1024 == 0 => format!("{} GiB", mebibytes / 1024),
@@ -65,14 +67,14 @@ impl Limits {
     }
 }
 
-/// Never more than is allowed already.
+/// Sets a limit, but never above what is already allowed.
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) };
     Ok(setrlimit(resource, limit)?)
 }
 
-/// The bytes of this process that count for `RLIMIT_DATA`.
+/// How many bytes of this process count towards `RLIMIT_DATA`.
 fn data() -> io::Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split_ascii_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());

@@ -1,5 +1,5 @@
-//! The request and its answer: messages of a length and then `MessagePack` with the names of fields, which unlike more
-//! compact forms allows types to leave fields out.
+//! The request and its answer: messages that consist of a length and `MessagePack` with the names of fields.
+//! More compact encodings would not allow types to leave fields out.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -15,19 +15,19 @@ use super::limits::Limits;
 pub(super) struct EvaluationRequest {
     pub(super) root: PathBuf,
     pub(super) environment: String,
-    /// Whether DNS may be asked.
+    /// Whether names may be looked up in DNS.
     pub(super) lookup: bool,
     pub(super) user: String,
     pub(super) user_home: String,
     pub(super) limits: Limits,
-    /// Whose attributes are to be explained.
+    /// The component whose attributes are to be explained.
     pub(super) explain: Option<Typed>,
 }
 
-/// What the child says: any number of components, then one of the others.
+/// What the child answers: any number of components, then one of the other parts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum AnswerPart {
-    /// One of the evaluation's components, in their order: each in a message of its own, so that neither side ever holds
+    /// One of the evaluation's components, in order. Each has its own message, so that neither side ever holds
     /// all of them twice.
     Component(Rendered),
     /// The rest of the evaluation, and the explanation if one was asked for and the component is on the host.
@@ -44,7 +44,7 @@ pub(super) fn write<M: Serialize>(to: &mut impl Write, message: &M) -> io::Resul
     to.flush()
 }
 
-/// Reads one message; an end before its first byte is `None`.
+/// Reads one message; `None` if the input ends before its first byte.
 pub(super) fn read<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<M>> {
     let mut length = Vec::with_capacity(8);
     from.take(8).read_to_end(&mut length)?;
@@ -52,7 +52,7 @@ pub(super) fn read<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Opti
         return Ok(None);
     }
     let length = length.try_into().map(u64::from_be_bytes).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-    // Grows as the bytes arrive: what is announced and never sent costs nothing.
+    // The buffer grows as bytes arrive, so a length that is announced but never sent costs nothing.
     let mut bytes = Vec::new();
     from.take(length).read_to_end(&mut bytes)?;
     if (bytes.len() as u64) < length {

@@ -1,10 +1,11 @@
 //! An environment's evaluation, made by a child process.
 //!
-//! The engine of templates counts the work it does, but for some operations counts nothing: a list that is added to itself
-//! forty times, or two that hold themselves twice over and are compared. One expression in Starlark can ask for gigabytes at
-//! once (`"x" * 10**9`), and either can nest deeper than a stack. So a project is evaluated by the same program in a
-//! process of its own, whose memory and time are limited by the kernel: when it is killed, this one goes on and says at
-//! what. It is asked once, answers with plain data, and ends.
+//! The template engine counts the work it does, but counts some operations as nothing: adding a list to itself
+//! forty times, or comparing two lists that each contain themselves twice. One Starlark expression can ask for
+//! gigabytes at once (`"x" * 10**9`), and both languages can nest deeper than a stack. So a project is
+//! evaluated by the same program in a process of its own, whose memory and time the kernel limits. If that
+//! process is killed, this one goes on and says what was being evaluated. The child is asked once, answers with
+//! plain data, and ends.
 
 mod child;
 mod death;
@@ -25,9 +26,9 @@ pub use serve::serve;
 /// Whether names without an entry in `[resolver]` are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// As this machine does.
+    /// Looked up as this machine does.
     System,
-    /// No name server is asked.
+    /// Not looked up: no name server is asked.
     Offline,
 }
 
@@ -37,8 +38,8 @@ pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<
     ask(&request).map(|(evaluation, _)| evaluation)
 }
 
-/// Evaluates an environment in a child process, which also tells the attributes of a component on a host and where their
-/// values come from; `None` if it is not there. No name server is asked.
+/// Evaluates an environment in a child process, and also explains the attributes of a component on a host and
+/// where their values come from; `None` if the component is not on the host. No name server is asked.
 pub fn explain(
     project: &Project,
     environment: &str,

@@ -1,6 +1,6 @@
-//! What a child is doing, where it can be read after the child was killed: a file in memory, which is the child's
-//! standard error. Its first part says what each thread evaluates, at fixed places; behind that stands what was
-//! printed, by a panic or an allocation that failed. It cannot grow.
+//! What a child is doing, readable even after the child was killed: a file in memory, which is the child's
+//! standard error. Its first part says at fixed places what each thread evaluates. After that comes what was
+//! printed by a panic or a failed allocation. The file cannot grow.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-/// Threads that are noted at a time; more go unnoted.
+/// How many threads are noted at a time; any others are not noted.
 const PLACES: u64 = 256;
-/// Bytes a note.
+/// Bytes for each note.
 const WIDTH: usize = 256;
 const PRINTED: u64 = PLACES * WIDTH as u64;
-/// Bytes that can be printed.
+/// How many bytes can be printed.
 const MOST: u64 = 64 * 1024;
 
 /// The parent's side.
@@ -32,7 +32,7 @@ pub(super) struct Note {
 }
 
 impl NotesFile {
-    /// An empty one.
+    /// An empty file.
     pub(super) fn new() -> io::Result<Self> {
         let mut file = File::from(memfd_create("batou", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
         file.set_len(PRINTED + MOST)?;
@@ -41,7 +41,7 @@ impl NotesFile {
         Ok(NotesFile(file))
     }
 
-    /// The same as a child's standard error.
+    /// The same file, as a child's standard error.
     pub(super) fn stdio(&self) -> io::Result<Stdio> {
         Ok(self.0.try_clone()?.into())
     }
@@ -73,7 +73,7 @@ fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// The child's side: the places that no thread has.
+/// The child's side: the places that no thread is using.
 #[derive(Debug)]
 pub(super) struct NotePlaces(Mutex<Vec<u64>>);
 
@@ -86,7 +86,7 @@ impl NotePlaces {
         NotePlaces(Mutex::new((0..PLACES).rev().collect()))
     }
 
-    /// Notes in `file` what this thread begins to evaluate, or that it is done with it.
+    /// Notes in `file` what this thread starts to evaluate, or that it has finished.
     pub(super) fn note(&self, file: impl std::os::fd::AsFd, subject: Option<&str>) {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(place) = OWN.get().or_else(|| free().pop()) else { return };
@@ -96,7 +96,7 @@ impl NotePlaces {
             let length = text.len().min(WIDTH);
             bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
         }
-        // Where it cannot be noted, a message will be less exact.
+        // If this cannot be noted, an error message will be less exact.
         let _ = rustix::io::pwrite(file, &bytes, place * WIDTH as u64);
         OWN.set(subject.map(|_| place));
         if subject.is_none() {

@@ -10,13 +10,13 @@ use super::message::{self, AnswerPart, EvaluationRequest};
 use super::notes::NotePlaces;
 use crate::resolver::SystemDns;
 
-/// Serves a parent; the exit status.
+/// Serves a parent; returns the exit status.
 pub fn serve(mut from: impl Read, to: impl Write) -> u8 {
     let mut to = io::BufWriter::with_capacity(1 << 16, to);
     match answer(&mut from, &mut to) {
         Ok(()) => 0,
         Err(error) => {
-            // Standard error is the parent's to show.
+            // The parent decides whether standard error is shown.
             let _ = writeln!(io::stderr(), "{error}");
             1
         }
@@ -25,7 +25,7 @@ pub fn serve(mut from: impl Read, to: impl Write) -> u8 {
 
 fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A parent that is gone already says nothing.
+    // If the parent has already gone, there is no request.
     let Some(request) = message::read::<EvaluationRequest>(from)? else { return Ok(()) };
     request.limits.apply()?;
     let (mut evaluation, values) = match evaluate(&request) {
@@ -33,7 +33,7 @@ fn answer(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
         Err(mistakes) => return message::write(to, &AnswerPart::Mistakes(mistakes)),
     };
     let explanation = request.explain.as_ref().and_then(|typed| values.explain(typed));
-    // To free them one by one takes a twentieth of the whole time, and this process ends.
+    // Freeing the values one by one takes a twentieth of the total time, and this process is about to end.
     std::mem::forget(values);
     for component in std::mem::take(&mut evaluation.components) {
         message::write(to, &AnswerPart::Component(component))?;

@@ -8,13 +8,13 @@ use batou_release::{HostName, Instance, Manifest};
 #[derive(Debug)]
 pub struct Schedule {
     waiting: BTreeMap<Instance, BTreeSet<Instance>>,
-    /// The instances' place in their host's manifest: ties on one host go by it.
+    /// Each instance's place in its host's manifest, which breaks ties on one host.
     rank: BTreeMap<Instance, usize>,
 }
 
 impl Schedule {
-    /// Plans the `pending` instances along the dependencies in the manifests of all hosts that take part. An instance
-    /// with nothing to run still stands between those before and those after it.
+    /// Orders the `pending` instances by the dependencies in the manifests of all hosts that take part. An
+    /// instance with nothing to run still keeps those before it ahead of those after it.
     pub fn new<'m>(manifests: impl IntoIterator<Item = &'m Manifest>, pending: &BTreeSet<Instance>) -> Self {
         let (mut after, mut rank) = (BTreeMap::new(), BTreeMap::new());
         for manifest in manifests {
@@ -45,7 +45,7 @@ impl Schedule {
         chosen
     }
 
-    /// The instance has converged: what waited for it may come.
+    /// Marks the instance as converged, which frees the instances that waited for it.
     pub fn finish(&mut self, done: &Instance) {
         self.waiting.remove(done);
         for before in self.waiting.values_mut() {
@@ -53,7 +53,7 @@ impl Schedule {
         }
     }
 
-    /// What is left: where nothing runs any more, it waits for itself in a circle.
+    /// The instances that are left. If none of them is running, they wait for each other in a circle.
     pub fn rest(&self) -> Vec<Instance> {
         self.waiting.keys().cloned().collect()
     }
@@ -63,7 +63,7 @@ impl Schedule {
     }
 }
 
-/// The nearest pending instances before `instance`, through those with nothing to do.
+/// The nearest pending instances before `instance`, looking through those with nothing to do.
 fn nearest(
     instance: &Instance,
     after: &BTreeMap<Instance, &BTreeSet<Instance>>,

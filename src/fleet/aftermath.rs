@@ -1,7 +1,8 @@
 //! What has become of hosts whose connections were lost: asked over new ones, all at once.
 //!
-//! An agent that loses its controller goes back by itself, and nobody takes back what a killed agent left but the next
-//! one that has the lock. So whoever has the lock, or finds that somebody else took it since, knows that it is over.
+//! An agent that loses its controller goes back by itself. What a killed agent left behind is taken back only
+//! by the next agent that gets the lock. So the release is over once we hold the lock, or somebody else has
+//! taken it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,14 +17,14 @@ use batou_agent::protocol::question::{self, LockAnswer};
 use batou_agent::protocol::{Holder, JournalEntry, JournaledRelease, Outcome, SILENCE};
 use batou_release::HostName;
 
-/// How long a host is asked for: longer than its agent waits for a controller that fell silent.
+/// How long we keep asking a host: longer than its agent waits for a silent controller.
 const PATIENCE: Duration = Duration::from_secs(SILENCE + 15);
-/// Between two questions.
+/// The pause between two questions.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl Fleet {
-    /// What has become of these hosts after a failure in this phase. `jobs` of them are called at a time, and all are
-    /// waited for together.
+    /// Finds out what has become of these hosts after a failure in this phase. At most `jobs` of them are
+    /// called at a time, and all are waited for together.
     pub(super) async fn ask_again(
         &mut self,
         hosts: &BTreeSet<HostName>,
@@ -41,7 +42,8 @@ impl Fleet {
 }
 
 impl Member {
-    /// What has become of the host, once its agent has ended what it was at, or why that cannot be found out.
+    /// What has become of the host, once its agent has finished what it was doing, or why that cannot be found
+    /// out.
     async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> Result<HostEnding, String> {
         let mut deadline = None;
         loop {
@@ -62,7 +64,7 @@ impl Member {
         }
     }
 
-    /// What the host's journal says of the release; `None` while our agent still works at it.
+    /// What the host's journal says of the release; `None` while our agent still works on it.
     async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
         if !self.is_settled(&order.holder).await? {
             return Ok(None);
@@ -77,14 +79,16 @@ impl Member {
         match self.lock(ours).await {
             Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
             Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
-            // Where nothing can be locked any more, as on a disk that has become read-only, nothing is under way.
+            // If the host cannot lock any more, for example because its disk has become read-only, nothing is
+            // under way.
             Err(RemoteError::Agent(_)) if !state.unfinished => Ok(true),
             Err(error) => Err(error),
         }
     }
 }
 
-/// What a journal says of a release after the fact. Another may have followed, so the newest line says nothing.
+/// What a journal says of a release afterwards. Another release may have followed, so the newest line is not
+/// enough.
 fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
     match entries.iter().rfind(|entry| entry.record == *record) {
         Some(entry) if entry.result == Outcome::Confirmed => HostEnding::Released { generation: entry.to },
@@ -93,7 +97,7 @@ fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
             unreverted: entry.unreverted.clone(),
             had_release: entry.from.is_some(),
         },
-        // It was never switched.
+        // The journal has no line about it, so the host was never switched.
         None => {
             let had_release = entries.iter().any(|entry| entry.result == Outcome::Confirmed);
             HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release }

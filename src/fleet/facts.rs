@@ -1,4 +1,4 @@
-//! What the hosts know of themselves. An answer is checked before it is believed to be one.
+//! What the hosts know of themselves. Every answer is checked before it is used.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use batou_release::{FactSource, FactSources, FactValue, Facts};
 use super::{ByHost, Fleet, Member};
 use batou_agent::protocol::{Fact, question};
 
-/// How long a host may take in addition to what its commands may take.
+/// How long a host may take beyond the time its commands may take.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Of a host's own sentence, so many characters are shown.
+/// How many characters of a host's own message are shown.
 const SENTENCE: usize = 1000;
 
-/// What one host said.
+/// What one host answered.
 #[derive(Debug, Default)]
 pub struct Told {
     /// The facts.
     pub facts: Facts,
-    /// Why others are not among them.
+    /// Why the other facts are missing.
     pub problems: BTreeMap<String, String>,
 }
 
@@ -38,7 +38,7 @@ pub async fn gather(fleet: &mut Fleet, sources: &FactSources) -> ByHost<Told> {
         .await
 }
 
-/// What a host said of what it was asked; what else it said is not heard.
+/// Keeps a host's answers to what it was asked and drops everything else.
 fn checked(sources: &FactSources, mut answers: BTreeMap<String, Fact>) -> Told {
     let mut told = Told::default();
     for name in sources.keys() {

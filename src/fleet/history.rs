@@ -13,9 +13,9 @@ use batou_agent::protocol::{JournalEntry, JournaledRelease, Outcome};
 pub struct Past {
     /// The release.
     pub record: JournaledRelease,
-    /// When it ended on the host that was first.
+    /// When it ended on the first host to end it.
     pub when: Timestamp,
-    /// How it ended on each host that took part; after a retry the last word counts.
+    /// How it ended on each host that took part. After a retry, the last outcome counts.
     pub hosts: BTreeMap<HostName, JournalEntry>,
 }
 
@@ -28,53 +28,54 @@ impl Past {
 
 /// All releases that any host remembers, oldest first.
 ///
-/// A number is one more than the newest on the hosts that take part. So two releases have the same number where they left
-/// each other's hosts out; they are told apart by the rest of their records.
+/// A release's number is one more than the newest on the hosts that take part. Two releases that left each
+/// other's hosts out can therefore share a number; the rest of their records tells them apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     releases: Vec<Past>,
 }
 
-/// Why a release to go back to cannot be named.
+/// Why no release to go back to can be named.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// Nothing was ever released.
     #[error("nothing has been released here yet")]
     Empty,
-    /// There is none before the current one.
+    /// There is no release before the current one.
     #[error("there is no confirmed release before the current one ({current})")]
     Oldest {
-        /// The current one, for people.
+        /// The current release, as shown to people.
         current: String,
     },
-    /// No such release.
+    /// No release matches.
     #[error("no confirmed release is called {wanted:?}; see `batou history`")]
     NotFound {
         /// What was asked for.
         wanted: String,
     },
-    /// More than one.
+    /// More than one release matches.
     #[error("{wanted:?} names {count} releases: give more digits, or the release's number")]
     Ambiguous {
         /// What was asked for.
         wanted: String,
-        /// How many fit.
+        /// How many match.
         count: usize,
     },
-    /// A number that was given twice, to releases that left each other's hosts out.
+    /// The number was given twice, to releases that left each other's hosts out.
     #[error(
         "{wanted} is the number of {count} releases, each on other hosts: give the release's id, or --host"
     )]
     SameNumber {
         /// What was asked for.
         wanted: String,
-        /// How many have it.
+        /// How many releases have it.
         count: usize,
     },
 }
 
 impl History {
-    /// Reads the journals together, without releases of numbers beyond `newest`, which nobody has given.
+    /// Reads the journals together. Releases with numbers above `newest` are ignored: nobody has given such
+    /// numbers.
     pub fn read(journals: BTreeMap<HostName, Vec<JournalEntry>>, newest: u64) -> Self {
         let mut releases: BTreeMap<(u64, String), Past> = BTreeMap::new();
         for (host, entry) in journals
@@ -105,15 +106,15 @@ impl History {
         self.confirmed().next_back()
     }
 
-    /// Whether a release is in force: it is the newest, or one of several with its number that left each other's
-    /// hosts out.
+    /// Whether a release is in force: it is the newest, or one of several with the newest number that left each
+    /// other's hosts out.
     pub fn is_in_force(&self, past: &Past) -> bool {
         let number = self.current().map(|current| current.record.sequence);
         past.is_confirmed() && number == Some(past.record.sequence)
     }
 
-    /// The release that was confirmed before the one in force. A rollback stands where the release stands that it
-    /// restored, so that one rollback after another goes further back.
+    /// The release that was confirmed before the one in force. A rollback counts as the release it restored, so
+    /// that repeated rollbacks go further and further back.
     pub fn previous(&self) -> Result<&Past, HistoryError> {
         let current = self.current().ok_or(HistoryError::Empty)?;
         let position = origin(current);
@@ -127,7 +128,7 @@ impl History {
         })
     }
 
-    /// The confirmed release with this number, or whose id begins so.
+    /// The confirmed release with this number, or whose id begins with `wanted`.
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
         let numbered = |sequence: u64| self.confirmed().filter(move |past| past.record.sequence == sequence);
         let by_number: Vec<_> = wanted.parse().into_iter().flat_map(numbered).collect();
@@ -152,8 +153,8 @@ impl History {
         }
     }
 
-    /// The manifest that each host had when the release of this number was in force. Hosts that had none
-    /// are not in it.
+    /// The manifest that each host had when the release of this number was in force. Hosts without one are left
+    /// out.
     pub fn manifests(&self, sequence: u64) -> BTreeMap<HostName, Digest> {
         let mut manifests = BTreeMap::new();
         for past in self.releases.iter().filter(|past| past.record.sequence <= sequence) {
@@ -170,7 +171,7 @@ impl History {
         entries.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
     }
 
-    /// The release whose configuration this one is: itself, or what it restored.
+    /// The release whose configuration this one has: itself, or the one it restored.
     fn restored(&self, past: &Past) -> Option<&Past> {
         let sequence = origin(past);
         let same =
@@ -183,12 +184,12 @@ impl History {
     }
 }
 
-/// What all hosts' lines about one release have in common, in the order of their numbers.
+/// What all hosts' lines about one release have in common; sorts by number.
 fn identity(record: &JournaledRelease) -> (u64, String) {
     (record.sequence, serde_json::to_string(record).expect("a record is plain data"))
 }
 
-/// The number of the release whose configuration this one is.
+/// The number of the release whose configuration this one has.
 fn origin(past: &Past) -> u64 {
     past.record.restores.unwrap_or(past.record.sequence)
 }

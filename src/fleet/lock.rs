@@ -1,8 +1,9 @@
 //! All hosts or none.
 //!
-//! The first host, by name, is asked before the others: two deployers that want the same hosts meet there, and one of
-//! them waits while it holds nothing. Refused anywhere, a deployer gives everything up and tries again
-//! after a while that differs from try to try, so that two with only some hosts in common do not keep each other out.
+//! The first host by name is locked before the others. Two deployers that want the same hosts meet there, and
+//! the one that has to wait holds no lock meanwhile. A deployer that is refused on any host releases all its
+//! locks and tries again after a random pause, so that two deployers that share only some hosts do not keep
+//! each other out.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Why the locks could not be had.
 #[derive(Debug)]
 pub enum LockError {
-    /// Somebody else has one.
+    /// Somebody else holds one.
     Held {
         /// On which host.
         host: HostName,
@@ -31,7 +32,8 @@ pub enum LockError {
 }
 
 impl Fleet {
-    /// Locks every host, or none; waits at most `patience` for other deployers, of whom `told` hears once each.
+    /// Locks every host, or none. Waits at most `patience` for other deployers; `told` is called once for each
+    /// of them.
     pub async fn lock(
         &mut self,
         holder: &Holder,
@@ -46,6 +48,7 @@ impl Fleet {
                 Ok(states) => return Ok(states),
                 Err(held) => held,
             };
+            // Nothing may stay locked during the pause, or two deployers could wait for each other.
             self.unlock().await;
             if started.elapsed() >= patience {
                 return Err(LockError::Held { host, holder: found });
@@ -59,7 +62,7 @@ impl Fleet {
         }
     }
 
-    /// Gives all locks up; hosts that cannot be told find out as the connection ends.
+    /// Releases all locks. Hosts that cannot be told notice when the connection ends.
     pub async fn unlock(&mut self) {
         let told =
             self.some_connected(async |member: &mut Member| member.ask(&question::unlock()).await).await;
@@ -77,6 +80,7 @@ impl Fleet {
         let first = self.members.keys().next().map(|participant| participant.host.clone());
         let ask = async |member: &mut Member| member.lock(holder).await;
         let mut states = BTreeMap::new();
+        // The first host comes alone: it decides which of several deployers goes on to the others.
         for others in [false, true] {
             let answers = self.some(|host| (Some(host) == first.as_ref()) != others, ask).await;
             let (answers, failures) = sort(answers);
@@ -108,7 +112,7 @@ impl Fleet {
     }
 }
 
-/// Between half of the pause and one and a half of it.
+/// A random pause between half and one and a half times `pause`.
 fn jitter(pause: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(std::process::id()) % 1000;

@@ -1,10 +1,10 @@
 //! The hosts of an environment, served together.
 //!
-//! A [`Fleet`] holds one [`Member`] a host. What is asked of all of them is asked at once, and at most `jobs` hosts
-//! are at work at a time; their connections stay open all the while. The parts of a release over the fleet
-//! have a module each: [`lock`], [`staging`], [`release`] (switch, activate, commit, go back), [`activation`] (the order
-//! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together) and
-//! [`facts`] (what the hosts know of themselves).
+//! A [`Fleet`] holds one [`Member`] for each host. Questions go to all hosts at once, with at most `jobs` hosts
+//! at work at a time; the connections stay open throughout. Each part of a release over the fleet has its own
+//! module: [`lock`], [`staging`], [`release`] (switch, activate, commit, go back), [`activation`] (the order
+//! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together)
+//! and [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
 mod aftermath;
@@ -42,7 +42,7 @@ pub struct Member {
     calling: Option<Calling>,
     connection: Arc<HostConnection>,
     waits: Arc<Waits>,
-    /// Whether a release may have to be taken back on the host when its lock is taken.
+    /// Whether taking the host's lock may also have to take back an interrupted release.
     unfinished: bool,
 }
 
@@ -59,10 +59,10 @@ pub struct Fleet {
 /// What each host answered.
 pub type ByHost<T> = BTreeMap<HostName, Result<T, RemoteError>>;
 
-/// What failed, and why: hosts, or what is named more closely.
+/// What failed and why, by host or by a more precise subject.
 pub type Failures<S = HostName> = BTreeMap<S, RemoteError>;
 
-/// Parts answers into the good and the bad.
+/// Separates the answers from the failures.
 pub fn sort<T>(answers: ByHost<T>) -> (BTreeMap<HostName, T>, Failures) {
     let (mut good, mut bad) = (BTreeMap::new(), BTreeMap::new());
     for (host, answer) in answers {
@@ -80,7 +80,7 @@ pub fn all<T>(answers: ByHost<T>) -> Result<BTreeMap<HostName, T>, Failures> {
     if bad.is_empty() { Ok(good) } else { Err(bad) }
 }
 
-/// Who we are, as every host of an environment is told.
+/// Who we are, as told to every host of an environment.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The project's name.
@@ -90,8 +90,8 @@ pub struct Identity {
 }
 
 impl Fleet {
-    /// A fleet of these hosts; no host is contacted yet. The second of a pair is the home that the host's
-    /// configuration relies on.
+    /// A fleet of these hosts; contacts none of them yet. The second of each pair is the home directory that
+    /// the host's configuration assumes.
     pub fn new(
         identity: &Identity,
         routes: Vec<(Route, Option<String>)>,
@@ -122,7 +122,7 @@ impl Fleet {
         self.members.keys().map(|participant| participant.host.clone()).collect()
     }
 
-    /// The host of that name.
+    /// The host with this name.
     pub fn member(&mut self, host: &HostName) -> Option<&mut Member> {
         self.members.get_mut(&Participant::service(host.clone()))
     }
@@ -134,7 +134,8 @@ impl Fleet {
         }
     }
 
-    /// Begins to call the first `jobs` hosts in the background; the next question to a host waits for its answer.
+    /// Starts calling the first `jobs` hosts in the background; the next question to a host waits for that
+    /// call.
     pub fn call(&mut self) {
         let jobs = self.jobs.available_permits();
         for member in self.members.values_mut().take(jobs) {
@@ -154,7 +155,7 @@ impl Fleet {
         self.some(|_| true, work).await
     }
 
-    /// Asks the hosts that `choose` names, at once.
+    /// Asks, all at once, the hosts that `choose` names.
     pub async fn some<T>(
         &mut self,
         choose: impl Fn(&HostName) -> bool,
@@ -169,17 +170,17 @@ impl Fleet {
         join_all(asked).await.into_iter().collect()
     }
 
-    /// Every host's state; connects where that has not been done.
+    /// Every host's state. Connects to hosts that are not connected yet.
     pub async fn states(&mut self) -> ByHost<State> {
         self.each(async |member: &mut Member| member.state().await).await
     }
 
-    /// Ends all conversations at once, for hosts that have nothing in hand.
+    /// Ends all conversations at once. Only for hosts that are not in the middle of anything.
     pub fn abandon(mut self) {
         self.cut_off();
     }
 
-    /// Ends all conversations at once, whatever hosts have in hand.
+    /// Ends all conversations at once, whatever the hosts are doing.
     fn cut_off(&mut self) {
         for link in self.members.values_mut().filter_map(|member| member.link.take()) {
             link.abandon();
@@ -188,7 +189,7 @@ impl Fleet {
 }
 
 impl Drop for Fleet {
-    /// All agents are told to end before the first is waited for; then the connections end.
+    /// Tells all agents to end before waiting for the first one; then the connections end.
     fn drop(&mut self) {
         self.members.values_mut().filter_map(|member| member.link.as_mut()).for_each(Link::finish);
         self.members.clear();
@@ -197,13 +198,13 @@ impl Drop for Fleet {
 }
 
 impl Member {
-    /// Asks the agent, starting it first where there is no conversation. After a lost connection, the
-    /// conversation is over.
+    /// Asks the agent, starting it first if there is no conversation. A lost connection ends the conversation.
     pub async fn ask<A>(&mut self, question: &Question<A>) -> Result<A, RemoteError> {
         self.listen(question, |_, _| {}).await
     }
 
-    /// As [`Member::ask`], with what is printed before the answer, and whether it was printed as an error.
+    /// Like [`Member::ask`], but also passes on what is printed before the answer, and whether it was printed
+    /// as an error.
     pub async fn listen<A>(
         &mut self,
         question: &Question<A>,
@@ -216,12 +217,13 @@ impl Member {
         self.keep_unless_lost(answer)
     }
 
-    /// The host is waited for, until what is returned is dropped.
+    /// Shows the host as waited for until the returned guard is dropped.
     fn wait(&self, verb: &'static str, is_short: bool) -> WaitGuard {
         self.waits.begin(&self.route.host, verb, is_short)
     }
 
-    /// Waits for the end of a conversation in which nothing is asked; for ever where there is none.
+    /// Waits for the end of a conversation in which nothing is asked; waits forever if there is no
+    /// conversation.
     async fn lost(&mut self) -> RemoteError {
         let Some(link) = &mut self.link else { return std::future::pending().await };
         let error = link.lost().await;
@@ -236,8 +238,8 @@ impl Member {
         answer
     }
 
-    /// Copies objects between the host's store and ours, on a thread of its own, which has the link meanwhile. Where this is
-    /// given up before its end, so is the conversation.
+    /// Copies objects between the host's store and ours on a separate thread, which holds the link meanwhile.
+    /// If the future is dropped before the copy ends, the conversation ends too.
     pub(super) async fn copy<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(RemoteStore<'_>) -> Result<T, RemoteError> + Send + 'static,
@@ -263,19 +265,19 @@ impl Member {
         Ok(state)
     }
 
-    /// Takes the host's lock, or hears who has it. A release that was interrupted is taken back then, with its units, which
-    /// may take any time.
+    /// Takes the host's lock, or learns who holds it. This also takes back an interrupted release together with
+    /// its units, which can take any amount of time.
     pub async fn lock(&mut self, holder: &Holder) -> Result<LockAnswer, RemoteError> {
         let question = question::lock(holder.clone());
         let question = if self.unfinished { question.patiently() } else { question };
         let answer = self.ask(&question).await?;
-        // Whoever holds it now may be interrupted.
+        // The holder may still be interrupted, and its release must then be taken back.
         self.unfinished = matches!(answer, LockAnswer::Held(_));
         Ok(answer)
     }
 
-    /// Makes the target directory where the agent's user may not. One that is there is never given to him: it may be
-    /// anything, `/etc` too.
+    /// Makes the target directory if the agent's user may not. An existing directory is never handed over to
+    /// that user: it could be anything, even `/etc`.
     pub async fn make_target(&mut self, state: &State) -> Result<(), RemoteError> {
         let directory = self.hello.target_directory.clone();
         match state.target {
@@ -291,11 +293,11 @@ impl Member {
         blocking(move || connection.make_target())?.wait().await
     }
 
-    /// Ends the conversation; an agent in the middle of a release goes back. It is waited for elsewhere, since this
-    /// thread has other hosts to serve.
+    /// Ends the conversation; an agent in the middle of a release goes back. Another thread waits for that,
+    /// because this one has other hosts to serve.
     pub fn hang_up(&mut self) {
         if let Some(link) = self.link.take() {
-            // Without a thread it is waited for here, which takes a few seconds at most.
+            // If no thread can be started, this one waits, for a few seconds at most.
             let _ = blocking(move || drop(link));
         }
     }
@@ -305,7 +307,7 @@ impl Member {
         self.link.is_some()
     }
 
-    /// Begins to call the host, unless there is a conversation.
+    /// Starts calling the host, unless there is a conversation.
     fn call(&mut self) {
         if self.link.is_none() && self.calling.is_none() {
             let connection = Arc::clone(&self.connection);
@@ -322,11 +324,12 @@ impl Member {
         self.link.as_mut().ok_or(RemoteError::Protocol)
     }
 
-    /// A manifest that the host has, with its causes; the current one where none is named.
+    /// A manifest that the host has, with its causes; the current one if no digest is given.
     pub async fn manifest(&mut self, digest: Option<Digest>) -> Result<Option<HostRelease>, RemoteError> {
         let Some(stored) = self.ask(&question::manifest(digest)).await? else { return Ok(None) };
         let release = HostRelease::decode(stored.manifest, &stored.causes)?;
-        // It must be what was asked for, and this host's own: another one's would order other hosts' components.
+        // The answer must be what was asked for, and must be this host's: another host's manifest would order
+        // other components.
         if digest.is_some_and(|asked| asked != release.digest()) {
             return Err(RemoteError::Protocol);
         }

@@ -22,7 +22,7 @@ pub struct ReleaseOrder {
     pub recheck: bool,
 }
 
-/// In which state a release left a host.
+/// The state in which a release left a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostEnding {
     /// It has the release.
@@ -30,22 +30,23 @@ pub enum HostEnding {
         /// Its generation there.
         generation: Option<u64>,
     },
-    /// It has what it had before.
+    /// It has what it had before the release.
     WentBack {
-        /// What did not work on the way back.
+        /// What failed on the way back.
         problems: Vec<String>,
-        /// Units that were updated and are left as they are: they have no revert.
+        /// Units that were updated and stay as they are, because they have no revert.
         unreverted: Vec<UnitId>,
-        /// Whether there was a release before, which is in force again.
+        /// Whether there was a release before, which is now in force again.
         had_release: bool,
     },
-    /// It cannot be asked, or did not go back in time, and nobody told it to commit: its agent goes back as soon as it
-    /// finds that the controller is gone, and where that was killed, the next one does that takes the lock.
+    /// Nobody told it to commit, and it cannot be asked or did not go back in time. Its agent goes back as soon
+    /// as it notices that the controller is gone; if the agent was killed, the next agent that takes the lock
+    /// goes back.
     GoesBack {
         /// Why it is not known to have gone back.
         why: String,
     },
-    /// It was told to commit and has not answered, and it cannot be asked.
+    /// It was told to commit, has not answered, and cannot be asked.
     Unknown {
         /// Why.
         why: String,
@@ -63,7 +64,7 @@ impl HostEnding {
         }
     }
 
-    /// How a host ends of which nothing is known, after a failure in this phase.
+    /// The ending of a host that has not answered since a failure in this phase.
     pub(super) fn without_word(phase: ReleasePhase, why: String) -> Self {
         match phase {
             ReleasePhase::Commit => HostEnding::Unknown { why },
@@ -79,7 +80,7 @@ impl HostEnding {
 pub struct Failed {
     /// What was being done.
     pub phase: ReleasePhase,
-    /// What failed; nothing where the release was interrupted.
+    /// What failed; empty if the release was interrupted.
     pub failures: Failures<Subject>,
     /// The state of every host that takes part.
     pub endings: BTreeMap<HostName, HostEnding>,
@@ -103,7 +104,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Hosts as what failed.
+/// Hosts as the subjects that failed.
 pub(super) fn of_hosts(failures: Failures) -> Failures<Subject> {
     failures.into_iter().map(|(host, error)| (Subject::Host(host), error)).collect()
 }
@@ -111,11 +112,11 @@ pub(super) fn of_hosts(failures: Failures) -> Failures<Subject> {
 /// The parts of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleasePhase {
-    /// `current` is renamed everywhere.
+    /// `current` is renamed on every host.
     Switch,
     /// Units are converged.
     Activate,
-    /// The hosts say that they could make it final.
+    /// The hosts say whether they could make it final.
     Prepare,
     /// The hosts make it final.
     Commit,
@@ -133,20 +134,21 @@ impl ReleasePhase {
     }
 }
 
-/// What happens during a release, for who watches it.
+/// What happens during a release, as told to its watcher.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'e> {
     /// A part of the release begins, with this many hosts or components.
     Begins(ReleasePhase, usize),
-    /// Files of the release were not as they should be on some of the hosts that have switched, and are now.
+    /// Files of the release were missing or damaged on some of the hosts that have switched, and have been put
+    /// back.
     Mended(&'e [(&'e HostName, &'e Drift)]),
-    /// A component has converged; what was decided about the units that were looked at.
+    /// A component has converged; with the decisions about those of its units that were looked at.
     Activated(&'e Instance, &'e [UnitDecision]),
     /// Output of a unit.
     Output(&'e Instance, &'e [u8]),
     /// All switched hosts go back.
     GoingBack(Why),
-    /// An interrupt came while this was not to be left half-done; the next one ends it.
+    /// An interrupt came during a phase that must not be left half-done; the next interrupt ends it.
     Interrupted(ReleasePhase),
 }
 

@@ -1,8 +1,8 @@
-//! A release over the fleet: everything is staged everywhere before the first host is switched, every host is switched
-//! before the first component is activated, and if anything fails every switched host goes back.
+//! A release over the fleet: everything is staged everywhere before the first host is switched, every host is
+//! switched before the first component is activated, and if anything fails every switched host goes back.
 //!
-//! The agents' side of the bargain: one that loses its controller before the commit goes back by itself. So after a lost
-//! connection the host is asked again, over a new one, until it has.
+//! The agents do their part: one that loses its controller before the commit goes back by itself. So after a
+//! lost connection the host is asked over new connections until it has gone back.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,23 +21,23 @@ use batou_agent::protocol::question::{self, Return, Switched};
 use batou_agent::protocol::{ErrorKind, State, Switch, UnitDecision};
 use batou_release::{Component, HostName, HostRelease, Instance};
 
-/// Of how many failures hosts are told.
+/// How many failures the hosts are told about.
 const TOLD: usize = 20;
-/// Of each, so many characters.
+/// How many characters of each failure they are told.
 const SENTENCE: usize = 1000;
 
-/// What is known where a release is carried out.
+/// Everything that carrying out a release needs to know.
 #[derive(Clone, Copy)]
 pub struct Rollout<'r> {
     /// What was ordered.
     pub order: &'r ReleaseOrder,
-    /// The states of the hosts, as they were locked.
+    /// The states of the hosts when they were locked.
     pub states: &'r BTreeMap<HostName, State>,
-    /// Where what has been staged came from.
+    /// The store from which the hosts were staged.
     pub store: &'r Arc<Store>,
-    /// Makes again what is damaged there of these artifacts; whether there was anything to be made.
+    /// Rebuilds those of these artifacts that are damaged in the store; tells whether there were any.
     pub remake: &'r dyn Fn(&[ArtifactId]) -> bool,
-    /// Who hears what happens.
+    /// Is told what happens.
     pub watcher: &'r Watcher<'r>,
 }
 
@@ -55,8 +55,8 @@ impl Rollout<'_> {
 }
 
 impl Fleet {
-    /// Switches, activates and commits what has been staged, on locked hosts. An interrupt before the commit takes the
-    /// release back; one after it has to be repeated to end batou before all have answered.
+    /// Switches, activates and commits what has been staged, on locked hosts. An interrupt before the commit
+    /// takes the release back. After that, only a second interrupt ends batou before all hosts have answered.
     pub async fn release(
         &mut self,
         rollout: Rollout<'_>,
@@ -103,16 +103,17 @@ impl Fleet {
         Ok(switches)
     }
 
-    /// Hears from every host that it could commit, before any of them does: once one has, the others cannot go back.
+    /// Asks every host whether it could commit before any of them does: once one has, the others cannot go
+    /// back.
     async fn prepare(&mut self, rollout: Rollout<'_>) -> Result<(), Failures> {
         let hosts = rollout.order.hosts.len();
-        // One host commits or does not, and nobody has to wait for what it says before.
+        // A single host either commits or does not, so there is nothing to ask beforehand.
         if hosts < 2 {
             return Ok(());
         }
         rollout.tell(Event::Begins(ReleasePhase::Prepare, hosts));
         all(self.each(async |member: &mut Member| member.ask(&question::prepare()).await).await)?;
-        // One that answered early may have been lost while the others were waited for.
+        // A host that answered early may have been lost while the others were waited for.
         match first_lost(&mut self.by_host()).now_or_never() {
             Some((host, error)) => Err(Failures::from([(host, error)])),
             None => Ok(()),
@@ -123,8 +124,8 @@ impl Fleet {
         self.members.iter_mut().map(|(participant, member)| (&participant.host, member)).collect()
     }
 
-    /// Runs what is pending along the dependencies. After a failure what runs may end; nothing new is begun. A host that is
-    /// lost meanwhile is a failure at once, also one that has nothing to run.
+    /// Runs what is pending along the dependencies. After a failure, running components may finish, but no new
+    /// ones are started. A lost host is a failure at once, even if it has nothing to run.
     async fn activate(
         &mut self,
         rollout: Rollout<'_>,
@@ -189,6 +190,7 @@ impl Fleet {
             if switches.contains_key(&member.route.host) {
                 return member.ask(&question::commit(order.keep)).await;
             }
+            // This host already had all of the release and was not switched, so it only records it.
             member.ask(&question::confirm(order.record.clone(), order.keep)).await
         };
         let warn = || rollout.tell(Event::Interrupted(ReleasePhase::Commit));
@@ -205,11 +207,12 @@ impl Fleet {
             return Ok(endings);
         }
         if committed.is_empty() {
-            // A host may have committed, and its answer have been lost.
+            // A host may have committed although its answer was lost.
             let failed = self.back(rollout, ReleasePhase::Commit, of_hosts(failures), interrupts).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
-        // Some hosts have it for good: what matters is what the others say now.
+        // Some hosts have committed for good, so the release can no longer be taken back: ask what became of it on
+        // the others.
         let lost = failures.keys().cloned().collect();
         let Some(asked) =
             interrupts.insistent(self.ask_again(&lost, order, ReleasePhase::Commit), warn).await
@@ -241,7 +244,8 @@ impl Fleet {
         }
     }
 
-    /// Takes back what was interrupted: agents that lose their controller end what they run, and go back.
+    /// Takes back an interrupted release: agents that lose their controller finish what is running, and go
+    /// back.
     async fn interrupted(
         &mut self,
         rollout: Rollout<'_>,
@@ -258,7 +262,7 @@ impl Fleet {
         }
     }
 
-    /// Waits for nobody any more.
+    /// Gives up without waiting for any host.
     fn leave(&mut self, order: &ReleaseOrder, phase: ReleasePhase, failures: Failures<Subject>) -> Failed {
         self.cut_off();
         let why = "batou was interrupted before it could ask".to_owned();
@@ -301,7 +305,7 @@ async fn first_lost(hosts: &mut BTreeMap<&HostName, &mut Member>) -> (HostName, 
     }
 }
 
-/// What failed, as all hosts are told for their journals: a bounded text on one line, whatever one of them said.
+/// What failed, as all hosts are told for their journals: bounded text on one line, whatever a host said.
 fn reason(failures: &Failures<Subject>) -> String {
     let told = |(subject, error): (&Subject, &RemoteError)| {
         let error = error.to_string();
@@ -325,12 +329,13 @@ fn pending(switches: &BTreeMap<HostName, Switched>) -> BTreeSet<Instance> {
 }
 
 impl Member {
-    /// Switches the host. Files that turn out to be damaged there are sent anew, once.
+    /// Switches the host. Files that turn out to be damaged there are sent again, once.
     async fn switch_or_mend(&mut self, rollout: Rollout<'_>) -> Result<Switched, RemoteError> {
         match self.switch(rollout).await {
             Err(RemoteError::Agent(damaged)) if damaged.kind == ErrorKind::Damaged => {
                 let release = rollout.order.hosts.get(&self.route.host).ok_or(RemoteError::Protocol)?;
-                // Where it cannot be mended, because the controller has not got it either, the damage is what counts.
+                // If the controller does not have the files either, they cannot be sent again, and the damage
+                // is the error to report.
                 let mended = match self.mend(release.manifest(), rollout.store).await {
                     Err(RemoteError::Store(_)) if (rollout.remake)(&release.manifest().artifacts()) => {
                         self.mend(release.manifest(), rollout.store).await
@@ -356,7 +361,7 @@ impl Member {
             recheck: order.recheck,
         };
         let raw = [release.bytes(), &release.encode_causes()].concat();
-        // What the reverts of a rollback print is not shown.
+        // The output of a rollback's reverts is not shown.
         let switched = self.ask(&question::switch(switch, raw)).await?;
         let is_known = |name: &Name| release.manifest().component(name.as_str()).is_some();
         if switched.pending.iter().all(is_known) { Ok(switched) } else { Err(RemoteError::Protocol) }

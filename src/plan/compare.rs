@@ -1,4 +1,4 @@
-//! Two manifests against each other, through what is known of their objects.
+//! Compares two manifests by what is known of their objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,14 +11,14 @@ use crate::error::CommandError;
 use crate::ui::line::plan::Change;
 use batou_release::{Component, DECLARED_BY, HostRelease, Unit, unit_key};
 
-/// The cause of a file that is no template and has other content.
+/// The cause of a file that is not a template and has different content.
 const OWN_FILE: &str = "its own file";
-/// Lines around a change.
+/// How many lines are shown around a change.
 const CONTEXT: usize = 3;
 
 type Reasons = BTreeMap<String, BTreeMap<String, String>>;
 
-/// What changes on a host from `old`, which may be nothing, to `new`, whose objects are in the store.
+/// What changes on a host from `old`, if there is one, to `new`, whose objects are in the store.
 pub fn compare(
     objects: ComparedObjects<'_>,
     old: Option<&HostRelease>,
@@ -41,7 +41,7 @@ pub fn compare(
     Ok(plans)
 }
 
-/// The old files whose text [`compare`] would show, and that are not known.
+/// The old files whose text [`compare`] would show and that are not known.
 pub fn unknown_texts(
     objects: ComparedObjects<'_>,
     old: &HostRelease,
@@ -127,7 +127,7 @@ fn removed(objects: ComparedObjects<'_>, component: &Component) -> Result<Compon
     })
 }
 
-/// The units that the new component has and the old one had not, in order.
+/// The units that the new component has and the old one did not, in order.
 fn units(old: Option<&Component>, new: &Side<'_>) -> Vec<UnitPlan> {
     let fingerprints =
         |old: &Component| -> Vec<Digest> { old.units.iter().map(|unit| old.fingerprint(unit)).collect() };
@@ -145,14 +145,14 @@ fn units(old: Option<&Component>, new: &Side<'_>) -> Vec<UnitPlan> {
     units.map(plan).collect()
 }
 
-/// What two versions of a unit depend on with differing content.
+/// What both versions of a unit depend on, with different content.
 fn changed_dependencies(old: &Unit, new: &Unit) -> Vec<String> {
     let (old, new) = (old.dependencies(), new.dependencies());
     let changed = new.into_iter().filter(|(name, digest)| old.get(name).is_some_and(|old| old != digest));
     changed.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// All files without their content: of a component that comes or goes whole, the names say enough.
+/// All files without their content: for a component that is added or removed as a whole, the names are enough.
 fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan> {
     let file = |(path, node): (&RelPath, &Node)| FilePlan {
         path: path.to_string(),
@@ -165,11 +165,11 @@ fn listed(files: &FileNodes, change: Change, reasons: &Reasons) -> Vec<FilePlan>
     files.iter().map(file).collect()
 }
 
-/// Two sets of files against each other.
+/// Two sets of files to compare.
 struct Changes<'a> {
     objects: ComparedObjects<'a>,
     old: &'a FileNodes,
-    /// The store has, or says that it has, all of the old files. It always has the new ones.
+    /// Whether the store claims to have all of the old files. It always has the new ones.
     is_stored: bool,
     new: &'a FileNodes,
     causes: (&'a Reasons, &'a Reasons),
@@ -213,14 +213,14 @@ impl Changes<'_> {
         Ok(ContentPlan::Diff(diff.unified_diff().context_radius(CONTEXT).to_string()))
     }
 
-    /// The text of a file; that of no file is empty; none where there is no text to show.
+    /// The text of a file, which is empty if there is no file; `None` if there is no text to show.
     fn text(&self, node: Option<&Node>, is_stored: bool) -> Result<Option<String>, CommandError> {
         let Some(node) = node else { return Ok(Some(String::new())) };
         let Some(blob) = blob(node) else { return Ok(None) };
         Ok(self.objects.text(&blob, is_stored)?)
     }
 
-    /// The old files that are not known, and whose text would be shown.
+    /// The old files that are not known and whose text would be shown.
     fn unknown_texts(&self) -> Result<Vec<ObjectId>, CommandError> {
         let mut unknown = Vec::new();
         for (path, old) in self.old {
@@ -234,9 +234,9 @@ impl Changes<'_> {
         Ok(unknown)
     }
 
-    /// What the new file was rendered from and the old one was not, or with another value. What any old file of the
-    /// component was made from with the same value has not changed; of what a new file is made from, only that counts of
-    /// which others tell that it has changed.
+    /// What the new file was rendered from that the old one was not, or that had another value. If there is an
+    /// old file, a new cause does not count if any old file of the component already had it with the same
+    /// value. If there is none, a cause counts only if some old file had it with another value.
     fn causes(&self, path: &str) -> Vec<String> {
         let (old, new) = (self.causes.0.get(path), self.causes.1.get(path));
         let new: Vec<_> = new.into_iter().flatten().filter(|(cause, _)| *cause != DECLARED_BY).collect();
@@ -256,7 +256,7 @@ impl Changes<'_> {
         self.causes.0.values().any(|causes| causes.get(cause) == Some(value))
     }
 
-    /// Whether any of the component's old files was made from the same with another value.
+    /// Whether any of the component's old files had this cause with another value.
     fn has_changed(&self, cause: &str, value: &str) -> bool {
         let values = self.causes.0.values().filter_map(|causes| causes.get(cause));
         values.into_iter().any(|before| before != value)

@@ -5,7 +5,7 @@ use crate::ui::line::plan::{PlannedComponent, PlannedFile, PlannedUnit};
 
 use super::{ComponentPlan, ContentPlan, FilePlan, HostPlan, UnitPlan};
 
-/// The line of one host.
+/// The line for one host.
 pub(super) fn line(plan: &HostPlan) -> Line<'_> {
     Line::Plan {
         host: &plan.host,

@@ -16,19 +16,19 @@ use crate::ui::line::plan::{Change, Transfer};
 pub struct HostPlan {
     /// The host's name in the environment.
     pub host: HostName,
-    /// The manifest that is in force, if one is.
+    /// The manifest that is in force, if there is one.
     pub from: Option<Digest>,
-    /// The manifest that would be.
+    /// The manifest that would be in force.
     pub to: Digest,
     /// What would be sent.
     pub missing: Transfer,
     /// The components that change, in the order of the manifest; removed ones last.
     pub components: Vec<ComponentPlan>,
-    /// The host already has all of it, and nothing is left to be run or put back.
+    /// The host already has all of it, and nothing is left to run or put back.
     pub settled: bool,
-    /// What of the release in force is not as it was released, and will be put back.
+    /// What differs from the release in force, and will be put back.
     pub drift: Drift,
-    /// What else there is to know about the host, each a sentence.
+    /// What else to know about the host, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct ComponentPlan {
     pub files: Vec<FilePlan>,
     /// The units that would be converged: those that are new or changed.
     pub units: Vec<UnitPlan>,
-    /// What it replaces is not known, so that its files could not be compared: all of the new ones are listed.
+    /// What it replaces is not known, so its files could not be compared, and all of the new ones are listed.
     pub incomparable: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct UnitPlan {
     pub kind: UnitKind,
     /// Its name.
     pub name: String,
-    /// What it depends on besides its own texts, and what of that changed.
+    /// What it depends on besides its own texts and has changed.
     pub because: Vec<String>,
     /// The sub-component that declares it.
     pub by: Option<String>,
@@ -69,11 +69,11 @@ pub struct FilePlan {
     pub change: Change,
     /// How it changes.
     pub content: ContentPlan,
-    /// The permission bits before and after, where both are files and they differ.
+    /// The permission bits before and after, if both are files and the bits differ.
     pub mode: Option<(Mode, Mode)>,
     /// The sub-component that declares it, with those that it is part of: `Venv("py") > Package("zope")`.
     pub by: Option<String>,
-    /// What it was rendered from that changed: "attribute web.sleep".
+    /// The changed things that it was rendered from: "attribute web.sleep".
     pub causes: Vec<String>,
 }
 
@@ -82,9 +82,9 @@ pub struct FilePlan {
 pub enum ContentPlan {
     /// Text: the unified diff with 3 lines of context, without a header.
     Diff(String),
-    /// Not text, or too large, or not known: the sizes in bytes, where there is a file before and after.
+    /// Not text, or too large, or not known: the sizes in bytes before and after, where there is a file.
     Sizes(Option<u64>, Option<u64>),
-    /// What is there before and after, in words, where one of them is not a file ("symlink to x", "folder").
+    /// What is there before and after, in words, if one of them is not a file ("symlink to x", "folder").
     Kinds(Option<String>, Option<String>),
     /// The same bytes; only the mode differs.
     Same,

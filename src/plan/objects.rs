@@ -1,7 +1,8 @@
-//! Where a plan finds what it compares: in the controller's store, and what only hosts have in what was fetched of it.
+//! Where a plan finds what it compares: in the controller's store, and for what only hosts have, in what was
+//! fetched.
 //!
-//! What is fetched stays in memory, and is bounded: whatever a host claims to have, it fills neither the controller's disk
-//! nor its memory. Of files, only those are fetched whose changes are shown.
+//! What is fetched stays in memory and is bounded: whatever a host claims to have, it can fill neither the
+//! controller's disk nor its memory. Only those files are fetched whose changes are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,15 +11,16 @@ use batou_store::{Artifact, ArtifactId, Depot, Digest, Error, Node, ObjectId, Re
 
 /// The largest file whose text is compared, in bytes. No larger one is fetched.
 pub const MAX_TEXT: u64 = 1 << 20;
-/// How many bytes of records and trees are fetched from a host: as many as some hundred thousand files have.
+/// How many bytes of records and trees are fetched from a host: enough for some hundred thousand files.
 const MAX_TREES: u64 = 64 << 20;
 /// How many bytes of files are fetched from a host.
 const MAX_TEXTS: u64 = 32 << 20;
 
-/// Files by path, with folders without content and symlinks.
+/// Files by path, together with empty folders and symlinks.
 pub type FileNodes = BTreeMap<RelPath, Node>;
 
-/// What was fetched from hosts. All of it was checked against its digest, so that it does not matter from which of them.
+/// What was fetched from hosts. All of it was checked against its digest, so it does not matter which host it
+/// came from.
 #[derive(Clone, Debug, Default)]
 pub struct Fetched {
     artifacts: BTreeMap<ArtifactId, Artifact>,
@@ -34,7 +36,7 @@ impl Fetched {
         self.texts.extend(other.texts);
     }
 
-    /// The records of artifacts and all of their trees; of more than is allowed, only the beginning.
+    /// The records of artifacts and all of their trees. Beyond the limit, the rest is left out.
     pub fn trees(host: &mut dyn Depot, artifacts: &BTreeSet<ArtifactId>) -> Result<Self, Error> {
         let mut fetched = Self::default();
         let mut frontier: Vec<_> = artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect();
@@ -51,7 +53,7 @@ impl Fetched {
         Ok(fetched)
     }
 
-    /// The trees right below a record or tree, which is kept.
+    /// Keeps a record or tree, and returns the trees directly below it.
     fn keep(&mut self, object: &ObjectId, encoding: &[u8]) -> Result<Vec<Digest>, Error> {
         let mismatch = |found: String| Err(Error::Mismatch { object: object.to_string(), found });
         let undecodable = |source| Error::Encoding { subject: object.to_string(), source };
@@ -82,7 +84,7 @@ impl Fetched {
         }
     }
 
-    /// The content of files; of more than is allowed, only the first.
+    /// The content of files. Beyond the limit, the rest is left out.
     pub fn texts(host: &mut dyn Depot, wanted: &BTreeSet<ObjectId>) -> Result<Self, Error> {
         let mut fetched = Self::default();
         let mut room = MAX_TEXTS;
@@ -110,7 +112,7 @@ impl Fetched {
     }
 }
 
-/// What is read, if there is room for it; there is none left for anything after what had no room.
+/// What is read, if there is room for it. After something did not fit, no room is left for anything else.
 fn bounded(bytes: &mut dyn Read, room: &mut u64) -> Result<Option<Vec<u8>>, Error> {
     let mut content = Vec::new();
     let read = bytes.take(room.saturating_add(1)).read_to_end(&mut content);
@@ -128,7 +130,7 @@ fn bounded(bytes: &mut dyn Read, room: &mut u64) -> Result<Option<Vec<u8>>, Erro
 pub struct ComparedObjects<'o> {
     /// The controller's store.
     pub store: &'o Store,
-    /// What it lacks.
+    /// What the store lacks.
     pub fetched: &'o Fetched,
 }
 
@@ -152,7 +154,7 @@ impl ComparedObjects<'_> {
         }
     }
 
-    /// Whether the store has an artifact, or says so.
+    /// Whether the store claims to have an artifact.
     pub fn has(&self, artifact: &ArtifactId) -> Result<bool, Error> {
         self.store.contains(&ObjectId::Artifact(*artifact))
     }
@@ -163,7 +165,7 @@ impl ComparedObjects<'_> {
         Ok(self.fetched.texts.contains_key(digest) || self.store.contains(file)?)
     }
 
-    /// The content of a small file, if it is text, and known; if it `is_stored`, it must be.
+    /// The content of a small file, if it is text and known. If it `is_stored`, not having it is an error.
     pub fn text(&self, file: &ObjectId, is_stored: bool) -> Result<Option<String>, Error> {
         let ObjectId::Blob { digest, size, .. } = file else { return Ok(None) };
         if *size > MAX_TEXT {

@@ -1,4 +1,5 @@
-//! Plans as text. Hosts on which the same changes are shown once, so that a release to hundreds of hosts can be read.
+//! Plans as text. Hosts with the same changes are shown once, so that a release to hundreds of hosts can be
+//! read.
 
 use std::collections::HashMap;
 
@@ -9,12 +10,12 @@ use crate::ui::drift;
 use crate::ui::line::plan::{Change, Transfer};
 use crate::ui::{ADDED, CHANGED, DIM, HEADING, REMOVED, Ui, bytes, plural, visible, visible_name};
 
-/// Of a component that comes or goes whole, how many files are named.
+/// How many files are named of a component that is added or removed as a whole.
 const LISTED: usize = 10;
-/// From how many consecutive names a range is made.
+/// How many consecutive names it takes to make a range.
 const RANGE: usize = 4;
 
-/// Shows what would change on all hosts: as text, or with `--json` one object a host.
+/// Shows what would change on all hosts: as text, or with `--json` as one object for each host.
 pub fn render(plans: &[HostPlan], detail: Diff, ui: &Ui) {
     if ui.is_json() {
         for plan in plans {
@@ -54,10 +55,11 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
     lines
 }
 
-/// Plans that say the same, in the order of their first host.
+/// Groups plans that say the same, in the order of their first host.
 fn grouped<'a>(plans: &[&'a HostPlan]) -> Vec<Vec<&'a HostPlan>> {
     let mut groups: Vec<Vec<&HostPlan>> = Vec::new();
-    // Not all with all, which would be slow for hundreds of hosts: only those of about the same size.
+    // Comparing every plan with every other would be slow for hundreds of hosts, so only those of about the
+    // same size are.
     let mut known: HashMap<_, Vec<usize>> = HashMap::new();
     for plan in plans {
         let key = (plan.settled, plan.from.is_some(), is_in_force(plan), plan.components.len());
@@ -158,7 +160,7 @@ fn file_lines(file: &FilePlan, whole: bool, detail: Diff, lines: &mut Vec<String
     }
 }
 
-/// Which sub-component declares it.
+/// The sub-component that declares it, in words.
 fn of(by: Option<&String>) -> String {
     by.map(|by| format!("  {DIM}of {}{DIM:#}", visible_name(by))).unwrap_or_default()
 }
@@ -198,7 +200,7 @@ fn sign(change: Change) -> String {
     format!("{style}{sign}{style:#}")
 }
 
-/// Names of hosts in a line; long runs as the pattern that stands for them: `web{01..12}, db01`.
+/// Host names on one line, with long runs as a pattern: `web{01..12}, db01`.
 pub fn hosts(names: &[&str]) -> String {
     let mut shown = Vec::new();
     let mut rest = names;
@@ -218,7 +220,7 @@ pub fn hosts(names: &[&str]) -> String {
     shown.join(", ")
 }
 
-/// How many names from the first one on count up by one, with numbers of the same width.
+/// How many names, starting with the first, count up by one, with numbers of the same width.
 fn run_length(names: &[&str]) -> usize {
     let follows = |pair: &[&str]| {
         let (Some((stem, number)), Some((next_stem, next))) = (numbered(pair[0]), numbered(pair[1])) else {
@@ -233,7 +235,7 @@ fn run_length(names: &[&str]) -> usize {
     1 + names.windows(2).take_while(|pair| follows(pair)).count()
 }
 
-/// A name and the digits at its end, if there are some.
+/// A name and the digits at its end, if it has any.
 fn numbered(name: &str) -> Option<(&str, &str)> {
     let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     (digits > 0).then(|| name.split_at(name.len() - digits))

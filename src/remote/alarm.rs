@@ -9,7 +9,7 @@ use super::cut::Cut;
 use super::error::StartError;
 use super::thread;
 
-/// How much longer a sign is waited for that may have come and not have been read.
+/// How much longer to wait for a sign that may have arrived but not been read.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Cuts a process off unless it is put off in time, again and again. Dropping it silences it.
@@ -21,9 +21,9 @@ pub(super) struct Alarm {
 
 #[derive(Clone, Copy, Debug)]
 enum Sign {
-    /// The time starts anew.
+    /// The time starts again from zero.
     PutOff,
-    /// It stands still until the next sign.
+    /// The time stands still until the next sign.
     Hold,
 }
 
@@ -32,7 +32,7 @@ enum Sign {
 pub(super) struct Rang(Arc<AtomicBool>);
 
 impl Alarm {
-    /// For a process that may be silent for so long, and is then cut off.
+    /// Sets an alarm for a process, which is cut off if it is silent for longer than `patience`.
     pub(super) fn set(patience: Duration, cut: Cut) -> Result<Self, StartError> {
         let (sender, signs) = channel();
         let rang = Rang::default();
@@ -47,18 +47,18 @@ impl Alarm {
         Ok(Self { signs: sender, rang })
     }
 
-    /// The process has given a sign of life.
+    /// Notes that the process has given a sign of life.
     pub(super) fn put_off(&self) {
-        // Where nobody listens any more it has rung.
+        // If nobody receives the sign, the alarm has already rung.
         let _ = self.signs.send(Sign::PutOff);
     }
 
-    /// Nobody listens to the process until it is put off the next time.
+    /// Stops the time until the process is next put off, because nobody is reading from it.
     pub(super) fn hold(&self) {
         let _ = self.signs.send(Sign::Hold);
     }
 
-    /// Tells whether it has rung, also after its end.
+    /// Tells whether the alarm has rung, even after it was dropped.
     pub(super) fn rang(&self) -> Rang {
         self.rang.clone()
     }
@@ -69,14 +69,15 @@ pub(super) fn until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Whether the signs fail to come in time; they may also end.
+/// Whether the next sign does not come in time. If the signs end, that is no time-out.
 fn times_out(signs: &Receiver<Sign>, patience: Duration) -> bool {
     let mut held = false;
     loop {
         let sign = if held {
             signs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            // Where this process was stopped for a while its time is over before it has read what came meanwhile.
+            // If this process was itself stopped for a while, the time may be over although signs have arrived,
+            // so they get a moment more to be read.
             signs.recv_timeout(patience).or_else(|error| match error {
                 RecvTimeoutError::Timeout => signs.recv_timeout(GRACE),
                 RecvTimeoutError::Disconnected => Err(error),
@@ -90,7 +91,7 @@ fn times_out(signs: &Receiver<Sign>, patience: Duration) -> bool {
 }
 
 impl Rang {
-    /// Whether it has.
+    /// Whether it has rung.
     pub(super) fn yes(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

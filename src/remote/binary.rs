@@ -1,8 +1,8 @@
 //! The programs that are copied to hosts as their agents.
 //!
-//! One comes from the folder of `BATOU_AGENTS`, else it is one that this program carries ([`carried`](super::carried)), else
-//! this program itself, whose `batou agent` is the same code. All connections share one copy of its bytes, packed and
-//! unpacked, which is made when the first of them sends it.
+//! An agent comes from the folder of `BATOU_AGENTS`. Failing that, it is one that this program carries
+//! ([`carried`](super::carried)), or this program itself, whose `batou agent` is the same code. All connections
+//! share one copy of its bytes, packed and unpacked, which is made when the first of them sends it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use flate2::write::GzEncoder;
 
 use super::carried::{CARRIED, Carried};
 
-/// An agent's program, as it is named on a host.
+/// An agent's program, under the name it has on hosts.
 #[derive(Clone, Debug)]
 pub struct Binary(Arc<AgentProgram>);
 
@@ -26,7 +26,7 @@ struct AgentProgram {
     digest: Digest,
     source: ProgramSource,
     plain: OnceLock<Plain>,
-    /// Held while that is read: once for all.
+    /// Held while the program is read, so that it is read only once.
     reading: Mutex<()>,
     packed: OnceLock<Vec<u8>>,
 }
@@ -34,16 +34,16 @@ struct AgentProgram {
 #[derive(Debug)]
 enum ProgramSource {
     Carried(&'static Carried),
-    /// A file of the folder.
+    /// A file in the folder.
     File(PathBuf),
-    /// This program. It is sent as it is: packing it takes longer than a fast network takes for what that saves.
+    /// This program. It is sent unpacked: on a fast network, packing it takes longer than it saves.
     Own(PathBuf),
 }
 
 #[derive(Debug)]
 struct Plain {
     bytes: Vec<u8>,
-    /// As POSIX `cksum` prints it.
+    /// The checksum that POSIX `cksum` prints.
     sum: u32,
 }
 
@@ -52,7 +52,7 @@ struct Plain {
 pub(super) struct Upload<'a> {
     /// What is sent.
     pub(super) bytes: &'a [u8],
-    /// Whether that is to be unpacked by gzip.
+    /// Whether gzip has to unpack the bytes.
     pub(super) packed: bool,
     /// The program's size in bytes.
     pub(super) size: usize,
@@ -66,7 +66,7 @@ pub struct Binaries {
     own: PathBuf,
     folder: Option<PathBuf>,
     carried: &'static [Carried],
-    /// Those that were asked for, by processor.
+    /// Those that have been asked for, by processor.
     found: Mutex<BTreeMap<String, Binary>>,
 }
 
@@ -78,17 +78,17 @@ pub enum BinaryError {
     Kind {
         /// The host's `uname -m`.
         machine: String,
-        /// The kinds for which there is one without a folder.
+        /// The kinds for which there is an agent even without a folder.
         known: Vec<String>,
-        /// The names that would do in the folder.
+        /// The file names that would be accepted in the folder.
         wanted: Vec<String>,
-        /// The folder of `BATOU_AGENTS`, where none of them is.
+        /// The folder of `BATOU_AGENTS`, in which none of them was found.
         folder: Option<PathBuf>,
     },
     /// The binary cannot be read.
     #[error("cannot read the agent's binary {path}")]
     Io {
-        /// Which.
+        /// Which file.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -96,18 +96,18 @@ pub enum BinaryError {
 }
 
 impl Binaries {
-    /// `own` is this program; `folder` (`BATOU_AGENTS`) holds others by target triple, and wins.
+    /// `own` is this program; `folder` (`BATOU_AGENTS`) holds others by target triple, and takes precedence.
     pub fn new(own: PathBuf, folder: Option<PathBuf>) -> Self {
         Binaries { own, folder, carried: CARRIED, found: Mutex::default() }
     }
 
-    /// The binary for hosts of the controller's own kind, which is asked for first.
+    /// The binary for hosts of the controller's own kind, for which it is looked up first.
     pub fn own(&self) -> Result<Binary, BinaryError> {
         self.find(std::env::consts::ARCH)
     }
 
-    /// What runs as the agent of this machine, without being copied: this program, since it is here already, unless there is
-    /// one in the folder.
+    /// The program that runs as this machine's agent, without being copied: the one in the folder, or else this
+    /// program.
     pub fn own_path(&self) -> PathBuf {
         self.in_folder(std::env::consts::ARCH).unwrap_or_else(|| self.own.clone())
     }
@@ -183,7 +183,7 @@ fn triples(machine: &str) -> Vec<String> {
         "riscv64" => ("riscv64gc", ["gnu", "musl"]),
         other => (other, ["gnu", "musl"]),
     };
-    // What a host says becomes part of a path: only a plain word may.
+    // The host's answer becomes part of a path, so only a plain word is accepted.
     if !processor.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Vec::new();
     }
@@ -203,12 +203,12 @@ impl Binary {
         Binary(Arc::new(AgentProgram { digest, source, plain, reading: Mutex::default(), packed }))
     }
 
-    /// Names it on a host.
+    /// Names the program on a host.
     pub fn digest(&self) -> Digest {
         self.0.digest
     }
 
-    /// What is sent to a host, which may have gzip.
+    /// What is sent to a host; `gzip` says whether the host has it.
     pub(super) fn upload(&self, gzip: bool) -> Result<Upload<'_>, BinaryError> {
         let plain = self.0.plain()?;
         let packed = if gzip { self.0.packed(plain) } else { None };
@@ -256,14 +256,14 @@ impl Carried {
     }
 }
 
-/// Quickly: what it saves beyond that is less than what it takes.
+/// Packs at the fastest level: better compression would take longer than it saves.
 fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packing = GzEncoder::new(Vec::new(), Compression::fast());
     packing.write_all(bytes).and_then(|()| packing.finish()).expect("nothing fails in memory")
 }
 
-/// The checksum of POSIX `cksum`: CRC-32 (polynomial 04C11DB7, not reflected) over the bytes and then their count,
-/// lowest byte first, complemented (POSIX.1-2024, `cksum`).
+/// The checksum of POSIX `cksum`: CRC-32 (polynomial 04C11DB7, not reflected) over the bytes and then their
+/// count, lowest byte first, complemented (POSIX.1-2024, `cksum`).
 fn cksum(bytes: &[u8]) -> u32 {
     const CRC: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_CKSUM);
     let mut digest = CRC.digest();

@@ -1,12 +1,13 @@
 //! A process on a host at the other end of a channel of its connection, opened by the `openssh` crate.
 //!
-//! The crate hands the master a socket and a pipe of ours as the process's standard input, output and error, so the
-//! threads here read and write them as those of a child, and nothing of ours lies between. What is left to the crate's
-//! runtime is to wait for the exit status.
+//! The crate hands the master a socket and a pipe of ours as the process's standard input, output and error. So
+//! the threads here read and write them like those of a child, with no code of ours in between. The crate's
+//! runtime only waits for the exit status.
 //!
-//! Input and output are one socket, because that can be shut down from any thread: whoever waits on it is woken, even
-//! where the master has stopped as well. Closing what the crate holds makes the master close the channel, and so the host
-//! hears that nobody is there any more. The kernel does both for a controller that is killed.
+//! Input and output are one socket, because a socket can be shut down from any thread: this wakes whoever waits
+//! on it, even if the master itself has been stopped. Closing what the crate holds makes the master close the
+//! channel, which tells the host that nobody is there any more. If the controller is killed, the kernel does
+//! both.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -32,10 +33,10 @@ pub(super) struct Channel {
     master: Arc<Master>,
     stream: Arc<UnixStream>,
     waiting: AbortHandle,
-    // A lock that nobody waits for: what holds a channel is shared between threads.
+    // This lock is never contended. It is here because threads share what holds a channel.
     exits: Mutex<Receiver<Exit>>,
     exit: Option<Exit>,
-    /// How much the master had said when the channel was opened.
+    /// How many bytes the master had printed when the channel was opened.
     mark: u64,
 }
 
@@ -50,9 +51,9 @@ pub(super) struct OpenChannel {
 /// Why a channel could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is no connection any more.
+    /// The connection is gone.
     Gone,
-    /// The host allows no further channel, or there is no room for one here.
+    /// The host allows no further channel, or this machine has no room for one.
     Refused,
     /// The host did not answer in time.
     Late,
@@ -82,13 +83,14 @@ impl Channel {
             }
         };
         let spawned = runtime.block_on(async { timeout(until(deadline), spawn).await });
-        // It holds the master's ends of the socket and the pipe, which would never be seen to close.
+        // It holds the master's ends of the socket and the pipe. Until it is dropped, they would never be seen
+        // to close.
         drop(remote);
         let child = spawned.unwrap_or(Err(Refusal::Late))?;
         let (tell, exits) = sync_channel(1);
         let session = Arc::clone(master.session());
         let waiting = runtime.spawn(async move {
-            // Whoever asked may have gone.
+            // Nobody may be waiting for it any more.
             let _ = tell.send(exit(child.wait().await, &session).await);
         });
         let noise = Noise::collect(errors).map_err(|_| Refusal::Refused)?;
@@ -99,7 +101,8 @@ impl Channel {
         Ok(OpenChannel { channel, to: Box::new(to), from: Box::new(from), noise })
     }
 
-    /// What closes it. A host that was cut off says nothing of its connection, which is then not used any more.
+    /// Cuts the channel off. A host that had to be cut off is not trusted to answer, so its connection is not
+    /// used again.
     pub(super) fn cut(&self) -> Cut {
         let (stream, waiting) = (Arc::clone(&self.stream), self.waiting.clone());
         let master = Arc::downgrade(&self.master);
@@ -107,13 +110,13 @@ impl Channel {
             if let Some(master) = master.upgrade() {
                 master.doubt();
             }
-            // The only failure is that it is shut down already.
+            // The only possible failure is that it is already shut down.
             let _ = stream.shutdown(Shutdown::Both);
             waiting.abort();
         })
     }
 
-    /// How the process ended; nothing where it does not end in time, if there is a limit.
+    /// How the process ended; `None` if there is a limit and it does not end within it.
     pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
         if self.exit.is_none() {
             let exits = self.exits.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -130,13 +133,13 @@ impl Channel {
         self.exit
     }
 
-    /// What ssh says of the connection from the opening of the channel on.
+    /// What ssh says about the connection from the opening of the channel on.
     pub(super) fn words(&self) -> Words {
         Words { master: Arc::downgrade(&self.master), mark: self.mark }
     }
 }
 
-/// What ssh has said of a connection from some moment on. Does not keep the connection.
+/// What ssh has said about a connection since some moment. Does not keep the connection open.
 #[derive(Debug)]
 pub(super) struct Words {
     master: Weak<Master>,
@@ -156,8 +159,9 @@ impl Drop for Channel {
     }
 }
 
-/// What the crate says of an end, in our words. It has a word of its own for status 127, and the same one for a process
-/// that was killed and for a connection that was lost: a master that still answers tells them apart.
+/// Translates how the crate says that a process ended. The crate turns status 127 into an error of its own.
+/// Another of its errors stands both for a killed process and for a lost connection; a master that still
+/// answers tells them apart.
 async fn exit(ended: Result<std::process::ExitStatus, Error>, session: &Session) -> Exit {
     match ended {
         Ok(status) => status.code().map_or(Exit::Killed, Exit::Status),
@@ -167,7 +171,7 @@ async fn exit(ended: Result<std::process::ExitStatus, Error>, session: &Session)
     }
 }
 
-/// The half of a channel that is written to; its end is the end of the process's input.
+/// The half of a channel that is written to. Dropping it ends the process's input.
 struct Sending(Arc<UnixStream>);
 
 impl Write for Sending {
@@ -182,7 +186,7 @@ impl Write for Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        // The only failure is that it is shut down already.
+        // The only possible failure is that it is already shut down.
         let _ = self.0.shutdown(Shutdown::Write);
     }
 }

@@ -1,8 +1,8 @@
-//! The way to one host, over which its agent is started and whatever else is wanted there.
+//! The way to one host, over which its agent is started and other commands are run.
 //!
-//! By SSH all of it goes over one connection, with a channel for each process: a second channel costs a tenth of what a
-//! second connection costs. A host that allows no further channel (`MaxSessions` in its sshd's configuration), or to which
-//! there can be no master, gets an `ssh` with one command for each process instead.
+//! With SSH, everything goes over one connection, with a channel for each process: a second channel costs a
+//! tenth of what a second connection costs. If a host allows no further channel (`MaxSessions` in its sshd's
+//! configuration), or there can be no master for it, an `ssh` with one command is run for each process instead.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +20,7 @@ use super::masters::Masters;
 use super::process::PipedProcess;
 use super::start::{COMMAND, Delivery, Start};
 
-/// How much longer than ssh's own time-out a host may take until its agent runs.
+/// How long a host may take until its agent runs, beyond ssh's own time-out.
 const STARTING: Duration = Duration::from_secs(30);
 
 /// The way to one host.
@@ -28,9 +28,9 @@ const STARTING: Duration = Duration::from_secs(30);
 pub struct Route {
     /// The host's name, for messages.
     pub host: HostName,
-    /// Where ssh connects; none for the controller itself.
+    /// Where ssh connects; `None` for the controller itself.
     pub address: Option<String>,
-    /// The service user, where it is not whoever logs in.
+    /// The service user, if it is not the login user.
     pub user: Option<String>,
     /// Where the deployment is.
     pub target_directory: PathBuf,
@@ -43,23 +43,23 @@ pub struct Dialer {
     pub masters: Option<Masters>,
     /// Agents to be copied.
     pub binaries: Binaries,
-    /// How long ssh may take to connect, and after that the login until it runs what it was to run.
+    /// How long ssh may take to connect, and how long the login may then take until it runs the command.
     pub timeout: Duration,
 }
 
 impl Dialer {
-    /// How long a host may take until its agent runs, beside the agent's upload.
+    /// How long a host may take until its agent runs, not counting the agent's upload.
     fn patience(&self) -> Duration {
         self.timeout + STARTING
     }
 
-    /// Ends all connections, also those that are being made.
+    /// Ends all connections, including those that are still being made.
     pub fn end(&self) {
         self.masters.as_ref().inspect(|masters| masters.end());
     }
 }
 
-/// The connection to one host, made when it is first needed, and anew where it was lost.
+/// The connection to one host, made when it is first needed, and again after it was lost.
 #[derive(Debug)]
 pub struct HostConnection {
     dialer: Arc<Dialer>,
@@ -72,7 +72,7 @@ enum Carrier {
     /// Nobody has connected yet, or the connection was lost.
     None,
     Master(Arc<Master>),
-    /// There can be no master: each process has a connection of its own.
+    /// There can be no master, so each process has a connection of its own.
     Plain,
 }
 
@@ -82,7 +82,7 @@ impl HostConnection {
         HostConnection { dialer, route, carrier: Mutex::new(Carrier::None) }
     }
 
-    /// Starts the host's agent, copying it there where it is missing or damaged. Blocks.
+    /// Starts the host's agent, copying it there if it is missing or damaged. Blocks.
     pub fn dial(&self) -> Result<Link, RemoteError> {
         if self.route.address.is_none() && self.route.user.is_none() {
             return self.spawn();
@@ -91,14 +91,14 @@ impl HostConnection {
         loop {
             match self.reach(how) {
                 Err(RemoteError::Start(StartError::Ended { .. })) if !how.anew => how.anew = true,
-                // Its gzip may be none.
+                // The host's gzip may not work, so try again without it.
                 Err(RemoteError::Start(StartError::Upload { packed: true, .. })) => how.packed = false,
                 other => return other,
             }
         }
     }
 
-    /// Makes the target directory for the service user, through sudo where it must be. Blocks.
+    /// Makes the target directory for the service user, with sudo if needed. Blocks.
     pub fn make_target(&self) -> Result<(), RemoteError> {
         let directory = self.route.target_directory.to_str().ok_or(StartError::Preparation(String::new()))?;
         self.start()?.make_target(directory)
@@ -110,7 +110,7 @@ impl HostConnection {
         start.into_link(self.route.address.is_none())
     }
 
-    /// The agent as a child, with nothing between.
+    /// Starts the agent as a child of this process.
     fn spawn(&self) -> Result<Link, RemoteError> {
         let mut command = Command::new(self.dialer.binaries.own_path());
         command.arg("agent");
@@ -119,7 +119,7 @@ impl HostConnection {
         Start::new(process, None, Instant::now() + patience, patience)?.into_link(true)
     }
 
-    /// Starts the script that does all else.
+    /// Starts the script that does everything else.
     fn start(&self) -> Result<Start, RemoteError> {
         let deadline = Instant::now() + self.dialer.patience();
         let process = if let (Some(address), Some(masters)) = (&self.route.address, &self.dialer.masters) {
@@ -136,14 +136,14 @@ impl HostConnection {
         Ok(Start::new(process, self.route.user.clone(), deadline, self.dialer.timeout)?)
     }
 
-    /// A channel of the connection that there is, or of a new one; none where there can be none.
+    /// A channel of the existing connection, or of a new one; `None` if there can be none.
     fn channel(
         &self,
         masters: &Masters,
         address: &str,
         deadline: Instant,
     ) -> Result<Option<PipedProcess>, StartError> {
-        // Who comes second waits, and uses the connection of the first.
+        // The second caller waits here, and then uses the first one's connection.
         let mut carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match &*carrier {
             Carrier::Plain => return Ok(None),

@@ -5,16 +5,16 @@ use std::process::Child;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Cuts a process off, from any thread, at once.
+/// Cuts a process off at once, from any thread.
 pub(super) struct Cut(Box<dyn FnOnce() + Send>);
 
 impl Cut {
-    /// What this does.
+    /// A cut that calls this function.
     pub(super) fn new(cut: impl FnOnce() + Send + 'static) -> Self {
         Cut(Box::new(cut))
     }
 
-    /// Does it.
+    /// Cuts the process off.
     pub(super) fn now(self) {
         (self.0)();
     }
@@ -33,12 +33,12 @@ pub(super) enum Exit {
     Status(i32),
     /// By a signal.
     Killed,
-    /// It is not known: the connection to it ended first.
+    /// Unknown: the connection to the process ended first.
     Disconnected,
 }
 
 impl Exit {
-    /// The status, where it has one.
+    /// The status, if it has one.
     pub(super) fn status(self) -> Option<i32> {
         match self {
             Exit::Status(status) => Some(status),
@@ -47,12 +47,12 @@ impl Exit {
     }
 }
 
-/// Kills a child by its descriptor: its number may be another process's by then.
+/// Kills a child by its descriptor, because its number may belong to another process by then.
 pub(super) fn kill(child: &Child) -> Cut {
     let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
     Cut::new(move || {
         if let Ok(process) = process {
-            // The only failure is that it has ended already.
+            // The only possible failure is that it has already ended.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
     })

@@ -1,4 +1,4 @@
-//! Why a host could not be served, or its agent not be started.
+//! Why a host could not be served, or its agent could not be started.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use batou_release::HostName;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Why a host could not be served. The host's name is added by whoever knows it.
+/// Why a host could not be served. The caller adds the host's name.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// There is no agent to speak to.
@@ -25,7 +25,7 @@ pub enum RemoteError {
         /// How it ended.
         source: FrameError,
     },
-    /// It lives, and does not answer.
+    /// The host is alive but does not answer.
     #[error("it lives, and did not answer within {} s ({verb})", limit.as_secs())]
     Late {
         /// What it was asked.
@@ -33,7 +33,7 @@ pub enum RemoteError {
         /// How long it had.
         limit: Duration,
     },
-    /// What the agent says cannot be read, so nothing after it can.
+    /// What the agent says cannot be read, and so neither can anything after it.
     #[error("what its agent says cannot be understood")]
     Garbled(#[source] FrameError),
     /// The controller's own store failed, or what came from the host is not what it should be.
@@ -45,14 +45,14 @@ pub enum RemoteError {
     /// The manifest is that of another host, project or environment.
     #[error("it answers with a manifest of project {project}, environment {environment}, host {host}")]
     ForeignManifest {
-        /// Of which project it is.
+        /// The project it belongs to.
         project: String,
-        /// Of which environment.
+        /// The environment it belongs to.
         environment: String,
-        /// Of which host.
+        /// The host it belongs to.
         host: HostName,
     },
-    /// A component waits for itself, over others.
+    /// A component waits for itself, through others.
     #[error("it waits for itself: the dependencies in the hosts' manifests go round in a circle")]
     Stuck,
     /// The agent's answer does not fit the question.
@@ -61,13 +61,14 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
-    /// Whether it says that there is nobody to speak to, and nothing of what the host has.
+    /// Whether it means that nobody could be spoken to, so that nothing is known of what the host has.
     pub fn is_unreachable(&self) -> bool {
         !self.is_own()
             && matches!(self, RemoteError::Start(_) | RemoteError::Lost { .. } | RemoteError::Late { .. })
     }
 
-    /// Whether it is this machine that failed, and says nothing of the host, which may not even have been called.
+    /// Whether it was this machine that failed. It then says nothing about the host, which may not even have
+    /// been called.
     pub fn is_own(&self) -> bool {
         let RemoteError::Start(error) = self else { return false };
         matches!(
@@ -76,7 +77,7 @@ impl RemoteError {
         )
     }
 
-    /// Whether nothing more can be asked over that connection.
+    /// Whether nothing more can be asked over this connection.
     pub fn ends_conversation(&self) -> bool {
         matches!(self, RemoteError::Lost { .. } | RemoteError::Late { .. } | RemoteError::Garbled(_))
     }
@@ -85,31 +86,31 @@ impl RemoteError {
 /// Why an agent could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no ssh here.
+    /// There is no ssh on this machine.
     #[error("there is no `ssh` in PATH: install OpenSSH's client (Debian's package openssh-client)")]
     NoSsh,
-    /// This process has no descriptors left.
+    /// This process can have no more descriptors.
     #[error(
         "this machine lets batou have no more than {} files and connections open at once, and that is too few: raise the limit \
          with `ulimit -n`",
         limit()
     )]
     Descriptors,
-    /// This process gets no threads, or no other processes.
+    /// This process can start no more threads or processes.
     #[error(
         "this machine lets batou start no more threads or processes: raise the limit with `ulimit -u`, or that of the \
          container or service in which it runs"
     )]
     Threads,
-    /// A program cannot be run here.
+    /// A program cannot be run on this machine.
     #[error("cannot start {program}")]
     Spawn {
-        /// Which.
+        /// Which program.
         program: &'static str,
         /// Why.
         source: std::io::Error,
     },
-    /// The host shows another key than the one that is known of it.
+    /// The host shows a key other than the one known for it.
     #[error(
         "the host shows another key than the one that is known of it, in {file}, line {line}: if it was changed on purpose, \
          remove the old one with `ssh-keygen -f {} -R {}`",
@@ -117,20 +118,20 @@ pub enum StartError {
         word(host)
     )]
     KeyChanged {
-        /// Where the known key stands.
+        /// The file with the known key.
         file: String,
-        /// In which line.
+        /// The line in that file.
         line: String,
-        /// What ssh calls the host there.
+        /// What ssh calls the host in that file.
         host: String,
     },
     /// ssh gave up.
     #[error("cannot connect{}", after(_0))]
     Connection(String),
-    /// The host let us in and then said nothing.
+    /// The host accepted the login and then said nothing.
     #[error("the host took too long to answer{}", printed(_0))]
     Patience(String),
-    /// The host let us in, and nothing ran what it was to run.
+    /// The host accepted the login, but the command was not run.
     #[error(
         "the login shell did not run the command that ssh gave it within {} s: look at the startup files of the user who logs \
          in (such as ~/.bashrc), which must not wait for input or start another shell{}",
@@ -143,13 +144,13 @@ pub enum StartError {
         /// The end of what it printed.
         said: String,
     },
-    /// What was sent to the script on the host was read by somebody else.
+    /// Something else read the lines that were sent to the script on the host.
     #[error(
         "the login shell took a part of what was meant for the command that ssh gave it: look at the startup files of the \
          user who logs in (such as ~/.bashrc), which must not read from standard input"
     )]
     Eaten,
-    /// The login shell prints without end.
+    /// The login shell does not stop printing.
     #[error("the login shell printed more than 64 KiB before the agent started")]
     Preamble,
     /// The service user does not exist.
@@ -163,18 +164,18 @@ pub enum StartError {
         /// What sudo said.
         noise: String,
     },
-    /// Neither the home nor /var/tmp take the agent.
+    /// Neither the home directory nor /var/tmp can hold the agent.
     #[error("the host has no folder for the agent{}", after(_0))]
     NoPlace(String),
     /// The agent's bytes did not arrive.
     #[error("the agent could not be stored on the host{}", after(noise))]
     Upload {
-        /// Whether it was gzipped on the way.
+        /// Whether it was sent gzipped.
         packed: bool,
-        /// What was compared, and what else went wrong there.
+        /// What was compared, and what else went wrong on the host.
         noise: String,
     },
-    /// The target directory is somebody else's, and not ours to give away.
+    /// The target directory belongs to somebody else, so we cannot give it to the agent's user.
     #[error(
         "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
          folder, give it away with `chown -R {} {}`",
@@ -193,10 +194,10 @@ pub enum StartError {
     /// The target directory could not be made.
     #[error("the target directory cannot be created{}", after(_0))]
     Preparation(String),
-    /// Something else speaks there.
+    /// Something other than the script answers.
     #[error("the host answered {_0:?}, which is not of this protocol")]
     Unexpected(String),
-    /// No shell ran what it was to run: an account without one, or with a forced command.
+    /// No shell ran the command: the account has none, or has a forced command.
     #[error("the login ended before anything was run there{}{}", with(*status), after(said))]
     Shell {
         /// The exit status.
@@ -228,7 +229,7 @@ impl StartError {
         }
     }
 
-    /// What ssh says where it could not connect. Its fourteen lines about a changed key become one.
+    /// What ssh says when it cannot connect. Its fourteen lines about a changed key become one.
     pub(super) fn connection(said: &str) -> Self {
         let offending =
             said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
@@ -249,7 +250,7 @@ impl StartError {
     }
 }
 
-/// Without the lines that tell of a key that was accepted: it is not what went wrong.
+/// Leaves out the lines about newly accepted keys: those are not what went wrong.
 fn without_accepted(said: &str) -> String {
     let others = said.lines().filter(|line| !line.starts_with("Warning: Permanently added "));
     others.collect::<Vec<_>>().join("\n")

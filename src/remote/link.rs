@@ -1,13 +1,13 @@
 //! A conversation with one agent: questions out, answers in.
 //!
-//! Two threads a link carry the frames: one writes, and sends a heartbeat when there has been nothing to write for a
-//! while; one reads. So an agent knows that its controller lives whatever the controller is waiting for, and a reply
-//! can arrive while a request is still being written. The agent sends heartbeats too: a host that hangs with its
-//! connection open is noticed, whatever it was asked.
+//! Each link has two threads that carry the frames. One writes, and sends a heartbeat when there has been
+//! nothing to write for a while; the other reads. So an agent knows that its controller is alive whatever the
+//! controller is waiting for, and a reply can arrive while a request is still being written. The agent sends
+//! heartbeats too, so that a host that hangs with its connection open is noticed, whatever it was asked.
 //!
-//! Whoever asks sees two bounded queues, and waits for them without holding a thread: a command asks all its hosts from one.
-//! Only what copies objects reads and writes files too, and so has a thread for each host ([`super::RemoteStore`]); it waits
-//! for the same futures there.
+//! Whoever asks sees two bounded queues and waits for them without blocking a thread: a command asks all its
+//! hosts from one thread. Only copying objects also reads and writes files, so it has a thread for each host
+//! ([`super::RemoteStore`]), which waits for the same futures.
 
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,10 +25,11 @@ use batou_agent::protocol::{
     FrameError, FrameLimits, HEARTBEAT, Question, Reply, Request, Terms, encode, read_limited_frame,
 };
 
-/// A reply with its raw bytes, or why there will be none any more.
+/// A reply with its raw bytes, or why there will be no more replies.
 type Arrival = Result<(Reply, Vec<u8>), RemoteError>;
 
-/// How many frames may wait in either direction; with the size of a data frame this bounds a link's memory.
+/// How many frames may wait in either direction; together with the size of a data frame this bounds a link's
+/// memory.
 const WAITING: usize = 4;
 /// How long an agent that was told to end may take before its connection is cut.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -38,20 +39,22 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub struct Link {
     handle: ProcessHandle,
     outgoing: Option<Sender<Waiting>>,
-    /// For frames that wait to be written. The queue itself has no bound, so that its other end can wait with a time limit,
-    /// which no queue can that is waited for without a thread.
+    /// Room for frames that wait to be written. The semaphore bounds the queue, which has no bound of its own:
+    /// the writer has to wait for frames with a time limit, and no queue that can be filled without blocking a
+    /// thread offers that.
     room: Arc<Semaphore>,
     incoming: mpsc::Receiver<Arrival>,
-    /// What may be expected of the answer to what was asked last.
+    /// What the answer to the last question may be like.
     terms: Terms,
     limits: SharedLimits,
-    /// What was not taken in, or answered, in time.
+    /// Whether the host failed to take in or answer something in time.
     late: bool,
-    /// An agent here is not cut off at its work, unless it has fallen silent.
+    /// Whether the agent runs on this machine. It is then cut off in the middle of its work only if it has
+    /// fallen silent.
     local: bool,
 }
 
-/// How large the next frame may be, for the thread that reads.
+/// How large the next frame may be; read by the reading thread.
 #[derive(Clone, Debug)]
 struct SharedLimits(Arc<Mutex<FrameLimits>>);
 
@@ -65,19 +68,19 @@ impl SharedLimits {
     }
 }
 
-/// A frame that waits to be written, and the room that it takes.
+/// A frame that waits to be written, with the room it takes.
 #[derive(Debug)]
 struct Waiting {
     frame: Vec<u8>,
     _room: OwnedSemaphorePermit,
 }
 
-/// Ends what is done with a link elsewhere, when it is dropped: nothing more is sent over it.
+/// When dropped, stops another thread's use of the link: nothing more is sent over it.
 #[derive(Debug)]
 pub(crate) struct Recall(Option<Arc<Semaphore>>);
 
 impl Recall {
-    /// The link is back.
+    /// The link has been given back, so there is nothing to stop.
     pub(crate) fn forget(mut self) {
         self.0 = None;
     }
@@ -90,7 +93,8 @@ impl Drop for Recall {
 }
 
 impl Link {
-    /// Takes over a process whose agent has just started, and may be silent for as long as `patience` says.
+    /// Takes over a process whose agent has just started. The agent may be silent for as long as `patience`
+    /// says.
     pub(super) fn new(process: PipedProcess, patience: Duration, local: bool) -> Result<Self, StartError> {
         let PipedProcess { to, from, handle } = process;
         let (outgoing, frames) = channel();
@@ -105,8 +109,8 @@ impl Link {
         Ok(Link { handle, outgoing: Some(outgoing), room, incoming, terms, limits, late: false, local })
     }
 
-    /// Asks, and waits for the answer. What is printed before it, where something is run, goes to `output` with whether it
-    /// was printed as an error.
+    /// Asks, and waits for the answer. If something is run, what it prints before the answer goes to `output`,
+    /// together with whether it was printed as an error.
     pub async fn ask<A>(
         &mut self,
         question: &Question<A>,
@@ -129,9 +133,9 @@ impl Link {
         answer.unwrap_or_else(|| Err(self.give_up()))
     }
 
-    /// Queues a part of an exchange that is more than a question and its answer; waits while the other end takes nothing in,
-    /// but not for ever. Where the connection has ended it says so (`false`), and the next receive tells why: an agent may
-    /// have sent an error before it went.
+    /// Queues a part of an exchange that is more than a question and its answer. Waits, but not forever, while
+    /// the other end takes nothing in. Returns `false` if the connection has ended, and the next receive tells
+    /// why: the agent may have sent an error before it ended.
     pub(super) async fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
         self.expect(request.terms());
         let frame = encode(request, raw);
@@ -148,7 +152,7 @@ impl Link {
         self.limits.set(terms.limits);
     }
 
-    /// Nothing is asked any more of a host that lives and does not answer.
+    /// Stops asking a host that is alive but does not answer.
     fn give_up(&mut self) -> RemoteError {
         self.late = true;
         self.finish();
@@ -165,7 +169,7 @@ impl Link {
         self.outgoing.as_ref().is_some_and(|outgoing| outgoing.send(waiting).is_ok())
     }
 
-    /// Waits for the next reply; an agent's error becomes ours.
+    /// Waits for the next reply; an error of the agent becomes a [`RemoteError`].
     pub(super) async fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
         let arrival = match self.terms.patience {
             _ if self.late => return Err(self.give_up()),
@@ -181,13 +185,13 @@ impl Link {
     /// Waits for the end of the connection, while nothing is asked.
     pub(crate) async fn lost(&mut self) -> RemoteError {
         match accept(self.incoming.recv().await) {
-            // What was not asked is no answer.
+            // Nothing was asked, so no reply can be an answer.
             Ok(_) => RemoteError::Protocol,
             Err(error) => error,
         }
     }
 
-    /// The agent's word that has arrived already, if there is one: an error in the middle of a stream.
+    /// Fails if the agent has already sent a reply: an error in the middle of a stream.
     pub(super) fn interrupted(&mut self) -> Result<(), RemoteError> {
         match self.incoming.try_recv() {
             Ok(arrival) => accept(Some(arrival)).map(drop),
@@ -196,18 +200,18 @@ impl Link {
         }
     }
 
-    /// What ends the use of the link by another thread, unless it is forgotten.
+    /// A guard that stops another thread's use of the link, unless it is forgotten.
     pub(crate) fn recall(&self) -> Recall {
         Recall(Some(Arc::clone(&self.room)))
     }
 
-    /// Tells the agent that the conversation has ended; dropping the link waits for it.
+    /// Tells the agent that the conversation has ended; dropping the link waits for the agent.
     pub fn finish(&mut self) {
         self.outgoing = None;
         self.incoming.close();
     }
 
-    /// Ends the conversation at once, for an agent that has nothing in hand.
+    /// Ends the conversation at once, for an agent that is not in the middle of anything.
     pub fn abandon(self) {
         if !self.local {
             self.handle.cut().now();
@@ -216,12 +220,12 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Ends the conversation, and waits until the agent has finished what it was at; a connection that does not end by
-    /// itself is cut.
+    /// Ends the conversation, and waits until the agent has finished what it was doing. A connection that does
+    /// not end by itself is cut.
     fn drop(&mut self) {
         self.finish();
         let limit = (!self.local || self.late).then_some(FAREWELL);
-        // One on this machine goes on by itself where it does not end in time.
+        // An agent on this machine that does not end in time is left to finish its work.
         if self.handle.exit(limit).is_none() && !self.local {
             self.handle.cut().now();
             self.handle.exit(None);
@@ -233,19 +237,19 @@ fn accept(arrival: Option<Arrival>) -> Result<(Reply, Vec<u8>), RemoteError> {
     match arrival {
         Some(Ok((Reply::Error(error), _))) => Err(RemoteError::Agent(error)),
         Some(arrival) => arrival,
-        // Why it ended has been told before.
+        // Why it ended has already been reported.
         None => Err(RemoteError::Lost { noise: String::new(), source: FrameError::Ended { clean: true } }),
     }
 }
 
-/// Writes frames as they come, and a heartbeat when none has come for a while.
+/// Writes frames as they come, and a heartbeat if none has come for a while.
 fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
     let mut to = BufWriter::new(to);
     let heartbeat = encode(&Request::Heartbeat, &[]);
     loop {
         let written = match frames.recv_timeout(Duration::from_secs(HEARTBEAT)) {
             Ok(Waiting { frame, _room: room }) => {
-                // What is being written makes room for the next.
+                // Once a frame is being written, the next may take its room in the queue.
                 drop(room);
                 to.write_all(&frame)
             }
@@ -258,7 +262,7 @@ fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
     }
 }
 
-/// The thread that reads.
+/// The reading thread.
 struct FrameReader {
     from: BufReader<Box<dyn Read + Send>>,
     alarm: Alarm,
@@ -273,7 +277,7 @@ impl FrameReader {
             let arrival = read_limited_frame(&mut self.from, || self.limits.get());
             if !matches!(arrival, Ok((Reply::Heartbeat, _))) {
                 let ended = arrival.is_err();
-                // Whoever takes it may take his time: that is no silence of the agent's.
+                // The receiver may take its time, and that is not the agent's silence.
                 self.alarm.hold();
                 if arrivals.blocking_send(arrival.map_err(|source| self.lost(source))).is_err() || ended {
                     return;
@@ -283,7 +287,7 @@ impl FrameReader {
         }
     }
 
-    /// The end of the connection. The last words are waited for here, where nobody else has to wait with them.
+    /// The end of the connection. This thread waits for the last words, because here nothing else is held up.
     fn lost(&self, source: FrameError) -> RemoteError {
         if matches!(source, FrameError::Malformed(_) | FrameError::TooLarge { .. }) {
             return RemoteError::Garbled(source);

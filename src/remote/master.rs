@@ -1,14 +1,14 @@
-//! The connection to a host itself: an `ssh` in the background, a master in OpenSSH's words, which opens channels for
-//! whoever asks at its socket.
+//! The connection to a host itself: an `ssh` in the background, a master in OpenSSH's words, which opens
+//! channels for whoever asks at its socket.
 //!
-//! Its messages go into a file in the controller's memory, and those from after it went into the background too, such as
-//! that the host does not answer any more. A pipe would not do: whoever read it to its end would wait for the master's.
-//! A host's banner is not among the messages, so it is never taken for one. What a jump host's `ssh` says is not among
-//! them either, since ssh throws it away where there is a master.
+//! Its messages go into a file in the controller's memory, including those from after it went into the
+//! background, such as that the host no longer answers. A pipe would not do: reading it to its end would mean
+//! waiting for the master to end. A host's banner is not among the messages, so it is never taken for one.
+//! Neither is what a jump host's `ssh` says, since ssh discards it for a master.
 //!
-//! A socket says little about who listens there, so it is looked at before it is used: it must be a socket, ours, and
-//! answer as a master. Where ssh finds something at the socket's place already, it runs on without a socket and never
-//! ends: one like that is found by the path in its command line, and killed.
+//! A socket's existence says little about who listens there, so it is checked before it is used: it must be a
+//! socket, be ours, and answer as a master. If ssh finds something already at the socket's place, it runs on
+//! without a socket and never ends. Such a process is found by the path in its command line, and killed.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -32,10 +32,10 @@ use super::sockets::escaped;
 
 /// How long a master may take to answer at its socket.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How long a master may take to end when it is told to.
+/// How long a master may take to end after it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// A greeting and the request to end, as masters understand them (OpenSSH's PROTOCOL.mux): for each its length, its
-/// number, and the protocol's version or the request's number.
+/// A greeting and the request to end, in the protocol of masters (OpenSSH's PROTOCOL.mux). Each consists of its
+/// length, its number, and the protocol's version or the request's number.
 const TERMINATE: [u32; 6] = [8, 1, 4, 8, 0x1000_0005, 0];
 
 /// A connection that channels can be opened over. Dropping it ends it.
@@ -53,17 +53,17 @@ pub(super) struct Master {
 pub(super) struct Log(File);
 
 impl Log {
-    /// An empty one.
+    /// An empty log.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self(File::from(memfd_create("batou-ssh-log", MemfdFlags::CLOEXEC)?)))
     }
 
-    /// Where ssh finds it while this process lives.
+    /// The path by which ssh finds it while this process lives.
     pub(super) fn path(&self) -> io::Result<PathBuf> {
         path_of(&self.0)
     }
 
-    /// What was said after the first `mark` bytes, of which the end is enough.
+    /// The end of what was said after the first `mark` bytes.
     pub(super) fn since(&self, mark: u64) -> String {
         let end = self.length();
         let start = mark.max(end.saturating_sub(NOISE as u64));
@@ -79,15 +79,16 @@ impl Log {
     }
 }
 
-/// Where other processes of this user find a file that lies in no folder.
+/// The path by which other processes of this user find a file that lies in no folder.
 pub(super) fn path_of(file: &File) -> io::Result<PathBuf> {
-    // /proc may count processes otherwise than this process is told.
+    // In a PID namespace, /proc may show other process numbers than this process is given.
     let process = Path::new("/proc").join(fs::read_link("/proc/self")?);
     Ok(process.join("fd").join(file.as_raw_fd().to_string()))
 }
 
 impl Master {
-    /// Takes over an ssh that has connected and gone into the background; nothing where none answers at the socket.
+    /// Takes over an ssh that has connected and gone into the background; `None` if no master answers at the
+    /// socket.
     pub(super) fn take_over(socket: PathBuf, log: Log, runtime: &Handle) -> Option<Self> {
         let session = Session::resume_mux(socket.clone().into_boxed_path(), None);
         if !is_ours(&socket) || !runtime.block_on(answers(&session)) {
@@ -98,12 +99,12 @@ impl Master {
         Some(Master { socket, log, session: Arc::new(session), doubted, dismissed })
     }
 
-    /// The crate's view of it.
+    /// The crate's session for it.
     pub(super) fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
-    /// The host has fallen silent: no further channel is to be opened over this connection.
+    /// Notes that the host has fallen silent: no further channel is to be opened over this connection.
     pub(super) fn doubt(&self) {
         self.doubted.store(true, Ordering::SeqCst);
     }
@@ -113,25 +114,25 @@ impl Master {
         !self.doubted.load(Ordering::SeqCst)
     }
 
-    /// How much it has said until now, in bytes.
+    /// How many bytes it has printed so far.
     pub(super) fn said(&self) -> u64 {
         self.log.length()
     }
 
-    /// What it has said since.
+    /// What it has printed since then.
     pub(super) fn words_since(&self, mark: u64) -> String {
         self.log.since(mark)
     }
 
-    /// Tells it to end, unless it was told before; dropping what is returned waits for it.
+    /// Tells it to end, unless it was told before. Dropping the returned value waits for the end.
     pub(super) fn dismiss(&self) -> Option<Dismissed> {
         if self.dismissed.swap(true, Ordering::SeqCst) {
             return None;
         }
-        // Where nobody listens any more it has ended.
+        // If nobody listens any more, it has ended.
         let mut stream = UnixStream::connect(&self.socket).ok()?;
         let words = TERMINATE.map(u32::to_be_bytes).concat();
-        // One that does not even read is killed later.
+        // If it does not even read the request, it is killed later.
         let _ = stream.set_write_timeout(Some(FAREWELL)).and_then(|()| stream.write_all(&words));
         Some(Dismissed { stream, socket: self.socket.clone() })
     }
@@ -148,7 +149,7 @@ impl Drop for Master {
     }
 }
 
-/// A master that was told to end. Dropping this waits for it; one that does not is killed.
+/// A master that was told to end. Dropping this waits for it, and kills it if it does not end.
 #[derive(Debug)]
 pub(super) struct Dismissed {
     stream: UnixStream,
@@ -160,31 +161,31 @@ impl Drop for Dismissed {
         let mut rest = Vec::new();
         let limited = self.stream.set_read_timeout(Some(FAREWELL));
         let ended = limited.and_then(|()| (&self.stream).take(1 << 10).read_to_end(&mut rest));
-        // It may also close the connection with our words unread.
+        // The master may also close the connection without having read the request.
         if ended.is_err_and(|error| error.kind() != io::ErrorKind::ConnectionReset) {
             kill_those_with(&self.socket);
         }
     }
 }
 
-/// Whether it is a socket of this user's.
+/// Whether it is a socket and belongs to this user.
 fn is_ours(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket() && found.uid() == user)
 }
 
-/// Kills the processes of this user whose command lines have this path, which is nobody else's.
+/// Kills the processes of this user that have this path in their command lines. No other process can have it.
 fn kill_those_with(socket: &Path) {
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let Some(pid) = number.and_then(Pid::from_raw) else { continue };
-        // Opened before it is looked at, so that nobody else is killed who has been given its number since.
+        // Opened before its command line is read: the number may since have been given to another process.
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let escaped = escaped(socket);
         let has = |wanted: &[u8]| line.windows(wanted.len()).any(|words| words == wanted);
         if has(socket.as_os_str().as_bytes()) || has(escaped.as_bytes()) {
-            // The only failure is that it has ended already.
+            // The only possible failure is that it has already ended.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }

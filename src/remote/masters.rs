@@ -1,4 +1,4 @@
-//! The masters of a command: one a host, all of which end with the command.
+//! The masters of a command: one for each host, all of which end with the command.
 
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
@@ -18,20 +18,21 @@ use super::sockets::SocketFolder;
 use super::ssh::SshConfig;
 use crate::interrupt::before_death;
 
-/// What connections by SSH have in common.
+/// What all SSH connections share.
 #[derive(Debug)]
 pub struct Masters {
     config: SshConfig,
-    /// On which the crate waits for its channels: a thread of its own, since the command's own may be busy.
+    /// The runtime on which the crate waits for its channels. It has its own thread, since the command's may be
+    /// busy.
     runtime: Option<Runtime>,
     live: Arc<Mutex<LiveMasters>>,
 }
 
 #[derive(Debug, Default)]
 struct LiveMasters {
-    /// None where there can be no sockets, and at the end.
+    /// `None` if there can be no sockets, and at the end.
     folder: Option<SocketFolder>,
-    /// How many sockets were given out.
+    /// How many sockets have been given out.
     sockets: u32,
     connecting: Vec<(u32, Cut)>,
     masters: Vec<Weak<Master>>,
@@ -39,8 +40,8 @@ struct LiveMasters {
 }
 
 impl Masters {
-    /// Nothing is connected yet. The sockets' folder is made in the first place that will do; where none does, or no
-    /// thread can be had, every process gets a connection of its own.
+    /// Connects to nothing yet. The folder for sockets is made in the first suitable place. If there is none,
+    /// or no thread can be started, every process gets a connection of its own.
     pub fn new(config: SshConfig, places: &[PathBuf]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -52,14 +53,14 @@ impl Masters {
         let folder = SocketFolder::create(places).ok();
         let live = Arc::new(Mutex::new(LiveMasters { folder, ..LiveMasters::default() }));
         let dying = Arc::downgrade(&live);
-        // Where there can be no such thread, masters end by themselves some seconds after a signal.
+        // If this thread cannot be started, the masters end by themselves some seconds after a signal.
         let _ = before_death(move || {
             dying.upgrade().inspect(|live| end(live));
         });
         Masters { config, runtime, live }
     }
 
-    /// Connects to a host; no master where there can be none, or where ssh failed and did not say why. Blocks.
+    /// Connects to a host. Returns no master if there can be none, or if ssh failed without saying why. Blocks.
     pub(super) fn connect(
         &self,
         address: &str,
@@ -82,7 +83,7 @@ impl Masters {
         let ended = live.ended;
         drop(live);
         if ended {
-            // Nobody tells it any more.
+            // The command has ended its masters already, so nobody else will tell this one to end.
             master.dismiss();
         }
         Ok(Some(master))
@@ -109,7 +110,7 @@ impl Masters {
         self.live().ended
     }
 
-    /// Ends all masters and whoever is about to become one, and removes the folder.
+    /// Ends all masters, including those still connecting, and removes the folder.
     pub fn end(&self) {
         end(&self.live);
     }
@@ -131,6 +132,8 @@ impl Masters {
         deadline: Instant,
     ) -> Result<Option<ExitStatus>, StartError> {
         let alarm = Alarm::set(until(deadline), kill(&child)).inspect_err(|_| kill(&child).now())?;
+        // Listed before the check: either `end` still finds the child in the list, or the check sees that `end`
+        // has run.
         self.live().connecting.push((number, kill(&child)));
         if self.have_ended() {
             kill(&child).now();
@@ -156,17 +159,17 @@ fn end(live: &Mutex<LiveMasters>) {
     let masters: Vec<_> = live.masters.drain(..).filter_map(|master| master.upgrade()).collect();
     let folder = live.folder.take();
     drop(live);
-    // All are told before the first is waited for.
+    // All are told to end before the first is waited for.
     let dismissed: Vec<_> = masters.iter().filter_map(|master| master.dismiss()).collect();
     drop(dismissed);
     drop(folder);
 }
 
-/// Lets this process have as many descriptors as it may: every host takes some. Only where hosts are reached by SSH, since a
-/// local agent would hand the limit on to the steps that it runs.
+/// Raises the limit on this process's descriptors as far as allowed, since every host takes some. Done only if
+/// hosts are reached by SSH: a local agent would pass the limit on to the steps that it runs.
 fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
-    // Where it cannot be raised, fewer hosts can be reached at once.
+    // If it cannot be raised, fewer hosts can be reached at once.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
@@ -174,20 +177,20 @@ impl Drop for Masters {
     fn drop(&mut self) {
         self.end();
         if let Some(runtime) = self.runtime.take() {
-            // It may be dropped where a runtime must not be waited for.
+            // This may be dropped where waiting for a runtime is not allowed.
             runtime.shutdown_background();
         }
     }
 }
 
-/// What a master that failed has said, where that tells why.
+/// What a failed master has said, if that tells why.
 fn explain(said: &str) -> Result<Option<Arc<Master>>, StartError> {
     if tells_why(said) { Err(StartError::connection(said)) } else { Ok(None) }
 }
 
-/// Whether this is what ssh says where the host itself could not be connected to. Of a connection that goes through another
-/// host (which has neither address nor port here) it does not know the cause: that is told by the ssh that goes there, to
-/// which a master does not listen.
+/// Whether this is what ssh says when the host itself could not be connected to. For a connection through
+/// another host (which shows neither address nor port here) a master does not know the cause: the `ssh` to the
+/// jump host prints it, and ssh discards that.
 fn tells_why(said: &str) -> bool {
     said.lines().map(str::trim).any(|line| {
         line == "Host key verification failed."

@@ -1,7 +1,7 @@
 //! Agents on other machines, and on this one: how they are reached, started and spoken to.
 //!
-//! A [`HostConnection`] leads to the host at the end of a [`Route`], and starts its agent there, which makes a [`Link`];
-//! [`RemoteStore`] is the host's store behind a link.
+//! A [`HostConnection`] leads to the host at the end of a [`Route`]. Starting the host's agent over it gives a
+//! [`Link`]; [`RemoteStore`] is the host's store behind a link.
 
 mod alarm;
 mod binary;

@@ -1,4 +1,4 @@
-//! What a process prints on standard error: kept for the case that it fails, and of it only the end.
+//! What a process prints on standard error: only the end is kept, in case the process fails.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,7 +9,8 @@ use super::thread;
 
 /// How much is kept, in bytes.
 pub(super) const NOISE: usize = 4096;
-/// How long the end of what an ended process printed is waited for: somebody else may hold its standard error open.
+/// How long to wait for the last output of a process that has ended: another process may hold its standard
+/// error open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The end of what a process printed on standard error.
@@ -49,7 +50,7 @@ impl Noise {
         Ok(noise)
     }
 
-    /// The text, without surrounding space. It is asked for when the process is at its end: what it said last may still
+    /// The text, without surrounding space. Called when the process is at its end; its last output may still
     /// have to be read.
     pub(super) fn text(&self) -> String {
         let Ok(heard) = self.0.heard.lock() else { return String::new() };

@@ -1,4 +1,4 @@
-//! A command that was started, here or on a host, as this side holds it: what it reads and prints, how it ends, and what
+//! A started command, here or on a host, as this side holds it: what it reads and prints, how it ends, and what
 //! cuts it off.
 
 use std::fmt;
@@ -18,11 +18,11 @@ pub(super) struct PipedProcess {
     pub(super) to: Box<dyn Write + Send>,
     /// Its standard output.
     pub(super) from: BufReader<Box<dyn Read + Send>>,
-    /// The rest of it.
+    /// Everything else about it.
     pub(super) handle: ProcessHandle,
 }
 
-/// What is left of a process for those who neither write to it nor read from it.
+/// What is left of a process for code that neither writes to it nor reads from it.
 #[derive(Debug)]
 pub(super) struct ProcessHandle {
     carrier: ProcessEnd,
@@ -38,21 +38,22 @@ enum ProcessEnd {
 }
 
 impl PipedProcess {
-    /// Starts a child in a process group of its own: an interrupt at the terminal is the controller's to handle.
+    /// Starts a child in its own process group, because the controller itself handles an interrupt at the
+    /// terminal.
     pub(super) fn child(program: &'static str, mut command: Command) -> Result<Self, StartError> {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| StartError::spawn(program, error))?;
         let to = Box::new(child.stdin.take().expect("stdin is piped"));
         let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("stdout is piped"));
         let noise = Noise::collect(child.stderr.take().expect("stderr is piped")).inspect_err(|_| {
-            // The only failures are that it has ended already.
+            // The only possible failure is that it has already ended.
             let _ = child.kill().and_then(|()| child.wait());
         })?;
         let handle = ProcessHandle { carrier: ProcessEnd::Child(child), noise };
         Ok(PipedProcess { to, from: BufReader::new(from), handle })
     }
 
-    /// What is at the other end of a channel.
+    /// The process at the other end of a channel.
     pub(super) fn channel(opened: OpenChannel) -> Self {
         let OpenChannel { channel, to, from, noise } = opened;
         let handle = ProcessHandle { carrier: ProcessEnd::Channel(channel), noise };
@@ -67,7 +68,7 @@ impl fmt::Debug for PipedProcess {
 }
 
 impl ProcessHandle {
-    /// What cuts the process off. A child is killed; a channel is closed, whatever its master does.
+    /// Cuts the process off: a child is killed; a channel is closed, whatever its master does.
     pub(super) fn cut(&self) -> Cut {
         match &self.carrier {
             ProcessEnd::Child(child) => kill(child),
@@ -75,7 +76,7 @@ impl ProcessHandle {
         }
     }
 
-    /// How the process ended; nothing where it does not end in time, if there is a limit.
+    /// How the process ended; `None` if there is a limit and it does not end within it.
     pub(super) fn exit(&mut self, within: Option<Duration>) -> Option<Exit> {
         match &mut self.carrier {
             ProcessEnd::Child(child) => wait(child, within),
@@ -83,17 +84,18 @@ impl ProcessHandle {
         }
     }
 
-    /// Whether it is a child, whose status 255 may be that of an ssh that lost its connection.
+    /// Whether it is a child. Its status 255 may then come from an ssh that lost its connection.
     pub(super) fn is_child(&self) -> bool {
         matches!(self.carrier, ProcessEnd::Child(_))
     }
 
-    /// What the process printed on standard error, and ssh about the connection; asked for at the end of both.
+    /// What the process printed on standard error, and what ssh said about the connection. Call it when both
+    /// have ended.
     pub(super) fn said(&self) -> String {
         self.last_words().text()
     }
 
-    /// The same for another thread.
+    /// The same, for another thread.
     pub(super) fn last_words(&self) -> LastWords {
         let connection = match &self.carrier {
             ProcessEnd::Child(_) => None,
@@ -111,7 +113,7 @@ pub(super) struct LastWords {
 }
 
 impl LastWords {
-    /// The text; waits for the end of what the process prints.
+    /// The text; waits until the process prints no more.
     pub(super) fn text(&self) -> String {
         let noise = self.noise.text();
         match &self.connection {

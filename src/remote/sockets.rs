@@ -1,8 +1,9 @@
 //! The private folder in which a command keeps the sockets of its masters.
 //!
-//! Every command has one of its own, with a name that nobody can guess and open to nobody else, so that no two commands
-//! meet at one socket. The command holds a lock on its folder for as long as it lives. A folder that nobody holds is that
-//! of a command that was killed, and the next command removes it, with the sockets of masters that were killed as well.
+//! Every command has its own, with a name that cannot be guessed and open to nobody else, so that no two
+//! commands share a socket. The command holds a lock on its folder for as long as it lives. A folder that
+//! nobody holds was left by a killed command; the next command removes it, and also the sockets of masters that
+//! were killed.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -16,23 +17,23 @@ use tempfile::TempDir;
 
 /// What the folders' names begin with.
 const PREFIX: &str = "batou-mux-";
-/// How many characters tempfile puts behind that.
+/// How many random characters tempfile appends to it.
 const RANDOM: usize = 6;
-/// How long a socket's path may be, in bytes: the kernel takes 107, and ssh appends 17 for a moment.
+/// How long a socket's path may be, in bytes: the kernel accepts 107, and ssh temporarily appends 17.
 const LONGEST: usize = 80;
-/// How many bytes a socket's own name may have, with the slash before it.
+/// How many bytes a socket's own name may have, including the slash before it.
 const NAME: usize = 11;
 
 /// A folder for sockets. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct SocketFolder {
-    // Removed before the lock is given up.
+    // Dropped, and so removed, before the lock is released.
     folder: TempDir,
     _lock: File,
 }
 
 impl SocketFolder {
-    /// Makes a folder in the first of these places that will do, and removes what killed commands left in them.
+    /// Makes a folder in the first suitable one of these places, and removes what killed commands left there.
     pub(super) fn create(places: &[PathBuf]) -> io::Result<Self> {
         let mut failure =
             io::Error::new(io::ErrorKind::InvalidFilename, "no place is safe and has a short enough path");
@@ -59,25 +60,26 @@ impl SocketFolder {
                 .permissions(private)
                 .rand_bytes(RANDOM)
                 .tempdir_in(place)?;
-            // Until it is locked, another command may take it for one that was left, and remove it.
+            // Until it is locked, another command may take it for a leftover and remove it.
             if let Some(lock) = lock(folder.path())? {
                 return Ok(SocketFolder { folder, _lock: lock });
             }
         }
     }
 
-    /// Where the socket of this number belongs.
+    /// The path of the socket with this number.
     pub(super) fn socket(&self, number: u32) -> PathBuf {
         self.folder.path().join(number.to_string())
     }
 }
 
-/// Whether ssh takes a path for what it is: it puts variables of the environment in for `${NAME}`, whatever is done about it.
+/// Whether ssh takes a path literally: it always replaces `${NAME}` by an environment variable, and that cannot
+/// be escaped.
 fn can_be_told(place: &Path) -> bool {
     !place.as_os_str().as_bytes().windows(2).any(|bytes| bytes == b"${")
 }
 
-/// Whether nobody else but root can put another folder in the place of ours.
+/// Whether nobody but root can replace our folder with another.
 fn is_safe(place: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     fs::metadata(place).is_ok_and(|place| {
@@ -86,7 +88,7 @@ fn is_safe(place: &Path) -> bool {
     })
 }
 
-/// Locks a folder; nothing where somebody else holds it, or has removed it.
+/// Locks a folder; `None` if somebody else holds it or has removed it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
     let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path);
@@ -105,7 +107,8 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     Ok(same.then_some(folder))
 }
 
-/// Removes the folders that killed commands of this user left in a place. What cannot be removed is left to the next.
+/// Removes the folders that killed commands of this user left in a place. What cannot be removed is left to the
+/// next command.
 fn sweep(place: &Path) {
     let user = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
@@ -124,11 +127,11 @@ fn remove_left(path: &Path) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    // Where there is anything else it stays: nobody knows whose it is.
+    // If anything else is in the folder, the folder stays: nobody knows whose it is.
     fs::remove_dir(path)
 }
 
-/// A socket's path as ssh is told it: in it `%` begins something that ssh puts in.
+/// A socket's path as written for ssh, which expands sequences that begin with `%`.
 pub(super) fn escaped(socket: &Path) -> OsString {
     let mut text = Vec::new();
     for byte in socket.as_os_str().as_bytes() {

@@ -1,15 +1,15 @@
 //! How a host is reached: the system's OpenSSH, with the user's own configuration below a few settings of ours.
 //!
-//! There is one connection a host, an `ssh` in the background that is started here ([`SshConfig::master`]), and over it a
-//! channel for each process that is wanted on the host. A master outlives a controller that is killed, by as long as
-//! [`PERSIST`] says; what it must not do is to keep an agent in the belief that somebody is still there. It does not: a
-//! channel belongs to the connection that its controller has to the master's socket, the kernel closes that with the
-//! controller, and the master then closes the channel. The agent reads the end of its input within milliseconds, as
-//! it did when each had an `ssh` of its own.
+//! Each host has one connection, an `ssh` in the background that is started here ([`SshConfig::master`]), with
+//! a channel for each process that is wanted on the host. A master outlives a killed controller by as long as
+//! [`PERSIST`] says. It must not make an agent believe meanwhile that the controller is still there, and it
+//! does not: a channel belongs to its controller's connection to the master's socket. When the controller is
+//! killed, the kernel closes that connection, and the master then closes the channel. The agent reads the end
+//! of its input within milliseconds, just as it would with an `ssh` of its own.
 //!
-//! A master that the user has of his own is not used: it may run with settings that are not ours, and for a
-//! configuration that is not this project's. Where there can be no master, or where one fails and does not say why, an
-//! `ssh` with one command is run instead ([`SshConfig::plain`]).
+//! A master of the user's own is not used: it may run with settings other than ours, and with a configuration
+//! other than this project's. If there can be no master, or one fails without saying why, an `ssh` with one
+//! command is run instead ([`SshConfig::plain`]).
 
 use std::fs::File;
 use std::io::Write;
@@ -22,27 +22,28 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::master::path_of;
 use super::sockets::escaped;
 
-/// How many seconds a master lives on when nobody has a channel: a controller that lives has always one, or opens the next
-/// at once.
+/// How many seconds a master lives on when nobody has a channel. A living controller always has one, or opens
+/// the next at once.
 const PERSIST: u32 = 5;
 
-/// A generated configuration file. It lies in no folder: however this process ends, nothing of it stays.
+/// A generated configuration file. It lies in no folder, so nothing of it remains, however this process ends.
 #[derive(Debug)]
 pub struct SshConfig {
-    /// Where ssh, and the ssh that it starts for a jump host, find the file while this process lives.
+    /// The path by which ssh, and the ssh that it starts for a jump host, find the file while this process
+    /// lives.
     path: PathBuf,
-    /// It, and what it includes by such a path.
+    /// The file itself, and the files that it includes by such a path.
     _files: Vec<File>,
 }
 
 /// What the generated configuration depends on.
 #[derive(Clone, Debug)]
 pub struct SshOptions<'a> {
-    /// The project's folder, where `ssh_config_<environment>` or `ssh_config` may stand.
+    /// The project's folder, which may contain `ssh_config_<environment>` or `ssh_config`.
     pub project: &'a Path,
     /// The environment's name.
     pub environment: &'a str,
-    /// Seconds until a connection attempt is given up.
+    /// How many seconds a connection attempt may take.
     pub timeout: u32,
     /// Whether the key of a host seen for the first time is accepted.
     pub accept_new: bool,
@@ -59,9 +60,9 @@ impl SshConfig {
         Ok(SshConfig { path: path_of(&file)?, _files: open.into_iter().chain([file]).collect() })
     }
 
-    /// The command that connects to the host at `address`, goes into the background as the master at `socket`, and writes
-    /// what it has to say to `log`. It has a process group of its own: an interrupt at the terminal is the controller's to
-    /// handle.
+    /// The command that connects to the host at `address`, goes into the background as the master at `socket`,
+    /// and writes its messages to `log`. It has its own process group, because the controller itself handles an
+    /// interrupt at the terminal.
     pub(super) fn master(&self, address: &str, socket: &Path, log: &Path) -> Command {
         let mut command = self.ssh();
         command.arg("-E").arg(log).arg("-S").arg(escaped(socket)).args(["-M", "-f", "-N", "-T"]);
@@ -73,8 +74,8 @@ impl SshConfig {
     /// The command that runs `remote` on the host at `address`, over a connection of its own.
     pub(super) fn plain(&self, address: &str, remote: &str) -> Command {
         let mut command = self.ssh();
-        // What it says is told where it fails. Errors are below this level, and a host's banner is not, which it could write
-        // so that it reads like one.
+        // ssh's output is reported if the command fails. At this level it contains errors but not the host's
+        // banner, which could be written to look like an error.
         command.args(["-o", "LogLevel=ERROR", "-T", "--"]).arg(address).arg(remote);
         command
     }
@@ -86,8 +87,8 @@ impl SshConfig {
     }
 }
 
-/// In OpenSSH's configuration the first value of a keyword wins: ours come first, then the project's `own` where it has one,
-/// else the user's and the system's.
+/// In OpenSSH's configuration the first value of a keyword wins: ours come first, then the project's `own` if
+/// it has one, else the user's and the system's.
 fn text(options: &SshOptions<'_>, own: Option<&Path>) -> String {
     let strict = if options.accept_new { "accept-new" } else { "yes" };
     let mut text = format!(
@@ -110,8 +111,8 @@ fn own(options: &SshOptions<'_>) -> Option<PathBuf> {
     names.iter().map(|name| options.project.join(name)).find(|path| path.is_file())
 }
 
-/// Whether a path means itself in a configuration, where patterns, variables and quotes mean something else. Which of them do
-/// depends on the version of ssh.
+/// Whether a configuration takes this path literally. It does not if ssh sees a pattern, variable or quote in
+/// it, and which of these ssh knows depends on its version.
 fn is_plain(path: &Path) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@= ".contains(byte) || !byte.is_ascii();
     path.to_str().is_some_and(|text| text.as_bytes().iter().all(plain))

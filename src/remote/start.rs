@@ -1,29 +1,31 @@
 //! Starting an agent: one constant command line, whatever the host, the user and the project are called.
 //!
-//! The command ([`COMMAND`]) is a script for any POSIX shell, quoted so that any login shell hands it on unharmed: one line,
-//! without apostrophes and exclamation marks within. All that differs from host to host is read by the script from its
-//! standard input, as lines:
+//! The command ([`COMMAND`]) is a script for any POSIX shell, quoted so that any login shell passes it on
+//! unchanged: one line, without apostrophes or exclamation marks inside. Everything that differs from host to
+//! host is read by the script from its standard input, as lines:
 //!
 //! | line | meaning |
 //! |---|---|
-//! | greeting | always the same: where another line comes first, the login shell has read what was not meant for it |
+//! | greeting | always the same: if another line comes first, the login shell has read what was not meant for it |
 //! | action | `agent`, or `prepare`: make a folder that belongs to the service user |
 //! | user | the service user, or `-` for the login user |
-//! | word | the wanted agent's digest, `anew` for one that is to be sent whatever is there, or the folder to prepare |
+//! | word | the wanted agent's digest, `anew` to have the agent sent whatever is there, or the folder to prepare |
 //!
-//! It says `here` as it begins, and answers with the magic and a word: `eaten` (the greeting was not the first line), `found` (the agent is there, and is started), `want MACHINE` or `want MACHINE gzip`
-//! (it is not there, and what arrives can be unpacked or not), `send` (the bytes, please), `stored` (it is there now, and is
-//! started), or what went wrong. `want` is answered with five lines: the agent's digest, its size, its checksum, how many
-//! bytes are sent, and `gzip` or `plain`. The agent itself says `ready`: frames from then on. One that is found and does not
-//! say so is damaged, and is sent anew.
+//! The script says `here` when it begins, and answers with the magic and a word: `eaten` (the greeting was not
+//! the first line), `found` (the agent is there, and is being started), `want MACHINE` or `want MACHINE gzip`
+//! (it is not there; `gzip` means that the host can unpack what arrives), `send` (send the bytes now), `stored`
+//! (it is there now, and is being started), or what went wrong. `want` is answered with five lines: the agent's
+//! digest, its size, its checksum, how many bytes are sent, and `gzip` or `plain`. The agent itself says
+//! `ready`; only frames follow. An agent that is found but does not say so is damaged, and is sent again.
 //!
-//! The agent's place is the first folder that belongs to the user, that nobody else can write to, and in which a small script
-//! was written, made executable and run: a home may be mounted `noexec`. What was wrong with the others is printed, and told
-//! where the agent does not start. A program is taken for the agent only where it lies in such a folder.
+//! The agent is put into the first folder that belongs to the user, that nobody else can write to, and in which
+//! a small script could be written, made executable and run: a home may be mounted `noexec`. What was wrong
+//! with the other folders is printed, and reported if the agent does not start. A program is taken for the
+//! agent only if it lies in such a folder.
 //!
-//! Nothing is sent behind the agent's bytes before the answer to them: busybox's `head -c` reads on, and what it reads is
-//! lost. What arrived is checked by its size, and by `cksum` where the host has that; where it has not, gzip's own checksum is
-//! enough, and for a plain agent, SSH's.
+//! Nothing is sent after the agent's bytes until they have been answered: busybox's `head -c` reads too far,
+//! and what it reads is lost. What arrived is checked by its size, and by `cksum` if the host has it. If not,
+//! gzip's own checksum has to do, or SSH's for an agent that was sent unpacked.
 
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
@@ -38,15 +40,15 @@ use batou_agent::protocol::{FrameError, MAGIC, SILENCE};
 
 /// The first line that the script reads.
 const GREETING: &str = "batou";
-/// The word with which it begins.
+/// The word with which the script begins.
 const HERE: &str = "here";
-/// What is run on every host.
+/// The command that is run on every host.
 pub(super) const COMMAND: &str = include_str!("start.sh").trim_ascii_end();
-/// How much a login shell may print before the agent, in bytes.
+/// How many bytes a login shell may print before the agent starts.
 const MAX_PREAMBLE: usize = 64 << 10;
-/// How long a host may take to store an agent that it has received, on whatever disk it has.
+/// How long a host may take to store a received agent, even on a slow disk.
 const STORING: Duration = Duration::from_mins(5);
-/// How much of that is told where there is no agent afterwards, in bytes.
+/// How many bytes of what the login shell printed are reported if no agent starts.
 const SKIPPED: usize = 1 << 10;
 /// How long a process that has closed its output may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -60,29 +62,29 @@ pub(super) struct Start {
     deadline: Instant,
     /// How long the login shell may take until the script runs.
     login: Duration,
-    /// Until all that takes a bounded time is done.
+    /// Set until everything that takes a bounded time is done.
     alarm: Option<Alarm>,
     late: Rang,
     /// The end of what was printed before the first word.
     skipped: Vec<u8>,
-    /// Whether there was a word other than that it begins.
+    /// Whether the script has said anything beyond that it begins.
     answered: bool,
     /// Whether the agent was sent gzipped.
     packed: bool,
 }
 
-/// How an agent is wanted.
+/// How the agent is to be delivered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
-    /// What is there already is not used.
+    /// Whether to ignore an agent that is already there.
     pub(super) anew: bool,
-    /// It may be sent gzipped.
+    /// Whether the agent may be sent gzipped.
     pub(super) packed: bool,
 }
 
 impl Start {
-    /// A process that was started for this user, and must be ready at the deadline. Over a connection that stands, the login
-    /// shell has only so long until it runs what it is to run.
+    /// A process that was started for this user, and must be ready at the deadline. Over an existing
+    /// connection, the login shell has only `login` until it runs the command.
     pub(super) fn new(
         process: PipedProcess,
         user: Option<String>,
@@ -103,7 +105,7 @@ impl Start {
         Ok(())
     }
 
-    /// Asks for the agent that is there, or for one that is sent.
+    /// Asks the script to start the agent that is there, or the one that is sent.
     pub(super) fn agent(&mut self, binaries: &Binaries, how: Delivery) -> Result<(), RemoteError> {
         let digest = binaries.own().map_err(StartError::from)?.digest().to_string();
         let wanted = if how.anew { "anew" } else { &digest };
@@ -160,7 +162,7 @@ impl Start {
         if to.write_all(bytes).and_then(|()| to.flush()).is_ok() {
             return Ok(());
         }
-        // It has ended, and what it said before tells why.
+        // The process has ended, and what it said before tells why.
         let mut word = self.hear()?;
         if word == HERE {
             word = self.hear()?;
@@ -168,7 +170,7 @@ impl Start {
         Err(self.refused(&word))
     }
 
-    /// The word after the next magic; what a login shell prints before it is skipped.
+    /// The word after the next magic, skipping what a login shell prints before it.
     fn hear(&mut self) -> Result<String, RemoteError> {
         let magic = &MAGIC[1..];
         let mut seen = 0;
@@ -192,7 +194,7 @@ impl Start {
         }
     }
 
-    /// Sends the agent that the host's kind needs.
+    /// Sends the agent for the host's kind of machine.
     fn install(&mut self, word: &str, binaries: &Binaries, packed: bool) -> Result<(), RemoteError> {
         let Some(("want", host)) = word.split_once(' ') else { return Err(self.refused(word)) };
         let (machine, gzip) = match host.split_once(' ') {
@@ -210,7 +212,7 @@ impl Start {
         if answer == "send" {
             self.alarm = None;
             self.pour(upload.bytes)?;
-            // It is checked and synced there, and then named.
+            // The script checks and syncs the agent there, and only then gives it its name.
             self.set_alarm(STORING)?;
             answer = self.hear()?;
         }
@@ -232,13 +234,13 @@ impl Start {
         StartError::NoUser(self.user.clone().unwrap_or_default())
     }
 
-    /// What is said until the end, which has come or is about to.
+    /// Everything said up to the end of the process, which has come or is about to.
     fn last_words(&mut self) -> String {
         self.process.handle.exit(Some(FAREWELL));
         self.process.handle.said()
     }
 
-    /// Why the process went before it said what was expected.
+    /// Why the process ended before it said what was expected.
     fn ended(&mut self) -> RemoteError {
         if self.late.yes() {
             return StartError::Patience(self.all_said()).into();
@@ -252,21 +254,21 @@ impl Start {
                 RemoteError::Lost { noise, source: FrameError::Ended { clean: true } }
             }
             Exit::Disconnected => StartError::connection(&noise).into(),
-            // Also 255: so an ssh with one command tells of a program that was killed by a signal.
+            // This includes 255, with which an ssh with one command reports a program killed by a signal.
             _ if self.answered => StartError::Ended { status, noise }.into(),
-            // Over a channel it is the login's own, as any other.
+            // Over a channel, 255 is the login's own status like any other.
             Exit::Status(255) if handle.is_child() => StartError::connection(&noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
             _ => StartError::Shell { status, said: self.all_said() }.into(),
         }
     }
 
-    /// What was printed in place of an answer.
+    /// What was printed instead of an answer.
     fn all_said(&self) -> String {
         String::from_utf8_lossy(&self.skipped).into_owned() + "\n" + &self.process.handle.said()
     }
 
-    /// The conversation with the agent, once that says that it is there.
+    /// The conversation with the agent, once the agent says that it is there.
     pub(super) fn into_link(mut self, local: bool) -> Result<Link, RemoteError> {
         match self.hear()?.as_str() {
             "ready" => {}

@@ -1,7 +1,7 @@
 //! A host's store, behind its agent: the second place that objects can be copied to and from.
 //!
-//! Copying reads and writes files, and so it blocks, as do all methods here: it has a thread of its own. What it asks of the
-//! agent is asked as anywhere else, and waited for.
+//! All methods here block, because copying reads and writes files; so it runs on a thread of its own. Questions
+//! to the agent are asked and waited for as anywhere else.
 
 use std::io::{self, Read, Write};
 
@@ -14,7 +14,8 @@ use super::link::Link;
 use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
 use batou_agent::protocol::{DATA_CHUNK, ErrorKind, MAX_OBJECTS, Question, Reply, Request, question};
 
-/// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still compressed.
+/// How many bytes of the stream are sent at once: few enough that the host writes while the rest is still
+/// compressed.
 const PIECE: usize = 32 << 10;
 
 /// The store behind a link. Its methods block.
@@ -23,7 +24,7 @@ pub struct RemoteStore<'l> {
     conversation: Conversation<'l>,
 }
 
-/// A link, for a thread that may block.
+/// A link, used from a thread that may block.
 #[derive(Debug)]
 struct Conversation<'l> {
     link: &'l mut Link,
@@ -50,8 +51,8 @@ impl<'l> RemoteStore<'l> {
         RemoteStore { conversation: Conversation { link, runtime } }
     }
 
-    /// Sends the host what it lacks of these artifacts. A host that finds something of its own damaged meanwhile counts it as
-    /// missing from then on, and so it is asked once more.
+    /// Sends the host those of these artifacts that it lacks. If the host meanwhile finds some of its own
+    /// objects damaged, it counts them as missing from then on, so it is asked a second time.
     pub fn receive_from(
         mut self,
         store: &Store,
@@ -122,8 +123,9 @@ impl Depot for RemoteStore<'_> {
         if let Some(failure) = outgoing.failure {
             return Err(wrap(failure));
         }
-        // Where an object of ours cannot be read, the host must not wait for the rest, and the conversation goes on. It
-        // stores nothing of a stream that ends early, and says so, which is no news.
+        // If an object of ours cannot be read, end the stream, so that the host does not wait for the rest and
+        // the conversation can go on. The host stores nothing of a stream that ends early; its error about that
+        // adds nothing, so it is ignored.
         let ended = self.conversation.ask(&question::data_end());
         match (written, ended) {
             (Err(error), Ok(()) | Err(RemoteError::Agent(_))) => Err(error),
@@ -218,7 +220,7 @@ impl Arriving<'_, '_> {
         };
     }
 
-    /// Takes what is left of the answer, so that the next one can be read; tells what went wrong.
+    /// Reads the rest of the answer, so that the next one can be read; returns what went wrong.
     fn drain(mut self) -> Option<RemoteError> {
         loop {
             match self.ended.take() {
@@ -250,7 +252,7 @@ fn wrap(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Depot(error.into())
 }
 
-/// A failure of the link as itself; any other is the controller's own store's.
+/// Returns a failure of the link unchanged; any other error is the controller's own store's.
 fn unwrap(error: Error) -> RemoteError {
     match error {
         Error::Depot(source) => match source.downcast() {

@@ -1,4 +1,4 @@
-//! Threads of this process. One that cannot be had is an error of this machine, and no panic.
+//! Threads of this process. Failing to start one is an error of this machine, not a panic.
 
 use std::thread::{Builder, JoinHandle};
 
@@ -14,24 +14,24 @@ pub(super) fn spawn<T: Send + 'static>(
     Builder::new().name(name.to_owned()).spawn(work).map_err(|_| StartError::Threads)
 }
 
-/// What a thread comes to, for who waits without one.
+/// The result of a thread, which can be waited for without blocking.
 #[derive(Debug)]
 pub struct Working<T>(oneshot::Receiver<T>);
 
-/// Has a thread do what blocks.
+/// Does blocking work on a new thread.
 pub fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Working<T>, StartError> {
     let (tell, told) = oneshot::channel();
     spawn("host", move || {
-        // Whoever wanted to know may have gone.
+        // Nobody may be waiting for it any more.
         let _ = tell.send(work());
     })?;
     Ok(Working(told))
 }
 
 impl<T> Working<T> {
-    /// Waits for it.
+    /// Waits for the result.
     pub async fn wait(self) -> T {
         self.0.await.expect("a thread ends with its outcome, unless it panicked")
     }

@@ -12,7 +12,7 @@ pub fn drifted(drift: &Drift) -> String {
     named(drift, |file| format!("{} ({})", path(file), word(file.kind)))
 }
 
-/// As [`drifted`] of files that have been put back, of which it no longer matters what was wrong.
+/// Like [`drifted`], for files that have been put back, so that it no longer matters what was wrong.
 pub fn mended(drift: &Drift) -> String {
     named(drift, path)
 }
@@ -29,7 +29,7 @@ fn named(drift: &Drift, name: impl Fn(&DriftedFile) -> String) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-/// The path below `current`, or below the target directory for what is of no component.
+/// The path below `current`, or below the target directory if the file belongs to no component.
 fn path(file: &DriftedFile) -> String {
     let path = visible_name(&file.path);
     match &file.component {

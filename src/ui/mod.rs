@@ -1,9 +1,9 @@
-//! All output: results on standard output, notices, warnings, errors and progress on standard error.
+//! All output: results on standard output; notices, warnings, errors and progress on standard error.
 //!
-//! With `--json` everything, errors included, is one JSON object a line on standard output, so that a program reads
-//! one stream. Whatever a host or a user wrote passes through [`visible`] before it reaches a terminal. A failed
-//! write does not interrupt the work (a release must not stop because somebody closed the pager): it is remembered
-//! and returned by [`Ui::finish`].
+//! With `--json` everything, errors included, is one JSON object a line on standard output, so that a program
+//! reads one stream. Whatever a host or a user wrote passes through [`visible`] before it reaches a terminal. A
+//! failed write does not interrupt the work (a release must not stop because somebody closed the pager). It is
+//! remembered and returned by [`Ui::finish`].
 
 pub mod drift;
 pub mod line;
@@ -34,7 +34,7 @@ pub const ADDED: Style = AnsiColor::Green.on_default();
 pub const REMOVED: Style = AnsiColor::Red.on_default();
 /// The colour of what is changed.
 pub const CHANGED: Style = AnsiColor::Yellow.on_default();
-/// The colour of what matters less.
+/// The colour of less important text.
 pub const DIM: Style = Style::new().dimmed();
 /// The colour of errors.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -107,33 +107,34 @@ impl Ui {
         self.wanted.verbose
     }
 
-    /// A result, for people. It may hold styles: foreign text in it must have passed through [`visible`].
+    /// A result, for people. It may contain styles, so foreign text in it must have passed through [`visible`].
     pub fn line(&self, text: &str) {
         if !self.wanted.json {
             self.write(&self.out, text);
         }
     }
 
-    /// The heading of results that follow, for people; as [`Ui::line`].
+    /// The heading of the results that follow, for people. Foreign text as in [`Ui::line`].
     pub fn section(&self, title: &str) {
         self.line(&format!("{HEADING}{title}{HEADING:#}"));
     }
 
-    /// What is being done, for people who wait; not with `--quiet`, and not a part of the result; as [`Ui::line`].
+    /// What is being done, for people who wait. It is not part of the result, and is left out with `--quiet`.
+    /// Foreign text as in [`Ui::line`].
     pub fn status(&self, text: &str) {
         if !self.wanted.quiet && !self.wanted.json {
             self.write(&self.err, text);
         }
     }
 
-    /// A detail that is shown with `--verbose` only.
+    /// A detail that is shown only with `--verbose`.
     pub fn detail(&self, text: &str) {
         if self.wanted.verbose > 0 {
             self.status(&format!("{DIM}{text}{DIM:#}"));
         }
     }
 
-    /// Something worth knowing that is no fault. Foreign text in it is made harmless.
+    /// Something worth knowing that is not a fault. Control characters in it are shown, not obeyed.
     pub fn notice(&self, text: &str) {
         if self.wanted.json {
             self.json(&Line::Notice { message: text });
@@ -142,7 +143,7 @@ impl Ui {
         }
     }
 
-    /// Something that may be a fault. Foreign text in it is made harmless.
+    /// Something that may be a fault. Control characters in it are shown, not obeyed.
     pub fn warn(&self, text: &str) {
         if self.wanted.json {
             self.json(&Line::Warning(Complaint { message: text.to_owned(), ..Complaint::default() }));
@@ -159,7 +160,7 @@ impl Ui {
         }
     }
 
-    /// A result's own bytes, such as a file's content, as they are.
+    /// A result's own bytes, such as a file's content, unchanged.
     pub fn raw(from: &mut dyn io::Read) -> io::Result<()> {
         let copied = io::copy(from, &mut io::stdout().lock());
         match copied {
@@ -173,7 +174,8 @@ impl Ui {
         Progress::new(self.bars.clone())
     }
 
-    /// Shows for whom the command waits, in a line that changes; `None` removes it. Says whether there is a terminal for that.
+    /// Shows which hosts the command waits for, in a line that changes; `None` removes it. Returns whether
+    /// there is a terminal to show it on.
     pub fn wait_for(&self, what: Option<String>) -> bool {
         let Some(bars) = &self.bars else { return false };
         let mut line = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,14 +210,14 @@ impl Ui {
         }
     }
 
-    /// Whether whoever read the output has gone away, as `head` does.
+    /// Whether the reader of the output has gone away, as `head` does.
     pub fn is_unread(&self) -> bool {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// An error for people, or what a command on a host called one, already laid out. Foreign text in it must have
-    /// passed through [`visible`].
+    /// An error for people, or what a command on a host printed as an error, already laid out. Foreign text in
+    /// it must have passed through [`visible`].
     pub fn error_text(&self, text: &str) {
         self.write(&self.err, text);
     }

@@ -9,10 +9,10 @@ use batou_store::{Monitor, Phase};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often a bar is drawn although nothing has been done: it shows that batou lives.
+/// How often a bar is redrawn even if nothing has been done, to show that batou is alive.
 const TICK: Duration = Duration::from_millis(200);
 
-/// One bar, which shows one phase of work after the other. Shared by all threads; dropping it removes it.
+/// One bar, which shows one phase of work after another. Shared by all threads; dropping it removes it.
 pub struct Progress {
     bars: Option<MultiProgress>,
     current: Mutex<Option<Bar>>,
@@ -21,7 +21,8 @@ pub struct Progress {
 struct Bar {
     widget: ProgressBar,
     in_bytes: bool,
-    /// A thread that shows it, because work may be one long piece that counts nothing until its end.
+    /// The thread that shows the bar. It is separate because work may be one long piece that counts nothing
+    /// until its end.
     shower: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -29,14 +30,15 @@ impl Drop for Bar {
     fn drop(&mut self) {
         if let Some((ends, shower)) = self.shower.take() {
             drop(ends);
-            // Once it has ended, nothing of the bar is left on the terminal. A bar is not worth a panic.
+            // Once the thread has ended, nothing of the bar is left on the terminal. If it panicked, that is no
+            // reason for us to.
             let _ = shower.join();
         }
     }
 }
 
 impl Progress {
-    /// A bar among others; invisible without them.
+    /// A bar among others; invisible if there are none.
     pub(super) fn new(bars: Option<MultiProgress>) -> Self {
         Self { bars, current: Mutex::new(None) }
     }
@@ -52,8 +54,8 @@ impl Progress {
         self.bars.is_some()
     }
 
-    /// Begins a phase of so many objects and bytes (0: unknown, or not to be counted in bytes), in place of the
-    /// one before.
+    /// Begins a phase of this many objects and bytes (0: unknown, or not counted in bytes), in place of the
+    /// previous one.
     pub fn start(&self, what: &str, objects: u64, bytes: u64) {
         let Some(bars) = &self.bars else { return };
         let length = if bytes > 0 { bytes } else { objects };
@@ -63,7 +65,7 @@ impl Progress {
         let (ends, ended) = mpsc::channel();
         let (bars, shown) = (bars.clone(), widget.clone());
         let shower = std::thread::Builder::new().spawn(move || show_later(&bars, shown, &ended));
-        // Without a thread there is no bar.
+        // If the thread cannot be started, there is no bar.
         let shower = shower.ok().map(|shower| (ends, shower));
         self.replace(Some(Bar { widget, in_bytes: bytes > 0, shower }));
     }
@@ -90,7 +92,7 @@ impl Progress {
     }
 }
 
-/// Shows a bar when its phase takes long, and removes it at its end.
+/// Shows a bar once its phase has taken long, and removes it at the end.
 fn show_later(bars: &MultiProgress, widget: ProgressBar, ended: &Receiver<()>) {
     if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
         return;
@@ -126,7 +128,7 @@ impl Monitor for Progress {
     }
 }
 
-/// A line of words only.
+/// A line that has only words.
 pub(super) fn words() -> ProgressBar {
     let style = ProgressStyle::with_template("{msg}").expect("the template is ours");
     ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style)

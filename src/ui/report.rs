@@ -1,5 +1,6 @@
-//! How errors are shown: the subject first, the place in the user's file with an excerpt, what to do; how many at
-//! the end. Boxes and colours on a terminal only; elsewhere the same content as plain lines.
+//! How errors are shown: the subject first, then the place in the user's file with an excerpt, then what to do;
+//! their number at the end. Boxes and colours are for terminals only; elsewhere the same content is shown as
+//! plain lines.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -11,11 +12,11 @@ use super::line::Line;
 use super::{ERROR, HEADING, Ui, Verbosity, WARNING, plural, visible};
 use crate::error::CommandError;
 
-/// Shows clap's own message, which is help as well as an error, and returns the exit status. `json` where the command
-/// line, although wrong, asks for it.
+/// Shows clap's own message, which may be help or an error, and returns the exit status. `json` is set if the
+/// command line, although wrong, asks for JSON.
 pub fn usage(error: &clap::Error, json: bool) -> ExitCode {
     if !error.use_stderr() {
-        // Standard output may be closed; there is nowhere left to say so.
+        // Standard output may be closed, and then there is nowhere left to say so.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -40,8 +41,8 @@ pub fn report(ui: &Ui, error: &CommandError) {
     }
 }
 
-/// Says on standard error that output could not be written, and why the command failed, where it did and that was a part of
-/// the output.
+/// Says on standard error that output could not be written. If the command also failed, and that failure was
+/// part of the output, says why it failed.
 pub fn unwritten(ui: &Ui, unwritten: &CommandError, failure: Option<&CommandError>) {
     if let Some(error) = failure.filter(|_| ui.is_json()) {
         ui.error_text(&chain(error));

@@ -1,24 +1,24 @@
-//! Texts for people: foreign text made harmless, sizes, numbers of things.
+//! Text for people: foreign text made safe to print, sizes, numbers of things.
 
 use std::fmt::Write as _;
 use std::ops::Deref;
 
-/// The most bytes that are shown of somebody else's sentences.
+/// How many bytes of somebody else's sentences are shown at most.
 const LONGEST: usize = 8 << 10;
 
-/// Text that somebody else wrote, with its control characters shown (`^[` for escape) instead of obeyed. Newlines
-/// and tabs are kept.
+/// Text that somebody else wrote, with its control characters shown (`^[` for escape) instead of obeyed.
+/// Newlines and tabs are kept.
 pub fn visible(text: &str) -> String {
     shown(text, |character| matches!(character, '\n' | '\t'))
 }
 
-/// Like [`visible`] for a name, which stays on its line.
+/// Like [`visible`], for a name, which stays on its line.
 pub fn visible_name(text: &str) -> String {
     shown(text, |_| false)
 }
 
-/// Like [`visible_name`] for sentences of somebody else's, of which a line break must not begin a line that could be taken
-/// for ours: they are joined to one line, of a length that can still be read.
+/// Like [`visible_name`], for somebody else's sentences. Their lines are joined into one, so that no line of
+/// theirs can be taken for one of ours, and shortened to a readable length.
 pub fn one_line(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut line = visible_name(&lines.join("; "));
@@ -52,7 +52,7 @@ fn shown(text: &str, keep: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// Names in a row, of which a long one is cut: "a, b and 7 more".
+/// Names in a row; a long list is cut: "a, b and 7 more".
 pub fn some_of<T: Deref<Target = str>>(names: &[T]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(Deref::deref).collect();

@@ -96,7 +96,8 @@ pub(super) fn cat(context: &Context, artifact: &str, path: &str) -> Result<(), C
     })
 }
 
-/// The artifact whose path or id it is, or, among those of recorded releases, whose id begins so.
+/// The artifact with this path or id, or else the one among those of recorded releases whose id begins with
+/// `wanted`.
 fn find(context: &Context, wanted: &str) -> Result<ArtifactId, CommandError> {
     if let Ok(id) = wanted.parse() {
         return Ok(id);

@@ -11,7 +11,7 @@ use crate::ui::line::Line;
 use crate::ui::line::archive::ArchivedRelease;
 use crate::ui::visible_name;
 
-/// Builds an environment, or finds a built release, and writes it into a file.
+/// Builds an environment, or finds a built release, and writes it to a file.
 pub(super) fn export(context: &Context, name: &str, output: &Path) -> Result<(), CommandError> {
     let place = outfile::place(output)?;
     let record = context.release(name)?;

@@ -12,7 +12,8 @@ use crate::records::FOLDER as RELEASES;
 use crate::ui::line::Line;
 use crate::ui::{plural, visible_name};
 
-/// Checks every object; to repair them, mends what another store or archive has, or without one drops what is damaged.
+/// Checks every object. To repair, fetches what another store or archive has, or drops what is damaged if there
+/// is none.
 pub(super) fn run(context: &Context, repairs: bool, from: Option<&Path>) -> Result<(), CommandError> {
     let store = context.store()?;
     let problems = ours(store.verify(&context.ui.progress())?);
@@ -35,7 +36,7 @@ pub(super) fn run(context: &Context, repairs: bool, from: Option<&Path>) -> Resu
     Err(advice(&left, repairs, from).into_iter().fold(error, CommandError::hint))
 }
 
-/// What to do about problems that are left.
+/// What to do about the remaining problems.
 fn advice(left: &[Problem], repairs: bool, from: Option<&Path>) -> Vec<String> {
     let mut advice = Vec::new();
     if left.iter().any(|problem| problem.remedy != Remedy::Look) {
@@ -58,8 +59,8 @@ fn advice(left: &[Problem], repairs: bool, from: Option<&Path>) -> Vec<String> {
     advice
 }
 
-/// Without what lies in the store's folder, though the store does not know it: the records of built releases, and what
-/// source files looked like.
+/// Leaves out files in the store's folder that the store does not know but batou does: the records of built
+/// releases, and what source files looked like.
 fn ours(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.retain(|problem| ![RELEASES, SOURCES].map(Path::new).contains(&&*problem.path));
     problems
@@ -90,7 +91,7 @@ fn repair(
     Ok(left)
 }
 
-/// Removes what is damaged, with the artifacts that need it, and mends what needs no objects.
+/// Removes what is damaged, with the artifacts that need it, and repairs what needs no objects.
 fn drop_damaged(context: &Context, store: &Store) -> Result<Vec<Problem>, CommandError> {
     let dropped = store.drop_damaged(&store.artifacts()?, &[], &context.ui.progress())?;
     if !dropped.artifacts.is_empty() {
@@ -112,7 +113,8 @@ fn fetch(store: &Store, problems: &[Problem], from: &Path) -> Result<Vec<Problem
         CommandError::input(format!("{} cannot be read", from.display())).because(error)
     };
     let is_store = std::fs::metadata(from).map_err(absent)?.is_dir();
-    // Repair asks for single objects, and an archive is read from its beginning to its end: it is unpacked first.
+    // A repair reads single objects, but an archive can only be read from beginning to end: so it is unpacked
+    // first.
     let unpacked = tempfile::tempdir().map_err(absent)?;
     let source = if is_store {
         Store::open_existing(from, Durability::Cache)?

@@ -668,3 +668,33 @@ fn explain_says_where_values_are_set() {
         says(&explain(&arguments).fails(2).stderr, &[message, "the nearest name is"]);
     }
 }
+
+#[test]
+fn a_plan_that_changes_nothing_makes_no_release() {
+    let sandbox = shop::local();
+    sandbox.batou(&["switch", "dev"]).success();
+    sandbox.batou(&["plan", "dev", "-o", "plan"]).success();
+    for _ in 0..2 {
+        says(&sandbox.batou(&["switch", "dev", "--plan", "plan"]).success().stdout, &["nothing to do"]);
+    }
+    assert_eq!(Target::local(&sandbox).results(), ["1 confirmed"]);
+}
+
+#[test]
+fn a_mistake_is_told_with_each_place_that_environments_set_its_value_at() {
+    let sandbox = shop::local();
+    sandbox.write(
+        "components/app/component.toml",
+        "[attributes]\nport = \"1\"\n[[file]]\npath = \"x\"\ncontent = \"{{ component.port + 1 }}\"\n",
+    );
+    for (environment, lines) in [("dev", ""), ("prod", "\n\n")] {
+        let text = "[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"app\"]\n";
+        let set = format!("{text}{lines}[components.app]\nport = \"a\"\n");
+        sandbox.write(&format!("environments/{environment}/environment.toml"), set);
+    }
+    let checked = sandbox.batou(&["check"]).fails(2).stderr;
+    says(
+        &checked,
+        &["environments/dev/environment.toml:6", "environments/prod/environment.toml:8", "2 errors in 2"],
+    );
+}

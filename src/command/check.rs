@@ -56,15 +56,15 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 }
 
 /// A place: the file, the line and the column.
-type Place = (PathBuf, usize, usize);
+type MistakePlace = (PathBuf, usize, usize);
 
 /// What makes two mistakes the same: where they are, the message, the help, and the values that caused them with the places
 /// that set those. Environments may set a value in different places.
-type Identity = (Place, String, Option<String>, Vec<(String, Place)>);
+type MistakeIdentity = (MistakePlace, String, Option<String>, Vec<(String, MistakePlace)>);
 
 /// Adds mistakes, each once, in the order of files and lines.
 fn collect<'d>(
-    found: &mut BTreeMap<Identity, Diagnostic>,
+    found: &mut BTreeMap<MistakeIdentity, Diagnostic>,
     mistakes: impl IntoIterator<Item = &'d Diagnostic>,
 ) {
     for mistake in mistakes {

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
-use crate::release::{Underway, now};
+use crate::release::{Underway, now, read};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
@@ -39,7 +39,8 @@ pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     Ok(Reply::Done)
 }
 
-/// The release is in force and no other is under way: `current` and the intent on the disk say so.
+/// The release is in force and no other is under way: `current`, the generation and the intent on the disk say so. The
+/// journal into which it goes is the one that others read.
 fn check_in_force(about: &About, underway: &Underway) -> Result<(), Error> {
     let directory = about.target.directory().display();
     let current = about.generations()?.current()?;
@@ -49,6 +50,16 @@ fn check_in_force(about: &About, underway: &Underway) -> Result<(), Error> {
             "`current` in {directory} names {named}, and generation {} was switched to: it was changed meanwhile",
             underway.intent.to
         )));
+    }
+    let intent = &underway.intent;
+    if !read(&about.generations()?, intent.to).is_ok_and(|installed| installed.digest == intent.manifest) {
+        return Err(Error::Moved(format!(
+            "generation {} in {directory}, which was switched to, was changed or removed meanwhile",
+            intent.to
+        )));
+    }
+    if !underway.line.is_in_place() {
+        return Err(Error::Moved(format!("the journal in {directory} was replaced or removed meanwhile")));
     }
     if Intent::load(&about.target)?.as_ref() != Some(&underway.intent) {
         return Err(Error::Moved(format!(

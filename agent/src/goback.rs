@@ -51,13 +51,17 @@ pub(crate) fn go_back(
     // Until the last line the intent is there: whoever finds it starts again at the first, and each of these can be
     // done twice.
     reserve::give_up_if_full(&about.target)?;
-    point(&about.generations()?, underway.intent.from)?;
+    let lost = point(&about.generations()?, underway.intent.from)?;
+    // Into a journal that was removed meanwhile, nobody would look.
+    if !underway.line.is_in_place() {
+        underway.line = Journal::of(&about.target).line()?;
+    }
     let problems = converge(about, underway, connection)?;
     let unreverted = unreverted(underway);
     let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
     underway.line.append(&entry)?;
     Intent::remove(&about.target)?;
-    Ok(problems)
+    Ok(lost.into_iter().chain(problems).collect())
 }
 
 /// The units that this release updated and that nobody can undo. One that the release before has too is its own.
@@ -76,12 +80,16 @@ fn unreverted(underway: &Underway) -> Vec<UnitId> {
     found
 }
 
-fn point(generations: &Generations, from: Option<u64>) -> Result<(), Error> {
-    match from {
-        _ if generations.current()? == from => Ok(()),
-        Some(number) => Ok(generations.switch(number)?),
-        None => Ok(generations.clear()?),
+/// Puts the generation of before in force again. If somebody removed it, none is in force, and a sentence says so.
+fn point(generations: &Generations, from: Option<u64>) -> Result<Option<String>, Error> {
+    let Some(number) = from else { return Ok(generations.clear().map(|()| None)?) };
+    let is_there = generations.path(number).is_dir();
+    if (is_there && generations.current()? == from) || generations.switch_back(number)? {
+        return Ok(None);
     }
+    Ok(Some(format!(
+        "generation {number}, which was in force before, was removed: no release is in force now"
+    )))
 }
 
 fn converge(
@@ -147,9 +155,11 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
     let reason = "the agent ended before the release was confirmed";
     let problems = go_back(about, &mut underway, connection, Outcome::Interrupted, reason)?;
     let intent = &underway.intent;
-    let back = intent.from.map_or("there is no generation in force, as before".to_owned(), |number| {
-        format!("generation {number} is in force again")
-    });
+    let back = match (intent.from, generations.current()?) {
+        (None, _) => "there is no generation in force, as before".to_owned(),
+        (Some(_), Some(number)) => format!("generation {number} is in force again"),
+        (Some(_), None) => "no generation is in force".to_owned(),
+    };
     let done = format!(
         "release {} (number {} by {}) was interrupted on {}; {back}",
         intent.record.release.short(),

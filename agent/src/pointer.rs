@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use batou_store::Generations;
 
 use crate::error::Error;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalSummary};
 use crate::protocol::{DriftKind, DriftedFile};
 use crate::release::{self, Installed};
 use crate::target::{TargetDirectory, remove_file};
@@ -54,13 +54,25 @@ impl InForce {
 
     /// How that shows to who asks what is not as released.
     pub(crate) fn drift(&self) -> Option<DriftedFile> {
-        let path = match (&self.broken, self.number) {
-            (None, _) => return None,
-            (Some(_), Some(number)) => format!("generations/{number}/manifest.json"),
-            (Some(_), None) => "current".to_owned(),
-        };
-        Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
+        match (&self.broken, self.number) {
+            (None, _) => None,
+            (Some(_), Some(number)) => {
+                let path = format!("generations/{number}/manifest.json");
+                Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
+            }
+            (Some(_), None) => Some(drifted()),
+        }
     }
+}
+
+/// A pointer that is not as the last release left it, as a file that is not as released.
+pub(crate) fn drifted() -> DriftedFile {
+    DriftedFile { component: None, path: "current".to_owned(), kind: DriftKind::Changed }
+}
+
+/// Whether the journal, too, has this generation in force. Somebody may have moved the pointer, or shortened the journal.
+pub(crate) fn agrees(journal: &JournalSummary, number: u64) -> bool {
+    journal.confirmed.as_ref().is_none_or(|entry| entry.to == Some(number))
 }
 
 /// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once

@@ -94,7 +94,11 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
     let unfinished = Intent::is_there(target);
     let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
     let drift = match &in_force.installed {
-        Some(installed) => drift::of_release(about, installed)?,
+        // While a release is under way, the journal does not say yet what is in force.
+        Some(installed) if unfinished || pointer::agrees(&tail, installed.number) => {
+            drift::of_release(about, installed)?
+        }
+        Some(_) => Drift::of(vec![pointer::drifted()]),
         None => Drift::of(in_force.drift().into_iter().collect()),
     };
     let current = in_force.installed;

@@ -133,6 +133,19 @@ impl Generations {
         fs::swap_symlink(&self.pointer(), &Path::new("generations").join(n.to_string()), true)
     }
 
+    /// Makes a generation the current one again, whatever has become of its manifest: its files may still be there.
+    /// Returns whether they are: without the generation's folder, no generation is in force afterwards.
+    pub fn switch_back(&self, n: u64) -> Result<bool, Error> {
+        if !self.folder_of(n).is_dir() {
+            self.clear()?;
+            return Ok(false);
+        }
+        self.current()?;
+        self.remove_stale_links()?;
+        fs::swap_symlink(&self.pointer(), &Path::new("generations").join(n.to_string()), true)?;
+        Ok(true)
+    }
+
     /// Removes `current`: no generation is in force afterwards.
     pub fn clear(&self) -> Result<(), Error> {
         if self.current()?.is_some() {

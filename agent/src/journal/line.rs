@@ -51,6 +51,13 @@ impl JournalLine {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Whether it is still the end of the journal at its path, which somebody may have removed or replaced.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let place = |found: std::fs::Metadata| (found.dev(), found.ino());
+        let (open, at_path) = (self.file.metadata().map(place), std::fs::metadata(&self.path).map(place));
+        matches!((open, at_path), (Ok(open), Ok(at_path)) if open == at_path)
+    }
+
     /// Has the filesystem set room aside, for a line about this release where it is known. One that cannot do that gives none,
     /// and says so only when the line is written.
     pub(crate) fn reserve(&self, record: Option<&JournaledRelease>) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What the holder of the lock checks before it changes anything, and what is on the disk by then.
 
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 use super::host::{Host, eventually, holder, record};
 use crate::intent::Intent;
@@ -18,6 +19,11 @@ fn journal(host: &Host) -> Vec<JournalEntry> {
 
 fn current(host: &Host) -> Option<String> {
     std::fs::read_link(host.target().join("current")).ok().map(|link| link.to_str().unwrap().to_owned())
+}
+
+/// The folder of the generation that `current` names.
+fn in_force(host: &Host) -> PathBuf {
+    host.target().join(current(host).unwrap())
 }
 
 type Change = fn(&Host);
@@ -49,7 +55,19 @@ fn a_host_whose_current_or_intent_was_changed_cannot_commit_and_goes_back() {
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     let second = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&first, 1);
-    let changes: [(&str, Change); 3] = [
+    let changes: [(&str, Change); 7] = [
+        ("generation 2", |host| std::fs::remove_dir_all(in_force(host)).unwrap()),
+        ("generation", |host| std::fs::remove_file(in_force(host).join("manifest.json")).unwrap()),
+        ("generation", |host| {
+            let manifest = in_force(host).join("manifest.json");
+            std::fs::remove_file(&manifest).unwrap();
+            std::fs::copy(host.target().join("generations/1/manifest.json"), manifest).unwrap();
+        }),
+        ("journal", |host| {
+            let journal = target(host).journal();
+            std::fs::rename(&journal, host.target().join("away")).unwrap();
+            std::fs::copy(host.target().join("away"), journal).unwrap();
+        }),
         ("`current`", |host| {
             std::fs::remove_file(host.target().join("current")).unwrap();
             symlink("generations/1", host.target().join("current")).unwrap();
@@ -161,6 +179,51 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
     assert_eq!(current(&host).as_deref(), Some("generations/1"));
     assert!(state.recovered[1].contains("activated.json is damaged"), "{:?}", state.recovered);
     assert_eq!(journal(&host).last().unwrap().result, Outcome::Interrupted);
+}
+
+/// What the release before was made of may be gone as well. Its files are in force again if they are there, and nobody is
+/// kept from the next release in any case.
+#[test]
+fn an_interrupted_release_is_taken_back_although_the_generation_before_was_removed() {
+    let removals: [(Change, Option<&str>); 3] = [
+        (
+            |host| std::fs::remove_file(host.target().join("generations/1/manifest.json")).unwrap(),
+            Some("generations/1"),
+        ),
+        (|host| std::fs::remove_dir_all(host.target().join("generations/1")).unwrap(), None),
+        (|host| std::fs::remove_dir_all(host.target().join("generations")).unwrap(), None),
+    ];
+    for (remove, left) in removals {
+        let host = Host::new();
+        let first = host.manifest(vec![host.component("web", "one", vec![])]);
+        let second = host.manifest(vec![host.component("web", "two", vec![])]);
+        host.release(&first, 1);
+        let mut killed = host.locked();
+        assert!(matches!(host.switch(&mut killed, &second, 2), Reply::Done));
+        let intent = std::fs::read(target(&host).intent()).unwrap();
+        drop(killed);
+        eventually(|| journal(&host).len() == 2);
+        // As if the agent had been killed before it went back.
+        std::fs::write(target(&host).intent(), intent).unwrap();
+        let _ = std::fs::remove_file(host.target().join("current"));
+        symlink("generations/2", host.target().join("current")).unwrap();
+        remove(&host);
+        let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else {
+            panic!()
+        };
+        assert_eq!(current(&host).as_deref(), left, "{:?}", state.recovered);
+        assert!(!Intent::is_there(&target(&host)) && !state.settled);
+        if left.is_none() {
+            assert!(
+                state
+                    .recovered
+                    .iter()
+                    .any(|it| it.contains("generation 1, which was in force before, was removed"))
+            );
+        }
+        host.release(&second, 3);
+        assert!(in_force(&host).join("web/greeting").exists() || in_force(&host).join("web").exists());
+    }
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn refuse_one_place(states: &BTreeMap<HostName, State>) -> Result<(), CommandErr
     let Some(names) = places.into_values().find(|names| names.len() > 1) else { return Ok(()) };
     let names = names.join(" and ");
     let error = CommandError::input(format!("{names} are the same target directory on the same machine"));
-    Err(error
-        .hint("give them different target directories in [host.NAME], or leave one of them out of [hosts]"))
+    Err(error.hint(
+        "leave one of them out of [hosts], or set its `address` in [host.NAME] if it is another machine",
+    ))
 }

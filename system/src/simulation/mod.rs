@@ -1,0 +1,119 @@
+//! A simulated world: machines with disks, processes on them, a clock and a network, all on one thread. What happens,
+//! and in which order, follows from one seed.
+//!
+//! A thread of a process is a coroutine. It runs until it waits, and at each of its steps (a call on files, a read or
+//! write of a connection) the world's judge may have it pause, fail or die. So what is simulated is the program itself,
+//! not an image of it: everything above this crate is the code that runs in production.
+//!
+//! Nothing takes time but waiting: the clock goes forward when all coroutines wait, to the first moment for which one of
+//! them does. It is the clock of a paused tokio runtime, so asynchronous code waits for the same one.
+
+mod disk;
+mod program;
+mod scheduler;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+pub use disk::Disk;
+pub use program::{Program, Programs, start as start_program};
+pub use wire::{WireEnd, wire};
+pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
+
+thread_local! {
+    static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
+}
+
+/// Makes this the world of all that is simulated on this thread, until the returned guard is dropped.
+pub fn enter(world: &Rc<World>) -> Entered {
+    WORLD.with(|current| current.replace(Some(Rc::clone(world))));
+    Entered(())
+}
+
+/// Ends the use of a world when it is dropped.
+#[derive(Debug)]
+pub struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        WORLD.with(|current| current.take());
+    }
+}
+
+/// The world, if a simulated process is running.
+fn world() -> Option<Rc<World>> {
+    WORLD.with(|current| current.borrow().clone()).filter(|world| world.process().is_some())
+}
+
+/// Whether a simulated process is running.
+pub fn is_on() -> bool {
+    world().is_some()
+}
+
+pub(crate) fn now() -> Option<Instant> {
+    world().map(|world| world.now())
+}
+
+pub(crate) fn wall() -> Option<SystemTime> {
+    world().map(|world| world.wall())
+}
+
+pub(crate) fn random() -> Option<u64> {
+    world().map(|world| world.random(u64::MAX))
+}
+
+pub(crate) fn process() -> Option<u32> {
+    world()?.process().map(|process| process.0)
+}
+
+/// The disk of the machine on which the running process is.
+pub(crate) fn disk() -> Option<Rc<RefCell<Disk>>> {
+    world().map(|world| world.disk())
+}
+
+pub(crate) fn spawn(work: Box<dyn FnOnce() + Send>) {
+    if let Some(world) = world() {
+        world.spawn(work);
+    }
+}
+
+/// Wakes everybody who waits: something has changed.
+pub(crate) fn wake() {
+    if let Some(world) = world() {
+        world.wake();
+    }
+}
+
+/// Waits until something changes, or until then. Returns `false` if the process is dead, and so must not wait again.
+pub(crate) fn park(until: Option<Instant>) -> bool {
+    world().is_some_and(|world| world.park(until))
+}
+
+pub(crate) fn sleep(time: Duration) -> bool {
+    let Some(world) = world() else { return false };
+    let until = world.now() + time;
+    while world.now() < until && world.park(Some(until)) {}
+    true
+}
+
+/// Does a step of the running process, which the judge may delay, refuse or make the last one. `changes` says whether
+/// it changes anything that outlives the process.
+pub(crate) fn step(name: &'static str, path: &Path, changes: bool) -> io::Result<()> {
+    match world() {
+        Some(world) => world.step(&Step { name, path, changes }),
+        None => Ok(()),
+    }
+}
+
+/// Waits for a future in a coroutine; `None` if the process dies meanwhile.
+pub fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
+    world()?.block_on(future)
+}

@@ -1,0 +1,65 @@
+//! Programs that simulated processes start.
+
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::world::ProcessId;
+use super::{park, wake, world};
+use crate::queue::lock;
+
+/// What a program does; gives its exit status.
+pub type Main = Box<dyn FnOnce() -> i32 + Send>;
+
+/// Which program a command is.
+pub type Programs = Rc<dyn Fn(&Command) -> Main>;
+
+/// A program that was started, on the machine of who started it. It lives on if that process dies.
+#[derive(Debug)]
+pub struct Program {
+    id: ProcessId,
+    status: Arc<Mutex<Option<i32>>>,
+}
+
+/// Starts a command, if a simulated process does so.
+pub fn start(command: &Command) -> Option<Program> {
+    let world = world()?;
+    let machine = world.machine_of(world.process()?)?;
+    let main = world.program(command);
+    let status = Arc::new(Mutex::new(None));
+    let theirs = Arc::clone(&status);
+    let id = world.start(
+        machine,
+        "program",
+        Box::new(move || {
+            let ended = main();
+            lock(&theirs).replace(ended);
+            wake();
+        }),
+    );
+    Some(Program { id, status })
+}
+
+impl Program {
+    /// Its exit status, once it has ended; that of a program that was killed is that of the signal.
+    pub fn status(&self) -> Option<i32> {
+        let alive = world().is_some_and(|world| world.is_alive(self.id));
+        lock(&self.status).or((!alive).then_some(137))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.id.0
+    }
+
+    /// Kills it.
+    pub fn kill(&self) {
+        world().inspect(|world| world.kill(self.id));
+    }
+
+    /// Waits until something happens, or until then; returns `false` if who waits is dead.
+    pub fn wait(until: Option<Instant>) -> bool {
+        park(until)
+    }
+}

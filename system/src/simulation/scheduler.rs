@@ -1,0 +1,219 @@
+//! Who runs next: the threads of all processes as coroutines, of which one runs at a time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use generator::{Generator, Gn};
+use tokio::sync::Notify;
+
+use super::world::{ProcessId, World};
+
+/// A coroutine's stack, in words.
+const STACK: usize = 1 << 17;
+/// After how much time without any event nothing will happen any more.
+const EVER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The coroutines.
+#[derive(Default)]
+pub(super) struct Scheduler {
+    tasks: RefCell<BTreeMap<u64, Task>>,
+    last: Cell<u64>,
+    running: Cell<Option<u64>>,
+    alert: Arc<Alert>,
+}
+
+struct Task {
+    process: ProcessId,
+    /// Whether its process ends with it.
+    main: bool,
+    /// `None` while it runs.
+    coroutine: Option<Generator<'static, (), ()>>,
+    /// What it waits for; `None` if it is ready.
+    wait: Option<Waiting>,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    until: Option<Instant>,
+}
+
+/// How the runtime tells that a future can go on.
+#[derive(Default)]
+struct Alert {
+    on: AtomicBool,
+    notify: Notify,
+}
+
+impl Wake for Alert {
+    fn wake(self: Arc<Self>) {
+        self.on.store(true, Ordering::SeqCst);
+        self.notify.notify_one();
+    }
+}
+
+impl Scheduler {
+    pub(super) fn add(&self, process: ProcessId, main: bool, work: Box<dyn FnOnce() + Send>) {
+        let id = self.last.get() + 1;
+        self.last.set(id);
+        let coroutine = Gn::new_opt(STACK, work);
+        self.tasks.borrow_mut().insert(id, Task { process, main, coroutine: Some(coroutine), wait: None });
+    }
+
+    /// Ends all coroutines of a process but the one that runs, which ends when it next waits.
+    pub(super) fn died(&self, process: ProcessId) {
+        for task in self.tasks.borrow_mut().values_mut().filter(|task| task.process == process) {
+            task.wait = None;
+        }
+    }
+}
+
+impl World {
+    /// Starts another thread of the running process.
+    pub(super) fn spawn(&self, work: Box<dyn FnOnce() + Send>) {
+        if let Some(process) = self.process() {
+            self.scheduler.add(process, false, work);
+        }
+    }
+
+    /// Wakes everybody who waits.
+    pub fn wake(&self) {
+        for task in self.scheduler.tasks.borrow_mut().values_mut() {
+            task.wait = None;
+        }
+    }
+
+    /// Suspends what runs until something changes, or until then. Returns `false` if its process is dead.
+    pub(super) fn park(&self, until: Option<Instant>) -> bool {
+        let (Some(process), Some(id)) = (self.process(), self.scheduler.running.get()) else { return false };
+        // What unwinds because its process was killed must not be suspended again.
+        if self.is_looking() || std::thread::panicking() {
+            return false;
+        }
+        if let Some(task) = self.scheduler.tasks.borrow_mut().get_mut(&id) {
+            task.wait = Some(Waiting { until });
+        }
+        #[allow(deprecated)]
+        // what waits is far below what started the coroutine, and cannot be handed its scope
+        generator::yield_with(());
+        self.is_alive(process)
+    }
+
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let waker = Waker::from(Arc::clone(&self.scheduler.alert));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                return Some(result);
+            }
+            if !self.park(None) {
+                return None;
+            }
+        }
+    }
+
+    /// Runs everything until `done`, or until nothing happens any more; returns whether it was done.
+    pub async fn run(self: &Rc<Self>, mut done: impl FnMut() -> bool) -> bool {
+        loop {
+            if self.scheduler.alert.on.swap(false, Ordering::SeqCst) {
+                self.wake();
+            }
+            self.bury();
+            if done() {
+                return true;
+            }
+            if let Some(task) = self.choose() {
+                self.resume(task);
+                continue;
+            }
+            let next = self.next();
+            let limit = self.now() + EVER;
+            let until = tokio::time::Instant::from_std(next.unwrap_or(limit));
+            tokio::select! {
+                biased;
+                () = self.scheduler.alert.notify.notified() => {}
+                () = tokio::time::sleep_until(until) => if next.is_none() { return false; }
+            }
+            self.wake_late();
+        }
+    }
+
+    /// Drops the coroutines of dead processes. Their destructors run, and change nothing any more.
+    fn bury(&self) {
+        loop {
+            let dead = {
+                let tasks = self.scheduler.tasks.borrow();
+                tasks.iter().find(|(_, task)| !self.is_alive(task.process)).map(|(id, _)| *id)
+            };
+            let Some(id) = dead else { return };
+            let task = self.scheduler.tasks.borrow_mut().remove(&id);
+            let Some(Task { process, coroutine, .. }) = task else { return };
+            let before = self.set_running(Some(process));
+            drop(coroutine);
+            self.set_running(before);
+        }
+    }
+
+    /// One of those that are ready.
+    fn choose(&self) -> Option<u64> {
+        let tasks = self.scheduler.tasks.borrow();
+        let is_ready = |task: &Task| task.wait.is_none() && self.stopped_until(task.process).is_none();
+        let ready: Vec<_> = tasks.iter().filter(|(_, task)| is_ready(task)).map(|(id, _)| *id).collect();
+        if ready.is_empty() {
+            return None;
+        }
+        let place = usize::try_from(self.random(ready.len() as u64)).unwrap_or(0);
+        ready.get(place).copied()
+    }
+
+    /// The first moment for which something waits.
+    fn next(&self) -> Option<Instant> {
+        let tasks = self.scheduler.tasks.borrow();
+        let moment = |task: &Task| match (self.stopped_until(task.process), task.wait) {
+            (Some(stopped), _) => Some(stopped),
+            (None, Some(wait)) => wait.until,
+            (None, None) => None,
+        };
+        tasks.values().filter_map(moment).min()
+    }
+
+    fn wake_late(&self) {
+        let now = self.now();
+        for task in self.scheduler.tasks.borrow_mut().values_mut() {
+            if task.wait.is_some_and(|wait| wait.until.is_some_and(|until| until <= now)) {
+                task.wait = None;
+            }
+        }
+    }
+
+    fn resume(&self, id: u64) {
+        let (process, coroutine) = {
+            let mut tasks = self.scheduler.tasks.borrow_mut();
+            let Some(task) = tasks.get_mut(&id) else { return };
+            (task.process, task.coroutine.take())
+        };
+        let Some(mut coroutine) = coroutine else { return };
+        let before = self.set_running(Some(process));
+        let earlier = self.scheduler.running.replace(Some(id));
+        coroutine.resume();
+        self.scheduler.running.set(earlier);
+        self.set_running(before);
+        let mut tasks = self.scheduler.tasks.borrow_mut();
+        if coroutine.is_done() {
+            let main = tasks.remove(&id).is_some_and(|task| task.main);
+            drop(tasks);
+            if main {
+                self.kill(process);
+            }
+            self.wake();
+        } else if let Some(task) = tasks.get_mut(&id) {
+            task.coroutine = Some(coroutine);
+        }
+    }
+}

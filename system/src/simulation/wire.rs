@@ -1,0 +1,170 @@
+//! What carries bytes from a process to another, mostly on another machine: late, in pieces, or not at all.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::world::MachineId;
+use super::{park, step, wake, world};
+use crate::queue::lock;
+
+/// How many bytes are on their way at most.
+const CAPACITY: usize = 64 << 10;
+
+/// A direction of a connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pieces: VecDeque<(Instant, Vec<u8>)>,
+    bytes: usize,
+    /// Whether it is still written to, and read.
+    ends: (bool, bool),
+    /// What is sent gets lost, and nobody is told.
+    silent: bool,
+    /// After how many more bytes the connection is cut.
+    left: Option<usize>,
+    latency: Duration,
+    machines: (MachineId, MachineId),
+}
+
+/// An end of a connection: a file that is read or written.
+#[derive(Debug)]
+pub struct WireEnd {
+    wire: Arc<Mutex<Wire>>,
+    writes: bool,
+}
+
+/// A direction of a connection between two machines: what is written to, and what is read from.
+pub fn wire(from: MachineId, to: MachineId, latency: Duration) -> (WireEnd, WireEnd) {
+    let wire = Wire {
+        pieces: VecDeque::new(),
+        bytes: 0,
+        ends: (true, true),
+        silent: false,
+        left: None,
+        latency,
+        machines: (from, to),
+    };
+    let wire = Arc::new(Mutex::new(wire));
+    if let Some(world) = world() {
+        world.add_wire(&wire);
+    }
+    (WireEnd { wire: Arc::clone(&wire), writes: true }, WireEnd { wire, writes: false })
+}
+
+impl Wire {
+    pub(super) fn touches(&self, machine: MachineId) -> bool {
+        self.machines.0 == machine || self.machines.1 == machine
+    }
+
+    pub(super) fn joins(&self, one: MachineId, other: MachineId) -> bool {
+        self.machines == (one, other) || self.machines == (other, one)
+    }
+
+    pub(super) fn silence(&mut self) {
+        self.silent = true;
+    }
+
+    pub(super) fn cut_after(&mut self, bytes: usize) {
+        self.left = Some(bytes);
+        if bytes == 0 {
+            self.ends = (false, false);
+        }
+    }
+
+    fn take(&mut self, now: Instant, into: &mut [u8]) -> Option<usize> {
+        let (arrives, piece) = self.pieces.front_mut()?;
+        if *arrives > now {
+            return None;
+        }
+        let count = piece.len().min(into.len());
+        into[..count].copy_from_slice(&piece[..count]);
+        piece.drain(..count);
+        if piece.is_empty() {
+            self.pieces.pop_front();
+        }
+        self.bytes -= count;
+        Some(count)
+    }
+
+    fn put(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(CAPACITY - self.bytes);
+        let taken = self.left.map_or(count, |left| count.min(left));
+        if !self.silent && taken > 0 {
+            self.pieces.push_back((now + self.latency, bytes[..taken].to_vec()));
+            self.bytes += taken;
+        }
+        if let Some(left) = &mut self.left {
+            *left -= taken;
+            if *left == 0 {
+                self.ends = (false, false);
+            }
+        }
+        count
+    }
+}
+
+impl Read for WireEnd {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        step("receive", Path::new(""), false)?;
+        loop {
+            let now = crate::clock::now();
+            let mut wire = lock(&self.wire);
+            if let Some(count) = wire.take(now, into) {
+                drop(wire);
+                wake();
+                return Ok(count);
+            }
+            let arrives = wire.pieces.front().map(|(arrives, _)| *arrives);
+            // The other side has nothing more to send, or is gone, and that it is gone was heard.
+            if !wire.ends.0 && arrives.is_none() && !wire.silent {
+                return Ok(0);
+            }
+            drop(wire);
+            if !park(arrives) {
+                return Ok(0);
+            }
+        }
+    }
+}
+
+impl Write for WireEnd {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        step("send", Path::new(""), true)?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let mut wire = lock(&self.wire);
+            if !wire.ends.1 && !wire.silent {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            let count = wire.put(crate::clock::now(), bytes);
+            drop(wire);
+            if count > 0 {
+                wake();
+                return Ok(count);
+            }
+            if !park(None) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for WireEnd {
+    fn drop(&mut self) {
+        let ends = &mut lock(&self.wire).ends;
+        if self.writes {
+            ends.0 = false;
+        } else {
+            ends.1 = false;
+        }
+        wake();
+    }
+}

@@ -148,6 +148,6 @@ fn manifest_path(target: &TargetDirectory, number: u64) -> PathBuf {
 
 /// The time, in whole seconds.
 pub(crate) fn now() -> Timestamp {
-    let now = Timestamp::now();
+    let now = Timestamp::try_from(batou_system::clock::wall()).unwrap_or_default();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -6,6 +6,8 @@
 //! of the standard library.
 
 pub mod clock;
+pub mod monitor;
+pub mod process;
 pub mod queue;
 pub mod random;
 pub mod thread;

@@ -21,7 +21,10 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::process::ProcessStat;
 
 pub use disk::Disk;
 pub use program::{Program, Programs, start as start_program};
@@ -48,6 +51,11 @@ impl Drop for Entered {
     }
 }
 
+/// What a mutex holds. Nothing here is left half-changed by a panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The world, if a simulated process is running.
 fn world() -> Option<Rc<World>> {
     WORLD.with(|current| current.borrow().clone()).filter(|world| world.process().is_some())
@@ -72,6 +80,39 @@ pub(crate) fn random() -> Option<u64> {
 
 pub(crate) fn process() -> Option<u32> {
     world()?.process().map(|process| process.0)
+}
+
+/// Which boot of its machine the running process lives in.
+pub(crate) fn boot() -> Option<String> {
+    let world = world()?;
+    let machine = world.machine_of(world.process()?)?;
+    Some(format!("boot {}", world.machine(machine).boot.get()))
+}
+
+/// The processes on the machine of the one that runs.
+pub(crate) fn numbers() -> Option<Vec<i32>> {
+    let world = world()?;
+    let machine = world.machine_of(world.process()?)?;
+    Some(world.on(machine).into_iter().filter_map(|id| i32::try_from(id.0).ok()).collect())
+}
+
+/// A process on the same machine. Each is a group and a session of its own, and none has the number of another before it.
+pub(crate) fn stat(number: i32) -> Option<ProcessStat> {
+    numbers()?.contains(&number).then_some(ProcessStat {
+        dead: false,
+        group: number,
+        session: number,
+        started: 1,
+    })
+}
+
+/// Kills a process of the same machine.
+pub(crate) fn kill_group(group: i32) -> bool {
+    let Some(world) = world() else { return false };
+    if let (Some(_), Ok(number)) = (stat(group), u32::try_from(group)) {
+        world.kill(ProcessId(number));
+    }
+    true
 }
 
 /// The disk of the machine on which the running process is.

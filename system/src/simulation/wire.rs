@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::lock;
 use super::world::MachineId;
 use super::{park, step, wake, world};
-use crate::queue::lock;
 
 /// How many bytes are on their way at most.
 const CAPACITY: usize = 64 << 10;

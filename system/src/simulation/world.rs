@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::disk::Disk;
+use super::lock;
 use super::program::{Main, Programs};
 use super::scheduler::Scheduler;
 use super::wire::Wire;
-use crate::queue::lock;
 
 /// A machine's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -163,7 +163,13 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
         return Err(CommandError::usage(message));
     }
     let binaries = Binaries::new(own, agents);
-    Ok(Dialer { masters, binaries, timeout: Duration::from_secs(u64::from(settings.timeout)) })
+    Ok(Dialer {
+        masters,
+        binaries,
+        timeout: Duration::from_secs(u64::from(settings.timeout)),
+        #[cfg(test)]
+        simulated: None,
+    })
 }
 
 /// Where the folder for ssh's sockets may be, the best place first.

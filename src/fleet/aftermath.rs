@@ -5,8 +5,9 @@
 //! taken it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use batou_system::clock;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -57,7 +58,7 @@ impl Member {
                 Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
-            if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
+            if clock::now() > *deadline.get_or_insert_with(|| clock::now() + PATIENCE) {
                 return Err(why);
             }
             tokio::time::sleep(PAUSE).await;

@@ -154,6 +154,7 @@ impl Fleet {
                 break;
             }
             let ended = tokio::select! {
+                biased;
                 ended = running.next() => ended,
                 (host, error) = first_lost(&mut idle) => {
                     idle.remove(&host);

@@ -154,7 +154,12 @@ pub(crate) fn step(name: &'static str, path: &Path, changes: bool) -> io::Result
     }
 }
 
-/// Waits for a future in a coroutine; `None` if the process dies meanwhile.
-pub fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
-    world()?.block_on(future)
+/// Waits for a future in a coroutine.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    world().expect("only a simulated process waits like this").block_on(future)
+}
+
+/// Waits until something changes, or until then. Returns `false` if the process is dead, and so must not wait again.
+pub fn wait(until: Option<Instant>) -> bool {
+    park(until)
 }

@@ -104,17 +104,17 @@ impl World {
         self.is_alive(process)
     }
 
-    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    /// Waits for a future.
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let waker = Waker::from(Arc::clone(&self.scheduler.alert));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return Some(result);
+                return result;
             }
-            if !self.park(None) {
-                return None;
-            }
+            // There is no result to go on with. That happens while a dead process unwinds.
+            assert!(self.park(None), "a dead process waits for nothing");
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
     };
     Ok(Reply::Collected {
         generations: removed.len() as u64,
-        objects: collected.artifacts + collected.trees + collected.blobs,
+        objects: collected.objects(),
         bytes: collected.bytes,
         unreadable,
     })

@@ -29,23 +29,19 @@ impl<W: Write> ObjectEncoder<W> {
         Ok(ObjectEncoder { stream })
     }
 
-    /// Appends an object; a blob must have as many bytes as its id says.
+    /// Appends an object; one whose id states its size must have as many bytes.
     pub fn object(&mut self, object: &ObjectId, bytes: &mut dyn Read) -> io::Result<()> {
-        match object {
-            ObjectId::Blob { size, .. } => {
-                self.header(object, *size)?;
-                let copied = io::copy(&mut (&mut *bytes).take(*size), &mut self.stream)?;
-                // Whether they are the bytes that they should be is known to their reader when it comes to their end.
-                let ended = bytes.read(&mut [0])? == 0;
-                if ended && copied == *size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-            }
-            ObjectId::Tree(_) | ObjectId::Artifact(_) => {
-                let mut encoding = Vec::new();
-                bytes.read_to_end(&mut encoding)?;
-                self.header(object, encoding.len() as u64)?;
-                self.stream.write_all(&encoding)
-            }
-        }
+        let Some(size) = object.stated_size() else {
+            let mut encoding = Vec::new();
+            bytes.read_to_end(&mut encoding)?;
+            self.header(object, encoding.len() as u64)?;
+            return self.stream.write_all(&encoding);
+        };
+        self.header(object, size)?;
+        let copied = io::copy(&mut (&mut *bytes).take(size), &mut self.stream)?;
+        // Whether they are the bytes that they should be is known to their reader when it comes to their end.
+        let ended = bytes.read(&mut [0])? == 0;
+        if ended && copied == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     fn header(&mut self, object: &ObjectId, size: u64) -> io::Result<()> {

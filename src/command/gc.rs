@@ -1,6 +1,6 @@
 //! `batou gc`: removes what nobody needs any more from the local store.
 
-use batou_store::{ArtifactId, ObjectId, Store};
+use batou_store::{ArtifactId, ObjectId, ObjectKind, Store};
 
 use crate::cli::options::{LOCK_WAIT, LeaveOut};
 use crate::context::Context;
@@ -39,18 +39,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         collected => collected?,
     };
     context.ui.json(&Line::StoreCollected {
-        artifacts: freed.artifacts,
-        trees: freed.trees,
-        blobs: freed.blobs,
+        artifacts: freed.of(ObjectKind::Artifact),
+        trees: freed.of(ObjectKind::Tree),
+        blobs: freed.of(ObjectKind::Blob),
         bytes: freed.bytes,
     });
-    context.ui.line(&format!(
-        "{} freed: {}, {}, {}",
-        bytes(freed.bytes),
-        plural(count(freed.artifacts), "artifact"),
-        plural(count(freed.trees), "tree"),
-        plural(count(freed.blobs), "blob"),
-    ));
+    let kinds = ObjectKind::ALL.iter().rev();
+    let counts: Vec<_> = kinds.map(|kind| plural(count(freed.of(*kind)), kind.noun()).to_string()).collect();
+    context.ui.line(&format!("{} freed: {}", bytes(freed.bytes), counts.join(", ")));
     Ok(())
 }
 

@@ -53,35 +53,31 @@ impl Fetched {
         Ok(fetched)
     }
 
-    /// Keeps a record or tree, and returns the trees directly below it.
+    /// Keeps a record or tree, and returns the trees directly below it. Objects of other kinds are not asked for.
     fn keep(&mut self, object: &ObjectId, encoding: &[u8]) -> Result<Vec<Digest>, Error> {
         let mismatch = |found: String| Err(Error::Mismatch { object: object.to_string(), found });
         let undecodable = |source| Error::Encoding { subject: object.to_string(), source };
-        match object {
-            ObjectId::Artifact(id) => {
-                let artifact = Artifact::decode(encoding).map_err(undecodable)?;
-                if artifact.id() != *id {
-                    return mismatch(artifact.id().to_string());
-                }
-                let tree = artifact.tree;
-                self.artifacts.insert(*id, artifact);
-                Ok(vec![tree])
+        if let ObjectId::Artifact(id) = object {
+            let artifact = Artifact::decode(encoding).map_err(undecodable)?;
+            if artifact.id() != *id {
+                return mismatch(artifact.id().to_string());
             }
-            ObjectId::Tree(digest) => {
-                let tree = Tree::decode(encoding).map_err(undecodable)?;
-                if tree.digest() != *digest {
-                    return mismatch(tree.digest().to_string());
-                }
-                let folders = tree.iter().filter_map(|(_, node)| match node {
-                    Node::Directory { digest } => Some(*digest),
-                    _ => None,
-                });
-                let folders = folders.collect();
-                self.trees.insert(*digest, tree);
-                Ok(folders)
-            }
-            ObjectId::Blob { .. } => Ok(Vec::new()),
+            let tree = artifact.tree;
+            self.artifacts.insert(*id, artifact);
+            return Ok(vec![tree]);
         }
+        let ObjectId::Tree(digest) = object else { return Ok(Vec::new()) };
+        let tree = Tree::decode(encoding).map_err(undecodable)?;
+        if tree.digest() != *digest {
+            return mismatch(tree.digest().to_string());
+        }
+        let folders = tree.iter().filter_map(|(_, node)| match node {
+            Node::Directory { digest } => Some(*digest),
+            _ => None,
+        });
+        let folders = folders.collect();
+        self.trees.insert(*digest, tree);
+        Ok(folders)
     }
 
     /// The content of files. Beyond the limit, the rest is left out.

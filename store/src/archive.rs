@@ -96,12 +96,11 @@ fn index(
         })
     };
     let declared = |object: &ObjectId| {
-        let size = match object {
-            ObjectId::Blob { size, .. } => *size,
-            ObjectId::Tree(_) | ObjectId::Artifact(_) => {
-                let path = store.layout.object(object);
-                std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
-            }
+        let size = if let Some(size) = object.stated_size() {
+            size
+        } else {
+            let path = store.layout.object(object);
+            std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
         };
         Ok::<_, Error>(ObjectEntry { object: *object, size })
     };
@@ -125,11 +124,7 @@ fn append(tar: &mut Builder<impl Write>, name: &str, size: u64, bytes: &mut dyn 
 
 /// What an object is called in an archive.
 fn entry_name(object: &ObjectId) -> String {
-    match object {
-        ObjectId::Blob { digest, mode, .. } => format!("blobs/{digest}-{:03o}", mode.bits()),
-        ObjectId::Tree(digest) => format!("trees/{digest}"),
-        ObjectId::Artifact(id) => format!("artifacts/{id}"),
-    }
+    format!("{}s/{}", object.kind().noun(), object.file_name())
 }
 
 /// Stores what an archive holds, and returns its artifacts and records. If anything fails, nothing is stored.
@@ -238,7 +233,7 @@ fn read_index(entry: ArchiveEntry<'_, impl Read>) -> Result<ArchiveIndex, Error>
     }
     let index: ArchiveIndex = serde_json::from_slice(&bytes).map_err(broken)?;
     for declared in &index.objects {
-        if matches!(declared.object, ObjectId::Blob { size, .. } if size != declared.size) {
+        if declared.object.stated_size().is_some_and(|size| size != declared.size) {
             return Err(Error::Archive(format!("it declares two sizes for {}", declared.object)));
         }
     }

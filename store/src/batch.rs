@@ -5,7 +5,7 @@
 //! lives, a batch shares the store's lock, so that gc cannot remove an object which the batch found present and
 //! therefore did not write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self as std_fs, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::digest::FileHasher;
 use crate::lock::Guard;
-use crate::read::{mismatch, stream};
+use crate::object::DecodedObject;
+use crate::pending::{Pending, StagedBlob};
+use crate::read::{decode, mismatch, read_encoding, stream};
 use crate::stats::Stat;
 use crate::{Artifact, ArtifactId, Digest, Error, Mode, Node, ObjectId, Store, Tree, commit, fs};
 
@@ -33,41 +35,6 @@ pub struct Batch<'s> {
     /// Objects that count as absent although they are there, because they are damaged.
     replacing: HashSet<ObjectId>,
     _lock: Guard,
-}
-
-/// What a batch has written and not yet published.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    pub(crate) blobs: HashMap<(Digest, Mode), StagedBlob>,
-    pub(crate) trees: HashMap<Digest, Arc<Tree>>,
-    /// Temporary files of the trees, children first.
-    pub(crate) tree_files: Vec<(Digest, PathBuf)>,
-    /// The artifacts, references first.
-    pub(crate) artifacts: Vec<(ArtifactId, Artifact)>,
-    known: HashSet<ArtifactId>,
-}
-
-/// A blob in its temporary file.
-#[derive(Debug)]
-pub(crate) struct StagedBlob {
-    pub(crate) path: PathBuf,
-    pub(crate) stat: Stat,
-}
-
-impl Pending {
-    fn is_empty(&self) -> bool {
-        self.blobs.is_empty() && self.tree_files.is_empty() && self.artifacts.is_empty()
-    }
-
-    fn has(&self, object: &ObjectId) -> bool {
-        match object {
-            ObjectId::Blob { digest, size, mode } => {
-                self.blobs.get(&(*digest, *mode)).is_some_and(|blob| blob.stat.size == *size)
-            }
-            ObjectId::Tree(digest) => self.trees.contains_key(digest),
-            ObjectId::Artifact(id) => self.known.contains(id),
-        }
-    }
 }
 
 impl Store {
@@ -174,40 +141,59 @@ impl Batch<'_> {
     pub fn tree(&self, tree: &Tree) -> Result<Digest, Error> {
         let encoding = tree.encode();
         let digest = Tree::digest_of(&encoding);
-        let object = ObjectId::Tree(digest);
-        if self.has(&object)? {
-            return Ok(digest);
-        }
-        for child in ObjectId::below_tree(tree) {
-            self.require(object, child)?;
-        }
-        let path = self.temporary()?;
-        fs::write_new(&path, &encoding, 0o444, false)?;
-        let mut pending = self.pending();
-        if pending.trees.insert(digest, Arc::new(tree.clone())).is_none() {
-            pending.tree_files.push((digest, path));
-        }
+        self.add(ObjectId::Tree(digest), &encoding, || Ok(DecodedObject::Tree(Arc::new(tree.clone()))))?;
         Ok(digest)
     }
 
     /// Adds an artifact, which `commit` checks out if this is a host's store. Its tree and the artifacts it refers to
     /// must be in the store or in this batch.
     pub fn artifact(&self, artifact: &Artifact) -> Result<ArtifactId, Error> {
-        let id = artifact.id();
-        let object = ObjectId::Artifact(id);
         let subject = || format!("artifact {}", artifact.name);
         artifact.check().map_err(|source| Error::Encoding { subject: subject(), source })?;
-        if self.has(&object)? {
-            return Ok(id);
+        let encoding = artifact.encode();
+        let id = Artifact::id_of(&encoding);
+        let decoded = || Ok(DecodedObject::Artifact(Arc::new(artifact.clone())));
+        self.add(ObjectId::Artifact(id), &encoding, decoded)?;
+        Ok(id)
+    }
+
+    /// Adds an object from its bytes, and checks that they are what its id says.
+    pub fn receive(&self, object: &ObjectId, from: &mut dyn Read) -> Result<(), Error> {
+        let ObjectId::Blob { digest, size, mode } = object else {
+            let bytes = read_encoding(object, from)?;
+            return self.add(*object, &bytes, || decode(object, &bytes));
+        };
+        // One byte more than announced is enough to see that the content is too long.
+        let mut announced = from.take(size.saturating_add(1));
+        match self.blob(Some(digest), *mode, &mut announced)? {
+            Node::File { size: found, .. } if found != *size => {
+                Err(mismatch(object, &format!("{found} bytes")))
+            }
+            _ => Ok(()),
         }
-        for child in ObjectId::below_artifact(artifact) {
+    }
+
+    /// Adds an object that is not a blob. What it needs must be in the store or in this batch.
+    fn add(
+        &self,
+        object: ObjectId,
+        encoding: &[u8],
+        decoded: impl FnOnce() -> Result<DecodedObject, Error>,
+    ) -> Result<(), Error> {
+        if self.has(&object)? {
+            return Ok(());
+        }
+        let decoded = decoded()?;
+        for child in decoded.children() {
             self.require(object, child)?;
         }
+        let path = self.temporary()?;
+        fs::write_new(&path, encoding, 0o444, false)?;
         let mut pending = self.pending();
-        if pending.known.insert(id) {
-            pending.artifacts.push((id, artifact.clone()));
+        if pending.decoded.insert(object, decoded).is_none() {
+            pending.files.push((object, path));
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Makes everything visible, children before parents. When this returns, a [`crate::Durability::Host`] store has

@@ -8,7 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch::Pending;
+use crate::object::DecodedObject;
+use crate::pending::Pending;
 use crate::stats::{self, Recorded, RecordedKind, Stat, Stats};
 use crate::{Digest, Error, Mode, Name, Node, ObjectId, RelPath, Store, Tree, fs};
 
@@ -99,9 +100,9 @@ impl Checkout<'_> {
     }
 
     fn tree(&self, digest: &Digest) -> Result<Arc<Tree>, Error> {
-        match self.pending.and_then(|pending| pending.trees.get(digest)) {
-            Some(tree) => Ok(Arc::clone(tree)),
-            None => self.store.tree(digest).map(Arc::new),
+        match self.pending.and_then(|pending| pending.decoded.get(&ObjectId::Tree(*digest))) {
+            Some(DecodedObject::Tree(tree)) => Ok(Arc::clone(tree)),
+            _ => self.store.tree(digest).map(Arc::new),
         }
     }
 

@@ -1,34 +1,37 @@
 //! Everything that artifacts need: the artifacts they refer to, their trees, and their files.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::object::ObjectId;
-use crate::{ArtifactId, Digest, Error};
+use crate::{Error, ObjectId, ObjectKind};
 
-/// A complete set of objects; each list has children before parents.
+/// A complete set of objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closure {
-    /// The artifacts: the roots and all they refer to.
-    pub artifacts: Vec<ArtifactId>,
-    /// The trees of the artifacts, with all trees below them.
-    pub trees: Vec<Digest>,
     /// The files' contents, sorted.
     pub blobs: BTreeSet<ObjectId>,
-    /// How many bytes the trees and records have together.
-    encodings: u64,
+    /// The objects of each other kind, children before parents.
+    encodings: BTreeMap<ObjectKind, Vec<ObjectId>>,
+    /// How many bytes these have together.
+    length: u64,
 }
 
 impl Closure {
     /// All objects, children before parents.
     pub fn objects(&self) -> Vec<ObjectId> {
-        let trees = self.trees.iter().map(|digest| ObjectId::Tree(*digest));
-        let artifacts = self.artifacts.iter().map(|id| ObjectId::Artifact(*id));
-        self.blobs.iter().copied().chain(trees).chain(artifacts).collect()
+        self.blobs.iter().chain(self.encodings.values().flatten()).copied().collect()
+    }
+
+    /// The objects of a kind, children before parents.
+    pub(crate) fn of(&self, kind: ObjectKind) -> Vec<ObjectId> {
+        match kind {
+            ObjectKind::Blob => self.blobs.iter().copied().collect(),
+            _ => self.encodings.get(&kind).cloned().unwrap_or_default(),
+        }
     }
 
     /// The size of all objects together in bytes, each counted once.
     pub fn bytes(&self) -> u64 {
-        self.blobs.iter().fold(self.encodings, |sum, blob| sum.saturating_add(blob.size()))
+        self.blobs.iter().fold(self.length, |sum, blob| sum.saturating_add(blob.size()))
     }
 }
 
@@ -63,29 +66,28 @@ impl<S: ObjectGraph> ClosureWalk<S> {
         while let Some(visit) = stack.pop() {
             match visit {
                 Visit::Enter(object) if !self.seen.insert(object) => {}
-                Visit::Enter(blob @ ObjectId::Blob { .. }) => {
-                    self.closure.blobs.insert(blob);
-                }
+                Visit::Enter(blob) if blob.is_blob() => drop(self.closure.blobs.insert(blob)),
                 Visit::Enter(object) => {
                     let (children, length) = self.source.children(&object)?;
-                    self.closure.encodings = self.closure.encodings.saturating_add(length);
+                    self.closure.length = self.closure.length.saturating_add(length);
                     stack.push(Visit::Leave(object));
                     self.enter(children, &mut stack);
                 }
-                Visit::Leave(ObjectId::Tree(digest)) => self.closure.trees.push(digest),
-                Visit::Leave(ObjectId::Artifact(id)) => self.closure.artifacts.push(id),
-                Visit::Leave(ObjectId::Blob { .. }) => {}
+                Visit::Leave(object) => {
+                    self.closure.encodings.entry(object.kind()).or_default().push(object);
+                }
             }
         }
         Ok(())
     }
 
-    /// Blobs go straight into the set, so that the stack only holds trees and artifacts.
+    /// Blobs go straight into the set, so that the stack holds no leaves.
     fn enter(&mut self, children: Vec<ObjectId>, stack: &mut Vec<Visit>) {
         for child in children {
-            match child {
-                ObjectId::Blob { .. } => drop(self.closure.blobs.insert(child)),
-                _ => stack.push(Visit::Enter(child)),
+            if child.is_blob() {
+                self.closure.blobs.insert(child);
+            } else {
+                stack.push(Visit::Enter(child));
             }
         }
     }

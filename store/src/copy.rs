@@ -8,17 +8,15 @@ use std::io::Read;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::pipe::{self, Receiver};
-use crate::read::ObjectReader;
-use crate::read::{mismatch, read_encoding};
-use crate::store::undecodable;
-use crate::{Artifact, ArtifactId, Error, Monitor, ObjectId, Phase, Store, Tree};
+use crate::read::{ObjectReader, decode, read_encoding};
+use crate::{ArtifactId, Error, Monitor, ObjectId, Phase, Store};
 
 /// An object's bytes, ready to be read.
 pub type Opened<'r> = Result<Box<dyn Read + 'r>, Error>;
 
 /// A place that holds objects: the local store, or a remote one.
 ///
-/// Objects travel as their bytes: a blob's content, a tree's or artifact record's canonical encoding.
+/// Objects travel as their bytes: a blob's content, and the canonical encoding of every other object.
 pub trait Depot: Send {
     /// Which of the objects are absent. A parent that is present has all its children.
     fn missing(&mut self, objects: &[ObjectId]) -> Result<Vec<ObjectId>, Error>;
@@ -72,32 +70,6 @@ impl Depot for &Store {
             }
         }
         batch.commit()
-    }
-}
-
-impl crate::Batch<'_> {
-    /// Adds an object from its bytes, and checks that they are what its id says.
-    pub fn receive(&self, object: &ObjectId, from: &mut dyn Read) -> Result<(), Error> {
-        match object {
-            ObjectId::Blob { digest, size, mode } => {
-                // One byte more than announced is enough to see that the content is too long.
-                let mut announced = from.take(size.saturating_add(1));
-                match self.blob(Some(digest), *mode, &mut announced)? {
-                    crate::Node::File { size: found, .. } if found != *size => {
-                        Err(mismatch(object, &format!("{found} bytes")))
-                    }
-                    _ => Ok(()),
-                }
-            }
-            ObjectId::Tree(_) => {
-                let bytes = read_encoding(object, from)?;
-                self.tree(&Tree::decode(&bytes).map_err(undecodable(*object))?).map(drop)
-            }
-            ObjectId::Artifact(_) => {
-                let bytes = read_encoding(object, from)?;
-                self.artifact(&Artifact::decode(&bytes).map_err(undecodable(*object))?).map(drop)
-            }
-        }
     }
 }
 
@@ -163,13 +135,8 @@ struct MonitoredObject<'m> {
 
 impl<'m> MonitoredObject<'m> {
     fn new(from: &Store, object: &ObjectId, monitor: &'m dyn Monitor) -> Result<Self, Error> {
-        Ok(Self { reader: from.object(object)?, monitor, is_file: is_file(object) })
+        Ok(Self { reader: from.object(object)?, monitor, is_file: object.is_blob() })
     }
-}
-
-/// Whether an object's bytes are among those that [`Copied`] counts.
-fn is_file(object: &ObjectId) -> bool {
-    matches!(object, ObjectId::Blob { .. })
 }
 
 impl Read for MonitoredObject<'_> {
@@ -205,8 +172,7 @@ pub(crate) fn lacking_objects(
     while !frontier.is_empty() {
         let missing = missing(&frontier)?;
         absent.0.extend(missing.iter().map(|object| (*object, Vec::new())));
-        let parents: Vec<_> =
-            missing.into_iter().filter(|object| !matches!(object, ObjectId::Blob { .. })).collect();
+        let parents: Vec<_> = missing.into_iter().filter(|object| !object.is_blob()).collect();
         frontier.clear();
         from.get(&parents, &mut |object, bytes| {
             let children = children(object, bytes)?;
@@ -234,18 +200,9 @@ impl ObjectGraph for &MissingObjects {
     }
 }
 
-/// Reads and checks a tree or record, and returns the objects it needs directly.
+/// Reads and checks an encoding, and returns the objects it needs directly.
 fn children(object: &ObjectId, bytes: &mut dyn Read) -> Result<Vec<ObjectId>, Error> {
-    let encoding = read_encoding(object, bytes)?;
-    Ok(match object {
-        ObjectId::Blob { .. } => Vec::new(),
-        ObjectId::Tree(_) => {
-            ObjectId::below_tree(&Tree::decode(&encoding).map_err(undecodable(*object))?).collect()
-        }
-        ObjectId::Artifact(_) => {
-            ObjectId::below_artifact(&Artifact::decode(&encoding).map_err(undecodable(*object))?).collect()
-        }
-    })
+    Ok(decode(object, &read_encoding(object, bytes)?)?.children())
 }
 
 /// Copies the artifacts and everything they need, except for what `to` already has. From a store on this machine,
@@ -281,7 +238,7 @@ pub(crate) fn transfer(
     std::thread::scope(|scope| {
         let reading = scope.spawn(move || {
             from.get(objects, &mut |object, bytes| {
-                let counted = is_file(object);
+                let counted = object.is_blob();
                 sender
                     .send(object, bytes, &mut |count| monitor.advance(0, if counted { count } else { 0 }))?;
                 monitor.advance(1, 0);

@@ -14,7 +14,7 @@ use crate::closure::ObjectGraph;
 use crate::gc::PATIENCE;
 use crate::lock::Guard;
 use crate::stats::Stat;
-use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, Phase, Silent, Store, fs};
+use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, ObjectKind, Phase, Silent, Store, fs};
 
 /// What was found damaged or missing, and what went because of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,9 +61,9 @@ impl Store {
             }
             fs::remove_tree(&self.layout.object(object))?;
         }
-        let folders = ["records", "stats", "trees", "blobs"].map(|name| self.layout.folder(name));
         if !dead.is_empty() {
-            self.barrier(&folders.into_iter().collect())?;
+            let folders = ObjectKind::ALL.into_iter().map(ObjectKind::folder).chain(["stats"]);
+            self.barrier(&folders.map(|name| self.layout.folder(name)).collect())?;
         }
         Ok(dropped)
     }
@@ -126,7 +126,7 @@ struct Survey {
 
 impl Survey {
     fn of(store: &Store, first: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
-        let is_blob = |object: &&ObjectId| matches!(object, ObjectId::Blob { .. });
+        let is_blob = |object: &&ObjectId| object.is_blob();
         let mut survey = Self::default();
         survey.walk(store, first.iter().filter(|object| !is_blob(object)))?;
         let all = survey.objects.iter().flat_map(|(_, children)| children).chain(first);
@@ -161,7 +161,7 @@ impl Survey {
                 self.objects.push((object, Vec::new()));
                 continue;
             };
-            let below = children.iter().filter(|child| !matches!(child, ObjectId::Blob { .. })).copied();
+            let below = children.iter().filter(|child| !child.is_blob()).copied();
             let below: Vec<_> = below.map(|child| (child, None)).collect();
             stack.push((object, Some(children)));
             stack.extend(below);
@@ -172,7 +172,7 @@ impl Survey {
     /// The faulty objects and all above them, children before parents.
     fn dead(&self) -> Vec<ObjectId> {
         let mut whole: HashMap<ObjectId, bool> = self.faults.iter().map(|fault| (*fault, false)).collect();
-        let blobs = self.faults.iter().filter(|fault| matches!(fault, ObjectId::Blob { .. }));
+        let blobs = self.faults.iter().filter(|fault| fault.is_blob());
         let mut dead: Vec<_> = blobs.copied().collect();
         for (object, children) in &self.objects {
             let sound = !self.faults.contains(object)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Store, fs};
@@ -42,4 +43,22 @@ fn sync_filesystem(path: &Path) -> Result<(), Error> {
 pub(crate) fn device(path: &Path) -> Result<u64, Error> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata(path).map_err(Error::io("examine", path))?.dev())
+}
+
+/// Renames a file to its final name, and adds its new folder to `touched` for the next barrier.
+pub(crate) fn move_into_place(from: &Path, to: &Path, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
+    match std::fs::rename(from, to) {
+        // No object is a folder, so this one is none of the store's.
+        Err(error) if error.kind() == ErrorKind::IsADirectory => {
+            fs::remove_tree(to)?;
+            std::fs::rename(from, to)
+        }
+        renamed => renamed,
+    }
+    .map_err(Error::io("move into place", to))?;
+    let folder = fs::parent(to);
+    if !touched.contains(folder) {
+        touched.insert(folder.to_owned());
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::layout::{FILES, FOLDERS};
+use crate::layout::{self, FILES};
 use crate::{Durability, Error, Store, fs};
 
 /// How many of a store's folders tell that a folder is a store which has lost its format file.
@@ -39,7 +39,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut damaged = Vec::new();
-        for name in FOLDERS {
+        for name in layout::folders() {
             let path = self.layout.folder(name);
             match std::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
@@ -79,7 +79,7 @@ impl Store {
     /// Whether the folder is a store, whatever its format file says.
     fn is_evident(&self) -> Result<bool, Error> {
         let mut folders = 0;
-        for name in FOLDERS {
+        for name in layout::folders() {
             folders += usize::from(fs::lstat(&self.layout.folder(name))?.is_some_and(|found| found.is_dir()));
         }
         Ok(folders >= EVIDENT)

@@ -5,7 +5,7 @@
 //! children, so that an interruption at any point leaves no object that lacks a child. A marked object that is
 //! missing or damaged stops gc before it removes anything, because it is not known what else that object needs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,23 +14,31 @@ use rayon::prelude::*;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::lock::Guard;
-use crate::scan::{ObjectKind, ScannedFile};
-use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, Phase, Store, directory_name, fs};
+use crate::scan::ScannedFile;
+use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, ObjectKind, Phase, Store, directory_name, fs};
 
 /// How long whoever needs the store to itself waits for writers to finish.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What gc removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Artifacts, with their checkouts.
-    pub artifacts: u64,
-    /// Trees.
-    pub trees: u64,
-    /// Blobs.
-    pub blobs: u64,
+    /// How many objects of each kind; artifacts with their checkouts.
+    counts: BTreeMap<ObjectKind, u64>,
     /// Bytes of the objects' files.
     pub bytes: u64,
+}
+
+impl Collected {
+    /// How many objects of this kind.
+    pub fn of(&self, kind: ObjectKind) -> u64 {
+        self.counts.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// How many objects.
+    pub fn objects(&self) -> u64 {
+        self.counts.values().sum()
+    }
 }
 
 impl Store {
@@ -76,45 +84,48 @@ impl Store {
     }
 
     fn sweep(&self, marked: &Closure, monitor: &dyn Monitor) -> Result<Collected, Error> {
-        let records = self.dead(ObjectKind::Record, marked)?;
-        let trees = self.dead(ObjectKind::Tree, marked)?;
-        let blobs = self.dead(ObjectKind::Blob, marked)?;
-        monitor.begin(Phase::Sweeping, (records.len() + trees.len() + blobs.len()) as u64, 0);
+        let mut dead = Vec::new();
+        for kind in ObjectKind::ALL {
+            dead.push((kind, self.dead(kind, marked)?));
+        }
+        let mut collected = Collected::default();
+        for (kind, found) in &dead {
+            if !found.is_empty() {
+                collected.counts.insert(*kind, found.len() as u64);
+            }
+        }
+        monitor.begin(Phase::Sweeping, collected.objects(), 0);
         // Records first: each of them promises that everything below it is there.
-        let mut bytes = self.remove(&self.parents_first(records.clone())?, monitor)?;
-        self.remove_checkouts(marked)?;
-        bytes += self.remove(&self.parents_first(trees.clone())?, monitor)?;
-        let blob_files: Vec<_> = blobs.iter().map(|found| found.path.clone()).collect();
-        bytes += self.remove(&blob_files, monitor)?;
-        let count = |found: &[ScannedFile]| found.len() as u64;
-        Ok(Collected { artifacts: count(&records), trees: count(&trees), blobs: count(&blobs), bytes })
+        for (kind, found) in dead.into_iter().rev() {
+            let paths = match kind {
+                ObjectKind::Blob => found.into_iter().map(|found| found.path).collect(),
+                _ => self.parents_first(found)?,
+            };
+            collected.bytes += self.remove(&paths, monitor)?;
+            if kind == ObjectKind::Artifact {
+                self.remove_checkouts(marked)?;
+            }
+        }
+        Ok(collected)
     }
 
     /// The objects of a kind that are not marked. Files that are not objects are left for `verify` to report.
     fn dead(&self, kind: ObjectKind, marked: &Closure) -> Result<Vec<ScannedFile>, Error> {
-        let live: HashSet<ObjectId> = match kind {
-            ObjectKind::Record => marked.artifacts.iter().map(|id| ObjectId::Artifact(*id)).collect(),
-            ObjectKind::Tree => marked.trees.iter().map(|digest| ObjectId::Tree(*digest)).collect(),
-            ObjectKind::Blob => marked.blobs.iter().map(without_size).collect(),
-        };
+        let live: HashSet<_> = marked.of(kind).into_iter().map(ObjectId::without_size).collect();
         let mut found = self.scan(kind)?;
         found.retain(|found| found.object.is_some_and(|object| !live.contains(&object)));
         Ok(found)
     }
 
-    /// The files of dead records or trees, parents before children.
+    /// The files of dead objects of one kind, parents before children.
     fn parents_first(&self, dead: Vec<ScannedFile>) -> Result<Vec<PathBuf>, Error> {
         let objects: BTreeSet<_> = dead.into_iter().filter_map(|found| found.object).collect();
         let mut walk = ClosureWalk::new(Dead { store: self, objects: &objects });
         for object in &objects {
             walk.add(*object)?;
         }
-        let closure = walk.finish();
-        let records = closure.artifacts.iter().map(|id| self.layout.record(id));
-        let mut paths: Vec<_> =
-            records.chain(closure.trees.iter().map(|tree| self.layout.tree(tree))).collect();
-        paths.reverse();
-        Ok(paths)
+        let children_first = walk.finish().objects();
+        Ok(children_first.iter().rev().map(|object| self.layout.object(object)).collect())
     }
 
     /// Removes files in this order, and returns how many bytes they had.
@@ -135,8 +146,10 @@ impl Store {
     /// Removes checkouts and stat records whose artifact is gone.
     fn remove_checkouts(&self, marked: &Closure) -> Result<(), Error> {
         let mut live = HashSet::new();
-        for id in &marked.artifacts {
-            live.insert(directory_name(id, &self.artifact(id)?.name));
+        for object in marked.of(ObjectKind::Artifact) {
+            if let ObjectId::Artifact(id) = object {
+                live.insert(directory_name(&id, &self.artifact(&id)?.name));
+            }
         }
         for folder in ["artifacts", "stats"] {
             let folder = self.layout.folder(folder);
@@ -152,7 +165,7 @@ impl Store {
     }
 }
 
-/// The records or trees to be removed. A walk over them sees no other objects; one that cannot be read has no
+/// The objects of one kind that are to be removed. A walk over them sees no other objects; one that cannot be read has no
 /// children.
 struct Dead<'a> {
     store: &'a Store,
@@ -164,14 +177,6 @@ impl ObjectGraph for Dead<'_> {
         let (mut children, length) = self.store.children(object).unwrap_or_default();
         children.retain(|child| self.objects.contains(child));
         Ok((children, length))
-    }
-}
-
-/// The object as far as its file's name tells it: without a blob's size.
-pub(crate) fn without_size(object: &ObjectId) -> ObjectId {
-    match object {
-        ObjectId::Blob { digest, mode, .. } => ObjectId::Blob { digest: *digest, size: 0, mode: *mode },
-        other => *other,
     }
 }
 

@@ -1,19 +1,27 @@
-//! Where things lie below a store's root, and the version of that layout.
+//! Where things lie below a store's root.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::directory_name;
-use crate::{ArtifactId, Digest, Error, Mode, Name, ObjectId, fs};
+use crate::object::VERSION;
+use crate::{ArtifactId, Digest, Error, Mode, Name, ObjectId, ObjectKind, fs};
 
-/// The newest version of the layout: what this program writes.
-pub(crate) const VERSION: u64 = 1;
-
-/// The folders below the root.
-pub(crate) const FOLDERS: [&str; 8] =
-    ["blobs", "trees", "records", "artifacts", "stats", "tmp", "leases", "roots"];
+/// The folders below the root that hold no objects.
+const OTHER_FOLDERS: [&str; 5] = ["artifacts", "stats", "tmp", "leases", "roots"];
 /// The files below the root: two locks, for users of the store and for publishing, and the version, which is written
 /// last.
 pub(crate) const FILES: [&str; 3] = ["lock", "publish", "format"];
+
+/// The folders below the root.
+pub(crate) fn folders() -> impl Iterator<Item = &'static str> {
+    ObjectKind::ALL.into_iter().map(ObjectKind::folder).chain(OTHER_FOLDERS)
+}
+
+/// Whether each store has something of this name below its root.
+pub(crate) fn is_ours(name: &OsStr) -> bool {
+    folders().chain(FILES).any(|ours| name == ours)
+}
 
 /// A store's root and the paths below it.
 #[derive(Clone, Debug)]
@@ -32,27 +40,14 @@ impl StoreLayout {
         self.0.join(name)
     }
 
-    /// `blobs/<digest>-444`
-    pub(crate) fn blob(&self, digest: &Digest, mode: Mode) -> PathBuf {
-        self.0.join(format!("blobs/{digest}-{:03o}", mode.bits()))
-    }
-
-    /// `trees/<digest>`
-    pub(crate) fn tree(&self, digest: &Digest) -> PathBuf {
-        self.0.join(format!("trees/{digest}"))
-    }
-
-    /// `records/<id>`
-    pub(crate) fn record(&self, id: &ArtifactId) -> PathBuf {
-        self.0.join(format!("records/{id}"))
-    }
-
+    /// `blobs/<digest>-444`, `trees/<digest>`, `records/<id>`
     pub(crate) fn object(&self, object: &ObjectId) -> PathBuf {
-        match object {
-            ObjectId::Blob { digest, mode, .. } => self.blob(digest, *mode),
-            ObjectId::Tree(digest) => self.tree(digest),
-            ObjectId::Artifact(id) => self.record(id),
-        }
+        self.folder(object.kind().folder()).join(object.file_name())
+    }
+
+    /// A blob's file, whatever its size.
+    pub(crate) fn blob(&self, digest: &Digest, mode: Mode) -> PathBuf {
+        self.object(&ObjectId::Blob { digest: *digest, size: 0, mode })
     }
 
     /// `artifacts/<40 digits>-<name>`
@@ -93,8 +88,7 @@ impl StoreLayout {
     fn check_empty(&self) -> Result<(), Error> {
         for entry in fs::entries(&self.0)? {
             let name = entry.file_name();
-            let ours = FOLDERS.iter().chain(&FILES).any(|ours| name == *ours) || fs::is_temporary(&name);
-            if !ours {
+            if !is_ours(&name) && !fs::is_temporary(&name) {
                 let found = name.to_string_lossy().into_owned();
                 return Err(Error::NotAStore { path: self.0.clone(), found });
             }

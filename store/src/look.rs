@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use crate::layout::{FILES, FOLDERS};
+use crate::layout::{self, FILES};
 use crate::stats::{self, Stat, StatLine, stat_lines};
 use crate::{ArtifactId, Error, Fault, Name, ObjectId, Problem, Remedy, Store, fs};
 
@@ -20,9 +20,9 @@ impl Store {
     pub fn look(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<Problem>, Error> {
         let mut problems = self.lacking_folders()?;
         for (id, name) in artifacts {
-            let record = self.layout.record(id);
+            let object = ObjectId::Artifact(*id);
+            let record = self.layout.object(&object);
             if fs::lstat(&record)?.is_none() {
-                let object = ObjectId::Artifact(*id);
                 let detail = object.to_string();
                 problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
             }
@@ -41,7 +41,7 @@ impl Store {
 
     fn lacking_folders(&self) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
-        for name in FOLDERS.iter().chain(&FILES) {
+        for name in layout::folders().chain(FILES) {
             let path = self.layout.folder(name);
             if fs::lstat(&path)?.is_none() {
                 problems.push(self.problem(Fault::Missing, &path, "a part of the store", Remedy::Look));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use crate::checkout::{Checkout, Vouched};
-use crate::commit::move_into_place;
+use crate::durable::move_into_place;
 use crate::lock::Guard;
 use crate::{ArtifactId, Digest, Error, Name, Store, fs};
 

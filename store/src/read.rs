@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::digest::FileHasher;
-use crate::object::MAX_ENCODING;
-use crate::{Artifact, Digest, Error, ObjectId, Tree};
+use crate::object::{DecodedObject, MAX_ENCODING};
+use crate::tree::TreeError;
+use crate::{Digest, Error, ObjectId};
 
 /// An object's bytes. The read that would return the end fails with `InvalidData` if they are not what
 /// the object's id says.
@@ -16,7 +17,7 @@ pub struct ObjectReader {
     path: PathBuf,
 }
 
-/// A blob is checked while it is read; the encoding of a tree or record was checked when it was opened.
+/// A blob is checked while it is read; an encoding was checked when it was opened.
 #[derive(Debug)]
 enum ObjectBytes {
     Blob { file: File, hasher: Box<FileHasher>, digest: Digest, left: u64 },
@@ -30,14 +31,11 @@ impl ObjectReader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Missing(object)),
             Err(source) => return Err(Error::Io { action: "open", path, source }),
         };
-        let content = match object {
-            ObjectId::Blob { digest, size, .. } => {
-                ObjectBytes::Blob { file, hasher: Box::default(), digest, left: size }
-            }
-            ObjectId::Tree(_) | ObjectId::Artifact(_) => {
-                let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
-                ObjectBytes::Encoding(io::Cursor::new(bytes))
-            }
+        let content = if let ObjectId::Blob { digest, size, .. } = object {
+            ObjectBytes::Blob { file, hasher: Box::default(), digest, left: size }
+        } else {
+            let bytes = read_encoding(&object, &mut io::BufReader::new(file))?;
+            ObjectBytes::Encoding(io::Cursor::new(bytes))
         };
         Ok(Self { content, path })
     }
@@ -65,7 +63,7 @@ impl Read for ObjectReader {
     }
 }
 
-/// Reads the encoding of a tree or record to its end, and checks its digest.
+/// Reads an encoding to its end, and checks its digest.
 pub(crate) fn read_encoding(object: &ObjectId, from: &mut dyn Read) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     from.take(MAX_ENCODING + 1).read_to_end(&mut bytes).map_err(stream("read", object))?;
@@ -73,16 +71,8 @@ pub(crate) fn read_encoding(object: &ObjectId, from: &mut dyn Read) -> Result<Ve
         let size = bytes.len() as u64;
         return Err(Error::TooLarge { subject: object.to_string(), size, limit: MAX_ENCODING });
     }
-    let found = match object {
-        ObjectId::Blob { .. } => Digest::of(&bytes),
-        ObjectId::Tree(_) => Tree::digest_of(&bytes),
-        ObjectId::Artifact(_) => *Artifact::id_of(&bytes).digest(),
-    };
-    let expected = match object {
-        ObjectId::Blob { digest, .. } | ObjectId::Tree(digest) => digest,
-        ObjectId::Artifact(id) => id.digest(),
-    };
-    if found == *expected { Ok(bytes) } else { Err(mismatch(object, &found)) }
+    let found = object.kind().digest_of(&bytes);
+    if found == *object.digest() { Ok(bytes) } else { Err(mismatch(object, &found)) }
 }
 
 pub(crate) fn mismatch(object: &impl ToString, found: &impl ToString) -> Error {
@@ -92,4 +82,14 @@ pub(crate) fn mismatch(object: &impl ToString, found: &impl ToString) -> Error {
 /// For `map_err`: an error of a reader or writer that a caller passed in.
 pub(crate) fn stream(action: &'static str, subject: impl ToString) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Stream { action, subject: subject.to_string(), source }
+}
+
+/// What an object's bytes, whose digest has been checked, say.
+pub(crate) fn decode(object: &ObjectId, bytes: &[u8]) -> Result<DecodedObject, Error> {
+    DecodedObject::decode(object.kind(), bytes).map_err(undecodable(*object))
+}
+
+/// For `map_err`: bytes that have the right digest but are not a canonical encoding.
+pub(crate) fn undecodable(object: ObjectId) -> impl FnOnce(TreeError) -> Error {
+    move |source| Error::Encoding { subject: object.to_string(), source }
 }

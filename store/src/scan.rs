@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{ArtifactId, Digest, Error, Mode, ObjectId, Store, fs};
+use crate::{ArtifactId, Error, ObjectId, ObjectKind, Store, fs};
 
 /// A file in a folder that holds objects.
 #[derive(Clone, Debug)]
@@ -10,38 +10,6 @@ pub(crate) struct ScannedFile {
     pub(crate) path: PathBuf,
     /// The object whose name it has, if it has one's. A blob's size is not part of its name: 0 here.
     pub(crate) object: Option<ObjectId>,
-}
-
-/// The kinds of objects, each in a folder of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ObjectKind {
-    Blob,
-    Tree,
-    Record,
-}
-
-impl ObjectKind {
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Blob => "blobs",
-            Self::Tree => "trees",
-            Self::Record => "records",
-        }
-    }
-
-    fn parse(self, name: &str) -> Option<ObjectId> {
-        let digest = |digits: &str| digits.parse::<Digest>().ok();
-        match self {
-            Self::Tree => digest(name).map(ObjectId::Tree),
-            Self::Record => digest(name).map(|digest| ObjectId::Artifact(digest.into())),
-            Self::Blob => {
-                let (digits, bits) = name.split_once('-')?;
-                let mode = Mode::new(u32::from_str_radix(bits, 8).ok()?).ok()?;
-                let canonical = format!("{:03o}", mode.bits()) == bits;
-                digest(digits).filter(|_| canonical).map(|digest| ObjectId::Blob { digest, size: 0, mode })
-            }
-        }
-    }
 }
 
 impl Store {
@@ -57,7 +25,7 @@ impl Store {
 
     /// The ids of all artifacts in the store, sorted.
     pub fn artifacts(&self) -> Result<Vec<ArtifactId>, Error> {
-        let records = self.scan(ObjectKind::Record)?;
+        let records = self.scan(ObjectKind::Artifact)?;
         let ids = records.into_iter().filter_map(|found| match found.object {
             Some(ObjectId::Artifact(id)) => Some(id),
             _ => None,

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
-use crate::layout::{FILES, FOLDERS, StoreLayout};
+use crate::layout::{self, FILES, StoreLayout};
 use crate::lock::{self, Guard};
-use crate::object::MAX_ENCODING;
-use crate::read::ObjectReader;
-use crate::tree::TreeError;
+use crate::object::{DecodedObject, MAX_ENCODING};
+use crate::read::{ObjectReader, decode, undecodable};
 use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
 
 /// How many files an artifact may expand to: without a limit, a few trees that hold each other many times could
@@ -64,7 +63,7 @@ impl Store {
 
     /// Creates the folders, and the format file last: without it, this is not a store.
     fn create(&self) -> Result<(), Error> {
-        for folder in FOLDERS {
+        for folder in layout::folders() {
             fs::create_directories(&self.layout.folder(folder))?;
         }
         for file in &FILES[..2] {
@@ -131,11 +130,9 @@ impl Store {
     /// Whether the object is in the store, with everything it needs. This is one `stat`; nothing is read.
     pub fn contains(&self, object: &ObjectId) -> Result<bool, Error> {
         let metadata = fs::lstat(&self.layout.object(object))?;
-        Ok(match object {
-            // A truncated blob counts as absent: the one that replaces it will have been checked.
-            ObjectId::Blob { size, .. } => metadata.is_some_and(|m| m.is_file() && m.size() == *size),
-            ObjectId::Tree(_) | ObjectId::Artifact(_) => metadata.is_some_and(|m| m.is_file()),
-        })
+        // A truncated blob counts as absent: the one that replaces it will have been checked.
+        let fits = |length| object.stated_size().is_none_or(|size| size == length);
+        Ok(metadata.is_some_and(|metadata| metadata.is_file() && fits(metadata.size())))
     }
 
     /// Opens the blob of this digest, in any mode. The bytes are not checked: see [`Store::object`].
@@ -171,27 +168,26 @@ impl Store {
 
     /// Reads a tree, and checks it.
     pub fn tree(&self, digest: &Digest) -> Result<Tree, Error> {
-        let path = self.layout.tree(digest);
-        let bytes = self.encoding(&path, ObjectId::Tree(*digest))?;
-        if Tree::digest_of(&bytes) != *digest {
-            return Err(damaged(path, Tree::digest_of(&bytes)));
-        }
-        Tree::decode(&bytes).map_err(undecodable(ObjectId::Tree(*digest)))
+        let object = ObjectId::Tree(*digest);
+        Tree::decode(&self.encoding(&object)?).map_err(undecodable(object))
     }
 
     /// Reads an artifact's record, and checks it.
     pub fn artifact(&self, id: &ArtifactId) -> Result<Artifact, Error> {
-        let path = self.layout.record(id);
-        let bytes = self.encoding(&path, ObjectId::Artifact(*id))?;
-        if Artifact::id_of(&bytes) != *id {
-            return Err(damaged(path, *Artifact::id_of(&bytes).digest()));
-        }
-        Artifact::decode(&bytes).map_err(undecodable(ObjectId::Artifact(*id)))
+        let object = ObjectId::Artifact(*id);
+        Artifact::decode(&self.encoding(&object)?).map_err(undecodable(object))
     }
 
-    #[expect(clippy::unused_self, reason = "reads an object of this store")]
-    fn encoding(&self, path: &Path, object: ObjectId) -> Result<Vec<u8>, Error> {
-        fs::read_limited(path, MAX_ENCODING)?.ok_or(Error::Missing(object))
+    /// Reads an object that is not a blob, and checks it.
+    pub(crate) fn decoded(&self, object: &ObjectId) -> Result<DecodedObject, Error> {
+        decode(object, &self.encoding(object)?)
+    }
+
+    fn encoding(&self, object: &ObjectId) -> Result<Vec<u8>, Error> {
+        let path = self.layout.object(object);
+        let bytes = fs::read_limited(&path, MAX_ENCODING)?.ok_or(Error::Missing(*object))?;
+        let found = object.kind().digest_of(&bytes);
+        if found == *object.digest() { Ok(bytes) } else { Err(damaged(path, found)) }
     }
 
     /// Where the artifact's files are checked out, if they are.
@@ -242,23 +238,12 @@ fn damaged(path: PathBuf, found: Digest) -> Error {
     Error::Damaged { path, fault: format!("its digest is {found}") }
 }
 
-/// For `map_err`: bytes that have the right digest but are not a canonical encoding.
-pub(crate) fn undecodable(object: ObjectId) -> impl FnOnce(TreeError) -> Error {
-    move |source| Error::Encoding { subject: object.to_string(), source }
-}
-
 impl ObjectGraph for &Store {
     fn children(&self, object: &ObjectId) -> Result<(Vec<ObjectId>, u64), Error> {
-        Ok(match object {
-            ObjectId::Blob { .. } => (Vec::new(), 0),
-            ObjectId::Artifact(id) => {
-                let artifact = self.artifact(id)?;
-                (ObjectId::below_artifact(&artifact).collect(), artifact.encode().len() as u64)
-            }
-            ObjectId::Tree(digest) => {
-                let tree = self.tree(digest)?;
-                (ObjectId::below_tree(&tree).collect(), tree.encode().len() as u64)
-            }
-        })
+        if object.is_blob() {
+            return Ok((Vec::new(), 0));
+        }
+        let bytes = self.encoding(object)?;
+        Ok((decode(object, &bytes)?.children(), bytes.len() as u64))
     }
 }

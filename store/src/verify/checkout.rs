@@ -5,7 +5,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Inodes, Sizes, Verifier, hash};
+use super::object::{Inodes, ObjectCheck, Sizes};
+use crate::damage::hash;
+use crate::object::DecodedObject;
 use crate::scan::ScannedFile;
 use crate::stats::{Stat, Stats};
 use crate::{ArtifactId, Digest, Error, Fault, Mode, Node, ObjectId, Problem, RelPath, Remedy, Tree, fs};
@@ -21,7 +23,7 @@ pub(super) enum Whole<'a> {
 
 /// Compares one checkout with its tree.
 pub(super) struct CheckoutComparison<'a> {
-    pub(super) check: &'a Verifier<'a>,
+    pub(super) check: ObjectCheck<'a>,
     pub(super) id: ArtifactId,
     pub(super) stats: &'a Stats,
     /// How many files `stats` lacks, or has with another digest.
@@ -43,14 +45,15 @@ impl CheckoutComparison<'_> {
         below: Option<&RelPath>,
     ) -> Result<(), Error> {
         let object = ObjectId::Tree(*tree);
-        let file = self.check.store.layout.tree(tree);
+        let file = self.check.store.layout.object(&object);
         if fs::lstat(&file)?.is_none() {
             let remedy = Remedy::Fetch(object);
             self.problems.push(self.check.problem(Fault::Missing, &file, object.to_string(), remedy));
             return Ok(());
         }
-        let tree = match self.check.tree(&ScannedFile { path: file, object: Some(object) })? {
-            Ok(tree) => tree,
+        let tree = match self.check.encoding(&ScannedFile { path: file, object: Some(object) })? {
+            Ok((_, DecodedObject::Tree(tree))) => tree,
+            Ok(_) => return Ok(()),
             Err(problem) => {
                 self.problems.push(problem);
                 return Ok(());

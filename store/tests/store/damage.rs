@@ -15,11 +15,15 @@ fn objects(store: &Store, id: ArtifactId) -> Vec<ObjectId> {
 }
 
 fn path_of(fixture: &Fixture, object: &ObjectId) -> std::path::PathBuf {
-    fixture.path(&match object {
-        ObjectId::Blob { digest, mode, .. } => format!("blobs/{digest}-{:03o}", mode.bits()),
-        ObjectId::Tree(digest) => format!("trees/{digest}"),
-        ObjectId::Artifact(id) => format!("records/{id}"),
-    })
+    let folder = match object.kind().noun() {
+        "artifact" => "record",
+        noun => noun,
+    };
+    let mode = match object {
+        ObjectId::Blob { mode, .. } => format!("-{:03o}", mode.bits()),
+        _ => String::new(),
+    };
+    fixture.path(&format!("{folder}s/{}{mode}", object.digest()))
 }
 
 fn overwrite(path: &Path, bytes: &[u8]) {

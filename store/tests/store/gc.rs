@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use batou_store::{Collected, Error, ObjectId, Silent, Store};
+use batou_store::{Collected, Error, ObjectId, ObjectKind, Silent, Store};
 
 use crate::common::{Fixture, add, checkout, listing, stored};
 
@@ -21,7 +21,9 @@ fn what_nothing_needs_goes_and_the_rest_stays_whole() {
     let deader = stored(&fixture.store, "top", "2", &[dead]);
     let collected = fixture.store.gc(&[kept], &Silent).unwrap();
     // The two dead ones have the same files: three blobs and two trees; the empty tree is still needed.
-    assert_eq!((collected.artifacts, collected.trees, collected.blobs), (2, 2, 3));
+    let counts = [ObjectKind::Blob, ObjectKind::Tree, ObjectKind::Artifact].map(|kind| collected.of(kind));
+    assert_eq!(counts, [3, 2, 2]);
+    assert_eq!(collected.objects(), 7);
     assert!(collected.bytes > 0);
     assert!(has(&fixture.store, kept) && has(&fixture.store, library));
     assert!(!has(&fixture.store, dead) && !has(&fixture.store, deader));
@@ -45,7 +47,7 @@ fn a_lease_protects_as_long_as_it_is_held() {
     assert_eq!(fixture.store.gc(&[], &Silent).unwrap(), Collected::default());
     drop(lease);
     assert_eq!(listing(&fixture.path("leases")), Vec::<String>::new());
-    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().artifacts, 1);
+    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 1);
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_dead_holders_lease_protects_nothing() {
     // What a killed process leaves: the file, and no lock on it.
     let text = serde_json::to_vec(&[ObjectId::Artifact(id)]).unwrap();
     fs::write(fixture.path("leases/lease-dead"), text).unwrap();
-    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().artifacts, 1);
+    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 1);
     assert_eq!(listing(&fixture.path("leases")), Vec::<String>::new());
 }
 
@@ -102,13 +104,13 @@ fn roots_last_as_long_as_their_links() {
     symlink("elsewhere", &link).unwrap();
     fs::remove_file(fixture.folder.path().join("result/three")).unwrap();
     assert_eq!(fixture.store.roots().unwrap().into_keys().collect::<Vec<_>>(), ["release"]);
-    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().artifacts, 2);
+    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 2);
     assert!(has(&fixture.store, one));
     assert_eq!(listing(&fixture.path("roots")), ["release"]);
 
     fixture.store.remove_root("release").unwrap();
     fixture.store.remove_root("release").unwrap();
-    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().artifacts, 1);
+    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 1);
     assert!(matches!(fixture.store.add_root("gone", &[one], None), Err(Error::Missing(_))));
     assert!(matches!(fixture.store.add_root("../gone", &[], None), Err(Error::Name(_))));
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use batou_store::{Durability, ObjectId, Silent, Store, copy};
+use batou_store::{Durability, ObjectId, ObjectKind, Silent, Store, copy};
 
 use crate::common::{Fixture, add, checkout, listing, stored};
 
@@ -84,7 +84,7 @@ fn a_checkout_on_another_filesystem_is_a_copy() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing temporary is left");
     assert_eq!(fixture.store.verify(&Silent).unwrap(), []);
     assert_eq!(fixture.store.verify_artifacts(&[id]).unwrap(), []);
-    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().artifacts, 1);
+    assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 1);
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 

@@ -36,6 +36,14 @@ impl Context {
         Self { ui, waits, directory, project, store, leases: Mutex::default() }
     }
 
+    /// A context with this store and without a project.
+    #[cfg(test)]
+    pub(crate) fn with_store(store: Arc<Store>, ui: Ui) -> Self {
+        let context = Self::new(None, ui);
+        context.store.get_or_init(|| store);
+        context
+    }
+
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.
     pub fn project(&self) -> Result<&Project, CommandError> {
         if let Some(project) = self.project.get() {

@@ -18,6 +18,8 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     check_in_force(about, underway)?;
     let entry = underway.entry(Outcome::Confirmed, None);
+    #[cfg(feature = "simulation")]
+    batou_system::simulation::mark(&format!("commits {}", entry.record.who));
     underway.line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
     // Before anything else can fail: a release that is still under way when the connection ends is taken back.
     locked.underway = None;
@@ -30,7 +32,11 @@ pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
     locked.check_lock(about)?;
     match &locked.underway {
-        Some(underway) => check_in_force(about, underway)?,
+        Some(underway) => {
+            check_in_force(about, underway)?;
+            #[cfg(feature = "simulation")]
+            batou_system::simulation::mark(&format!("prepared {}", underway.intent.record.who));
+        }
         // The room stays: it is there for whoever opens the journal next.
         None => {
             Journal::of(&about.target).line()?.reserve(None).map_err(|e| about.target.explain_full(e, 1))?;

@@ -57,7 +57,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(context, rollback(deployment, args))
 }
 
-async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
+/// Puts back what the hosts had.
+pub(crate) async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;

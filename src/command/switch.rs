@@ -74,6 +74,17 @@ async fn switch(
     // The hosts are called while the configuration is evaluated: both take about equally long.
     deployment.fleet.call();
     let wanted = wish(&deployment, args, &hosts)?;
+    let members = hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect();
+    fulfil(deployment, wanted, members, args).await
+}
+
+/// Gives the hosts what is wanted, unless they have it.
+pub(crate) async fn fulfil(
+    mut deployment: Deployment<'_>,
+    wanted: Wish,
+    members: Vec<HostName>,
+    args: &Args,
+) -> Result<(), CommandError> {
     deployment.only_planned(&wanted)?;
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
@@ -88,7 +99,7 @@ async fn switch(
     let intended = Intended {
         release: wanted.release,
         hosts: wanted.hosts,
-        members: hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect(),
+        members,
         restores: None,
         recheck: args.recheck,
         expected: wanted.expected,
@@ -119,12 +130,12 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
 }
 
 /// What is to be released: built just now, or planned earlier.
-struct Wish {
-    release: Digest,
-    hosts: BTreeMap<HostName, HostRelease>,
-    expected: Option<BTreeMap<HostName, Option<Digest>>>,
+pub(crate) struct Wish {
+    pub(crate) release: Digest,
+    pub(crate) hosts: BTreeMap<HostName, HostRelease>,
+    pub(crate) expected: Option<BTreeMap<HostName, Option<Digest>>>,
     /// Protects what was built from collection.
-    _lease: Option<Lease>,
+    pub(crate) _lease: Option<Lease>,
 }
 
 impl Wish {

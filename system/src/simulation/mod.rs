@@ -159,6 +159,16 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     world().expect("only a simulated process waits like this").block_on(future)
 }
 
+/// Notes that the running process has come to a certain point.
+pub fn mark(text: &str) {
+    world().inspect(|world| world.mark(text));
+}
+
+/// The world in which the running process is.
+pub fn current() -> Option<Rc<World>> {
+    world()
+}
+
 /// Waits until something changes, or until then. Returns `false` if the process is dead, and so must not wait again.
 pub fn wait(until: Option<Instant>) -> bool {
     park(until)

@@ -144,6 +144,12 @@ impl World {
         }
     }
 
+    /// Ends all processes.
+    pub fn end(&self) {
+        self.kill_all();
+        self.bury();
+    }
+
     /// Drops the coroutines of dead processes. Their destructors run, and change nothing any more.
     fn bury(&self) {
         loop {

@@ -65,7 +65,8 @@ impl Said {
     pub(super) fn endings(&self) -> BTreeMap<String, String> {
         let lines = self.lines();
         let hosts = lines.iter().filter(|line| line["type"] == "host");
-        let ending = |line: &Value| Some((line["host"].as_str()?.to_owned(), line["state"].as_str()?.to_owned()));
+        let ending =
+            |line: &Value| Some((line["host"].as_str()?.to_owned(), line["state"].as_str()?.to_owned()));
         hosts.filter_map(ending).collect()
     }
 }
@@ -91,7 +92,9 @@ pub(super) fn issue(
     let (said, dialer) = (Said::default(), dialer(machines));
     let hosts: Vec<_> = (0..machines.hosts.len()).map(host).collect();
     let release = match what {
-        What::Switch(number) | What::Foreign(number) | What::Future(number) => Some(releases[&number].clone()),
+        What::Switch(number) | What::Foreign(number) | What::Future(number) => {
+            Some(releases[&number].clone())
+        }
         What::Rollback => None,
     };
     let (theirs, name) = (said.clone(), format!("{what:?}"));
@@ -135,8 +138,15 @@ async fn run(
             rollback::Args { environment, to: None, host: Vec::new(), leave_out, force: false, locking };
         return rollback::rollback(deployment, &args).await;
     };
-    let args =
-        switch::Args { environment, dry_run: false, plan: None, recheck: false, leave_out, dirty: false, locking };
+    let args = switch::Args {
+        environment,
+        dry_run: false,
+        plan: None,
+        recheck: false,
+        leave_out,
+        dirty: false,
+        locking,
+    };
     let wish = Wish { release: release.id, hosts: release.hosts, expected: None, _lease: None };
     deployment.fleet.call();
     switch::fulfil(deployment, wish, hosts, &args).await

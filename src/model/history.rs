@@ -76,7 +76,7 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
         steps: world.steps(),
         faults: court.happened(),
         statuses: issued.iter().map(|issued| issued.said.status()).collect(),
-        trace: if broken.is_some() { told(world, &issued) } else { String::new() },
+        trace: told(world, &issued),
         broken,
     }
 }
@@ -132,7 +132,11 @@ fn told(world: &World, issued: &[Issued]) -> String {
     let mut told = world.trace();
     for command in issued {
         let (what, status) = (command.what, command.said.status());
-        told.push_str(&format!("\n{what:?} (#{}) ended with {status:?}:\n{}", command.process.0, command.said.text()));
+        told.push_str(&format!(
+            "\n{what:?} (#{}) ended with {status:?}:\n{}",
+            command.process.0,
+            command.said.text()
+        ));
     }
     told
 }

@@ -72,18 +72,26 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
                 _ => true,
             };
             must(is_true, || {
-                format!("{:?} (#{}) said {said:?} of {name}, whose journal says {has}", issued.what, issued.process.0)
+                format!(
+                    "{:?} (#{}) said {said:?} of {name}, whose journal says {has}",
+                    issued.what, issued.process.0
+                )
             })?;
         }
         let any = kept.iter().any(|has| *has);
         let fits = match status {
             0 => kept.iter().all(|has| *has) || !any,
             1 | 2 => !any,
-            3 => endings.values().any(|ending| ending == "unknown" || ending == "released" || ending == "restored"),
+            3 => endings
+                .values()
+                .any(|ending| ending == "unknown" || ending == "released" || ending == "restored"),
             _ => false,
         };
         must(fits, || {
-            format!("{:?} (#{}) ended with {status}, and {kept:?} have its release", issued.what, issued.process.0)
+            format!(
+                "{:?} (#{}) ended with {status}, and {kept:?} have its release",
+                issued.what, issued.process.0
+            )
         })?;
         let refused = matches!(issued.what, What::Foreign(_) | What::Future(_)) && any;
         must(!refused, || format!("{:?} made a release", issued.what))?;
@@ -143,8 +151,10 @@ fn complete(world: &World, machine: MachineId) -> Result<(), Broken> {
         };
         let generation = Path::new(TARGET).join(&current);
         let manifest = fs::read(generation.join("manifest.json"));
-        let manifest = manifest.map_err(|error| Broken(format!("{name}: {}: {error}", generation.display())))?;
-        let manifest = batou_release::Manifest::decode(&manifest).map_err(|error| Broken(format!("{name}: {error}")))?;
+        let manifest =
+            manifest.map_err(|error| Broken(format!("{name}: {}: {error}", generation.display())))?;
+        let manifest =
+            batou_release::Manifest::decode(&manifest).map_err(|error| Broken(format!("{name}: {error}")))?;
         for component in &manifest.components {
             for file in ["number", "same", "big"] {
                 let path = generation.join(component.name.as_str()).join(file);
@@ -154,7 +164,8 @@ fn complete(world: &World, machine: MachineId) -> Result<(), Broken> {
         let store = Store::open_existing(&Path::new(TARGET).join("store"), Durability::Host);
         let store = store.map_err(|error| Broken(format!("{name}: {error}")))?;
         let store = store.ok_or_else(|| Broken(format!("{name} has no store")))?;
-        let closure = store.closure(&manifest.artifacts()).map_err(|error| Broken(format!("{name}: {error}")))?;
+        let closure =
+            store.closure(&manifest.artifacts()).map_err(|error| Broken(format!("{name}: {error}")))?;
         must(!closure.objects().is_empty(), || format!("{name} has nothing"))
     })
 }
@@ -178,7 +189,9 @@ pub(super) fn of_success(
         world.look(*machine, || {
             let manifest = fs::read(Path::new(TARGET).join("current/manifest.json")).unwrap_or_default();
             let found: Digest = batou_release::manifest_digest(&manifest);
-            must(found == wanted, || format!("after {:?} {name} has another manifest:\n{said}", issued.what))?;
+            must(found == wanted, || {
+                format!("after {:?} {name} has another manifest:\n{said}", issued.what)
+            })?;
             let value = read("state/app/value");
             must(value.as_deref() == Some(&number.to_string()), || {
                 format!("after {:?} of release {number} the step on {name} left {value:?}", issued.what)
@@ -202,7 +215,9 @@ pub(super) fn of_journals(world: &World, machines: &Machines) -> Result<(), Brok
             last = sequence;
             let this = (entry.record.release, entry.record.who.clone());
             let other = known.entry(sequence).or_insert_with(|| this.clone());
-            must(*other == this, || format!("{name} has another release {sequence}: {this:?}, not {other:?}"))?;
+            must(*other == this, || {
+                format!("{name} has another release {sequence}: {this:?}, not {other:?}")
+            })?;
         }
     }
     Ok(())

@@ -11,7 +11,10 @@ pub(super) fn program(command: &Command) -> Box<dyn FnOnce() -> i32 + Send> {
     let text = command.get_args().last().and_then(|text| text.to_str()).unwrap_or_default().to_owned();
     let folder = command.get_current_dir().map(PathBuf::from).unwrap_or_default();
     Box::new(move || {
-        text.split(';').map(|instruction| run(instruction.trim(), &folder)).find(|status| *status != 0).unwrap_or(0)
+        text.split(';')
+            .map(|instruction| run(instruction.trim(), &folder))
+            .find(|status| *status != 0)
+            .unwrap_or(0)
     })
 }
 

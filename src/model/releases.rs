@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batou_release::{
-    Assertions, Causes, Component, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release, Step, Unit,
+    Assertions, Causes, Component, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release, Step,
+    Unit,
 };
 use batou_store::{Artifact, Digest, Durability, Mode, Name, Store, Tree};
 
@@ -81,7 +82,11 @@ fn component(text: &str, number: usize, mood: Mood, after: &[Instance]) -> Compo
     let store = store();
     let batch = store.batch().expect("a batch");
     let mut tree = Tree::new();
-    let files = [("number", format!("{number}\n")), ("same", format!("of {text}\n")), ("big", "x".repeat(3000 + number))];
+    let files = [
+        ("number", format!("{number}\n")),
+        ("same", format!("of {text}\n")),
+        ("big", "x".repeat(3000 + number)),
+    ];
     for (file, content) in files {
         let node = batch.bytes(content.as_bytes(), Mode::PLAIN).expect("a file");
         tree.insert(name(file), node).expect("another name");
@@ -112,7 +117,12 @@ fn component(text: &str, number: usize, mood: Mood, after: &[Instance]) -> Compo
         only_if_path: None,
         triggers: BTreeMap::new(),
     };
-    Component { name: name(text), artifact, after: after.iter().cloned().collect(), units: vec![Unit::Step(step)] }
+    Component {
+        name: name(text),
+        artifact,
+        after: after.iter().cloned().collect(),
+        units: vec![Unit::Step(step)],
+    }
 }
 
 fn name(text: &str) -> Name {

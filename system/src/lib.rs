@@ -6,6 +6,7 @@
 //! of the standard library.
 
 pub mod clock;
+pub mod fs;
 pub mod queue;
 pub mod random;
 pub mod thread;

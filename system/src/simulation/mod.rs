@@ -23,7 +23,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-pub use disk::Disk;
+pub(crate) use disk::SimulatedFile;
+pub use disk::{Disk, DiskFault};
 pub use program::{Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
@@ -111,6 +112,24 @@ pub(crate) fn step(name: &'static str, path: &Path, changes: bool) -> io::Result
         Some(world) => world.step(&Step { name, path, changes }),
         None => Ok(()),
     }
+}
+
+/// Does a step with the disk of the running process's machine; `None` if no simulated process is running.
+pub(crate) fn on_disk<T>(
+    name: &'static str,
+    path: &Path,
+    changes: bool,
+    work: impl FnOnce(&mut Disk) -> Result<T, rustix::io::Errno>,
+) -> Option<io::Result<T>> {
+    if !is_on() {
+        return None;
+    }
+    if let Err(error) = step(name, path, changes) {
+        return Some(Err(error));
+    }
+    let disk = disk()?;
+    let result = work(&mut disk.borrow_mut());
+    Some(result.map_err(io::Error::from))
 }
 
 /// Waits for a future in a coroutine; `None` if the process dies meanwhile.

@@ -6,6 +6,7 @@
 //! of the standard library.
 
 pub mod clock;
+pub mod fs;
 pub mod monitor;
 pub mod process;
 pub mod queue;

@@ -26,7 +26,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::process::ProcessStat;
 
-pub use disk::Disk;
+pub(crate) use disk::SimulatedFile;
+pub use disk::{Disk, DiskFault};
 pub use program::{Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
@@ -152,6 +153,24 @@ pub(crate) fn step(name: &'static str, path: &Path, changes: bool) -> io::Result
         Some(world) => world.step(&Step { name, path, changes }),
         None => Ok(()),
     }
+}
+
+/// Does a step with the disk of the running process's machine; `None` if no simulated process is running.
+pub(crate) fn on_disk<T>(
+    name: &'static str,
+    path: &Path,
+    changes: bool,
+    work: impl FnOnce(&mut Disk) -> Result<T, rustix::io::Errno>,
+) -> Option<io::Result<T>> {
+    if !is_on() {
+        return None;
+    }
+    if let Err(error) = step(name, path, changes) {
+        return Some(Err(error));
+    }
+    let disk = disk()?;
+    let result = work(&mut disk.borrow_mut());
+    Some(result.map_err(io::Error::from))
 }
 
 /// Waits for a future in a coroutine.

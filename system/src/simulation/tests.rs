@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::{clock, queue, thread};
 
-fn in_world<T>(seed: u64, work: impl AsyncFnOnce(&Rc<World>) -> T) -> T {
+pub(super) fn in_world<T>(seed: u64, work: impl AsyncFnOnce(&Rc<World>) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let world = World::new(seed);

@@ -1,0 +1,79 @@
+//! How much room there is.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::{BLOCK, Content, Disk, DiskFault, Inode};
+use crate::fs::Space;
+
+impl Disk {
+    pub(crate) fn space(&self, path: &Path) -> Result<Space, Errno> {
+        self.find(path, true)?;
+        Ok(Space { bytes: self.free_blocks() * BLOCK, files: Some(self.free_files()) })
+    }
+
+    pub(super) fn free_blocks(&self) -> u64 {
+        let full = self.fault == Some(DiskFault::Full);
+        if full { 0 } else { self.capacity.0.saturating_sub(self.used.0) }
+    }
+
+    fn free_files(&self) -> u64 {
+        let full = self.fault == Some(DiskFault::Full);
+        if full { 0 } else { self.capacity.1.saturating_sub(self.used.1) }
+    }
+
+    /// Makes a file, folder or link, which has no name yet. The folder that will have it is given to a new folder.
+    pub(super) fn add(&mut self, content: Content, mode: u32) -> Result<u64, Errno> {
+        let inode = Inode::new(content, mode);
+        let blocks = inode.blocks();
+        if self.free_files() == 0 || blocks > self.free_blocks() {
+            return Err(Errno::NOSPC);
+        }
+        self.used.0 += blocks;
+        self.used.1 += 1;
+        self.last += 1;
+        self.inodes.insert(self.last, inode);
+        Ok(self.last)
+    }
+
+    /// Changes how much room a file takes; does nothing where there is not enough.
+    pub(super) fn resize(
+        &mut self,
+        number: u64,
+        change: impl FnOnce(&mut Inode),
+        size: u64,
+    ) -> Result<(), Errno> {
+        let room = self.free_blocks();
+        let inode = self.inode_mut(number)?;
+        let before = inode.blocks();
+        if size.div_ceil(BLOCK).saturating_sub(before) > room {
+            return Err(Errno::NOSPC);
+        }
+        change(inode);
+        let after = inode.blocks();
+        self.used.0 = (self.used.0 + after).saturating_sub(before);
+        Ok(())
+    }
+
+    /// Gives back the room of what has neither a name nor anybody who has it open. It is forgotten once that it has no name
+    /// is on the disk.
+    pub(super) fn release(&mut self, number: u64) {
+        if let Some(inode) = self.inodes.get(&number)
+            && inode.names == 0
+            && inode.open == 0
+        {
+            self.used.0 = self.used.0.saturating_sub(inode.blocks());
+            self.used.1 = self.used.1.saturating_sub(1);
+        }
+    }
+
+    /// Counts anew what is used.
+    pub(super) fn count(&mut self) {
+        let used = self
+            .inodes
+            .iter()
+            .filter(|(number, inode)| **number == super::TOP || inode.names > 0 || inode.open > 0);
+        self.used = used.fold((0, 0), |(blocks, files), (_, inode)| (blocks + inode.blocks(), files + 1));
+    }
+}

@@ -1,5 +1,6 @@
 //! Drift: what is no longer as it was released, as far as a look shows, which opens no file.
 
+use batou_system::fs;
 use std::path::Path;
 
 use batou_release::{Component, Manifest};
@@ -32,9 +33,12 @@ pub(crate) fn beside_store(about: &About, current: &Installed) -> Vec<DriftedFil
     }
     for component in &current.manifest.components {
         let state = target.state(component.name.as_str());
-        if !state.is_dir() {
-            let kind =
-                if state.is_symlink() || state.exists() { DriftKind::Changed } else { DriftKind::Missing };
+        if !fs::is_dir(&state) {
+            let kind = if fs::is_symlink(&state) || fs::exists(&state) {
+                DriftKind::Changed
+            } else {
+                DriftKind::Missing
+            };
             files.push(of_target(target.directory(), &state, kind));
         }
     }

@@ -1,6 +1,6 @@
 //! What a batch has written and not yet published.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::object::DecodedObject;
@@ -10,11 +10,11 @@ use crate::{Artifact, ArtifactId, Digest, Mode, ObjectId};
 /// Objects in temporary files.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub(crate) blobs: HashMap<(Digest, Mode), StagedBlob>,
+    pub(crate) blobs: BTreeMap<(Digest, Mode), StagedBlob>,
     /// Temporary files of all other objects, children first.
     pub(crate) files: Vec<(ObjectId, PathBuf)>,
     /// What is in those files.
-    pub(crate) decoded: HashMap<ObjectId, DecodedObject>,
+    pub(crate) decoded: BTreeMap<ObjectId, DecodedObject>,
 }
 
 /// A blob in its temporary file.

@@ -1,8 +1,8 @@
 //! Facts that need no command. They are read from the kernel's files, not asked of a C library: the agent is a static
 //! program.
 
+use batou_system::fs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use batou_release::Builtin;

@@ -5,6 +5,7 @@
 //! `update` is run; afterwards `verify` must succeed, and the file that `creates` names must exist. Without `verify`,
 //! `update` is run once for each fingerprint. A step with `verify` alone fails unless it holds.
 
+use batou_system::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -258,7 +259,7 @@ impl StepRun<'_, '_, '_> {
 
     fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {
         let directory = self.directory();
-        if !directory.is_dir() {
+        if !fs::is_dir(&directory) {
             let missing = format!("its working directory {} is missing", directory.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, missing));
         }

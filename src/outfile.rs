@@ -14,8 +14,8 @@ pub fn place(path: &Path) -> Result<PathBuf, CommandError> {
         |error| CommandError::usage(format!("{} cannot be written", path.display())).because(error);
     match fs::metadata(path) {
         Ok(found) if found.is_file() => fs::canonicalize(path).map_err(unusable),
-        Ok(_) => Err(CommandError::usage(format!("{} is there and is no plain file", path.display()))
-            .hint("what is written appears whole or not at all, which takes a file: name one")),
+        Ok(_) => Err(CommandError::usage(format!("{} exists and is not a regular file", path.display()))
+            .hint("batou replaces files as a whole, which only works with regular files: name one")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
         Err(error) => Err(unusable(error)),
     }

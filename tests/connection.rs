@@ -265,10 +265,10 @@ fn a_host_whose_master_is_killed_is_lost_and_asked_again() {
     signal(master_of(&sandbox, "two"), Signal::KILL);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    says(&text, &["two/db: the connection to the agent was lost", "one  went back", "two  went back"]);
     assert_eq!(["one", "two"].map(|name| hosts.host(name).logins()), [logins[0], logins[1] + 1]);
     for target in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+        assert_eq!(target.results(), ["1 committed", "2 went-back"]);
     }
     assert_nothing_left(&sandbox);
 }
@@ -283,7 +283,7 @@ fn agents_hear_of_a_killed_controller_before_its_masters_end() {
     let back = || targets.iter().all(|target| !target.0.join("intent.json").exists());
     until("the agents have gone back, or the masters have ended", || back() || masters(&sandbox).is_empty());
     assert!(back(), "agents hear of it at once, and not when the masters have waited long enough");
-    assert_eq!(targets.each_ref().map(Target::results), [["1 confirmed", "2 went-back"]; 2]);
+    assert_eq!(targets.each_ref().map(Target::results), [["1 committed", "2 went-back"]; 2]);
 
     until("the masters have ended by themselves", || masters(&sandbox).is_empty());
     let left = names(&sandbox.tmp());
@@ -314,7 +314,7 @@ fn an_interrupt_ends_no_connection_of_the_release_that_is_taken_back() {
     signal(Pid::from_child(&child), Signal::INT);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["one  rolled back", "two  rolled back"]);
+    says(&text, &["one  went back", "two  went back"]);
     assert_eq!(["one", "two"].map(|name| hosts.host(name).logins()), logins);
     assert_nothing_left(&sandbox);
 }
@@ -434,7 +434,7 @@ fn an_agent_that_hangs_is_cut_off() {
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
     says(&text, &["two/db: the connection to the agent was lost", "nothing was heard for 30 s"]);
-    says(&text, &["one  rolled back", "two  rolled back"]);
+    says(&text, &["one  went back", "two  went back"]);
     assert_nothing_left(&sandbox);
 }
 
@@ -448,7 +448,7 @@ fn a_master_that_hangs_is_left_behind_and_killed() {
     let survived = masters(&sandbox);
     signal(master, Signal::KILL);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    says(&text, &["two/db: the connection to the agent was lost", "one  went back", "two  went back"]);
     assert!(!survived.contains(&master));
     assert_nothing_left(&sandbox);
 }

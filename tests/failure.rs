@@ -60,7 +60,7 @@ fn a_failing_step_takes_the_release_back_on_all_hosts() {
     greet(&sandbox, "two");
     add_step_on_two(&sandbox, "break", "echo err >&2; printf 'out\\033[31m'; exit 9", "");
     let output = sandbox.batou(&["switch", "dev"]).fails(1);
-    says(&output.stdout, &["one  rolled back", "two  rolled back"]);
+    says(&output.stdout, &["one  went back", "two  went back"]);
     says(
         &output.stderr,
         &["activation failed:", "two/db: step db/break: update failed with status 9", "out^[[31m", "err"],
@@ -68,18 +68,18 @@ fn a_failing_step_takes_the_release_back_on_all_hosts() {
     says(&output.stderr, &["left as they are, since they have no `revert`: two/db: break\n"]);
     says(
         &output.stderr,
-        &["no host keeps the release, but units", ": 2 hosts rolled back to the release before"],
+        &["no host keeps the release, but steps", ": 2 hosts went back to the release before"],
     );
     assert_old(&targets);
     for target in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+        assert_eq!(target.results(), ["1 committed", "2 went-back"]);
         says(target.journal()[1]["reason"].as_str().unwrap(), &["two/db: step db/break"]);
     }
     says(&targets[1].journal()[1]["runs"].to_string(), &["out", "err"]);
     let history = sandbox.batou(&["history", "dev", "-v"]).success();
     says(&(history.stdout + &history.stderr), &[", failed", "two: step db/break: update: status 9"]);
     let before = targets.each_ref().map(Target::results);
-    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no confirmed release before"]);
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no release was in force before"]);
     assert_eq!(targets.each_ref().map(Target::results), before);
 }
 
@@ -88,7 +88,7 @@ fn a_failing_step_takes_a_first_release_back_to_nothing() {
     let sandbox = shop::local();
     add_step(&sandbox, "break", "update = \"false\"");
     let output = sandbox.batou(&["switch", "dev"]).fails(1);
-    says(&output.stdout, &["  localhost  rolled back: had no release before\n"]);
+    says(&output.stdout, &["  localhost  went back: had no release before\n"]);
     says(&output.stderr, &["/db: break\n", "1 host had no release before, and has none again"]);
     let lines = sandbox.batou(&["switch", "dev", "--json"]).fails(1).json();
     let host = lines.iter().find(|line| line["type"] == "host").unwrap();
@@ -221,10 +221,10 @@ fn a_connection_that_breaks_during_a_step_takes_all_hosts_back() {
     hosts.host("two").heal();
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    says(&text, &["two/db: the connection to the agent was lost", "one  went back", "two  went back"]);
     assert_old(&targets);
     for target in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+        assert_eq!(target.results(), ["1 committed", "2 went-back"]);
     }
     assert_next_succeeds(&sandbox, &targets);
 }
@@ -253,13 +253,13 @@ fn an_interrupted_deployer_leaves_nothing_half_done() {
         &text,
         &[
             "interrupted: every switched host goes back",
-            "one  rolled back",
-            "two  rolled back",
+            "one  went back",
+            "two  went back",
             "the release was interrupted during activation",
-            "2 hosts rolled back",
+            "2 hosts went back",
         ],
     );
-    assert_eq!(targets.each_ref().map(Target::results), [["1 confirmed", "2 went-back"]; 2]);
+    assert_eq!(targets.each_ref().map(Target::results), [["1 committed", "2 went-back"]; 2]);
     assert_old(&targets);
     assert_next_succeeds(&sandbox, &targets);
 }
@@ -288,7 +288,7 @@ fn a_deployer_that_is_interrupted_twice_waits_for_nobody() {
     assert!(targets[1].0.join("intent.json").exists());
     fs::write(state.join("go"), "").unwrap();
     until("the host has gone back", || !targets[1].0.join("intent.json").exists());
-    assert_eq!(targets[1].results(), ["1 confirmed", "2 confirmed", "3 went-back"]);
+    assert_eq!(targets[1].results(), ["1 committed", "2 committed", "3 went-back"]);
 }
 
 #[test]
@@ -324,10 +324,10 @@ fn an_agent_that_is_killed_is_recovered_at_once() {
     kill_agent(&targets);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["one  rolled back", "two  rolled back"]);
+    says(&text, &["one  went back", "two  went back"]);
     assert_old(&targets);
-    assert_eq!(targets[0].results(), ["1 confirmed", "2 went-back"]);
-    assert_eq!(targets[1].results(), ["1 confirmed", "2 interrupted"]);
+    assert_eq!(targets[0].results(), ["1 committed", "2 went-back"]);
+    assert_eq!(targets[1].results(), ["1 committed", "2 interrupted"]);
     assert_next_succeeds(&sandbox, &targets);
 }
 
@@ -348,10 +348,10 @@ fn what_a_killed_agent_left_running_is_ended_before_anything_else_runs() {
     signal(Pid::from_raw(number("agent").parse().unwrap()).unwrap(), Signal::KILL);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["localhost  rolled back"]);
+    says(&text, &["localhost  went back"]);
     assert!(has_ended(&number("child")));
     assert!(!target.0.join("running.json").exists());
-    assert_eq!(target.results(), ["1 confirmed", "2 interrupted"]);
+    assert_eq!(target.results(), ["1 committed", "2 interrupted"]);
 }
 
 #[test]
@@ -363,10 +363,10 @@ fn an_agent_that_is_killed_with_its_deployer_is_recovered_by_the_next_switch() {
     child.kill().unwrap();
     child.wait().unwrap();
     until("the other host has gone back", || !targets[0].0.join("intent.json").exists());
-    assert_eq!((targets[1].generation(), targets[1].results()), (Some(2), vec!["1 confirmed".to_owned()]));
+    assert_eq!((targets[1].generation(), targets[1].results()), (Some(2), vec!["1 committed".to_owned()]));
     says(&sandbox.batou(&["status", "dev"]).success().stdout, &["was interrupted"]);
     let output = assert_next_succeeds(&sandbox, &targets);
     says(&output.stderr, &["two: release ", "was interrupted on", "generation 1 is in force again"]);
-    assert_eq!(targets[1].results(), ["1 confirmed", "2 interrupted", "3 confirmed"]);
-    assert_eq!(targets[0].results(), ["1 confirmed", "2 went-back", "3 confirmed"]);
+    assert_eq!(targets[1].results(), ["1 committed", "2 interrupted", "3 committed"]);
+    assert_eq!(targets[0].results(), ["1 committed", "2 went-back", "3 committed"]);
 }

@@ -87,7 +87,7 @@ fn the_whole_way_over_three_hosts() {
     assert_eq!(names(&targets[1].1.0.join("state/db")), ["initialised"]);
     assert_eq!(targets[0].1.generation(), Some(1), "the same manifest is the same generation");
     for (_, target) in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 confirmed", "3 confirmed", "4 confirmed"]);
+        assert_eq!(target.results(), ["1 committed", "2 committed", "3 committed", "4 committed"]);
     }
 }
 
@@ -559,7 +559,7 @@ fn a_full_disk_leaves_the_old_release_in_force() {
     says(&output.stderr, &["one: ", "full", "nothing was switched anywhere"]);
     for (name, target) in ["one", "two"].into_iter().zip(&targets) {
         assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
-        assert_eq!(target.results(), ["1 confirmed"]);
+        assert_eq!(target.results(), ["1 committed"]);
     }
     sandbox.write("components/db/component.toml", component);
     sandbox.batou(&["switch", "dev"]).success();

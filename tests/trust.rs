@@ -43,7 +43,7 @@ fn state(hosts: &[&str], newest: u64) -> Value {
         "release": "12".repeat(32), "sequence": 1, "who": "ann@laptop", "hosts": hosts,
     });
     json!({ "hello": {
-        "user": "shop", "current": null, "confirmed": record, "newest_sequence": newest, "settled": false,
+        "user": "shop", "current": null, "committed": record, "newest_sequence": newest, "settled": false,
         "unfinished": false, "missing": [], "target": "ready", "free": 4711,
     } })
 }
@@ -63,8 +63,8 @@ fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
     says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &[said]);
     assert_eq!((one.results().len(), two.results().len()), (1, 2));
     sandbox.batou(&["switch", "dev", "--yes"]).success();
-    assert_eq!(one.results(), ["1 confirmed", "2 confirmed"]);
-    assert_eq!(two.results().last().unwrap(), "2 confirmed");
+    assert_eq!(one.results(), ["1 committed", "2 committed"]);
+    assert_eq!(two.results().last().unwrap(), "2 committed");
     sandbox.batou(&["rollback", "dev", "--yes"]).success();
     assert_eq!(one.file("app/app.conf"), "one on one\n");
 }
@@ -94,7 +94,7 @@ fn what_a_host_says_of_hosts_and_numbers_is_checked() {
         let output = Output::of(&mut { status }).fails(1);
         says(
             &output.stdout,
-            &["two  refused: what its agent says cannot be understood: a message is malformed"],
+            &["two  refused: the answer of its agent cannot be understood: a message is malformed"],
         );
         assert!(!output.stderr.contains("retire"), "{}", output.stderr);
     }
@@ -165,7 +165,7 @@ fn a_login_shell_that_takes_the_input_is_told() {
     let sandbox = shop::remote(&hosts, &["one"]);
     wrap_logins(&hosts, "one", "read -r answer; eval \"$SSH_ORIGINAL_COMMAND\"\n");
     let stderr = sandbox.batou(&["switch", "dev"]).fails(1).stderr;
-    says(&stderr, &["one: the login shell took a part of what was meant for the command", "~/.bashrc"]);
+    says(&stderr, &["one: the login shell read input that was meant for the command", "~/.bashrc"]);
 }
 
 #[test]

@@ -198,7 +198,7 @@ pub fn prepare() -> Question<()> {
 pub struct Return {
     /// The generation that is in force again, if there was one.
     pub generation: Option<u64>,
-    /// What failed on the way back, each as a sentence.
+    /// What failed while the host went back, each as a sentence.
     pub problems: Vec<String>,
     /// Units that were updated and are left as they are: they have no revert.
     pub unreverted: Vec<UnitId>,
@@ -213,9 +213,9 @@ pub fn go_back(reason: String) -> Question<Return> {
     )
 }
 
-/// [`Request::Confirm`].
-pub fn confirm(record: JournaledRelease, keep: u32) -> Question<()> {
-    question!(new, Request::Confirm { record, keep }, Reply::Done => ())
+/// [`Request::CommitUnchanged`].
+pub fn commit_unchanged(record: JournaledRelease, keep: u32) -> Question<()> {
+    question!(new, Request::CommitUnchanged { record, keep }, Reply::Done => ())
 }
 
 /// [`Request::Journal`], with what units printed where that is wanted.
@@ -342,7 +342,7 @@ mod tests {
         let state = Box::new(State {
             user: "shop".into(),
             current: Some(current),
-            confirmed: Some(record.clone()),
+            committed: Some(record.clone()),
             newest_sequence: 7,
             settled: true,
             drift: Drift::of(vec![drifted]),

@@ -125,7 +125,7 @@ impl Host {
         writer.finish().unwrap()
     }
 
-    /// Stages, switches and activates a release, and leaves it unconfirmed.
+    /// Stages, switches and activates a release, and does not commit it.
     pub(super) fn switch(&self, controller: &mut Controller, manifest: &Manifest, sequence: u64) -> Reply {
         self.stage(controller, manifest);
         let pending = match controller.switch(manifest, record(sequence)) {

@@ -86,6 +86,20 @@ fn a_changed_template_changes_its_component_only() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_bad_input_to_every_command_that_writes_one() {
+    let sandbox = shop::local();
+    for command in [&["plan", "dev"][..], &["store", "export", "dev"]] {
+        for (file, why) in
+            [("none/file", "No such file or directory"), ("batou.toml/file", "Not a directory")]
+        {
+            let output = sandbox.batou(&[command, &["-o", file]].concat()).fails(2);
+            assert_eq!(output.stdout, "", "nothing was asked or built before");
+            says(&output.stderr, &[&format!("error: {file} cannot be written\n"), why]);
+        }
+    }
+}
+
+#[test]
 fn a_rollback_restores_exactly_and_once_more_goes_further_back() {
     let (sandbox, target) = released_thrice();
     greet(&sandbox, "{{ not evaluated");

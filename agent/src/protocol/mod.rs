@@ -15,6 +15,8 @@ mod drift;
 mod fact;
 mod frame;
 pub mod question;
+#[cfg(test)]
+mod samples;
 mod state;
 mod terms;
 

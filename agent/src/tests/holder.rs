@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use super::host::{Host, eventually, holder, record};
+use super::host::{Host, eventually, holder, intent, record};
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{ErrorKind, JournalEntry, Outcome, Reply, Request};
@@ -166,13 +166,7 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
     let second = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&first, 1);
     host.release(&second, 2);
-    let intent = Intent {
-        from: Some(1),
-        to: 2,
-        manifest: second.digest(),
-        record: record(3),
-        since: "2026-11-22T17:00:00Z".parse().unwrap(),
-    };
+    let intent = intent(Some(1), (2, &second), 3);
     intent.store(&target(&host)).unwrap();
     std::fs::write(target(&host).activated(), "{").unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::host::{Host, holder, record, step};
+use super::host::{Host, holder, intent, record, step};
 use crate::intent::Intent;
 use crate::protocol::{Decision, Hello, JournaledRelease, Outcome, Reply, Request};
 use crate::target::TargetDirectory;
@@ -199,13 +199,7 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
     host.release(&first, 1);
     host.release(&second, 2);
     let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
-    let intent = Intent {
-        from: Some(1),
-        to: 2,
-        manifest: second.digest(),
-        record: record(3),
-        since: "2026-11-22T17:00:00Z".parse().unwrap(),
-    };
+    let intent = intent(Some(1), (2, &second), 3);
     intent.store(&target).unwrap();
     assert!(host.state(&second, 2).unfinished);
     assert!(!host.state(&second, 2).settled);
@@ -229,8 +223,7 @@ fn a_committed_release_survives_an_agent_that_ended_before_it_removed_the_intent
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     host.release(&first, 1);
     let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
-    let (manifest, since) = (first.digest(), "2026-11-22T17:00:00Z".parse().unwrap());
-    Intent { from: None, to: 1, manifest, record: record(1), since }.store(&target).unwrap();
+    intent(None, (1, &first), 1).store(&target).unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
     assert_eq!((state.recovered, state.unfinished), (vec![], false));
     assert_eq!(host.read("web/file").unwrap(), "one");

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal takes the release back in good order, and
+//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal has every host go back in good order, and
 //! what became of each host is reported. Before that, and in commands that change nothing, a signal ends batou
 //! as it ends any program, except that its connections are ended first.
 
@@ -80,7 +80,7 @@ pub fn yield_to_death() {
     }
 }
 
-/// The signals that this process ignores, as one bit each; the lowest bit is signal 1.
+/// The signals that this process ignores, as a bit mask: the lowest bit stands for signal 1.
 fn ignored() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -138,7 +138,7 @@ impl Interrupts {
         }
     }
 
-    /// Does something unless there is an interrupt before its end.
+    /// Waits for `work` and gives its result, or `None` if an interrupt comes first.
     pub async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

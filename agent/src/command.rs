@@ -36,7 +36,7 @@ pub(crate) enum Attention {
     Live,
     /// It is killed when the controller is gone.
     Quiet,
-    /// It runs to its end: a release is being taken back.
+    /// It runs to its end: the host is going back.
     Deaf,
 }
 

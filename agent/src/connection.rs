@@ -46,8 +46,8 @@ pub(crate) enum Disturbance {
     /// It has been silent for too long.
     #[error("the controller fell silent")]
     Silent,
-    /// It wants the release to be taken back.
-    #[error("the release is taken back")]
+    /// It wants the host to go back.
+    #[error("the host goes back")]
     GoBack,
 }
 

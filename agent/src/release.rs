@@ -1,4 +1,4 @@
-//! A release under way on this host: switched, and neither confirmed nor taken back yet.
+//! A release under way on this host: switched and not committed, while the host can still go back.
 
 use batou_system::fs;
 use std::path::PathBuf;

@@ -37,7 +37,7 @@ impl TargetDirectory {
     pub(crate) fn condition(&self) -> Result<protocol::TargetCondition, Error> {
         match fs::metadata(self.directory()) {
             Ok(metadata) if !metadata.is_dir() => {
-                Err(Error::Target { path: self.directory().to_owned(), problem: "is not a directory" })
+                Err(Error::Target { path: self.directory().to_owned(), problem: "is not a folder" })
             }
             Ok(_) => Ok(match fs::check_writable(self.directory()) {
                 Ok(()) => protocol::TargetCondition::Ready,

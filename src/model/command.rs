@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use batou_agent::protocol::PROTOCOL;
-use batou_environments::{ConnectMethod, Settings};
+use batou_environments::{ConnectMethod, Policy};
 use batou_release::HostName;
 use batou_system::simulation::{ProcessId, World, block_on};
 use serde_json::Value;
@@ -129,7 +129,7 @@ async fn run(
             fleet.member(host).expect("a host of the fleet").hello.protocol = PROTOCOL + 1;
         }
     }
-    let mut deployment = Deployment { context, settings: settings(), fleet };
+    let mut deployment = Deployment { context, policy: policy(), fleet };
     let leave_out = LeaveOut { skip: Vec::new(), skip_unreachable: false, accept_new: false };
     let locking = Locking { lock_wait: Duration::from_secs(60).as_secs(), yes: false };
     let environment = "prod".to_owned();
@@ -152,8 +152,8 @@ async fn run(
     switch::fulfil(deployment, wish, hosts, &args).await
 }
 
-fn settings() -> Settings {
-    Settings {
+fn policy() -> Policy {
+    Policy {
         name: "prod".into(),
         connect_method: ConnectMethod::Ssh,
         service_user: None,

@@ -49,10 +49,10 @@ fn journal(world: &World, machine: MachineId) -> Vec<JournalEntry> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn confirmed(world: &World, machine: MachineId, issued: &Issued) -> bool {
+fn committed(world: &World, machine: MachineId, issued: &Issued) -> bool {
     let who = deployer(issued);
     let entries = journal(world, machine);
-    entries.iter().any(|entry| entry.record.who.ends_with(&who) && entry.result == Outcome::Confirmed)
+    entries.iter().any(|entry| entry.record.who.ends_with(&who) && entry.result == Outcome::Committed)
 }
 
 /// What commands said is true, of each host and by their exit status, when they end and for ever after.
@@ -63,7 +63,7 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
         let mut kept = Vec::new();
         for (number, machine) in machines.hosts.iter().enumerate() {
             let name = host(number).to_string();
-            let has = confirmed(world, *machine, issued);
+            let has = committed(world, *machine, issued);
             kept.push(has);
             let said = endings.get(&name).map(String::as_str);
             let is_true = match said {
@@ -133,7 +133,7 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
         complete(world, *machine)?;
     }
     for issued in all {
-        let has: Vec<_> = machines.hosts.iter().map(|machine| confirmed(world, *machine, issued)).collect();
+        let has: Vec<_> = machines.hosts.iter().map(|machine| committed(world, *machine, issued)).collect();
         let mixed = has.contains(&true) && has.contains(&false);
         let told = matches!(issued.said.status(), Some(3) | None);
         must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;
@@ -145,7 +145,7 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
 fn complete(world: &World, machine: MachineId) -> Result<(), Broken> {
     let name = world.machine(machine).name.clone();
     world.look(machine, || {
-        let committed = read("journal").is_some_and(|text| text.contains("\"confirmed\""));
+        let committed = read("journal").is_some_and(|text| text.contains("\"committed\""));
         let Ok(current) = fs::read_link(Path::new(TARGET).join("current")) else {
             return must(!committed, || format!("{name} has had a release, and has no `current`"));
         };
@@ -208,7 +208,7 @@ pub(super) fn of_journals(world: &World, machines: &Machines) -> Result<(), Brok
     let mut known: BTreeMap<u64, (Digest, String)> = BTreeMap::new();
     for machine in &machines.hosts {
         let mut last = 0;
-        for entry in journal(world, *machine).into_iter().filter(|entry| entry.result == Outcome::Confirmed) {
+        for entry in journal(world, *machine).into_iter().filter(|entry| entry.result == Outcome::Committed) {
             let sequence = entry.record.sequence;
             let name = &world.machine(*machine).name;
             must(sequence > last, || format!("{name} has release {sequence} after {last}"))?;

@@ -1,5 +1,5 @@
 //! The line that a release is going to have in the journal: open before anything changes on the host, and with room on the
-//! disk, so that neither the commit nor the way back can fail for want of either.
+//! disk, so that neither committing nor going back can fail for want of either.
 
 use batou_system::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -164,7 +164,7 @@ mod tests {
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(found.len(), 0);
         assert!(found.blocks() * 512 >= RESERVED as u64, "{} blocks", found.blocks());
-        line.append(&entry(1, Outcome::Confirmed)).unwrap();
+        line.append(&entry(1, Outcome::Committed)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.ends_with("}\n"), "{text}");

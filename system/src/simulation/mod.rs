@@ -87,7 +87,8 @@ pub(crate) fn process() -> Option<u32> {
 pub(crate) fn boot() -> Option<String> {
     let world = world()?;
     let machine = world.machine_of(world.process()?)?;
-    Some(format!("boot {}", world.machine(machine).boot.get()))
+    let machine = world.machine(machine);
+    Some(format!("boot {} of {}", machine.boot.get(), machine.name))
 }
 
 /// The processes on the machine of the one that runs.

@@ -64,9 +64,9 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
         issued.push(issue(world, &machines, order.what, &releases));
     }
     let running = |world: &World| issued.iter().any(|issued| world.is_alive(issued.process));
-    let ended = world.run(|| !running(world)).await;
-    if !ended {
-        broken = Some(Broken::new("a command never ends"));
+    world.run(|| !running(world)).await;
+    if let Some(issued) = issued.iter().find(|issued| world.is_alive(issued.process)) {
+        broken = Some(Broken::new(format!("{:?} (#{}) never ends", issued.what, issued.process.0)));
     }
     let broken = match broken.map_or_else(|| invariants::of_words(world, &machines, &issued), Err) {
         Err(broken) => Some(broken),

@@ -45,6 +45,9 @@ fn seeds(from: u64, mut more: impl FnMut(u64) -> bool) {
     let (began, mut sum) = (Instant::now(), Sum::default());
     for seed in (from..).take_while(|seed| more(seed - from)) {
         let plan = Plan::of(seed);
+        if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
+            let _ = writeln!(std::io::stderr(), "seed {seed}");
+        }
         let outcome = run(&plan, false);
         sum.add(&outcome);
         if outcome.broken.is_some() {

@@ -1,4 +1,4 @@
-//! Taking a release back: on the controller's order, because the controller is gone, or because an earlier agent was
+//! Going back from a release: on the controller's order, because the controller is gone, or because an earlier agent was
 //! interrupted.
 //!
 //! The pointer comes first: whatever fails afterwards, the old files are in force. Then the units that the abandoned
@@ -127,8 +127,8 @@ fn converge(
     Ok(problems)
 }
 
-/// Goes back from the release that an earlier agent left under way; returns what was done. If the journal says that
-/// release, it is in force, and only its intent is removed.
+/// Goes back from the release that an earlier agent left under way; returns what was done. If the journal has
+/// that release as committed, it is in force, and only its intent is removed.
 pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<String>, Error> {
     let target = &about.target;
     let Some(intent) = Intent::load(target)? else { return Ok(Vec::new()) };

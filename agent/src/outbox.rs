@@ -1,7 +1,7 @@
 //! Frames on their way to the controller.
 //!
-//! A thread of its own writes them, so that an agent whose controller has stopped reading notices that, and can take
-//! an unconfirmed release back. The queue is bounded: a sender waits for room in it. While it is empty, the thread
+//! A thread of its own writes them, so that an agent whose controller has stopped reading notices that, and can go
+//! back from a release that is not committed. The queue is bounded: a sender waits for room in it. While it is empty, the thread
 //! sends a heartbeat now and then.
 
 use std::collections::VecDeque;

@@ -20,8 +20,7 @@ use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 /// Serves one controller until it is gone. Returns the exit status: 0, or 1 if the host had to go back or the
 /// connection broke.
 ///
-/// If a release is under way when the connection ends, the host goes back at once. A controller
-/// that holds the lock and has been silent for [`SILENCE`] seconds counts as gone.
+/// If a release is under way when the connection ends, the host goes back at once. A controller that holds the lock and has been silent for [`SILENCE`] seconds counts as gone.
 pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 'static) -> i32 {
     // A controller that does not see this greeting concludes that the agent's program is damaged.
     let greeting = [MAGIC, b"ready\n"].concat();

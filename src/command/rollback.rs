@@ -119,8 +119,10 @@ impl Deployment<'_> {
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
-            let message =
-                format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
+            let message = format!(
+                "that release is no longer on {}: only the last ones are kept (`keep`)",
+                gone.join(", ")
+            );
             return Err(CommandError::failed(message).hint(SWITCH_THEN));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())

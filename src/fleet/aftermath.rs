@@ -1,8 +1,7 @@
 //! What has become of hosts whose connections were lost: asked over new ones, all at once.
 //!
-//! An agent that loses its controller goes back by itself. From what a killed agent left under way a host goes back only
-//! by the next agent that gets the lock. So the release is over once we hold the lock, or somebody else has
-//! taken it.
+//! An agent that loses its controller goes back by itself. After a killed agent, the host goes back only with the next
+//! agent that gets the lock. So the release is over once we hold the lock, or somebody else has taken it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -265,8 +265,8 @@ impl Member {
         Ok(state)
     }
 
-    /// Takes the host's lock, or learns who holds it. This also has the host go back from an interrupted release, together with
-    /// its units, which can take any amount of time.
+    /// Takes the host's lock, or learns who holds it. This also has the host go back from an interrupted release, together
+    /// with its units, which can take any amount of time.
     pub async fn lock(&mut self, holder: &Holder) -> Result<LockAnswer, RemoteError> {
         let question = question::lock(holder.clone());
         let question = if self.unfinished { question.patiently() } else { question };

@@ -245,7 +245,7 @@ impl Fleet {
         }
     }
 
-    /// Takes back an interrupted release: agents that lose their controller finish what is running, and go
+    /// Has every host go back after an interrupt: agents that lose their controller finish what is running, and then go
     /// back.
     async fn interrupted(
         &mut self,

@@ -47,8 +47,8 @@ pub const MAX_OBJECTS: usize = 20_000;
 pub const DATA_CHUNK: usize = 256 << 10;
 /// How often either side sends a heartbeat when it has nothing else to say, in seconds.
 pub const HEARTBEAT: u64 = 5;
-/// After how many seconds of silence each side takes the other for gone. The agent then goes back from a release that is not
-/// back and gives up the lock.
+/// After how many seconds of silence each side takes the other for gone. The agent then goes back from
+/// a release that is not committed, and gives up the lock.
 pub const SILENCE: u64 = 30;
 /// What the agent prints when it starts, before the first frame. Everything before that is noise of a login shell.
 pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::resolve::LONGEST_NAME;
 use super::{BLOCK, Content, Disk, DiskFault, FileContent, READ, UMASK, WRITE, time};
 use crate::fs::{Metadata, OpenOptions};
 use crate::simulation::{self, on_disk};
@@ -201,6 +202,9 @@ impl Disk {
         }
         let entries = self.entries(folder)?;
         self.check(folder, super::ENTER)?;
+        if name.len() > LONGEST_NAME {
+            return Err(Errno::NAMETOOLONG);
+        }
         self.known(*entries.get(std::ffi::OsStr::new(name)).ok_or(Errno::NOENT)?)
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use batou_release::{Component, Manifest};
 use batou_store::{Fault, Problem, Store, directory_name};
+use batou_system::fs;
 
 use crate::error::Error;
 use crate::protocol::{Drift, DriftKind, DriftedFile};
@@ -32,9 +33,12 @@ pub(crate) fn beside_store(about: &About, current: &Installed) -> Vec<DriftedFil
     }
     for component in &current.manifest.components {
         let state = target.state(component.name.as_str());
-        if !state.is_dir() {
-            let kind =
-                if state.is_symlink() || state.exists() { DriftKind::Changed } else { DriftKind::Missing };
+        if !fs::is_dir(&state) {
+            let kind = if fs::is_symlink(&state) || fs::exists(&state) {
+                DriftKind::Changed
+            } else {
+                DriftKind::Missing
+            };
             files.push(of_target(target.directory(), &state, kind));
         }
     }

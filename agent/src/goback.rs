@@ -8,6 +8,7 @@
 
 use batou_release::UnitId;
 use batou_store::Generations;
+use batou_system::fs;
 
 use crate::activated::Activated;
 use crate::command::Attention;
@@ -83,7 +84,7 @@ fn unreverted(underway: &Underway) -> Vec<UnitId> {
 /// Puts the generation of before in force again. If somebody removed it, none is in force, and a sentence says so.
 fn point(generations: &Generations, from: Option<u64>) -> Result<Option<String>, Error> {
     let Some(number) = from else { return Ok(generations.clear().map(|()| None)?) };
-    let is_there = generations.path(number).is_dir();
+    let is_there = fs::is_dir(generations.path(number));
     if (is_there && generations.current()? == from) || generations.switch_back(number)? {
         return Ok(None);
     }

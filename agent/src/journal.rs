@@ -7,11 +7,11 @@
 mod line;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use batou_store::Digest;
+use batou_system::fs::{self, File};
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
@@ -120,7 +120,7 @@ impl Journal {
 
     fn open(&self) -> Result<Option<File>, Error> {
         match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.is_symlink() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::is_symlink(&self.path) => {
                 Err(Error::Target { path: self.path.clone(), problem: "is a link to nothing: remove it" })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

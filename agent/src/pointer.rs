@@ -3,10 +3,10 @@
 //! The journal says which release is in force. So a pointer that was removed, or that leads nowhere, is made again as the
 //! journal has it. A pointer that is no link at all may be somebody's data, and is left to a person.
 
-use std::fs;
 use std::path::PathBuf;
 
 use batou_store::Generations;
+use batou_system::fs;
 
 use crate::error::Error;
 use crate::journal::{Journal, JournalSummary};
@@ -29,7 +29,7 @@ impl InForce {
     /// What is in force. An error is only what no switch puts right.
     pub(crate) fn of(target: &TargetDirectory, generations: &Generations) -> Result<Self, Error> {
         let number = match generations.current() {
-            Ok(Some(number)) if generations.path(number).is_dir() => number,
+            Ok(Some(number)) if fs::is_dir(generations.path(number)) => number,
             Ok(Some(number)) => {
                 return Ok(Self::astray(format!("led to generations/{number}, which is not there")));
             }
@@ -94,7 +94,7 @@ pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Resul
 pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
     let generations = Generations::open(target.directory())?;
     let dangles = match generations.current() {
-        Ok(number) => number.is_some_and(|number| !generations.path(number).is_dir()),
+        Ok(number) => number.is_some_and(|number| !fs::is_dir(generations.path(number))),
         Err(_) => stray_link(target).is_some(),
     };
     if dangles { remove_file(&pointer(target)) } else { Ok(()) }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use batou_store::{Digest, Generations, Name};
+use batou_system::fs;
 use jiff::Timestamp;
 
 use crate::activated::Activated;
@@ -108,7 +109,9 @@ pub(crate) fn past(
     let found = find(generations, manifest)?;
     let number = match &found {
         Some((number, _)) => Some(*number),
-        None => Journal::of(target).generation(manifest)?.filter(|number| generations.path(*number).exists()),
+        None => {
+            Journal::of(target).generation(manifest)?.filter(|number| fs::exists(generations.path(*number)))
+        }
     };
     let Some(number) = number else { return Ok(None) };
     let unusable = match read(generations, number) {
@@ -129,11 +132,11 @@ pub(crate) fn broken_links(
     let broken = |(name, directory): (Name, String)| {
         let link = generation.join(name.as_str());
         let wanted = PathBuf::from("../../store/artifacts").join(&directory);
-        let problem = match std::fs::read_link(&link) {
+        let problem = match fs::read_link(&link) {
             Ok(found) if found != wanted => {
                 format!("{} points to {}, not to {}", link.display(), found.display(), wanted.display())
             }
-            Ok(_) if !link.is_dir() => format!("{} points to nothing", link.display()),
+            Ok(_) if !fs::is_dir(&link) => format!("{} points to nothing", link.display()),
             Ok(_) => return None,
             Err(error) => format!("{} is not a link: {error}", link.display()),
         };

@@ -4,13 +4,11 @@
 //! It is made once a release is in force, and given up by what brings nothing new: a switch for which everything is there, going
 //! back, and collecting. An upload never gets it.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use batou_store::fs::PRIVATE;
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use batou_system::fs::{self, File};
 
 use crate::error::Error;
 use crate::target::TargetDirectory;
@@ -27,20 +25,20 @@ pub(crate) fn keep(target: &TargetDirectory) {
 
 fn make(target: &TargetDirectory) -> io::Result<()> {
     let folder = target.reserve();
-    if !folder.is_dir() {
-        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    if !fs::is_dir(&folder) {
+        fs::create_dir_with(&folder, 0o700)?;
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(false).mode(PRIVATE);
     for number in 1..FILES {
         let path = folder.join(number.to_string());
-        if !path.exists() {
+        if !fs::exists(&path) {
             options.open(path)?;
         }
     }
     let room = options.open(folder.join("room"))?;
     if room.metadata()?.len() < ROOM {
-        fallocate(&room, FallocateFlags::empty(), 0, ROOM)?;
+        room.allocate(ROOM)?;
     }
     Ok(())
 }
@@ -48,10 +46,8 @@ fn make(target: &TargetDirectory) -> io::Result<()> {
 /// Gives the reserve up where the filesystem has less left than is kept.
 pub(crate) fn give_up_if_full(target: &TargetDirectory) -> Result<(), Error> {
     let path = target.directory();
-    let left = statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))?;
-    let room = left.f_bavail.saturating_mul(left.f_frsize);
-    // Some filesystems count no files.
-    if room < ROOM || left.f_files > 0 && left.f_favail < FILES { give_up(target) } else { Ok(()) }
+    let left = fs::space(path).map_err(Error::io("examine the filesystem of", path))?;
+    if left.bytes < ROOM || left.files.is_some_and(|files| files < FILES) { give_up(target) } else { Ok(()) }
 }
 
 /// Gives the reserve up; that there is none is no failure.

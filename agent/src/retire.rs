@@ -1,9 +1,9 @@
 //! Retiring a host: removing what batou made in its target directory, and nothing else.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use batou_system::fs;
 
 use crate::error::Error;
 use crate::pointer;
@@ -104,9 +104,8 @@ fn remove_tree(path: &Path) -> Result<(), Error> {
     if !metadata.is_dir() {
         return fs::remove_file(path).map_err(Error::io("remove", path));
     }
-    if metadata.permissions().mode() & 0o700 != 0o700 {
-        let writable = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(path, writable).map_err(Error::io("set the mode of", path))?;
+    if metadata.mode() & 0o700 != 0o700 {
+        fs::set_mode(path, 0o700).map_err(Error::io("set the mode of", path))?;
     }
     for entry in entries(path)? {
         remove_tree(&entry)?;

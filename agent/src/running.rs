@@ -4,14 +4,13 @@
 //! Whoever takes the lock next ends what is left of them. Processes that a unit leaves in the background on purpose
 //! are left alone: when the unit has ended, the record is gone.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use batou_release::UnitId;
 use batou_store::fs::PRIVATE;
+use batou_system::fs::{self, OpenOptions};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +100,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
-    if path.is_dir() {
+    if fs::is_dir(&path) {
         // Nobody knows what ran then, as with a record that was cut off.
         return remove_any(&path).map(|()| None);
     }

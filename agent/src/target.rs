@@ -1,22 +1,16 @@
 //! The target directory: whether it can be used, and the folders and files in it.
 
-use std::fs::{self, DirBuilder};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use batou_store::fs::fsync_directory;
 use batou_store::{Digest, Durability, Name, Store};
-use rustix::fs::{Access, StatVfs, access, statvfs};
-use rustix::io::Errno;
+use batou_system::fs::{self, Space};
 
 use crate::error::{Error, Room};
 use crate::protocol;
 use batou_release::HostLayout;
-
-/// What is asked of a folder that is to be written to.
-const WRITABLE: Access = Access::WRITE_OK.union(Access::EXEC_OK);
 
 /// What a target directory is made of, apart from files.
 const PARTS: [&str; 5] = ["current", "generations", "secrets", "state", "store"];
@@ -45,9 +39,11 @@ impl TargetDirectory {
             Ok(metadata) if !metadata.is_dir() => {
                 Err(Error::Target { path: self.directory().to_owned(), problem: "is not a directory" })
             }
-            Ok(_) => Ok(match access(self.directory(), WRITABLE) {
+            Ok(_) => Ok(match fs::check_writable(self.directory()) {
                 Ok(()) => protocol::TargetCondition::Ready,
-                Err(Errno::ROFS) => protocol::TargetCondition::ReadOnly,
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                    protocol::TargetCondition::ReadOnly
+                }
                 Err(_) => protocol::TargetCondition::Forbidden,
             }),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -69,12 +65,12 @@ impl TargetDirectory {
     /// not removed.
     pub(crate) fn check_parts(&self) -> Result<(), Error> {
         for folder in [self.store(), self.generations(), self.states()] {
-            if (folder.is_symlink() || folder.exists()) && !folder.is_dir() {
+            if (fs::is_symlink(&folder) || fs::exists(&folder)) && !fs::is_dir(&folder) {
                 return Err(Error::Target { path: folder, problem: "is no folder: move it away" });
             }
         }
         for file in [self.lock(), self.intent(), self.activated()] {
-            if file.is_dir() {
+            if fs::is_dir(&file) {
                 return Err(Error::Target { path: file, problem: "is a folder: move it away" });
             }
         }
@@ -83,12 +79,12 @@ impl TargetDirectory {
 
     /// Free bytes for this user on the filesystem that the target directory is, or will be, on.
     pub(crate) fn free(&self) -> Result<u64, Error> {
-        Ok(free_bytes(&self.filesystem()?))
+        Ok(self.filesystem()?.bytes)
     }
 
-    fn filesystem(&self) -> Result<StatVfs, Error> {
+    fn filesystem(&self) -> Result<Space, Error> {
         let path = self.nearest();
-        statvfs(path).map_err(|error| Error::io("examine the filesystem of", path)(error.into()))
+        fs::space(path).map_err(Error::io("examine the filesystem of", path))
     }
 
     /// Which directory on which machine this is: two names of one have the same. None where the kernel does not tell.
@@ -108,7 +104,8 @@ impl TargetDirectory {
         for inner in real.ancestors() {
             let Some(outer) = inner.parent() else { break };
             let is_part = inner.file_name().is_some_and(|name| PARTS.iter().any(|part| name == *part));
-            let has_release = || outer.join("journal").is_file() || outer.join("store/format").is_file();
+            let has_release =
+                || fs::is_file(outer.join("journal")) || fs::is_file(outer.join("store/format"));
             if is_part && has_release() {
                 let (path, outer) = (self.directory().to_owned(), outer.to_owned());
                 return Err(Error::Nested { path, outer });
@@ -119,7 +116,7 @@ impl TargetDirectory {
 
     /// The target directory, or the folder nearest to it that is there.
     fn nearest(&self) -> &Path {
-        self.directory().ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+        self.directory().ancestors().find(|path| fs::exists(path)).unwrap_or(Path::new("/"))
     }
 
     /// Creates what is missing of the path to the directory; each new folder is on the disk when this returns.
@@ -127,8 +124,8 @@ impl TargetDirectory {
         for path in self.directory().ancestors().collect::<Vec<_>>().into_iter().rev() {
             make_directory(path, 0o755)?;
         }
-        match access(self.directory(), WRITABLE) {
-            Err(error) => Err(Error::io("write to", self.directory())(error.into())),
+        match fs::check_writable(self.directory()) {
+            Err(error) => Err(Error::io("write to", self.directory())(error)),
             Ok(()) => Ok(()),
         }
     }
@@ -167,21 +164,15 @@ impl TargetDirectory {
         if !error.is_full() {
             return error;
         }
-        // Some filesystems have no fixed number of inodes, and say that they have none at all.
         let found = self.filesystem().ok();
-        let inodes =
-            found.as_ref().filter(|found| found.f_files > 0).map_or(u64::MAX, |found| found.f_favail);
-        let room = Room::of(found.as_ref().map_or(0, free_bytes), inodes, needed);
+        let files = found.and_then(|found| found.files).unwrap_or(u64::MAX);
+        let room = Room::of(found.map_or(0, |found| found.bytes), files, needed);
         Error::Full { path: self.directory().to_owned(), room, source: Box::new(error) }
     }
 }
 
-fn free_bytes(filesystem: &StatVfs) -> u64 {
-    filesystem.f_bavail.saturating_mul(filesystem.f_frsize)
-}
-
 fn may_write(path: &Path) -> bool {
-    access(path, WRITABLE).is_ok()
+    fs::check_writable(path).is_ok()
 }
 
 /// Creates a folder if there is none, durably.
@@ -196,14 +187,14 @@ fn make_directory(path: &Path, mode: u32) -> Result<(), Error> {
 /// Creates a folder if there is none; returns whether it did. The folder is on the disk once the one above is synced.
 /// The agent's umask takes away none of these modes' bits. A link to a folder counts as a folder.
 fn create_directory(path: &Path, mode: u32) -> Result<bool, Error> {
-    if path.is_dir() {
+    if fs::is_dir(path) {
         return Ok(false);
     }
-    if path.is_symlink() || path.exists() {
+    if fs::is_symlink(path) || fs::exists(path) {
         return Err(Error::Target { path: path.to_owned(), problem: "is no folder: move it away" });
     }
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+    match fs::create_dir_with(path, mode) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::is_dir(path) => Ok(false),
         other => other.map(|()| true).map_err(Error::io("create the folder", path)),
     }
 }
@@ -219,7 +210,7 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), Error> {
 
 /// Removes a file, or a folder with everything in it, where one of ours belongs.
 pub(crate) fn remove_any(path: &Path) -> Result<(), Error> {
-    if path.is_dir() && !path.is_symlink() {
+    if fs::is_dir(path) && !fs::is_symlink(path) {
         return fs::remove_dir_all(path).map_err(Error::io("remove", path));
     }
     remove_file(path)

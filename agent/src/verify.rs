@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use batou_system::fs::{self, File};
 
 use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Store};
 
@@ -167,9 +167,7 @@ fn examine(path: &Path, node: &Node) -> io::Result<Option<&'static str>> {
             (!same).then_some("is not the link that it should be")
         }
         Node::File { .. } if !metadata.is_file() => Some("is not a file"),
-        Node::File { mode, .. } if metadata.permissions().mode() & 0o7777 != mode.bits() => {
-            Some("has another mode")
-        }
+        Node::File { mode, .. } if metadata.mode() & 0o7777 != mode.bits() => Some("has another mode"),
         Node::File { digest, size, .. } => {
             let same = metadata.len() == *size && hash(path)? == *digest;
             (!same).then_some("has other content")

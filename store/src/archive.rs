@@ -100,7 +100,7 @@ fn index(
             size
         } else {
             let path = store.layout.object(object);
-            std::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
+            batou_system::fs::metadata(&path).map_err(Error::io("examine", &path))?.len()
         };
         Ok::<_, Error>(ObjectEntry { object: *object, size })
     };
@@ -258,9 +258,8 @@ fn check_space(store: &Store, index: &ArchiveIndex) -> Result<(), Error> {
             size = size.saturating_add(declared.size);
         }
     }
-    let disk = rustix::fs::statvfs(root)
-        .map_err(|error| Error::io("examine the filesystem of", root)(error.into()))?;
-    let limit = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let space = batou_system::fs::space(root).map_err(Error::io("examine the filesystem of", root))?;
+    let limit = space.bytes;
     if size > limit {
         return Err(Error::TooLarge { subject: "the archive's content".to_owned(), size, limit });
     }

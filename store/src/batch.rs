@@ -5,10 +5,9 @@
 //! lives, a batch shares the store's lock, so that gc cannot remove an object which the batch found present and
 //! therefore did not write.
 
+use batou_system::fs::File;
 use std::collections::HashSet;
-use std::fs::{self as std_fs, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -125,8 +124,7 @@ impl Batch<'_> {
     fn keep(&self, digest: Digest, mode: Mode, path: PathBuf, file: &File) -> Result<(), Error> {
         let mut metadata = file.metadata().map_err(Error::io("examine", &path))?;
         if !Stat::of(&metadata).has_mode(mode) {
-            let permissions = std_fs::Permissions::from_mode(mode.bits());
-            file.set_permissions(permissions).map_err(Error::io("set the mode of", &path))?;
+            file.set_mode(mode.bits()).map_err(Error::io("set the mode of", &path))?;
             metadata = file.metadata().map_err(Error::io("examine", &path))?;
         }
         let staged = StagedBlob { path, stat: Stat::of(&metadata) };
@@ -234,7 +232,8 @@ impl Batch<'_> {
     fn make_folder(&self) -> Result<(), Error> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !*made {
-            std_fs::create_dir(&self.folder).map_err(Error::io("create the folder", &self.folder))?;
+            batou_system::fs::create_dir(&self.folder)
+                .map_err(Error::io("create the folder", &self.folder))?;
             *made = true;
         }
         Ok(())

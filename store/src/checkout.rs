@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use batou_system::fs::File;
+
 use crate::object::DecodedObject;
 use crate::pending::Pending;
 use crate::stats::{self, Recorded, RecordedKind, Stat, Stats};
@@ -68,7 +70,7 @@ impl Checkout<'_> {
         below: Option<&RelPath>,
         stats: &mut Stats,
     ) -> Result<(), Error> {
-        std::fs::create_dir(into).map_err(Error::io("create the folder", into))?;
+        batou_system::fs::create_dir(into).map_err(Error::io("create the folder", into))?;
         for (name, node) in self.tree(tree)?.iter() {
             let path = RelPath::below(below, name)?;
             self.node(node, &into.join(name.as_str()), &path, stats)?;
@@ -87,7 +89,7 @@ impl Checkout<'_> {
         match node {
             Node::Directory { digest } => self.folder(digest, to, Some(path), stats),
             Node::Symlink { target } => {
-                std::os::unix::fs::symlink(target, to).map_err(Error::io("create the link", to))?;
+                batou_system::fs::symlink(target, to).map_err(Error::io("create the link", to))?;
                 stats.insert(Some(path), Recorded { stat: stat(to)?, kind: RecordedKind::Symlink });
                 Ok(())
             }
@@ -128,13 +130,13 @@ impl Checkout<'_> {
 }
 
 fn stat(path: &Path) -> Result<Stat, Error> {
-    let metadata = std::fs::symlink_metadata(path).map_err(Error::io("examine", path))?;
+    let metadata = batou_system::fs::symlink_metadata(path).map_err(Error::io("examine", path))?;
     Ok(Stat::of(&metadata))
 }
 
 /// Links a file, or copies it where that is impossible; returns whether it is a link.
 pub(crate) fn link(from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
-    linked_or_copied(std::fs::hard_link(from, to), from, to, mode)
+    linked_or_copied(batou_system::fs::hard_link(from, to), from, to, mode)
 }
 
 fn linked_or_copied(linked: io::Result<()>, from: &Path, to: &Path, mode: Mode) -> Result<bool, Error> {
@@ -151,9 +153,9 @@ fn cannot_link(error: &io::Error) -> bool {
 }
 
 fn copy(from: &Path, to: &Path, mode: Mode) -> Result<(), Error> {
-    let mut source = std::fs::File::open(from).map_err(Error::io("open", from))?;
+    let mut source = File::open(from).map_err(Error::io("open", from))?;
     let mut target = fs::create_new(to, 0o600)?;
-    io::copy(&mut source, &mut target).map_err(Error::io("copy to", to))?;
+    source.copy_to(&mut target).map_err(Error::io("copy to", to))?;
     fs::set_mode(to, mode.bits())
 }
 

@@ -15,7 +15,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use rayon::prelude::*;
+use batou_system::thread;
 
 use crate::checkout::{Checkout, Vouched};
 use crate::durable::{FEW, move_into_place};
@@ -84,17 +84,17 @@ pub(crate) fn publish(
 /// Builds the checkouts of the artifacts in a host's store, in parallel.
 fn stage<'p>(store: &Store, folder: &Path, pending: &'p Pending) -> Result<Vec<StagedArtifact<'p>>, Error> {
     let artifacts: Vec<_> = pending.artifacts().enumerate().collect();
-    let stage = |(index, (id, artifact, record)): (usize, (ArtifactId, &Artifact, &'p Path))| {
+    let stage = |(index, (id, artifact, record)): &(usize, (ArtifactId, &Artifact, &'p Path))| {
         let checkout = store.is_durable().then(|| {
             let vouched = Vouched::of(store, &artifact.name)?;
             let source = Checkout { store, pending: Some(pending), vouched: &vouched };
             let stats = folder.join(format!("s{index}"));
-            StagedCheckout::build(source, (&id, &artifact.name), &artifact.tree, stats)
+            StagedCheckout::build(source, (id, &artifact.name), &artifact.tree, stats)
         });
-        Ok(StagedArtifact { id, record, checkout: checkout.transpose()? })
+        Ok(StagedArtifact { id: *id, record, checkout: checkout.transpose()? })
     };
     // A few checkouts are built faster than they are handed to other threads.
-    artifacts.into_par_iter().with_min_len(SHARE).map(stage).collect()
+    thread::each(&artifacts, SHARE, stage)
 }
 
 /// Waits until everything written under temporary names is on the disk.
@@ -107,7 +107,9 @@ fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result
     let others = pending.files.iter().map(|(_, path)| path.clone());
     let mut contents: BTreeSet<_> = blobs.chain(others).collect();
     for artifact in staged {
-        artifact.checkout.iter().for_each(|checkout| contents.extend(checkout.contents()));
+        if let Some(checkout) = &artifact.checkout {
+            contents.extend(checkout.contents()?);
+        }
     }
     store.barrier(&contents)
 }

@@ -6,8 +6,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
+use batou_system::thread;
+
 use crate::closure::{ClosureWalk, ObjectGraph};
-use crate::pipe::{self, Receiver};
+use crate::pipe;
 use crate::read::{ObjectReader, decode, read_encoding};
 use crate::{ArtifactId, Error, Monitor, ObjectId, Phase, Store};
 
@@ -235,25 +237,19 @@ pub(crate) fn transfer(
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
     let (sender, receiver) = pipe::new();
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(move || {
-            from.get(objects, &mut |object, bytes| {
-                let counted = object.is_blob();
-                sender
-                    .send(object, bytes, &mut |count| monitor.advance(0, if counted { count } else { 0 }))?;
-                monitor.advance(1, 0);
-                Ok(())
-            })
-        });
-        let mut receiver = Some(receiver);
-        let written = to.put(objects, &mut |object| Receiver::open(receiver.as_ref(), object));
-        // Once the receiver is dropped, a reader that is still sending stops at once.
-        receiver.take();
-        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match read {
-            // If both sides failed, the reader's error is the cause, unless it only says that the writer stopped.
-            Err(error) if !matches!(error, Error::PipeClosed) => Err(error),
-            _ => written,
-        }
-    })
+    let read = move || {
+        from.get(objects, &mut |object, bytes| {
+            let counted = object.is_blob();
+            sender.send(object, bytes, &mut |count| monitor.advance(0, if counted { count } else { 0 }))?;
+            monitor.advance(1, 0);
+            Ok(())
+        })
+    };
+    // Once the receiver is dropped, which is when everything was written, a reader that is still sending stops at once.
+    let write = move || to.put(objects, &mut |object| receiver.open(object));
+    match thread::both(read, write) {
+        // If both sides failed, the reader's error is the cause, unless it only says that the writer stopped.
+        (Err(error), _) if !matches!(error, Error::PipeClosed) => Err(error),
+        (_, written) => written,
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
-use rayon::prelude::*;
+use batou_system::thread;
 
 use crate::closure::ObjectGraph;
 use crate::gc::PATIENCE;
@@ -109,7 +109,7 @@ impl Store {
 
 /// The digest of a file's content, read as a stream.
 pub(crate) fn hash(path: &Path) -> Result<Digest, Error> {
-    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut file = batou_system::fs::File::open(path).map_err(Error::io("open", path))?;
     let mut hasher = crate::FileHasher::new();
     io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
     Ok(hasher.finish())
@@ -130,16 +130,16 @@ impl Survey {
         let mut survey = Self::default();
         survey.walk(store, first.iter().filter(|object| !is_blob(object)))?;
         let all = survey.objects.iter().flat_map(|(_, children)| children).chain(first);
-        let blobs: HashSet<_> = all.filter(is_blob).copied().collect();
+        let blobs: BTreeSet<_> = all.filter(is_blob).copied().collect();
         let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
         monitor.begin(Phase::Verifying, blobs.len() as u64, bytes);
-        let faulty = |blob: ObjectId| {
-            let ObjectId::Blob { digest, size, mode } = blob else { return Ok(None) };
+        let faulty = |blob: &ObjectId| {
+            let ObjectId::Blob { digest, size, mode } = *blob else { return Ok(None) };
             let fault = store.blob_fault(&digest, size, mode)?;
             monitor.advance(1, size);
-            Ok(fault.map(|_| blob))
+            Ok::<_, Error>(fault.map(|_| *blob))
         };
-        let faulty = blobs.into_par_iter().map(faulty).collect::<Result<Vec<_>, Error>>()?;
+        let faulty = thread::each(&blobs.into_iter().collect::<Vec<_>>(), 1, faulty)?;
         survey.faults.extend(faulty.into_iter().flatten());
         Ok(survey)
     }

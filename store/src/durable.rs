@@ -4,8 +4,8 @@
 //! sync that failed is never tried again: the kernel may have dropped the pages it could not write, and a second call
 //! would then report success for data that is lost.
 
+use batou_system::fs::File;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -36,22 +36,21 @@ impl Store {
 
 fn sync_filesystem(path: &Path) -> Result<(), Error> {
     let folder = File::open(path).map_err(Error::io("open", path))?;
-    rustix::fs::syncfs(&folder).map_err(|error| Error::io("sync the filesystem of", path)(error.into()))
+    folder.sync_filesystem().map_err(Error::io("sync the filesystem of", path))
 }
 
 /// The device that holds a path, or what the path links to.
 pub(crate) fn device(path: &Path) -> Result<u64, Error> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(std::fs::metadata(path).map_err(Error::io("examine", path))?.dev())
+    Ok(batou_system::fs::metadata(path).map_err(Error::io("examine", path))?.dev())
 }
 
 /// Renames a file to its final name, and adds its new folder to `touched` for the next barrier.
 pub(crate) fn move_into_place(from: &Path, to: &Path, touched: &mut BTreeSet<PathBuf>) -> Result<(), Error> {
-    match std::fs::rename(from, to) {
+    match batou_system::fs::rename(from, to) {
         // No object is a folder, so this one is none of the store's.
         Err(error) if error.kind() == ErrorKind::IsADirectory => {
             fs::remove_tree(to)?;
-            std::fs::rename(from, to)
+            batou_system::fs::rename(from, to)
         }
         renamed => renamed,
     }

@@ -3,7 +3,6 @@
 //! A frame that is damaged is mended when the store is opened, whatever damaged it: the content of a store can be made or sent
 //! again. What is not a store, and a store of a newer format, is left alone.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::layout::{self, FILES};
@@ -41,7 +40,7 @@ impl Store {
         let mut damaged = Vec::new();
         for name in layout::folders() {
             let path = self.layout.folder(name);
-            match std::fs::metadata(&path) {
+            match batou_system::fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
                     if found.mode() & OWNER != OWNER {
                         fs::set_mode(&path, found.mode() & 0o7777 | OWNER)?;

@@ -2,25 +2,21 @@
 //!
 //! A file that others read appears whole: it is written under a temporary name and renamed.
 
+use batou_system::fs::{self, File, OpenOptions};
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use batou_system::random;
 
 use crate::Error;
 
 /// A name that begins with `prefix`, and that no other process, thread or earlier call has used.
 ///
-/// Names are unique among living processes by process id and counter; the time keeps them apart from
-/// those that a dead process of the same id left behind.
+/// The process tells whose it is; that no other has it is left to chance, and whoever makes it refuses one that is there.
 pub(crate) fn unique(prefix: &str) -> String {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-    format!("{prefix}{}-{count}-{now:x}", std::process::id())
+    format!("{prefix}{}-{:016x}", random::process(), random::number())
 }
 
 /// The mode of records that may hold what only their owner is to read: commands, their output, settings.
@@ -45,7 +41,7 @@ pub fn atomic_write(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Resu
 /// also survives a power cut once this returns.
 pub fn swap_symlink(link: &Path, target: &Path, durable: bool) -> Result<(), Error> {
     let temporary = beside(link);
-    std::os::unix::fs::symlink(target, &temporary).map_err(Error::io("create the link", &temporary))?;
+    batou_system::fs::symlink(target, &temporary).map_err(Error::io("create the link", &temporary))?;
     if let Err(source) = fs::rename(&temporary, link) {
         let _ = fs::remove_file(&temporary);
         return Err(Error::Io { action: "replace the link", path: link.to_owned(), source });
@@ -79,7 +75,6 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> 
 
 /// Opens a file for writing that must not exist yet. The umask applies to `mode`.
 pub(crate) fn create_new(path: &Path, mode: u32) -> Result<File, Error> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode).open(path).map_err(Error::io("create", path))
 }
@@ -149,7 +144,7 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
 
 /// Sets permission bits.
 pub(crate) fn set_mode(path: &Path, bits: u32) -> Result<(), Error> {
-    fs::set_permissions(path, fs::Permissions::from_mode(bits)).map_err(Error::io("set the mode of", path))
+    fs::set_mode(path, bits).map_err(Error::io("set the mode of", path))
 }
 
 /// Removes a file, or a folder and everything in it, including read-only folders. It is not an error if there is

@@ -6,11 +6,10 @@
 //! missing or damaged stops gc before it removes anything, because it is not known what else that object needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rayon::prelude::*;
+use batou_system::thread;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::lock::Guard;
@@ -156,7 +155,7 @@ impl Store {
             let names = fs::entries(&folder)?;
             let names = names.iter().filter_map(|entry| entry.file_name().into_string().ok());
             let dead: Vec<_> = names.filter(|name| is_directory_name(name) && !live.contains(name)).collect();
-            dead.par_iter().try_for_each(|name| fs::remove_tree(&folder.join(name)))?;
+            thread::each(&dead, 1, |name| fs::remove_tree(&folder.join(name)))?;
             if !dead.is_empty() {
                 self.barrier(&BTreeSet::from([folder]))?;
             }

@@ -47,7 +47,7 @@ impl Generations {
                 reason: "it is not a symbolic link to a generation; move it away",
             });
         }
-        let target = std::fs::read_link(&path).map_err(Error::io("read the link", &path))?;
+        let target = batou_system::fs::read_link(&path).map_err(Error::io("read the link", &path))?;
         let number = target.to_str().and_then(|target| number(target.strip_prefix("generations/")?));
         match number {
             Some(number) => Ok(Some(number)),
@@ -99,7 +99,7 @@ impl Generations {
         let next = self.next()?;
         let temporary = self.folder.join(fs::unique(".batou-"));
         let written = write(&temporary, manifest, records, links).and_then(|()| {
-            std::fs::rename(&temporary, self.folder_of(next))
+            batou_system::fs::rename(&temporary, self.folder_of(next))
                 .map_err(Error::io("create", self.folder_of(next)))
         });
         if let Err(error) = written {
@@ -136,7 +136,7 @@ impl Generations {
     /// Makes a generation the current one again, whatever has become of its manifest: its files may still be there.
     /// Returns whether they are: without the generation's folder, no generation is in force afterwards.
     pub fn switch_back(&self, n: u64) -> Result<bool, Error> {
-        if !self.folder_of(n).is_dir() {
+        if !batou_system::fs::is_dir(self.folder_of(n)) {
             self.clear()?;
             return Ok(false);
         }
@@ -166,7 +166,7 @@ impl Generations {
         }
         // Renamed first, so that an interrupted removal leaves no incomplete generation under a number.
         let temporary = self.folder.join(fs::unique(".batou-"));
-        std::fs::rename(&folder, &temporary).map_err(Error::io("remove", &folder))?;
+        batou_system::fs::rename(&folder, &temporary).map_err(Error::io("remove", &folder))?;
         fs::fsync_directory(&self.folder)?;
         fs::remove_tree(&temporary)
     }
@@ -207,7 +207,7 @@ impl Generations {
 fn remove_temporary(folder: &Path) -> Result<(), Error> {
     let entries = fs::entries(folder)?;
     let stale = entries.iter().filter(|entry| fs::is_temporary(&entry.file_name()));
-    stale.map(std::fs::DirEntry::path).try_for_each(|path| fs::remove_tree(&path))
+    stale.map(batou_system::fs::DirEntry::path).try_for_each(|path| fs::remove_tree(&path))
 }
 
 /// A generation's number as it is written: decimal, not 0, without leading zeros, and at most [`LAST`].
@@ -235,14 +235,14 @@ fn write(
     records: &[(&str, &[u8])],
     links: &[(Name, String)],
 ) -> Result<(), Error> {
-    std::fs::create_dir(folder).map_err(Error::io("create the folder", folder))?;
+    batou_system::fs::create_dir(folder).map_err(Error::io("create the folder", folder))?;
     for (name, bytes) in records {
         fs::write_new(&folder.join(name), bytes, fs::PRIVATE, true)?;
     }
     for (name, checkout) in links {
         let link = folder.join(name);
         let target = Path::new("../../store/artifacts").join(checkout);
-        std::os::unix::fs::symlink(target, &link).map_err(Error::io("create the link", &link))?;
+        batou_system::fs::symlink(target, &link).map_err(Error::io("create the link", &link))?;
     }
     fs::write_new(&folder.join(MANIFEST), manifest, fs::PRIVATE, true)?;
     fs::fsync_directory(folder)

@@ -4,9 +4,8 @@
 //! git's too: a file that changed so shortly before it was hashed that another change might have got the same times
 //! is not remembered, and is hashed again the next time.
 
+use batou_system::fs::Metadata;
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -75,7 +74,7 @@ impl Index {
     /// Adds what another index remembers of files that still exist and that this one has not seen.
     pub(crate) fn inherit(&mut self, other: &Self) {
         for (path, known) in &other.0 {
-            if !self.0.contains_key(path) && Path::new(path).symlink_metadata().is_ok() {
+            if !self.0.contains_key(path) && batou_system::fs::symlink_metadata(path).is_ok() {
                 self.0.insert(path.clone(), *known);
             }
         }
@@ -89,6 +88,5 @@ impl Index {
 
 /// The clock that file times come from, in nanoseconds since 1970.
 pub(crate) fn now() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    batou_system::clock::of_files()
 }

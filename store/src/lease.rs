@@ -3,7 +3,7 @@
 //! A lease is a file below `leases/` that its holder keeps locked. The kernel releases the lock when the holder dies,
 //! so a dead holder protects nothing, and a lease's age does not matter.
 
-use std::fs::{File, TryLockError};
+use batou_system::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ impl Store {
         let text = json(&objects);
         file.write_all(&text).map_err(Error::io("write", &temporary))?;
         // It is locked and complete before anyone sees it.
-        std::fs::rename(&temporary, &path).map_err(Error::io("move into place", &path))?;
+        batou_system::fs::rename(&temporary, &path).map_err(Error::io("move into place", &path))?;
         Ok(Lease { path, _file: file })
     }
 

@@ -46,9 +46,10 @@ mod size;
 mod sources;
 mod stats;
 mod store;
-mod threads;
 mod tree;
 mod verify;
+
+pub use batou_system::thread::start as start_threads;
 
 pub use archive::{export, import_archive};
 pub use artifact::{Artifact, ArtifactId, directory_name};
@@ -71,5 +72,4 @@ pub use read::ObjectReader;
 pub use size::readable_size;
 pub use sources::SourceHasher;
 pub use store::{Durability, Store, files};
-pub use threads::start_threads;
 pub use tree::{Node, Tree, TreeError};

@@ -2,11 +2,12 @@
 //!
 //! Whoever can open a file can lock it, for reading even. So lock files can be opened by their owner only.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use batou_system::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use batou_system::clock;
 
 use crate::Error;
 
@@ -85,14 +86,13 @@ fn close_to_others(file: &File, path: &Path) -> Result<(), Error> {
     if open == 0 {
         return Ok(());
     }
-    let private = std::fs::Permissions::from_mode(MODE);
-    file.set_permissions(private).map_err(Error::io("set the mode of", path))
+    file.set_mode(MODE).map_err(Error::io("set the mode of", path))
 }
 
 /// Whether this is still the file at `path`: a lock on a file that has been removed keeps nobody out.
 fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
     let own = file.metadata().map_err(Error::io("examine the lock", path))?;
-    match std::fs::metadata(path) {
+    match batou_system::fs::metadata(path) {
         Ok(found) => Ok((own.dev(), own.ino()) == (found.dev(), found.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::Io { action: "examine the lock", path: path.to_owned(), source }),
@@ -120,7 +120,7 @@ fn holder_of(file: &mut File, path: &Path) -> Result<String, Error> {
         if !text.is_empty() {
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }
-        std::thread::sleep(POLL / 10);
+        clock::sleep(POLL / 10);
     }
     Ok(String::new())
 }
@@ -163,11 +163,13 @@ impl Guard {
         lock: impl Fn(&File) -> Result<(), TryLockError>,
     ) -> Result<Option<Self>, Error> {
         let file = open_to_wait(path)?;
-        let start = Instant::now();
+        let start = clock::now();
         loop {
             match lock(&file) {
                 Ok(()) => return Ok(Some(Self { _file: file })),
-                Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) if clock::now() - start < patience => {
+                    clock::sleep(POLL);
+                }
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(source)) => {
                     return Err(Error::Io { action: "lock", path: path.to_owned(), source });
@@ -180,6 +182,8 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
 
     #[test]

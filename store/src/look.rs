@@ -4,11 +4,10 @@
 //! host is asked what it has. What is changed in place and then made to look as before, only `verify` finds.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
-use rustix::io::Errno;
+use batou_system::fs::{FileType, Folder};
 
 use crate::layout::{self, FILES};
 use crate::stats::{self, Stat, StatLine, stat_lines};
@@ -77,7 +76,7 @@ impl CheckoutLook<'_> {
 
     fn all(&mut self, lines: &[StatLine<'_>]) -> Result<(), Error> {
         // Most neighbours are in one folder, whose path need not be looked up for each of them.
-        let mut opened: Option<(&str, Option<OwnedFd>)> = None;
+        let mut opened: Option<(&str, Option<Folder>)> = None;
         let mut changed = Vec::new();
         for line in lines {
             let (parent, name) = line.path.rsplit_once('/').unwrap_or(("", line.path));
@@ -94,51 +93,43 @@ impl CheckoutLook<'_> {
     }
 
     /// Opens a folder of the checkout; `None` if there is no such folder.
-    fn open(&mut self, folder: &str) -> Result<Option<OwnedFd>, Error> {
+    fn open(&mut self, folder: &str) -> Result<Option<Folder>, Error> {
         let path = if folder.is_empty() { self.folder.to_owned() } else { self.folder.join(folder) };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(CWD, &path, flags, Mode::empty()) {
+        match Folder::open(&path) {
             Ok(opened) => Ok(Some(opened)),
             // One that may not be entered has another mode, which its own line tells.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {
+            Err(error) if is_none(&error) || error.kind() == ErrorKind::PermissionDenied => {
                 // Those below the checkout's own folder are told of with their own lines.
                 if folder.is_empty() {
                     self.report(Fault::Missing, &path, "the folder of the artifact");
                 }
                 Ok(None)
             }
-            Err(error) => Err(Error::io("open", &path)(error.into())),
+            Err(error) => Err(Error::io("open", &path)(error)),
         }
     }
 
     /// Looks at one path; whether it is a folder in which something was added or removed.
-    fn one(&mut self, line: &StatLine<'_>, folder: &OwnedFd, name: &str) -> Result<bool, Error> {
+    fn one(&mut self, line: &StatLine<'_>, folder: &Folder, name: &str) -> Result<bool, Error> {
         let root = self.folder;
         let path = || root.join(line.path);
-        let found = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let found = match folder.metadata(name) {
             Ok(found) => found,
-            Err(Errno::NOENT | Errno::NOTDIR) => {
+            Err(error) if is_none(&error) => {
                 let what = if line.kind == "d" { "a folder" } else { "a file" };
                 self.report(Fault::Missing, &path(), format!("{what} of the artifact"));
                 return Ok(false);
             }
-            Err(Errno::ACCESS) => return Ok(false),
-            Err(error) => return Err(Error::io("examine", path())(error.into())),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(false),
+            Err(error) => return Err(Error::io("examine", path())(error)),
         };
-        let kind = match FileType::from_raw_mode(found.st_mode) {
-            FileType::RegularFile => "f",
+        let kind = match found.file_type() {
+            FileType::File => "f",
             FileType::Symlink => "l",
             FileType::Directory => "d",
-            _ => "",
+            FileType::Other => "",
         };
-        let mtime = found.st_mtime.saturating_mul(1_000_000_000);
-        let mtime = mtime.saturating_add(i64::try_from(found.st_mtime_nsec).unwrap_or(0));
-        let stat = Stat {
-            size: u64::try_from(found.st_size).unwrap_or(0),
-            mtime,
-            inode: found.st_ino,
-            mode: found.st_mode & 0o7777,
-        };
+        let stat = Stat::of(&found);
         if kind != line.kind {
             self.report(Fault::Damaged, &path(), "it was replaced");
         } else if stat.mode != line.stat.mode {
@@ -167,4 +158,9 @@ impl CheckoutLook<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether there is nothing of that name, or no folder where one is wanted.
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -1,6 +1,6 @@
 //! What a batch has written and not yet published.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::object::DecodedObject;
@@ -10,7 +10,7 @@ use crate::{Artifact, ArtifactId, Digest, Mode, ObjectId};
 /// Objects in temporary files.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub(crate) blobs: HashMap<(Digest, Mode), StagedBlob>,
+    pub(crate) blobs: BTreeMap<(Digest, Mode), StagedBlob>,
     /// Temporary files of all other objects, children first.
     pub(crate) files: Vec<(ObjectId, PathBuf)>,
     /// What is in those files.

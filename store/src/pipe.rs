@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::rc::Rc;
-use std::sync::mpsc;
+
+use batou_system::queue;
 
 use crate::read::stream;
 use crate::{Error, ObjectId};
@@ -20,13 +21,13 @@ enum PipeMessage {
 }
 
 /// The end that is written to.
-pub(crate) struct Sender(mpsc::SyncSender<PipeMessage>);
+pub(crate) struct Sender(queue::Sender<PipeMessage>);
 
 /// The end that is read. Objects are opened one at a time, in the order in which they are sent.
-pub(crate) struct Receiver(Rc<RefCell<mpsc::Receiver<PipeMessage>>>);
+pub(crate) struct Receiver(Rc<RefCell<queue::Receiver<PipeMessage>>>);
 
 pub(crate) fn new() -> (Sender, Receiver) {
-    let (sender, receiver) = mpsc::sync_channel(WAITING);
+    let (sender, receiver) = queue::between(WAITING);
     (Sender(sender), Receiver(Rc::new(RefCell::new(receiver))))
 }
 
@@ -58,13 +59,12 @@ impl Sender {
 
 impl Receiver {
     /// Opens the object, and skips those sent before it that were not opened.
-    pub(crate) fn open(this: Option<&Self>, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
-        let receiver = this.ok_or(Error::PipeClosed)?;
+    pub(crate) fn open(&self, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
         loop {
-            let message = receiver.0.borrow().recv().map_err(|_| Error::PipeClosed)?;
+            let message = self.0.borrow().recv().map_err(|_| Error::PipeClosed)?;
             if matches!(message, PipeMessage::Begin(begun) if begun == *object) {
                 return Ok(Box::new(PipedObject {
-                    pipe: Rc::clone(&receiver.0),
+                    pipe: Rc::clone(&self.0),
                     piece: io::Cursor::default(),
                     ended: false,
                 }));
@@ -75,7 +75,7 @@ impl Receiver {
 
 /// An object that is read while it arrives.
 struct PipedObject {
-    pipe: Rc<RefCell<mpsc::Receiver<PipeMessage>>>,
+    pipe: Rc<RefCell<queue::Receiver<PipeMessage>>>,
     piece: io::Cursor<Vec<u8>>,
     ended: bool,
 }

@@ -4,9 +4,10 @@
 //! store's, and the rename into place stays within one folder: a read-only folder cannot be moved to another one.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use rayon::prelude::*;
+use batou_system::{fs as system, thread};
 
 use crate::checkout::{Checkout, Vouched};
 use crate::durable::move_into_place;
@@ -42,10 +43,10 @@ impl StagedCheckout {
     }
 
     /// Its files and folders, and the stat record.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = PathBuf> {
-        let walk = walkdir::WalkDir::new(&self.path).into_iter().filter_map(Result::ok);
-        let entries = walk.filter(|entry| !entry.file_type().is_symlink()).map(walkdir::DirEntry::into_path);
-        entries.chain([self.stats.clone()])
+    pub(crate) fn contents(&self) -> Result<impl Iterator<Item = PathBuf>, Error> {
+        let walk = system::walk(&self.path).map_err(Error::io("list", &self.path))?;
+        let entries = walk.into_iter().filter(|(_, kind)| !kind.is_symlink()).map(|(path, _)| path);
+        Ok(entries.chain([self.stats.clone()]))
     }
 
     /// Renames it into place. A checkout that is already there, because it is damaged or a commit was interrupted, is
@@ -55,7 +56,7 @@ impl StagedCheckout {
             self.exchange()?;
         } else {
             fs::remove_tree(&self.target)?;
-            std::fs::rename(&self.path, &self.target).map_err(Error::io("move into place", &self.target))?;
+            system::rename(&self.path, &self.target).map_err(Error::io("move into place", &self.target))?;
         }
         touched.insert(fs::parent(&self.target).to_owned());
         move_into_place(&self.stats, &self.stats_target, touched)
@@ -63,16 +64,15 @@ impl StagedCheckout {
 
     /// Exchanges the names of the old and the new folder; in several steps if the filesystem cannot do it in one.
     fn exchange(&self) -> Result<(), Error> {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::EXCHANGE) {
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+        match system::exchange(&self.path, &self.target) {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
                 let aside = fs::parent(&self.path).join(fs::unique(".batou-"));
-                let moved = std::fs::rename(&self.target, &aside)
-                    .and_then(|()| std::fs::rename(&self.path, &self.target))
-                    .and_then(|()| std::fs::rename(&aside, &self.path));
+                let moved = system::rename(&self.target, &aside)
+                    .and_then(|()| system::rename(&self.path, &self.target))
+                    .and_then(|()| system::rename(&aside, &self.path));
                 moved.map_err(Error::io("move into place", &self.target))
             }
-            exchanged => exchanged.map_err(|error| Error::io("move into place", &self.target)(error.into())),
+            exchanged => exchanged.map_err(Error::io("move into place", &self.target)),
         }
     }
 }
@@ -93,12 +93,12 @@ impl Store {
         let stage = |(id, name): &(ArtifactId, &Name)| {
             let known = fs::lstat(&self.layout.stats(id, name))?.is_some_and(|found| found.is_file());
             if known && self.verify_artifacts(&[*id])?.is_empty() {
-                return Ok(None);
+                return Ok::<_, Error>(None);
             }
             Ok(Some((known.then_some(*id), self.stage_checkout(id)?)))
         };
-        let staged: Result<Vec<_>, Error> = artifacts.par_iter().map(stage).collect();
-        let (known, staged): (Vec<_>, Vec<_>) = staged?.into_iter().flatten().unzip();
+        let (known, staged): (Vec<_>, Vec<_>) =
+            thread::each(artifacts, 1, stage)?.into_iter().flatten().unzip();
         self.place_checkouts(&staged)?;
         Ok(known.into_iter().flatten().collect())
     }
@@ -123,7 +123,11 @@ impl Store {
             return Ok(());
         }
         if self.is_durable() {
-            self.barrier(&staged.iter().flat_map(StagedCheckout::contents).collect())?;
+            let mut contents = BTreeSet::new();
+            for checkout in staged {
+                contents.extend(checkout.contents()?);
+            }
+            self.barrier(&contents)?;
         }
         let _turn = Guard::exclusive(&self.layout.folder("publish"), self.patience())?;
         let mut touched = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! Reading objects with a check, so that nothing unchecked enters or leaves the store.
 
-use std::fs::File;
+use batou_system::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 

@@ -30,7 +30,7 @@ struct OutLink {
 impl OutLink {
     /// Whether the link still points where it did. A link that cannot be read at the moment counts as if it did.
     fn lives(&self) -> bool {
-        match std::fs::read_link(&self.link) {
+        match batou_system::fs::read_link(&self.link) {
             Ok(target) => target == self.target,
             // It is gone, or replaced by something that is not a link.
             Err(error) => !matches!(
@@ -62,7 +62,7 @@ impl Store {
 
     fn out_link(&self, link: &Path, artifacts: &[ArtifactId]) -> Result<OutLink, Error> {
         let link = std::path::absolute(link).map_err(Error::io("find", link))?;
-        match (std::fs::read_link(&link), artifacts.first()) {
+        match (batou_system::fs::read_link(&link), artifacts.first()) {
             (Ok(target), _) => Ok(OutLink { link, target }),
             (Err(error), Some(first)) if error.kind() == io::ErrorKind::NotFound => {
                 let name = self.artifact(first)?.name;

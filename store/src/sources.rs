@@ -3,9 +3,8 @@
 //! They may be large, and rarely change from one build to the next. So their digests are remembered in a file, with
 //! the metadata that would show a change. The file is only a cache: it may be removed at any time.
 
-use std::fs::{File, Metadata};
+use batou_system::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -43,7 +42,7 @@ impl SourceHasher {
 
     /// The digest of a file's content, and its size. It is an error if the file changes meanwhile.
     pub fn digest(&self, path: &Path, monitor: &dyn Monitor) -> Result<(Digest, u64), Error> {
-        let before = std::fs::metadata(path).map_err(Error::io("examine", path))?;
+        let before = batou_system::fs::metadata(path).map_err(Error::io("examine", path))?;
         if !before.is_file() {
             return Err(unsupported(path, "it is not a file"));
         }

@@ -5,10 +5,9 @@
 //! one store: it is neither sent anywhere nor part of any digest. It is not JSON, because a look at 100,000 files
 //! ([`Store::look`](crate::Store::look)) would take longer to parse than to take.
 
+use batou_system::fs::Metadata;
 use std::collections::BTreeMap;
-use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};

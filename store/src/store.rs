@@ -3,10 +3,9 @@
 //! A present object implies a complete subtree, because children are published before their parents
 //! (see [`crate::Batch`]). So "is this artifact here, with everything in it" is one `stat` of its record.
 
+use batou_system::fs::File;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,7 +80,7 @@ impl Store {
         let (temporary, path) =
             (self.layout.folder("tmp").join(fs::unique("format-")), self.layout.folder("format"));
         fs::write_new(&temporary, StoreLayout::format_text().as_bytes(), 0o644, self.is_durable())?;
-        std::fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
+        batou_system::fs::rename(&temporary, &path).map_err(Error::io("replace", &path))?;
         if self.is_durable() { fs::fsync_directory(self.root()) } else { Ok(()) }
     }
 
@@ -103,9 +102,11 @@ impl Store {
 
     fn debris(&self) -> Result<Vec<PathBuf>, Error> {
         let mut found: Vec<_> =
-            fs::entries(&self.layout.folder("tmp"))?.iter().map(std::fs::DirEntry::path).collect();
+            fs::entries(&self.layout.folder("tmp"))?.iter().map(batou_system::fs::DirEntry::path).collect();
         let beside = fs::entries(&self.layout.folder("artifacts"))?;
-        found.extend(beside.iter().filter(|e| fs::is_temporary(&e.file_name())).map(std::fs::DirEntry::path));
+        found.extend(
+            beside.iter().filter(|e| fs::is_temporary(&e.file_name())).map(batou_system::fs::DirEntry::path),
+        );
         Ok(found)
     }
 

@@ -4,9 +4,9 @@
 //! files of a few artifacts with what was recorded when they were checked out, and hashes those that differ. A look at them
 //! ([`Store::look`]) hashes none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use rayon::prelude::*;
+use batou_system::thread;
 
 use self::checkout::{CheckoutComparison, Whole};
 use self::object::{CheckResult, Inodes, ObjectCheck, Sizes};
@@ -37,15 +37,14 @@ impl Store {
         let mut problems = check.top()?;
 
         let decoded = collect(&encodings, |found| check.encoding(found), &mut problems)?;
-        let needed: HashSet<_> = decoded.iter().flat_map(|(_, decoded)| decoded.children()).collect();
+        let needed: BTreeSet<_> = decoded.iter().flat_map(|(_, decoded)| decoded.children()).collect();
         let sizes: Sizes = needed.iter().filter_map(size).collect();
         let inodes: Inodes =
             collect(&blobs, |found| check.blob(found, &sizes), &mut problems)?.into_iter().collect();
         problems.extend(check.missing(&needed)?);
-        let checkouts: Result<Vec<_>, Error> = decoded
-            .par_iter()
-            .map(|(object, decoded)| check.checkout_of(object, decoded, Whole::ByInode(&inodes)))
-            .collect();
+        let checkouts = thread::each(&decoded, 1, |(object, decoded)| {
+            check.checkout_of(object, decoded, Whole::ByInode(&inodes))
+        });
         problems.extend(checkouts?.into_iter().flatten());
         problems.extend(check.strangers()?);
         problems.extend(check.roots()?);
@@ -58,8 +57,8 @@ impl Store {
     /// checked out are read.
     pub fn verify_artifacts(&self, ids: &[ArtifactId]) -> Result<Vec<Problem>, Error> {
         let check = ObjectCheck { store: self, monitor: &crate::Silent };
-        let problems: Result<Vec<_>, Error> = ids.par_iter().map(|id| check.artifact(id)).collect();
-        let mut problems: Vec<_> = problems?.into_iter().flatten().collect();
+        let problems = thread::each(ids, 1, |id| check.artifact(id))?;
+        let mut problems: Vec<_> = problems.into_iter().flatten().collect();
         problems.sort();
         problems.dedup();
         Ok(problems)
@@ -73,7 +72,7 @@ fn collect<T: Send>(
     problems: &mut Vec<Problem>,
 ) -> Result<Vec<T>, Error> {
     let mut whole = Vec::new();
-    for result in found.par_iter().map(check).collect::<Result<Vec<_>, _>>()? {
+    for result in thread::each(found, 1, check)? {
         match result {
             Ok(value) => whole.push(value),
             Err(problem) => problems.push(problem),

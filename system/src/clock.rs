@@ -28,3 +28,14 @@ pub fn sleep(time: Duration) {
     }
     std::thread::sleep(time);
 }
+
+/// The clock that file times come from, in nanoseconds since 1970.
+pub fn of_files() -> i128 {
+    #[cfg(feature = "simulation")]
+    if let Some(wall) = crate::simulation::wall() {
+        let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        return i128::try_from(since.as_nanos()).unwrap_or(i128::MAX);
+    }
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}

@@ -1,14 +1,11 @@
 //! The line that a release is going to have in the journal: open before anything changes on the host, and with room on the
 //! disk, so that neither the commit nor the way back can fail for want of either.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use batou_store::fs::{PRIVATE, fsync_directory};
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use batou_system::fs::{self, File, OpenOptions};
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease};
@@ -30,8 +27,8 @@ pub(crate) struct JournalLine {
 impl JournalLine {
     /// Opens the journal, made where it is absent, and ends a line that is torn.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let is_new = !path.exists();
-        if is_new && path.is_symlink() {
+        let is_new = !fs::exists(path);
+        if is_new && fs::is_symlink(path) {
             return Err(Error::Target { path: path.to_owned(), problem: "is a link to nothing: remove it" });
         }
         let mut options = OpenOptions::new();
@@ -42,8 +39,7 @@ impl JournalLine {
             return Err(Error::Target { path: path.to_owned(), problem: "is no file: move it away" });
         }
         if found.mode() & 0o077 != 0 {
-            let private = std::fs::Permissions::from_mode(PRIVATE);
-            file.set_permissions(private).map_err(Error::io("set the mode of", path))?;
+            file.set_mode(PRIVATE).map_err(Error::io("set the mode of", path))?;
         }
         if is_new {
             path.parent().map_or(Ok(()), fsync_directory)?;
@@ -53,8 +49,8 @@ impl JournalLine {
 
     /// Whether it is still the end of the journal at its path, which somebody may have removed or replaced.
     pub(crate) fn is_in_place(&self) -> bool {
-        let place = |found: std::fs::Metadata| (found.dev(), found.ino());
-        let (open, at_path) = (self.file.metadata().map(place), std::fs::metadata(&self.path).map(place));
+        let place = |found: fs::Metadata| (found.dev(), found.ino());
+        let (open, at_path) = (self.file.metadata().map(place), fs::metadata(&self.path).map(place));
         matches!((open, at_path), (Ok(open), Ok(at_path)) if open == at_path)
     }
 
@@ -93,9 +89,9 @@ impl JournalLine {
     fn allocate(&self, size: usize) -> io::Result<()> {
         let length = self.file.metadata()?.len();
         // A line break before a line and one behind it come on top.
-        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, length, size as u64 + 2) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            other => Ok(other?),
+        match self.file.reserve(length, size as u64 + 2) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            reserved => reserved,
         }
     }
 
@@ -141,6 +137,8 @@ fn text(entry: &JournalEntry, limit: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::super::tests::entry;
     use super::*;
     use crate::protocol::Outcome;

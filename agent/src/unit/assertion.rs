@@ -1,8 +1,9 @@
 //! Conditions that need no shell: whether files exist, and which of them is older.
 
-use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use batou_system::fs::{self, Metadata};
 
 use batou_release::{HostPath, Newer, Step};
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batou_release::{Component, Script, Step};
+use batou_system::fs;
 
 use super::assertion::{directory, exists, is_wanted, outdated};
 use super::{Held, Work};
@@ -258,7 +259,7 @@ impl StepRun<'_, '_, '_> {
 
     fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {
         let directory = self.directory();
-        if !directory.is_dir() {
+        if !fs::is_dir(&directory) {
             let missing = format!("its working directory {} is missing", directory.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, missing));
         }

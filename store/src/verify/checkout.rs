@@ -1,8 +1,7 @@
 //! Comparing a checkout with the tree it was made from.
 
-use std::collections::HashSet;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use batou_system::fs::Metadata;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::object::{Inodes, ObjectCheck, Sizes};
@@ -103,7 +102,7 @@ impl CheckoutComparison<'_> {
                 self.report(Fault::Damaged, path, "it is not a symbolic link");
             }
             Some(_) => {
-                let found = std::fs::read_link(path).map_err(Error::io("read the link", path))?;
+                let found = batou_system::fs::read_link(path).map_err(Error::io("read the link", path))?;
                 if found != Path::new(target) {
                     self.report(Fault::Damaged, path, format!("it points to {}", found.display()));
                 }
@@ -157,7 +156,7 @@ impl CheckoutComparison<'_> {
         let ObjectId::Blob { digest, size, mode } = object else { return Ok(()) };
         let path = self.check.store.layout.object(&object);
         if fs::lstat(&path)?.is_none() {
-            self.problems.extend(self.check.missing(&HashSet::from([object]))?);
+            self.problems.extend(self.check.missing(&BTreeSet::from([object]))?);
         } else {
             let sizes = Sizes::from([((digest, mode), size)]);
             self.problems.extend(self.check.blob(&ScannedFile { path, object: Some(object) }, &sizes)?.err());

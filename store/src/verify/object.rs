@@ -1,8 +1,7 @@
 //! Checking the files of objects.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use batou_system::fs::Metadata;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::damage::hash;
@@ -90,7 +89,7 @@ impl ObjectCheck<'_> {
 
     /// Those of the objects that are not there. A truncated file is not missing: it is found
     /// as damaged.
-    pub(super) fn missing(&self, needed: &HashSet<ObjectId>) -> Result<Vec<Problem>, Error> {
+    pub(super) fn missing(&self, needed: &BTreeSet<ObjectId>) -> Result<Vec<Problem>, Error> {
         let mut problems = Vec::new();
         for object in needed {
             let path = self.store.layout.object(object);

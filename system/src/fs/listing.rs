@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
 
 use super::{FileType, Metadata};
 #[cfg(feature = "simulation")]
@@ -126,14 +127,17 @@ enum Opened {
 }
 
 impl Folder {
-    /// Opens a folder; a link to one is none.
+    /// Opens a folder; a link to one is none, and neither are links in a circle.
     pub fn open(path: &Path) -> io::Result<Self> {
         #[cfg(feature = "simulation")]
         if let Some(opened) = on_disk("open", path, false, |disk| disk.open_folder(path)) {
             return opened.map(|handle| Self(Opened::Simulated(SimulatedFile::new(handle, path))));
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Self(Opened::Real(openat(CWD, path, flags, Mode::empty())?)))
+        match openat(CWD, path, flags, Mode::empty()) {
+            Err(Errno::LOOP) => Err(Errno::NOTDIR.into()),
+            opened => Ok(Self(Opened::Real(opened?))),
+        }
     }
 
     /// What is known of what has a name in it, or of itself: `.`. A link is not followed.

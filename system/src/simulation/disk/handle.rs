@@ -133,7 +133,8 @@ impl Disk {
     }
 
     pub(crate) fn open_folder(&mut self, path: &Path) -> Result<u64, Errno> {
-        let found = self.find(path, false)?;
+        let found = self.find(path, false);
+        let found = found.map_err(|error| if error == Errno::LOOP { Errno::NOTDIR } else { error })?;
         self.entries(found)?;
         self.hand_out(found, &OpenOptions::new())
     }

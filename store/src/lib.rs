@@ -30,6 +30,7 @@ mod layout;
 mod lease;
 mod lock;
 mod look;
+mod mark;
 mod mode;
 mod monitor;
 mod name;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::layout::{self, FILES, StoreLayout};
 use crate::lock::{self, Guard};
+use crate::mark::is_mark;
 use crate::object::{DecodedObject, MAX_ENCODING};
 use crate::read::{ObjectReader, decode, undecodable};
 use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
@@ -97,7 +98,11 @@ impl Store {
 
     /// Removes all temporary files. Only for the holder of the exclusive lock.
     pub(crate) fn remove_debris(&self) -> Result<(), Error> {
-        self.debris()?.iter().try_for_each(|path| fs::remove_tree(path))
+        let debris = self.debris()?;
+        if debris.iter().any(|path| is_mark(path)) {
+            self.drop_incomplete()?;
+        }
+        debris.iter().try_for_each(|path| fs::remove_tree(path))
     }
 
     fn debris(&self) -> Result<Vec<PathBuf>, Error> {

@@ -10,6 +10,7 @@ mod depot;
 mod format;
 mod gc;
 mod generation;
+mod power;
 mod process;
 mod sources;
 mod verify;

@@ -72,6 +72,10 @@ impl Store {
         }
         // So that no one else who opens the store empties `tmp/` meanwhile.
         let _at_work = Guard::shared(&self.layout.folder("lock"), self.patience())?;
+        // A power cut must not leave the format file and not the rest.
+        if self.is_durable() {
+            fs::fsync_directory(self.root())?;
+        }
         self.write_format()?;
         if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
     }

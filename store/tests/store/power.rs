@@ -13,7 +13,9 @@ use batou_system::simulation::{Disk, Verdict, World, enter};
 use crate::common::{add, name, stored};
 
 /// How many power cuts there are before each step, each with other luck.
-const CUTS: u64 = 6;
+const FEW: u64 = 5;
+/// The same where there are few steps.
+const MANY: u64 = 50;
 const TARGET: &str = "/srv/target";
 
 /// What the host has told its user.
@@ -55,14 +57,14 @@ fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> u64 {
 }
 
 /// Cuts the power before every step in turn.
-fn with_every_cut(work: fn(&Shared), look: fn(&Told)) {
+fn with_every_cut(cuts: u64, work: fn(&Shared), look: fn(&Told)) {
     let steps = with_cut(u64::MAX, 0, work, look);
     for cut in 1..=steps {
-        for seed in 0..CUTS {
+        for seed in 0..cuts {
             with_cut(cut, seed, work, look);
         }
     }
-    println!("{steps} steps, {} power cuts", steps * CUTS);
+    println!("{steps} steps, {} power cuts", steps * cuts);
 }
 
 fn open() -> Store {
@@ -80,8 +82,14 @@ fn is_whole(told: &Told) {
 }
 
 #[test]
+fn a_store_that_was_being_made_can_be_made_after_a_power_cut() {
+    with_every_cut(MANY, |_| drop(open()), is_whole);
+}
+
+#[test]
 fn what_was_stored_survives_a_power_cut_before_any_step() {
     with_every_cut(
+        FEW,
         |told| {
             let store = open();
             let said = |id| told.lock().unwrap().stored.push(id);
@@ -104,6 +112,7 @@ fn what_was_stored_survives_a_power_cut_before_any_step() {
 #[test]
 fn what_gc_keeps_survives_a_power_cut_before_any_step() {
     with_every_cut(
+        FEW,
         |told| {
             let store = open();
             let (kept, dropped) = (stored(&store, "kept", "1", &[]), stored(&store, "dropped", "2", &[]));
@@ -120,6 +129,7 @@ fn what_gc_keeps_survives_a_power_cut_before_any_step() {
 #[test]
 fn a_batch_of_many_files_survives_a_power_cut_before_any_step() {
     with_every_cut(
+        FEW,
         |told| {
             let store = open();
             let batch = store.batch().unwrap();
@@ -135,6 +145,7 @@ fn a_batch_of_many_files_survives_a_power_cut_before_any_step() {
 #[test]
 fn a_switch_is_done_or_not_when_the_power_is_cut_before_any_step() {
     with_every_cut(
+        MANY,
         |told| {
             let generations = Generations::open(Path::new(TARGET)).unwrap();
             for number in 1..=3_u64 {

@@ -93,8 +93,9 @@ impl Disk {
     pub(crate) fn open(&mut self, path: &Path, options: &OpenOptions) -> Result<u64, Errno> {
         let writes = options.write || options.append;
         let makes = options.create || options.create_new;
+        let needs_write = makes || options.truncate;
         let contradicts = options.append && options.truncate && !options.create_new;
-        if !(options.read || writes) || (makes || options.truncate) && !writes || contradicts {
+        if contradicts || !writes && (needs_write || !options.read) {
             return Err(Errno::INVAL);
         }
         let flags = OFlags::from_bits_retain(options.flags.cast_unsigned());

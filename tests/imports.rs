@@ -1,16 +1,20 @@
 //! Which files lead to which, by what they import: arrows between the folders of the environments go downwards only, and
-//! files that lead back to themselves are few and known.
+//! files that lead back to themselves are few and known. What runs on simulated machines gets files, threads and time from
+//! `system` alone.
 
 mod code;
 mod graph;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use graph::Graph;
+use walkdir::WalkDir;
 
 /// The sources of the crates.
-const CRATES: [&str; 6] = ["store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
+const CRATES: [&str; 7] =
+    ["system/src", "store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
 
 /// The stages of an evaluation, each of which knows those before it. `notes` and `evaluate` are files: what every stage
 /// tells, and what calls them all.
@@ -41,6 +45,41 @@ const CIRCLES: [Circle; 1] = [Circle {
     files: &["unit", "unit::step"],
     why: "each kind of unit is called by what all kinds have in common, and uses it",
 }];
+
+/// What is done to the machine past `system`, as the words and signs of Rust. The methods of `Path` that look at files are
+/// refused by `clippy.toml`, which knows types.
+const PAST_SYSTEM: [&str; 13] = [
+    "std::fs",
+    "std::os::unix::fs",
+    "rustix::fs",
+    "std::thread",
+    "std::sync::mpsc",
+    "std::process::id",
+    "std::{",
+    "Instant::now",
+    "SystemTime::now",
+    "UNIX_EPOCH.elapsed",
+    "rayon::",
+    "tempfile::",
+    "walkdir::",
+];
+
+/// Files that do so nevertheless, and why.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("agent/src/command.rs", "std::fs", "the pipes of programs"),
+    ("agent/src/command.rs", "Instant::now", "the programs are real"),
+    ("agent/src/command.rs", "std::thread", "the programs are real"),
+    ("agent/src/connection.rs", "Instant::now", "its pipes are real"),
+    ("agent/src/connection.rs", "std::thread", "its pipes are real"),
+    ("agent/src/facts/builtin.rs", "std::thread", "how many processors the machine has"),
+    ("agent/src/facts/files.rs", "Instant::now", "how long it takes"),
+    ("agent/src/outbox.rs", "std::thread", "its pipes are real"),
+    ("agent/src/running.rs", "Instant::now", "the programs are real"),
+    ("agent/src/running.rs", "std::thread", "the programs are real"),
+    ("agent/src/serve.rs", "rustix::fs", "the umask, which is the process's"),
+    ("agent/src/user.rs", "std::fs", "the users of the real machine, whose number the process has"),
+    ("agent/src/user.rs", "std::os::unix::fs", "the users of the real machine"),
+];
 
 fn graph(of: &str) -> Graph {
     Graph::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(of))
@@ -88,6 +127,33 @@ fn files_that_lead_back_to_themselves_are_few_and_known() {
     assert!(CIRCLES.iter().all(|circle| !circle.why.is_empty()), "each circle has its reason");
     assert!(new.is_empty(), "these files lead back to themselves:\n{shown}");
     assert!(gone.is_empty(), "these circles are open: take them off the list: {gone:?}");
+}
+
+#[test]
+fn files_threads_and_time_are_had_from_system() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeSet::new();
+    for file in ["store/src", "agent/src"].iter().flat_map(|of| WalkDir::new(root.join(of))) {
+        let path = file.unwrap().into_path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        if !name.ends_with(".rs") || name.contains("/tests/") || name.ends_with("/tests.rs") {
+            continue;
+        }
+        let words = code::tokens(&fs::read_to_string(&path).unwrap());
+        for past in PAST_SYSTEM {
+            let wanted = code::tokens(past);
+            if words.windows(wanted.len()).any(|some| *some == *wanted) {
+                found.insert((name.clone(), past));
+            }
+        }
+    }
+    let excepted: BTreeSet<_> =
+        EXCEPTIONS.iter().map(|(file, past, _)| ((*file).to_owned(), *past)).collect();
+    let new: Vec<_> = found.difference(&excepted).collect();
+    let old: Vec<_> = excepted.difference(&found).collect();
+    assert!(EXCEPTIONS.iter().all(|(_, _, why)| !why.is_empty()), "each exception has its reason");
+    assert!(new.is_empty(), "these do not ask `batou_system`, and so escape a simulation: {new:#?}");
+    assert!(old.is_empty(), "these are no exceptions any more: take them off the list: {old:#?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use batou_release::{Component, Manifest};
 use batou_store::{Fault, Problem, Store, directory_name};
+use batou_system::fs;
 
 use crate::error::Error;
 use crate::protocol::{Drift, DriftKind, DriftedFile};

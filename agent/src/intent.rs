@@ -7,6 +7,7 @@ use std::path::Path;
 
 use batou_store::Digest;
 use batou_store::fs::{PRIVATE, atomic_write};
+use batou_system::fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -59,5 +60,5 @@ impl Intent {
 }
 
 fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+    fs::symlink_metadata(path).is_ok()
 }

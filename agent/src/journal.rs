@@ -12,6 +12,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use batou_store::Digest;
+use batou_system::fs::{self, File};
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};

@@ -7,6 +7,7 @@ use batou_system::fs;
 use std::path::PathBuf;
 
 use batou_store::Generations;
+use batou_system::fs;
 
 use crate::error::Error;
 use crate::journal::{Journal, JournalSummary};

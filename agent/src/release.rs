@@ -4,6 +4,7 @@ use batou_system::fs;
 use std::path::PathBuf;
 
 use batou_store::{Digest, Generations, Name};
+use batou_system::fs;
 use jiff::Timestamp;
 
 use crate::activated::Activated;

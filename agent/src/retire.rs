@@ -4,6 +4,8 @@ use batou_system::fs;
 use std::io;
 use std::path::Path;
 
+use batou_system::fs;
+
 use crate::error::Error;
 use crate::pointer;
 use crate::protocol::Reply;

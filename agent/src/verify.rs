@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use batou_system::fs::{self, File};
+
 use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Store};
 
 use crate::activated::Activated;

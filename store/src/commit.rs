@@ -1,12 +1,15 @@
 //! Publishing a batch: the order of writes, barriers and renames.
 //!
 //! 1. Checkouts are built from the temporary files, and their stat records are written.
-//! 2. Barrier: all content and all folders written so far.
+//! 2. Barrier: all content and all folders written so far, and a mark that names are about to change ([`Mark`]).
 //! 3. Blobs, trees (children first; so would be any other kind), checkouts and stat records are renamed into place. Barrier.
 //! 4. Records are renamed into place, references first. Barrier.
 //!
+//! 5. The mark is removed.
+//!
 //! So in a host's store a record is present only when its checkout is complete, and a crash at any point leaves only
-//! complete objects and temporary files. Two processes that publish the same artifact take turns (the lock
+//! complete objects and temporary files. After a power cut that holds once the store was opened: the mark tells that there
+//! may be objects that lack a child. Two processes that publish the same artifact take turns (the lock
 //! `publish`): the second finds the record in place and drops its own.
 //!
 //! A [`Durability::Cache`](crate::Durability::Cache) store has no barriers, and has checkouts only of the artifacts
@@ -20,6 +23,7 @@ use batou_system::thread;
 use crate::checkout::{Checkout, Vouched};
 use crate::durable::{FEW, move_into_place};
 use crate::lock::Guard;
+use crate::mark::Mark;
 use crate::pending::Pending;
 use crate::placing::StagedCheckout;
 use crate::{Artifact, ArtifactId, Error, ObjectId, ObjectKind, Store};
@@ -43,6 +47,7 @@ pub(crate) fn publish(
     replacing: &HashSet<ObjectId>,
 ) -> Result<(), Error> {
     let staged = stage(store, folder, pending)?;
+    let mark = Mark::make(store)?;
     // Content before names: a rename that reached the disk before its file's content would show a damaged object.
     if store.is_durable() {
         settle(store, pending, &staged)?;
@@ -57,7 +62,8 @@ pub(crate) fn publish(
         move_into_place(path, &store.layout.object(object), &mut touched)?;
     }
     if staged.is_empty() {
-        return store.barrier(&touched);
+        store.barrier(&touched)?;
+        return mark.remove();
     }
     // Unlike a blob, a checkout is not replaced by an equal one: programs may be reading it. Whoever comes second waits,
     // and then finds the record.
@@ -78,7 +84,8 @@ pub(crate) fn publish(
     for (object, record) in records {
         move_into_place(record, &store.layout.object(&object), &mut touched)?;
     }
-    store.barrier(&touched)
+    store.barrier(&touched)?;
+    mark.remove()
 }
 
 /// Builds the checkouts of the artifacts in a host's store, in parallel.
@@ -105,7 +112,8 @@ fn settle(store: &Store, pending: &Pending, staged: &[StagedArtifact]) -> Result
     }
     let blobs = pending.blobs.values().map(|blob| blob.path.clone());
     let others = pending.files.iter().map(|(_, path)| path.clone());
-    let mut contents: BTreeSet<_> = blobs.chain(others).collect();
+    // The mark's name is in `tmp`.
+    let mut contents: BTreeSet<_> = blobs.chain(others).chain([store.layout.folder("tmp")]).collect();
     for artifact in staged {
         if let Some(checkout) = &artifact.checkout {
             contents.extend(checkout.contents()?);

@@ -13,6 +13,7 @@ use batou_system::thread;
 use crate::closure::ObjectGraph;
 use crate::gc::PATIENCE;
 use crate::lock::Guard;
+use crate::mark::Mark;
 use crate::stats::Stat;
 use crate::{ArtifactId, Digest, Error, Mode, Monitor, ObjectId, ObjectKind, Phase, Silent, Store, fs};
 
@@ -51,6 +52,7 @@ impl Store {
         let survey = Survey::of(self, &first, monitor)?;
         let dead = survey.dead();
         let mut dropped = Dropped { faults: survey.faults, ..Dropped::default() };
+        let mark = Mark::make_durable(self)?;
         // Parents first: each of them promises that everything below it is there.
         for object in dead.iter().rev() {
             if let ObjectId::Artifact(id) = object {
@@ -65,7 +67,31 @@ impl Store {
             let folders = ObjectKind::ALL.into_iter().map(ObjectKind::folder).chain(["stats"]);
             self.barrier(&folders.map(|name| self.layout.folder(name)).collect())?;
         }
+        mark.remove()?;
         Ok(dropped)
+    }
+
+    /// Removes the objects that need one which is missing; their content is not read. Only for the holder of the exclusive
+    /// lock.
+    pub(crate) fn drop_lacking(&self) -> Result<(), Error> {
+        let mut survey = Survey::default();
+        let mut first = Vec::new();
+        for kind in ObjectKind::ALL.into_iter().filter(|kind| *kind != ObjectKind::Blob) {
+            first.extend(self.scan(kind)?.into_iter().filter_map(|found| found.object));
+        }
+        survey.walk(self, first.iter())?;
+        for blob in survey.blobs(&[]) {
+            if !self.contains(&blob)? {
+                survey.faults.insert(blob);
+            }
+        }
+        let mut touched = BTreeSet::new();
+        for object in survey.dead().iter().rev() {
+            let path = self.layout.object(object);
+            fs::remove_tree(&path)?;
+            touched.insert(fs::parent(&path).to_owned());
+        }
+        self.barrier(&touched)
     }
 
     /// Reads these objects and everything that they need, and returns those of them all that are damaged or missing, or need
@@ -126,7 +152,6 @@ struct Survey {
 
 impl Survey {
     fn of(store: &Store, first: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
-        let is_blob = |object: &&ObjectId| object.is_blob();
         let mut survey = Self::default();
         survey.walk(store, first.iter().filter(|object| !is_blob(object)))?;
         let all = survey.objects.iter().flat_map(|(_, children)| children).chain(first);
@@ -142,6 +167,12 @@ impl Survey {
         let faulty = thread::each(&blobs.into_iter().collect::<Vec<_>>(), 1, faulty)?;
         survey.faults.extend(faulty.into_iter().flatten());
         Ok(survey)
+    }
+
+    /// The blobs among what was asked for and what that needs.
+    fn blobs(&self, first: &[ObjectId]) -> BTreeSet<ObjectId> {
+        let all = self.objects.iter().flat_map(|(_, children)| children).chain(first);
+        all.filter(|object| object.is_blob()).copied().collect()
     }
 
     /// Reads the records and trees. The walk has a stack of its own, so a deep tree cannot exhaust the thread's.

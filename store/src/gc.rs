@@ -2,7 +2,8 @@
 //!
 //! gc has the store to itself: it holds alone the lock that writers share. It marks everything needed by the caller's
 //! roots, by the roots below `roots/` and by the leases of live holders, and removes the rest, parents before
-//! children, so that an interruption at any point leaves no object that lacks a child. A marked object that is
+//! children, so that an interruption at any point leaves no object that lacks a child (after a power cut, once the store is
+//! opened, see [`Mark`]). A marked object that is
 //! missing or damaged stops gc before it removes anything, because it is not known what else that object needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -13,6 +14,7 @@ use batou_system::thread;
 
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::lock::Guard;
+use crate::mark::Mark;
 use crate::scan::ScannedFile;
 use crate::{ArtifactId, Closure, Error, Monitor, ObjectId, ObjectKind, Phase, Store, directory_name, fs};
 
@@ -94,6 +96,7 @@ impl Store {
             }
         }
         monitor.begin(Phase::Sweeping, collected.objects(), 0);
+        let mark = Mark::make_durable(self)?;
         // Records first: each of them promises that everything below it is there.
         for (kind, found) in dead.into_iter().rev() {
             let paths = match kind {
@@ -105,6 +108,7 @@ impl Store {
                 self.remove_checkouts(marked)?;
             }
         }
+        mark.remove()?;
         Ok(collected)
     }
 

@@ -23,6 +23,11 @@ pub(crate) fn is_ours(name: &OsStr) -> bool {
     folders().chain(FILES).any(|ours| name == ours)
 }
 
+/// The first digits of an artifact's id, with which the names of its checkout and stat record begin.
+pub(crate) fn directory_digits(id: &ArtifactId) -> String {
+    format!("{id:.40}")
+}
+
 /// A store's root and the paths below it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreLayout(PathBuf);

@@ -8,6 +8,8 @@
 //!
 //! The crate is synchronous, prints nothing, and never reads the process environment.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the tests look at real files"))]
+
 pub mod fs;
 
 mod archive;
@@ -30,6 +32,7 @@ mod layout;
 mod lease;
 mod lock;
 mod look;
+mod mark;
 mod mode;
 mod monitor;
 mod name;

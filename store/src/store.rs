@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::layout::{self, FILES, StoreLayout};
 use crate::lock::{self, Guard};
+use crate::mark::is_mark;
 use crate::object::{DecodedObject, MAX_ENCODING};
 use crate::read::{ObjectReader, decode, undecodable};
 use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
@@ -71,6 +72,10 @@ impl Store {
         }
         // So that no one else who opens the store empties `tmp/` meanwhile.
         let _at_work = Guard::shared(&self.layout.folder("lock"), self.patience())?;
+        // A power cut must not leave the format file and not the rest.
+        if self.is_durable() {
+            fs::fsync_directory(self.root())?;
+        }
         self.write_format()?;
         if self.is_durable() { fs::fsync_directory(fs::parent(self.root())) } else { Ok(()) }
     }
@@ -97,7 +102,11 @@ impl Store {
 
     /// Removes all temporary files. Only for the holder of the exclusive lock.
     pub(crate) fn remove_debris(&self) -> Result<(), Error> {
-        self.debris()?.iter().try_for_each(|path| fs::remove_tree(path))
+        let debris = self.debris()?;
+        if debris.iter().any(|path| is_mark(path)) {
+            self.drop_incomplete()?;
+        }
+        debris.iter().try_for_each(|path| fs::remove_tree(path))
     }
 
     fn debris(&self) -> Result<Vec<PathBuf>, Error> {

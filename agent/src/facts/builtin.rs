@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use batou_release::Builtin;
+use batou_system::fs;
 use serde_json::{Value, json};
 
 /// Flags of addresses that do not last or cannot be used yet: bits of `/proc/net/if_inet6`, from the kernel's

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use batou_system::fs;
+
 use super::pattern::FilePattern;
 
 /// The most matches.
@@ -30,7 +32,7 @@ pub(super) fn matching(pattern: &str) -> Result<Vec<String>, String> {
             below
         } else {
             let inside = found.into_iter().map(|folder| folder.join(name));
-            inside.filter(|path| path.symlink_metadata().is_ok()).collect()
+            inside.filter(|path| fs::symlink_metadata(path).is_ok()).collect()
         };
     }
     let text = |path: PathBuf| path.into_os_string().into_string();

@@ -4,6 +4,8 @@ use batou_system::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use batou_system::fs::{self, Metadata};
+
 use batou_release::{HostPath, Newer, Step};
 
 use crate::error::Error;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batou_release::{Component, Script, Step};
+use batou_system::fs;
 
 use super::assertion::{directory, exists, is_wanted, outdated};
 use super::{Held, Work};

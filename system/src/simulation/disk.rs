@@ -5,7 +5,7 @@
 //! - Calls do what the Linux manual pages say of them (`open(2)`, `rename(2)`, `path_resolution(7)`, …), with the same
 //!   error numbers. A test compares it with a real filesystem, call by call.
 //! - A power cut leaves what POSIX and the manual of `fsync(2)` promise, and no more, whatever a filesystem does in its
-//!   favour ("Calling fsync() does not necessarily ensure that the entry in the directory containing the file has also
+//!   favour ("Calling `fsync()` does not necessarily ensure that the entry in the directory containing the file has also
 //!   reached disk"): a file's content and mode are kept by an fsync of the file, names by an fsync of the folder, all by
 //!   syncfs. In particular a new file that was renamed over an old one may turn out empty, as on XFS, btrfs, and ext4
 //!   without `auto_da_alloc`; and what was done later may be kept where something earlier is lost, as the log trees of

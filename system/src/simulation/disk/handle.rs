@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::resolve::LONGEST_NAME;
 use super::{BLOCK, Content, Disk, DiskFault, FileContent, READ, UMASK, WRITE, time};
 use crate::fs::{Metadata, OpenOptions};
 use crate::simulation::{self, on_disk};
@@ -92,8 +93,9 @@ impl Disk {
     pub(crate) fn open(&mut self, path: &Path, options: &OpenOptions) -> Result<u64, Errno> {
         let writes = options.write || options.append;
         let makes = options.create || options.create_new;
+        let needs_write = makes || options.truncate;
         let contradicts = options.append && options.truncate && !options.create_new;
-        if !(options.read || writes) || (makes || options.truncate) && !writes || contradicts {
+        if contradicts || !writes && (needs_write || !options.read) {
             return Err(Errno::INVAL);
         }
         let flags = OFlags::from_bits_retain(options.flags.cast_unsigned());
@@ -202,6 +204,9 @@ impl Disk {
         }
         let entries = self.entries(folder)?;
         self.check(folder, super::ENTER)?;
+        if name.len() > LONGEST_NAME {
+            return Err(Errno::NAMETOOLONG);
+        }
         self.known(*entries.get(std::ffi::OsStr::new(name)).ok_or(Errno::NOENT)?)
     }
 

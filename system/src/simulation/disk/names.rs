@@ -45,6 +45,14 @@ impl Disk {
         Ok((place, found))
     }
 
+    /// Both folders must be there before it is looked what is in them.
+    fn check_parents(&self, paths: [&Path; 2]) -> Result<(), Errno> {
+        for parent in paths.iter().filter_map(|path| path.parent()) {
+            self.entries(self.find(parent, true)?)?;
+        }
+        Ok(())
+    }
+
     /// Makes something new under a name.
     pub(super) fn make(&mut self, place: Place, content: Content, mode: u32) -> Result<u64, Errno> {
         self.check_folder(place.folder)?;
@@ -102,6 +110,7 @@ impl Disk {
     }
 
     pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno> {
+        self.check_parents([from, to])?;
         let (source, moved) = self.taken(from)?;
         let target = self.resolve(to, false)?;
         if target.name.is_empty() {
@@ -138,6 +147,7 @@ impl Disk {
     }
 
     pub(crate) fn exchange(&mut self, one: &Path, other: &Path) -> Result<(), Errno> {
+        self.check_parents([one, other])?;
         let ((one, first), (other, second)) = (self.taken(one)?, self.taken(other)?);
         if self.is_within(other.folder, first) || self.is_within(one.folder, second) {
             return Err(Errno::INVAL);

@@ -11,7 +11,7 @@ use super::{Content, Disk, ENTER, TOP};
 /// How many links are followed.
 const MOST_LINKS: usize = 40;
 /// The longest name, in bytes.
-const LONGEST_NAME: usize = 255;
+pub(super) const LONGEST_NAME: usize = 255;
 /// The longest path, in bytes, with the zero behind it.
 const LONGEST_PATH: usize = 4096;
 

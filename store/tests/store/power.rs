@@ -1,0 +1,177 @@
+//! Power cuts before every step of a store's work, on a simulated disk: what was said to be stored is there.
+
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use batou_store::{ArtifactId, Durability, Generations, ObjectId, Silent, Store};
+use batou_system::fs;
+use batou_system::simulation::{Disk, Verdict, World, enter};
+
+use crate::common::{add, name, stored};
+
+/// How many power cuts there are before each step, each with other luck.
+const FEW: u64 = 5;
+/// The same where there are few steps.
+const MANY: u64 = 50;
+const TARGET: &str = "/srv/target";
+
+/// What the host has told its user.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    stored: Vec<ArtifactId>,
+    /// Before this generation is switched to, and after.
+    switching: u64,
+    switched: u64,
+}
+
+type Shared = Arc<Mutex<Told>>;
+
+/// Does the work on a machine whose power is cut before step `cut` of those that change something, and looks at what is
+/// left; returns how many such steps there were.
+fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let world = World::new(seed);
+        let _entered = enter(&world);
+        let machine = world.add_machine("host", Disk::default());
+        world.look(machine, || fs::create_dir_all(TARGET).unwrap());
+        world.look(machine, || fs::File::open("/").unwrap().sync_filesystem().unwrap());
+        let steps = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&steps);
+        world.judged_by(Box::new(move |_, _, _, step| {
+            counted.set(counted.get() + u64::from(step.changes));
+            if step.changes && counted.get() == cut { Verdict::Crash } else { Verdict::Go }
+        }));
+        let told = Shared::default();
+        let theirs = Arc::clone(&told);
+        let process = world.start(machine, "host", Box::new(move || work(&theirs)));
+        assert!(world.run(|| !world.is_alive(process)).await);
+        let told = told.lock().unwrap().clone();
+        let looked = std::panic::catch_unwind(AssertUnwindSafe(|| world.look(machine, || look(&told))));
+        assert!(looked.is_ok(), "after a power cut before step {cut} with seed {seed}: {told:?}");
+        steps.get()
+    })
+}
+
+/// Cuts the power before every step in turn.
+fn with_every_cut(cuts: u64, work: fn(&Shared), look: fn(&Told)) {
+    let steps = with_cut(u64::MAX, 0, work, look);
+    for cut in 1..=steps {
+        for seed in 0..cuts {
+            with_cut(cut, seed, work, look);
+        }
+    }
+    println!("{steps} steps, {} power cuts", steps * cuts);
+}
+
+fn open() -> Store {
+    Store::open(&Path::new(TARGET).join("store"), Durability::Host).unwrap()
+}
+
+/// What was stored is whole, and all else is either whole or not there.
+fn is_whole(told: &Told) {
+    let store = open();
+    for id in &told.stored {
+        assert!(store.contains(&ObjectId::Artifact(*id)).unwrap(), "{id} is gone");
+        assert_eq!(store.verify_artifacts(&[*id]).unwrap(), [], "{id}");
+    }
+    assert_eq!(store.verify(&Silent).unwrap(), []);
+}
+
+#[test]
+fn a_store_that_was_being_made_can_be_made_after_a_power_cut() {
+    with_every_cut(MANY, |_| drop(open()), is_whole);
+}
+
+#[test]
+fn what_was_stored_survives_a_power_cut_before_any_step() {
+    with_every_cut(
+        FEW,
+        |told| {
+            let store = open();
+            let said = |id| told.lock().unwrap().stored.push(id);
+            let first = stored(&store, "first", "1", &[]);
+            said(first);
+            // Most of its files are there, and so is an older artifact of its name.
+            let batch = store.batch().unwrap();
+            let second = add(&batch, "first", "2", &[]);
+            let third = add(&batch, "third", "1", &[first, second]);
+            batch.commit().unwrap();
+            said(second);
+            said(third);
+            store.check_out_anew(&first).unwrap();
+            store.add_root("kept", &[third], None).unwrap();
+        },
+        is_whole,
+    );
+}
+
+#[test]
+fn what_gc_keeps_survives_a_power_cut_before_any_step() {
+    with_every_cut(
+        FEW,
+        |told| {
+            let store = open();
+            let (kept, dropped) = (stored(&store, "kept", "1", &[]), stored(&store, "dropped", "2", &[]));
+            told.lock().unwrap().stored.push(kept);
+            store.gc(&[kept], &Silent).unwrap();
+            let again = stored(&store, "dropped", "2", &[kept]);
+            assert_ne!(again, dropped);
+            told.lock().unwrap().stored.push(again);
+        },
+        is_whole,
+    );
+}
+
+#[test]
+fn a_batch_of_many_files_survives_a_power_cut_before_any_step() {
+    with_every_cut(
+        FEW,
+        |told| {
+            let store = open();
+            let batch = store.batch().unwrap();
+            let ids: Vec<_> =
+                (0..4).map(|number| add(&batch, &format!("a{number}"), &number.to_string(), &[])).collect();
+            batch.commit().unwrap();
+            told.lock().unwrap().stored.extend(ids);
+        },
+        is_whole,
+    );
+}
+
+#[test]
+fn a_switch_is_done_or_not_when_the_power_is_cut_before_any_step() {
+    with_every_cut(
+        MANY,
+        |told| {
+            let generations = Generations::open(Path::new(TARGET)).unwrap();
+            for number in 1..=3_u64 {
+                let manifest = format!("manifest {number}");
+                let link = (name("web"), format!("checkout-{number}"));
+                let made = generations.create(manifest.as_bytes(), &[("record", b"text")], &[link]).unwrap();
+                assert_eq!(made, number);
+                told.lock().unwrap().switching = number;
+                generations.switch(number).unwrap();
+                told.lock().unwrap().switched = number;
+            }
+            generations.remove(1).unwrap();
+        },
+        |told| {
+            let generations = Generations::open(Path::new(TARGET)).unwrap();
+            generations.tidy().unwrap();
+            let current = generations.current().unwrap();
+            let possible = [told.switched, told.switching].map(|number| (number > 0).then_some(number));
+            assert!(possible.contains(&current), "{current:?}");
+            for number in generations.list().unwrap() {
+                assert_eq!(generations.manifest(number).unwrap(), format!("manifest {number}").into_bytes());
+                assert_eq!(generations.file(number, "record").unwrap().unwrap(), b"text");
+                let link = fs::read_link(generations.path(number).join("web")).unwrap();
+                assert!(link.ends_with(format!("checkout-{number}")), "{}", link.display());
+            }
+            assert!(current.is_none_or(|current| generations.list().unwrap().contains(&current)));
+        },
+    );
+}

@@ -1,6 +1,5 @@
 //! Drift: what is no longer as it was released, as far as a look shows, which opens no file.
 
-use batou_system::fs;
 use std::path::Path;
 
 use batou_release::{Component, Manifest};

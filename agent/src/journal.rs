@@ -6,7 +6,6 @@
 
 mod line;
 
-use batou_system::fs::{self, File};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;

@@ -3,7 +3,6 @@
 //! The journal says which release is in force. So a pointer that was removed, or that leads nowhere, is made again as the
 //! journal has it. A pointer that is no link at all may be somebody's data, and is left to a person.
 
-use batou_system::fs;
 use std::path::PathBuf;
 
 use batou_store::Generations;

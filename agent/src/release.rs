@@ -1,6 +1,5 @@
 //! A release under way on this host: switched and not committed, while the host can still go back.
 
-use batou_system::fs;
 use std::path::PathBuf;
 
 use batou_store::{Digest, Generations, Name};

@@ -1,6 +1,5 @@
 //! Retiring a host: removing what batou made in its target directory, and nothing else.
 
-use batou_system::fs;
 use std::io;
 use std::path::Path;
 

@@ -1,6 +1,5 @@
 //! Checking what is on the host against what its manifest says.
 
-use batou_system::fs::{self, File};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::io::{self, Read};

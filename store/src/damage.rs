@@ -153,9 +153,8 @@ struct Survey {
 impl Survey {
     fn of(store: &Store, first: &[ObjectId], monitor: &dyn Monitor) -> Result<Self, Error> {
         let mut survey = Self::default();
-        survey.walk(store, first.iter().filter(|object| !is_blob(object)))?;
-        let all = survey.objects.iter().flat_map(|(_, children)| children).chain(first);
-        let blobs: BTreeSet<_> = all.filter(is_blob).copied().collect();
+        survey.walk(store, first.iter().filter(|object| !object.is_blob()))?;
+        let blobs = survey.blobs(first);
         let bytes = blobs.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size()));
         monitor.begin(Phase::Verifying, blobs.len() as u64, bytes);
         let faulty = |blob: &ObjectId| {

@@ -1,6 +1,6 @@
 //! What a batch has written and not yet published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::object::DecodedObject;
@@ -14,7 +14,7 @@ pub(crate) struct Pending {
     /// Temporary files of all other objects, children first.
     pub(crate) files: Vec<(ObjectId, PathBuf)>,
     /// What is in those files.
-    pub(crate) decoded: BTreeMap<ObjectId, DecodedObject>,
+    pub(crate) decoded: HashMap<ObjectId, DecodedObject>,
 }
 
 /// A blob in its temporary file.

@@ -1,7 +1,6 @@
 //! Facts that need no command. They are read from the kernel's files, not asked of a C library: the agent is a static
 //! program.
 
-use batou_system::fs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,6 +1,5 @@
 //! Which files match a pattern, name by name, so that only folders that may hold a match are read.
 
-use batou_system::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

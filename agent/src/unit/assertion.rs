@@ -1,6 +1,5 @@
 //! Conditions that need no shell: whether files exist, and which of them is older.
 
-use batou_system::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,6 @@
 //! `update` is run; afterwards `verify` must succeed, and the file that `creates` names must exist. Without `verify`,
 //! `update` is run once for each fingerprint. A step with `verify` alone fails unless it holds.
 
-use batou_system::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

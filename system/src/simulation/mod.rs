@@ -28,7 +28,7 @@ use crate::process::ProcessStat;
 
 pub(crate) use disk::SimulatedFile;
 pub use disk::{Disk, DiskFault};
-pub use program::{Program, Programs, start as start_program};
+pub use program::{Main, Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
 

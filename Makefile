@@ -9,7 +9,7 @@ LEFT_OUT = $(CURDIR)/target/left-out
 PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
-.PHONY: build release test quick attack measures tools python fmt clippy doc book deny bench hosts-down
+.PHONY: build release test quick attack model measures tools python fmt clippy doc book deny bench hosts-down
 
 build:
 	cargo build --workspace
@@ -40,6 +40,12 @@ quick:
 # All attacks, of which `make test` tries a sample: some hours on 2 cores
 attack:
 	BATOU_TEST_ATTACK=all cargo nextest run --profile attack -p batou -E 'test(/^(attack|crash)::/)'
+
+# Histories of the release protocol that nobody has seen yet, for so many seconds on all processors
+SECONDS = 3600
+model:
+	BATOU_MODEL_SECONDS=$(SECONDS) cargo nextest run --profile attack -p batou --lib --run-ignored only \
+		-E 'test(=model::tests::seeds_for_a_while)'
 
 # How large the crates are, and what in them is at the limits of the style
 measures:

@@ -9,6 +9,7 @@ use std::path::Path;
 use batou_store::{ObjectId, Store, export as write_archive, import_archive};
 
 use crate::error::CommandError;
+use crate::outfile;
 use crate::records::{Record, RecordError};
 
 /// The name of the release's record in the archive.
@@ -16,15 +17,14 @@ const RECORD: &str = "release.json";
 
 /// Writes a release and everything it needs to a file, which appears whole or not at all.
 pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), CommandError> {
-    let failed = |error: io::Error| refused(path, "written").because(error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: io::Error| outfile::unwritable(path, error);
     let mut temporary = tempfile::Builder::new();
     // Like any new file: the umask decides what is left of it.
     temporary.permissions(Permissions::from_mode(0o666));
-    let mut file = temporary.tempfile_in(folder).map_err(failed)?;
+    let mut file = temporary.tempfile_in(outfile::folder_of(path)).map_err(failed)?;
     let records = [(RECORD.to_owned(), record.encode())];
     let written = write_archive(store, &record.artifacts(), &records, io::BufWriter::new(file.as_file_mut()));
-    written.map_err(|error| refused(path, "written").because(error))?;
+    written.map_err(|error| outfile::unwritable(path, error))?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
@@ -33,10 +33,10 @@ pub fn export(store: &Store, record: &Record, path: &Path) -> Result<(), Command
 /// Reads a release from a file into the store. After an error, the store has nothing of it, or nothing that can
 /// be used.
 pub fn import(store: &Store, path: &Path) -> Result<Record, CommandError> {
-    let refuse = |error: ImportError| refused(path, "imported").because(error);
-    let file = File::open(path).map_err(|error| refused(path, "imported").because(error))?;
-    let (_, records) = import_archive(store, io::BufReader::new(file))
-        .map_err(|error| refused(path, "imported").because(error))?;
+    let refuse = |error: ImportError| refused(path).because(error);
+    let file = File::open(path).map_err(|error| refused(path).because(error))?;
+    let (_, records) =
+        import_archive(store, io::BufReader::new(file)).map_err(|error| refused(path).because(error))?;
     let named =
         records.iter().find(|(name, _)| name == RECORD).ok_or_else(|| refuse(ImportError::NoRelease))?;
     let record = Record::decode(&named.1).map_err(|error| refuse(error.into()))?;
@@ -48,8 +48,8 @@ pub fn import(store: &Store, path: &Path) -> Result<Record, CommandError> {
     Ok(record)
 }
 
-fn refused(path: &Path, what: &str) -> CommandError {
-    CommandError::input(format!("{} cannot be {what}", path.display()))
+fn refused(path: &Path) -> CommandError {
+    CommandError::input(format!("{} cannot be imported", path.display()))
 }
 
 /// Why an archive is not a release.

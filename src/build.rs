@@ -66,7 +66,7 @@ pub fn build(evaluation: &Evaluation, store: &Store, progress: &Progress) -> Res
     let hosts: BTreeMap<_, _> = manifests.into_iter().map(host).collect();
     let release = Release {
         project: evaluation.project.clone(),
-        environment: evaluation.settings.name.clone(),
+        environment: evaluation.policy.name.clone(),
         hosts: hosts.iter().map(|(name, host)| (name.clone(), host.digest())).collect(),
     };
     Ok(Built { stored, lease, ..Built::new(release, hosts) })
@@ -108,7 +108,7 @@ fn empty(evaluation: &Evaluation, host: &HostName) -> (Manifest, Causes) {
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         project: evaluation.project.clone(),
-        environment: evaluation.settings.name.clone(),
+        environment: evaluation.policy.name.clone(),
         host: host.clone(),
         components: Vec::new(),
     };

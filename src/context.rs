@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use batou_environments::{Evaluation, Explanation, Host, Project, Settings, Typed};
+use batou_environments::{Evaluation, Explanation, Host, Policy, Project, Typed};
 use batou_store::{Lease, Store};
 
 use crate::build::{Built, build};
@@ -34,6 +34,14 @@ impl Context {
     pub fn new(directory: Option<PathBuf>, ui: Ui) -> Self {
         let (waits, project, store) = (Arc::default(), OnceLock::new(), OnceLock::new());
         Self { ui, waits, directory, project, store, leases: Mutex::default() }
+    }
+
+    /// A context with this store and without a project.
+    #[cfg(test)]
+    pub(crate) fn with_store(store: Arc<Store>, ui: Ui) -> Self {
+        let context = Self::new(None, ui);
+        context.store.get_or_init(|| store);
+        context
     }
 
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.
@@ -73,10 +81,10 @@ impl Context {
         Ok(Records::of(self.store()?, |dropped| self.ui.warn(dropped)))
     }
 
-    /// An environment's settings and hosts. If there are mistakes in them, the environment is evaluated too, so
+    /// An environment's policy and hosts. If there are mistakes in them, the environment is evaluated too, so
     /// that all of its mistakes are shown at once.
-    pub fn settings(&self, environment: &str) -> Result<(Settings, Vec<Host>), CommandError> {
-        batou_environments::settings(self.project()?, environment).map_err(|mistakes| {
+    pub fn policy(&self, environment: &str) -> Result<(Policy, Vec<Host>), CommandError> {
+        batou_environments::policy(self.project()?, environment).map_err(|mistakes| {
             self.evaluate_silently(environment, Lookup::Offline).err().unwrap_or_else(|| mistakes.into())
         })
     }
@@ -109,7 +117,7 @@ impl Context {
     pub fn build(&self, environment: &str) -> Result<(Evaluation, Built), CommandError> {
         let evaluation = self.evaluate(environment, Lookup::System)?;
         let built = build(&evaluation, self.store()?, &self.ui.progress())?;
-        self.records()?.save(&Record::of(&built, evaluation.settings.keep))?;
+        self.records()?.save(&Record::of(&built, evaluation.policy.keep))?;
         Ok((evaluation, built))
     }
 
@@ -120,7 +128,7 @@ impl Context {
         if environments.as_ref().is_ok_and(|names| names.iter().any(|known| known == name)) {
             let evaluation = self.evaluate(name, Lookup::System)?;
             let built = build(&evaluation, self.store()?, &self.ui.progress())?;
-            return Ok(Record::of(&built, evaluation.settings.keep));
+            return Ok(Record::of(&built, evaluation.policy.keep));
         }
         self.records()?.find(name)?.ok_or_else(|| {
             let error = CommandError::input(format!(

@@ -12,7 +12,7 @@ pub enum ExitKind {
     Usage,
     /// What the user wrote is wrong; nothing was done. Exit status 2.
     Input,
-    /// The command failed; nothing changed, or everything was rolled back. Exit status 1.
+    /// The command failed; nothing changed, or every host went back. Exit status 1.
     Failed,
     /// Hosts are left in differing states. Exit status 3.
     Diverged,

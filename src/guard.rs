@@ -6,7 +6,7 @@ mod git;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 
-use batou_environments::{ConnectMethod, Settings};
+use batou_environments::{ConnectMethod, Policy};
 
 use crate::error::CommandError;
 use crate::ui::{Ui, plural, visible, visible_name};
@@ -17,13 +17,8 @@ const NAMED: usize = 5;
 
 /// Refuses a release over ssh from a branch other than the environment's, or with changes that are not
 /// committed or, if there is an upstream, not pushed. `dirty` allows all of this.
-pub fn check_repository(
-    project: &Path,
-    settings: &Settings,
-    dirty: bool,
-    ui: &Ui,
-) -> Result<(), CommandError> {
-    if dirty || settings.connect_method == ConnectMethod::Local {
+pub fn check_repository(project: &Path, policy: &Policy, dirty: bool, ui: &Ui) -> Result<(), CommandError> {
+    if dirty || policy.connect_method == ConnectMethod::Local {
         return Ok(());
     }
     let repository = match Repository::open(project)? {
@@ -33,8 +28,8 @@ pub fn check_repository(
                 NoRepository::Program => "git is not installed",
                 NoRepository::Repository => "the project's folder is in no git repository",
             };
-            if let Some(branch) = &settings.branch {
-                let (name, branch) = (visible_name(&settings.name), visible_name(branch));
+            if let Some(branch) = &policy.branch {
+                let (name, branch) = (visible_name(&policy.name), visible_name(branch));
                 let message =
                     format!("{name} is released from branch {branch}, and that cannot be checked: {why}");
                 return Err(CommandError::input(message)
@@ -44,15 +39,15 @@ pub fn check_repository(
             return Ok(());
         }
     };
-    check_branch(&repository, settings)?;
+    check_branch(&repository, policy)?;
     check_changes(&repository)?;
     check_pushed(&repository)
 }
 
 /// Checks the commit, not the branch's name: a clone made for one commit has no branch, but may still be at the
 /// tip of the right one.
-fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), CommandError> {
-    let Some(wanted) = &settings.branch else { return Ok(()) };
+fn check_branch(repository: &Repository<'_>, policy: &Policy) -> Result<(), CommandError> {
+    let Some(wanted) = &policy.branch else { return Ok(()) };
     let branch = repository.branch()?;
     if branch.as_ref() == Some(wanted) || repository.is_tip_of(wanted)? {
         return Ok(());
@@ -66,7 +61,7 @@ fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), 
     };
     Err(CommandError::input(format!(
         "{} is released from branch {wanted}, and {here}",
-        visible_name(&settings.name)
+        visible_name(&policy.name)
     ))
     .hint(format!("switch to {wanted}, or release anyway with --dirty")))
 }
@@ -102,13 +97,13 @@ fn check_pushed(repository: &Repository<'_>) -> Result<(), CommandError> {
 }
 
 /// Asks for the name of a protected environment.
-pub fn confirm(settings: &Settings, yes: bool, ui: &Ui) -> Result<(), CommandError> {
-    if !settings.protected || yes {
+pub fn confirm(policy: &Policy, yes: bool, ui: &Ui) -> Result<(), CommandError> {
+    if !policy.protected || yes {
         return Ok(());
     }
-    let name = visible_name(&settings.name);
+    let name = visible_name(&policy.name);
     if !io::stdin().is_terminal() {
-        return Err(CommandError::input(format!("{name} is protected, and nobody can be asked here"))
+        return Err(CommandError::input(format!("{name} is protected, and there is no terminal to ask at"))
             .hint("confirm it with --yes"));
     }
     ui.warn(&format!("{name} is protected"));
@@ -119,14 +114,14 @@ pub fn confirm(settings: &Settings, yes: bool, ui: &Ui) -> Result<(), CommandErr
     asked.map_err(unreadable)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(unreadable)?;
-    answered(settings, &answer)
+    answered(policy, &answer)
 }
 
-fn answered(settings: &Settings, answer: &str) -> Result<(), CommandError> {
-    if answer.trim() == settings.name {
+fn answered(policy: &Policy, answer: &str) -> Result<(), CommandError> {
+    if answer.trim() == policy.name {
         return Ok(());
     }
-    let (name, answer) = (visible_name(&settings.name), visible(answer.trim()));
+    let (name, answer) = (visible_name(&policy.name), visible(answer.trim()));
     Err(CommandError::failed(format!("nothing was done: {answer:?} is not {name:?}")))
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal takes the release back in good order, and
+//! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal has every host go back in good order, and
 //! what became of each host is reported. Before that, and in commands that change nothing, a signal ends batou
 //! as it ends any program, except that its connections are ended first.
 
@@ -80,7 +80,7 @@ pub fn yield_to_death() {
     }
 }
 
-/// The signals that this process ignores, as one bit each; the lowest bit is signal 1.
+/// The signals that this process ignores, as a bit mask: the lowest bit stands for signal 1.
 fn ignored() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -88,9 +88,42 @@ fn ignored() -> io::Result<u64> {
     mask.ok_or_else(|| io::Error::other("/proc/self/status is not as it is documented"))
 }
 
+/// Interrupts of processes that are simulated.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use super::{Interrupts, UnboundedSender, unbounded_channel};
+
+    thread_local! {
+        static TAKERS: RefCell<BTreeMap<u32, UnboundedSender<()>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    pub(super) fn listen() -> Interrupts {
+        let (sender, receiver) = unbounded_channel();
+        TAKERS.with_borrow_mut(|takers| takers.insert(batou_system::random::process(), sender));
+        Interrupts(receiver)
+    }
+
+    /// Interrupts a process; returns whether it listens. One that does not is ended by it.
+    pub(crate) fn interrupt(process: u32) -> bool {
+        TAKERS.with_borrow(|takers| takers.get(&process).is_some_and(|taker| taker.send(()).is_ok()))
+    }
+
+    /// Forgets all processes.
+    pub(crate) fn forget() {
+        TAKERS.with_borrow_mut(BTreeMap::clear);
+    }
+}
+
 impl Interrupts {
     /// Takes over the signals until this is dropped.
     pub fn listen() -> io::Result<Self> {
+        #[cfg(test)]
+        if batou_system::simulation::is_on() {
+            return Ok(simulated::listen());
+        }
         let mut signals = lock();
         signals.watch()?;
         let (sender, receiver) = unbounded_channel();
@@ -105,7 +138,7 @@ impl Interrupts {
         }
     }
 
-    /// Does something unless there is an interrupt before its end.
+    /// Waits for `work` and gives its result, or `None` if an interrupt comes first.
     pub async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

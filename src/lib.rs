@@ -24,6 +24,8 @@ mod guard;
 mod interrupt;
 mod login;
 mod mending;
+#[cfg(test)]
+mod model;
 mod naming;
 mod outfile;
 mod outlink;

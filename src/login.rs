@@ -25,6 +25,11 @@ pub fn current() -> Login {
 
 /// This machine's name, according to its kernel.
 pub fn machine() -> String {
+    // Every deployer of a simulated world has a machine of its own, so that journals tell them apart.
+    #[cfg(test)]
+    if batou_system::simulation::is_on() {
+        return format!("desk{}", batou_system::random::process());
+    }
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

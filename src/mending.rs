@@ -157,7 +157,7 @@ fn names(built: &Built) -> BTreeMap<ArtifactId, &Name> {
 
 fn unmendable(store: &Store, lost: usize, failure: Option<CommandError>) -> CommandError {
     let message = format!(
-        "{} was damaged, and has lost {} that the project's files do not make as they are now",
+        "{} was damaged, and has lost {}, which cannot be made again from the project's files as they are now",
         store.root().display(),
         plural(lost, "artifact"),
     );
@@ -167,6 +167,6 @@ fn unmendable(store: &Store, lost: usize, failure: Option<CommandError>) -> Comm
         None => error,
     };
     error.hint(
-        "`batou store import` the release again, or `batou build` its environment from the commit that it was made of",
+        "`batou store import` the release again, or `batou build` its environment from the commit that it was made from",
     )
 }

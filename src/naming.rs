@@ -4,7 +4,7 @@
 use batou_release::HostName;
 use std::collections::BTreeSet;
 
-use batou_environments::Settings;
+use batou_environments::Policy;
 
 use crate::error::CommandError;
 use crate::ui::visible_name;
@@ -18,16 +18,16 @@ pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<()
 /// The named hosts, under the environment's names for them. They may be typed in upper case, with a trailing
 /// dot, and with the environment's domain, as in environment.toml.
 pub fn hosts(
-    settings: &Settings,
+    policy: &Policy,
     typed: &[String],
     known: &BTreeSet<HostName>,
 ) -> Result<BTreeSet<HostName>, CommandError> {
     let one = |typed: &String| {
-        let name = settings.host_name(typed);
+        let name = policy.host_name(typed);
         if let Some(known) = known.get(name.as_str()) {
             return Ok(known.clone());
         }
-        let message = format!("environment {} has no host {}", settings.name, visible_name(typed));
+        let message = format!("environment {} has no host {}", policy.name, visible_name(typed));
         let known = known.iter().map(HostName::as_str).collect();
         Err(nearest(CommandError::usage(message), &name, &known))
     };

@@ -45,7 +45,7 @@ impl<'s> OutLinks<'s> {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let message = format!("{} is no link of batou's", link.display());
+                let message = format!("{} is not a link that batou made", link.display());
                 return Err(CommandError::failed(message).hint("move it away"));
             }
             Err(error) => return Err(unusable(&link, error)),
@@ -150,6 +150,6 @@ mod tests {
         fs::create_dir_all(folder.path().join("result/dev/h/web")).unwrap();
         let links = OutLinks::of(&store, folder.path(), "dev").unwrap();
         let error = links.link("h", &Name::new("web").unwrap(), &id).unwrap_err();
-        assert!(error.to_string().ends_with("is no link of batou's"), "{error}");
+        assert!(error.to_string().ends_with("is not a link that batou made"), "{error}");
     }
 }

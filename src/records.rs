@@ -16,8 +16,8 @@ use crate::error::CommandError;
 use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
 static FORMAT: Format = Format {
-    name: "the record",
-    kind: "the record of a release",
+    name: "the release record",
+    kind: "a release record",
     version: 1,
     renewal: Some("build the environment again"),
 };
@@ -98,7 +98,7 @@ pub enum RecordError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// The ids in it do not match its content.
-    #[error("the record is damaged: its ids are not those of its content")]
+    #[error("the release record is damaged: its ids are not those of its content")]
     Inconsistent,
 }
 

@@ -10,6 +10,7 @@ use batou_store::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
+use crate::outfile;
 use batou_release::{Format, FormatError, HostName, HostRelease, Release};
 
 /// What to do about a plan that is no longer of use.
@@ -90,7 +91,8 @@ impl SavedPlan {
         let plan = serde_json::to_string(self).expect("a plan is plain data");
         let sealed = Sealed { digest: Digest::derive(CONTEXT, plan.as_bytes()), plan };
         let bytes = serde_json::to_vec(&sealed).expect("a plan is plain data");
-        Ok(batou_store::fs::atomic_write(path, &bytes, batou_store::fs::PRIVATE, false)?)
+        let written = batou_store::fs::atomic_write(path, &bytes, batou_store::fs::PRIVATE, false);
+        written.map_err(|error| outfile::unwritable(path, error))
     }
 
     /// Reads a file, and refuses one that has been changed since it was written.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use batou_release::HostName;
+use batou_system::clock;
 
 /// Everything that is being waited for. Shared by all that ask hosts.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ pub struct Wait {
 impl Wait {
     /// How long it has been waited for.
     pub fn lasts(&self) -> Duration {
-        self.since.elapsed()
+        clock::now().duration_since(self.since)
     }
 }
 
@@ -50,7 +51,7 @@ impl Waits {
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
-        waiting.begun.insert(number, Wait { host: host.clone(), verb, is_short, since: Instant::now() });
+        waiting.begun.insert(number, Wait { host: host.clone(), verb, is_short, since: clock::now() });
         drop(waiting);
         WaitGuard { waits: Arc::clone(self), number }
     }

@@ -187,16 +187,16 @@ fn booted_host_cut_off_while_it_is_staged_stops_the_release_everywhere() {
 fn booted_host_cut_off_while_it_is_activated_goes_back_by_itself() {
     let Some(shop) = Shop::start("a host cut off while it is activated") else { return };
     shop.batou(&["switch", "prod"]).success();
-    shop.greet("never confirmed");
+    shop.greet("never committed");
     shop.add_slow_step("h3");
     let started = || shop.target("h3").join("state/slow/started").exists();
     let cut = shop
         .switch_disturbed("the step runs on h3", started, || {
-            shop.greets(&HOSTS, "never confirmed");
+            shop.greets(&HOSTS, "never committed");
             shop.hosts.cut("h3");
         })
         .fails(1);
-    says(&cut.stdout, &["h1  rolled back", "h2  rolled back", "h3  goes back by itself", "h4  rolled back"]);
+    says(&cut.stdout, &["h1  went back", "h2  went back", "h3  goes back by itself", "h4  went back"]);
     shop.greets(&["h1", "h2", "h4"], "hello");
 
     let back = || !shop.target("h3").join("intent.json").exists();
@@ -215,12 +215,12 @@ fn booted_host_cut_off_while_it_is_activated_goes_back_by_itself() {
 fn booted_host_that_crashes_while_it_is_activated_is_recovered_by_the_next_switch() {
     let Some(shop) = Shop::start("a host that crashes while it is activated") else { return };
     shop.batou(&["switch", "prod"]).success();
-    shop.greet("never confirmed");
+    shop.greet("never committed");
     shop.add_slow_step("h4");
     let started = || shop.target("h4").join("state/slow/started").exists();
     shop.switch_disturbed("the step runs on h4", started, || shop.hosts.crash("h4")).fails(1);
     shop.greets(&["h1", "h2", "h3"], "hello");
-    shop.greets(&["h4"], "never confirmed");
+    shop.greets(&["h4"], "never committed");
 
     shop.hosts.boot("h4");
     shop.quicken_step();
@@ -230,7 +230,7 @@ fn booted_host_that_crashes_while_it_is_activated_is_recovered_by_the_next_switc
     shop.greets(&HOSTS, "good morning");
 
     // One that is back soon enough is asked by the switch itself.
-    shop.greet("not confirmed either");
+    shop.greet("not committed either");
     shop.component(
         "slow",
         "[[step]]\nname = \"again\"\nupdate = \"rm -f started; touch begun; sleep 600\"\ntimeout = 1000\n",
@@ -241,7 +241,7 @@ fn booted_host_that_crashes_while_it_is_activated_is_recovered_by_the_next_switc
         shop.hosts.boot("h4");
     };
     let rebooted = shop.switch_disturbed("the step runs on h4", begun, reboot).fails(1);
-    says(&rebooted.stderr, &["4 hosts rolled back"]);
+    says(&rebooted.stderr, &["4 hosts went back"]);
     shop.greets(&HOSTS, "good morning");
 }
 

@@ -10,22 +10,13 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal};
 
 use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out, signal, until, with_argument};
-use crate::shop::{self, Target, append, greet, names, says};
+use crate::shop::{self, Target, append, greet, names, released_to_two, says};
 
 /// The shop on the host `one`, not released yet.
 fn shop() -> (SshHosts, Sandbox) {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);
     (hosts, sandbox)
-}
-
-/// The shop, released to the hosts `one` and `two`.
-fn released() -> (SshHosts, Sandbox, [Target; 2]) {
-    let hosts = SshHosts::start(&["one", "two"]);
-    let sandbox = shop::remote(&hosts, &["one", "two"]);
-    sandbox.batou(&["switch", "dev"]).success();
-    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
-    (hosts, sandbox, targets)
 }
 
 /// batou with a shell script in place of ssh, in which `$real` is ssh itself, `$kind` is `master` or `plain`, and `$socket`
@@ -259,23 +250,23 @@ fn two_commands_at_once_do_not_share_a_master() {
 
 #[test]
 fn a_host_whose_master_is_killed_is_lost_and_asked_again() {
-    let (hosts, sandbox, targets) = released();
+    let (hosts, sandbox, targets) = released_to_two();
     let child = hanging(&sandbox, &targets);
     let logins = ["one", "two"].map(|name| hosts.host(name).logins());
     signal(master_of(&sandbox, "two"), Signal::KILL);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    says(&text, &["two/db: the connection to the agent was lost", "one  went back", "two  went back"]);
     assert_eq!(["one", "two"].map(|name| hosts.host(name).logins()), [logins[0], logins[1] + 1]);
     for target in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 went-back"]);
+        assert_eq!(target.results(), ["1 committed", "2 went-back"]);
     }
     assert_nothing_left(&sandbox);
 }
 
 #[test]
 fn agents_hear_of_a_killed_controller_before_its_masters_end() {
-    let (_hosts, sandbox, targets) = released();
+    let (_hosts, sandbox, targets) = released_to_two();
     let mut child = hanging(&sandbox, &targets);
     assert_eq!(masters(&sandbox).len(), 2);
     child.kill().unwrap();
@@ -283,7 +274,7 @@ fn agents_hear_of_a_killed_controller_before_its_masters_end() {
     let back = || targets.iter().all(|target| !target.0.join("intent.json").exists());
     until("the agents have gone back, or the masters have ended", || back() || masters(&sandbox).is_empty());
     assert!(back(), "agents hear of it at once, and not when the masters have waited long enough");
-    assert_eq!(targets.each_ref().map(Target::results), [["1 confirmed", "2 went-back"]; 2]);
+    assert_eq!(targets.each_ref().map(Target::results), [["1 committed", "2 went-back"]; 2]);
 
     until("the masters have ended by themselves", || masters(&sandbox).is_empty());
     let left = names(&sandbox.tmp());
@@ -304,7 +295,7 @@ fn what_a_killed_command_left_is_removed_by_the_next() {
 
 #[test]
 fn an_interrupt_ends_no_connection_of_the_release_that_is_taken_back() {
-    let (hosts, sandbox, targets) = released();
+    let (hosts, sandbox, targets) = released_to_two();
     let child = hanging(&sandbox, &targets);
     let logins = ["one", "two"].map(|name| hosts.host(name).logins());
     for pid in masters(&sandbox) {
@@ -314,7 +305,7 @@ fn an_interrupt_ends_no_connection_of_the_release_that_is_taken_back() {
     signal(Pid::from_child(&child), Signal::INT);
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["one  rolled back", "two  rolled back"]);
+    says(&text, &["one  went back", "two  went back"]);
     assert_eq!(["one", "two"].map(|name| hosts.host(name).logins()), logins);
     assert_nothing_left(&sandbox);
 }
@@ -331,7 +322,7 @@ fn an_ssh_that_connects_does_not_hear_the_terminals_interrupt() {
 
 #[test]
 fn an_ssh_that_still_connects_ends_with_its_command() {
-    let (hosts, sandbox, _) = released();
+    let (hosts, sandbox, _) = released_to_two();
     hosts.host("two").freeze();
     // The hosts are called first, and then there is nothing to say to them.
     sandbox.write("components/app/component.toml", "nonsense");
@@ -424,7 +415,7 @@ fn a_login_that_ends_with_255_was_a_login() {
 
 #[test]
 fn an_agent_that_hangs_is_cut_off() {
-    let (hosts, sandbox, targets) = released();
+    let (hosts, sandbox, targets) = released_to_two();
     let child = hanging(&sandbox, &targets);
     let logins = hosts.host("two").logins();
     let agent = agent(&targets);
@@ -434,13 +425,13 @@ fn an_agent_that_hangs_is_cut_off() {
     let (status, text) = ended(child);
     assert_eq!(status, Some(1), "{text}");
     says(&text, &["two/db: the connection to the agent was lost", "nothing was heard for 30 s"]);
-    says(&text, &["one  rolled back", "two  rolled back"]);
+    says(&text, &["one  went back", "two  went back"]);
     assert_nothing_left(&sandbox);
 }
 
 #[test]
 fn a_master_that_hangs_is_left_behind_and_killed() {
-    let (_hosts, sandbox, targets) = released();
+    let (_hosts, sandbox, targets) = released_to_two();
     let child = hanging(&sandbox, &targets);
     let master = master_of(&sandbox, "two");
     signal(master, Signal::STOP);
@@ -448,7 +439,7 @@ fn a_master_that_hangs_is_left_behind_and_killed() {
     let survived = masters(&sandbox);
     signal(master, Signal::KILL);
     assert_eq!(status, Some(1), "{text}");
-    says(&text, &["two/db: the connection to the agent was lost", "one  rolled back", "two  rolled back"]);
+    says(&text, &["two/db: the connection to the agent was lost", "one  went back", "two  went back"]);
     assert!(!survived.contains(&master));
     assert_nothing_left(&sandbox);
 }

@@ -22,10 +22,10 @@ fn wait(child: Child) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// The sequences in a journal, each of which must have been confirmed.
-fn confirmed(target: &Target) -> Vec<u64> {
+/// The sequences in a journal, each of which must have been committed.
+fn committed(target: &Target) -> Vec<u64> {
     let entries = target.journal();
-    assert!(entries.iter().all(|entry| entry["result"] == "confirmed"), "{:?}", target.results());
+    assert!(entries.iter().all(|entry| entry["result"] == "committed"), "{:?}", target.results());
     entries.iter().map(|entry| entry["sequence"].as_u64().unwrap()).collect()
 }
 
@@ -52,7 +52,7 @@ fn twenty_deployers_at_one_host_make_one_history() {
     assert!(waited > 0, "somebody was told who holds the lock");
 
     let target = Target::remote(&hosts, "one");
-    assert_eq!(confirmed(&target), (1..=21).collect::<Vec<u64>>());
+    assert_eq!(committed(&target), (1..=21).collect::<Vec<u64>>());
     let entries = target.journal();
     for pair in entries.windows(2) {
         assert_eq!(pair[1]["from"], pair[0]["to"], "each release followed the one before");
@@ -99,7 +99,7 @@ fn deployers_with_opposite_orders_do_not_block_each_other() {
         let journal = Target::remote(&hosts, name).journal();
         journal.iter().map(|entry| format!("{} {}", entry["sequence"], entry["release"])).collect()
     };
-    assert_eq!(confirmed(&Target::remote(&hosts, "a")), (1..=10).collect::<Vec<u64>>());
+    assert_eq!(committed(&Target::remote(&hosts, "a")), (1..=10).collect::<Vec<u64>>());
     for name in &NAMES[1..] {
         assert_eq!(releases(name), releases("a"), "all hosts had the releases in one order");
     }
@@ -119,9 +119,9 @@ fn deployers_with_only_some_hosts_in_common_do_not_block_each_other() {
         scope.spawn(|| switch_often(&first, "first"));
         scope.spawn(|| switch_often(&second, "second"));
     });
-    assert_eq!(confirmed(&Target::remote(&hosts, "c")), (1..=10).collect::<Vec<u64>>());
-    assert_eq!(confirmed(&Target::remote(&hosts, "a")).len(), 5);
-    assert_eq!(confirmed(&Target::remote(&hosts, "b")).len(), 5);
+    assert_eq!(committed(&Target::remote(&hosts, "c")), (1..=10).collect::<Vec<u64>>());
+    assert_eq!(committed(&Target::remote(&hosts, "a")).len(), 5);
+    assert_eq!(committed(&Target::remote(&hosts, "b")).len(), 5);
 }
 
 /// Starts a switch whose step waits for the file `go` in the state of `db`.
@@ -155,7 +155,7 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
     assert_eq!(status, Some(0), "{stderr}");
     let (status, _, stderr) = wait(waiting);
     assert_eq!(status, Some(0), "{stderr}");
-    assert_eq!(confirmed(&target), [1, 2]);
+    assert_eq!(committed(&target), [1, 2]);
     assert_eq!(target.file("app/app.conf"), "two on one\n");
 }
 
@@ -197,7 +197,7 @@ fn a_rollback_that_waited_for_another_release_does_not_go_back_behind_it() {
     assert_eq!(wait(switch).0, Some(0));
     said.read_to_string(&mut line).unwrap();
     assert_eq!(rollback.wait().unwrap().code(), Some(1), "{line}");
-    says(&line, &["another release has just been made on localhost; nothing was rolled back"]);
+    says(&line, &["another release has just been made on localhost; nothing was restored"]);
     assert_eq!(target.file("app/app.conf"), "three on localhost\n");
     sandbox.batou(&["rollback", "dev"]).success();
     assert_eq!(target.file("app/app.conf"), "two on localhost\n");

@@ -1,4 +1,4 @@
-//! A release that one host confirmed and another could not: what is said of it then, and by every command that meets it.
+//! A release that one host committed and another could not: what is said of it then, and by every command that meets it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -43,18 +43,14 @@ impl Differing {
         Output::of(self.sandbox.command(args).env("BATOU_AGENTS", &self.agents))
     }
 
-    /// Host `one` has release 2, and host `two` could not confirm it.
+    /// Host `one` has release 2, and host `two` could not commit it.
     fn release(&self) {
         greet(&self.sandbox, "two");
         let output = self.batou(&["switch", "dev"]).fails(3);
-        says(&output.stdout, &["one  released", "two  rolled back"]);
+        says(&output.stdout, &["one  released", "two  went back"]);
         says(
             &output.stderr,
-            &[
-                "confirmation failed:",
-                "  two: ",
-                "hosts are left in differing states: one released, two rolled back",
-            ],
+            &["commit failed:", "  two: ", "hosts are left in differing states: one released, two went back"],
         );
         assert_eq!(self.targets[0].file("app/app.conf"), "two on one\n");
         assert_eq!(self.targets[1].file("app/app.conf"), "one on two\n");
@@ -62,14 +58,13 @@ impl Differing {
 }
 
 #[test]
-fn every_command_names_a_release_that_only_some_hosts_could_confirm_until_all_have_one() {
+fn every_command_names_a_release_that_only_some_hosts_could_commit_until_all_have_one() {
     if let Some(lacking) = Strace::lacking() {
         return left_out("a commit that fails on one host", lacking);
     }
     let differing = Differing::new("error=EIO");
     differing.release();
-    let taken_back =
-        ["release 2 (", ") is in force on one, and was taken back on two: `batou switch dev` gives"];
+    let taken_back = ["release 2 (", ") is in force on one, and two went back: `batou switch dev` gives"];
     for command in ["status", "plan", "history", "verify"] {
         let output = differing.batou(&[command, "dev"]);
         says(&format!("{}{}", output.stdout, output.stderr), &taken_back);
@@ -84,7 +79,7 @@ fn every_command_names_a_release_that_only_some_hosts_could_confirm_until_all_ha
 }
 
 #[test]
-fn a_rollback_gives_hosts_one_release_again_of_which_one_was_killed_when_it_confirmed() {
+fn a_rollback_gives_hosts_one_release_again_of_which_one_was_killed_when_it_committed() {
     if let Some(lacking) = Strace::lacking() {
         return left_out("an agent that is killed while it commits", lacking);
     }

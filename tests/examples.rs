@@ -119,7 +119,7 @@ fn website_on_four_hosts() {
     let index = "components/web/site/index.html";
     sandbox.write(index, sandbox.read(index).replace("Served", "Brought"));
     let output = sandbox.batou(&["switch", "prod"]).fails(1);
-    says(&output.stderr, &["step haproxy/check the configuration", "800000", "4 hosts rolled back"]);
+    says(&output.stderr, &["step haproxy/check the configuration", "800000", "4 hosts went back"]);
     assert_eq!(target("lb01").file("haproxy/haproxy.cfg"), config);
     for host in ["web01", "web02", "web03"] {
         says(&target(host).file("web/site/index.html"), &["Served by"]);

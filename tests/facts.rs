@@ -72,7 +72,10 @@ fn from_two_hosts_into_their_files() {
     let before = listing(&sandbox.project().join("environments"));
     let checked = sandbox.batou(&["facts", "dev", "--check"]).fails(1);
     says(&checked.stdout, &["two\n  - answer = \"two\"\n  + answer = \"three\"\n"]);
-    says(&checked.stderr, &["environments/dev/facts.lock is not what the hosts say", "batou facts dev"]);
+    says(
+        &checked.stderr,
+        &["environments/dev/facts.lock differs from what the hosts say", "batou facts dev"],
+    );
     assert!(!checked.stdout.contains("one"), "{}", checked.stdout);
     assert_eq!(listing(&sandbox.project().join("environments")), before, "it is only checked");
 

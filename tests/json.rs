@@ -138,7 +138,7 @@ fn a_part_of_a_line_has_no_unknown_field_either() {
     assert!(validate(&digest.to_string()).is_err());
 
     let mut entry =
-        json!({"when": "", "manifest": "0".repeat(64), "result": "confirmed", "runs": [], "unreverted": []});
+        json!({"when": "", "manifest": "0".repeat(64), "result": "committed", "runs": [], "unreverted": []});
     line["entries"]["one"] = entry.clone();
     assert_eq!(validate(&line.to_string()), Ok(()));
     entry["unknown"] = json!(1);

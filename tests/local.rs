@@ -51,7 +51,7 @@ fn the_first_switch_puts_files_in_force_and_runs_steps() {
     assert_eq!(target.file("db/db.conf"), format!("data = {}\n", state.display()));
     assert_eq!(names(&state), ["initialised"]);
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o750);
-    assert_eq!(target.results(), ["1 confirmed"]);
+    assert_eq!(target.results(), ["1 committed"]);
     let script = target.0.join("current/app/run.sh");
     assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o7777, 0o555);
     assert_eq!(Output::of(sandbox.program(script).arg("")).success().stdout, "one on localhost\n");
@@ -86,6 +86,20 @@ fn a_changed_template_changes_its_component_only() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_bad_input_to_every_command_that_writes_one() {
+    let sandbox = shop::local();
+    for command in [&["plan", "dev"][..], &["store", "export", "dev"]] {
+        for (file, why) in
+            [("none/file", "No such file or directory"), ("batou.toml/file", "Not a directory")]
+        {
+            let output = sandbox.batou(&[command, &["-o", file]].concat()).fails(2);
+            assert_eq!(output.stdout, "", "nothing was asked or built before");
+            says(&output.stderr, &[&format!("error: {file} cannot be written\n"), why]);
+        }
+    }
+}
+
+#[test]
 fn a_rollback_restores_exactly_and_once_more_goes_further_back() {
     let (sandbox, target) = released_thrice();
     greet(&sandbox, "{{ not evaluated");
@@ -98,9 +112,9 @@ fn a_rollback_restores_exactly_and_once_more_goes_further_back() {
     assert_eq!((target.file("app/app.conf").as_str(), target.generation()), ("one on localhost\n", Some(1)));
 
     let before = target.listing();
-    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no confirmed release before"]);
+    says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &["no release was in force before"]);
     assert_eq!(target.listing(), before);
-    assert_eq!(target.results().last().unwrap(), "5 confirmed");
+    assert_eq!(target.results().last().unwrap(), "5 committed");
 
     greet(&sandbox, "three");
     let output = sandbox.batou(&["switch", "dev"]).success();
@@ -372,7 +386,7 @@ fn the_history_lists_releases_newest_first() {
     assert_eq!(history[0].1, history[2].1, "a rollback is the release of then");
     let text = sandbox.batou(&["history", "dev"]).success().stdout;
     let first = text.lines().next().unwrap();
-    assert!(first.starts_with("*    4  ") && first.ends_with("localhost, back to 2"), "{text}");
+    assert!(first.starts_with("*    4  ") && first.ends_with("localhost, release 2 restored"), "{text}");
 }
 
 #[test]
@@ -386,7 +400,7 @@ fn the_status_tells_what_is_in_force() {
         (&status["host"], &status["reachable"], &status["behind"], &status["current"]["generation"]),
         (&json!("localhost"), &json!(true), &json!(false), &json!(1))
     );
-    assert_eq!(status["confirmed"]["release"], json!(releases(&sandbox)[0].1));
+    assert_eq!(status["committed"]["release"], json!(releases(&sandbox)[0].1));
 }
 
 #[test]
@@ -432,7 +446,10 @@ fn verify_cannot_repair_what_the_controller_lacks() {
     greet(&sandbox, "two");
     let mut elsewhere = sandbox.command(&["verify", "dev", "--repair"]);
     let output = Output::of(elsewhere.env("BATOU_STORE", sandbox.home().join("empty"))).fails(1);
-    says(&output.stderr, &["has lost 1 artifact that the project's files do not make as they are now"]);
+    says(
+        &output.stderr,
+        &["has lost 1 artifact, which cannot be made again from the project's files as they are now"],
+    );
     assert_eq!(target.generation(), Some(1));
     sandbox.batou(&["verify", "dev", "--repair"]).success();
     assert_eq!(target.file("app/app.conf"), "one on localhost\n");
@@ -573,7 +590,7 @@ fn only_a_plain_file_is_written_over() {
     Output::of(sandbox.program("mkfifo").arg(&pipe)).success();
     for command in [&["plan", "dev", "-o", "pipe"][..], &["store", "export", "dev", "-o", "pipe"]] {
         let output = sandbox.batou(command).fails(2);
-        says(&output.stderr, &["pipe is there and is no plain file"]);
+        says(&output.stderr, &["pipe exists and is not a regular file"]);
         assert_eq!(output.stdout, "");
     }
     assert!(!fs::metadata(&pipe).unwrap().is_file());
@@ -677,7 +694,7 @@ fn a_plan_that_changes_nothing_makes_no_release() {
     for _ in 0..2 {
         says(&sandbox.batou(&["switch", "dev", "--plan", "plan"]).success().stdout, &["nothing to do"]);
     }
-    assert_eq!(Target::local(&sandbox).results(), ["1 confirmed"]);
+    assert_eq!(Target::local(&sandbox).results(), ["1 committed"]);
 }
 
 #[test]

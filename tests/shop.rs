@@ -54,6 +54,15 @@ pub(crate) fn remote(hosts: &SshHosts, names: &[&str]) -> Sandbox {
     sandbox
 }
 
+/// The shop, released to the hosts `one` and `two`.
+pub(crate) fn released_to_two() -> (SshHosts, Sandbox, [Target; 2]) {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let sandbox = remote(&hosts, &["one", "two"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    (hosts, sandbox, targets)
+}
+
 /// An environment.toml that gives each of these hosts these components, below `~/shop`.
 pub(crate) fn environment(hosts: &SshHosts, names: &[&str], components: &str) -> String {
     let listed: Vec<_> = names.iter().map(|name| format!("{name} = {components}\n")).collect();

@@ -10,16 +10,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out};
-use crate::shop::{self, Target, greet, listing, names, says};
-
-/// The shop, released to the hosts `one` and `two`.
-fn released() -> (SshHosts, Sandbox, [Target; 2]) {
-    let hosts = SshHosts::start(&["one", "two"]);
-    let sandbox = shop::remote(&hosts, &["one", "two"]);
-    sandbox.batou(&["switch", "dev"]).success();
-    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
-    (hosts, sandbox, targets)
-}
+use crate::shop::{self, Target, greet, listing, names, released_to_two, says};
 
 /// Where a host keeps its agents.
 pub(crate) fn agents(hosts: &SshHosts, name: &str) -> PathBuf {
@@ -87,7 +78,7 @@ fn the_whole_way_over_three_hosts() {
     assert_eq!(names(&targets[1].1.0.join("state/db")), ["initialised"]);
     assert_eq!(targets[0].1.generation(), Some(1), "the same manifest is the same generation");
     for (_, target) in &targets {
-        assert_eq!(target.results(), ["1 confirmed", "2 confirmed", "3 confirmed", "4 confirmed"]);
+        assert_eq!(target.results(), ["1 committed", "2 committed", "3 committed", "4 committed"]);
     }
 }
 
@@ -119,7 +110,7 @@ fn an_agent_that_arrived_only_in_part_is_sent_anew() {
 
 #[test]
 fn an_agent_that_is_damaged_is_sent_anew() {
-    let (hosts, sandbox, [target, _]) = released();
+    let (hosts, sandbox, [target, _]) = released_to_two();
     let folder = agents(&hosts, "one");
     let agent = folder.join(&names(&folder)[0]);
     let whole = fs::read(&agent).unwrap();
@@ -146,7 +137,7 @@ fn an_agent_is_on_the_disk_before_it_has_its_name() {
 
 #[test]
 fn an_unreachable_host_stops_a_release_before_it_begins() {
-    let (hosts, sandbox, [one, two]) = released();
+    let (hosts, sandbox, [one, two]) = released_to_two();
     hosts.host("two").cut();
     greet(&sandbox, "two");
     let before = [&one, &two].map(Target::listing);
@@ -159,7 +150,7 @@ fn an_unreachable_host_stops_a_release_before_it_begins() {
 
 #[test]
 fn a_host_that_is_left_out_is_caught_up_later() {
-    let (hosts, sandbox, [one, two]) = released();
+    let (hosts, sandbox, [one, two]) = released_to_two();
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev", "--skip", "two"]).success();
     hosts.host("two").cut();
@@ -185,7 +176,7 @@ fn a_host_that_is_left_out_is_caught_up_later() {
 
 #[test]
 fn a_host_that_does_not_answer_is_unreachable() {
-    let (hosts, sandbox, [one, _]) = released();
+    let (hosts, sandbox, [one, _]) = released_to_two();
     shop::set(&sandbox, "timeout = 1");
     greet(&sandbox, "two");
     hosts.host("two").freeze();
@@ -375,7 +366,7 @@ fn a_target_directory_may_have_any_name() {
 
 #[test]
 fn the_target_of_another_environment_or_project_is_refused() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (_hosts, sandbox, [one, two]) = released_to_two();
     let before = [&one, &two].map(Target::listing);
     sandbox.write("environments/test/environment.toml", sandbox.read("environments/dev/environment.toml"));
     let stderr = sandbox.batou(&["switch", "test"]).fails(1).stderr;
@@ -389,7 +380,7 @@ fn the_target_of_another_environment_or_project_is_refused() {
 
 #[test]
 fn a_name_that_leads_to_another_host_is_refused() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (_hosts, sandbox, [one, two]) = released_to_two();
     let config = sandbox.read("ssh_config");
     let config = config.replace("Host one one.*", "Host \0").replace("Host two two.*", "Host one one.*");
     sandbox.write("ssh_config", config.replace('\0', "two two.*"));
@@ -459,7 +450,7 @@ fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
 
 #[test]
 fn a_rollback_may_be_for_one_host_alone() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (_hosts, sandbox, [one, two]) = released_to_two();
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev"]).success();
     let before = two.listing();
@@ -473,7 +464,7 @@ fn a_rollback_may_be_for_one_host_alone() {
 
 /// The shop with a second release on two hosts, and a damaged file of the first one on `one`.
 fn damaged() -> (SshHosts, Sandbox, [Target; 2]) {
-    let (hosts, sandbox, targets) = released();
+    let (hosts, sandbox, targets) = released_to_two();
     let file = targets[0].artifact("app").join("app.conf");
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev"]).success();
@@ -559,7 +550,7 @@ fn a_full_disk_leaves_the_old_release_in_force() {
     says(&output.stderr, &["one: ", "full", "nothing was switched anywhere"]);
     for (name, target) in ["one", "two"].into_iter().zip(&targets) {
         assert_eq!(target.file("app/app.conf"), format!("one on {name}\n"));
-        assert_eq!(target.results(), ["1 confirmed"]);
+        assert_eq!(target.results(), ["1 committed"]);
     }
     sandbox.write("components/db/component.toml", component);
     sandbox.batou(&["switch", "dev"]).success();
@@ -600,7 +591,7 @@ fn a_read_only_disk_leaves_the_old_release_in_force() {
 
 #[test]
 fn a_retired_host_is_forgotten_by_the_others() {
-    let (hosts, sandbox, [one, two]) = released();
+    let (hosts, sandbox, [one, two]) = released_to_two();
     let environment = sandbox.read("environments/dev/environment.toml");
     let (start, rest) = environment.split_once("two = [\"app\", \"db\"]\n").unwrap();
     let rest = &rest[..rest.find("[host.two]").unwrap()];

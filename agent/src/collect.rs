@@ -74,7 +74,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
     })
 }
 
-/// The generations that are neither current, nor under way, nor of one of the last `keep` confirmed releases.
+/// The generations that are neither current, nor under way, nor of one of the last `keep` committed releases.
 fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
     let mut kept: BTreeSet<u64> = generations.current()?.into_iter().collect();
     if let Some(intent) = Intent::load(&about.target)? {
@@ -82,14 +82,14 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
     }
     let keep = keep.max(1) as usize;
     let mut releases = BTreeSet::new();
-    let mut confirmed = Vec::new();
+    let mut committed = Vec::new();
     Journal::of(&about.target).each(|entry, _| {
-        if entry.result == Outcome::Confirmed {
-            confirmed.push((entry.record.release, entry.to));
+        if entry.result == Outcome::Committed {
+            committed.push((entry.record.release, entry.to));
         }
     })?;
-    // Among the last `keep`, a release counts once, however often it was confirmed: a rollback does so again.
-    for (release, generation) in confirmed.into_iter().rev() {
+    // Among the last `keep`, a release counts once, however often it was committed: a rollback does so again.
+    for (release, generation) in committed.into_iter().rev() {
         if !releases.contains(&release) && releases.len() == keep {
             break;
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use batou_system::{clock, thread};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -35,7 +36,7 @@ pub(crate) enum Attention {
     Live,
     /// It is killed when the controller is gone.
     Quiet,
-    /// It runs to its end: a release is being taken back.
+    /// It runs to its end: the host is going back.
     Deaf,
 }
 
@@ -83,10 +84,16 @@ pub(crate) fn run(
     timeout: Option<Duration>,
     connection: &mut Connection,
     attention: Attention,
-    started: impl FnOnce(Pid),
+    started: impl FnOnce(i32),
 ) -> io::Result<Finished> {
+    #[cfg(feature = "simulation")]
+    if let Some(program) = batou_system::simulation::start_program(command) {
+        started(program.number());
+        let ending = simulated(&program, timeout, connection, attention);
+        return Ok(Finished { ending, output: String::new() });
+    }
     let mut running = RunningCommand::start(command, connection.wake())?;
-    started(running.group());
+    started(running.group().as_raw_nonzero().get());
     let ending = running.finish(timeout, connection, attention)?;
     Ok(Finished { ending, output: running.tail.text() })
 }
@@ -104,6 +111,37 @@ pub(crate) fn capture(
     let ending = running.finish(Some(timeout), connection, Attention::Quiet)?;
     let output = running.kept.filter(|kept| !kept.is_over()).map(|kept| kept.bytes);
     Ok(CapturedOutput { ending, output, errors: running.tail.text() })
+}
+
+/// Watches a program that is simulated, as [`RunningCommand`] does a real one.
+#[cfg(feature = "simulation")]
+fn simulated(
+    program: &batou_system::simulation::Program,
+    timeout: Option<Duration>,
+    connection: &mut Connection,
+    attention: Attention,
+) -> Termination {
+    let deadline = timeout.and_then(|timeout| clock::now().checked_add(timeout));
+    loop {
+        if let Some(status) = program.status() {
+            return Termination::Status(status);
+        }
+        let cut = if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            Some(Termination::TimedOut)
+        } else {
+            let disturbance = if attention == Attention::Deaf { None } else { connection.disturbance() };
+            disturbance.map(Termination::Disturbed)
+        };
+        if let Some(cut) = cut {
+            program.kill();
+            return cut;
+        }
+        let patience = connection.patience().filter(|_| attention != Attention::Deaf);
+        let silent = patience.map(|patience| clock::now() + patience);
+        if !program.wait(deadline.into_iter().chain(silent).min()) {
+            return Termination::Status(1);
+        }
+    }
 }
 
 fn code(status: ExitStatus) -> i32 {
@@ -149,7 +187,7 @@ impl RunningCommand {
         connection: &mut Connection,
         attention: Attention,
     ) -> io::Result<Termination> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| clock::now().checked_add(timeout));
         let cut = self.attend(deadline, connection, attention);
         let ended = matches!(cut, Ok(None));
         let status = self.end(!ended)?;
@@ -172,7 +210,7 @@ impl RunningCommand {
             exited.store(true, Ordering::Release);
             wake.call();
         };
-        std::thread::Builder::new().name("waiter".into()).spawn(wait).map(drop)
+        thread::spawn("waiter", wait).map(drop)
     }
 
     fn group(&self) -> Pid {
@@ -187,7 +225,7 @@ impl RunningCommand {
         attention: Attention,
     ) -> io::Result<Option<Termination>> {
         while !self.exited.load(Ordering::Acquire) {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if deadline.is_some_and(|deadline| clock::now() >= deadline) {
                 return Ok(Some(Termination::TimedOut));
             }
             if attention != Attention::Deaf
@@ -195,7 +233,7 @@ impl RunningCommand {
             {
                 return Ok(Some(Termination::Disturbed(disturbance)));
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
             let patience = if attention == Attention::Deaf { None } else { connection.patience() };
             self.wait(left.into_iter().chain(patience).min(), connection.wake())?;
             self.pass_on(64 << 10, connection, attention)?;

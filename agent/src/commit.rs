@@ -1,4 +1,4 @@
-//! Confirming a release: one line in the journal, and tidying up after it.
+//! Committing a release: one line in the journal, and tidying up after it.
 
 use crate::collect;
 use crate::error::Error;
@@ -10,27 +10,33 @@ use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
 
-/// Confirms the release that is under way. The line in the journal is the commit: if that cannot be written, or
-/// anything fails before it, the release will be taken back; whatever fails after it, the release stays in force.
+/// Commits the release that is under way. The line in the journal is the commit: if that cannot be written, or
+/// anything fails before it, the host will go back; whatever fails after it, the release stays in force.
 pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
     locked.check_lock(about)?;
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     check_in_force(about, underway)?;
-    let entry = underway.entry(Outcome::Confirmed, None);
+    let entry = underway.entry(Outcome::Committed, None);
+    #[cfg(feature = "simulation")]
+    batou_system::simulation::mark(&format!("commits {}", entry.record.who));
     underway.line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
-    // Before anything else can fail: a release that is still under way when the connection ends is taken back.
+    // Before anything else can fail: the host goes back if a release is still under way when the connection ends.
     locked.underway = None;
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }
 
-/// Answers whether this host could commit the release that is under way, or confirm one that changes nothing here.
+/// Answers whether this host could commit the release that is under way, or one that changes nothing here.
 pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
     locked.check_lock(about)?;
     match &locked.underway {
-        Some(underway) => check_in_force(about, underway)?,
+        Some(underway) => {
+            check_in_force(about, underway)?;
+            #[cfg(feature = "simulation")]
+            batou_system::simulation::mark(&format!("prepared {}", underway.intent.record.who));
+        }
         // The room stays: it is there for whoever opens the journal next.
         None => {
             Journal::of(&about.target).line()?.reserve(None).map_err(|e| about.target.explain_full(e, 1))?;
@@ -70,20 +76,24 @@ fn check_in_force(about: &About, underway: &Underway) -> Result<(), Error> {
     Ok(())
 }
 
-/// Confirms a release that leaves this host as it is.
-pub(crate) fn confirm(session: &mut Session, record: &JournaledRelease, keep: u32) -> Result<Reply, Error> {
+/// Commits a release that leaves this host as it is.
+pub(crate) fn commit_unchanged(
+    session: &mut Session,
+    record: &JournaledRelease,
+    keep: u32,
+) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
     locked.check_lock(about)?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;
-    let current = current.ok_or_else(|| Error::Protocol("there is no release to confirm".into()))?;
+    let current = current.ok_or_else(|| Error::Protocol("there is no release to commit".into()))?;
     let entry = JournalEntry {
         record: record.clone(),
         when: now(),
         from: Some(current.number),
         to: Some(current.number),
         manifest: current.digest,
-        result: Outcome::Confirmed,
+        result: Outcome::Committed,
         reason: None,
         runs: Vec::new(),
         unreverted: Vec::new(),

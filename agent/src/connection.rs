@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
+use batou_system::queue::{Empty, Receiver, Sender, bounded};
+use batou_system::{clock, thread};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::outbox::{Gone, Outbox, refuse};
@@ -45,8 +46,8 @@ pub(crate) enum Disturbance {
     /// It has been silent for too long.
     #[error("the controller fell silent")]
     Silent,
-    /// It wants the release to be taken back.
-    #[error("the release is taken back")]
+    /// It wants the host to go back.
+    #[error("the host goes back")]
     GoBack,
 }
 
@@ -99,10 +100,10 @@ impl Connection {
         silence: impl Fn() -> Duration + Send + 'static,
     ) -> io::Result<Self> {
         let wake = Wake::new()?;
-        let (sender, frames) = sync_channel(AHEAD);
+        let (sender, frames) = bounded(AHEAD);
         let theirs = wake.clone();
         let read = move || read_all(input, &sender, &theirs);
-        if let Err(error) = std::thread::Builder::new().name("reader".into()).spawn(read) {
+        if let Err(error) = thread::spawn("reader", read) {
             // Nobody is left to tell where that fails, too.
             let _ = refuse(&mut output, &error);
             return Err(error);
@@ -113,7 +114,7 @@ impl Connection {
             broken: None,
             ended: false,
             silent: false,
-            heard: Instant::now(),
+            heard: clock::now(),
             silence: Box::new(silence),
             watched: false,
             wake,
@@ -124,7 +125,7 @@ impl Connection {
     /// Sets whether the controller must show from now on that it is alive.
     pub(crate) fn watch(&mut self, watched: bool) {
         self.watched = watched;
-        self.heard = Instant::now();
+        self.heard = clock::now();
     }
 
     /// Tells that a frame has arrived; others may use it to wake the thread too.
@@ -134,7 +135,7 @@ impl Connection {
 
     /// How long the controller may stay silent from now on, if it is watched.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        self.watched.then(|| (self.silence)().saturating_sub(self.heard.elapsed()))
+        self.watched.then(|| (self.silence)().saturating_sub(clock::now().duration_since(self.heard)))
     }
 
     /// Waits for the controller. The time that the agent itself took before does not count as silence.
@@ -151,15 +152,12 @@ impl Connection {
         if self.silent {
             return Next::Silent;
         }
-        self.heard = Instant::now();
-        let received = if self.watched {
-            self.frames.recv_timeout((self.silence)())
-        } else {
-            self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        };
+        self.heard = clock::now();
+        let received =
+            if self.watched { self.frames.recv_timeout((self.silence)()) } else { self.frames.recv() };
         match received {
             Ok(Ok((request, raw))) => Next::Frame(request, raw),
-            Ok(Err(FrameError::Ended { .. } | FrameError::Io(_))) | Err(RecvTimeoutError::Disconnected) => {
+            Ok(Err(FrameError::Ended { .. } | FrameError::Io(_))) | Err(Empty::ForEver) => {
                 self.ended = true;
                 Next::Ended
             }
@@ -167,7 +165,7 @@ impl Connection {
                 self.ended = true;
                 Next::Broken(error)
             }
-            Err(RecvTimeoutError::Timeout) => {
+            Err(Empty::Yet) => {
                 self.silent = true;
                 Next::Silent
             }
@@ -183,9 +181,9 @@ impl Connection {
     pub(crate) fn disturbance(&mut self) -> Option<Disturbance> {
         while !self.ended {
             match self.frames.try_recv() {
-                Ok(Ok((Request::Heartbeat, _))) => self.heard = Instant::now(),
+                Ok(Ok((Request::Heartbeat, _))) => self.heard = clock::now(),
                 Ok(Ok(frame)) => {
-                    self.heard = Instant::now();
+                    self.heard = clock::now();
                     self.early.push_back(frame);
                     // A controller never sends this many requests without waiting for an answer: it counts as gone.
                     self.ended = self.early.len() > EARLY;
@@ -195,14 +193,14 @@ impl Connection {
                         .filter(|error| !matches!(error, FrameError::Ended { .. } | FrameError::Io(_)));
                     self.ended = true;
                 }
-                Err(TryRecvError::Disconnected) => self.ended = true,
-                Err(TryRecvError::Empty) => break,
+                Err(Empty::ForEver) => self.ended = true,
+                Err(Empty::Yet) => break,
             }
         }
         if self.early.iter().any(|(request, _)| matches!(request, Request::GoBack { .. })) {
             return Some(Disturbance::GoBack);
         }
-        self.silent = self.watched && self.heard.elapsed() >= (self.silence)();
+        self.silent = self.watched && clock::now().duration_since(self.heard) >= (self.silence)();
         match (self.ended, self.silent) {
             (true, _) => Some(Disturbance::Ended),
             (_, true) => Some(Disturbance::Silent),
@@ -224,7 +222,7 @@ impl Connection {
     }
 }
 
-fn read_all(input: impl Read, frames: &SyncSender<Result<RequestFrame, FrameError>>, wake: &Wake) {
+fn read_all(input: impl Read, frames: &Sender<Result<RequestFrame, FrameError>>, wake: &Wake) {
     let mut input = BufReader::with_capacity(64 << 10, input);
     loop {
         let frame = read_frame(&mut input);

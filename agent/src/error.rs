@@ -72,7 +72,7 @@ pub(crate) enum Error {
     /// A path of a unit cannot be used once the artifact's own path is in it.
     #[error("{unit}: a path in it cannot be used with {} as `component.artifact`", artifact.display())]
     Artifact { unit: UnitId, artifact: PathBuf, source: HostPathError },
-    /// A unit's command was cut short, because the connection ended or the release is being taken back.
+    /// A unit's command was cut short, because the connection ended or the host is going back.
     #[error("{0}")]
     Disturbed(String),
     /// A file that the agent wrote is damaged.
@@ -94,7 +94,7 @@ pub(crate) enum Error {
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
     Ancient { path: PathBuf, reason: FormatError },
     /// A release to go back to is there, and is not as it was.
-    #[error("generation {number} in {} was that release, and cannot be used any more", directory.display())]
+    #[error("generation {number} in {} held that release, and cannot be used any more", directory.display())]
     Past { number: u64, directory: PathBuf, source: Box<Unreadable> },
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]

@@ -1,4 +1,4 @@
-//! Taking a release back: on the controller's order, because the controller is gone, or because an earlier agent was
+//! Going back from a release: on the controller's order, because the controller is gone, or because an earlier agent was
 //! interrupted.
 //!
 //! The pointer comes first: whatever fails afterwards, the old files are in force. Then the units that the abandoned
@@ -22,7 +22,7 @@ use crate::reserve;
 use crate::session::{About, Session};
 use crate::unit::Convergence;
 
-/// Takes back the release that is under way. If there is none, there is nothing to do, and the answer says which
+/// Goes back from the release that is under way. If there is none, there is nothing to do, and the answer says which
 /// generation is in force.
 pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
@@ -41,7 +41,7 @@ pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
     Ok(Reply::WentBack { generation, problems, unreverted })
 }
 
-/// Takes a release back; returns what failed on the way.
+/// Goes back from a release; returns what failed meanwhile.
 pub(crate) fn go_back(
     about: &About,
     underway: &mut Underway,
@@ -127,12 +127,12 @@ fn converge(
     Ok(problems)
 }
 
-/// Takes back the release that an earlier agent left under way; returns what was done. If the journal confirms that
-/// release, it is in force, and only its intent is removed.
+/// Goes back from the release that an earlier agent left under way; returns what was done. If the journal has
+/// that release as committed, it is in force, and only its intent is removed.
 pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<String>, Error> {
     let target = &about.target;
     let Some(intent) = Intent::load(target)? else { return Ok(Vec::new()) };
-    if Journal::of(target).confirms(&intent.record)? {
+    if Journal::of(target).has_committed(&intent.record)? {
         Intent::remove(target)?;
         return Ok(Vec::new());
     }
@@ -153,7 +153,7 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         line: Journal::of(target).line()?,
         intent,
     };
-    let reason = "the agent ended before the release was confirmed";
+    let reason = "the agent ended before the release was committed";
     let problems = go_back(about, &mut underway, connection, Outcome::Interrupted, reason)?;
     let intent = &underway.intent;
     let back = match (intent.from, generations.current()?) {

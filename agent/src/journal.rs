@@ -1,7 +1,7 @@
 //! The journal: one JSON line for each release that ended on this host.
 //!
-//! It is only appended to. The line about a confirmed release is its commit: once that line is on the disk, the
-//! release is in force; without it, the release is taken back. An incomplete last line, as a power cut leaves it,
+//! It is only appended to. The line about a committed release is its commit: once that line is on the disk, the
+//! release is in force; without it, the host goes back. An incomplete last line, as a power cut leaves it,
 //! does not count.
 
 mod line;
@@ -33,8 +33,8 @@ pub(crate) struct Journal {
 /// What is known from the end of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JournalSummary {
-    /// The newest line about a confirmed release.
-    pub(crate) confirmed: Option<JournalEntry>,
+    /// The newest line about a committed release.
+    pub(crate) committed: Option<JournalEntry>,
     /// The highest sequence; 0 for none.
     pub(crate) newest_sequence: u64,
 }
@@ -83,22 +83,22 @@ impl Journal {
         loop {
             let bytes = last_bytes(&mut file, length, size).map_err(Error::io("read", &self.path))?;
             let tail = JournalSummary::of(&bytes, size < length);
-            if size >= length || tail.confirmed.is_some() {
+            if size >= length || tail.committed.is_some() {
                 return Ok(tail);
             }
             size = size.saturating_mul(8);
         }
     }
 
-    /// Whether this release is confirmed. The last line about it decides.
-    pub(crate) fn confirms(&self, record: &JournaledRelease) -> Result<bool, Error> {
-        let mut confirmed = false;
+    /// Whether this release is committed. The last line about it decides.
+    pub(crate) fn has_committed(&self, record: &JournaledRelease) -> Result<bool, Error> {
+        let mut committed = false;
         self.each(|entry, _| {
             if entry.record.sequence == record.sequence {
-                confirmed = entry.result == Outcome::Confirmed && entry.record == *record;
+                committed = entry.result == Outcome::Committed && entry.record == *record;
             }
         })?;
-        Ok(confirmed)
+        Ok(committed)
     }
 
     /// Whether there is a line about a release of this number.
@@ -182,8 +182,8 @@ impl JournalSummary {
         let mut tail = Self::default();
         for entry in lines.filter_map(parse) {
             tail.newest_sequence = tail.newest_sequence.max(entry.record.sequence);
-            if entry.result == Outcome::Confirmed {
-                tail.confirmed = Some(entry);
+            if entry.result == Outcome::Committed {
+                tail.committed = Some(entry);
             }
         }
         tail
@@ -241,7 +241,7 @@ pub(crate) mod tests {
     #[test]
     fn a_torn_line_is_no_line_and_the_next_one_is_whole() {
         let (_folder, journal) = journal();
-        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::Committed)).unwrap();
         let whole = std::fs::read(&journal.path).unwrap();
         for cut in 1..whole.len() {
             let torn = [&whole[..], &whole[..cut]].concat();
@@ -255,10 +255,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_end_tells_the_confirmed_release_however_far_back() {
+    fn the_end_tells_the_committed_release_however_far_back() {
         let (_folder, journal) = journal();
         assert_eq!(journal.tail().unwrap(), JournalSummary::default());
-        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
+        journal.line().unwrap().append(&entry(1, Outcome::Committed)).unwrap();
         let mut long = entry(2, Outcome::WentBack);
         long.reason = Some("x".repeat(5000));
         for sequence in 2..60 {
@@ -266,7 +266,7 @@ pub(crate) mod tests {
             journal.line().unwrap().append(&long).unwrap();
         }
         let tail = journal.tail().unwrap();
-        assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
+        assert_eq!(tail.committed.unwrap().record.sequence, 1);
         assert_eq!(tail.newest_sequence, 59);
     }
 
@@ -279,10 +279,10 @@ pub(crate) mod tests {
             status: Some(status),
             output: "\u{1}".repeat(16 << 10),
         };
-        let mut loud = entry(1, Outcome::Confirmed);
+        let mut loud = entry(1, Outcome::Committed);
         loud.runs = (0..200).map(|number| run(number, i32::from(number == 199))).collect();
         journal.line().unwrap().append(&loud).unwrap();
-        assert!(journal.confirms(&loud.record).unwrap());
+        assert!(journal.has_committed(&loud.record).unwrap());
         let found = journal.recent(true).unwrap().remove(0);
         assert_eq!(found.runs.len(), 200);
         assert!(found.runs[0].output.is_empty() && found.runs[199] == loud.runs[199], "what failed is kept");
@@ -314,7 +314,7 @@ pub(crate) mod tests {
     fn loud_releases_do_not_hide_older_ones() {
         let (_folder, journal) = journal();
         for sequence in 1..=8 {
-            let mut loud = entry(sequence, Outcome::Confirmed);
+            let mut loud = entry(sequence, Outcome::Committed);
             loud.runs = vec![UnitRun {
                 unit: UnitId::new("db".parse().unwrap(), UnitKind::Step, "loud"),
                 command: "update".into(),
@@ -332,13 +332,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_release_that_went_back_later_is_not_confirmed() {
+    fn a_release_that_went_back_later_is_not_committed() {
         let (_folder, journal) = journal();
-        journal.line().unwrap().append(&entry(1, Outcome::Confirmed)).unwrap();
-        let record = entry(1, Outcome::Confirmed).record;
-        assert!(journal.confirms(&record).unwrap());
+        journal.line().unwrap().append(&entry(1, Outcome::Committed)).unwrap();
+        let record = entry(1, Outcome::Committed).record;
+        assert!(journal.has_committed(&record).unwrap());
         journal.line().unwrap().append(&entry(1, Outcome::WentBack)).unwrap();
-        assert!(!journal.confirms(&record).unwrap());
-        assert!(!journal.confirms(&entry(2, Outcome::Confirmed).record).unwrap());
+        assert!(!journal.has_committed(&record).unwrap());
+        assert!(!journal.has_committed(&entry(2, Outcome::Committed).record).unwrap());
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The order of a switch is that of the modules: `state` tells what is there, `transfer` brings objects, `switch`
 //! writes the intent and moves `current`, `unit` converges the components, and the line that `journal` then gets is
-//! the commit. Until that line is there, `goback` takes everything back: on the controller's order, because the
+//! the commit. Until that line is there, `goback` brings everything back: on the controller's order, because the
 //! connection ended or fell silent, or because the next agent finds an intent without such a line.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "the tests look at real files"))]

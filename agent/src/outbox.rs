@@ -1,14 +1,17 @@
 //! Frames on their way to the controller.
 //!
-//! A thread of its own writes them, so that an agent whose controller has stopped reading notices that, and can take
-//! an unconfirmed release back. The queue is bounded: a sender waits for room in it. While it is empty, the thread
+//! A thread of its own writes them, so that an agent whose controller has stopped reading notices that, and can go
+//! back from a release that is not committed. The queue is bounded: a sender waits for room in it. While it is empty, the thread
 //! sends a heartbeat now and then.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use batou_system::clock;
+use batou_system::monitor::Monitor;
+use batou_system::thread::{self, Thread};
 
 use crate::protocol::{AgentError, ErrorKind, Reply, encode, write_frame};
 
@@ -27,68 +30,58 @@ struct Queue {
     failed: bool,
 }
 
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
-    }
-}
-
 /// The sending half of a connection.
 pub(crate) struct Outbox {
-    shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    queue: Arc<Monitor<Queue>>,
+    writer: Option<Thread<()>>,
 }
 
 impl Outbox {
     /// Starts the thread that writes to `output`, and a heartbeat after each `pause` without a frame.
     pub(crate) fn start(output: impl Write + Send + 'static, pause: Duration) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
+        let queue = Arc::new(Monitor::new(Queue::default()));
+        let theirs = Arc::clone(&queue);
         // Without a thread this one says so.
-        let output = Arc::new(Mutex::new(output));
+        let output = Arc::new(Mutex::new(Some(output)));
         let kept = Arc::clone(&output);
-        let write = move || write_all(&theirs, &mut *lock(&output), pause);
-        let writer = std::thread::Builder::new().name("writer".into()).spawn(write).inspect_err(|error| {
+        let write = move || {
+            if let Some(mut output) = take(&output) {
+                write_all(&theirs, &mut output, pause);
+            }
+        };
+        let writer = thread::spawn("writer", write).inspect_err(|error| {
             // Nobody is left to tell where that fails, too.
-            let _ = refuse(&mut *lock(&kept), error);
+            let _ = take(&kept).map(|mut output| refuse(&mut output, error));
         })?;
-        Ok(Self { shared, writer: Some(writer) })
+        Ok(Self { queue, writer: Some(writer) })
     }
 
     /// Queues a frame. Waits for room; if there is a `patience`, for no longer than that.
     pub(crate) fn send(&self, frame: Vec<u8>, patience: Option<Duration>) -> Result<(), Gone> {
-        let has_no_room = |queue: &mut Queue| queue.bytes > WAITING && !queue.failed;
-        let queue = self.shared.queue();
-        let mut queue = match patience {
-            None => {
-                self.shared.changed.wait_while(queue, has_no_room).unwrap_or_else(PoisonError::into_inner)
+        let deadline = patience.and_then(|patience| clock::now().checked_add(patience));
+        let mut frame = Some(frame);
+        let queued = self.queue.wait(deadline, |queue| {
+            if queue.failed {
+                return Some(Err(Gone));
             }
-            Some(patience) => {
-                let waited = self.shared.changed.wait_timeout_while(queue, patience, has_no_room);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+            if queue.bytes > WAITING {
+                return None;
             }
-        };
-        if queue.failed || queue.bytes > WAITING {
-            queue.failed = true;
-            return Err(Gone);
-        }
-        queue.bytes += frame.len();
-        queue.frames.push_back(frame);
-        self.shared.changed.notify_all();
-        Ok(())
+            queue.bytes += frame.as_ref().map_or(0, Vec::len);
+            queue.frames.extend(frame.take());
+            Some(Ok(()))
+        });
+        queued.unwrap_or_else(|| {
+            self.queue.change(|queue| queue.failed = true);
+            Err(Gone)
+        })
     }
 
     /// Waits until everything is written, or cannot be. A thread that a sender has waited for in vain is not waited
     /// for again.
     pub(crate) fn finish(mut self) {
         self.close();
-        let failed = self.shared.queue().failed;
+        let failed = self.queue.look(|queue| queue.failed);
         if let Some(writer) = self.writer.take().filter(|_| !failed) {
             // A writer that panicked has nothing left to write.
             let _ = writer.join();
@@ -96,8 +89,7 @@ impl Outbox {
     }
 
     fn close(&self) {
-        self.shared.queue().finished = true;
-        self.shared.changed.notify_all();
+        self.queue.change(|queue| queue.finished = true);
     }
 }
 
@@ -108,8 +100,8 @@ pub(crate) fn refuse(output: &mut impl Write, error: &io::Error) -> io::Result<(
     write_frame(output, &Reply::Error(error), &[])
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn take<T>(shared: &Mutex<Option<T>>) -> Option<T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl Drop for Outbox {
@@ -118,25 +110,25 @@ impl Drop for Outbox {
     }
 }
 
-fn write_all(shared: &Shared, output: &mut impl Write, pause: Duration) {
+fn write_all(queue: &Monitor<Queue>, output: &mut impl Write, pause: Duration) {
     let heartbeat = encode(&Reply::Heartbeat, &[]);
     loop {
-        let empty = |queue: &mut Queue| queue.frames.is_empty() && !queue.finished;
-        let waited = shared.changed.wait_timeout_while(shared.queue(), pause, empty);
-        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        let (frame, queued) = match queue.frames.pop_front() {
-            Some(frame) => (frame, true),
-            None if waited.timed_out() => (heartbeat.clone(), false),
-            None => return,
+        let deadline = clock::now().checked_add(pause);
+        let next = queue.wait(deadline, |queue| match queue.frames.pop_front() {
+            Some(frame) => Some(Some(frame)),
+            None => queue.finished.then_some(None),
+        });
+        let (frame, queued) = match &next {
+            Some(Some(frame)) => (frame, frame.len()),
+            Some(None) => return,
+            None => (&heartbeat, 0),
         };
-        drop(queue);
-        let written = output.write_all(&frame).and_then(|()| output.flush());
-        let mut queue = shared.queue();
-        queue.bytes -= if queued { frame.len() } else { 0 };
-        queue.failed |= written.is_err();
-        let failed = queue.failed;
-        drop(queue);
-        shared.changed.notify_all();
+        let written = output.write_all(frame).and_then(|()| output.flush());
+        let failed = queue.change(|queue| {
+            queue.bytes -= queued;
+            queue.failed |= written.is_err();
+            queue.failed
+        });
         if failed {
             return;
         }

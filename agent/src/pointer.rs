@@ -21,7 +21,7 @@ pub(crate) struct InForce {
     pub(crate) number: Option<u64>,
     /// The generation, if it can be read.
     pub(crate) installed: Option<Installed>,
-    /// Why it cannot be read, or why `current` names none although a release was confirmed.
+    /// Why it cannot be read, or why `current` names none although a release was committed.
     pub(crate) broken: Option<Error>,
 }
 
@@ -33,7 +33,7 @@ impl InForce {
             Ok(Some(number)) => {
                 return Ok(Self::astray(format!("led to generations/{number}, which is not there")));
             }
-            Ok(None) if confirmed(target, generations)?.is_some() => {
+            Ok(None) if committed(target, generations)?.is_some() => {
                 return Ok(Self::astray("was missing".to_owned()));
             }
             Ok(None) => return Ok(Self::default()),
@@ -72,7 +72,7 @@ pub(crate) fn drifted() -> DriftedFile {
 
 /// Whether the journal, too, has this generation in force. Somebody may have moved the pointer, or shortened the journal.
 pub(crate) fn agrees(journal: &JournalSummary, number: u64) -> bool {
-    journal.confirmed.as_ref().is_none_or(|entry| entry.to == Some(number))
+    journal.committed.as_ref().is_none_or(|entry| entry.to == Some(number))
 }
 
 /// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once
@@ -83,14 +83,14 @@ pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Resul
         return Ok(None);
     };
     unhook(target)?;
-    let Some(number) = confirmed(target, generations)? else {
+    let Some(number) = committed(target, generations)? else {
         return Ok(Some(format!("`current` {how}; no release is in force")));
     };
     generations.switch(number)?;
     Ok(Some(format!("`current` {how}; generation {number} is in force again, as the journal says")))
 }
 
-/// Removes a pointer that leads nowhere, so that the way back of an interrupted release can make it anew.
+/// Removes a pointer that leads nowhere, so that it can be made anew when the host goes back from an interrupted release.
 pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
     let generations = Generations::open(target.directory())?;
     let dangles = match generations.current() {
@@ -100,9 +100,9 @@ pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
     if dangles { remove_file(&pointer(target)) } else { Ok(()) }
 }
 
-/// The generation that the journal has in force, if it is there and is the one that was confirmed.
-fn confirmed(target: &TargetDirectory, generations: &Generations) -> Result<Option<u64>, Error> {
-    let Some(entry) = Journal::of(target).tail()?.confirmed else { return Ok(None) };
+/// The generation that the journal has in force, if it is there and is the one that was committed.
+fn committed(target: &TargetDirectory, generations: &Generations) -> Result<Option<u64>, Error> {
+    let Some(entry) = Journal::of(target).tail()?.committed else { return Ok(None) };
     let is_it = |number: &u64| {
         release::read(generations, *number).is_ok_and(|installed| installed.digest == entry.manifest)
     };

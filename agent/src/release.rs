@@ -1,4 +1,4 @@
-//! A release under way on this host: switched, and neither confirmed nor taken back yet.
+//! A release under way on this host: switched and not committed, while the host can still go back.
 
 use std::path::PathBuf;
 
@@ -151,6 +151,6 @@ fn manifest_path(target: &TargetDirectory, number: u64) -> PathBuf {
 
 /// The time, in whole seconds.
 pub(crate) fn now() -> Timestamp {
-    let now = Timestamp::now();
+    let now = Timestamp::try_from(batou_system::clock::wall()).unwrap_or_default();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -4,11 +4,11 @@
 //! It is made once a release is in force, and given up by what brings nothing new: a switch for which everything is there, going
 //! back, and collecting. An upload never gets it.
 
+use batou_system::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
 use batou_store::fs::PRIVATE;
-use batou_system::fs::{self, File};
 
 use crate::error::Error;
 use crate::target::TargetDirectory;

@@ -4,14 +4,15 @@
 //! Whoever takes the lock next ends what is left of them. Processes that a unit leaves in the background on purpose
 //! are left alone: when the unit has ended, the record is gone.
 
+use batou_system::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use batou_release::UnitId;
 use batou_store::fs::PRIVATE;
-use batou_system::fs::{self, OpenOptions};
-use rustix::process::{Pid, Signal, kill_process_group};
+use batou_system::clock;
+use batou_system::process::{self, ProcessStat};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -33,18 +34,10 @@ pub(crate) struct RunningUnit {
     started: u64,
 }
 
-/// What `/proc` says of a process.
-struct ProcessStat {
-    dead: bool,
-    group: i32,
-    session: i32,
-    started: u64,
-}
-
 impl RunningUnit {
     /// Records that a unit's group is running. The record need not survive a power cut, and if it cannot be written
     /// the unit runs all the same.
-    pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: Pid) {
+    pub(crate) fn record(target: &TargetDirectory, unit: &UnitId, group: i32) {
         let Some(running) = Self::of(unit, group) else { return };
         let bytes = serde_json::to_vec(&running).expect("a record is plain data");
         let _ = write(&target.running(), &bytes);
@@ -55,10 +48,9 @@ impl RunningUnit {
         let _ = fs::remove_file(target.running());
     }
 
-    fn of(unit: &UnitId, group: Pid) -> Option<Self> {
-        let group = group.as_raw_nonzero().get();
-        let ProcessStat { session, started, .. } = process(&group.to_string())?;
-        Some(Self { unit: unit.clone(), group, boot: boot()?, session, started })
+    fn of(unit: &UnitId, group: i32) -> Option<Self> {
+        let ProcessStat { session, started, .. } = process::stat(group)?;
+        Some(Self { unit: unit.clone(), group, boot: process::boot()?, session, started })
     }
 
     /// Whether a process belongs to the group. If the group's leader is still there, its start tells whether this is
@@ -69,23 +61,21 @@ impl RunningUnit {
     }
 
     fn is_alive(&self) -> bool {
-        let leader = process(&self.group.to_string());
-        let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
-        let numbers = names.filter_map(|name| name.into_string().ok());
-        numbers.filter_map(|number| process(&number)).any(|process| self.owns(&process, leader.as_ref()))
+        let leader = process::stat(self.group);
+        let mut processes = process::numbers().into_iter().filter_map(process::stat);
+        processes.any(|process| self.owns(&process, leader.as_ref()))
     }
 
     /// Kills the group; returns whether it is gone.
     fn end(&self) -> bool {
-        let Some(group) = Pid::from_raw(self.group) else { return true };
-        let end = Instant::now() + PATIENCE;
+        let end = clock::now() + PATIENCE;
         while self.is_alive() {
             // Some of its processes may be another user's, by way of sudo, and cannot be killed.
-            let _ = kill_process_group(group, Signal::KILL);
-            if Instant::now() > end {
+            process::kill_group(self.group);
+            if clock::now() > end {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            clock::sleep(Duration::from_millis(10));
         }
         true
     }
@@ -107,31 +97,14 @@ pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error
     let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
     // A record that cannot be read was being written when its agent was killed. Its group is then not known.
     let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();
-    let running = running.filter(|running| Some(&running.boot) == boot().as_ref() && running.is_alive());
+    let running =
+        running.filter(|running| Some(&running.boot) == process::boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
         format!("{} was still running after its agent was killed, and {ended}", running.unit)
     });
     remove_file(&path)?;
     Ok(done)
-}
-
-fn boot() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|text| text.trim().to_owned())
-}
-
-/// A process by its number (proc(5), `/proc/pid/stat`); `None` if there is none.
-fn process(number: &str) -> Option<ProcessStat> {
-    number.parse::<u32>().ok()?;
-    let text = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name is in parentheses, and may itself contain anything, including parentheses.
-    let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    Some(ProcessStat {
-        dead: matches!(*fields.first()?, "Z" | "X"),
-        group: fields.get(2)?.parse().ok()?,
-        session: fields.get(3)?.parse().ok()?,
-        started: fields.get(19)?.parse().ok()?,
-    })
 }
 
 #[cfg(test)]
@@ -148,10 +121,10 @@ mod tests {
         UnitId::new("db".parse().unwrap(), UnitKind::Step, "migrate")
     }
 
-    fn start(text: &str) -> (Child, Pid) {
+    fn start(text: &str) -> (Child, i32) {
         let mut command = Command::new("sh");
         let child = command.args(["-c", text]).process_group(0).stdin(Stdio::piped()).spawn().unwrap();
-        let group = Pid::from_child(&child);
+        let group = i32::try_from(child.id()).unwrap();
         (child, group)
     }
 

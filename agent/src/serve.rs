@@ -17,11 +17,10 @@ use crate::session::Session;
 use crate::state::ManifestFiles;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
-/// Serves one controller until it is gone. Returns the exit status: 0, or 1 if a release had to be taken back or the
+/// Serves one controller until it is gone. Returns the exit status: 0, or 1 if the host had to go back or the
 /// connection broke.
 ///
-/// A release that is neither confirmed nor taken back when the connection ends is taken back at once. A controller
-/// that holds the lock and has been silent for [`SILENCE`] seconds counts as gone.
+/// If a release is under way when the connection ends, the host goes back at once. A controller that holds the lock and has been silent for [`SILENCE`] seconds counts as gone.
 pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 'static) -> i32 {
     // A controller that does not see this greeting concludes that the agent's program is damaged.
     let greeting = [MAGIC, b"ready\n"].concat();
@@ -107,7 +106,7 @@ fn answer(session: &mut Session, request: Request, raw: &[u8]) -> Result<Option<
         Request::Prepare => commit::prepare(session),
         Request::Commit { keep } => commit::commit(session, keep),
         Request::GoBack { reason } => goback::answer(session, &reason),
-        Request::Confirm { record, keep } => commit::confirm(session, &record, keep),
+        Request::CommitUnchanged { record, keep } => commit::commit_unchanged(session, &record, keep),
         Request::Journal { output } => return journal_answer(session, output).map(Some),
         Request::Verify => verify::verify(session),
         Request::Collect { keep } => collect::answer(session, keep),
@@ -172,7 +171,7 @@ fn exec(session: &mut Session, command: &[String]) -> Result<Reply, Error> {
     }
 }
 
-/// Takes back a release whose controller is gone; returns whether there was one.
+/// Goes back from a release whose controller is gone; returns whether there was one.
 fn abandon(session: &mut Session, ending: &Next) -> bool {
     let (Some(about), Some(locked)) = (&session.about, &mut session.locked) else { return false };
     if locked.underway.is_none() || locked.check_lock(about).is_err() {

@@ -93,7 +93,7 @@ pub(crate) struct Locked {
     pub(crate) mending: Vec<DriftedFile>,
     /// Whether an object turned out to be damaged that counted as present: what is asked for is then looked into.
     pub(crate) suspicious: bool,
-    /// The release that is switched, and neither confirmed nor taken back.
+    /// The release that is switched and not committed, while the host can still go back.
     pub(crate) underway: Option<Underway>,
     /// The lock. As the last field it is released after everything else.
     pub(crate) lock: Lock,
@@ -114,7 +114,7 @@ impl Locked {
     }
 
     /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
-    /// then taken back what was under way.
+    /// then gone back from what was under way.
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
         if self.lock.is_in_place()? { Ok(()) } else { Err(Error::LockLost(about.target.lock())) }
     }
@@ -155,7 +155,7 @@ impl Session {
         let (about, locked, connection) = self.locked()?;
         if locked.underway.is_some() {
             return Err(Error::Protocol(
-                "a release is under way: it has to be confirmed or taken back first".into(),
+                "a release is under way: it has to be committed, or the host has to go back, first".into(),
             ));
         }
         Ok((about, locked, connection))

@@ -33,7 +33,7 @@ pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error>
 }
 
 /// Takes the host's lock, creates the folders that are missing, removes what a killed agent left unfinished, and
-/// takes back its release.
+/// makes the host go back.
 pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     if session.locked.is_some() {
@@ -108,7 +108,7 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
         user: about.user.name.clone(),
         current: current.map(|installed| describe(installed, &tail)),
         newest_sequence: tail.newest_sequence,
-        confirmed: tail.confirmed.map(|entry| entry.record),
+        committed: tail.committed.map(|entry| entry.record),
         settled,
         drift,
         unfinished,
@@ -121,13 +121,13 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
 }
 
 fn describe(installed: Installed, tail: &JournalSummary) -> Current {
-    let confirmed = tail.confirmed.as_ref().filter(|entry| entry.manifest == installed.digest);
+    let committed = tail.committed.as_ref().filter(|entry| entry.manifest == installed.digest);
     Current {
         generation: installed.number,
         manifest: installed.digest,
         project: installed.manifest.project,
         environment: installed.manifest.environment,
-        since: confirmed.map(|entry| entry.when),
+        since: committed.map(|entry| entry.when),
     }
 }
 
@@ -145,11 +145,11 @@ fn missing(about: &About, wanted: &WantedRelease) -> Result<Vec<batou_store::Art
 /// Whether the wanted release is in force here with nothing left to do. It is not if a record cannot be read: the
 /// switch that follows says what is wrong with it.
 fn is_settled(about: &About, current: Option<&Installed>, tail: &JournalSummary) -> bool {
-    let (Some(wanted), Some(current), Some(confirmed)) = (&about.hello.wanted, current, &tail.confirmed)
+    let (Some(wanted), Some(current), Some(committed)) = (&about.hello.wanted, current, &tail.committed)
     else {
         return false;
     };
-    if current.digest != wanted.manifest || confirmed.record.release != wanted.release {
+    if current.digest != wanted.manifest || committed.record.release != wanted.release {
         return false;
     }
     let Ok(activated) = Activated::load(&about.target) else { return false };

@@ -1,4 +1,4 @@
-//! Switching: from a complete set of objects to a release that is in force, but not confirmed.
+//! Switching: from a complete set of objects to a release that is in force, but not committed.
 //!
 //! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then
 //! one rename moves `current`. If anything fails after the intent is written, the host goes back at once.
@@ -116,7 +116,7 @@ pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result
 }
 
 /// Writes everything that has to be on the disk before `current` moves. The intent comes last: until it is there,
-/// there is nothing to take back.
+/// there is nothing to go back from.
 fn begin(
     about: &About,
     locked: &mut Locked,

@@ -1,12 +1,12 @@
 //! The target directory: whether it can be used, and the folders and files in it.
 
+use batou_system::fs;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
 use batou_store::fs::fsync_directory;
 use batou_store::{Digest, Durability, Name, Store};
-use batou_system::fs::{self, Space};
 
 use crate::error::{Error, Room};
 use crate::protocol;
@@ -37,7 +37,7 @@ impl TargetDirectory {
     pub(crate) fn condition(&self) -> Result<protocol::TargetCondition, Error> {
         match fs::metadata(self.directory()) {
             Ok(metadata) if !metadata.is_dir() => {
-                Err(Error::Target { path: self.directory().to_owned(), problem: "is not a directory" })
+                Err(Error::Target { path: self.directory().to_owned(), problem: "is not a folder" })
             }
             Ok(_) => Ok(match fs::check_writable(self.directory()) {
                 Ok(()) => protocol::TargetCondition::Ready,
@@ -82,14 +82,14 @@ impl TargetDirectory {
         Ok(self.filesystem()?.bytes)
     }
 
-    fn filesystem(&self) -> Result<Space, Error> {
+    fn filesystem(&self) -> Result<fs::Space, Error> {
         let path = self.nearest();
         fs::space(path).map_err(Error::io("examine the filesystem of", path))
     }
 
     /// Which directory on which machine this is: two names of one have the same. None where the kernel does not tell.
     pub(crate) fn place(&self) -> Option<Digest> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let boot = batou_system::process::boot()?;
         let nearest = self.nearest();
         let metadata = fs::metadata(nearest).ok()?;
         let rest = self.directory().strip_prefix(nearest).ok()?.to_str()?;
@@ -124,10 +124,7 @@ impl TargetDirectory {
         for path in self.directory().ancestors().collect::<Vec<_>>().into_iter().rev() {
             make_directory(path, 0o755)?;
         }
-        match fs::check_writable(self.directory()) {
-            Err(error) => Err(Error::io("write to", self.directory())(error)),
-            Ok(()) => Ok(()),
-        }
+        fs::check_writable(self.directory()).map_err(Error::io("write to", self.directory()))
     }
 
     /// Makes the folders of the components' own data, as far as they are missing; returns the components that had none.
@@ -165,8 +162,8 @@ impl TargetDirectory {
             return error;
         }
         let found = self.filesystem().ok();
-        let files = found.and_then(|found| found.files).unwrap_or(u64::MAX);
-        let room = Room::of(found.map_or(0, |found| found.bytes), files, needed);
+        let inodes = found.as_ref().and_then(|found| found.files).unwrap_or(u64::MAX);
+        let room = Room::of(found.as_ref().map_or(0, |found| found.bytes), inodes, needed);
         Error::Full { path: self.directory().to_owned(), room, source: Box::new(error) }
     }
 }

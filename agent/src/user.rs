@@ -3,8 +3,7 @@
 //! A static program has no name service switch, so `/etc/passwd` is read, and `getent` is asked about users who are
 //! not in it.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use batou_system::fs;
 use std::process::{Command, Stdio};
 
 /// The agent's user.

@@ -12,7 +12,7 @@ use crate::project::Project;
 use crate::project::environment;
 use crate::project::facts;
 use crate::project::host::Host;
-use crate::project::settings::{ConnectMethod, Settings};
+use crate::project::policy::{ConnectMethod, Policy};
 use crate::render::{Rendered, Rendering, render};
 use crate::rounds::settle;
 use crate::template::dns::{Dns, DnsAnswers};
@@ -41,7 +41,7 @@ pub struct Evaluation {
     /// The project's name.
     pub project: String,
     /// `[environment]`
-    pub settings: Settings,
+    pub policy: Policy,
     /// By name; ignored ones are marked.
     pub hosts: Vec<Host>,
     /// In dependency order across all hosts, ties broken by host and component; without ignored components.
@@ -63,7 +63,7 @@ impl Values {
     /// component.
     pub fn explain(&self, typed: &Typed) -> Option<Explanation> {
         let model = &self.0.model;
-        let host = model.environment.checked.settings.host_name(&typed.host);
+        let host = model.environment.checked.policy.host_name(&typed.host);
         let is_meant = |index: &usize| {
             model.host(*index).name == host && model.instances[*index].component.name == typed.component
         };
@@ -73,14 +73,14 @@ impl Values {
 }
 
 /// Only `[environment]` and the hosts, for commands that evaluate nothing else.
-pub fn settings(project: &Project, environment: &str) -> Result<(Settings, Vec<Host>), Diagnostics> {
+pub fn policy(project: &Project, environment: &str) -> Result<(Policy, Vec<Host>), Diagnostics> {
     let mut problems = Problems::default();
     let loaded = environment::load(project, environment, &mut problems);
     problems.finish()?;
     match loaded {
         Some(environment) => {
             let hosts = environment.hosts();
-            Ok((environment.checked.settings, hosts))
+            Ok((environment.checked.policy, hosts))
         }
         None => Err(nothing(environment)),
     }
@@ -107,7 +107,7 @@ pub fn evaluate_with_values(
         problems.finish()?;
         return Err(nothing(environment));
     };
-    if loaded.checked.settings.connect_method == ConnectMethod::Local {
+    if loaded.checked.policy.connect_method == ConnectMethod::Local {
         at_home(&mut loaded, options);
     }
     facts::attach(project, &mut loaded, &mut problems);
@@ -166,7 +166,7 @@ fn finish(
     let all = 0..model.instances.len();
     Evaluation {
         project: model.project.name.clone(),
-        settings: model.environment.checked.settings.clone(),
+        policy: model.environment.checked.policy.clone(),
         hosts: model.environment.hosts(),
         components,
         ignored: all
@@ -180,8 +180,8 @@ fn finish(
 
 /// Local hosts belong to whoever runs batou.
 fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
-    let settings = &mut environment.checked.settings;
-    settings.service_user.get_or_insert_with(|| options.user.clone());
+    let policy = &mut environment.checked.policy;
+    policy.service_user.get_or_insert_with(|| options.user.clone());
     for host in environment.inventory.hosts.iter_mut().map(|entry| &mut entry.host) {
         host.service_user.get_or_insert_with(|| options.user.clone());
         if host.home.is_some() && host.service_user.as_deref() == Some(options.user.as_str()) {

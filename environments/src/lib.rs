@@ -24,11 +24,11 @@ mod template;
 mod text;
 mod values;
 
-pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, settings};
+pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, policy};
 pub use notes::Notes;
 pub use project::facts::{FactsLock, HostFacts};
 pub use project::host::Host;
-pub use project::settings::{ConnectMethod, Settings};
+pub use project::policy::{ConnectMethod, Policy};
 pub use project::{Project, environment_names, project};
 pub use render::{Content, Dependency, Entry, Rendered, RenderedUnit};
 pub use starlark::{

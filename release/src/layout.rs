@@ -104,7 +104,7 @@ impl HostLayout {
         self.directory.join("activated.json")
     }
 
-    /// Room and files that are given up on a full disk, so that a release can be taken back there.
+    /// Room and files that are given up on a full disk, so that the host can go back.
     pub fn reserve(&self) -> PathBuf {
         self.directory.join("reserve")
     }

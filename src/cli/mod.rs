@@ -29,7 +29,7 @@ const STYLES: Styles = Styles::styled()
     after_help = "\
 Exit status:
   0  done
-  1  failed, and nothing changed or everything was rolled back
+  1  failed; nothing changed, or every host went back
   2  bad use or bad input; nothing was done
   3  hosts are left in differing states
 

@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 fn select(evaluation: &mut Evaluation, args: &Args) -> Result<(), CommandError> {
     let hosts = evaluation.hosts.iter().map(|host| host.name.clone()).collect();
     let components: BTreeSet<_> = evaluation.components.iter().map(|one| one.component.as_str()).collect();
-    let chosen = naming::hosts(&evaluation.settings, &args.host, &hosts)?;
+    let chosen = naming::hosts(&evaluation.policy, &args.host, &hosts)?;
     naming::known("component", &args.component, &components)?;
     let on_host = |name: &HostName| chosen.is_empty() || chosen.contains(name);
     let of_component = |name: &String| args.component.is_empty() || args.component.contains(name);

@@ -80,7 +80,7 @@ fn collect<'d>(
 }
 
 fn show(context: &Context, evaluation: &Evaluation) {
-    let environment = &evaluation.settings.name;
+    let environment = &evaluation.policy.name;
     let taking_part = evaluation.hosts.iter().filter(|host| !host.ignored);
     let hosts: Vec<_> = taking_part.map(|host| &*host.name).collect();
     let (instances, warnings) = (evaluation.components.len(), evaluation.warnings.len());

@@ -36,8 +36,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     block_on(context, async {
         let states = async |member: &mut Member| member.state().await;

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::naming::{self, known};
 use crate::ui::line::Line;
-use crate::ui::line::complaint::SettingPlace;
+use crate::ui::line::complaint::ValuePlace;
 use crate::ui::{DIM, visible, visible_name};
 
 /// Show the attributes of a component on a host, and where each value is set.
@@ -37,7 +37,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let typed = Typed { host: args.host.clone(), component: args.component.clone() };
     let (evaluation, explanation) = context.explain(&args.environment, typed)?;
-    let args = &Args { host: evaluation.settings.host_name(&args.host), ..args.clone() };
+    let args = &Args { host: evaluation.policy.host_name(&args.host), ..args.clone() };
     let Some(explanation) = explanation else {
         return absent(&evaluation, args);
     };
@@ -59,14 +59,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 
 fn absent(evaluation: &Evaluation, args: &Args) -> Result<(), CommandError> {
     let hosts = evaluation.hosts.iter().map(|host| host.name.clone()).collect();
-    naming::hosts(&evaluation.settings, std::slice::from_ref(&args.host), &hosts)?;
+    naming::hosts(&evaluation.policy, std::slice::from_ref(&args.host), &hosts)?;
     let here = evaluation.components.iter().filter(|one| one.host == args.host);
     let components = here.map(|one| one.component.as_str()).collect();
     known("component", std::slice::from_ref(&args.component), &components)
 }
 
 fn line<'a>(args: &'a Args, attribute: &'a Explained) -> Line<'a> {
-    let place = |set: &'a SetAt| SettingPlace::new(&attribute.name, &set.location, set.default);
+    let place = |set: &'a SetAt| ValuePlace::new(&attribute.name, &set.location, set.default);
     Line::Attribute {
         host: &args.host,
         component: &args.component,

@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let error = CommandError::input("batou.toml declares no facts");
         return Err(error.hint("declare them in [facts], such as `memory = \"memory\"`"));
     }
-    let (settings, hosts) = context.settings(&args.environment)?;
+    let (policy, hosts) = context.policy(&args.environment)?;
     let old = FactsLock::load(project, &args.environment)?;
     // An ignored host is asked if it is named.
     let asked: Vec<Host> = hosts
@@ -62,7 +62,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             ..host.clone()
         })
         .collect();
-    let mut deployment = Deployment::new(context, settings, &asked, &args.leave_out)?;
+    let mut deployment = Deployment::new(context, policy, &asked, &args.leave_out)?;
     deployment.only(&args.host)?;
     let (told, failures) =
         block_on(context, async { Ok(sort(gather(&mut deployment.fleet, &project.facts).await)) })?;
@@ -179,7 +179,7 @@ fn conclude(
     }
     if differs && args.check {
         let file = FactsLock::path(&args.environment);
-        let error = CommandError::failed(format!("{} is not what the hosts say", file.display()));
+        let error = CommandError::failed(format!("{} differs from what the hosts say", file.display()));
         return Err(error.hint(format!("write it anew with `batou facts {}`", args.environment)));
     }
     Ok(())

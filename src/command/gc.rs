@@ -86,9 +86,9 @@ fn drop_damaged(context: &Context, store: &Store) -> Result<bool, CommandError> 
 
 /// Collects on all hosts of an environment, under their locks.
 fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, environment)?;
-    let keep = settings.keep;
-    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, environment)?;
+    let keep = policy.keep;
+    let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     block_on(context, async {
         deployment.all_states().await?;
         deployment.lock(&holder(), LOCK_WAIT).await?;

@@ -23,8 +23,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     block_on(context, async {
         deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
@@ -50,8 +50,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 fn describe(past: &Past, in_force: bool) -> String {
     let record = &past.record;
     let mark = if in_force { "*" } else { " " };
-    let back = record.restores.map_or(String::new(), |sequence| format!(", back to {sequence}"));
-    let outcome = if past.is_confirmed() { String::new() } else { ", failed".to_owned() };
+    let back = record.restores.map_or(String::new(), |sequence| format!(", release {sequence} restored"));
+    let outcome = if past.is_committed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
     let when = past.when.to_string().replace('T', " ");
     format!(
@@ -65,8 +65,8 @@ fn describe(past: &Past, in_force: bool) -> String {
 /// Why a release failed, and with `--verbose` what its units printed.
 fn tell_failures(context: &Context, past: &Past) {
     for (host, entry) in &past.hosts {
-        if entry.result != Outcome::Confirmed {
-            let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was confirmed");
+        if entry.result != Outcome::Committed {
+            let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was committed");
             context.ui.line(&format!("        {host}: {}", one_line(reason)));
         }
         if context.ui.verbosity() == 0 {

@@ -52,7 +52,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         write_new(&file, &content.replace("@NAME@", &name))?;
     }
     let shown = directory.display().to_string();
-    context.ui.json(&Line::Project { project: &name, directory: &shown });
+    context.ui.json(&Line::Project { project: &name, folder: &shown });
     context.ui.line(&format!("Made the project {name} in {}. Next:\n", visible_name(&shown)));
     if args.directory != Path::new(".") {
         context.ui.line(&format!("  cd {}", visible_name(&args.directory.display().to_string())));

@@ -39,7 +39,7 @@ pub enum Command {
     /// Release an environment to its hosts
     #[command(visible_alias = "deploy")]
     Switch(switch::Args),
-    /// Put the previous release back, or the one named with --to
+    /// Restore the previous release, or the one named with --to
     Rollback(rollback::Args),
     /// Show what each host has
     Status(status::Args),

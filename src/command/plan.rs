@@ -36,23 +36,23 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = context.settings(&args.environment)?;
+    let (policy, hosts) = context.policy(&args.environment)?;
     let Some(file) = &args.output else {
-        return planned::show(context, settings, &hosts, &args.leave_out, args.diff);
+        return planned::show(context, policy, &hosts, &args.leave_out, args.diff);
     };
     let place = outfile::place(file)?;
     // The repository is checked before the files are read, so that a change in between is not missed.
-    let objection = guard::check_repository(&context.project()?.root, &settings, false, &context.ui).err();
+    let objection = guard::check_repository(&context.project()?.root, &policy, false, &context.ui).err();
     let objection = objection.map(|error| error.to_string());
     block_on(context, async {
-        let planned = Planned::make(context, settings, &hosts, &args.leave_out, args.diff).await?;
+        let planned = Planned::make(context, policy, &hosts, &args.leave_out, args.diff).await?;
         render(&planned.hosts, args.diff, &context.ui);
         if let Some(objection) = &objection {
             context.ui.warn(&format!("{objection}: a switch with this plan needs --dirty"));
         }
         planned.save(objection).write(&place)?;
         context.ui.status(&format!(
-            "saved; `batou switch {} --plan {}` does it",
+            "saved; `batou switch {} --plan {}` releases it",
             args.environment,
             file.display()
         ));

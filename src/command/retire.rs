@@ -1,6 +1,6 @@
 //! `batou retire`: removes from a host what batou made there, and makes the other hosts forget it.
 
-use batou_environments::{Host, Settings};
+use batou_environments::{Host, Policy};
 use batou_release::HostName;
 
 use crate::cli::options::{LeaveOut, Locking};
@@ -38,23 +38,23 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    let args = &Args { host: settings.host_name(&args.host), ..args.clone() };
-    refuse_member(&settings, &hosts, args)?;
-    let host = find(&settings, &hosts, &args.host)?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    guard::confirm(&policy, args.locking.yes, &context.ui)?;
+    let args = &Args { host: policy.host_name(&args.host), ..args.clone() };
+    refuse_member(&policy, &hosts, args)?;
+    let host = find(&policy, &hosts, &args.host)?;
     block_on(context, async {
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
             context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
         } else {
-            let mut deployment = Deployment::new(context, settings.clone(), &[host], &LeaveOut::default())?;
+            let mut deployment = Deployment::new(context, policy.clone(), &[host], &LeaveOut::default())?;
             deployment.retire(args).await?;
         }
         let others: Vec<Host> =
             hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
         if !others.is_empty() {
-            let mut others = Deployment::new(context, settings, &others, &LeaveOut::default())?;
+            let mut others = Deployment::new(context, policy, &others, &LeaveOut::default())?;
             others.forget(args).await?;
         }
         Ok(())
@@ -63,12 +63,12 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 
 /// Refuses a host that is still in the environment: that is probably a mistake, and would leave the host
 /// without its release.
-fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
+fn refuse_member(policy: &Policy, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
     let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
     if !is_member || args.lost || args.locking.yes {
         return Ok(());
     }
-    let (host, environment) = (visible_name(&args.host), visible_name(&settings.name));
+    let (host, environment) = (visible_name(&args.host), visible_name(&policy.name));
     let error = CommandError::input(format!(
         "{host} is still a host of {environment}, and would be left without its release; nothing was removed"
     ));
@@ -78,18 +78,18 @@ fn refuse_member(settings: &Settings, hosts: &[Host], args: &Args) -> Result<(),
 
 /// The host as it is in the environment, or as it would be if it were there: like the others, under its own
 /// name.
-fn find(settings: &Settings, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
+fn find(policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
     if let Some(host) = hosts.iter().find(|host| host.name == name) {
         return Ok(Host { ignored: false, ..host.clone() });
     }
     let name = HostName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
     let like = hosts.first().ok_or_else(|| {
         CommandError::input(format!(
-            "environment {} has no hosts, so there is none to be like",
-            settings.name
+            "environment {} has no hosts, so nothing says how {name} is reached",
+            policy.name
         ))
     })?;
-    let domain = settings.host_domain.as_deref().filter(|_| !name.contains('.'));
+    let domain = policy.host_domain.as_deref().filter(|_| !name.contains('.'));
     let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
     Ok(Host { name, address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })
 }
@@ -136,11 +136,11 @@ impl Deployment<'_> {
             .0,
             release: last.release,
         };
-        let question = question::confirm(record, self.settings.keep);
-        let confirm = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) if state.confirmed.is_some() => member.ask(&question).await,
+        let question = question::commit_unchanged(record, self.policy.keep);
+        let forget = async |member: &mut Member| match states.get(&member.route.host) {
+            Some(state) if state.committed.is_some() => member.ask(&question).await,
             _ => Ok(()),
         };
-        self.all("could not be told that the host is gone", confirm).await.map(drop)
+        self.all("could not be told that the host is gone", forget).await.map(drop)
     }
 }

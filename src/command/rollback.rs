@@ -1,4 +1,4 @@
-//! `batou rollback`: puts back what was released before. Nothing is evaluated; the hosts know what they had.
+//! `batou rollback`: restores what was released before. Nothing is evaluated; the hosts know what they had.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::guard;
 use crate::ui::one_line;
 use batou_release::{HostName, HostRelease, Manifest, UnitId};
 
-/// Put the previous release back, or the one named with --to.
+/// Restore the previous release, or the one named with --to.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-A rollback evaluates nothing: each host gets exactly what it had. Once more goes further back.
+A rollback evaluates nothing: each host gets exactly what it had. Another rollback restores the release before that.
 
 Examples:
   batou rollback prod
@@ -29,7 +29,7 @@ pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The release to put back: the beginning of its id, or its number in the history
+    /// The release to restore: the beginning of its id, or its number in the history
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<String>,
     /// Only this host [may be repeated]
@@ -47,17 +47,18 @@ pub struct Args {
 }
 
 /// What to do instead if the hosts cannot go back.
-const SWITCH_THEN: &str = "check out the commit of then and `batou switch` it";
+const SWITCH_THEN: &str = "check out the commit that it was made from, and `batou switch`";
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    guard::confirm(&policy, args.locking.yes, &context.ui)?;
+    let deployment = Deployment::new(context, policy, &hosts, &args.leave_out)?;
     block_on(context, rollback(deployment, args))
 }
 
-async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
+/// Puts back what the hosts had.
+pub(crate) async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;
@@ -80,7 +81,7 @@ async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), Com
     deployment.release(intended, &states, &args.locking).await
 }
 
-/// Naming a release that cannot be identified is bad input; having no release to go back to is nobody's
+/// Naming a release that cannot be identified is bad input; having no release to restore is nobody's
 /// mistake.
 fn refused(error: HistoryError) -> CommandError {
     let kind = match error {
@@ -113,20 +114,22 @@ impl Deployment<'_> {
             Some(digest) => member.manifest(Some(*digest)).await,
             None => Ok(None),
         };
-        let found = self.all("cannot go back to what they had", fetch).await;
+        let found = self.all("cannot restore what they had", fetch).await;
         let found = found.map_err(|error| error.hint(SWITCH_THEN))?;
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
-            let message =
-                format!("that release is no longer on {}: it is older than `keep` says", gone.join(", "));
+            let message = format!(
+                "that release is no longer on {}: only the last ones are kept (`keep`)",
+                gone.join(", ")
+            );
             return Err(CommandError::failed(message).hint(SWITCH_THEN));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
     }
 
     /// Refuses the rollback if an irreversible unit has been converged since and is not part of the release to
-    /// be put back.
+    /// be restored.
     async fn refuse_irreversible(
         &mut self,
         history: &History,
@@ -143,7 +146,7 @@ impl Deployment<'_> {
             Ok(hosts.get(&host).map(|target| irreversible(target.manifest(), &later)).unwrap_or_default())
         };
         let found = self.all("cannot tell what they had since", look).await;
-        let hint = "go back all the same with --force, if nothing has run since that cannot be undone";
+        let hint = "restore it all the same with --force, if nothing has run since that cannot be undone";
         let found = found.map_err(|error| error.hint(hint))?;
         let lines: Vec<_> = found
             .iter()
@@ -155,7 +158,7 @@ impl Deployment<'_> {
             return Ok(());
         }
         let message = format!("this has run since, and cannot be undone:\n{}", lines.join("\n"));
-        Err(CommandError::failed(message).hint("go back all the same with --force"))
+        Err(CommandError::failed(message).hint("restore it all the same with --force"))
     }
 }
 

@@ -26,8 +26,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
         refuse_own(&failures)?;
@@ -68,7 +68,7 @@ fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
         behind: Some(behind),
         user: Some(&state.user),
         current: state.current.as_ref().map(CurrentRelease::from),
-        confirmed: state.confirmed.as_ref().map(ReleaseRecord::from),
+        committed: state.committed.as_ref().map(ReleaseRecord::from),
         newest_sequence: Some(state.newest_sequence),
         unfinished: Some(state.unfinished),
         drift_count: Some(state.drift.count),
@@ -87,7 +87,7 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
         behind: None,
         user: None,
         current: None,
-        confirmed: None,
+        committed: None,
         newest_sequence: None,
         unfinished: None,
         drift_count: None,
@@ -98,13 +98,15 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
 }
 
 fn sequence(state: &State) -> Option<u64> {
-    state.confirmed.as_ref().map(|record| record.sequence)
+    state.committed.as_ref().map(|record| record.sequence)
 }
 
 fn describe(state: &State, behind: bool) -> String {
-    let (Some(current), Some(record)) = (&state.current, &state.confirmed) else {
+    let (Some(current), Some(record)) = (&state.current, &state.committed) else {
         let lost = (count(&state.drift), drifted(&state.drift));
-        return if state.drift.is_none() {
+        return if state.unfinished {
+            "no release yet; the first one is under way or was interrupted".to_owned()
+        } else if state.drift.is_none() {
             "no release yet".to_owned()
         } else {
             format!("no release in force; not as released: {}: {}", lost.0, lost.1)

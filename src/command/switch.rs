@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use batou_environments::{Host, Settings};
+use batou_environments::{Host, Policy};
 use batou_release::{HostName, HostRelease};
 use batou_store::{Digest, Lease, ObjectId};
 
@@ -56,24 +56,35 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = context.settings(&args.environment)?;
+    let (policy, hosts) = context.policy(&args.environment)?;
     if args.dry_run {
-        return planned::show(context, settings, &hosts, &args.leave_out, Diff::Full);
+        return planned::show(context, policy, &hosts, &args.leave_out, Diff::Full);
     }
-    guard::confirm(&settings, args.locking.yes, &context.ui)?;
-    block_on(context, switch(context, args, settings, hosts))
+    guard::confirm(&policy, args.locking.yes, &context.ui)?;
+    block_on(context, switch(context, args, policy, hosts))
 }
 
 async fn switch(
     context: &Context,
     args: &Args,
-    settings: Settings,
+    policy: Policy,
     hosts: Vec<Host>,
 ) -> Result<(), CommandError> {
-    let mut deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
+    let mut deployment = Deployment::new(context, policy, &hosts, &args.leave_out)?;
     // The hosts are called while the configuration is evaluated: both take about equally long.
     deployment.fleet.call();
     let wanted = wish(&deployment, args, &hosts)?;
+    let members = hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect();
+    fulfil(deployment, wanted, members, args).await
+}
+
+/// Gives the hosts what is wanted, unless they have it.
+pub(crate) async fn fulfil(
+    mut deployment: Deployment<'_>,
+    wanted: Wish,
+    members: Vec<HostName>,
+    args: &Args,
+) -> Result<(), CommandError> {
     deployment.only_planned(&wanted)?;
     deployment.want(&wanted.hosts, wanted.release);
     let states = deployment.states(&args.leave_out).await?;
@@ -88,7 +99,7 @@ async fn switch(
     let intended = Intended {
         release: wanted.release,
         hosts: wanted.hosts,
-        members: hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect(),
+        members,
         restores: None,
         recheck: args.recheck,
         expected: wanted.expected,
@@ -98,9 +109,9 @@ async fn switch(
 
 /// What is wanted, once it is known that it may be released from here.
 fn wish(deployment: &Deployment<'_>, args: &Args, hosts: &[Host]) -> Result<Wish, CommandError> {
-    let Deployment { context, settings, .. } = deployment;
+    let Deployment { context, policy, .. } = deployment;
     let Some(file) = &args.plan else {
-        guard::check_repository(&context.project()?.root, settings, args.dirty, &context.ui)?;
+        guard::check_repository(&context.project()?.root, policy, args.dirty, &context.ui)?;
         return Ok(Wish::built(deployment.build()?));
     };
     let plan = SavedPlan::read(file)?;
@@ -119,12 +130,12 @@ fn refuse_objection(plan: &SavedPlan, dirty: bool) -> Result<(), CommandError> {
 }
 
 /// What is to be released: built just now, or planned earlier.
-struct Wish {
-    release: Digest,
-    hosts: BTreeMap<HostName, HostRelease>,
-    expected: Option<BTreeMap<HostName, Option<Digest>>>,
+pub(crate) struct Wish {
+    pub(crate) release: Digest,
+    pub(crate) hosts: BTreeMap<HostName, HostRelease>,
+    pub(crate) expected: Option<BTreeMap<HostName, Option<Digest>>>,
     /// Protects what was built from collection.
-    _lease: Option<Lease>,
+    pub(crate) _lease: Option<Lease>,
 }
 
 impl Wish {
@@ -133,7 +144,7 @@ impl Wish {
     }
 
     fn planned(plan: SavedPlan, deployment: &Deployment<'_>, known: &[Host]) -> Result<Self, CommandError> {
-        let (project, environment) = (&deployment.context.project()?.name, &deployment.settings.name);
+        let (project, environment) = (&deployment.context.project()?.name, &deployment.policy.name);
         if plan.release.project != *project || plan.release.environment != *environment {
             let message = format!(
                 "the plan is for {} of project {}, not for {environment} of {project}",
@@ -159,7 +170,7 @@ fn is_settled(states: &BTreeMap<HostName, State>) -> bool {
 
 fn up_to_date(deployment: Deployment<'_>, release: Digest) {
     let ui = &deployment.context.ui;
-    let environment = &deployment.settings.name;
+    let environment = &deployment.policy.name;
     ui.json(&Line::Released {
         environment,
         release: release.into(),

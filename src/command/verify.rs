@@ -30,8 +30,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
-    let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
+    let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
+    let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     block_on(context, async {
         let states = deployment.all_states().await?;
         if args.repair {
@@ -61,7 +61,7 @@ impl Deployment<'_> {
         let progress = Arc::new(self.context.ui.progress());
         let sent = self.stage(&manifests, &progress, "could not be repaired").await.map_err(|error| {
             error.hint(
-                "the controller's store must have the release: `batou build` it from the commit of then",
+                "the local store must have the release: check out the commit that it was made from, and `batou build`",
             )
         })?;
         let objects = plural(usize::try_from(sent.objects).unwrap_or(usize::MAX), "object");

@@ -36,7 +36,7 @@ impl Deployment<'_> {
         }
         self.fleet.leave_out(unreachable.into_keys());
         if states.is_empty() {
-            return Err(CommandError::failed(format!("no host of {} can be reached", self.settings.name)));
+            return Err(CommandError::failed(format!("no host of {} can be reached", self.policy.name)));
         }
         Ok(states)
     }
@@ -52,7 +52,7 @@ impl Deployment<'_> {
         if !failures.values().all(RemoteError::is_unreachable) {
             return Err(failed("cannot be asked", &failures));
         }
-        let plan = format!("`batou plan {} --accept-new`", self.settings.name);
+        let plan = format!("`batou plan {} --accept-new`", self.policy.name);
         let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
         Err(not_reached(&failures, hint))
     }

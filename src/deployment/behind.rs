@@ -1,4 +1,4 @@
-//! Hosts that do not have the newest release: some hosts confirmed it and others took it back, or it was made
+//! Hosts that do not have the newest release: some hosts have committed it and others went back, or it was made
 //! without them.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::ui::some_of;
 impl Deployment<'_> {
     /// Names the hosts that do not have the newest release, and says how they get it.
     pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
-        let environment = &self.settings.name;
+        let environment = &self.policy.name;
         if let Some((record, behind)) = behind(states) {
             let (back, without): (Vec<_>, Vec<_>) =
                 behind.iter().partition(|(_, state)| state.newest_sequence >= record.sequence);
@@ -21,7 +21,7 @@ impl Deployment<'_> {
                 some_of(&hosts.into_iter().map(|(host, _)| &**host).collect::<Vec<_>>())
             };
             let has_it =
-                states.iter().filter(|(_, state)| state.confirmed.as_ref() == Some(record)).collect();
+                states.iter().filter(|(_, state)| state.committed.as_ref() == Some(record)).collect();
             let mut text = format!(
                 "release {} ({}) is in force on {}",
                 record.sequence,
@@ -29,7 +29,7 @@ impl Deployment<'_> {
                 names(has_it)
             );
             if !back.is_empty() {
-                text.push_str(&format!(", and was taken back on {}", names(back)));
+                text.push_str(&format!(", and {} went back", names(back)));
             }
             if !without.is_empty() {
                 text.push_str(&format!(", and was made without {}", names(without)));
@@ -46,7 +46,7 @@ impl Deployment<'_> {
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let record = newest(states)?;
     let is_behind = |(_, state): &(&HostName, &State)| {
-        let has = state.confirmed.as_ref().map_or(0, |confirmed| confirmed.sequence);
+        let has = state.committed.as_ref().map_or(0, |committed| committed.sequence);
         has < record.sequence && state.newest_sequence > 0
     };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();

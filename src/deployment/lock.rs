@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use batou_agent::protocol::{Holder, State};
 use batou_release::HostName;
+use batou_system::clock;
 
 use super::Deployment;
 use super::failure::failed;
@@ -56,7 +57,10 @@ const LONGEST_NAME: usize = 100;
 
 /// How we introduce ourselves to other deployers that wait for us.
 pub fn holder() -> Holder {
-    let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default();
+    let now = jiff::Timestamp::try_from(clock::wall())
+        .unwrap_or_default()
+        .round(jiff::Unit::Second)
+        .unwrap_or_default();
     // User databases and kernels may hold odd names, which the hosts would refuse: reduce them to plain ones.
     let plain = |name: String| visible_name(&name).chars().take(LONGEST_NAME).collect();
     Holder { user: plain(login::current().user), machine: plain(login::machine()), since: now }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batou_environments::{ConnectMethod, Host, Settings};
+use batou_environments::{ConnectMethod, Host, Policy};
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
@@ -45,8 +45,8 @@ const OVERDUE: Duration = Duration::from_secs(10);
 pub struct Deployment<'c> {
     /// What the command was started with.
     pub context: &'c Context,
-    /// The environment's settings.
-    pub settings: Settings,
+    /// How the environment is released.
+    pub policy: Policy,
     /// The hosts that take part.
     pub fleet: Fleet,
 }
@@ -55,32 +55,32 @@ impl<'c> Deployment<'c> {
     /// The environment's hosts without those to be skipped; contacts none of them.
     pub fn new(
         context: &'c Context,
-        settings: Settings,
+        policy: Policy,
         hosts: &[Host],
         leave_out: &LeaveOut,
     ) -> Result<Self, CommandError> {
         let known = hosts.iter().map(|host| host.name.clone()).collect();
-        let skipped = naming::hosts(&settings, &leave_out.skip, &known)?;
+        let skipped = naming::hosts(&policy, &leave_out.skip, &known)?;
         let chosen = hosts.iter().filter(|host| !host.ignored && !skipped.contains(&host.name));
         let chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {
             let why = if hosts.is_empty() { "has no hosts" } else { "has no host that is not left out" };
-            return Err(CommandError::usage(format!("environment {} {why}", settings.name)));
+            return Err(CommandError::usage(format!("environment {} {why}", policy.name)));
         }
-        let local = settings.connect_method == ConnectMethod::Local;
+        let local = policy.connect_method == ConnectMethod::Local;
         let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();
         let identity =
-            Identity { project: context.project()?.name.clone(), environment: settings.name.clone() };
-        let dialer = Arc::new(dialer(context, &settings, leave_out.accept_new)?);
-        let fleet = Fleet::new(&identity, routes, (&dialer, &context.waits), settings.jobs as usize);
-        Ok(Deployment { context, settings, fleet })
+            Identity { project: context.project()?.name.clone(), environment: policy.name.clone() };
+        let dialer = Arc::new(dialer(context, &policy, leave_out.accept_new)?);
+        let fleet = Fleet::new(&identity, routes, (&dialer, &context.waits), policy.jobs as usize);
+        Ok(Deployment { context, policy, fleet })
     }
 
     /// Keeps only the named hosts; all of them if none is named.
     pub fn only(&mut self, named: &[String]) -> Result<(), CommandError> {
         let hosts = self.fleet.hosts();
         let known = hosts.iter().cloned().collect();
-        let named = naming::hosts(&self.settings, named, &known)?;
+        let named = naming::hosts(&self.policy, named, &known)?;
         if !named.is_empty() {
             self.fleet.leave_out(hosts.into_iter().filter(|host| !named.contains(host)));
         }
@@ -142,11 +142,11 @@ fn route(host: &Host, local: bool) -> Route {
     }
 }
 
-fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Dialer, CommandError> {
+fn dialer(context: &Context, policy: &Policy, accept_new: bool) -> Result<Dialer, CommandError> {
     let project = &context.project()?.root;
-    let environment = &settings.name;
-    let options = SshOptions { project, environment, timeout: settings.timeout, accept_new };
-    let masters = match settings.connect_method {
+    let environment = &policy.name;
+    let options = SshOptions { project, environment, timeout: policy.timeout, accept_new };
+    let masters = match policy.connect_method {
         ConnectMethod::Local => None,
         ConnectMethod::Ssh => {
             let config = SshConfig::write(&options).map_err(|error| {
@@ -163,7 +163,13 @@ fn dialer(context: &Context, settings: &Settings, accept_new: bool) -> Result<Di
         return Err(CommandError::usage(message));
     }
     let binaries = Binaries::new(own, agents);
-    Ok(Dialer { masters, binaries, timeout: Duration::from_secs(u64::from(settings.timeout)) })
+    Ok(Dialer {
+        masters,
+        binaries,
+        timeout: Duration::from_secs(u64::from(policy.timeout)),
+        #[cfg(test)]
+        simulated: None,
+    })
 }
 
 /// Where the folder for ssh's sockets may be, the best place first.

@@ -45,7 +45,7 @@ pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64,
     let newest = newest_number(states, yes)?;
     newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {
         CommandError::failed(format!(
-            "there is no number after {newest}, which the newest release has; nothing was changed"
+            "the newest release has the highest number there is, {newest}; nothing was changed"
         ))
     })
 }
@@ -62,7 +62,7 @@ mod tests {
         let state = |newest_sequence| State {
             user: "shop".into(),
             current: None,
-            confirmed: None,
+            committed: None,
             newest_sequence,
             settled: false,
             drift: Drift::default(),
@@ -95,7 +95,7 @@ mod tests {
         );
         assert_eq!(next(&[5, 7, 1008], true), Ok(8));
         assert_eq!(next(&[5, LAST_NUMBER, LAST_NUMBER - 2000], true), Ok(6));
-        assert!(next(&[LAST_NUMBER], false).unwrap_err().contains("no number after"));
+        assert!(next(&[LAST_NUMBER], false).unwrap_err().contains("the highest number there is"));
         assert!(next(&[LAST_NUMBER - 1, LAST_NUMBER], true).is_err());
     }
 

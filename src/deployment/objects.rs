@@ -38,7 +38,7 @@ impl Deployment<'_> {
     ) -> Result<Copied, CommandError> {
         let releases: Vec<_> = releases.into_iter().collect();
         let store = self.context.store()?;
-        let needed = Needed::of(&self.settings.name, releases.iter().map(|(_, release)| *release));
+        let needed = Needed::of(&self.policy.name, releases.iter().map(|(_, release)| *release));
         let manifests = releases.into_iter().map(|(host, release)| (host, release.manifest())).collect();
         let stage = async |fleet: &mut Fleet| fleet.stage(&manifests, store, monitor).await;
         self.mending(&needed, what, stage).await

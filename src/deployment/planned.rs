@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use batou_agent::protocol::{State, TargetCondition};
-use batou_environments::{Host, Settings};
+use batou_environments::{Host, Policy};
 use batou_release::{HostName, HostRelease};
 use batou_store::{ArtifactId, Copied, Depot, ObjectId, Store};
 
@@ -35,20 +35,20 @@ impl<'c> Planned<'c> {
     /// Asks the hosts what they have while the new release is being built, and compares the two.
     pub async fn make(
         context: &'c Context,
-        settings: Settings,
+        policy: Policy,
         hosts: &[Host],
         leave_out: &LeaveOut,
         detail: Diff,
     ) -> Result<Self, CommandError> {
         let shows_texts = detail == Diff::Full || context.ui.is_json();
-        let mut deployment = Deployment::new(context, settings, hosts, leave_out)?;
+        let mut deployment = Deployment::new(context, policy, hosts, leave_out)?;
         deployment.fleet.call();
         let built = deployment.build()?;
         deployment.want(&built.hosts, built.release.id());
         let states = deployment.states(leave_out).await?;
         deployment.name_retirable(&states, hosts);
         let current = deployment.current_manifests(&states).await?;
-        let mut needed = Needed::of(&deployment.settings.name, built.hosts.values());
+        let mut needed = Needed::of(&deployment.policy.name, built.hosts.values());
         needed.useful = current.values().flat_map(|release| release.manifest().artifacts()).collect();
         let missing = deployment.lacking(&built.hosts, &needed).await?;
         let mut pairs = Vec::new();
@@ -99,13 +99,13 @@ impl Planned<'_> {
 /// Prints what a switch would change.
 pub fn show(
     context: &Context,
-    settings: Settings,
+    policy: Policy,
     hosts: &[Host],
     leave_out: &LeaveOut,
     detail: Diff,
 ) -> Result<(), CommandError> {
     block_on(context, async {
-        let planned = Planned::make(context, settings, hosts, leave_out, detail).await?;
+        let planned = Planned::make(context, policy, hosts, leave_out, detail).await?;
         render(&planned.hosts, detail, &context.ui);
         planned.deployment.fleet.abandon();
         Ok(())
@@ -120,7 +120,7 @@ fn transfer(copied: &Copied) -> Transfer {
 fn notes(state: &State) -> Vec<String> {
     let mut notes = Vec::new();
     if state.unfinished {
-        notes.push("a release is under way there, or was interrupted: it is taken back first".to_owned());
+        notes.push("a release is under way there, or was interrupted: the host goes back first".to_owned());
     }
     match state.target {
         TargetCondition::Ready => {}
@@ -172,8 +172,7 @@ impl Deployment<'_> {
         read: fn(&mut dyn Depot, &W) -> Result<Fetched, batou_store::Error>,
     ) -> Result<Vec<Fetched>, CommandError> {
         let fetched = self.fleet.read(wanted, read).await;
-        let fetched =
-            fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
+        let fetched = fetched.map_err(|failures| failed("cannot send what the plan compares", &failures))?;
         Ok(fetched.into_values().collect())
     }
 }

@@ -78,11 +78,11 @@ impl Deployment<'_> {
             },
             holder,
             hosts: intended.hosts,
-            keep: self.settings.keep,
+            keep: self.policy.keep,
             recheck: intended.recheck,
         };
         let endings = self.run(&order, &states).await?;
-        tell_released(ui, &self.settings.name, &order, &endings);
+        tell_released(ui, &self.policy.name, &order, &endings);
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl Deployment<'_> {
         let progress = ui.progress();
         let decisions = Decisions::default();
         let tell = |event: Event<'_>| tell(ui, (&progress, &decisions), event);
-        let remake = remake(self.context, &self.settings.name);
+        let remake = remake(self.context, &self.policy.name);
         let rollout =
             Rollout { order, states, store: self.context.store()?, remake: &remake, watcher: &tell };
         let endings = self.fleet.release(rollout, &mut interrupts).await;
@@ -129,9 +129,9 @@ impl Deployment<'_> {
         states: &BTreeMap<HostName, State>,
         sequence: u64,
     ) -> HostNames {
-        let confirmed = states.values().filter_map(|state| state.confirmed.as_ref());
+        let committed = states.values().filter_map(|state| state.committed.as_ref());
         let newest =
-            confirmed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
+            committed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
         let members: BTreeSet<_> = members.into_iter().collect();
         let before = newest.map(|record| record.hosts.to_vec()).unwrap_or_default();
         let gone: BTreeSet<_> = before.into_iter().filter(|host| !members.contains(host)).collect();
@@ -139,7 +139,7 @@ impl Deployment<'_> {
         if left_out > 0 {
             let count = plural(left_out, "host");
             self.context.ui.warn(&format!(
-                "{count} cannot be remembered: the environment has, or had, more than a journal takes"
+                "{count} will not be named in the journals: the environment has, or had, more hosts than a journal has room for"
             ));
         }
         hosts
@@ -182,7 +182,7 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
     let back: Vec<_> = back.into_iter().map(|(_, ending)| ending).collect();
     if silent.is_empty() {
         let changed = if back.iter().any(|ending| has_unreverted(ending)) {
-            "no host keeps the release, but units that have no `revert` are left as they are"
+            "no host keeps the release, but steps that have no `revert` are left as they are"
         } else {
             "nothing has changed"
         };
@@ -204,9 +204,9 @@ fn gone_back(endings: &[&HostEnding]) -> String {
     let none = endings.iter().filter(had_none).count();
     let before = plural(endings.len() - none, "host");
     match (none, endings.len() - none) {
-        (0, _) => format!("{before} rolled back to the release before"),
+        (0, _) => format!("{before} went back to the release before"),
         (_, 0) => format!("{} had no release before, and has none again", plural(none, "host")),
-        (..) => format!("{before} rolled back to the release before, and {} to none", plural(none, "host")),
+        (..) => format!("{before} went back to the release before, and {} to none", plural(none, "host")),
     }
 }
 
@@ -235,7 +235,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
         ui.warn(&format!("left as they are, since they have no `revert`: {}", one_line(&units.join(", "))));
     }
     for problem in problems {
-        ui.warn(&format!("{host}: on the way back: {}", one_line(problem)));
+        ui.warn(&format!("{host}: while it went back: {}", one_line(problem)));
     }
     let unreverted = unreverted.iter().map(HistoryUnit::from).collect();
     ui.json(&Line::Host { host, state, generation, error, problems, unreverted, had_release });
@@ -274,16 +274,16 @@ fn unreleased(
     before: &BTreeMap<HostName, State>,
     states: &BTreeMap<HostName, State>,
 ) -> Result<(), CommandError> {
-    let confirmed = |state: Option<&State>| state.and_then(|state| state.confirmed.clone());
-    let changed = |host: &&HostName| confirmed(before.get(*host)) != confirmed(states.get(*host));
+    let committed = |state: Option<&State>| state.and_then(|state| state.committed.clone());
+    let changed = |host: &&HostName| committed(before.get(*host)) != committed(states.get(*host));
     let hosts: Vec<_> = states.keys().filter(changed).cloned().collect();
     if hosts.is_empty() {
         return Ok(());
     }
     let hosts = hosts.join(", ");
-    let message = format!("another release has just been made on {hosts}; nothing was rolled back");
+    let message = format!("another release has just been made on {hosts}; nothing was restored");
     Err(CommandError::failed(message)
-        .hint("see `batou history ENV`, and roll back again to go back behind it"))
+        .hint("see `batou history ENV`, and `batou rollback` again to restore the one before it"))
 }
 
 /// Refuses the plan if a host has another release than when the plan was made. Hosts that are left out do not
@@ -352,8 +352,10 @@ fn tell(ui: &Ui, (progress, decisions): (&Progress, &Decisions), event: Event<'_
         }
         Event::Interrupted(phase) => {
             progress.end();
-            let what = if phase == ReleasePhase::Commit { "the hosts confirm" } else { "the hosts go back" };
-            ui.warn(&format!("{what}, which is waited for; interrupt again to leave them alone with it"));
+            let what = if phase == ReleasePhase::Commit { "the hosts commit" } else { "the hosts go back" };
+            ui.warn(&format!(
+                "{what}, and batou waits for them; interrupt again to end batou without waiting"
+            ));
         }
     }
 }

@@ -15,7 +15,7 @@ const NAMED: usize = 10;
 impl Deployment<'_> {
     /// Names hosts that had a release and are no longer in the environment.
     pub fn name_retirable(&self, states: &BTreeMap<HostName, State>, hosts: &[Host]) {
-        let environment = &self.settings.name;
+        let environment = &self.policy.name;
         let gone = retirable(states, hosts);
         for host in gone.iter().take(NAMED) {
             self.context.ui.warn(&format!(
@@ -24,7 +24,7 @@ impl Deployment<'_> {
         }
         if gone.len() > NAMED {
             let more = plural(gone.len() - NAMED, "more host");
-            self.context.ui.warn(&format!("so it is with {more} that the last release had"));
+            self.context.ui.warn(&format!("and {more} that had the last release"));
         }
     }
 }
@@ -35,7 +35,7 @@ fn retirable(states: &BTreeMap<HostName, State>, hosts: &[Host]) -> Vec<HostName
     then.into_iter().filter(|name| hosts.iter().all(|host| host.name != *name || host.ignored)).collect()
 }
 
-/// The newest release that is confirmed on any of the hosts.
+/// The newest release that is committed on any of the hosts.
 pub fn newest(states: &BTreeMap<HostName, State>) -> Option<&JournaledRelease> {
-    states.values().filter_map(|state| state.confirmed.as_ref()).max_by_key(|record| record.sequence)
+    states.values().filter_map(|state| state.committed.as_ref()).max_by_key(|record| record.sequence)
 }

@@ -13,7 +13,7 @@ use crate::error::CommandError;
 impl Deployment<'_> {
     /// Evaluates the environment, builds it into the controller's store and records the result there.
     pub fn build(&self) -> Result<Built, CommandError> {
-        Ok(self.context.build(&self.settings.name)?.1)
+        Ok(self.context.build(&self.policy.name)?.1)
     }
 
     /// Tells the hosts which release they will be asked about.

@@ -27,9 +27,8 @@ impl Evaluator {
     /// Starts the process. The kernel counts the calling thread as its parent, and ends it together with that
     /// thread.
     pub(super) fn start(request: EvaluationRequest) -> Result<Self, CommandError> {
-        Self::spawn(request).map_err(|error| {
-            CommandError::failed("the process that evaluates cannot be started").because(error)
-        })
+        Self::spawn(request)
+            .map_err(|error| CommandError::failed("the evaluation process cannot be started").because(error))
     }
 
     /// The child has its own process group, because this process decides what an interrupt at the terminal
@@ -86,11 +85,9 @@ impl Evaluator {
             Ok(Some(part)) => Ok(part),
             Ok(None) => Err(self.ended()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.ended()),
-            Err(error) => {
-                Err(CommandError::failed("the process that evaluates answered what cannot be read")
-                    .because(error)
-                    .hint("this is a mistake in batou: please report it"))
-            }
+            Err(error) => Err(CommandError::failed("the answer of the evaluation process cannot be read")
+                .because(error)
+                .hint("this is a bug in batou: please report it")),
         }
     }
 
@@ -101,7 +98,7 @@ impl Evaluator {
                 let death = Death::of(status, &self.notes);
                 self.death.insert(death).explain(&self.request.limits, &self.request.environment)
             }
-            Err(error) => CommandError::failed("the process that evaluates is lost").because(error),
+            Err(error) => CommandError::failed("the evaluation process was lost").because(error),
         }
     }
 }

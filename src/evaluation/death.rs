@@ -83,7 +83,7 @@ impl Death {
 
     fn unknown(&self, evaluating: &str) -> CommandError {
         let error = CommandError::failed(format!("{evaluating} ended unexpectedly: {}", self.status))
-            .hint("this is a mistake in batou: please report it");
+            .hint("this is a bug in batou: please report it");
         if self.printed.is_empty() { error } else { error.because(visible(&self.printed)) }
     }
 }

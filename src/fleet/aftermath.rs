@@ -1,12 +1,12 @@
 //! What has become of hosts whose connections were lost: asked over new ones, all at once.
 //!
-//! An agent that loses its controller goes back by itself. What a killed agent left behind is taken back only
-//! by the next agent that gets the lock. So the release is over once we hold the lock, or somebody else has
-//! taken it.
+//! An agent that loses its controller goes back by itself. After a killed agent, the host goes back only with the next
+//! agent that gets the lock. So the release is over once we hold the lock, or somebody else has taken it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use batou_system::clock;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -57,7 +57,7 @@ impl Member {
                 Ok(None) => "it has not gone back yet".to_owned(),
                 Err(error) => error.to_string(),
             };
-            if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
+            if clock::now() > *deadline.get_or_insert_with(|| clock::now() + PATIENCE) {
                 return Err(why);
             }
             tokio::time::sleep(PAUSE).await;
@@ -91,7 +91,7 @@ impl Member {
 /// enough.
 fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
     match entries.iter().rfind(|entry| entry.record == *record) {
-        Some(entry) if entry.result == Outcome::Confirmed => HostEnding::Released { generation: entry.to },
+        Some(entry) if entry.result == Outcome::Committed => HostEnding::Released { generation: entry.to },
         Some(entry) => HostEnding::WentBack {
             problems: Vec::new(),
             unreverted: entry.unreverted.clone(),
@@ -99,7 +99,7 @@ fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
         },
         // The journal has no line about it, so the host was never switched.
         None => {
-            let had_release = entries.iter().any(|entry| entry.result == Outcome::Confirmed);
+            let had_release = entries.iter().any(|entry| entry.result == Outcome::Committed);
             HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release }
         }
     }
@@ -112,14 +112,14 @@ mod tests {
 
     #[test]
     fn the_line_about_a_release_says_what_became_of_it_and_no_other_line() {
-        let ours = entry(2, "ours", None, Outcome::Confirmed);
+        let ours = entry(2, "ours", None, Outcome::Committed);
         let released = HostEnding::Released { generation: Some(2) };
         let back =
             |had_release| HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release };
         let went_back = back(true);
-        let first = entry(1, "first", None, Outcome::Confirmed);
-        let another = entry(2, "another", None, Outcome::Confirmed);
-        let next = entry(3, "next", None, Outcome::Confirmed);
+        let first = entry(1, "first", None, Outcome::Committed);
+        let another = entry(2, "another", None, Outcome::Committed);
+        let next = entry(3, "next", None, Outcome::Committed);
         let failed = JournalEntry { from: Some(1), ..entry(2, "ours", None, Outcome::WentBack) };
         assert_eq!(ending(&[first.clone(), ours.clone()], &ours.record), released);
         assert_eq!(ending(&[first.clone(), ours.clone(), next], &ours.record), released);

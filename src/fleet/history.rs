@@ -21,8 +21,8 @@ pub struct Past {
 
 impl Past {
     /// Whether it was in force on any host.
-    pub fn is_confirmed(&self) -> bool {
-        self.hosts.values().any(|entry| entry.result == Outcome::Confirmed)
+    pub fn is_committed(&self) -> bool {
+        self.hosts.values().any(|entry| entry.result == Outcome::Committed)
     }
 }
 
@@ -35,20 +35,20 @@ pub struct History {
     releases: Vec<Past>,
 }
 
-/// Why no release to go back to can be named.
+/// Why it is not known which release a rollback is to restore.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// Nothing was ever released.
     #[error("nothing has been released here yet")]
     Empty,
     /// There is no release before the current one.
-    #[error("there is no confirmed release before the current one ({current})")]
+    #[error("no release was in force before the current one ({current})")]
     Oldest {
         /// The current release, as shown to people.
         current: String,
     },
     /// No release matches.
-    #[error("no confirmed release is called {wanted:?}; see `batou history`")]
+    #[error("no release that was in force is called {wanted:?}; see `batou history`")]
     NotFound {
         /// What was asked for.
         wanted: String,
@@ -103,23 +103,23 @@ impl History {
 
     /// The newest release in force.
     pub fn current(&self) -> Option<&Past> {
-        self.confirmed().next_back()
+        self.committed().next_back()
     }
 
     /// Whether a release is in force: it is the newest, or one of several with the newest number that left each
     /// other's hosts out.
     pub fn is_in_force(&self, past: &Past) -> bool {
         let number = self.current().map(|current| current.record.sequence);
-        past.is_confirmed() && number == Some(past.record.sequence)
+        past.is_committed() && number == Some(past.record.sequence)
     }
 
-    /// The release that was confirmed before the one in force. A rollback counts as the release it restored, so
-    /// that repeated rollbacks go further and further back.
+    /// The release that a rollback restores unless another one is named: the last that was committed before the one in
+    /// force. A rollback itself counts as the release that it restored, so each further rollback restores an older one.
     pub fn previous(&self) -> Result<&Past, HistoryError> {
         let current = self.current().ok_or(HistoryError::Empty)?;
         let position = origin(current);
         let before = self
-            .confirmed()
+            .committed()
             .rev()
             .find(|past| past.record.sequence < position && past.record.release != current.record.release);
         let found = before.and_then(|past| self.restored(past));
@@ -128,9 +128,9 @@ impl History {
         })
     }
 
-    /// The confirmed release with this number, or whose id begins with `wanted`.
+    /// The committed release with this number, or whose id begins with `wanted`.
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
-        let numbered = |sequence: u64| self.confirmed().filter(move |past| past.record.sequence == sequence);
+        let numbered = |sequence: u64| self.committed().filter(move |past| past.record.sequence == sequence);
         let by_number: Vec<_> = wanted.parse().into_iter().flat_map(numbered).collect();
         match by_number[..] {
             [] => {}
@@ -143,7 +143,7 @@ impl History {
         }
         let fits = |past: &&Past| past.record.release.to_string().starts_with(wanted);
         let mut found: BTreeMap<Digest, &Past> = BTreeMap::new();
-        for past in self.confirmed().filter(|past| past.record.restores.is_none()).filter(fits) {
+        for past in self.committed().filter(|past| past.record.restores.is_none()).filter(fits) {
             found.insert(past.record.release, past);
         }
         match (found.len(), found.into_values().next()) {
@@ -158,8 +158,8 @@ impl History {
     pub fn manifests(&self, sequence: u64) -> BTreeMap<HostName, Digest> {
         let mut manifests = BTreeMap::new();
         for past in self.releases.iter().filter(|past| past.record.sequence <= sequence) {
-            let confirmed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Confirmed);
-            manifests.extend(confirmed.map(|(host, entry)| (host.clone(), entry.manifest)));
+            let committed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Committed);
+            manifests.extend(committed.map(|(host, entry)| (host.clone(), entry.manifest)));
         }
         manifests
     }
@@ -168,7 +168,7 @@ impl History {
     pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
         let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
         let entries = later.filter_map(|past| past.hosts.get(host));
-        entries.filter(|entry| entry.result == Outcome::Confirmed).map(|entry| entry.manifest).collect()
+        entries.filter(|entry| entry.result == Outcome::Committed).map(|entry| entry.manifest).collect()
     }
 
     /// The release whose configuration this one has: itself, or the one it restored.
@@ -179,8 +179,8 @@ impl History {
         self.releases.iter().find(same)
     }
 
-    fn confirmed(&self) -> impl DoubleEndedIterator<Item = &Past> {
-        self.releases.iter().filter(|past| past.is_confirmed())
+    fn committed(&self) -> impl DoubleEndedIterator<Item = &Past> {
+        self.releases.iter().filter(|past| past.is_committed())
     }
 }
 
@@ -230,7 +230,7 @@ pub(super) mod tests {
     fn history(entries: &[(u64, &str, Option<u64>)]) -> History {
         let entries = entries
             .iter()
-            .map(|(sequence, release, restores)| entry(*sequence, release, *restores, Outcome::Confirmed));
+            .map(|(sequence, release, restores)| entry(*sequence, release, *restores, Outcome::Committed));
         History::read(BTreeMap::from([("h1".parse().unwrap(), entries.collect())]), 1000)
     }
 
@@ -257,7 +257,7 @@ pub(super) mod tests {
     #[test]
     fn failed_releases_do_not_count() {
         let (first, third) =
-            (entry(1, "a", None, Outcome::Confirmed), entry(3, "c", None, Outcome::Confirmed));
+            (entry(1, "a", None, Outcome::Committed), entry(3, "c", None, Outcome::Committed));
         let failed = entry(2, "b", None, Outcome::WentBack);
         let history =
             History::read(BTreeMap::from([("h1".parse().unwrap(), vec![first, failed, third])]), 1000);
@@ -267,8 +267,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_host_that_took_no_part_keeps_what_it_had() {
-        let first = entry(1, "a", None, Outcome::Confirmed);
-        let second = entry(2, "b", None, Outcome::Confirmed);
+        let first = entry(1, "a", None, Outcome::Committed);
+        let second = entry(2, "b", None, Outcome::Committed);
         let journals = BTreeMap::from([
             ("h1".parse().unwrap(), vec![first.clone(), second.clone()]),
             ("h2".parse().unwrap(), vec![first.clone()]),
@@ -284,9 +284,9 @@ pub(super) mod tests {
 
     #[test]
     fn releases_that_left_out_each_others_hosts_and_have_one_number_are_two() {
-        let first = entry(1, "a", None, Outcome::Confirmed);
+        let first = entry(1, "a", None, Outcome::Committed);
         let (mut one, other) =
-            (entry(2, "b", None, Outcome::Confirmed), entry(2, "c", None, Outcome::Confirmed));
+            (entry(2, "b", None, Outcome::Committed), entry(2, "c", None, Outcome::Committed));
         one.when = "2026-02-01T00:00:00Z".parse().unwrap();
         let history = History::read(
             BTreeMap::from([

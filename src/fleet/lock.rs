@@ -6,7 +6,9 @@
 //! each other out.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use batou_system::{clock, random};
 
 use super::{Failures, Fleet, Member, sort};
 use crate::remote::RemoteError;
@@ -40,7 +42,7 @@ impl Fleet {
         patience: Duration,
         told: &dyn Fn(&str, Option<&Holder>),
     ) -> Result<BTreeMap<HostName, State>, LockError> {
-        let started = Instant::now();
+        let started = clock::now();
         let mut pause = Duration::from_millis(50);
         let mut last = None;
         loop {
@@ -50,7 +52,7 @@ impl Fleet {
             };
             // Nothing may stay locked during the pause, or two deployers could wait for each other.
             self.unlock().await;
-            if started.elapsed() >= patience {
+            if clock::now().duration_since(started) >= patience {
                 return Err(LockError::Held { host, holder: found });
             }
             if last.as_ref() != Some(&(host.clone(), found.clone())) {
@@ -114,7 +116,6 @@ impl Fleet {
 
 /// A random pause between half and one and a half times `pause`.
 fn jitter(pause: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(std::process::id()) % 1000;
+    let random = random::number() % 1000;
     pause / 2 + pause.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 1000.0)
 }

@@ -42,7 +42,7 @@ pub struct Member {
     calling: Option<Calling>,
     connection: Arc<HostConnection>,
     waits: Arc<Waits>,
-    /// Whether taking the host's lock may also have to take back an interrupted release.
+    /// Whether the host, once it is locked, may first have to go back from an interrupted release.
     unfinished: bool,
 }
 
@@ -265,13 +265,13 @@ impl Member {
         Ok(state)
     }
 
-    /// Takes the host's lock, or learns who holds it. This also takes back an interrupted release together with
-    /// its units, which can take any amount of time.
+    /// Takes the host's lock, or learns who holds it. This also has the host go back from an interrupted release, together
+    /// with its units, which can take any amount of time.
     pub async fn lock(&mut self, holder: &Holder) -> Result<LockAnswer, RemoteError> {
         let question = question::lock(holder.clone());
         let question = if self.unfinished { question.patiently() } else { question };
         let answer = self.ask(&question).await?;
-        // The holder may still be interrupted, and its release must then be taken back.
+        // The holder may still be interrupted, and the host must then go back.
         self.unfinished = matches!(answer, LockAnswer::Held(_));
         Ok(answer)
     }

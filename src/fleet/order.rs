@@ -16,7 +16,7 @@ pub struct ReleaseOrder {
     pub holder: Holder,
     /// What each host that takes part gets.
     pub hosts: BTreeMap<HostName, HostRelease>,
-    /// How many confirmed releases hosts keep.
+    /// How many committed releases hosts keep.
     pub keep: u32,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
@@ -32,7 +32,7 @@ pub enum HostEnding {
     },
     /// It has what it had before the release.
     WentBack {
-        /// What failed on the way back.
+        /// What failed while the host went back.
         problems: Vec<String>,
         /// Units that were updated and stay as they are, because they have no revert.
         unreverted: Vec<UnitId>,
@@ -58,7 +58,7 @@ impl HostEnding {
     pub fn word(&self) -> &'static str {
         match self {
             HostEnding::Released { .. } => "released",
-            HostEnding::WentBack { .. } => "rolled back",
+            HostEnding::WentBack { .. } => "went back",
             HostEnding::GoesBack { .. } => "goes back by itself",
             HostEnding::Unknown { .. } => "unknown",
         }
@@ -129,7 +129,7 @@ impl ReleasePhase {
             ReleasePhase::Switch => "switching",
             ReleasePhase::Activate => "activation",
             ReleasePhase::Prepare => "preparation",
-            ReleasePhase::Commit => "confirmation",
+            ReleasePhase::Commit => "commit",
         }
     }
 }

@@ -56,7 +56,7 @@ impl Rollout<'_> {
 
 impl Fleet {
     /// Switches, activates and commits what has been staged, on locked hosts. An interrupt before the commit
-    /// takes the release back. After that, only a second interrupt ends batou before all hosts have answered.
+    /// has every host go back. After that, only a second interrupt ends batou before all hosts have answered.
     pub async fn release(
         &mut self,
         rollout: Rollout<'_>,
@@ -154,6 +154,7 @@ impl Fleet {
                 break;
             }
             let ended = tokio::select! {
+                biased;
                 ended = running.next() => ended,
                 (host, error) = first_lost(&mut idle) => {
                     idle.remove(&host);
@@ -191,7 +192,7 @@ impl Fleet {
                 return member.ask(&question::commit(order.keep)).await;
             }
             // This host already had all of the release and was not switched, so it only records it.
-            member.ask(&question::confirm(order.record.clone(), order.keep)).await
+            member.ask(&question::commit_unchanged(order.record.clone(), order.keep)).await
         };
         let warn = || rollout.tell(Event::Interrupted(ReleasePhase::Commit));
         let Some(answers) = interrupts.insistent(self.each(commit), warn).await else {
@@ -211,7 +212,7 @@ impl Fleet {
             let failed = self.back(rollout, ReleasePhase::Commit, of_hosts(failures), interrupts).await;
             return if all_released(&failed.endings) { Ok(failed.endings) } else { Err(failed) };
         }
-        // Some hosts have committed for good, so the release can no longer be taken back: ask what became of it on
+        // Some hosts have committed for good, so it is too late to go back: ask what became of the release on
         // the others.
         let lost = failures.keys().cloned().collect();
         let Some(asked) =
@@ -228,7 +229,7 @@ impl Fleet {
         Err(Failed { phase: ReleasePhase::Commit, failures: of_hosts(failures), endings })
     }
 
-    /// Takes the release back on every host that may have been switched.
+    /// Has every host that may have been switched go back.
     async fn back(
         &mut self,
         rollout: Rollout<'_>,
@@ -244,7 +245,7 @@ impl Fleet {
         }
     }
 
-    /// Takes back an interrupted release: agents that lose their controller finish what is running, and go
+    /// Has every host go back after an interrupt: agents that lose their controller finish what is running, and then go
     /// back.
     async fn interrupted(
         &mut self,

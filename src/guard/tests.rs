@@ -60,14 +60,14 @@ impl Fixture {
     }
 
     fn check(&self, branch: Option<&str>, dirty: bool) -> Result<(), String> {
-        let mut settings = settings();
-        settings.branch = branch.map(str::to_owned);
-        self.check_with(&settings, dirty)
+        let mut policy = policy();
+        policy.branch = branch.map(str::to_owned);
+        self.check_with(&policy, dirty)
     }
 
-    fn check_with(&self, settings: &Settings, dirty: bool) -> Result<(), String> {
+    fn check_with(&self, policy: &Policy, dirty: bool) -> Result<(), String> {
         let ui = Ui::to_writers(Verbosity::default(), Box::new(io::sink()), Box::new(self.seen.clone()));
-        check_repository(&self.project(), settings, dirty, &ui).map_err(|error| {
+        check_repository(&self.project(), policy, dirty, &ui).map_err(|error| {
             assert_eq!(error.exit_code(), 2);
             assert!(error.hints()[0].contains("--dirty"));
             error.to_string()
@@ -79,8 +79,8 @@ impl Fixture {
     }
 }
 
-/// The settings of an environment that is reached over ssh.
-fn settings() -> Settings {
+/// The policy of an environment that is reached over ssh.
+fn policy() -> Policy {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
         let path = folder.path().join(path);
@@ -93,7 +93,7 @@ fn settings() -> Settings {
         "[environment]\nconnect_method = \"ssh\"\n\n[hosts]\nweb01 = []\n",
     );
     let project = batou_environments::project(folder.path()).unwrap();
-    batou_environments::settings(&project, "prod").unwrap().0
+    batou_environments::policy(&project, "prod").unwrap().0
 }
 
 #[test]
@@ -243,20 +243,20 @@ fn the_name_of_the_projects_folder_is_no_pattern() {
 fn a_local_environment_is_not_guarded() {
     let fixture = Fixture::committed();
     fixture.write("shop/new", "x");
-    let mut settings = settings();
-    settings.connect_method = ConnectMethod::Local;
-    assert_eq!(fixture.check_with(&settings, false), Ok(()));
+    let mut policy = policy();
+    policy.connect_method = ConnectMethod::Local;
+    assert_eq!(fixture.check_with(&policy, false), Ok(()));
 }
 
 #[test]
 fn only_the_environments_own_name_confirms() {
-    let mut settings = settings();
-    assert!(answered(&settings, "prod\n").is_ok());
+    let mut policy = policy();
+    assert!(answered(&policy, "prod\n").is_ok());
     for other in ["", "y", "yes", "production"] {
-        assert_eq!(answered(&settings, other).unwrap_err().exit_code(), 1, "{other}");
+        assert_eq!(answered(&policy, other).unwrap_err().exit_code(), 1, "{other}");
     }
     let ui = Ui::to_writers(Verbosity::default(), Box::new(io::sink()), Box::new(io::sink()));
-    assert!(confirm(&settings, false, &ui).is_ok(), "it is not protected");
-    settings.protected = true;
-    assert!(confirm(&settings, true, &ui).is_ok());
+    assert!(confirm(&policy, false, &ui).is_ok(), "it is not protected");
+    policy.protected = true;
+    assert!(confirm(&policy, true, &ui).is_ok());
 }

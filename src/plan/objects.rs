@@ -108,7 +108,8 @@ impl Fetched {
     }
 }
 
-/// What is read, if there is room for it. After something did not fit, no room is left for anything else.
+/// Reads everything, or nothing if that is more than `room` bytes. Then `room` becomes 0, so that nothing that comes later
+/// is read either.
 fn bounded(bytes: &mut dyn Read, room: &mut u64) -> Result<Option<Vec<u8>>, Error> {
     let mut content = Vec::new();
     let read = bytes.take(room.saturating_add(1)).read_to_end(&mut content);

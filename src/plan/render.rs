@@ -93,7 +93,7 @@ fn heading(group: &[&HostPlan]) -> String {
             format!("{} to put back", drift::count(&first.drift))
         }
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
-        (false, 0) => "the same files and units in another order".to_owned(),
+        (false, 0) => "the same files and steps in another order".to_owned(),
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }
@@ -120,7 +120,7 @@ fn component_lines(component: &ComponentPlan, detail: Diff, everything: bool, li
     let count = if whole { format!(" ({})", plural(component.files.len(), "file")) } else { String::new() };
     lines.push(format!("  {} {}{count}", sign(component.change), visible_name(&component.component)));
     if component.incomparable {
-        lines.push(format!("      {DIM}what it replaces is not in this store{DIM:#}"));
+        lines.push(format!("      {DIM}what it replaces is not in the local store{DIM:#}"));
     }
     if detail != Diff::None {
         let shown = if whole && !everything { LISTED } else { usize::MAX };
@@ -347,7 +347,7 @@ mod tests {
         reordered.host = "b".parse().unwrap();
         unfinished.from = Some(unfinished.to);
         let text = plain(&[unfinished, reordered], Diff::Full);
-        assert_eq!(text, "a: a release to finish\n\nb: the same files and units in another order");
+        assert_eq!(text, "a: a release to finish\n\nb: the same files and steps in another order");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+
+use batou_system::clock;
+use batou_system::queue::{Empty, Receiver, Sender, unbounded};
 
 use super::cut::Cut;
 use super::error::StartError;
@@ -34,7 +36,7 @@ pub(super) struct Rang(Arc<AtomicBool>);
 impl Alarm {
     /// Sets an alarm for a process, which is cut off if it is silent for longer than `patience`.
     pub(super) fn set(patience: Duration, cut: Cut) -> Result<Self, StartError> {
-        let (sender, signs) = channel();
+        let (sender, signs) = unbounded();
         let rang = Rang::default();
         let ringing = rang.clone();
         thread::spawn("alarm", move || {
@@ -66,7 +68,7 @@ impl Alarm {
 
 /// How much time is left.
 pub(super) fn until(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+    deadline.saturating_duration_since(clock::now())
 }
 
 /// Whether the next sign does not come in time. If the signs end, that is no time-out.
@@ -74,18 +76,18 @@ fn times_out(signs: &Receiver<Sign>, patience: Duration) -> bool {
     let mut held = false;
     loop {
         let sign = if held {
-            signs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            signs.recv()
         } else {
             // If this process was itself stopped for a while, the time may be over although signs have arrived,
             // so they get a moment more to be read.
             signs.recv_timeout(patience).or_else(|error| match error {
-                RecvTimeoutError::Timeout => signs.recv_timeout(GRACE),
-                RecvTimeoutError::Disconnected => Err(error),
+                Empty::Yet => signs.recv_timeout(GRACE),
+                Empty::ForEver => Err(error),
             })
         };
         match sign {
             Ok(sign) => held = matches!(sign, Sign::Hold),
-            Err(error) => return error == RecvTimeoutError::Timeout,
+            Err(error) => return error == Empty::Yet,
         }
     }
 }

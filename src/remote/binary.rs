@@ -74,7 +74,7 @@ pub struct Binaries {
 #[derive(Debug, thiserror::Error)]
 pub enum BinaryError {
     /// The host is of a kind for which there is no agent.
-    #[error("the host is of the kind {machine}, and this batou has agents for {} only{}", known.join(", "), remedy(wanted, folder.as_deref()))]
+    #[error("the host is a {machine} machine, and this batou has agents for {} only{}", known.join(", "), remedy(wanted, folder.as_deref()))]
     Kind {
         /// The host's `uname -m`.
         machine: String,

@@ -45,6 +45,20 @@ pub struct Dialer {
     pub binaries: Binaries,
     /// How long ssh may take to connect, and how long the login may then take until it runs the command.
     pub timeout: Duration,
+    /// How hosts are reached that are simulated.
+    #[cfg(test)]
+    pub simulated: Option<SimulatedWays>,
+}
+
+/// Starts the agent of a host that is simulated.
+#[cfg(test)]
+pub struct SimulatedWays(pub Box<dyn Fn(&Route) -> Result<Link, RemoteError> + Send + Sync>);
+
+#[cfg(test)]
+impl std::fmt::Debug for SimulatedWays {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("SimulatedWays")
+    }
 }
 
 impl Dialer {
@@ -84,6 +98,10 @@ impl HostConnection {
 
     /// Starts the host's agent, copying it there if it is missing or damaged. Blocks.
     pub fn dial(&self) -> Result<Link, RemoteError> {
+        #[cfg(test)]
+        if let Some(dial) = &self.dialer.simulated {
+            return dial.0(&self.route);
+        }
         if self.route.address.is_none() && self.route.user.is_none() {
             return self.spawn();
         }

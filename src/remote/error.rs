@@ -26,7 +26,7 @@ pub enum RemoteError {
         source: FrameError,
     },
     /// The host is alive but does not answer.
-    #[error("it lives, and did not answer within {} s ({verb})", limit.as_secs())]
+    #[error("its agent is alive, but did not answer within {} s ({verb})", limit.as_secs())]
     Late {
         /// What it was asked.
         verb: &'static str,
@@ -34,7 +34,7 @@ pub enum RemoteError {
         limit: Duration,
     },
     /// What the agent says cannot be read, and so neither can anything after it.
-    #[error("what its agent says cannot be understood")]
+    #[error("the answer of its agent cannot be understood")]
     Garbled(#[source] FrameError),
     /// The controller's own store failed, or what came from the host is not what it should be.
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub enum RemoteError {
         host: HostName,
     },
     /// A component waits for itself, through others.
-    #[error("it waits for itself: the dependencies in the hosts' manifests go round in a circle")]
+    #[error("it would wait for itself: the hosts' manifests depend on each other in a circle")]
     Stuck,
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
@@ -146,7 +146,7 @@ pub enum StartError {
     },
     /// Something else read the lines that were sent to the script on the host.
     #[error(
-        "the login shell took a part of what was meant for the command that ssh gave it: look at the startup files of the \
+        "the login shell read input that was meant for the command that ssh gave it: look at the startup files of the \
          user who logs in (such as ~/.bashrc), which must not read from standard input"
     )]
     Eaten,
@@ -177,7 +177,7 @@ pub enum StartError {
     },
     /// The target directory belongs to somebody else, so we cannot give it to the agent's user.
     #[error(
-        "{directory} is not for {user} to write to: choose another target_directory, or, if nobody else needs that \
+        "{user} may not write to {directory}: choose another target_directory, or, if nobody else needs that \
          folder, give it away with `chown -R {} {}`",
         word(user),
         word(directory)
@@ -195,7 +195,7 @@ pub enum StartError {
     #[error("the target directory cannot be created{}", after(_0))]
     Preparation(String),
     /// Something other than the script answers.
-    #[error("the host answered {_0:?}, which is not of this protocol")]
+    #[error("the host answered {_0:?}, which is not part of the protocol")]
     Unexpected(String),
     /// No shell ran the command: the account has none, or has a forced command.
     #[error("the login ended before anything was run there{}{}", with(*status), after(said))]
@@ -206,7 +206,7 @@ pub enum StartError {
         said: String,
     },
     /// It ended by itself.
-    #[error("the agent ended as it started{}{}", with(*status), after(noise))]
+    #[error("the agent ended as soon as it had started{}{}", with(*status), after(noise))]
     Ended {
         /// The exit status.
         status: Option<i32>,

@@ -10,10 +10,10 @@
 //! ([`super::RemoteStore`]), which waits for the same futures.
 
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use batou_system::queue::{Empty, Receiver, Sender, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -97,7 +97,7 @@ impl Link {
     /// says.
     pub(super) fn new(process: PipedProcess, patience: Duration, local: bool) -> Result<Self, StartError> {
         let PipedProcess { to, from, handle } = process;
-        let (outgoing, frames) = channel();
+        let (outgoing, frames) = unbounded();
         let (arrivals, incoming) = mpsc::channel(WAITING);
         thread::spawn("writer", move || write(to, &frames))?;
         let alarm = Alarm::set(patience, handle.cut())?;
@@ -107,6 +107,17 @@ impl Link {
         thread::spawn("reader", move || reader.read(&arrivals))?;
         let room = Arc::new(Semaphore::new(WAITING));
         Ok(Link { handle, outgoing: Some(outgoing), room, incoming, terms, limits, late: false, local })
+    }
+
+    /// The conversation with an agent that is simulated and has greeted.
+    #[cfg(test)]
+    pub(crate) fn simulated(
+        to: Box<dyn Write + Send>,
+        from: Box<dyn Read + Send>,
+        end: super::process::SimulatedEnd,
+        patience: Duration,
+    ) -> Result<Self, StartError> {
+        Self::new(PipedProcess::simulated(to, from, end), patience, false)
     }
 
     /// Asks, and waits for the answer. If something is run, what it prints before the answer goes to `output`,
@@ -253,8 +264,8 @@ fn write(to: Box<dyn Write + Send>, frames: &Receiver<Waiting>) {
                 drop(room);
                 to.write_all(&frame)
             }
-            Err(RecvTimeoutError::Timeout) => to.write_all(&heartbeat),
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(Empty::Yet) => to.write_all(&heartbeat),
+            Err(Empty::ForEver) => return,
         };
         if written.and_then(|()| to.flush()).is_err() {
             return;
@@ -279,7 +290,8 @@ impl FrameReader {
                 let ended = arrival.is_err();
                 // The receiver may take its time, and that is not the agent's silence.
                 self.alarm.hold();
-                if arrivals.blocking_send(arrival.map_err(|source| self.lost(source))).is_err() || ended {
+                let arrival = arrival.map_err(|source| self.lost(source));
+                if !thread::deliver(arrivals, arrival) || ended {
                     return;
                 }
             }

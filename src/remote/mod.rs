@@ -22,10 +22,14 @@ mod store;
 mod thread;
 
 pub use binary::Binaries;
+#[cfg(test)]
+pub(crate) use connection::SimulatedWays;
 pub use connection::{Dialer, HostConnection, Route};
 pub use error::{RemoteError, StartError};
 pub use link::Link;
 pub use masters::Masters;
+#[cfg(test)]
+pub(crate) use process::SimulatedEnd;
 pub use ssh::{SshConfig, SshOptions};
 pub use store::RemoteStore;
 pub use thread::{Working, blocking};

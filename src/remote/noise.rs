@@ -50,6 +50,13 @@ impl Noise {
         Ok(noise)
     }
 
+    /// Of a process that prints nothing.
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        let heard = Heard { bytes: Vec::new(), ended: true };
+        Noise(Arc::new(SharedNoise { heard: Mutex::new(heard), ended: Condvar::new() }))
+    }
+
     /// The text, without surrounding space. Called when the process is at its end; its last output may still
     /// have to be read.
     pub(super) fn text(&self) -> String {

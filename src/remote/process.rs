@@ -35,6 +35,38 @@ enum ProcessEnd {
     Child(Child),
     /// A process on a host, at the other end of a channel.
     Channel(Channel),
+    /// An agent on a host that is simulated.
+    #[cfg(test)]
+    Simulated(SimulatedEnd),
+}
+
+/// How an agent that is simulated is cut off, and whether it has ended, as far as that can be known here.
+#[cfg(test)]
+#[derive(Clone)]
+pub(crate) struct SimulatedEnd {
+    pub(crate) cut: std::sync::Arc<dyn Fn() + Send + Sync>,
+    pub(crate) has_ended: std::sync::Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+#[cfg(test)]
+impl fmt::Debug for SimulatedEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SimulatedEnd")
+    }
+}
+
+#[cfg(test)]
+impl SimulatedEnd {
+    fn exit(&self, within: Option<Duration>) -> Option<Exit> {
+        let deadline = within.map(|within| batou_system::clock::now() + within);
+        while !(self.has_ended)() {
+            let late = deadline.is_some_and(|deadline| batou_system::clock::now() >= deadline);
+            if late || !batou_system::simulation::wait(deadline) {
+                return None;
+            }
+        }
+        Some(Exit::Status(0))
+    }
 }
 
 impl PipedProcess {
@@ -51,6 +83,17 @@ impl PipedProcess {
         })?;
         let handle = ProcessHandle { carrier: ProcessEnd::Child(child), noise };
         Ok(PipedProcess { to, from: BufReader::new(from), handle })
+    }
+
+    /// An agent that is simulated.
+    #[cfg(test)]
+    pub(super) fn simulated(
+        to: Box<dyn Write + Send>,
+        from: Box<dyn Read + Send>,
+        end: SimulatedEnd,
+    ) -> Self {
+        let handle = ProcessHandle { carrier: ProcessEnd::Simulated(end), noise: Noise::none() };
+        PipedProcess { to, from: BufReader::new(from), handle }
     }
 
     /// The process at the other end of a channel.
@@ -73,6 +116,11 @@ impl ProcessHandle {
         match &self.carrier {
             ProcessEnd::Child(child) => kill(child),
             ProcessEnd::Channel(channel) => channel.cut(),
+            #[cfg(test)]
+            ProcessEnd::Simulated(end) => {
+                let end = end.clone();
+                Cut::new(move || (end.cut)())
+            }
         }
     }
 
@@ -81,6 +129,8 @@ impl ProcessHandle {
         match &mut self.carrier {
             ProcessEnd::Child(child) => wait(child, within),
             ProcessEnd::Channel(channel) => channel.exit(within),
+            #[cfg(test)]
+            ProcessEnd::Simulated(end) => end.exit(within),
         }
     }
 
@@ -100,6 +150,8 @@ impl ProcessHandle {
         let connection = match &self.carrier {
             ProcessEnd::Child(_) => None,
             ProcessEnd::Channel(channel) => Some(channel.words()),
+            #[cfg(test)]
+            ProcessEnd::Simulated(_) => None,
         };
         LastWords { noise: self.noise.clone(), connection }
     }

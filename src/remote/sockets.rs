@@ -35,8 +35,10 @@ pub(super) struct SocketFolder {
 impl SocketFolder {
     /// Makes a folder in the first suitable one of these places, and removes what killed commands left there.
     pub(super) fn create(places: &[PathBuf]) -> io::Result<Self> {
-        let mut failure =
-            io::Error::new(io::ErrorKind::InvalidFilename, "no place is safe and has a short enough path");
+        let mut failure = io::Error::new(
+            io::ErrorKind::InvalidFilename,
+            "no folder is safe and has a path that is short enough",
+        );
         let places =
             || places.iter().filter(|place| place.is_absolute() && can_be_told(place) && is_safe(place));
         places().for_each(|place| sweep(place));

@@ -254,9 +254,11 @@ impl Start {
                 RemoteError::Lost { noise, source: FrameError::Ended { clean: true } }
             }
             Exit::Disconnected => StartError::connection(&noise).into(),
-            // This includes 255, with which an ssh with one command reports a program killed by a signal.
+            // The agent had answered, so it is the agent that ended, whatever the status: for a program that was killed
+            // by a signal, ssh reports 255, too.
             _ if self.answered => StartError::Ended { status, noise }.into(),
-            // Over a channel, 255 is the login's own status like any other.
+            // An ssh that we started ourselves ends with 255 if it could not connect. Through a master, 255 is a status of
+            // the login shell like any other.
             Exit::Status(255) if handle.is_child() => StartError::connection(&noise).into(),
             _ if sudo => StartError::Sudo { user: self.user.clone().unwrap_or_default(), noise }.into(),
             _ => StartError::Shell { status, said: self.all_said() }.into(),

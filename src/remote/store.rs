@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::error::RemoteError;
 use super::link::Link;
+use super::thread;
 use batou_agent::objects::{ObjectDecoder, ObjectEncoder};
 use batou_agent::protocol::{DATA_CHUNK, ErrorKind, MAX_OBJECTS, Question, Reply, Request, question};
 
@@ -33,15 +34,15 @@ struct Conversation<'l> {
 
 impl Conversation<'_> {
     fn ask<A>(&mut self, question: &Question<A>) -> Result<A, RemoteError> {
-        self.runtime.block_on(self.link.ask(question, |_, _| {}))
+        thread::wait(self.runtime, self.link.ask(question, |_, _| {}))
     }
 
     fn send(&mut self, request: &Request, raw: &[u8]) -> bool {
-        self.runtime.block_on(self.link.send(request, raw))
+        thread::wait(self.runtime, self.link.send(request, raw))
     }
 
     fn receive(&mut self) -> Result<(Reply, Vec<u8>), RemoteError> {
-        self.runtime.block_on(self.link.receive())
+        thread::wait(self.runtime, self.link.receive())
     }
 }
 

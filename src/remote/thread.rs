@@ -1,8 +1,8 @@
 //! Threads of this process. Failing to start one is an error of this machine, not a panic.
 
-use std::thread::{Builder, JoinHandle};
-
-use tokio::sync::oneshot;
+use batou_system::thread::{self, Thread};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::StartError;
 
@@ -10,8 +10,26 @@ use super::error::StartError;
 pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, StartError> {
-    Builder::new().name(name.to_owned()).spawn(work).map_err(|_| StartError::Threads)
+) -> Result<Thread<T>, StartError> {
+    thread::spawn(name, work).map_err(|_| StartError::Threads)
+}
+
+/// Waits for a future on a thread that may block.
+pub(super) fn wait<T>(runtime: &Handle, work: impl Future<Output = T>) -> T {
+    #[cfg(test)]
+    if batou_system::simulation::is_on() {
+        return batou_system::simulation::block_on(work);
+    }
+    runtime.block_on(work)
+}
+
+/// Delivers something from a thread that may block; returns whether anybody takes it.
+pub(super) fn deliver<T>(to: &mpsc::Sender<T>, item: T) -> bool {
+    #[cfg(test)]
+    if batou_system::simulation::is_on() {
+        return batou_system::simulation::block_on(to.send(item)).is_ok();
+    }
+    to.blocking_send(item).is_ok()
 }
 
 /// The result of a thread, which can be waited for without blocking.

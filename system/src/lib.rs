@@ -7,6 +7,8 @@
 
 pub mod clock;
 pub mod fs;
+pub mod monitor;
+pub mod process;
 pub mod queue;
 pub mod random;
 pub mod thread;

@@ -1,18 +1,19 @@
 //! Queues between threads: bounded, and ended by either side.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock;
+use crate::monitor::Monitor;
 
 /// A queue's sending end. Dropping the last one ends the queue once it is empty.
 #[derive(Debug)]
-pub struct Sender<T>(Arc<Shared<T>>);
+pub struct Sender<T>(Arc<Monitor<State<T>>>);
 
 /// A queue's receiving end. Once it is dropped, nothing can be sent any more.
 #[derive(Debug)]
-pub struct Receiver<T>(Arc<Shared<T>>);
+pub struct Receiver<T>(Arc<Monitor<State<T>>>);
 
 /// Why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +29,6 @@ pub enum Empty {
 pub struct Closed;
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
     bound: usize,
@@ -44,7 +39,7 @@ struct State<T> {
 /// A queue in which at most `bound` items wait.
 pub fn bounded<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     let state = State { items: VecDeque::new(), bound, senders: 1, receives: true };
-    let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+    let shared = Arc::new(Monitor::new(state));
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
@@ -63,52 +58,6 @@ pub fn between<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
     bounded(bound)
 }
 
-/// What a mutex holds. Nothing here is left half-changed by a panic.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<T> Shared<T> {
-    fn changed(&self) {
-        self.changed.notify_all();
-        #[cfg(feature = "simulation")]
-        crate::simulation::wake();
-    }
-
-    /// Waits until `ready` gives something, but not beyond `deadline`.
-    fn wait<R>(
-        &self,
-        deadline: Option<Instant>,
-        mut ready: impl FnMut(&mut State<T>) -> Option<R>,
-    ) -> Option<R> {
-        let mut state = lock(&self.state);
-        loop {
-            if let Some(result) = ready(&mut state) {
-                return Some(result);
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return None;
-            }
-            #[cfg(feature = "simulation")]
-            if crate::simulation::is_on() {
-                drop(state);
-                if !crate::simulation::park(deadline) {
-                    return None;
-                }
-                state = lock(&self.state);
-                continue;
-            }
-            state = match left {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-}
-
 impl<T> Sender<T> {
     /// Sends an item; waits for room.
     pub fn send(&self, item: T) -> Result<(), Closed> {
@@ -122,55 +71,51 @@ impl<T> Sender<T> {
                 Ok(())
             })
         });
-        self.0.changed();
         sent.unwrap_or(Err(Closed))
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        lock(&self.0.state).senders += 1;
+        self.0.change(|state| state.senders += 1);
         Self(Arc::clone(&self.0))
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        lock(&self.0.state).senders -= 1;
-        self.0.changed();
+        self.0.change(|state| state.senders -= 1);
     }
 }
 
 impl<T> Receiver<T> {
     /// The next item; waits for it.
     pub fn recv(&self) -> Result<T, Empty> {
-        self.0.wait(None, State::take).unwrap_or(Err(Empty::ForEver)).inspect(|_| self.0.changed())
+        self.0.wait(None, State::take).unwrap_or(Err(Empty::ForEver))
     }
 
     /// The next item; waits for it, but not for longer than `patience`.
     pub fn recv_timeout(&self, patience: Duration) -> Result<T, Empty> {
         let Some(deadline) = clock::now().checked_add(patience) else { return self.recv() };
         let taken = self.0.wait(Some(deadline), State::take);
-        taken.unwrap_or(Err(Empty::Yet)).inspect(|_| self.0.changed())
+        taken.unwrap_or(Err(Empty::Yet))
     }
 
     /// The next item if it is there.
     pub fn try_recv(&self) -> Result<T, Empty> {
-        let taken = lock(&self.0.state).take();
-        taken.unwrap_or(Err(Empty::Yet)).inspect(|_| self.0.changed())
+        let taken = self.0.change(State::take);
+        taken.unwrap_or(Err(Empty::Yet))
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let left = {
-            let mut state = lock(&self.0.state);
+        let left = self.0.change(|state| {
             state.receives = false;
             std::mem::take(&mut state.items)
-        };
+        });
         // What is dropped may itself send.
         drop(left);
-        self.0.changed();
     }
 }
 

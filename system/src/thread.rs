@@ -30,7 +30,7 @@ pub fn spawn<T: Send + 'static>(
         let theirs = Arc::clone(&done);
         crate::simulation::spawn(Box::new(move || {
             let result = work();
-            crate::queue::lock(&theirs).replace(result);
+            crate::simulation::lock(&theirs).replace(result);
             crate::simulation::wake();
         }));
         return Ok(Thread(Joining::Simulated(done)));
@@ -45,8 +45,8 @@ impl<T> Thread<T> {
             Joining::Real(thread) => thread.join().ok(),
             #[cfg(feature = "simulation")]
             Joining::Simulated(done) => {
-                while crate::queue::lock(&done).is_none() && crate::simulation::park(None) {}
-                crate::queue::lock(&done).take()
+                while crate::simulation::lock(&done).is_none() && crate::simulation::park(None) {}
+                crate::simulation::lock(&done).take()
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Two hosts over loopback ssh, and somebody in the middle between batou and the first of them (`middle.py`).
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use serde_json::Value;
 
@@ -113,4 +117,45 @@ pub(super) fn verb(reply: &Value) -> &str {
     let header = &reply["header"];
     let table = || header.as_object()?.keys().next().map(String::as_str);
     header.as_str().or_else(table).unwrap_or_else(|| panic!("{reply}"))
+}
+
+/// How many cases are tried at a time.
+const LANES: usize = 2;
+
+/// What came of many cases: how often batou ended with each exit status, and what was wrong.
+pub(super) struct Outcomes {
+    pub(super) statuses: BTreeMap<Option<i32>, usize>,
+    pub(super) faults: Vec<String>,
+}
+
+/// Tries each case on one of a few fleets, the first of which is there already. After a fault a fleet is replaced, so that
+/// the next case begins with one that is whole.
+pub(super) fn try_each<F: Send, C: Sync>(
+    first: F,
+    new: fn() -> F,
+    cases: &[C],
+    try_one: impl Fn(&mut F, &C) -> Result<Option<i32>, String> + Sync,
+) -> Outcomes {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Outcomes { statuses: BTreeMap::new(), faults: Vec::new() });
+    let try_some = |mut fleet: F| {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = try_one(&mut fleet, case);
+            if outcome.is_err() {
+                fleet = new();
+            }
+            let mut outcomes = outcomes.lock().unwrap();
+            match outcome {
+                Ok(status) => *outcomes.statuses.entry(status).or_default() += 1,
+                Err(fault) => outcomes.faults.push(fault),
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..LANES {
+            scope.spawn(|| try_some(new()));
+        }
+        try_some(first);
+    });
+    outcomes.into_inner().unwrap()
 }

@@ -1,5 +1,5 @@
 //! System calls of an agent that fail: every one that changes something, with the errors that it may have, on the way to a
-//! release and on the way back from one that failed.
+//! release and while a host goes back from one that failed.
 //!
 //! Kills at the same calls are in `crash/kill.rs`.
 

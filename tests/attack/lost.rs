@@ -2,20 +2,14 @@
 //! Status 0 is that both have the new release, 1 that both have the old one. Only once the commit was sent can it be 3. And
 //! the next switch puts right whatever was left. So it does where batou itself is lost.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde_json::{Value, json};
 
-use super::between::{Between, HOSTS, verb};
+use super::between::{Between, HOSTS, Outcomes, try_each, verb};
 use super::tries_all;
 use crate::common::{Strace, counted, left_out, until};
 
-/// How many cases are tried at a time.
-const LANES: usize = 2;
 /// What happens to the agent. One that is stopped is given up after half a minute only.
 const HARMS: [&str; 3] = ["kill", "close", "stop"];
 
@@ -82,28 +76,8 @@ fn a_host_that_is_lost_at_any_reply_leaves_both_hosts_as_the_exit_status_says() 
     let replies = first.replies(&["switch", "dev"]);
     let verbs: Vec<_> = replies.iter().map(verb).collect();
     let losses = losses(&replies);
-    let next = AtomicUsize::new(0);
-    let tried = Mutex::new((BTreeMap::<_, usize>::new(), Vec::new()));
-    let try_some = |mut fleet: Between| {
-        while let Some(loss) = losses.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = loss.befall(&mut fleet);
-            if outcome.is_err() {
-                fleet = Between::new();
-            }
-            let mut tried = tried.lock().unwrap();
-            match outcome {
-                Ok(status) => *tried.0.entry(status).or_default() += 1,
-                Err(fault) => tried.1.push(fault),
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..LANES {
-            scope.spawn(|| try_some(Between::new()));
-        }
-        try_some(first);
-    });
-    let (statuses, faults) = tried.into_inner().unwrap();
+    let Outcomes { statuses, faults } =
+        try_each(first, Between::new, &losses, |fleet, loss| loss.befall(fleet));
     counted(&format!(
         "{} losses of one of two hosts, at {verbs:?}: exit statuses {statuses:?}",
         losses.len()

@@ -4,14 +4,11 @@
 //! tampered host says: batou ends, its exit status is true of the other host, nothing that the host sent is taken for
 //! batou's own words, and the next release, with nobody in the middle, succeeds.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::between::{Between, HOSTS, verb};
+use super::between::{Between, HOSTS, Outcomes, try_each, verb};
 use super::tries_all;
 use crate::common::counted;
 use crate::shop;
@@ -30,8 +27,6 @@ const COMMANDS: &[&[&str]] = &[
 ];
 /// Those that change which release is in force.
 const RELEASES: [&str; 2] = ["switch", "rollback"];
-/// How many cases are tried at a time.
-const LANES: usize = 2;
 /// What begins a line of batou's, and must not begin one because a host said so.
 const FORGED: &str = "x\nerror: forged\nhelp: forged\nwarning: forged\nforged";
 /// Texts that do things to terminals: a title, a cleared screen, a line that goes back, text that runs from right to left.
@@ -240,33 +235,12 @@ fn a_host_that_says_anything_harms_neither_the_other_host_nor_the_next_release()
     if !tries_all() {
         sample(&mut mutations);
     }
-    let next = AtomicUsize::new(0);
-    let tried = Mutex::new((BTreeMap::<_, usize>::new(), Vec::new()));
-    let try_some = |mut fleet: TamperedFleet| {
-        while let Some(mutation) = mutations.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = fleet.try_one(mutation);
-            if outcome.is_err() {
-                // The next case is to begin with a fleet that is whole.
-                fleet = TamperedFleet::new();
-            }
-            let mut tried = tried.lock().unwrap();
-            match outcome {
-                Ok(status) => *tried.0.entry(status).or_default() += 1,
-                Err(fault) => tried.1.push(fault),
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..LANES {
-            scope.spawn(|| try_some(TamperedFleet::new()));
-        }
-        try_some(fleet);
-    });
-    let (statuses, failures) = tried.into_inner().unwrap();
+    let Outcomes { statuses, faults } =
+        try_each(fleet, TamperedFleet::new, &mutations, TamperedFleet::try_one);
     counted(&format!(
         "{} of {all} changes of a host's replies: exit statuses {statuses:?}, {} failures",
         mutations.len(),
-        failures.len()
+        faults.len()
     ));
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }

@@ -211,12 +211,12 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "the manifest removed",
         inflict: |t| remove(&generation(t).join("manifest.json")),
-        outcome: Forgotten("go back all the same with --force", &["rollback", "dev", "--force"]),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
     },
     Damage {
         name: "the manifest garbage",
         inflict: |t| file(generation(t).join("manifest.json")),
-        outcome: Forgotten("go back all the same with --force", &["rollback", "dev", "--force"]),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
     },
     Damage {
         name: "the causes removed",

@@ -18,7 +18,7 @@ enum Part {
     Start,
     /// The host has begun to switch.
     Begun,
-    /// The new release is in force, and not confirmed.
+    /// The new release is in force, and not committed.
     Switched,
 }
 
@@ -77,10 +77,10 @@ fn an_agent_whose_controller_is_killed_goes_back_or_has_committed() {
         assert!(!lane.target().join("intent.json").exists(), "a release is still under way: {context}");
         let found = lane.in_force();
         let journal = std::fs::read_to_string(lane.target().join("journal")).unwrap();
-        let confirmed = journal.lines().last().unwrap().contains(r#""result":"confirmed""#);
+        let committed = journal.lines().last().unwrap().contains(r#""result":"committed""#);
         switched += u64::from(journal.lines().count() > 1);
         if found == after {
-            assert!(confirmed, "in force and not confirmed: {context}\n{journal}");
+            assert!(committed, "in force and not committed: {context}\n{journal}");
             new += 1;
         } else {
             assert_eq!(found, before, "{context}");

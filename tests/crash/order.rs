@@ -21,7 +21,7 @@ struct Seen {
     syncs: usize,
     stored: usize,
     switched: usize,
-    confirmed: usize,
+    committed: usize,
     intents_removed: usize,
 }
 
@@ -72,7 +72,7 @@ impl Disk<'_> {
                 self.safe(|_| true)
             }
             ("write", [path]) if path.ends_with("journal") => {
-                self.seen.confirmed += 1;
+                self.seen.committed += 1;
                 self.safe(|path| path.ends_with("current"))
             }
             ("rename" | "renameat" | "renameat2", [old, new]) if !self.is_temporary(new) => {
@@ -254,7 +254,7 @@ const SHORT: &str = r#"
 fn a_trace_that_lacks_any_sync_is_refused() {
     let lines: Vec<_> = SHORT.trim().lines().collect();
     let judge = |lines: &[&str]| check(&parse(&lines.join("\n")), Path::new("/t"), &BTreeSet::new());
-    let expected = Seen { published: 5, syncs: 12, stored: 1, switched: 1, confirmed: 1, intents_removed: 1 };
+    let expected = Seen { published: 5, syncs: 12, stored: 1, switched: 1, committed: 1, intents_removed: 1 };
     assert_eq!(judge(&lines), Ok(expected));
     for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("fsync")) {
         let mut without = lines.clone();
@@ -281,7 +281,7 @@ fn an_agent_syncs_before_it_publishes_and_publishes_before_it_answers() {
     for scenario in [Scenario::First, Scenario::Switch, Scenario::Rollback] {
         let lane = Lane::new(scenario);
         let seen = prove(&lane, &format!("{scenario:?}"));
-        assert_eq!((seen.switched, seen.confirmed, seen.intents_removed), (1, 1, 1));
+        assert_eq!((seen.switched, seen.committed, seen.intents_removed), (1, 1, 1));
         assert_eq!(seen.stored, usize::from(scenario != Scenario::Rollback));
     }
     // From so many objects on, whole filesystems are synced.

@@ -145,7 +145,7 @@ impl Agent {
         assert!(matches!(answer, LockAnswer::Locked(_)), "{answer:?}");
     }
 
-    /// Switches to a manifest that the host has, and confirms it.
+    /// Switches to a manifest that the host has, and commits it.
     fn switch(&mut self, sequence: u64, from: Digest, to: Digest) {
         let record = JournaledRelease {
             release: to,

@@ -1,11 +1,11 @@
 //! The line that a release is going to have in the journal: open before anything changes on the host, and with room on the
-//! disk, so that neither the commit nor the way back can fail for want of either.
+//! disk, so that neither committing nor going back can fail for want of either.
 
+use batou_system::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use batou_store::fs::{PRIVATE, fsync_directory};
-use batou_system::fs::{self, File, OpenOptions};
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease};
@@ -91,7 +91,7 @@ impl JournalLine {
         // A line break before a line and one behind it come on top.
         match self.file.reserve(length, size as u64 + 2) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-            reserved => reserved,
+            other => other,
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(found.len(), 0);
         assert!(found.blocks() * 512 >= RESERVED as u64, "{} blocks", found.blocks());
-        line.append(&entry(1, Outcome::Confirmed)).unwrap();
+        line.append(&entry(1, Outcome::Committed)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 1);
         assert!(text.ends_with("}\n"), "{text}");

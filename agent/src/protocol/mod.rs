@@ -15,6 +15,8 @@ mod drift;
 mod fact;
 mod frame;
 pub mod question;
+#[cfg(test)]
+mod samples;
 mod state;
 mod terms;
 
@@ -45,8 +47,8 @@ pub const MAX_OBJECTS: usize = 20_000;
 pub const DATA_CHUNK: usize = 256 << 10;
 /// How often either side sends a heartbeat when it has nothing else to say, in seconds.
 pub const HEARTBEAT: u64 = 5;
-/// After how many seconds of silence each side takes the other for gone. The agent then takes an unconfirmed release
-/// back and gives up the lock.
+/// After how many seconds of silence each side takes the other for gone. The agent then goes back from
+/// a release that is not committed, and gives up the lock.
 pub const SILENCE: u64 = 30;
 /// What the agent prints when it starts, before the first frame. Everything before that is noise of a login shell.
 pub const MAGIC: &[u8] = b"\nbatou-agent-1 ";
@@ -59,7 +61,7 @@ pub enum Request {
     Hello(Hello),
     /// The controller is alive.
     Heartbeat,
-    /// Takes the host's lock, after which an interrupted release is taken back: [`Reply::Locked`] or [`Reply::Held`].
+    /// Takes the host's lock, after which the host goes back from an interrupted release: [`Reply::Locked`] or [`Reply::Held`].
     Lock {
         /// Who wants it.
         holder: Holder,
@@ -96,25 +98,25 @@ pub enum Request {
         /// Whether to converge all units, including those that are recorded to hold.
         recheck: bool,
     },
-    /// Asks whether the host could commit or confirm now: whether the lock is still its own, `current` and the intent are
+    /// Asks whether the host could commit now: whether the lock is still its own, `current` and the intent are
     /// those of the release under way, and the journal has room for a line. An error says what is in the way:
     /// [`Reply::Done`].
     Prepare,
-    /// Confirms the release, and then removes what nobody needs any more: [`Reply::Done`].
+    /// Commits the release, and then removes what nobody needs any more: [`Reply::Done`].
     Commit {
-        /// How many confirmed releases to keep.
+        /// How many committed releases to keep.
         keep: u32,
     },
-    /// Takes the switched release back: [`Reply::WentBack`].
+    /// Goes back from the switched release: [`Reply::WentBack`].
     GoBack {
         /// What failed, for the journal.
         reason: String,
     },
-    /// Confirms a release that changes nothing on this host, by a line in the journal: [`Reply::Done`].
-    Confirm {
+    /// Commits a release that changes nothing on this host, by a line in the journal: [`Reply::Done`].
+    CommitUnchanged {
         /// Which release.
         record: JournaledRelease,
-        /// How many confirmed releases to keep.
+        /// How many committed releases to keep.
         keep: u32,
     },
     /// The journal: [`Reply::Journal`].
@@ -126,7 +128,7 @@ pub enum Request {
     Verify,
     /// Removes generations beyond `keep` and every object that nobody needs: [`Reply::Collected`].
     Collect {
-        /// How many confirmed releases to keep.
+        /// How many committed releases to keep.
         keep: u32,
     },
     /// Removes what batou made in the target directory: [`Reply::Retired`].
@@ -284,7 +286,7 @@ pub enum Reply {
         /// The generation, if there was one.
         #[serde(default, deserialize_with = "bounded::optional_number")]
         generation: Option<u64>,
-        /// Units that could not be reverted or converged on the way back, each a sentence.
+        /// Units that could not be reverted or converged while the host went back, each a sentence.
         problems: Vec<String>,
         /// Units that were updated and are left as they are: they have no revert.
         unreverted: Vec<UnitId>,

@@ -198,7 +198,7 @@ pub fn prepare() -> Question<()> {
 pub struct Return {
     /// The generation that is in force again, if there was one.
     pub generation: Option<u64>,
-    /// What failed on the way back, each as a sentence.
+    /// What failed while the host went back, each as a sentence.
     pub problems: Vec<String>,
     /// Units that were updated and are left as they are: they have no revert.
     pub unreverted: Vec<UnitId>,
@@ -213,9 +213,9 @@ pub fn go_back(reason: String) -> Question<Return> {
     )
 }
 
-/// [`Request::Confirm`].
-pub fn confirm(record: JournaledRelease, keep: u32) -> Question<()> {
-    question!(new, Request::Confirm { record, keep }, Reply::Done => ())
+/// [`Request::CommitUnchanged`].
+pub fn commit_unchanged(record: JournaledRelease, keep: u32) -> Question<()> {
+    question!(new, Request::CommitUnchanged { record, keep }, Reply::Done => ())
 }
 
 /// [`Request::Journal`], with what units printed where that is wanted.
@@ -265,15 +265,11 @@ pub fn facts(facts: FactSources) -> Question<BTreeMap<String, Fact>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use batou_release::UnitKind;
-    use batou_store::ArtifactId;
     use serde_json::{Value, json};
 
     use super::super::bounded::{LAST_NUMBER, LONGEST_LABEL};
-    use super::super::{
-        AgentError, Current, Decision, DriftKind, DriftedFile, ErrorKind, FrameError, HostNames, Outcome,
-        TargetCondition, UnitRun, read_limited_frame,
-    };
+    use super::super::samples::samples;
+    use super::super::{FrameError, read_limited_frame};
     use super::*;
 
     #[test]
@@ -311,89 +307,6 @@ mod tests {
             let beyond = read((terms.limits.header + 1).to_be_bytes().to_vec());
             assert!(matches!(beyond, Err(FrameError::TooLarge { .. })), "{beyond:?}");
         }
-    }
-
-    /// A reply of each kind that has fields, with all of them.
-    fn samples() -> Vec<Value> {
-        let digest = Digest::of(b"x");
-        let record = JournaledRelease {
-            release: digest,
-            sequence: 7,
-            restores: Some(6),
-            who: "ann@laptop".into(),
-            hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
-        };
-        let when = "2026-11-22T17:00:00Z".parse().unwrap();
-        let unit = UnitId::new("app".parse().unwrap(), UnitKind::Step, "reload");
-        let run =
-            UnitRun { unit: unit.clone(), command: "update".into(), status: Some(1), output: "no".into() };
-        let current = Current {
-            generation: 3,
-            manifest: digest,
-            project: "shop".into(),
-            environment: "prod".into(),
-            since: Some(when),
-        };
-        let drifted = DriftedFile {
-            component: Some("app".parse().unwrap()),
-            path: "etc/app.conf".into(),
-            kind: DriftKind::Changed,
-        };
-        let state = Box::new(State {
-            user: "shop".into(),
-            current: Some(current),
-            confirmed: Some(record.clone()),
-            newest_sequence: 7,
-            settled: true,
-            drift: Drift::of(vec![drifted]),
-            unfinished: false,
-            missing: vec![ArtifactId::from(digest)],
-            target: TargetCondition::Ready,
-            place: Some(digest),
-            free: 4711,
-            recovered: vec!["it was interrupted".into()],
-        });
-        let holder = Some(Holder { user: "bob".into(), machine: "desk".into(), since: when });
-        let error = AgentError {
-            kind: ErrorKind::Unit,
-            message: "it failed".into(),
-            run: Some(Box::new(run.clone())),
-        };
-        let replies = [
-            Reply::Hello(state.clone()),
-            Reply::Locked(state),
-            Reply::Held { holder },
-            Reply::Missing { objects: vec![ObjectId::Artifact(ArtifactId::from(digest))] },
-            Reply::Stored { objects: 3 },
-            Reply::Manifest { manifest_size: 9 },
-            Reply::Switched {
-                generation: 3,
-                pending: vec!["app".parse().unwrap()],
-                mended: Drift::default(),
-            },
-            Reply::Activated { units: vec![UnitDecision { unit: unit.clone(), decision: Decision::Ran }] },
-            Reply::WentBack {
-                generation: Some(2),
-                problems: vec!["it failed".into()],
-                unreverted: vec![unit.clone()],
-            },
-            Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
-            Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
-            Reply::Error(error),
-        ];
-        let entry = JournalEntry {
-            record,
-            when,
-            from: Some(2),
-            to: Some(3),
-            manifest: digest,
-            result: Outcome::WentBack,
-            reason: Some("it failed".into()),
-            runs: vec![run],
-            unreverted: vec![unit],
-        };
-        let to_value = |reply| serde_json::to_value(reply).unwrap();
-        replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()
     }
 
     /// Each copy of a value in which one part is replaced by something evil.

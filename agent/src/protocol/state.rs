@@ -15,8 +15,8 @@ pub struct State {
     pub user: String,
     /// The current release, if there is one.
     pub current: Option<Current>,
-    /// The release last confirmed, if there is one.
-    pub confirmed: Option<JournaledRelease>,
+    /// The release last committed, if there is one.
+    pub committed: Option<JournaledRelease>,
     /// The newest sequence in the journal; 0 for none.
     #[serde(deserialize_with = "bounded::number")]
     pub newest_sequence: u64,
@@ -37,7 +37,7 @@ pub struct State {
     /// Free bytes on the target directory's filesystem.
     #[serde(deserialize_with = "bounded::number")]
     pub free: u64,
-    /// Under the lock: what had to be put right first (an interrupted release taken back), each a sentence.
+    /// Under the lock: what had to be put right first (the host went back from an interrupted release), each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub struct Current {
     /// The environment that made it.
     #[serde(deserialize_with = "bounded::label")]
     pub environment: String,
-    /// When it was confirmed.
+    /// When it was committed.
     pub since: Option<Timestamp>,
 }
 
@@ -79,10 +79,10 @@ pub enum TargetCondition {
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It is, or was, in force.
-    Confirmed,
-    /// It was taken back.
+    Committed,
+    /// The host went back.
     WentBack,
-    /// Its agent ended before it was confirmed; it was taken back by the next one.
+    /// Its agent ended before it was committed; the host went back with the next one.
     Interrupted,
 }
 
@@ -110,7 +110,7 @@ pub struct JournalEntry {
     /// What was run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<UnitRun>,
-    /// Units that were updated and, when the release was taken back, left as they are: they have no revert.
+    /// Units that were updated and, when the host went back, left as they are: they have no revert.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreverted: Vec<UnitId>,
 }

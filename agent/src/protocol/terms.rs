@@ -64,7 +64,7 @@ impl Request {
             Request::Switch(_) => ("switch", PIECE, LONG),
             Request::Activate { .. } => ("activation", PIECE, None),
             Request::Prepare => ("preparation", SMALL, SHORT),
-            Request::Commit { .. } | Request::Confirm { .. } => ("confirmation", SMALL, LONG),
+            Request::Commit { .. } | Request::CommitUnchanged { .. } => ("commit", SMALL, LONG),
             Request::GoBack { .. } => ("going back", LIST, None),
             Request::Journal { .. } => ("journal", JOURNAL, SHORT),
             Request::Verify => ("verify", LIST, None),

@@ -1,4 +1,4 @@
-//! Releases that are taken back: because a step failed, the controller is gone, or it fell silent.
+//! Hosts that go back: because a step failed, the controller is gone, or it fell silent.
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -46,7 +46,10 @@ fn a_failing_step_takes_the_release_back() {
     assert_eq!(host.read("web/file").unwrap(), "one");
     assert_eq!(log(&host), "old\nnew\nreverted\nold\n");
     let again = controller.ask(&Request::GoBack { reason: "once more".into() });
-    assert!(matches!(again, Reply::WentBack { generation: Some(1), .. }), "nothing is left to take back");
+    assert!(
+        matches!(again, Reply::WentBack { generation: Some(1), .. }),
+        "there is nothing left to go back from"
+    );
     assert_eq!(controller.end(), 0);
 
     let entry = last(&host);
@@ -70,7 +73,7 @@ fn going_back_from_a_first_release_leaves_none() {
     assert!(!host.target().join("current").exists());
     assert_eq!(controller.end(), 0);
     let state = host.state(&manifest, 1);
-    assert_eq!((state.current, state.confirmed, state.newest_sequence), (None, None, 1));
+    assert_eq!((state.current, state.committed, state.newest_sequence), (None, None, 1));
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn a_failing_revert_takes_a_rollback_back() {
     assert_eq!(error.kind, ErrorKind::Unit);
     assert_eq!(error.run.unwrap().command, "revert");
     assert_eq!(host.read("web/file").unwrap(), "two");
-    assert_eq!(controller.end(), 0, "it is taken back already");
+    assert_eq!(controller.end(), 0, "the host went back already");
     assert!(host.state(&second, 2).settled);
     assert_eq!(last(&host).result, Outcome::WentBack);
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use super::host::{Host, eventually, holder, record};
+use super::host::{Host, eventually, holder, intent, record};
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{ErrorKind, JournalEntry, Outcome, Reply, Request};
@@ -45,7 +45,7 @@ fn a_switched_host_says_that_it_could_commit_and_nothing_moves() {
     }
     assert!(journal(&host).is_empty() && Intent::is_there(&target(&host)));
     assert!(matches!(controller.ask(&COMMIT), Reply::Done));
-    // Also one that is going to confirm a release that changes nothing here.
+    // Also one that is going to commit a release that changes nothing here.
     assert!(matches!(controller.ask(&Request::Prepare), Reply::Done));
 }
 
@@ -115,7 +115,7 @@ fn who_lost_the_lock_changes_nothing_more() {
     assert_eq!(loser.end(), 1);
     assert!(matches!(winner.ask(&COMMIT), Reply::Done));
     let ends: Vec<_> = journal(&host).iter().map(|entry| (entry.record.sequence, entry.result)).collect();
-    let expected = [(1, Outcome::Confirmed), (2, Outcome::Interrupted), (3, Outcome::Confirmed)];
+    let expected = [(1, Outcome::Committed), (2, Outcome::Interrupted), (3, Outcome::Committed)];
     assert_eq!(ends, expected);
     assert_eq!(host.read("web/file").unwrap(), "two");
 }
@@ -131,7 +131,7 @@ fn who_lost_the_lock_before_the_switch_does_not_switch() {
     controller.send(&Request::Switch(order), &raw);
     let (Reply::Error(error), _) = controller.answer() else { panic!() };
     assert_eq!(error.kind, ErrorKind::Unlocked);
-    controller.refused(&Request::Confirm { record: record(1), keep: 1 }, ErrorKind::Unlocked);
+    controller.refused(&Request::CommitUnchanged { record: record(1), keep: 1 }, ErrorKind::Unlocked);
     assert_eq!(current(&host), None);
 }
 
@@ -158,7 +158,7 @@ fn a_journal_that_cannot_be_written_stops_the_switch() {
     assert!(matches!(controller.ask(&COMMIT), Reply::Done));
 }
 
-/// The pointer comes first: an interrupted release is taken back whatever else is damaged.
+/// The pointer comes first: the host goes back from an interrupted release whatever else is damaged.
 #[test]
 fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
     let host = Host::new();
@@ -166,13 +166,7 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
     let second = host.manifest(vec![host.component("web", "two", vec![])]);
     host.release(&first, 1);
     host.release(&second, 2);
-    let intent = Intent {
-        from: Some(1),
-        to: 2,
-        manifest: second.digest(),
-        record: record(3),
-        since: "2026-11-22T17:00:00Z".parse().unwrap(),
-    };
+    let intent = intent(Some(1), (2, &second), 3);
     intent.store(&target(&host)).unwrap();
     std::fs::write(target(&host).activated(), "{").unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
@@ -184,7 +178,7 @@ fn an_interrupted_release_goes_back_although_the_record_of_units_is_damaged() {
 /// What the release before was made of may be gone as well. Its files are in force again if they are there, and nobody is
 /// kept from the next release in any case.
 #[test]
-fn an_interrupted_release_is_taken_back_although_the_generation_before_was_removed() {
+fn a_host_goes_back_from_an_interrupted_release_although_the_generation_before_was_removed() {
     let removals: [(Change, Option<&str>); 3] = [
         (
             |host| std::fs::remove_file(host.target().join("generations/1/manifest.json")).unwrap(),

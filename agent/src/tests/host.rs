@@ -11,6 +11,7 @@ use batou_release::{Step, Unit};
 use batou_store::{Artifact, ArtifactId, Digest, Durability, Mode, Name, ObjectId, Store, Tree};
 use tempfile::TempDir;
 
+use crate::intent::Intent;
 use crate::objects::ObjectEncoder;
 use crate::protocol::{
     AgentError, DATA_CHUNK, ErrorKind, Hello, Holder, HostNames, JournalEntry, JournaledRelease, PROTOCOL,
@@ -125,7 +126,7 @@ impl Host {
         writer.finish().unwrap()
     }
 
-    /// Stages, switches and activates a release, and leaves it unconfirmed.
+    /// Stages, switches and activates a release, and does not commit it.
     pub(super) fn switch(&self, controller: &mut Controller, manifest: &Manifest, sequence: u64) -> Reply {
         self.stage(controller, manifest);
         let pending = match controller.switch(manifest, record(sequence)) {
@@ -325,6 +326,12 @@ impl Drop for Controller {
 
 pub(super) fn holder(user: &str) -> Holder {
     Holder { user: user.into(), machine: "laptop".into(), since: "2026-11-22T17:00:00Z".parse().unwrap() }
+}
+
+/// What a host writes down before it switches from one generation to another, for the release of this number.
+pub(super) fn intent(from: Option<u64>, (to, manifest): (u64, &Manifest), sequence: u64) -> Intent {
+    let since = "2026-11-22T17:00:00Z".parse().unwrap();
+    Intent { from, to, manifest: manifest.digest(), record: record(sequence), since }
 }
 
 /// Fleet release number `sequence`.

@@ -33,7 +33,7 @@ fn what_changes_something_needs_the_lock() {
         Request::Prepare,
         Request::Commit { keep: 1 },
         Request::GoBack { reason: String::new() },
-        Request::Confirm { record: record(2), keep: 1 },
+        Request::CommitUnchanged { record: record(2), keep: 1 },
         Request::Collect { keep: 1 },
         Request::Retire { purge: true },
     ] {
@@ -125,7 +125,7 @@ fn a_release_under_way_has_to_end_before_anything_else() {
         Request::Unlock,
         Request::Collect { keep: 1 },
         Request::Retire { purge: false },
-        Request::Confirm { record: record(2), keep: 1 },
+        Request::CommitUnchanged { record: record(2), keep: 1 },
         Request::Exec { command: vec!["true".into()] },
         Request::Activate { component: "nobody".parse().unwrap(), recheck: false },
     ] {
@@ -180,7 +180,7 @@ fn a_target_directory_that_is_a_file_is_named() {
     std::fs::write(host.target(), "").unwrap();
     let mut controller = Controller::start();
     let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
-    assert!(message.contains("srv/shop is not a directory"), "{message}");
+    assert!(message.contains("srv/shop is not a folder"), "{message}");
 }
 
 #[test]

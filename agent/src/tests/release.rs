@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::host::{Host, holder, record, step};
+use super::host::{Host, holder, intent, record, step};
 use crate::intent::Intent;
 use crate::protocol::{Decision, Hello, JournaledRelease, Outcome, Reply, Request};
 use crate::target::TargetDirectory;
@@ -23,9 +23,9 @@ fn a_first_release_a_second_and_a_settled_host() {
     assert_eq!(mode & 0o777, 0o750);
     let state = host.state(&first, 1);
     assert!(state.settled && !state.unfinished && state.missing.is_empty(), "{state:?}");
-    assert_eq!(state.confirmed, Some(record(1)));
+    assert_eq!(state.committed, Some(record(1)));
     assert!(state.current.unwrap().since.is_some());
-    assert!(!host.state(&first, 2).settled, "another release is another thing to confirm");
+    assert!(!host.state(&first, 2).settled, "another release is another thing to commit");
 
     let second =
         host.manifest(vec![host.component("web", "two", vec![step("greet", "echo hello > greeting")])]);
@@ -40,7 +40,7 @@ fn a_first_release_a_second_and_a_settled_host() {
 
     let entries = host.journal();
     let results: Vec<_> = entries.iter().map(|entry| (entry.from, entry.to, entry.result)).collect();
-    assert_eq!(results, [(None, Some(1), Outcome::Confirmed), (Some(1), Some(2), Outcome::Confirmed)]);
+    assert_eq!(results, [(None, Some(1), Outcome::Committed), (Some(1), Some(2), Outcome::Committed)]);
     assert_eq!(entries[0].runs[0].command, "update");
 }
 
@@ -81,7 +81,7 @@ fn a_release_that_leaves_a_host_as_it_is_is_journaled() {
     let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
     host.release(&manifest, 1);
     let mut controller = host.locked();
-    assert!(matches!(controller.ask(&Request::Confirm { record: record(2), keep: 10 }), Reply::Done));
+    assert!(matches!(controller.ask(&Request::CommitUnchanged { record: record(2), keep: 10 }), Reply::Done));
     drop(controller);
     assert!(host.state(&manifest, 2).settled);
     assert_eq!(host.journal().last().unwrap().record, record(2));
@@ -98,10 +98,10 @@ fn a_number_is_used_once_also_where_a_damaged_journal_has_a_far_higher_one() {
     std::fs::write(&path, [line, damaged].concat()).unwrap();
     let mut controller = host.locked();
     assert_eq!(controller.hello(host.hello()).newest_sequence, crate::protocol::bounded::LAST_NUMBER);
-    let confirm = |sequence| Request::Confirm { record: record(sequence), keep: 10 };
-    controller.refused(&confirm(1), crate::protocol::ErrorKind::Moved);
-    assert!(matches!(controller.ask(&confirm(2)), Reply::Done));
-    controller.refused(&confirm(2), crate::protocol::ErrorKind::Moved);
+    let commit = |sequence| Request::CommitUnchanged { record: record(sequence), keep: 10 };
+    controller.refused(&commit(1), crate::protocol::ErrorKind::Moved);
+    assert!(matches!(controller.ask(&commit(2)), Reply::Done));
+    controller.refused(&commit(2), crate::protocol::ErrorKind::Moved);
 }
 
 #[test]
@@ -199,13 +199,7 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
     host.release(&first, 1);
     host.release(&second, 2);
     let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
-    let intent = Intent {
-        from: Some(1),
-        to: 2,
-        manifest: second.digest(),
-        record: record(3),
-        since: "2026-11-22T17:00:00Z".parse().unwrap(),
-    };
+    let intent = intent(Some(1), (2, &second), 3);
     intent.store(&target).unwrap();
     assert!(host.state(&second, 2).unfinished);
     assert!(!host.state(&second, 2).settled);
@@ -217,20 +211,19 @@ fn an_agent_that_ended_is_recovered_by_the_next_lock() {
     assert_eq!(host.read("web/file").unwrap(), "one");
     assert_eq!(host.journal().last().unwrap().result, Outcome::Interrupted);
 
-    let confirmed = Intent { record: record(2), ..intent };
-    confirmed.store(&target).unwrap();
+    let committed = Intent { record: record(2), ..intent };
+    committed.store(&target).unwrap();
     host.release(&second, 4);
     assert_eq!(host.read("web/file").unwrap(), "two");
 }
 
 #[test]
-fn a_confirmed_release_survives_an_agent_that_ended_before_it_removed_the_intent() {
+fn a_committed_release_survives_an_agent_that_ended_before_it_removed_the_intent() {
     let host = Host::new();
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
     host.release(&first, 1);
     let target = TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
-    let (manifest, since) = (first.digest(), "2026-11-22T17:00:00Z".parse().unwrap());
-    Intent { from: None, to: 1, manifest, record: record(1), since }.store(&target).unwrap();
+    intent(None, (1, &first), 1).store(&target).unwrap();
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
     assert_eq!((state.recovered, state.unfinished), (vec![], false));
     assert_eq!(host.read("web/file").unwrap(), "one");

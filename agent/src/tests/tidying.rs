@@ -50,7 +50,7 @@ fn releases_that_were_taken_back_do_not_count_and_are_collected() {
 }
 
 #[test]
-fn one_release_confirmed_often_counts_once() {
+fn one_release_committed_often_counts_once() {
     let host = Host::new();
     let all = manifests(&host, &["one", "two"]);
     release(&host, &all[0], 1, 2);
@@ -58,7 +58,7 @@ fn one_release_confirmed_often_counts_once() {
     let mut controller = host.locked();
     for sequence in 3..6 {
         let again = crate::protocol::JournaledRelease { sequence, ..record(2) };
-        assert!(matches!(controller.ask(&Request::Confirm { record: again, keep: 2 }), Reply::Done));
+        assert!(matches!(controller.ask(&Request::CommitUnchanged { record: again, keep: 2 }), Reply::Done));
     }
     assert_eq!(names(&host.target().join("generations")).len(), 2);
 }
@@ -169,7 +169,7 @@ fn a_long_journal_is_told_from_its_end() {
     let path = host.target().join("journal");
     let line = std::fs::read_to_string(&path).unwrap();
     let reason = format!("\"result\":\"went-back\",\"reason\":\"{}\"", "x".repeat(1 << 20));
-    let long = line.replace("\"result\":\"confirmed\"", &reason).replace("\"sequence\":1", "\"sequence\":2");
+    let long = line.replace("\"result\":\"committed\"", &reason).replace("\"sequence\":1", "\"sequence\":2");
     std::fs::write(&path, [line.clone(), long.repeat(12), "torn".into()].concat()).unwrap();
     assert_eq!(host.journal().len(), 7);
     let state = host.state(&manifest, 1);

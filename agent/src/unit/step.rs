@@ -260,7 +260,7 @@ impl StepRun<'_, '_, '_> {
     fn start(&mut self, program: &StepCommand<'_>) -> io::Result<Finished> {
         let directory = self.directory();
         if !fs::is_dir(&directory) {
-            let missing = format!("its working directory {} is missing", directory.display());
+            let missing = format!("the folder that it runs in, {}, is missing", directory.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, missing));
         }
         let user = &self.work.convergence.about.user;

@@ -69,7 +69,7 @@ impl Model {
     pub(crate) fn meant_host(&self, index: usize, written: &str) -> String {
         match written {
             "same" => self.host(index).name.to_string(),
-            name => self.environment.checked.settings.host_name(name),
+            name => self.environment.checked.policy.host_name(name),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::project::host::{Host, normalise};
 use crate::project::inventory::{self, Inventory};
 use crate::project::overlay::{domain, overlay};
 use crate::project::overrides::Overrides;
-use crate::project::settings::{self, CheckedSettings};
+use crate::project::policy::{self, CheckedPolicy};
 use crate::project::{Project, environment_names};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::is_project_or_environment;
@@ -18,7 +18,7 @@ use crate::text::source::{At, Text};
 /// An environment whose every part is valid by itself.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    pub(crate) checked: CheckedSettings,
+    pub(crate) checked: CheckedPolicy,
     pub(crate) inventory: Inventory,
     pub(crate) values: Table,
     pub(crate) overrides: Overrides,
@@ -46,8 +46,8 @@ pub(crate) fn load(project: &Project, name: &str, problems: &mut Problems) -> Op
 
     let empty = Table::new();
     let (table, at) = environment.unwrap_or((&empty, &raw.at));
-    let checked = settings::check(name, table, at, problems);
-    let domain = checked.settings.host_domain.as_deref();
+    let checked = policy::check(name, table, at, problems);
+    let domain = checked.policy.host_domain.as_deref();
     let empty_tables = (&empty, &raw.at);
     let inventory = inventory::check(
         hosts.unwrap_or(empty_tables).0,
@@ -83,7 +83,7 @@ fn raw(project: &Project, name: &str, problems: &mut Problems) -> Option<Raw> {
             return None;
         }
         let (table, at) = layer(project, &current, asked_at.as_ref(), problems)?;
-        let base: Option<Text> = settings::inherits(&table, problems);
+        let base: Option<Text> = policy::inherits(&table, problems);
         layers.push(table);
         top.get_or_insert(at);
         chain.push(current);

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::project::facts::HostFacts;
 use crate::project::host::{Host, fqdn, home_of};
 use crate::project::host_tables::{Said, hosts_of};
-use crate::project::settings::{self, CheckedSettings, ConnectMethod};
+use crate::project::policy::{self, CheckedPolicy, ConnectMethod};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::{is_component, is_host};
 use crate::text::source::{At, Text};
@@ -72,11 +72,11 @@ impl Inventory {
 pub(crate) fn check(
     hosts: &Table,
     more: &Table,
-    checked: &CheckedSettings,
+    checked: &CheckedPolicy,
     project: &Project,
     problems: &mut Problems,
 ) -> Inventory {
-    let domain = checked.settings.host_domain.as_deref();
+    let domain = checked.policy.host_domain.as_deref();
     let said = by_host(hosts, domain, true, problems);
     let details = by_host(more, domain, false, problems);
     let mut entries: BTreeMap<HostName, HostEntry> = BTreeMap::new();
@@ -185,7 +185,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
         entry.host.address = address;
     }
     entry.host.platform = reader.text("platform").map(|text| text.value);
-    entry.host.service_user = settings::user(&mut reader);
+    entry.host.service_user = policy::user(&mut reader);
     entry.host.require_sudo = reader.boolean("require_sudo");
     entry.host.ignored = reader.boolean("ignore").unwrap_or(entry.host.ignored);
     entry.host.home = home(&mut reader);
@@ -221,15 +221,15 @@ fn home(reader: &mut TableReader<'_, '_>) -> Option<String> {
 /// Fills in what the environment says for all hosts.
 fn complete(
     host: &mut Host,
-    checked: &CheckedSettings,
+    checked: &CheckedPolicy,
     project: &Project,
     count: usize,
     problems: &mut Problems,
 ) {
-    let settings = &checked.settings;
-    host.platform = host.platform.take().or_else(|| settings.platform.clone());
-    host.service_user = host.service_user.take().or_else(|| settings.service_user.clone());
-    host.require_sudo = host.require_sudo.or(settings.require_sudo);
+    let policy = &checked.policy;
+    host.platform = host.platform.take().or_else(|| policy.platform.clone());
+    host.service_user = host.service_user.take().or_else(|| policy.service_user.clone());
+    host.require_sudo = host.require_sudo.or(policy.require_sudo);
     host.home = host.home.take().or_else(|| host.service_user.as_deref().map(home_of));
     host.target_directory = target_directory(host, checked, project, count, problems);
     // The home may be a guess, so it is kept only where the target directory depends on it.
@@ -239,17 +239,17 @@ fn complete(
 
 fn target_directory(
     host: &Host,
-    checked: &CheckedSettings,
+    checked: &CheckedPolicy,
     project: &Project,
     count: usize,
     problems: &mut Problems,
 ) -> String {
     let root = project.root.to_string_lossy();
-    let local = checked.settings.connect_method == ConnectMethod::Local;
+    let local = checked.policy.connect_method == ConnectMethod::Local;
     let Some(text) = &checked.target_directory else {
         return match local {
-            true if count > 1 => format!("{root}/work/{}/{}", checked.settings.name, host.name),
-            true => format!("{root}/work/{}", checked.settings.name),
+            true if count > 1 => format!("{root}/work/{}/{}", checked.policy.name, host.name),
+            true => format!("{root}/work/{}", checked.policy.name),
             false => format!("/srv/{}", project.name),
         };
     };

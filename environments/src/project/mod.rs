@@ -8,7 +8,7 @@ pub(crate) mod inventory;
 pub(crate) mod overlay;
 pub(crate) mod overrides;
 pub(crate) mod pattern;
-pub(crate) mod settings;
+pub(crate) mod policy;
 
 use std::path::{Path, PathBuf};
 

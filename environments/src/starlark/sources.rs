@@ -56,14 +56,14 @@ impl SourceTexts {
         At::new(&source, places::range(span.span))
     }
 
-    /// The place of a dict's key or a list's item, as it is written in a part of a file; else the part.
+    /// Where a dict's key or a list's item is written within a part of a file; the whole part if it is not found there.
     pub(crate) fn name_in(&self, part: &At, name: &str) -> At {
         let found = self.places(&part.source).name_in(&part.span, name);
         found.map_or_else(|| part.clone(), |place| At::new(&part.source, place))
     }
 
-    /// The place of what a global is set to, at the top of a file; the beginning of the file, if it is set in another
-    /// way.
+    /// Where an assignment at the top of a file gives a global its value; the beginning of the file if it gets its value
+    /// in another way.
     pub(crate) fn global(&self, source: &Arc<SourceText>, name: &str) -> At {
         At::new(source, self.places(source).global(name).unwrap_or(0..0))
     }

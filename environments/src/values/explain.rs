@@ -10,7 +10,7 @@ use crate::values::LazyValues;
 /// A component on a host, as the user typed it. It need not exist.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Typed {
-    /// The host, in any way that [`Settings::host_name`](crate::Settings::host_name) knows.
+    /// The host, in any way that [`Policy::host_name`](crate::Policy::host_name) knows.
     pub host: String,
     /// The component's name.
     pub component: String,

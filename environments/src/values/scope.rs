@@ -234,11 +234,11 @@ impl Object for HostData {
 impl Object for EnvironmentObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let environment = &self.0.values.model.environment;
-        let settings = &environment.checked.settings;
+        let policy = &environment.checked.policy;
         let (name, value) = match key.as_str()? {
-            "name" => ("name", Value::from(settings.name.as_str())),
-            "platform" => ("platform", Value::from(settings.platform.as_deref()?)),
-            "service_user" => ("service_user", Value::from(settings.service_user.as_deref()?)),
+            "name" => ("name", Value::from(policy.name.as_str())),
+            "platform" => ("platform", Value::from(policy.platform.as_deref()?)),
+            "service_user" => ("service_user", Value::from(policy.service_user.as_deref()?)),
             "hosts" => {
                 let hosts = environment.inventory.hosts.iter().enumerate();
                 let values = &self.0.values;
@@ -253,9 +253,9 @@ impl Object for EnvironmentObject {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let settings = &self.0.values.model.environment.checked.settings;
-        let platform = settings.platform.as_ref().map(|_| "platform");
-        let user = settings.service_user.as_ref().map(|_| "service_user");
+        let policy = &self.0.values.model.environment.checked.policy;
+        let platform = policy.platform.as_ref().map(|_| "platform");
+        let user = policy.service_user.as_ref().map(|_| "service_user");
         names(["name", "hosts"].into_iter().chain(platform).chain(user).map(str::to_owned))
     }
 }

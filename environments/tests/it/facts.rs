@@ -287,8 +287,8 @@ fn a_damaged_lock_is_an_error_with_its_line() {
       |           ^
       = help: save the file as UTF-8
     "#);
-    let settings = batou_environments::settings(&sandbox.project(), "prod");
-    assert!(settings.is_ok(), "only what needs facts reads them");
+    let policy = batou_environments::policy(&sandbox.project(), "prod");
+    assert!(policy.is_ok(), "only what needs facts reads them");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn an_environment_lies_over_the_one_it_inherits() {
          [components.\"app@web02\"]\nport = 6\n",
     );
     let evaluation = sandbox.evaluate();
-    assert_eq!((evaluation.settings.keep, evaluation.settings.jobs), (3, 7));
+    assert_eq!((evaluation.policy.keep, evaluation.policy.jobs), (3, 7));
     let hosts: Vec<_> = evaluation.hosts.iter().map(|host| (host.name.as_str(), host.ignored)).collect();
     assert_eq!(hosts, [("db01", false), ("web01", false), ("web03", true)]);
     assert_eq!(text(&evaluation, "db01", "app", "out"), "5 59 x+y");
@@ -174,11 +174,8 @@ port = 2
     );
     sandbox.write("components/backup/component.toml", "");
     let evaluation = sandbox.evaluate();
-    let settings = &evaluation.settings;
-    assert_eq!(
-        (settings.branch.as_deref(), settings.protected, settings.timeout),
-        (Some("production"), true, 5)
-    );
+    let policy = &evaluation.policy;
+    assert_eq!((policy.branch.as_deref(), policy.protected, policy.timeout), (Some("production"), true, 5));
     let placed: Vec<String> =
         evaluation.components.iter().map(|one| format!("{}/{}", one.host, one.component)).collect();
     assert_eq!(placed, ["db01/backup", "web01/app", "web02/app", "web03/app"]);

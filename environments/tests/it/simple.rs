@@ -71,11 +71,11 @@ fn files_are_rendered_for_each_host() {
 }
 
 #[test]
-fn settings_and_hosts_have_their_defaults() {
+fn the_policy_and_hosts_have_their_defaults() {
     let sandbox = sandbox();
-    let (settings, hosts) = batou_environments::settings(&sandbox.project(), "prod").unwrap();
-    assert_eq!(settings.connect_method, ConnectMethod::Ssh);
-    assert_eq!((settings.keep, settings.jobs, settings.timeout, settings.protected), (10, 20, 10, false));
+    let (policy, hosts) = batou_environments::policy(&sandbox.project(), "prod").unwrap();
+    assert_eq!(policy.connect_method, ConnectMethod::Ssh);
+    assert_eq!((policy.keep, policy.jobs, policy.timeout, policy.protected), (10, 20, 10, false));
     assert_eq!(hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["web01", "web02"]);
     assert_eq!(hosts[0].home, None, "nothing depends on it");
     assert_eq!(batou_environments::environment_names(&sandbox.project()).unwrap(), ["prod"]);

@@ -20,7 +20,7 @@ pub struct Step<D = String> {
     /// Does what the step is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<String>,
-    /// Undoes it when the release is rolled back.
+    /// Undoes it when the host goes back, or a rollback leaves the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<String>,
     /// Whether rollbacks that would go back past it are refused.

@@ -41,7 +41,7 @@ fn advice(left: &[Problem], repairs: bool, from: Option<&Path>) -> Vec<String> {
     let mut advice = Vec::new();
     if left.iter().any(|problem| problem.remedy != Remedy::Look) {
         advice.extend(match from {
-            Some(from) => Some(format!("{} does not have all that is missing", from.display())),
+            Some(from) => Some(format!("{} does not have everything that is missing", from.display())),
             None if repairs => None,
             None => Some(
                 "`batou store verify --repair` drops what is damaged, and `batou build` makes it again as far as the \

@@ -26,7 +26,7 @@ pub struct Complaint<'a> {
     pub column: Option<usize>,
     /// Of a mistake in code: where an environment sets the values that the failing expression is made of. An attribute of
     /// another component is called `db.port`, a setting `settings.port`.
-    pub set: Vec<SettingPlace<'a>>,
+    pub set: Vec<ValuePlace<'a>>,
     /// Of a mistake: what is affected, hosts and components on hosts (`web01/nginx`).
     pub concerns: &'a [String],
 }
@@ -34,7 +34,7 @@ pub struct Complaint<'a> {
 /// A place that sets an attribute.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
-pub struct SettingPlace<'a> {
+pub struct ValuePlace<'a> {
     /// The attribute's name.
     pub attribute: &'a str,
     /// The file's path in the project.
@@ -47,7 +47,7 @@ pub struct SettingPlace<'a> {
     pub default: bool,
 }
 
-impl<'a> SettingPlace<'a> {
+impl<'a> ValuePlace<'a> {
     /// The place of an attribute's value, or of its default.
     pub fn new(attribute: &'a str, location: &'a Location, default: bool) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<'a> From<&'a Diagnostic> for Complaint<'a> {
             file: location.map(|location| location.file.to_string_lossy().into_owned()),
             line: location.map(|location| location.line).filter(|line| *line > 0),
             column: location.map(|location| location.column).filter(|column| *column > 0),
-            set: diagnostic.set.iter().map(|(name, place)| SettingPlace::new(name, place, false)).collect(),
+            set: diagnostic.set.iter().map(|(name, place)| ValuePlace::new(name, place, false)).collect(),
             concerns: &diagnostic.subject,
         }
     }

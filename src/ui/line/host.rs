@@ -17,7 +17,7 @@ use super::hex::HexDigest;
 pub enum HostState {
     /// It has the release of a switch.
     Released,
-    /// It has the release that a rollback puts back.
+    /// It has the release that a rollback restored.
     Restored,
     /// It has what it had before.
     WentBack,
@@ -59,7 +59,7 @@ pub enum OutputStream {
 #[serde(rename_all = "kebab-case")]
 pub enum ReleaseResult {
     /// It is, or was, in force.
-    Confirmed,
+    Committed,
     /// It failed, and the host went back to what it had before.
     WentBack,
     /// It was interrupted, and the host went back later.
@@ -78,7 +78,7 @@ pub struct CurrentRelease<'a> {
     pub project: &'a str,
     /// The environment that it is of.
     pub environment: &'a str,
-    /// When it was confirmed, RFC 3339 in UTC. Absent where it was not.
+    /// When it was committed, RFC 3339 in UTC. Absent where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub since: Option<Timestamp>,
@@ -92,7 +92,7 @@ pub struct ReleaseRecord<'a> {
     pub release: HexDigest,
     /// Its number in the environment.
     pub sequence: u64,
-    /// The number of the release that it puts back. Absent unless it is a rollback.
+    /// The number of the release that it restores. Absent unless it is a rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
     /// Who released it: `user@machine`.
@@ -202,7 +202,7 @@ pub struct HistoryEntry<'a> {
     pub reason: Option<&'a str>,
     /// The commands of units that were run, in their order.
     pub runs: Vec<HistoryRun<'a>>,
-    /// The units that were updated and, when the release was taken back, left as they are: they have no `revert`.
+    /// The units that were updated and, when the host went back, left as they are: they have no `revert`.
     pub unreverted: Vec<HistoryUnit<'a>>,
 }
 
@@ -248,7 +248,7 @@ impl From<TargetCondition> for TargetState {
 impl From<Outcome> for ReleaseResult {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Confirmed => Self::Confirmed,
+            Outcome::Committed => Self::Committed,
             Outcome::WentBack => Self::WentBack,
             Outcome::Interrupted => Self::Interrupted,
         }

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use archive::ArchivedRelease;
-use complaint::{Complaint, SettingPlace};
+use complaint::{Complaint, ValuePlace};
 use hex::HexDigest;
 use host::{
     ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HistoryUnit, HostState, OutputStream,
@@ -55,7 +55,7 @@ pub enum Line<'a> {
         /// The project's name.
         project: &'a str,
         /// The absolute path of its folder.
-        directory: &'a str,
+        folder: &'a str,
     },
     /// An environment without mistakes. Printed by `check`.
     Checked {
@@ -86,7 +86,7 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         doc: Option<&'a str>,
         /// Where it is set: the place that counts, those that it overrides, and last the component's default.
-        set: Vec<SettingPlace<'a>>,
+        set: Vec<ValuePlace<'a>>,
         /// What the value was made from: `host fqdn`, `attribute app.port`.
         made_from: &'a [String],
     },
@@ -164,7 +164,7 @@ pub enum Line<'a> {
         /// Its number in the environment. Absent where nothing was done.
         #[serde(skip_serializing_if = "Option::is_none")]
         sequence: Option<u64>,
-        /// The number of the release that it puts back. Absent unless it is a rollback.
+        /// The number of the release that it restores. Absent unless it is a rollback.
         #[serde(skip_serializing_if = "Option::is_none")]
         restores: Option<u64>,
     },
@@ -206,9 +206,9 @@ pub enum Line<'a> {
         /// What is in force. Absent where nothing is.
         #[serde(skip_serializing_if = "Option::is_none")]
         current: Option<CurrentRelease<'a>>,
-        /// The release that was last confirmed. Absent where none was.
+        /// The release that was last committed. Absent where none was.
         #[serde(skip_serializing_if = "Option::is_none")]
-        confirmed: Option<ReleaseRecord<'a>>,
+        committed: Option<ReleaseRecord<'a>>,
         /// The highest number of a release in its journal, also of one that failed; 0 where there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         newest_sequence: Option<u64>,

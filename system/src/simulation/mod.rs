@@ -21,11 +21,14 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::process::ProcessStat;
 
 pub(crate) use disk::SimulatedFile;
 pub use disk::{Disk, DiskFault};
-pub use program::{Program, Programs, start as start_program};
+pub use program::{Main, Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
 
@@ -47,6 +50,11 @@ impl Drop for Entered {
     fn drop(&mut self) {
         WORLD.with(|current| current.take());
     }
+}
+
+/// What a mutex holds. Nothing here is left half-changed by a panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The world, if a simulated process is running.
@@ -73,6 +81,40 @@ pub(crate) fn random() -> Option<u64> {
 
 pub(crate) fn process() -> Option<u32> {
     world()?.process().map(|process| process.0)
+}
+
+/// Which boot of its machine the running process lives in.
+pub(crate) fn boot() -> Option<String> {
+    let world = world()?;
+    let machine = world.machine_of(world.process()?)?;
+    let machine = world.machine(machine);
+    Some(format!("boot {} of {}", machine.boot.get(), machine.name))
+}
+
+/// The processes on the machine of the one that runs.
+pub(crate) fn numbers() -> Option<Vec<i32>> {
+    let world = world()?;
+    let machine = world.machine_of(world.process()?)?;
+    Some(world.on(machine).into_iter().filter_map(|id| i32::try_from(id.0).ok()).collect())
+}
+
+/// A process on the same machine. Each is a group and a session of its own, and none has the number of another before it.
+pub(crate) fn stat(number: i32) -> Option<ProcessStat> {
+    numbers()?.contains(&number).then_some(ProcessStat {
+        dead: false,
+        group: number,
+        session: number,
+        started: 1,
+    })
+}
+
+/// Kills a process of the same machine.
+pub(crate) fn kill_group(group: i32) -> bool {
+    let Some(world) = world() else { return false };
+    if let (Some(_), Ok(number)) = (stat(group), u32::try_from(group)) {
+        world.kill(ProcessId(number));
+    }
+    true
 }
 
 /// The disk of the machine on which the running process is.
@@ -132,7 +174,22 @@ pub(crate) fn on_disk<T>(
     Some(result.map_err(io::Error::from))
 }
 
-/// Waits for a future in a coroutine; `None` if the process dies meanwhile.
-pub fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
-    world()?.block_on(future)
+/// Waits for a future in a coroutine.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    world().expect("only a simulated process waits like this").block_on(future)
+}
+
+/// Notes that the running process has come to a certain point.
+pub fn mark(text: &str) {
+    world().inspect(|world| world.mark(text));
+}
+
+/// The world in which the running process is.
+pub fn current() -> Option<Rc<World>> {
+    world()
+}
+
+/// Waits until something changes, or until then. Returns `false` if the process is dead, and so must not wait again.
+pub fn wait(until: Option<Instant>) -> bool {
+    park(until)
 }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::lock;
 use super::world::ProcessId;
 use super::{park, wake, world};
-use crate::queue::lock;
 
 /// What a program does; gives its exit status.
 pub type Main = Box<dyn FnOnce() -> i32 + Send>;
@@ -49,8 +49,8 @@ impl Program {
     }
 
     /// Its number.
-    pub fn id(&self) -> u32 {
-        self.id.0
+    pub fn number(&self) -> i32 {
+        i32::try_from(self.id.0).unwrap_or(i32::MAX)
     }
 
     /// Kills it.
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// Waits until something happens, or until then; returns `false` if who waits is dead.
-    pub fn wait(until: Option<Instant>) -> bool {
+    pub fn wait(&self, until: Option<Instant>) -> bool {
         park(until)
     }
 }

@@ -18,6 +18,8 @@ use super::world::{ProcessId, World};
 const STACK: usize = 1 << 17;
 /// After how much time without any event nothing will happen any more.
 const EVER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How many times coroutines may be resumed without that any time passes. Beyond, they wait for each other in circles.
+const SPIN: u64 = 1_000_000;
 
 /// The coroutines.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(super) struct Scheduler {
     tasks: RefCell<BTreeMap<u64, Task>>,
     last: Cell<u64>,
     running: Cell<Option<u64>>,
+    /// Whether a process has died since the dead were buried.
+    deaths: Cell<bool>,
     alert: Arc<Alert>,
 }
 
@@ -67,6 +71,7 @@ impl Scheduler {
 
     /// Ends all coroutines of a process but the one that runs, which ends when it next waits.
     pub(super) fn died(&self, process: ProcessId) {
+        self.deaths.set(true);
         for task in self.tasks.borrow_mut().values_mut().filter(|task| task.process == process) {
             task.wait = None;
         }
@@ -104,23 +109,30 @@ impl World {
         self.is_alive(process)
     }
 
-    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+    /// Waits for a future.
+    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let waker = Waker::from(Arc::clone(&self.scheduler.alert));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                return Some(result);
+                return result;
             }
-            if !self.park(None) {
-                return None;
-            }
+            // There is no result to go on with. That happens while a dead process unwinds.
+            assert!(self.park(None), "a dead process waits for nothing");
         }
     }
 
     /// Runs everything until `done`, or until nothing happens any more; returns whether it was done.
     pub async fn run(self: &Rc<Self>, mut done: impl FnMut() -> bool) -> bool {
+        let (mut moment, mut resumed) = (self.now(), 0);
         loop {
+            resumed = if self.now() == moment { resumed + 1 } else { 0 };
+            moment = self.now();
+            if resumed > SPIN {
+                self.note(|| "!! no time passes any more".to_owned());
+                return false;
+            }
             if self.scheduler.alert.on.swap(false, Ordering::SeqCst) {
                 self.wake();
             }
@@ -144,20 +156,31 @@ impl World {
         }
     }
 
+    /// Ends all processes.
+    pub fn end(&self) {
+        self.kill_all();
+        self.bury();
+    }
+
     /// Drops the coroutines of dead processes. Their destructors run, and change nothing any more.
     fn bury(&self) {
-        loop {
-            let dead = {
-                let tasks = self.scheduler.tasks.borrow();
-                tasks.iter().find(|(_, task)| !self.is_alive(task.process)).map(|(id, _)| *id)
-            };
-            let Some(id) = dead else { return };
-            let task = self.scheduler.tasks.borrow_mut().remove(&id);
-            let Some(Task { process, coroutine, .. }) = task else { return };
-            let before = self.set_running(Some(process));
-            drop(coroutine);
-            self.set_running(before);
+        while self.scheduler.deaths.take() {
+            while self.bury_one() {}
         }
+    }
+
+    /// Drops one of them; returns whether there was one.
+    fn bury_one(&self) -> bool {
+        let dead = {
+            let tasks = self.scheduler.tasks.borrow();
+            tasks.iter().find(|(_, task)| !self.is_alive(task.process)).map(|(id, _)| *id)
+        };
+        let task = dead.and_then(|id| self.scheduler.tasks.borrow_mut().remove(&id));
+        let Some(Task { process, coroutine, .. }) = task else { return false };
+        let before = self.set_running(Some(process));
+        drop(coroutine);
+        self.set_running(before);
+        true
     }
 
     /// One of those that are ready.

@@ -60,11 +60,7 @@ fn threads_queues_and_futures_wait_for_each_other() {
             drop(sender);
             let began = clock::now();
             let late = block_on(tokio::time::timeout(Duration::from_secs(1), std::future::pending::<()>()));
-            theirs.lock().unwrap().replace((
-                late.unwrap().is_err(),
-                thread.unwrap().join(),
-                clock::now() - began,
-            ));
+            theirs.lock().unwrap().replace((late.is_err(), thread.unwrap().join(), clock::now() - began));
         };
         let id = world.start(machine, "p", Box::new(main));
         assert!(world.run(|| !world.is_alive(id)).await);

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::lock;
 use super::world::MachineId;
 use super::{park, step, wake, world};
-use crate::queue::lock;
 
 /// How many bytes are on their way at most.
 const CAPACITY: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub(super) struct Wire {
     bytes: usize,
     /// Whether it is still written to, and read.
     ends: (bool, bool),
+    /// Whether who writes and who reads have been told that it is cut.
+    cut: (bool, bool),
     /// What is sent gets lost, and nobody is told.
     silent: bool,
     /// After how many more bytes the connection is cut.
@@ -41,6 +43,7 @@ pub fn wire(from: MachineId, to: MachineId, latency: Duration) -> (WireEnd, Wire
         pieces: VecDeque::new(),
         bytes: 0,
         ends: (true, true),
+        cut: (false, false),
         silent: false,
         left: None,
         latency,
@@ -69,7 +72,7 @@ impl Wire {
     pub(super) fn cut_after(&mut self, bytes: usize) {
         self.left = Some(bytes);
         if bytes == 0 {
-            self.ends = (false, false);
+            self.cut = (true, true);
         }
     }
 
@@ -98,10 +101,29 @@ impl Wire {
         if let Some(left) = &mut self.left {
             *left -= taken;
             if *left == 0 {
-                self.ends = (false, false);
+                self.cut = (true, true);
             }
         }
         count
+    }
+}
+
+impl WireEnd {
+    /// What cuts it off from this side. The other side is told unless nothing gets through any more.
+    pub fn cutter(&self) -> impl Fn() + Send + Sync + 'static {
+        let (wire, writes) = (Arc::clone(&self.wire), self.writes);
+        move || {
+            let wire = &mut *lock(&wire);
+            let told = !wire.silent;
+            wire.cut = (wire.cut.0 || writes || told, wire.cut.1 || !writes || told);
+            wake();
+        }
+    }
+
+    /// Whether nothing gets through any more, without that anybody was told.
+    pub fn is_silent(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let wire = Arc::clone(&self.wire);
+        move || lock(&wire).silent
     }
 }
 
@@ -117,6 +139,9 @@ impl Read for WireEnd {
                 return Ok(count);
             }
             let arrives = wire.pieces.front().map(|(arrives, _)| *arrives);
+            if wire.cut.1 && arrives.is_none() {
+                return Ok(0);
+            }
             // The other side has nothing more to send, or is gone, and that it is gone was heard.
             if !wire.ends.0 && arrives.is_none() && !wire.silent {
                 return Ok(0);
@@ -137,7 +162,7 @@ impl Write for WireEnd {
         }
         loop {
             let mut wire = lock(&self.wire);
-            if !wire.ends.1 && !wire.silent {
+            if wire.cut.0 || !wire.ends.1 && !wire.silent {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             let count = wire.put(crate::clock::now(), bytes);

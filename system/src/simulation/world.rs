@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::disk::Disk;
+use super::lock;
 use super::program::{Main, Programs};
 use super::scheduler::Scheduler;
 use super::wire::Wire;
-use crate::queue::lock;
 
 /// A machine's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +95,7 @@ pub struct World {
     trace: RefCell<Option<String>>,
     programs: RefCell<Option<Programs>>,
     wires: RefCell<Vec<Weak<Mutex<Wire>>>>,
+    marks: RefCell<Vec<(MachineId, String)>>,
 }
 
 /// When the clocks of all worlds begin: 2026-01-01.
@@ -117,6 +118,7 @@ impl World {
             trace: RefCell::new(None),
             programs: RefCell::new(None),
             wires: RefCell::default(),
+            marks: RefCell::default(),
         };
         Rc::new(world)
     }
@@ -153,6 +155,18 @@ impl World {
                 text()
             );
         }
+    }
+
+    pub(super) fn mark(&self, text: &str) {
+        if let Some(machine) = self.process().and_then(|id| self.machine_of(id)) {
+            self.note(|| format!("** {text}"));
+            self.marks.borrow_mut().push((machine, text.to_owned()));
+        }
+    }
+
+    /// The points to which processes came, in this order, and on which machines.
+    pub fn marks(&self) -> Vec<(MachineId, String)> {
+        self.marks.borrow().clone()
     }
 
     /// Adds a machine with an empty disk of this size.
@@ -200,6 +214,11 @@ impl World {
         self.machine(machine).disk.borrow_mut().close_all(id.0);
         self.scheduler.died(id);
         self.wake();
+    }
+
+    pub(super) fn kill_all(&self) {
+        let all: Vec<_> = self.processes.borrow().keys().copied().collect();
+        all.into_iter().for_each(|id| self.kill(id));
     }
 
     /// A process that is stopped takes no step before then.

@@ -81,8 +81,8 @@ pub(super) fn directory(item: &Item, problems: &mut Problems) -> Option<FileDecl
     let template = reader.boolean("template").unwrap_or(true);
     let exclude = exclude(&mut reader);
     if source.is_none() && ["mode", "template", "exclude"].iter().any(|key| reader.has(key)) {
-        let message = "`mode`, `template` and `exclude` apply to the files of a directory's `source`";
-        let help = "name a `source`, or remove them: without one, the directory is empty";
+        let message = "`mode`, `template` and `exclude` apply to the files of a folder's `source`";
+        let help = "name a `source`, or remove them: without one, the folder is empty";
         reader.problems.push(Diagnostic::error(message).at(reader.at()).help(help));
     }
     reader.finish();

@@ -13,7 +13,7 @@ pub(crate) fn attach(project: &Project, environment: &mut Environment, problems:
     if project.facts.is_empty() {
         return;
     }
-    let name = environment.checked.settings.name.clone();
+    let name = environment.checked.policy.name.clone();
     let read = FactsLock::read(project, &name, problems);
     let damaged = read.is_none();
     let lock = read.unwrap_or_default();

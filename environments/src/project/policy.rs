@@ -20,7 +20,7 @@ pub enum ConnectMethod {
 
 /// `[environment]`, after `inherits`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct Policy {
     /// The environment's name.
     pub name: String,
     /// How hosts are reached.
@@ -37,7 +37,7 @@ pub struct Settings {
     pub branch: Option<String>,
     /// Whether a release asks for the environment's name first.
     pub protected: bool,
-    /// How many confirmed releases a host keeps.
+    /// How many committed releases a host keeps.
     pub keep: u32,
     /// How many hosts are worked on at a time.
     pub jobs: u32,
@@ -47,7 +47,7 @@ pub struct Settings {
     pub target_directory: Option<String>,
 }
 
-impl Settings {
+impl Policy {
     /// The environment's name for a host, however it is written: in upper or lower case, with or without a trailing
     /// dot, short or with the environment's domain.
     pub fn host_name(&self, written: &str) -> String {
@@ -57,20 +57,20 @@ impl Settings {
 
 /// `[environment]` with what only the evaluation needs.
 #[derive(Debug)]
-pub(crate) struct CheckedSettings {
-    pub(crate) settings: Settings,
+pub(crate) struct CheckedPolicy {
+    pub(crate) policy: Policy,
     pub(crate) require_v4: Need,
     pub(crate) require_v6: Need,
     pub(crate) target_directory: Option<Text>,
 }
 
 /// Checks the table `[environment]`.
-pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> CheckedSettings {
+pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> CheckedPolicy {
     let mut reader = TableReader::new(table, at, "[environment]", problems);
     reader.node("inherits");
     let connect_method = connect_method(&mut reader);
     let target_directory = reader.text("target_directory");
-    let settings = Settings {
+    let policy = Policy {
         name: name.to_owned(),
         connect_method,
         service_user: user(&mut reader),
@@ -88,7 +88,7 @@ pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems)
     let require_v6 = need(&mut reader, "require_v6").unwrap_or(Need::No);
     reader.later(&["service_manager"]);
     reader.finish();
-    CheckedSettings { settings, require_v4, require_v6, target_directory }
+    CheckedPolicy { policy, require_v4, require_v6, target_directory }
 }
 
 fn connect_method(reader: &mut TableReader<'_, '_>) -> ConnectMethod {

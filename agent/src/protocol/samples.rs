@@ -1,0 +1,83 @@
+//! Replies for tests: one of each kind that has fields.
+#![allow(clippy::unwrap_used)]
+
+use batou_release::{UnitId, UnitKind};
+use batou_store::{ArtifactId, Digest, ObjectId};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A reply of each kind that has fields, with all of them.
+pub(super) fn samples() -> Vec<Value> {
+    let digest = Digest::of(b"x");
+    let record = JournaledRelease {
+        release: digest,
+        sequence: 7,
+        restores: Some(6),
+        who: "ann@laptop".into(),
+        hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
+    };
+    let when = "2026-11-22T17:00:00Z".parse().unwrap();
+    let unit = UnitId::new("app".parse().unwrap(), UnitKind::Step, "reload");
+    let run = UnitRun { unit: unit.clone(), command: "update".into(), status: Some(1), output: "no".into() };
+    let current = Current {
+        generation: 3,
+        manifest: digest,
+        project: "shop".into(),
+        environment: "prod".into(),
+        since: Some(when),
+    };
+    let drifted = DriftedFile {
+        component: Some("app".parse().unwrap()),
+        path: "etc/app.conf".into(),
+        kind: DriftKind::Changed,
+    };
+    let state = Box::new(State {
+        user: "shop".into(),
+        current: Some(current),
+        committed: Some(record.clone()),
+        newest_sequence: 7,
+        settled: true,
+        drift: Drift::of(vec![drifted]),
+        unfinished: false,
+        missing: vec![ArtifactId::from(digest)],
+        target: TargetCondition::Ready,
+        place: Some(digest),
+        free: 4711,
+        recovered: vec!["it was interrupted".into()],
+    });
+    let holder = Some(Holder { user: "bob".into(), machine: "desk".into(), since: when });
+    let error =
+        AgentError { kind: ErrorKind::Unit, message: "it failed".into(), run: Some(Box::new(run.clone())) };
+    let replies = [
+        Reply::Hello(state.clone()),
+        Reply::Locked(state),
+        Reply::Held { holder },
+        Reply::Missing { objects: vec![ObjectId::Artifact(ArtifactId::from(digest))] },
+        Reply::Stored { objects: 3 },
+        Reply::Manifest { manifest_size: 9 },
+        Reply::Switched { generation: 3, pending: vec!["app".parse().unwrap()], mended: Drift::default() },
+        Reply::Activated { units: vec![UnitDecision { unit: unit.clone(), decision: Decision::Ran }] },
+        Reply::WentBack {
+            generation: Some(2),
+            problems: vec!["it failed".into()],
+            unreverted: vec![unit.clone()],
+        },
+        Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
+        Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
+        Reply::Error(error),
+    ];
+    let entry = JournalEntry {
+        record,
+        when,
+        from: Some(2),
+        to: Some(3),
+        manifest: digest,
+        result: Outcome::WentBack,
+        reason: Some("it failed".into()),
+        runs: vec![run],
+        unreverted: vec![unit],
+    };
+    let to_value = |reply| serde_json::to_value(reply).unwrap();
+    replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()
+}

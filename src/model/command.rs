@@ -1,0 +1,170 @@
+//! Commands as processes on the controllers' machine, and what they say.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use batou_agent::protocol::PROTOCOL;
+use batou_environments::{ConnectMethod, Policy};
+use batou_release::HostName;
+use batou_system::simulation::{ProcessId, World, block_on};
+use serde_json::Value;
+
+use super::network::{Machines, dialer, route};
+use super::plan::What;
+use super::releases::{FleetRelease, host, store};
+use crate::cli::options::{LeaveOut, Locking};
+use crate::command::switch::Wish;
+use crate::command::{rollback, switch};
+use crate::context::Context;
+use crate::deployment::Deployment;
+use crate::error::CommandError;
+use crate::fleet::{Fleet, Identity};
+use crate::ui::{Ui, Verbosity, report};
+
+/// A command that was started.
+pub(super) struct Issued {
+    pub(super) what: What,
+    pub(super) process: ProcessId,
+    pub(super) said: Said,
+}
+
+/// What a command says, as it says it.
+#[derive(Clone, Default)]
+pub(super) struct Said(Arc<Mutex<Words>>);
+
+#[derive(Default)]
+struct Words {
+    text: Vec<u8>,
+    status: Option<u8>,
+}
+
+impl Said {
+    fn with<T>(&self, work: impl FnOnce(&mut Words) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its exit status; `None` where it was killed or still runs.
+    pub(super) fn status(&self) -> Option<u8> {
+        self.with(|words| words.status)
+    }
+
+    /// Everything it said.
+    pub(super) fn text(&self) -> String {
+        self.with(|words| String::from_utf8_lossy(&words.text).into_owned())
+    }
+
+    /// The lines that it printed, as objects.
+    pub(super) fn lines(&self) -> Vec<Value> {
+        self.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What it said of each host in the end.
+    pub(super) fn endings(&self) -> BTreeMap<String, String> {
+        let lines = self.lines();
+        let hosts = lines.iter().filter(|line| line["type"] == "host");
+        let ending =
+            |line: &Value| Some((line["host"].as_str()?.to_owned(), line["state"].as_str()?.to_owned()));
+        hosts.filter_map(ending).collect()
+    }
+}
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|words| words.text.extend(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Starts a command.
+pub(super) fn issue(
+    world: &Rc<World>,
+    machines: &Machines,
+    what: What,
+    releases: &BTreeMap<usize, FleetRelease>,
+) -> Issued {
+    let (said, dialer) = (Said::default(), dialer(machines));
+    let hosts: Vec<_> = (0..machines.hosts.len()).map(host).collect();
+    let release = match what {
+        What::Switch(number) | What::Foreign(number) | What::Future(number) => {
+            Some(releases[&number].clone())
+        }
+        What::Rollback => None,
+    };
+    let (theirs, name) = (said.clone(), format!("{what:?}"));
+    let main = move || {
+        let verbosity = Verbosity { json: true, ..Verbosity::default() };
+        let ui = Ui::to_writers(verbosity, Box::new(theirs.clone()), Box::new(theirs.clone()));
+        let context = Context::with_store(store(), ui);
+        let done = block_on(run(&context, what, hosts, release, &dialer));
+        let status = done.as_ref().map_or_else(CommandError::exit_code, |()| 0);
+        if let Err(error) = &done {
+            report::report(&context.ui, error);
+        }
+        theirs.with(|words| words.status = Some(status));
+    };
+    let process = world.start(machines.desk, &name, Box::new(main));
+    Issued { what, process, said }
+}
+
+async fn run(
+    context: &Context,
+    what: What,
+    hosts: Vec<HostName>,
+    release: Option<FleetRelease>,
+    dialer: &Arc<crate::remote::Dialer>,
+) -> Result<(), CommandError> {
+    let project = if matches!(what, What::Foreign(_)) { "other" } else { "shop" };
+    let identity = Identity { project: project.into(), environment: "prod".into() };
+    let routes = hosts.iter().map(|host| (route(host.clone()), None)).collect();
+    let mut fleet = Fleet::new(&identity, routes, (dialer, &context.waits), 4);
+    if matches!(what, What::Future(_)) {
+        for host in &hosts {
+            fleet.member(host).expect("a host of the fleet").hello.protocol = PROTOCOL + 1;
+        }
+    }
+    let mut deployment = Deployment { context, policy: policy(), fleet };
+    let leave_out = LeaveOut { skip: Vec::new(), skip_unreachable: false, accept_new: false };
+    let locking = Locking { lock_wait: Duration::from_secs(60).as_secs(), yes: false };
+    let environment = "prod".to_owned();
+    let Some(release) = release else {
+        let args =
+            rollback::Args { environment, to: None, host: Vec::new(), leave_out, force: false, locking };
+        return rollback::rollback(deployment, &args).await;
+    };
+    let args = switch::Args {
+        environment,
+        dry_run: false,
+        plan: None,
+        recheck: false,
+        leave_out,
+        dirty: false,
+        locking,
+    };
+    let wish = Wish { release: release.id, hosts: release.hosts, expected: None, _lease: None };
+    deployment.fleet.call();
+    switch::fulfil(deployment, wish, hosts, &args).await
+}
+
+fn policy() -> Policy {
+    Policy {
+        name: "prod".into(),
+        connect_method: ConnectMethod::Ssh,
+        service_user: None,
+        require_sudo: None,
+        host_domain: None,
+        platform: None,
+        branch: None,
+        protected: false,
+        keep: 3,
+        jobs: 4,
+        timeout: 10,
+        target_directory: None,
+    }
+}

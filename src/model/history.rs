@@ -1,0 +1,142 @@
+//! A history: a plan that is carried out.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use batou_system::simulation::{World, enter};
+
+use super::command::{Issued, issue};
+use super::invariants::{self, Broken};
+use super::judge::Court;
+use super::network::{self, Machines};
+use super::plan::{Plan, What};
+use super::releases::{FleetRelease, Mood, build, mood};
+use crate::interrupt::simulated;
+
+/// How long everything may take until it has ended, and until hosts that were left alone have gone back.
+const QUIET: Duration = Duration::from_secs(200);
+
+/// What came of a history.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) steps: u64,
+    pub(super) faults: usize,
+    pub(super) statuses: Vec<Option<u8>>,
+    pub(super) broken: Option<Broken>,
+    pub(super) trace: String,
+}
+
+/// Carries out a plan, on this thread alone.
+pub(super) fn run(plan: &Plan, traced: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without threads");
+    runtime.block_on(async {
+        let world = World::new(plan.seed);
+        let _entered = enter(&world);
+        if traced {
+            world.start_trace();
+        }
+        let outcome = carry_out(plan, &world).await;
+        world.end();
+        simulated::forget();
+        outcome
+    })
+}
+
+async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
+    let machines = Machines::new(world, plan.hosts);
+    let releases = releases(plan, world, &machines);
+    world.set_programs(Rc::new(super::programs::program));
+    let court = Court::new(&machines, &plan.faults);
+    world.judged_by(court.judge());
+    let mut issued: Vec<Issued> = Vec::new();
+    let mut broken = None;
+    for order in &plan.commands {
+        match (order.after, issued.last()) {
+            (Some(time), Some(_)) => wait(world, time).await,
+            (None, Some(last)) => {
+                let process = last.process;
+                world.run(|| !world.is_alive(process)).await;
+            }
+            (_, None) => {}
+        }
+        issued.push(issue(world, &machines, order.what, &releases));
+    }
+    let running = |world: &World| issued.iter().any(|issued| world.is_alive(issued.process));
+    world.run(|| !running(world)).await;
+    if let Some(issued) = issued.iter().find(|issued| world.is_alive(issued.process)) {
+        broken = Some(Broken::new(format!("{:?} (#{}) never ends", issued.what, issued.process.0)));
+    }
+    let broken = match broken.map_or_else(|| invariants::of_words(world, &machines, &issued), Err) {
+        Err(broken) => Some(broken),
+        Ok(()) => settle(world, &machines, &court, &releases, &issued).await.err(),
+    };
+    Outcome {
+        steps: world.steps(),
+        faults: court.happened(),
+        statuses: issued.iter().map(|issued| issued.said.status()).collect(),
+        trace: told(world, &issued),
+        broken,
+    }
+}
+
+/// All faults end. Whoever is left goes back or ends; then an undisturbed command must succeed without help.
+async fn settle(
+    world: &Rc<World>,
+    machines: &Machines,
+    court: &Rc<Court>,
+    releases: &BTreeMap<usize, FleetRelease>,
+    issued: &[Issued],
+) -> Result<(), Broken> {
+    court.adjourn();
+    network::heal();
+    for host in &machines.hosts {
+        world.machine(*host).ahead.set(0);
+    }
+    wait(world, QUIET).await;
+    invariants::of_the_left(world, machines, issued)?;
+    let last = *releases.keys().last().expect("there are releases");
+    let mut done = Vec::new();
+    for (what, number) in [
+        (What::Switch(last - 1), last - 1),
+        (What::Switch(last), last),
+        (What::Switch(last), last),
+        (What::Rollback, last - 1),
+    ] {
+        let command = issue(world, machines, what, releases);
+        let process = command.process;
+        world.run(|| !world.is_alive(process)).await;
+        invariants::of_success(world, machines, &command, &releases[&number], number)?;
+        done.push(command);
+    }
+    invariants::of_journals(world, machines)?;
+    invariants::of_words(world, machines, issued)
+}
+
+async fn wait(world: &Rc<World>, time: Duration) {
+    let until = world.elapsed() + time;
+    let _ = tokio::time::timeout(time, world.run(|| world.elapsed() >= until)).await;
+    let left = until.saturating_sub(world.elapsed());
+    tokio::time::sleep(left).await;
+}
+
+/// All releases of a plan, and two good ones more.
+fn releases(plan: &Plan, world: &Rc<World>, machines: &Machines) -> BTreeMap<usize, FleetRelease> {
+    let count = plan.commands.len();
+    let mood = |number| if number > count { Mood::Good } else { mood(plan.seed, number) };
+    world.look(machines.desk, || (1..=count + 2).map(|n| (n, build(n, plan.hosts, mood(n)))).collect())
+}
+
+fn told(world: &World, issued: &[Issued]) -> String {
+    let mut told = world.trace();
+    for command in issued {
+        let (what, status) = (command.what, command.said.status());
+        told.push_str(&format!(
+            "\n{what:?} (#{}) ended with {status:?}:\n{}",
+            command.process.0,
+            command.said.text()
+        ));
+    }
+    told
+}

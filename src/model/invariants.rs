@@ -1,0 +1,224 @@
+//! What must be true after every history. ARCHITECTURE.md has the list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use batou_agent::protocol::{JournalEntry, Outcome};
+use batou_store::{Digest, Durability, Store};
+use batou_system::fs;
+use batou_system::simulation::{MachineId, World};
+
+use super::command::Issued;
+use super::network::{Machines, TARGET};
+use super::plan::What;
+use super::releases::{FleetRelease, host};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Broken(String);
+
+impl Broken {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken(text())) }
+}
+
+/// Who made the releases of a command, as journals have it.
+fn deployer(issued: &Issued) -> String {
+    format!("@desk{}", issued.process.0)
+}
+
+fn read(path: &str) -> Option<String> {
+    fs::read_to_string(Path::new(TARGET).join(path)).ok()
+}
+
+/// A host's journal; a torn last line counts for nothing.
+fn journal(world: &World, machine: MachineId) -> Vec<JournalEntry> {
+    let text = world.look(machine, || read("journal")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn committed(world: &World, machine: MachineId, issued: &Issued) -> bool {
+    let who = deployer(issued);
+    let entries = journal(world, machine);
+    entries.iter().any(|entry| entry.record.who.ends_with(&who) && entry.result == Outcome::Committed)
+}
+
+/// What commands said is true, of each host and by their exit status, when they end and for ever after.
+pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Result<(), Broken> {
+    for issued in all {
+        let Some(status) = issued.said.status() else { continue };
+        let endings = issued.said.endings();
+        let mut kept = Vec::new();
+        for (number, machine) in machines.hosts.iter().enumerate() {
+            let name = host(number).to_string();
+            let has = committed(world, *machine, issued);
+            kept.push(has);
+            let said = endings.get(&name).map(String::as_str);
+            let is_true = match said {
+                Some("released" | "restored") => has,
+                Some("went-back" | "goes-back") => !has,
+                _ => true,
+            };
+            must(is_true, || {
+                format!(
+                    "{:?} (#{}) said {said:?} of {name}, whose journal says {has}",
+                    issued.what, issued.process.0
+                )
+            })?;
+        }
+        let any = kept.iter().any(|has| *has);
+        let fits = match status {
+            0 => kept.iter().all(|has| *has) || !any,
+            1 | 2 => !any,
+            3 => endings
+                .values()
+                .any(|ending| ending == "unknown" || ending == "released" || ending == "restored"),
+            _ => false,
+        };
+        must(fits, || {
+            format!(
+                "{:?} (#{}) ended with {status}, and {kept:?} have its release",
+                issued.what, issued.process.0
+            )
+        })?;
+        let refused = matches!(issued.what, What::Foreign(_) | What::Future(_)) && any;
+        must(!refused, || format!("{:?} made a release", issued.what))?;
+    }
+    of_commits(world, machines)
+}
+
+/// No host commits before all have been prepared.
+fn of_commits(world: &World, machines: &Machines) -> Result<(), Broken> {
+    let (mut prepared, mut committing) = (BTreeMap::<String, BTreeSet<usize>>::new(), BTreeMap::new());
+    for (machine, text) in world.marks() {
+        match text.split_once(' ') {
+            Some(("prepared", who)) => {
+                prepared.entry(who.to_owned()).or_default().insert(machine.0);
+            }
+            Some(("commits", who)) => {
+                let ready = prepared.get(who).cloned().unwrap_or_default();
+                committing.entry(who.to_owned()).or_insert((ready, machine.0));
+            }
+            _ => {}
+        }
+    }
+    for (who, (ready, first)) in committing {
+        // Hosts that a release does not change are prepared too, and say nothing of it.
+        let all = machines.hosts.len() == 1 || ready.contains(&first);
+        must(all, || format!("{who} had a host commit when {ready:?} were prepared"))?;
+        let later = prepared.get(&who).cloned().unwrap_or_default();
+        must(later.is_subset(&ready) || machines.hosts.len() == 1, || {
+            format!("{who} had a host commit when {ready:?} of {later:?} were prepared")
+        })?;
+    }
+    Ok(())
+}
+
+/// Once everybody was reached or has gone back by itself: a release is on all of its hosts or on none, unless its command
+/// said otherwise or did not live to say it.
+pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) -> Result<(), Broken> {
+    for machine in &machines.hosts {
+        complete(world, *machine)?;
+    }
+    for issued in all {
+        let has: Vec<_> = machines.hosts.iter().map(|machine| committed(world, *machine, issued)).collect();
+        let mixed = has.contains(&true) && has.contains(&false);
+        let told = matches!(issued.said.status(), Some(3) | None);
+        must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;
+    }
+    of_words(world, machines, all)
+}
+
+/// What is in force on a host is whole: the pointer leads to a generation, whose files are all there and undamaged.
+fn complete(world: &World, machine: MachineId) -> Result<(), Broken> {
+    let name = world.machine(machine).name.clone();
+    world.look(machine, || {
+        let committed = read("journal").is_some_and(|text| text.contains("\"committed\""));
+        let Ok(current) = fs::read_link(Path::new(TARGET).join("current")) else {
+            return must(!committed, || format!("{name} has had a release, and has no `current`"));
+        };
+        let generation = Path::new(TARGET).join(&current);
+        let manifest = fs::read(generation.join("manifest.json"));
+        let manifest =
+            manifest.map_err(|error| Broken(format!("{name}: {}: {error}", generation.display())))?;
+        let manifest =
+            batou_release::Manifest::decode(&manifest).map_err(|error| Broken(format!("{name}: {error}")))?;
+        for component in &manifest.components {
+            for file in ["number", "same", "big"] {
+                let path = generation.join(component.name.as_str()).join(file);
+                fs::read(&path).map_err(|error| Broken(format!("{name}: {}: {error}", path.display())))?;
+            }
+        }
+        let store = Store::open_existing(&Path::new(TARGET).join("store"), Durability::Host);
+        let store = store.map_err(|error| Broken(format!("{name}: {error}")))?;
+        let store = store.ok_or_else(|| Broken(format!("{name} has no store")))?;
+        let closure =
+            store.closure(&manifest.artifacts()).map_err(|error| Broken(format!("{name}: {error}")))?;
+        must(!closure.objects().is_empty(), || format!("{name} has nothing"))
+    })
+}
+
+/// An undisturbed command has succeeded, and everything is as it said.
+pub(super) fn of_success(
+    world: &World,
+    machines: &Machines,
+    issued: &Issued,
+    release: &FleetRelease,
+    number: usize,
+) -> Result<(), Broken> {
+    let said = issued.said.text();
+    must(issued.said.status() == Some(0), || {
+        format!("an undisturbed {:?} ended with {:?}:\n{said}", issued.what, issued.said.status())
+    })?;
+    for (place, machine) in machines.hosts.iter().enumerate() {
+        complete(world, *machine)?;
+        let name = host(place);
+        let wanted = release.hosts[&name].digest();
+        world.look(*machine, || {
+            let manifest = fs::read(Path::new(TARGET).join("current/manifest.json")).unwrap_or_default();
+            let found: Digest = batou_release::manifest_digest(&manifest);
+            must(found == wanted, || {
+                format!("after {:?} {name} has another manifest:\n{said}", issued.what)
+            })?;
+            let value = read("state/app/value");
+            must(value.as_deref() == Some(&number.to_string()), || {
+                format!("after {:?} of release {number} the step on {name} left {value:?}", issued.what)
+            })?;
+            must(read("intent.json").is_none(), || format!("after {:?} {name} has an intent", issued.what))?;
+            must(read("running.json").is_none(), || format!("after {:?} {name} still runs", issued.what))
+        })?;
+    }
+    Ok(())
+}
+
+/// Journals tell one order: numbers grow on each host, and a number is one release everywhere.
+pub(super) fn of_journals(world: &World, machines: &Machines) -> Result<(), Broken> {
+    let mut known: BTreeMap<u64, (Digest, String)> = BTreeMap::new();
+    for machine in &machines.hosts {
+        let mut last = 0;
+        for entry in journal(world, *machine).into_iter().filter(|entry| entry.result == Outcome::Committed) {
+            let sequence = entry.record.sequence;
+            let name = &world.machine(*machine).name;
+            must(sequence > last, || format!("{name} has release {sequence} after {last}"))?;
+            last = sequence;
+            let this = (entry.record.release, entry.record.who.clone());
+            let other = known.entry(sequence).or_insert_with(|| this.clone());
+            must(*other == this, || {
+                format!("{name} has another release {sequence}: {this:?}, not {other:?}")
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Who decides what becomes of each step: the faults of the plan, and the order of things by chance.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use batou_system::simulation::{Judge, MachineId, ProcessId, Step, Verdict, World};
+
+use super::network::{Machines, isolate};
+use super::plan::{Fault, FaultKind};
+use crate::interrupt::simulated::interrupt;
+
+/// Which faults are still to come, and what is wrong right now.
+pub(super) struct Court {
+    faults: RefCell<Vec<Fault>>,
+    taken: RefCell<BTreeMap<usize, u64>>,
+    wrong: RefCell<Vec<Wrong>>,
+    happened: Cell<usize>,
+    calm: Cell<bool>,
+    hosts: Vec<MachineId>,
+    desk: MachineId,
+}
+
+/// Something that is wrong for a while.
+struct Wrong {
+    machine: MachineId,
+    number: i32,
+    until: Duration,
+}
+
+impl Court {
+    pub(super) fn new(machines: &Machines, faults: &[Fault]) -> Rc<Self> {
+        Rc::new(Self {
+            faults: RefCell::new(faults.to_vec()),
+            taken: RefCell::default(),
+            wrong: RefCell::default(),
+            happened: Cell::new(0),
+            calm: Cell::new(false),
+            hosts: machines.hosts.clone(),
+            desk: machines.desk,
+        })
+    }
+
+    /// How many faults there have been.
+    pub(super) fn happened(&self) -> usize {
+        self.happened.get()
+    }
+
+    /// Nothing goes wrong any more.
+    pub(super) fn adjourn(&self) {
+        self.calm.set(true);
+        self.wrong.borrow_mut().clear();
+    }
+
+    pub(super) fn judge(self: &Rc<Self>) -> Judge {
+        let court = Rc::clone(self);
+        Box::new(move |world, machine, process, step| court.decide(world, machine, process, step))
+    }
+
+    fn decide(&self, world: &World, machine: MachineId, process: ProcessId, step: &Step<'_>) -> Verdict {
+        if !self.calm.get() {
+            if let Some(fault) = self.due(machine)
+                && let Some(verdict) = self.strike(world, machine, process, fault, step)
+            {
+                return verdict;
+            }
+            self.wrong.borrow_mut().retain(|wrong| wrong.until > world.elapsed());
+            let wrong = self.wrong.borrow();
+            if let Some(wrong) = wrong.iter().find(|wrong| wrong.machine == machine && step.changes)
+                && !matches!(step.name, "send" | "receive")
+            {
+                return Verdict::Fail(wrong.number);
+            }
+        }
+        match world.random(64) {
+            0 => Verdict::Pause(Duration::from_millis(world.random(40))),
+            1..10 => Verdict::Yield,
+            _ => Verdict::Go,
+        }
+    }
+
+    /// The fault that is due at this step of the machine's processes.
+    fn due(&self, machine: MachineId) -> Option<Fault> {
+        let mut taken = self.taken.borrow_mut();
+        let count = taken.entry(machine.0).or_default();
+        *count += 1;
+        let mut faults = self.faults.borrow_mut();
+        let is_due = |fault: &Fault| {
+            let place = if fault.kind.is_of_controller() { self.desk } else { self.hosts[fault.host] };
+            place == machine && fault.step < *count
+        };
+        let place = faults.iter().position(is_due)?;
+        Some(faults.remove(place))
+    }
+
+    /// What a fault makes of the step; `None` where it does not concern the step itself.
+    fn strike(
+        &self,
+        world: &World,
+        machine: MachineId,
+        process: ProcessId,
+        fault: Fault,
+        step: &Step<'_>,
+    ) -> Option<Verdict> {
+        self.happened.set(self.happened.get() + 1);
+        world.note(|| format!("!! {:?}", fault.kind));
+        let seconds = Duration::from_secs;
+        let for_a_while = |number, time| {
+            let until = world.elapsed() + seconds(time);
+            self.wrong.borrow_mut().push(Wrong { machine, number, until });
+        };
+        match fault.kind {
+            FaultKind::Kill | FaultKind::KillController => return Some(Verdict::Kill),
+            FaultKind::Stop(time) => world.stop(process, seconds(time)),
+            FaultKind::Crash(time) => {
+                isolate(machine, seconds(time));
+                return Some(Verdict::Crash);
+            }
+            FaultKind::Fail(number) if !matches!(step.name, "send" | "receive") => {
+                return Some(Verdict::Fail(number));
+            }
+            // It befalls the next step that can fail.
+            FaultKind::Fail(_) => {
+                self.happened.set(self.happened.get() - 1);
+                self.faults.borrow_mut().push(fault);
+            }
+            FaultKind::Full(time) => for_a_while(28, time),
+            FaultKind::Broken(time) => for_a_while(5, time),
+            FaultKind::Cut(bytes) => {
+                world.cut(self.desk, machine, usize::try_from(bytes).unwrap_or(usize::MAX));
+            }
+            FaultKind::Silence(time) => {
+                world.silence(self.desk, machine);
+                isolate(machine, seconds(time));
+            }
+            FaultKind::Clock(time) => world.machine(machine).ahead.set(time),
+            FaultKind::Interrupt => {
+                if !interrupt(process.0) {
+                    return Some(Verdict::Kill);
+                }
+                world.wake();
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,124 @@
+//! What a seed chooses: hosts, commands, faults.
+
+use std::time::Duration;
+
+/// A history before it happens.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) hosts: usize,
+    pub(super) commands: Vec<Order>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// A command, and when it is started.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) what: What,
+    /// After the one before it was started; `None`: once that has ended.
+    pub(super) after: Option<Duration>,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// Releases this release.
+    Switch(usize),
+    /// Goes back one release.
+    Rollback,
+    /// Releases this release as another project.
+    Foreign(usize),
+    /// Releases this release in another version of the protocol.
+    Future(usize),
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    /// On which host, or against whom.
+    pub(super) host: usize,
+    /// At which step of that host's processes, or of the controllers.
+    pub(super) step: u64,
+    pub(super) kind: FaultKind,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FaultKind {
+    /// The process that takes the step is killed.
+    Kill,
+    /// The process that takes the step stands still for so long.
+    Stop(u64),
+    /// The host loses its power, and is back after so many seconds.
+    Crash(u64),
+    /// The call fails with this error.
+    Fail(i32),
+    /// The disk is full for so many seconds.
+    Full(u64),
+    /// All changes fail for so many seconds, as on a disk that broke.
+    Broken(u64),
+    /// The host's connections end after so many bytes.
+    Cut(u64),
+    /// Nothing gets through to the host or from it for so many seconds, and nobody is told.
+    Silence(u64),
+    /// The host's clock is set by so many seconds.
+    Clock(i64),
+    /// The controller is killed. `step` counts steps of controllers.
+    KillController,
+    /// The controller is interrupted.
+    Interrupt,
+}
+
+impl FaultKind {
+    /// Whether it befalls a controller, not a host.
+    pub(super) fn is_of_controller(self) -> bool {
+        matches!(self, Self::KillController | Self::Interrupt)
+    }
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let hosts = 1 + random.usize(..3);
+        let count = 1 + random.usize(..4);
+        let mut commands = Vec::new();
+        for number in 0..count {
+            let release = 1 + number;
+            let what = match random.u8(..20) {
+                0..12 => What::Switch(release),
+                12..15 => What::Rollback,
+                // What was wanted before is wanted once more.
+                15..18 => What::Switch(1 + random.usize(..release)),
+                18 => What::Foreign(release),
+                _ => What::Future(release),
+            };
+            // Some deployers do not wait for each other.
+            let after = (random.u8(..4) == 0).then(|| Duration::from_millis(random.u64(..4000)));
+            commands.push(Order { what, after });
+        }
+        let faults = (0..random.usize(..5)).map(|_| Fault::of(&mut random, hosts)).collect();
+        Self { seed, hosts, commands, faults }
+    }
+}
+
+impl Fault {
+    fn of(random: &mut fastrand::Rng, hosts: usize) -> Self {
+        let some = [0, 1, 3, 10, 40, 100][random.usize(..6)];
+        let kind = match random.u8(..24) {
+            0..5 => FaultKind::Kill,
+            5..7 => FaultKind::Stop(some),
+            7..10 => FaultKind::Crash(some),
+            10..13 => FaultKind::Fail([5, 28, 13, 12][random.usize(..4)]),
+            13 => FaultKind::Full(some),
+            14 => FaultKind::Broken(some),
+            15..18 => FaultKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
+            18..20 => FaultKind::Silence(some),
+            20 => FaultKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
+            21..23 => FaultKind::KillController,
+            _ => FaultKind::Interrupt,
+        };
+        // Early steps are those of first contacts, and each command takes many.
+        let most = [60, 300, 1000, 3000][random.usize(..4)];
+        Self { host: random.usize(..hosts), step: random.u64(..most), kind }
+    }
+}

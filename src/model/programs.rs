@@ -1,0 +1,33 @@
+//! The programs that the steps of the model's releases run.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use batou_system::{clock, fs};
+
+/// What a command does. Its last word is a text for this shell: instructions between semicolons.
+pub(super) fn program(command: &Command) -> Box<dyn FnOnce() -> i32 + Send> {
+    let text = command.get_args().last().and_then(|text| text.to_str()).unwrap_or_default().to_owned();
+    let folder = command.get_current_dir().map(PathBuf::from).unwrap_or_default();
+    Box::new(move || {
+        text.split(';')
+            .map(|instruction| run(instruction.trim(), &folder))
+            .find(|status| *status != 0)
+            .unwrap_or(0)
+    })
+}
+
+fn run(instruction: &str, folder: &std::path::Path) -> i32 {
+    let words: Vec<_> = instruction.split(' ').collect();
+    let done = match words[..] {
+        ["put", value] => fs::write(folder.join("value"), value).is_ok(),
+        ["is", value] => fs::read_to_string(folder.join("value")).is_ok_and(|found| found == value),
+        ["sleep", seconds] => {
+            clock::sleep(Duration::from_secs(seconds.parse().unwrap_or(0)));
+            true
+        }
+        _ => false,
+    };
+    i32::from(!done)
+}

@@ -1,0 +1,153 @@
+//! How the model is run: some seeds with every test run, more with `make model`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::history::{Outcome, run};
+use super::plan::Plan;
+
+/// How many seeds each of the tests takes.
+const SEEDS: u64 = 2500;
+
+/// What came of many histories.
+#[derive(Debug, Default)]
+struct Sum {
+    seeds: u64,
+    steps: u64,
+    faults: usize,
+    statuses: BTreeMap<String, u64>,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.steps += outcome.steps;
+        self.faults += outcome.faults;
+        for status in &outcome.statuses {
+            let status = status.map_or("killed".to_owned(), |status| status.to_string());
+            *self.statuses.entry(status).or_default() += 1;
+        }
+    }
+
+    fn tell(&self, began: Instant) {
+        let time = began.elapsed().as_secs_f64();
+        let Self { seeds, steps, faults, statuses } = self;
+        let told = format!(
+            "{seeds} seeds, {steps} steps, {faults} faults, commands ended {statuses:?}; {time:.1} s\n"
+        );
+        std::io::stderr().write_all(told.as_bytes()).expect("somebody reads it");
+    }
+}
+
+/// Runs seeds from this one on, as long as there is still to be another.
+fn seeds(from: u64, mut more: impl FnMut(u64) -> bool) {
+    let (began, mut sum) = (Instant::now(), Sum::default());
+    for seed in (from..).take_while(|seed| more(seed - from)) {
+        let plan = Plan::of(seed);
+        if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
+            let _ = writeln!(std::io::stderr(), "seed {seed}");
+        }
+        let outcome = run(&plan, false);
+        sum.add(&outcome);
+        if outcome.broken.is_some() {
+            fail(&plan);
+        }
+    }
+    sum.tell(began);
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Shrinks a plan that breaks an invariant, and shows what happens.
+fn fail(plan: &Plan) -> ! {
+    let plan = shrunk(plan);
+    let Outcome { broken, trace, .. } = run(&plan, true);
+    let broken = broken.map_or_else(String::new, |broken| broken.to_string());
+    let seed = plan.seed;
+    panic!(
+        "seed {seed} breaks an invariant: {broken}\n{plan:#?}\n{trace}\nreplay it with\n  \
+         BATOU_MODEL_SEED={seed} cargo nextest run -p batou model::tests::one_seed --run-ignored only"
+    )
+}
+
+/// The smallest plan that still breaks one: without a fault, a command or a host that it does not need.
+fn shrunk(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    loop {
+        let mut smaller = Vec::new();
+        for place in 0..plan.faults.len() {
+            let mut without = plan.clone();
+            without.faults.remove(place);
+            smaller.push(without);
+        }
+        for place in 0..plan.commands.len() {
+            let mut without = plan.clone();
+            without.commands.remove(place);
+            smaller.push(without);
+        }
+        match smaller.into_iter().find(|plan| !plan.commands.is_empty() && run(plan, false).broken.is_some())
+        {
+            Some(found) => plan = found,
+            None => return plan,
+        }
+    }
+}
+
+#[test]
+fn seeds_of_the_first_quarter() {
+    seeds(0, |count| count < SEEDS);
+}
+
+#[test]
+fn seeds_of_the_second_quarter() {
+    seeds(1_000_000, |count| count < SEEDS);
+}
+
+#[test]
+fn seeds_of_the_third_quarter() {
+    seeds(2_000_000, |count| count < SEEDS);
+}
+
+#[test]
+fn seeds_of_the_last_quarter() {
+    seeds(3_000_000, |count| count < SEEDS);
+}
+
+/// `make model`: seeds that nobody has seen yet, on all processors.
+#[test]
+#[ignore = "runs for BATOU_MODEL_SECONDS"]
+fn seeds_for_a_while() {
+    let time = Duration::from_secs(number("BATOU_MODEL_SECONDS").unwrap_or(60));
+    let first = number("BATOU_MODEL_SEED")
+        .unwrap_or_else(|| UNIX_EPOCH.elapsed().expect("it is after 1970").as_secs() * 1_000_000);
+    let began = Instant::now();
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    std::thread::scope(|scope| {
+        for place in 0..processors {
+            scope.spawn(move || seeds(first + place * 100_000_000, |_| began.elapsed() < time));
+        }
+    });
+}
+
+#[test]
+fn a_seed_gives_one_history() {
+    for seed in 0..20 {
+        let plan = Plan::of(seed);
+        let (one, other) = (run(&plan, true), run(&plan, true));
+        assert!(one.steps > 100, "something happens");
+        assert_eq!((one.trace, one.statuses), (other.trace, other.statuses));
+    }
+}
+
+#[test]
+#[ignore = "replays the seed that BATOU_MODEL_SEED names"]
+fn one_seed() {
+    let seed = number("BATOU_MODEL_SEED").unwrap_or(0);
+    let plan = Plan::of(seed);
+    if run(&plan, false).broken.is_some() {
+        fail(&plan);
+    }
+}

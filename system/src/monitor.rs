@@ -1,0 +1,72 @@
+//! A value that threads share, and wait for changes of.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::clock;
+
+/// A value that one thread at a time changes, and others wait for.
+#[derive(Debug, Default)]
+pub struct Monitor<T> {
+    value: Mutex<T>,
+    changed: Condvar,
+}
+
+impl<T> Monitor<T> {
+    /// A monitor of this value.
+    pub fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), changed: Condvar::new() }
+    }
+
+    /// Looks at the value. Nothing must be waited for meanwhile.
+    pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// Changes the value, and wakes everybody who waits for that.
+    pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        #[cfg(feature = "simulation")]
+        crate::simulation::wake();
+        result
+    }
+
+    /// Waits until `take` takes something from the value, which may change it. `None` if that is not so at the deadline.
+    pub fn wait<R>(&self, deadline: Option<Instant>, mut take: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
+        let mut value = self.lock();
+        loop {
+            if let Some(taken) = take(&mut value) {
+                drop(value);
+                self.changed.notify_all();
+                #[cfg(feature = "simulation")]
+                crate::simulation::wake();
+                return Some(taken);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            #[cfg(feature = "simulation")]
+            if crate::simulation::is_on() {
+                drop(value);
+                if !crate::simulation::park(deadline) {
+                    return None;
+                }
+                value = self.lock();
+                continue;
+            }
+            value = match left {
+                None => self.changed.wait(value).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// The value. No change of it is left half-done by a panic.
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -15,7 +15,11 @@ use crate::common::counted;
 use source::{Function, Source, sources};
 
 /// Names of several types, and why each of them has no other name. Not those within tests.
-const TWICE: &[(&str, &str)] = &[("Args", "each command has its own"), ("Error", "each crate has its own")];
+const TWICE: &[(&str, &str)] = &[
+    ("Args", "each command has its own"),
+    ("Error", "each crate has its own"),
+    ("File", "as in the standard library, and as in Starlark"),
+];
 
 /// Functions (`PATH NAME`) that are long or want much, and why.
 const FUNCTIONS: &[(&str, &str)] = &[

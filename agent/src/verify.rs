@@ -139,7 +139,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let is_folder = entry.file_type().is_ok_and(fs::FileType::is_dir);
             if is_folder { folders.push(entry.path()) } else { files.push(entry.path()) }
         }
     }

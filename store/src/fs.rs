@@ -162,7 +162,7 @@ pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     }
     for entry in fs::read_dir(path).map_err(Error::io("list", path))? {
         let entry = entry.map_err(Error::io("list", path))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if entry.file_type().is_ok_and(fs::FileType::is_dir) {
             remove_tree(&entry.path())?;
         } else {
             remove_file(&entry.path())?;

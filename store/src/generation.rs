@@ -13,6 +13,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use batou_system::fs::FileType;
+
 use crate::{Error, Name, fs};
 
 /// The last number of a generation: a larger one is a stranger's, and every reader of JSON has this one exactly.
@@ -58,7 +60,7 @@ impl Generations {
     /// The numbers of all generations, sorted.
     pub fn list(&self) -> Result<Vec<u64>, Error> {
         let entries = fs::entries(&self.folder)?;
-        let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(FileType::is_dir));
         let mut numbers: Vec<_> = folders.filter_map(|e| number(e.file_name().to_str()?)).collect();
         numbers.sort_unstable();
         Ok(numbers)

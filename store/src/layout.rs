@@ -23,6 +23,14 @@ pub(crate) fn is_ours(name: &OsStr) -> bool {
     folders().chain(FILES).any(|ours| name == ours)
 }
 
+/// How the names of marks begin.
+pub(crate) const MARK: &str = "names-";
+
+/// Whether a temporary file is a mark that names were about to change.
+pub(crate) fn is_mark(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(MARK))
+}
+
 /// The first digits of an artifact's id, with which the names of its checkout and stat record begin.
 pub(crate) fn directory_digits(id: &ArtifactId) -> String {
     format!("{id:.40}")

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use batou_system::fs::{FileType, Folder};
+use batou_system::fs::{FileType, OpenFolder};
 
 use crate::layout::{self, FILES};
 use crate::stats::{self, Stat, StatLine, stat_lines};
@@ -76,7 +76,7 @@ impl CheckoutLook<'_> {
 
     fn all(&mut self, lines: &[StatLine<'_>]) -> Result<(), Error> {
         // Most neighbours are in one folder, whose path need not be looked up for each of them.
-        let mut opened: Option<(&str, Option<Folder>)> = None;
+        let mut opened: Option<(&str, Option<OpenFolder>)> = None;
         let mut changed = Vec::new();
         for line in lines {
             let (parent, name) = line.path.rsplit_once('/').unwrap_or(("", line.path));
@@ -93,9 +93,9 @@ impl CheckoutLook<'_> {
     }
 
     /// Opens a folder of the checkout; `None` if there is no such folder.
-    fn open(&mut self, folder: &str) -> Result<Option<Folder>, Error> {
+    fn open(&mut self, folder: &str) -> Result<Option<OpenFolder>, Error> {
         let path = if folder.is_empty() { self.folder.to_owned() } else { self.folder.join(folder) };
-        match Folder::open(&path) {
+        match OpenFolder::open(&path) {
             Ok(opened) => Ok(Some(opened)),
             // One that may not be entered has another mode, which its own line tells.
             Err(error) if is_none(&error) || error.kind() == ErrorKind::PermissionDenied => {
@@ -110,7 +110,7 @@ impl CheckoutLook<'_> {
     }
 
     /// Looks at one path; whether it is a folder in which something was added or removed.
-    fn one(&mut self, line: &StatLine<'_>, folder: &Folder, name: &str) -> Result<bool, Error> {
+    fn one(&mut self, line: &StatLine<'_>, folder: &OpenFolder, name: &str) -> Result<bool, Error> {
         let root = self.folder;
         let path = || root.join(line.path);
         let found = match folder.metadata(name) {

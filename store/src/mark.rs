@@ -6,12 +6,10 @@
 //! and is removed once all are on the disk. Whoever opens the store and finds one drops what lacks a child.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::layout::directory_digits;
+use crate::layout::{MARK, directory_digits};
 use crate::{Error, Store, fs};
-
-const PREFIX: &str = "names-";
 
 /// A mark. It stays unless it is removed by [`Mark::remove`]: then it is found when the store is next opened.
 #[derive(Debug)]
@@ -23,7 +21,7 @@ impl Mark {
         if !store.is_durable() {
             return Ok(Self(None));
         }
-        let path = store.layout.folder("tmp").join(fs::unique(PREFIX));
+        let path = store.layout.folder("tmp").join(fs::unique(MARK));
         fs::write_new(&path, b"", fs::PRIVATE, false)?;
         Ok(Self(Some(path)))
     }
@@ -41,11 +39,6 @@ impl Mark {
     pub(crate) fn remove(self) -> Result<(), Error> {
         self.0.map_or(Ok(()), |path| fs::remove_file(&path).map(drop))
     }
-}
-
-/// Whether this is a mark.
-pub(crate) fn is_mark(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
 }
 
 impl Store {

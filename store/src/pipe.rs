@@ -21,17 +21,17 @@ enum PipeMessage {
 }
 
 /// The end that is written to.
-pub(crate) struct Sender(queue::Sender<PipeMessage>);
+pub(crate) struct PipeSender(queue::Sender<PipeMessage>);
 
 /// The end that is read. Objects are opened one at a time, in the order in which they are sent.
-pub(crate) struct Receiver(Rc<RefCell<queue::Receiver<PipeMessage>>>);
+pub(crate) struct PipeReceiver(Rc<RefCell<queue::Receiver<PipeMessage>>>);
 
-pub(crate) fn new() -> (Sender, Receiver) {
+pub(crate) fn new() -> (PipeSender, PipeReceiver) {
     let (sender, receiver) = queue::between(WAITING);
-    (Sender(sender), Receiver(Rc::new(RefCell::new(receiver))))
+    (PipeSender(sender), PipeReceiver(Rc::new(RefCell::new(receiver))))
 }
 
-impl Sender {
+impl PipeSender {
     /// Sends an object, and calls `count` with the length of each piece. Fails with [`Error::PipeClosed`] if nobody
     /// reads any more.
     pub(crate) fn send(
@@ -57,7 +57,7 @@ impl Sender {
     }
 }
 
-impl Receiver {
+impl PipeReceiver {
     /// Opens the object, and skips those sent before it that were not opened.
     pub(crate) fn open(&self, object: &ObjectId) -> Result<Box<dyn Read>, Error> {
         loop {

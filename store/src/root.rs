@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use batou_system::fs::FileType;
 use serde::{Deserialize, Serialize};
 
 use crate::lock::Guard;
@@ -120,7 +121,7 @@ impl Store {
         for entry in fs::entries(&self.layout.folder("roots"))? {
             if !fs::is_temporary(&entry.file_name()) {
                 let path = entry.path();
-                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                let is_file = entry.file_type().is_ok_and(FileType::is_file);
                 let bytes = if is_file { fs::read_limited(&path, MAX_SEALED)? } else { None };
                 files.push((path, bytes.and_then(|bytes| unseal(&bytes))));
             }

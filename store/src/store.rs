@@ -12,7 +12,6 @@ use std::time::Duration;
 use crate::closure::{ClosureWalk, ObjectGraph};
 use crate::layout::{self, FILES, StoreLayout};
 use crate::lock::{self, Guard};
-use crate::mark::is_mark;
 use crate::object::{DecodedObject, MAX_ENCODING};
 use crate::read::{ObjectReader, decode, undecodable};
 use crate::{Artifact, ArtifactId, Closure, Digest, Error, Mode, Name, Node, ObjectId, RelPath, Tree, fs};
@@ -103,7 +102,7 @@ impl Store {
     /// Removes all temporary files. Only for the holder of the exclusive lock.
     pub(crate) fn remove_debris(&self) -> Result<(), Error> {
         let debris = self.debris()?;
-        if debris.iter().any(|path| is_mark(path)) {
+        if debris.iter().any(|path| layout::is_mark(path)) {
             self.drop_incomplete()?;
         }
         debris.iter().try_for_each(|path| fs::remove_tree(path))

@@ -13,7 +13,7 @@ use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 pub use std::fs::TryLockError;
 
 pub use file::{File, OpenOptions};
-pub use listing::{DirEntry, Folder, ReadDir, read_dir, walk};
+pub use listing::{DirEntry, OpenFolder, ReadDir, read_dir, walk};
 pub use metadata::{FileType, Metadata, Space};
 
 /// The mode of a folder for which none is given; the umask takes some of it away.

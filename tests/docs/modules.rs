@@ -6,7 +6,8 @@ use std::path::Path;
 use walkdir::WalkDir;
 
 /// The folders of the crates, from the bottom to the top.
-const CRATES: [&str; 6] = ["store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
+const CRATES: [&str; 7] =
+    ["system/src", "store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
 /// What stands before the list.
 const HEADING: &str = "## The modules\n";
 

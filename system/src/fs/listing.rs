@@ -25,10 +25,10 @@ enum Listing {
 
 /// An entry of a folder.
 #[derive(Debug)]
-pub struct DirEntry(Entry);
+pub struct DirEntry(FoundEntry);
 
 #[derive(Debug)]
-enum Entry {
+enum FoundEntry {
     Real(std::fs::DirEntry),
     #[cfg(feature = "simulation")]
     Simulated {
@@ -42,7 +42,8 @@ pub fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
     let path = path.as_ref();
     #[cfg(feature = "simulation")]
     if let Some(found) = on_disk("readdir", path, false, |disk| disk.list(path)) {
-        let entry = |(name, kind)| DirEntry(Entry::Simulated { path: path.join::<OsString>(name), kind });
+        let entry =
+            |(name, kind)| DirEntry(FoundEntry::Simulated { path: path.join::<OsString>(name), kind });
         let entries: Vec<_> = found?.into_iter().map(entry).collect();
         return Ok(ReadDir(Listing::Simulated(entries.into_iter())));
     }
@@ -54,7 +55,7 @@ impl Iterator for ReadDir {
 
     fn next(&mut self) -> Option<io::Result<DirEntry>> {
         match &mut self.0 {
-            Listing::Real(entries) => Some(entries.next()?.map(|entry| DirEntry(Entry::Real(entry)))),
+            Listing::Real(entries) => Some(entries.next()?.map(|entry| DirEntry(FoundEntry::Real(entry)))),
             #[cfg(feature = "simulation")]
             Listing::Simulated(entries) => entries.next().map(Ok),
         }
@@ -65,36 +66,36 @@ impl DirEntry {
     /// Its path: that of the folder, and its name.
     pub fn path(&self) -> PathBuf {
         match &self.0 {
-            Entry::Real(entry) => entry.path(),
+            FoundEntry::Real(entry) => entry.path(),
             #[cfg(feature = "simulation")]
-            Entry::Simulated { path, .. } => path.clone(),
+            FoundEntry::Simulated { path, .. } => path.clone(),
         }
     }
 
     /// Its name.
     pub fn file_name(&self) -> OsString {
         match &self.0 {
-            Entry::Real(entry) => entry.file_name(),
+            FoundEntry::Real(entry) => entry.file_name(),
             #[cfg(feature = "simulation")]
-            Entry::Simulated { path, .. } => path.file_name().unwrap_or_default().to_owned(),
+            FoundEntry::Simulated { path, .. } => path.file_name().unwrap_or_default().to_owned(),
         }
     }
 
     /// What it is; a link is a link.
     pub fn file_type(&self) -> io::Result<FileType> {
         match &self.0 {
-            Entry::Real(entry) => entry.file_type().map(FileType::from),
+            FoundEntry::Real(entry) => entry.file_type().map(FileType::from),
             #[cfg(feature = "simulation")]
-            Entry::Simulated { kind, .. } => Ok(*kind),
+            FoundEntry::Simulated { kind, .. } => Ok(*kind),
         }
     }
 
     /// What is known of it; a link is not followed.
     pub fn metadata(&self) -> io::Result<Metadata> {
         match &self.0 {
-            Entry::Real(entry) => entry.metadata().map(Metadata::from),
+            FoundEntry::Real(entry) => entry.metadata().map(Metadata::from),
             #[cfg(feature = "simulation")]
-            Entry::Simulated { path, .. } => super::symlink_metadata(path),
+            FoundEntry::Simulated { path, .. } => super::symlink_metadata(path),
         }
     }
 }
@@ -117,35 +118,37 @@ pub fn walk(path: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
 
 /// A folder that stays the same, whatever its path comes to mean. It is only looked into.
 #[derive(Debug)]
-pub struct Folder(Opened);
+pub struct OpenFolder(FolderHandle);
 
 #[derive(Debug)]
-enum Opened {
+enum FolderHandle {
     Real(OwnedFd),
     #[cfg(feature = "simulation")]
     Simulated(SimulatedFile),
 }
 
-impl Folder {
+impl OpenFolder {
     /// Opens a folder; a link to one is none, and neither are links in a circle.
     pub fn open(path: &Path) -> io::Result<Self> {
         #[cfg(feature = "simulation")]
         if let Some(opened) = on_disk("open", path, false, |disk| disk.open_folder(path)) {
-            return opened.map(|handle| Self(Opened::Simulated(SimulatedFile::new(handle, path))));
+            return opened.map(|handle| Self(FolderHandle::Simulated(SimulatedFile::new(handle, path))));
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(CWD, path, flags, Mode::empty()) {
             Err(Errno::LOOP) => Err(Errno::NOTDIR.into()),
-            opened => Ok(Self(Opened::Real(opened?))),
+            opened => Ok(Self(FolderHandle::Real(opened?))),
         }
     }
 
     /// What is known of what has a name in it, or of itself: `.`. A link is not followed.
     pub fn metadata(&self, name: &str) -> io::Result<Metadata> {
         match &self.0 {
-            Opened::Real(folder) => Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.into()),
+            FolderHandle::Real(folder) => Ok(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?.into()),
             #[cfg(feature = "simulation")]
-            Opened::Simulated(folder) => folder.on_disk("fstatat", false, |disk, id| disk.stat_at(id, name)),
+            FolderHandle::Simulated(folder) => {
+                folder.on_disk("fstatat", false, |disk, id| disk.stat_at(id, name))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@
 //!   btrfs and the fast commits of ext4 have it.
 //! - A rename, a link or an exchange is one entry of the journal (ext4, XFS) or one transaction (btrfs): it is kept as a
 //!   whole or not at all. Of two that are about the same name, the later is not kept without the earlier.
-//! - Content that was not synced becomes: what it was, what it should be, a first part of that, or zeroes. The latter two
+//! - InodeContent that was not synced becomes: what it was, what it should be, a first part of that, or zeroes. The latter two
 //!   leave alone what was synced and not written to since. (Pillai et al., "All File Systems Are Not Created Equal",
 //!   OSDI 2014, tables 1 and 2.)
 //!
@@ -39,7 +39,7 @@ use rustix::io::Errno;
 
 use self::handle::OpenFile;
 pub(crate) use self::handle::SimulatedFile;
-use self::power::Change;
+use self::power::NameChange;
 use crate::fs::{FileType, Metadata};
 
 /// The number of the top folder.
@@ -59,11 +59,11 @@ const ENTER: u32 = 1;
 /// A disk.
 #[derive(Debug)]
 pub struct Disk {
-    inodes: BTreeMap<u64, Inode>,
+    inodes: BTreeMap<u64, SimulatedInode>,
     last: u64,
     open: BTreeMap<u64, OpenFile>,
     /// What has happened to names since they were last synced, in this order.
-    pending: Vec<Change>,
+    pending: Vec<NameChange>,
     /// How many blocks and files there can be, and are.
     capacity: (u64, u64),
     used: (u64, u64),
@@ -84,8 +84,8 @@ pub enum DiskFault {
 
 /// A file, folder or link.
 #[derive(Debug)]
-struct Inode {
-    content: Content,
+struct SimulatedInode {
+    content: InodeContent,
     now: Attributes,
     synced: Attributes,
     /// How many names it has.
@@ -95,14 +95,14 @@ struct Inode {
 }
 
 #[derive(Debug)]
-enum Content {
-    File(FileContent),
+enum InodeContent {
+    File(FileBytes),
     Folder { entries: BTreeMap<OsString, u64>, synced: BTreeMap<OsString, u64>, parent: u64 },
     Link(PathBuf),
 }
 
 #[derive(Debug, Default)]
-struct FileContent {
+struct FileBytes {
     bytes: Rc<Vec<u8>>,
     synced: Rc<Vec<u8>>,
     /// How much of it has not been written to since it was synced.
@@ -143,8 +143,8 @@ impl Disk {
             fault: None,
             user: USER,
         };
-        let content = Content::Folder { entries: BTreeMap::new(), synced: BTreeMap::new(), parent: TOP };
-        disk.inodes.insert(TOP, Inode::new(content, 0o755));
+        let content = InodeContent::Folder { entries: BTreeMap::new(), synced: BTreeMap::new(), parent: TOP };
+        disk.inodes.insert(TOP, SimulatedInode::new(content, 0o755));
         disk.count();
         disk
     }
@@ -164,23 +164,23 @@ impl Disk {
         self.user = user;
     }
 
-    fn inode(&self, number: u64) -> Result<&Inode, Errno> {
+    fn inode(&self, number: u64) -> Result<&SimulatedInode, Errno> {
         self.inodes.get(&number).ok_or(Errno::STALE)
     }
 
-    fn inode_mut(&mut self, number: u64) -> Result<&mut Inode, Errno> {
+    fn inode_mut(&mut self, number: u64) -> Result<&mut SimulatedInode, Errno> {
         self.inodes.get_mut(&number).ok_or(Errno::STALE)
     }
 
     fn entries(&self, folder: u64) -> Result<&BTreeMap<OsString, u64>, Errno> {
         match &self.inode(folder)?.content {
-            Content::Folder { entries, .. } => Ok(entries),
+            InodeContent::Folder { entries, .. } => Ok(entries),
             _ => Err(Errno::NOTDIR),
         }
     }
 
     fn is_folder(&self, number: u64) -> bool {
-        self.inode(number).is_ok_and(|inode| matches!(inode.content, Content::Folder { .. }))
+        self.inode(number).is_ok_and(|inode| matches!(inode.content, InodeContent::Folder { .. }))
     }
 
     /// Refuses what the mode does not allow.
@@ -205,12 +205,12 @@ impl Disk {
     fn known(&self, number: u64) -> Result<Metadata, Errno> {
         let inode = self.inode(number)?;
         let (kind, bits, size) = match &inode.content {
-            Content::File(content) => (FileType::File, 0o100_000, content.bytes.len() as u64),
-            Content::Folder { .. } => (FileType::Directory, 0o040_000, BLOCK),
-            Content::Link(target) => (FileType::Symlink, 0o120_000, target.as_os_str().len() as u64),
+            InodeContent::File(content) => (FileType::File, 0o100_000, content.bytes.len() as u64),
+            InodeContent::Folder { .. } => (FileType::Directory, 0o040_000, BLOCK),
+            InodeContent::Link(target) => (FileType::Symlink, 0o120_000, target.as_os_str().len() as u64),
         };
         let nlink = match &inode.content {
-            Content::Folder { entries, .. } if inode.names > 0 => {
+            InodeContent::Folder { entries, .. } if inode.names > 0 => {
                 2 + entries.values().filter(|below| self.is_folder(**below)).count() as u64
             }
             _ => inode.names,
@@ -243,7 +243,7 @@ impl Disk {
 
     pub(crate) fn read_link(&self, path: &Path) -> Result<PathBuf, Errno> {
         match &self.inode(self.find(path, false)?)?.content {
-            Content::Link(target) => Ok(target.clone()),
+            InodeContent::Link(target) => Ok(target.clone()),
             _ => Err(Errno::INVAL),
         }
     }
@@ -268,8 +268,8 @@ impl Disk {
     }
 }
 
-impl Inode {
-    fn new(content: Content, mode: u32) -> Self {
+impl SimulatedInode {
+    fn new(content: InodeContent, mode: u32) -> Self {
         let now = Attributes { mode, mtime: time(), ctime: time(), reserved: 0 };
         Self { content, now, synced: now, names: 0, open: 0 }
     }
@@ -277,9 +277,9 @@ impl Inode {
     /// The blocks that it takes.
     fn blocks(&self) -> u64 {
         match &self.content {
-            Content::File(content) => self.now.reserved.max(content.bytes.len() as u64).div_ceil(BLOCK),
-            Content::Folder { .. } => 1,
-            Content::Link(_) => 0,
+            InodeContent::File(content) => self.now.reserved.max(content.bytes.len() as u64).div_ceil(BLOCK),
+            InodeContent::Folder { .. } => 1,
+            InodeContent::Link(_) => 0,
         }
     }
 }

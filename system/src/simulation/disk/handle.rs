@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::resolve::LONGEST_NAME;
-use super::{BLOCK, Content, Disk, DiskFault, FileContent, READ, UMASK, WRITE, time};
+use super::{BLOCK, Disk, DiskFault, FileBytes, InodeContent, READ, UMASK, WRITE, time};
 use crate::fs::{Metadata, OpenOptions};
 use crate::simulation::{self, on_disk};
 
@@ -108,7 +108,7 @@ impl Disk {
             if flags.contains(OFlags::DIRECTORY) {
                 return Err(Errno::INVAL);
             }
-            let content = Content::File(FileContent::default());
+            let content = InodeContent::File(FileBytes::default());
             let made = self.make(place, content, options.mode & 0o7777 & !UMASK)?;
             return self.hand_out(made, options);
         };
@@ -116,9 +116,9 @@ impl Disk {
             return Err(Errno::EXIST);
         }
         match &self.inode(found)?.content {
-            Content::Link(_) => return Err(Errno::LOOP),
-            Content::Folder { .. } if writes => return Err(Errno::ISDIR),
-            Content::File(_) if flags.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
+            InodeContent::Link(_) => return Err(Errno::LOOP),
+            InodeContent::Folder { .. } if writes => return Err(Errno::ISDIR),
+            InodeContent::File(_) if flags.contains(OFlags::DIRECTORY) => return Err(Errno::NOTDIR),
             _ => {}
         }
         let wanted = if options.read { READ } else { 0 } | if writes { WRITE } else { 0 };
@@ -179,11 +179,11 @@ impl Disk {
         self.open.get(&number).ok_or(Errno::BADF)
     }
 
-    fn content(&self, inode: u64) -> Result<&FileContent, Errno> {
+    fn content(&self, inode: u64) -> Result<&FileBytes, Errno> {
         match &self.inode(inode)?.content {
-            Content::File(content) => Ok(content),
-            Content::Folder { .. } => Err(Errno::ISDIR),
-            Content::Link(_) => Err(Errno::LOOP),
+            InodeContent::File(content) => Ok(content),
+            InodeContent::Folder { .. } => Err(Errno::ISDIR),
+            InodeContent::Link(_) => Err(Errno::LOOP),
         }
     }
 
@@ -266,7 +266,7 @@ impl Disk {
         }
         let bytes = &bytes[..usize::try_from(count).map_err(|_| Errno::FBIG)?];
         let start = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
-        let change = |content: &mut FileContent| {
+        let change = |content: &mut FileBytes| {
             let all = Rc::make_mut(&mut content.bytes);
             content.kept = content.kept.min(start);
             if all.len() < start + bytes.len() {
@@ -284,10 +284,10 @@ impl Disk {
         &mut self,
         inode: u64,
         size: u64,
-        change: impl FnOnce(&mut FileContent),
+        change: impl FnOnce(&mut FileBytes),
     ) -> Result<(), Errno> {
-        let changed = |inode: &mut super::Inode| {
-            if let Content::File(content) = &mut inode.content {
+        let changed = |inode: &mut super::SimulatedInode| {
+            if let InodeContent::File(content) = &mut inode.content {
                 change(content);
             }
             (inode.now.mtime, inode.now.ctime) = (time(), time());

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::power::{Change, Naming};
+use super::power::{NameChange, Naming};
 use super::resolve::Place;
-use super::{Content, Disk, ENTER, UMASK, WRITE, time};
+use super::{Disk, ENTER, InodeContent, UMASK, WRITE, time};
 
 /// How many names a file can have, as on ext4.
 const MOST_NAMES: u64 = 65_000;
@@ -54,7 +54,7 @@ impl Disk {
     }
 
     /// Makes something new under a name.
-    pub(super) fn make(&mut self, place: Place, content: Content, mode: u32) -> Result<u64, Errno> {
+    pub(super) fn make(&mut self, place: Place, content: InodeContent, mode: u32) -> Result<u64, Errno> {
         self.check_folder(place.folder)?;
         let number = self.add(content, mode)?;
         self.change(vec![Naming { folder: place.folder, name: place.name, to: Some(number) }])?;
@@ -64,7 +64,7 @@ impl Disk {
     pub(crate) fn create_directory(&mut self, path: &Path, mode: u32) -> Result<(), Errno> {
         let place = self.free(path)?;
         let parent = place.folder;
-        let content = Content::Folder { entries: BTreeMap::new(), synced: BTreeMap::new(), parent };
+        let content = InodeContent::Folder { entries: BTreeMap::new(), synced: BTreeMap::new(), parent };
         self.make(place, content, mode & 0o7777 & !UMASK).map(drop)
     }
 
@@ -75,7 +75,7 @@ impl Disk {
             _ => {}
         }
         let place = self.free(path)?;
-        self.make(place, Content::Link(target.to_owned()), 0o777).map(drop)
+        self.make(place, InodeContent::Link(target.to_owned()), 0o777).map(drop)
     }
 
     pub(crate) fn link(&mut self, from: &Path, to: &Path) -> Result<(), Errno> {
@@ -180,13 +180,13 @@ impl Disk {
                 let inode = self.inode_mut(*number)?;
                 inode.names += 1;
                 inode.now.ctime = now;
-                if let Content::Folder { parent, .. } = &mut inode.content {
+                if let InodeContent::Folder { parent, .. } = &mut inode.content {
                     *parent = *folder;
                 }
             }
             let inode = self.inode_mut(*folder)?;
             (inode.now.mtime, inode.now.ctime) = (now, now);
-            if let Content::Folder { entries, .. } = &mut inode.content {
+            if let InodeContent::Folder { entries, .. } = &mut inode.content {
                 before.extend(set(entries, name, *to));
             }
         }
@@ -196,7 +196,7 @@ impl Disk {
             inode.now.ctime = now;
             self.release(number);
         }
-        self.pending.push(Change { namings, moves_folder });
+        self.pending.push(NameChange { namings, moves_folder });
         Ok(())
     }
 }

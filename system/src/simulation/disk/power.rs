@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::names::set;
-use super::{Content, Disk, FileContent, TOP};
+use super::{Disk, FileBytes, InodeContent, TOP};
 
 /// What a name is to stand for.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Naming {
 
 /// Names that change together.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
+pub(super) struct NameChange {
     pub(super) namings: Vec<Naming>,
     pub(super) moves_folder: bool,
 }
@@ -32,13 +32,13 @@ struct Bound {
 }
 
 impl Bound {
-    fn holds(&self, change: &Change) -> bool {
+    fn holds(&self, change: &NameChange) -> bool {
         let mut names = change.namings.iter();
         self.moves && change.moves_folder
             || names.any(|naming| self.names.contains(&(naming.folder, naming.name.clone())))
     }
 
-    fn add(&mut self, change: &Change) {
+    fn add(&mut self, change: &NameChange) {
         self.moves |= change.moves_folder;
         self.names.extend(change.namings.iter().map(|naming| (naming.folder, naming.name.clone())));
     }
@@ -60,9 +60,9 @@ impl Disk {
         let inode = self.inode_mut(number)?;
         inode.synced = inode.now;
         match &mut inode.content {
-            Content::File(content) => content.settle(),
-            Content::Folder { .. } => self.sync_names(number),
-            Content::Link(_) => {}
+            InodeContent::File(content) => content.settle(),
+            InodeContent::Folder { .. } => self.sync_names(number),
+            InodeContent::Link(_) => {}
         }
         Ok(())
     }
@@ -84,9 +84,9 @@ impl Disk {
         self.forget();
     }
 
-    fn write_names(&mut self, change: &Change) {
+    fn write_names(&mut self, change: &NameChange) {
         for Naming { folder, name, to } in &change.namings {
-            if let Some(Content::Folder { synced, .. }) =
+            if let Some(InodeContent::Folder { synced, .. }) =
                 self.inodes.get_mut(folder).map(|inode| &mut inode.content)
             {
                 set(synced, name, *to);
@@ -101,7 +101,7 @@ impl Disk {
         }
         for inode in self.inodes.values_mut() {
             inode.synced = inode.now;
-            if let Content::File(content) = &mut inode.content {
+            if let InodeContent::File(content) = &mut inode.content {
                 content.settle();
             }
         }
@@ -136,9 +136,9 @@ impl Disk {
             }
             inode.now = inode.synced;
             match &mut inode.content {
-                Content::File(content) => content.cut(random),
-                Content::Folder { entries, synced, .. } => entries.clone_from(synced),
-                Content::Link(_) => {}
+                InodeContent::File(content) => content.cut(random),
+                InodeContent::Folder { entries, synced, .. } => entries.clone_from(synced),
+                InodeContent::Link(_) => {}
             }
         }
         self.rebuild();
@@ -150,7 +150,7 @@ impl Disk {
         let mut folders = vec![(TOP, TOP)];
         while let Some((folder, above)) = folders.pop() {
             let Some(inode) = self.inodes.get_mut(&folder) else { continue };
-            let Content::Folder { entries, parent, .. } = &mut inode.content else { continue };
+            let InodeContent::Folder { entries, parent, .. } = &mut inode.content else { continue };
             *parent = above;
             for below in entries.values() {
                 *names.entry(*below).or_default() += 1;
@@ -174,7 +174,7 @@ impl Disk {
     }
 }
 
-impl FileContent {
+impl FileBytes {
     fn settle(&mut self) {
         self.synced = Rc::clone(&self.bytes);
         self.kept = self.bytes.len();

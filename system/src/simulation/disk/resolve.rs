@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::{Content, Disk, ENTER, TOP};
+use super::{Disk, ENTER, InodeContent, TOP};
 
 /// How many links are followed.
 const MOST_LINKS: usize = 40;
@@ -40,7 +40,7 @@ impl Disk {
         let mut links = 0;
         while let Some(part) = left.pop() {
             let folder = place.found.ok_or(Errno::NOENT)?;
-            let Content::Folder { entries, parent, .. } = &self.inode(folder)?.content else {
+            let InodeContent::Folder { entries, parent, .. } = &self.inode(folder)?.content else {
                 return Err(Errno::NOTDIR);
             };
             self.check(folder, ENTER)?;
@@ -53,7 +53,7 @@ impl Disk {
             }
             let found = entries.get(&part).copied();
             let target = found.map(|found| self.inode(found)).transpose()?;
-            if let Some(Content::Link(target)) = target.map(|inode| &inode.content)
+            if let Some(InodeContent::Link(target)) = target.map(|inode| &inode.content)
                 && (follow || !left.is_empty())
             {
                 links += 1;
@@ -81,7 +81,9 @@ impl Disk {
         let found = found.ok_or(Errno::NOENT)?;
         let (mut at, mut names) = if self.is_folder(found) { (found, vec![]) } else { (folder, vec![name]) };
         while at != TOP {
-            let Content::Folder { parent, .. } = &self.inode(at)?.content else { return Err(Errno::NOTDIR) };
+            let InodeContent::Folder { parent, .. } = &self.inode(at)?.content else {
+                return Err(Errno::NOTDIR);
+            };
             let is_it = |(_, number): &(&OsString, &u64)| **number == at;
             let (name, _) = self.entries(*parent)?.iter().find(is_it).ok_or(Errno::NOENT)?;
             names.push(name.clone());
@@ -97,7 +99,7 @@ impl Disk {
                 return true;
             }
             match self.inode(inner).map(|inode| &inode.content) {
-                Ok(Content::Folder { parent, .. }) if *parent != inner => inner = *parent,
+                Ok(InodeContent::Folder { parent, .. }) if *parent != inner => inner = *parent,
                 _ => return false,
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::{BLOCK, Content, Disk, DiskFault, Inode};
+use super::{BLOCK, Disk, DiskFault, InodeContent, SimulatedInode};
 use crate::fs::Space;
 
 impl Disk {
@@ -24,8 +24,8 @@ impl Disk {
     }
 
     /// Makes a file, folder or link, which has no name yet. The folder that will have it is given to a new folder.
-    pub(super) fn add(&mut self, content: Content, mode: u32) -> Result<u64, Errno> {
-        let inode = Inode::new(content, mode);
+    pub(super) fn add(&mut self, content: InodeContent, mode: u32) -> Result<u64, Errno> {
+        let inode = SimulatedInode::new(content, mode);
         let blocks = inode.blocks();
         if self.free_files() == 0 || blocks > self.free_blocks() {
             return Err(Errno::NOSPC);
@@ -41,7 +41,7 @@ impl Disk {
     pub(super) fn resize(
         &mut self,
         number: u64,
-        change: impl FnOnce(&mut Inode),
+        change: impl FnOnce(&mut SimulatedInode),
         size: u64,
     ) -> Result<(), Errno> {
         let room = self.free_blocks();

@@ -78,7 +78,7 @@ fn options() -> impl Strategy<Value = OpenOptions> {
             .truncate(bits & 0b110_000 == 0);
         options.create(bits & 64 == 0).create_new(bits & 128 == 0 && bits & 1 == 0).mode(mode);
         // The kernel refuses to make a folder so only since 6.3.
-        let flags = if bits & 64 == 0 || bits & 129 == 0 { flags - OFlags::DIRECTORY } else { flags };
+        let flags = if bits & 64 == 0 || bits & 0b1000_0001 == 0 { flags - OFlags::DIRECTORY } else { flags };
         options.custom_flags(flags.bits().cast_signed());
         options
     })
@@ -227,7 +227,7 @@ fn make(call: &Call, base: &Path, open: &mut [Option<File>]) -> String {
             told(fs::canonicalize(at(path)).map(below))
         }
         Call::Below(folder, name) => told(
-            fs::Folder::open(&at(folder))
+            fs::OpenFolder::open(&at(folder))
                 .and_then(|folder| folder.metadata(name.split('/').next_back().unwrap()))
                 .map(|found| shown(&found)),
         ),

@@ -44,8 +44,13 @@ attack:
 # Histories of the release protocol that nobody has seen yet, for so many seconds on all processors
 SECONDS = 3600
 model:
-	BATOU_MODEL_SECONDS=$(SECONDS) cargo nextest run --profile attack -p batou --lib --run-ignored only \
-		-E 'test(=model::tests::seeds_for_a_while)'
+	cargo test -p batou --lib --no-run
+	@first=$$(date +%s)000000; others=; \
+	for place in $$(seq $$(nproc)); do \
+		BATOU_MODEL_SECONDS=$(SECONDS) BATOU_MODEL_SEED=$${place}$$first cargo test -q -p batou --lib -- \
+			--ignored --exact --nocapture model::tests::seeds_for_a_while & others="$$others $$!"; \
+	done; \
+	for other in $$others; do wait $$other || failed=1; done; exit $${failed:-0}
 
 # How large the crates are, and what in them is at the limits of the style
 measures:

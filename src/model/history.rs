@@ -70,7 +70,7 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
     }
     let broken = match broken.map_or_else(|| invariants::of_words(world, &machines, &issued), Err) {
         Err(broken) => Some(broken),
-        Ok(()) => settle(world, &machines, &court, &releases, &issued).await.err(),
+        Ok(()) => settle(world, (&machines, &court), &releases, &issued, plan.seed).await.err(),
     };
     Outcome {
         steps: world.steps(),
@@ -84,10 +84,10 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
 /// All faults end. Whoever is left goes back or ends; then an undisturbed command must succeed without help.
 async fn settle(
     world: &Rc<World>,
-    machines: &Machines,
-    court: &Rc<Court>,
+    (machines, court): (&Machines, &Rc<Court>),
     releases: &BTreeMap<usize, FleetRelease>,
     issued: &[Issued],
+    seed: u64,
 ) -> Result<(), Broken> {
     court.adjourn();
     network::heal();
@@ -97,18 +97,17 @@ async fn settle(
     wait(world, QUIET).await;
     invariants::of_the_left(world, machines, issued)?;
     let last = *releases.keys().last().expect("there are releases");
-    let mut done = Vec::new();
-    for (what, number) in [
-        (What::Switch(last - 1), last - 1),
-        (What::Switch(last), last),
-        (What::Switch(last), last),
-        (What::Rollback, last - 1),
-    ] {
+    let mut finish = vec![(What::Switch(last), last), (What::Switch(last), last)];
+    // It costs as much as all that was to be tried.
+    if seed % 4 == 0 {
+        finish =
+            vec![(What::Switch(last - 1), last - 1), (What::Switch(last), last), (What::Rollback, last - 1)];
+    }
+    for (what, number) in finish {
         let command = issue(world, machines, what, releases);
         let process = command.process;
         world.run(|| !world.is_alive(process)).await;
         invariants::of_success(world, machines, &command, &releases[&number], number)?;
-        done.push(command);
     }
     invariants::of_journals(world, machines)?;
     invariants::of_words(world, machines, issued)

@@ -64,8 +64,11 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
         for (number, machine) in machines.hosts.iter().enumerate() {
             let name = host(number).to_string();
             let has = committed(world, *machine, issued);
-            kept.push(has);
             let said = endings.get(&name).map(String::as_str);
+            // A rollback leaves out hosts that had nothing then, and a command that failed early names none.
+            if said.is_some() || endings.is_empty() {
+                kept.push(has);
+            }
             let is_true = match said {
                 Some("released" | "restored") => has,
                 Some("went-back" | "goes-back") => !has,
@@ -133,7 +136,10 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
         complete(world, *machine)?;
     }
     for issued in all {
-        let has: Vec<_> = machines.hosts.iter().map(|machine| committed(world, *machine, issued)).collect();
+        let named = issued.said.endings();
+        let takes_part = |number: usize| named.is_empty() || named.contains_key(&host(number).to_string());
+        let hosts = machines.hosts.iter().enumerate().filter(|(number, _)| takes_part(*number));
+        let has: Vec<_> = hosts.map(|(_, machine)| committed(world, *machine, issued)).collect();
         let mixed = has.contains(&true) && has.contains(&false);
         let told = matches!(issued.said.status(), Some(3) | None);
         must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use batou_agent::protocol::MAGIC;
@@ -39,14 +40,16 @@ impl Machines {
     pub(super) fn new(world: &Rc<World>, hosts: usize) -> Self {
         UNREACHABLE.with_borrow_mut(BTreeMap::clear);
         let desk = world.add_machine("desk", Disk::default());
-        world.look(desk, || fs::create_dir_all("/home/me").expect("an empty disk takes a folder"));
+        let prepare = || fs::create_dir_all("/home/me").and_then(|()| fs::File::open("/")?.sync_filesystem());
+        world.look(desk, prepare).expect("an empty disk takes a folder");
         let add = |number| {
             let machine = world.add_machine(&host(number), Disk::default());
             let prepare = || {
                 fs::create_dir_all("/srv")?;
                 fs::create_dir_all("/etc")?;
                 let user = rustix::process::geteuid().as_raw();
-                fs::write("/etc/passwd", format!("shop:x:{user}:{user}::/home/shop:/bin/sh\n"))
+                fs::write("/etc/passwd", format!("shop:x:{user}:{user}::/home/shop:/bin/sh\n"))?;
+                fs::File::open("/")?.sync_filesystem()
             };
             world.look(machine, prepare).expect("an empty disk takes some files");
             machine
@@ -117,8 +120,16 @@ fn connect(desk: MachineId, host: MachineId) -> Result<Link, RemoteError> {
     if greeted(&mut from, Arc::clone(&cut) as _).is_err() {
         return Err(StartError::Connection("Connection closed by remote host".into()).into());
     }
-    let is_silent = from.is_silent();
-    let has_ended = Arc::new(move || !is_silent() && current().is_none_or(|world| !world.is_alive(agent)));
+    let (is_silent, was_cut) = (from.is_silent(), Arc::new(AtomicBool::new(false)));
+    let is_cut = Arc::clone(&was_cut);
+    // Here nothing more can be known of it once the connection was cut.
+    let is_gone = move || !is_silent() && current().is_none_or(|world| !world.is_alive(agent));
+    let has_ended = Arc::new(move || is_cut.load(Ordering::SeqCst) || is_gone());
+    let cut = Arc::new(move || {
+        was_cut.store(true, Ordering::SeqCst);
+        cut();
+        current().inspect(|world| world.wake());
+    });
     let end = SimulatedEnd { cut, has_ended };
     Ok(Link::simulated(Box::new(to), Box::new(from), end, PATIENCE)?)
 }

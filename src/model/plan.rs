@@ -84,19 +84,19 @@ impl Plan {
         let mut commands = Vec::new();
         for number in 0..count {
             let release = 1 + number;
-            let what = match random.u8(..20) {
-                0..12 => What::Switch(release),
-                12..15 => What::Rollback,
+            let what = match random.u8(..40) {
+                0..28 => What::Switch(release),
+                28..33 => What::Rollback,
                 // What was wanted before is wanted once more.
-                15..18 => What::Switch(1 + random.usize(..release)),
-                18 => What::Foreign(release),
+                33..38 => What::Switch(1 + random.usize(..release)),
+                38 => What::Foreign(release),
                 _ => What::Future(release),
             };
             // Some deployers do not wait for each other.
             let after = (random.u8(..4) == 0).then(|| Duration::from_millis(random.u64(..4000)));
             commands.push(Order { what, after });
         }
-        let faults = (0..random.usize(..5)).map(|_| Fault::of(&mut random, hosts)).collect();
+        let faults = (0..random.usize(..=6)).map(|_| Fault::of(&mut random, hosts)).collect();
         Self { seed, hosts, commands, faults }
     }
 }

@@ -41,10 +41,10 @@ pub(super) enum Mood {
 
 /// The mood of a release of a seed: most are good, and the last ones always.
 pub(super) fn mood(seed: u64, number: usize) -> Mood {
-    match fastrand::Rng::with_seed(seed ^ (number as u64) << 32).u8(..10) {
+    match fastrand::Rng::with_seed(seed ^ (number as u64) << 32).u8(..20) {
         0 => Mood::Failing,
         1 => Mood::Hanging,
-        2 | 3 => Mood::Slow,
+        2..4 => Mood::Slow,
         _ => Mood::Good,
     }
 }

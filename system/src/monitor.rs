@@ -32,6 +32,15 @@ impl<T> Monitor<T> {
         result
     }
 
+    /// Takes something from the value if it is there, and wakes everybody who waits for changes only then.
+    pub fn take<R>(&self, take: impl FnOnce(&mut T) -> Option<R>) -> Option<R> {
+        let taken = take(&mut self.lock())?;
+        self.changed.notify_all();
+        #[cfg(feature = "simulation")]
+        crate::simulation::wake_at(self.place());
+        Some(taken)
+    }
+
     /// Waits until `take` takes something from the value, which may change it. `None` if that is not so at the deadline.
     pub fn wait<R>(&self, deadline: Option<Instant>, mut take: impl FnMut(&mut T) -> Option<R>) -> Option<R> {
         let mut value = self.lock();

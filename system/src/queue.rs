@@ -103,7 +103,7 @@ impl<T> Receiver<T> {
 
     /// The next item if it is there.
     pub fn try_recv(&self) -> Result<T, Empty> {
-        let taken = self.0.change(State::take);
+        let taken = self.0.take(State::take);
         taken.unwrap_or(Err(Empty::Yet))
     }
 }

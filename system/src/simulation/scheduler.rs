@@ -16,10 +16,10 @@ use super::world::{ProcessId, World};
 
 /// A coroutine's stack, in words.
 const STACK: usize = 1 << 17;
-/// After how much time without any event nothing will happen any more.
-const EVER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// After how much time nothing new will happen any more.
+const EVER: Duration = Duration::from_secs(2 * 3600);
 /// How many times coroutines may be resumed without that any time passes. Beyond, they wait for each other in circles.
-const SPIN: u64 = 1_000_000;
+const SPIN: u64 = 100_000;
 
 /// The coroutines.
 #[derive(Default)]
@@ -138,6 +138,14 @@ impl World {
         self.is_alive(process)
     }
 
+    /// Lets others go first.
+    pub(super) fn give_way(&self) {
+        if self.process().is_some() && !self.is_looking() && !std::thread::panicking() {
+            #[allow(deprecated)] // as above
+            generator::yield_with(());
+        }
+    }
+
     /// Waits for a future.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let task = self.scheduler.running.get().unwrap_or_default();
@@ -157,6 +165,7 @@ impl World {
     /// Runs everything until `done`, or until nothing happens any more; returns whether it was done.
     pub async fn run(self: &Rc<Self>, mut done: impl FnMut() -> bool) -> bool {
         let (mut moment, mut resumed) = (self.now(), 0);
+        let limit = moment + EVER;
         loop {
             resumed = if self.now() == moment { resumed + 1 } else { 0 };
             moment = self.now();
@@ -174,12 +183,14 @@ impl World {
                 continue;
             }
             let next = self.next();
-            let limit = self.now() + EVER;
+            if self.now() >= limit {
+                return false;
+            }
             let until = tokio::time::Instant::from_std(next.unwrap_or(limit));
             tokio::select! {
                 biased;
                 () = self.scheduler.alerts.notify.notified() => {}
-                () = tokio::time::sleep_until(until) => if next.is_none() { return false; }
+                () = tokio::time::sleep_until(until) => {}
             }
             // The runtime counts milliseconds, and may be a part of one early.
             let early = next.filter(|_| lock(&self.scheduler.alerts.tasks).is_empty());

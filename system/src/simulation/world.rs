@@ -407,7 +407,7 @@ impl World {
         });
         match verdict {
             Verdict::Go => {}
-            Verdict::Yield => drop(self.park(Some(self.now()), Awaited::Place(0))),
+            Verdict::Yield => self.give_way(),
             Verdict::Pause(time) => {
                 let until = self.now() + time;
                 while self.now() < until && self.park(Some(until), Awaited::Place(0)) {}

@@ -35,7 +35,7 @@ pub(crate) struct Journal {
 pub(crate) struct JournalSummary {
     /// The newest line about a confirmed release.
     pub(crate) confirmed: Option<JournalEntry>,
-    /// The highest sequence; 0 for none.
+    /// The highest sequence that counts; 0 for none.
     pub(crate) newest_sequence: u64,
 }
 
@@ -101,10 +101,13 @@ impl Journal {
         Ok(confirmed)
     }
 
-    /// Whether there is a line about a release of this number.
+    /// Whether there is a line about a release of this number that still counts.
     pub(crate) fn has(&self, sequence: u64) -> Result<bool, Error> {
         let mut found = false;
-        self.each(|entry, _| found |= entry.record.sequence == sequence)?;
+        self.each(|entry, _| {
+            found &= entry.record.disregards.is_none_or(|far| sequence < far);
+            found |= entry.record.sequence == sequence;
+        })?;
         Ok(found)
     }
 
@@ -180,12 +183,17 @@ impl JournalSummary {
             lines.next();
         }
         let mut tail = Self::default();
+        let mut sequences = Vec::new();
         for entry in lines.filter_map(parse) {
-            tail.newest_sequence = tail.newest_sequence.max(entry.record.sequence);
+            if let Some(far) = entry.record.disregards {
+                sequences.retain(|sequence| *sequence < far);
+            }
+            sequences.push(entry.record.sequence);
             if entry.result == Outcome::Confirmed {
                 tail.confirmed = Some(entry);
             }
         }
+        tail.newest_sequence = sequences.into_iter().max().unwrap_or(0);
         tail
     }
 }
@@ -216,6 +224,7 @@ pub(crate) mod tests {
             release: Digest::of(&sequence.to_be_bytes()),
             sequence,
             restores: None,
+            disregards: None,
             who,
             hosts: HostNames::default(),
         };
@@ -268,6 +277,22 @@ pub(crate) mod tests {
         let tail = journal.tail().unwrap();
         assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
         assert_eq!(tail.newest_sequence, 59);
+    }
+
+    #[test]
+    fn a_number_that_a_later_release_disregards_counts_no_more() {
+        let (_folder, journal) = journal();
+        let mut disregarding = entry(4, Outcome::WentBack);
+        disregarding.record.disregards = Some(2000);
+        for line in [entry(3, Outcome::Confirmed), entry(5000, Outcome::Confirmed), disregarding] {
+            journal.line().unwrap().append(&line).unwrap();
+        }
+        assert_eq!(journal.tail().unwrap().newest_sequence, 4);
+        assert!(journal.has(3).unwrap() && !journal.has(5000).unwrap());
+        // The numbers get there one day, and then count.
+        journal.line().unwrap().append(&entry(5000, Outcome::Confirmed)).unwrap();
+        assert_eq!(journal.tail().unwrap().newest_sequence, 5000);
+        assert!(journal.has(5000).unwrap());
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
+use crate::deployment::number::newest_number;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
 use crate::ui::line::Line;
 use crate::ui::{one_line, visible, visible_name};
 use batou_agent::protocol::Outcome;
-use batou_agent::protocol::bounded::LAST_NUMBER;
 
 /// Show the releases of an environment.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,9 +27,10 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let mut deployment = Deployment::new(context, settings, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     block_on(context, async {
-        deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
+        let states = deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
+        deployment.name_far(&states);
         let output = context.ui.verbosity() > 0 || context.ui.is_json();
-        let history = deployment.history(LAST_NUMBER, output).await?;
+        let history = deployment.history(newest_number(&states, true)?, output).await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
             context.ui.json(&Line::History {

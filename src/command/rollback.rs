@@ -54,10 +54,15 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (settings, hosts) = batou_environments::settings(context.project()?, &args.environment)?;
     guard::confirm(&settings, args.locking.yes, &context.ui)?;
     let deployment = Deployment::new(context, settings, &hosts, &args.leave_out)?;
-    block_on(context, rollback(deployment, args))
+    let members = hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect();
+    block_on(context, rollback(deployment, args, members))
 }
 
-async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
+async fn rollback(
+    mut deployment: Deployment<'_>,
+    args: &Args,
+    members: Vec<HostName>,
+) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;
@@ -71,7 +76,7 @@ async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), Com
     }
     let intended = Intended {
         release: target.record.release,
-        members: hosts.keys().cloned().collect(),
+        members,
         hosts,
         restores: Some(target.record.sequence),
         recheck: false,

@@ -12,6 +12,7 @@ use super::failure::chain;
 use super::lock::holder;
 use super::number::next_number;
 use super::objects::remake;
+use super::retirable::GoneHosts;
 use crate::cli::options::Locking;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
@@ -67,14 +68,15 @@ impl Deployment<'_> {
         if intended.restores.is_some() {
             unreleased(before, &states)?;
         }
-        let sequence = next_number(&states, locking.yes)?;
+        let number = next_number(&states, locking.yes)?;
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
-                sequence,
+                sequence: number.sequence,
                 restores: intended.restores,
+                disregards: number.disregards,
                 who: format!("{}@{}", holder.user, holder.machine),
-                hosts: self.remembered(intended.members, &states, sequence),
+                hosts: self.remembered(intended.members, &states),
             },
             holder,
             hosts: intended.hosts,
@@ -121,21 +123,12 @@ impl Deployment<'_> {
         endings.map_err(|failed| self.explain(&failed))
     }
 
-    /// The members, and the hosts that the newest release before `sequence` remembers, as many as a journal can
-    /// hold.
-    fn remembered(
-        &self,
-        members: Vec<HostName>,
-        states: &BTreeMap<HostName, State>,
-        sequence: u64,
-    ) -> HostNames {
-        let confirmed = states.values().filter_map(|state| state.confirmed.as_ref());
-        let newest =
-            confirmed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
+    /// The members, and the hosts that the newest release remembers, as many as a journal can hold.
+    fn remembered(&self, members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> HostNames {
         let members: BTreeSet<_> = members.into_iter().collect();
-        let before = newest.map(|record| record.hosts.to_vec()).unwrap_or_default();
-        let gone: BTreeSet<_> = before.into_iter().filter(|host| !members.contains(host)).collect();
-        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone).collect());
+        let gone = GoneHosts::of(states, |name| members.contains(name));
+        self.name_doubtful(&gone);
+        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone.known).collect());
         if left_out > 0 {
             let count = plural(left_out, "host");
             self.context.ui.warn(&format!(

@@ -320,6 +320,7 @@ mod tests {
             release: digest,
             sequence: 7,
             restores: Some(6),
+            disregards: Some(4711),
             who: "ann@laptop".into(),
             hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
         };

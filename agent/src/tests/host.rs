@@ -334,6 +334,7 @@ pub(super) fn record(sequence: u64) -> JournaledRelease {
         release,
         sequence,
         restores: None,
+        disregards: None,
         who: "alice@laptop".into(),
         hosts: HostNames::default(),
     }

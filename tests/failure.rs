@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use batou_agent::protocol::{MAGIC, Reply, encode};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{Output, Sandbox, SshHosts, until};
 use crate::shop::{self, Target, append, greet, names, says};
+use crate::ssh::wrapped_agent;
 
 /// The shop, released to the hosts `one` and `two`.
 fn released() -> (SshHosts, Sandbox, [Target; 2]) {
@@ -289,6 +291,35 @@ fn a_deployer_that_is_interrupted_twice_waits_for_nobody() {
     fs::write(state.join("go"), "").unwrap();
     until("the host has gone back", || !targets[1].0.join("intent.json").exists());
     assert_eq!(targets[1].results(), ["1 confirmed", "2 confirmed", "3 went-back"]);
+}
+
+#[test]
+fn a_host_that_says_only_that_it_lives_is_not_waited_for_after_an_interrupt() {
+    let (_hosts, sandbox, targets) = released();
+    let (mute, alive) = (sandbox.tmp().join("mute"), sandbox.tmp().join("alive"));
+    fs::write(&alive, encode(&Reply::Heartbeat, &[])).unwrap();
+    let says_ready = sandbox.tmp().join("ready");
+    fs::write(&says_ready, [MAGIC, b"ready\n"].concat()).unwrap();
+    let only_lives = format!(
+        "case $HOME in */two/*) if [ -e {} ]; then cat {}; while sleep 1; do cat {}; done; fi;; esac",
+        mute.display(),
+        says_ready.display(),
+        alive.display()
+    );
+    let agent = wrapped_agent(&sandbox, std::env::consts::ARCH, &only_lives);
+    add_step_on_two(&sandbox, "hang", "touch hangs; until [ -e go ]; do sleep 0.1; done", "");
+    let mut batou = sandbox.command(&["switch", "dev"]);
+    batou.env("BATOU_AGENTS", agent.parent().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = batou.spawn().unwrap();
+    until("the step runs", || targets[1].0.join("state/db/hangs").exists());
+    fs::write(&mute, "").unwrap();
+    signal(Pid::from_child(&child), Signal::INT);
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(&text, &["one  rolled back\n", "two  goes back by itself: it did not answer within 5 s\n"]);
+    assert!(!text.contains("waiting for two"), "nothing is waited for that long: {text}");
+    until("the host has gone back", || !targets[1].0.join("intent.json").exists());
+    assert_old(&targets);
 }
 
 #[test]

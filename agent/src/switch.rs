@@ -15,7 +15,7 @@ use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::mend;
 use crate::pointer::InForce;
-use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch};
+use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch, UnitDecision};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
@@ -228,6 +228,19 @@ fn pending(target: &TargetDirectory, underway: &Underway, recheck: bool) -> Vec<
 /// Converges the units of one component of the switched release.
 pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
+    locked.check_lock(about)?;
+    let units = converge(about, locked, connection, (name, recheck));
+    // Whoever has taken the lock meanwhile has ended what ran here: that a unit failed is not the reason then.
+    locked.check_lock(about)?;
+    Ok(Reply::Activated { units: units? })
+}
+
+fn converge(
+    about: &About,
+    locked: &mut Locked,
+    connection: &mut Connection,
+    (name, recheck): (&Name, bool),
+) -> Result<Vec<UnitDecision>, Error> {
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name.as_str()));
     let component =
@@ -240,7 +253,7 @@ pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Res
         runs: &mut underway.runs,
         sequence: underway.intent.record.sequence,
     };
-    Ok(Reply::Activated { units: convergence.component(component, recheck)? })
+    convergence.component(component, recheck)
 }
 
 /// The error of a request that needs a switched release when there is none.

@@ -170,10 +170,10 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
         return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
             .hint(hint);
     }
-    let silent = |ending: &HostEnding| matches!(ending, HostEnding::GoesBack { .. });
-    let (silent, back): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| silent(ending));
+    let is_back = |ending: &HostEnding| matches!(ending, HostEnding::WentBack { .. });
+    let (back, others): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| is_back(ending));
     let back: Vec<_> = back.into_iter().map(|(_, ending)| ending).collect();
-    if silent.is_empty() {
+    if others.is_empty() {
         let changed = if back.iter().any(|ending| has_unreverted(ending)) {
             "no host keeps the release, but units that have no `revert` are left as they are"
         } else {
@@ -181,9 +181,15 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
         };
         return CommandError::failed(format!("{text}\n{changed}: {}", gone_back(&back)));
     }
-    let silent = silent.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+    let was_overtaken = others.iter().any(|(_, ending)| matches!(ending, HostEnding::Overtaken { .. }));
+    let hint = if was_overtaken {
+        "see `batou history` and talk to each other before you switch again"
+    } else {
+        hint
+    };
+    let others = others.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
     let back = (!back.is_empty()).then(|| gone_back(&back));
-    let states = back.into_iter().chain(silent).collect::<Vec<_>>().join(", ");
+    let states = back.into_iter().chain(others).collect::<Vec<_>>().join(", ");
     CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
@@ -216,6 +222,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
             (HostState::WentBack, None, None, &problems[..])
         }
         HostEnding::GoesBack { why } => (HostState::GoesBack, None, Some(why.as_str()), none),
+        HostEnding::Overtaken { by } => (HostState::Overtaken, None, Some(by.as_str()), none),
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
+use super::aftermath::AskedFor;
 use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subject, Watcher, Why, of_hosts};
 use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
@@ -214,8 +215,9 @@ impl Fleet {
         // Some hosts have committed for good, so the release can no longer be taken back: ask what became of it on
         // the others.
         let lost = failures.keys().cloned().collect();
-        let Some(asked) =
-            interrupts.insistent(self.ask_again(&lost, order, ReleasePhase::Commit), warn).await
+        let Some(asked) = interrupts
+            .insistent(self.ask_again(&lost, order, ReleasePhase::Commit, AskedFor::Certainty), warn)
+            .await
         else {
             let left = self.leave(order, ReleasePhase::Commit, of_hosts(failures));
             let endings = left.endings.into_iter().chain(endings).collect();
@@ -256,7 +258,7 @@ impl Fleet {
         let order = rollout.order;
         let hosts = order.hosts.keys().cloned().collect();
         let failures = Failures::new();
-        match interrupts.unless(self.ask_again(&hosts, order, phase)).await {
+        match interrupts.unless(self.ask_again(&hosts, order, phase, AskedFor::Interruption)).await {
             Some(endings) => Failed { phase, failures, endings },
             None => self.leave(order, phase, failures),
         }
@@ -291,7 +293,7 @@ impl Fleet {
                 _ => drop(lost.insert(host)),
             }
         }
-        endings.extend(self.ask_again(&lost, order, phase).await);
+        endings.extend(self.ask_again(&lost, order, phase, AskedFor::Certainty).await);
         endings
     }
 }

@@ -177,7 +177,7 @@ pub enum Line<'a> {
         /// The number of its generation. Absent unless the release is in force there.
         #[serde(skip_serializing_if = "Option::is_none")]
         generation: Option<u64>,
-        /// Why its state is unknown. Absent where it is known.
+        /// Why its state is unknown, or who has released there meanwhile. Absent otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
         /// What did not work while it went back to what it had before.

@@ -57,7 +57,16 @@ fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), 
     if branch.as_ref() == Some(wanted) || repository.is_tip_of(wanted)? {
         return Ok(());
     }
+    let is_there = repository.has_branch(wanted)?;
     let wanted = visible_name(wanted);
+    let hint = if is_there {
+        format!("switch to {wanted}, or release anyway with --dirty")
+    } else {
+        format!(
+            "there is no branch {wanted} in this repository, here or on a remote: fetch it, set `branch` to the one that is \
+             released, or release anyway with --dirty"
+        )
+    };
     let here = match branch {
         Some(branch) => format!("branch {} is checked out", visible_name(&branch)),
         None => {
@@ -68,7 +77,7 @@ fn check_branch(repository: &Repository<'_>, settings: &Settings) -> Result<(), 
         "{} is released from branch {wanted}, and {here}",
         visible_name(&settings.name)
     ))
-    .hint(format!("switch to {wanted}, or release anyway with --dirty")))
+    .hint(hint))
 }
 
 fn check_changes(repository: &Repository<'_>) -> Result<(), CommandError> {

@@ -89,7 +89,7 @@ pub(crate) enum Error {
     Generation { path: PathBuf, problem: &'static str, source: Box<Unreadable> },
     /// `current` leads to no generation, and the next switch makes it anew.
     #[error("`current` {how}: a `batou switch` makes it again")]
-    Astray { how: String },
+    Astray { how: String, is_missing: bool },
     /// The generation in force is of a batou from before the first release.
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
     Ancient { path: PathBuf, reason: FormatError },

@@ -15,7 +15,7 @@ use batou_store::Digest;
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
-use crate::target::TargetDirectory;
+use crate::target::{TargetDirectory, check_file};
 pub(crate) use line::JournalLine;
 
 /// The longest line that is read, in bytes.
@@ -122,6 +122,7 @@ impl Journal {
     }
 
     fn open(&self) -> Result<Option<File>, Error> {
+        check_file(&self.path)?;
         match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.is_symlink() => {
                 Err(Error::Target { path: self.path.clone(), problem: "is a link to nothing: remove it" })

@@ -31,13 +31,15 @@ impl InForce {
         let number = match generations.current() {
             Ok(Some(number)) if generations.path(number).is_dir() => number,
             Ok(Some(number)) => {
-                return Ok(Self::astray(format!("led to generations/{number}, which is not there")));
+                return Ok(Self::astray(format!("led to generations/{number}, which is not there"), false));
             }
             Ok(None) if confirmed(target, generations)?.is_some() => {
-                return Ok(Self::astray("was missing".to_owned()));
+                return Ok(Self::astray("was missing".to_owned(), true));
             }
             Ok(None) => return Ok(Self::default()),
-            Err(error) => return stray_link(target).map(Self::astray).ok_or_else(|| error.into()),
+            Err(error) => {
+                return stray_link(target).map(|how| Self::astray(how, false)).ok_or_else(|| error.into());
+            }
         };
         match release::installed(target, generations, number) {
             Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), broken: None }),
@@ -48,8 +50,8 @@ impl InForce {
         }
     }
 
-    fn astray(how: String) -> Self {
-        Self { broken: Some(Error::Astray { how }), ..Self::default() }
+    fn astray(how: String, is_missing: bool) -> Self {
+        Self { broken: Some(Error::Astray { how, is_missing }), ..Self::default() }
     }
 
     /// How that shows to who asks what is not as released.
@@ -60,7 +62,25 @@ impl InForce {
                 let path = format!("generations/{number}/manifest.json");
                 Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
             }
+            (Some(Error::Astray { is_missing: true, .. }), None) => {
+                Some(DriftedFile { kind: DriftKind::Missing, ..drifted() })
+            }
             (Some(_), None) => Some(drifted()),
+        }
+    }
+
+    /// The generation in force, or, where `current` leads to none, the one that is put in force again.
+    pub(crate) fn or_journaled(
+        self,
+        target: &TargetDirectory,
+        generations: &Generations,
+    ) -> Result<Option<Installed>, Error> {
+        match (self.installed, self.broken) {
+            (None, Some(Error::Astray { .. })) => match confirmed(target, generations)? {
+                Some(number) => release::installed(target, generations, number).map(Some),
+                None => Ok(None),
+            },
+            (installed, _) => Ok(installed),
         }
     }
 }
@@ -78,7 +98,8 @@ pub(crate) fn agrees(journal: &JournalSummary, number: u64) -> bool {
 /// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once
 /// no release is under way any more.
 pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Result<Option<String>, Error> {
-    let InForce { number: None, broken: Some(Error::Astray { how }), .. } = InForce::of(target, generations)?
+    let InForce { number: None, broken: Some(Error::Astray { how, .. }), .. } =
+        InForce::of(target, generations)?
     else {
         return Ok(None);
     };

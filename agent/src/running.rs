@@ -101,7 +101,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Ends what a killed agent left running, or one that has lost the lock runs; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
-    if path.is_dir() {
+    if path.exists() && !path.is_file() {
         // Nobody knows what ran then, as with a record that was cut off.
         return remove_any(&path).map(|()| None);
     }

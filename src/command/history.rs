@@ -38,7 +38,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
                 when: past.when,
                 entries: past.hosts.iter().map(|(host, entry)| (&**host, entry.into())).collect(),
             });
-            context.ui.line(&describe(past, history.is_in_force(past)));
+            context.ui.line(&describe(past, history.is_in_force(past), history.repeats(past)));
             tell_failures(context, past);
         }
         if history.current().is_none() {
@@ -48,10 +48,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     })
 }
 
-fn describe(past: &Past, in_force: bool) -> String {
+fn describe(past: &Past, in_force: bool, repeats: Option<u64>) -> String {
     let record = &past.record;
     let mark = if in_force { "*" } else { " " };
-    let back = record.restores.map_or(String::new(), |sequence| format!(", back to {sequence}"));
+    let back = match (record.restores, repeats) {
+        (Some(sequence), _) => format!(", back to {sequence}"),
+        (None, Some(sequence)) => format!(", {sequence} once more"),
+        (None, None) => String::new(),
+    };
     let outcome = if past.is_confirmed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
     let when = past.when.to_string().replace('T', " ");

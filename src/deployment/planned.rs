@@ -179,7 +179,7 @@ impl Deployment<'_> {
     ) -> Result<Vec<Fetched>, CommandError> {
         let fetched = self.fleet.read(wanted, read).await;
         let fetched =
-            fetched.map_err(|failures| failed("cannot send what they have, to be compared", &failures))?;
+            fetched.map_err(|failures| failed("cannot send what is there, to be compared", &failures))?;
         Ok(fetched.into_values().collect())
     }
 }

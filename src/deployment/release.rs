@@ -10,7 +10,7 @@ use super::Deployment;
 use super::decisions::Decisions;
 use super::failure::chain;
 use super::lock::holder;
-use super::number::next_number;
+use super::number::{newest_records, next_number};
 use super::objects::remake;
 use super::retirable::GoneHosts;
 use crate::cli::options::Locking;
@@ -83,8 +83,12 @@ impl Deployment<'_> {
             keep: self.settings.keep,
             recheck: intended.recheck,
         };
+        // Files were put back, units had been left undone, or some hosts did not have it.
+        let again = newest_records(&states).first().map(|(_, record)| *record);
+        let again = again.filter(|record| record.release == intended.release && intended.restores.is_none());
+        let again = again.map(|record| record.sequence);
         let endings = self.run(&order, &states).await?;
-        tell_released(ui, &self.settings.name, &order, &endings);
+        tell_released(ui, &self.settings.name, (&order, again), &endings);
         Ok(())
     }
 
@@ -241,8 +245,13 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
     ui.json(&Line::Host { host, state, generation, error, problems, unreverted, had_release });
 }
 
-/// Prints that a release is in force.
-fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTreeMap<HostName, HostEnding>) {
+/// Prints that a release is in force; with the number of the one before, if this is the same once more.
+fn tell_released(
+    ui: &Ui,
+    environment: &str,
+    (order, again): (&ReleaseOrder, Option<u64>),
+    endings: &BTreeMap<HostName, HostEnding>,
+) {
     let record = &order.record;
     ui.json(&Line::Released {
         environment,
@@ -250,11 +259,16 @@ fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTr
         changed: true,
         sequence: Some(record.sequence),
         restores: record.restores,
+        again,
     });
     for (host, ending) in endings {
         tell_ending(ui, host, ending, record.restores);
     }
-    let back = record.restores.map_or(String::new(), |sequence| format!(", as in release {sequence}"));
+    let back = match (record.restores, again) {
+        (Some(sequence), _) => format!(", as in release {sequence}"),
+        (None, Some(sequence)) => format!(": release {sequence} once more, made whole"),
+        (None, None) => String::new(),
+    };
     ui.line(&format!(
         "{environment}: release {} ({}) is in force on {}{back}",
         record.sequence,
@@ -320,8 +334,22 @@ fn tell_mended(ui: &Ui, hosts: &[(&HostName, &Drift)]) {
         }
     }
     for (drift, names) in alike {
-        let (names, count) = (render::hosts(&names), drift::count(drift));
-        ui.line(&format!("{names}: {count} not as released, put back: {}", drift::mended(drift)));
+        let (names, lost, others) = (render::hosts(&names), drift::lost(drift), drift::without_lost(drift));
+        if !lost.is_empty() {
+            ui.warn(&format!(
+                "{names}: {} gone, with all data of {}, and empty now",
+                if lost.len() == 1 {
+                    format!("{} was", lost[0])
+                } else {
+                    format!("{} were", lost.join(", "))
+                },
+                if lost.len() == 1 { "that component" } else { "those components" },
+            ));
+        }
+        if !others.is_none() {
+            let (count, mended) = (drift::count(&others), drift::mended(&others));
+            ui.line(&format!("{names}: {count} not as released, put back: {mended}"));
+        }
     }
 }
 

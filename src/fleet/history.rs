@@ -113,6 +113,21 @@ impl History {
         past.is_confirmed() && number == Some(past.record.sequence)
     }
 
+    /// The number of the release before this one, if it is the same: this one only put files back, or finished what
+    /// had been left undone.
+    pub fn repeats(&self, past: &Past) -> Option<u64> {
+        let before = self.confirmed().rev().find(|other| other.record.sequence < past.record.sequence)?;
+        let is_same = past.record.restores.is_none() && before.record.release == past.record.release;
+        is_same.then_some(before.record.sequence)
+    }
+
+    /// How many releases a host has confirmed since this one, which it had confirmed, too.
+    pub fn count_since(&self, sequence: u64, host: &str) -> usize {
+        let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
+        let entries = later.filter_map(|past| past.hosts.get(host));
+        entries.filter(|entry| entry.result == Outcome::Confirmed).count()
+    }
+
     /// The release that was confirmed before the one in force. A rollback counts as the release it restored, so
     /// that repeated rollbacks go further and further back.
     pub fn previous(&self) -> Result<&Past, HistoryError> {

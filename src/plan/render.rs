@@ -37,8 +37,13 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
         let first = group[0];
         lines
             .extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
-        if !first.drift.is_none() {
-            let drifted = drift::drifted(&first.drift);
+        let (lost, others) = (drift::lost(&first.drift), drift::without_lost(&first.drift));
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            lines.push(format!("  {CHANGED}!{CHANGED:#} gone with all data, and made again empty: {lost}"));
+        }
+        if !others.is_none() {
+            let drifted = drift::drifted(&others);
             lines.push(format!("  {CHANGED}!{CHANGED:#} not as released, and put back: {drifted}"));
         }
         for component in &first.components {
@@ -90,7 +95,7 @@ fn heading(group: &[&HostPlan]) -> String {
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
         (false, 0) if is_in_force(first) && !first.drift.is_none() => {
-            format!("{} to put back", drift::count(&first.drift))
+            format!("{} to put back, in a release of its own", drift::count(&first.drift))
         }
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
         (false, 0) => "the same files and units in another order".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::binary::BinaryError;
+use batou_agent::protocol::question::AnswerError;
 use batou_agent::protocol::{AgentError, FrameError};
 use batou_release::HostName;
 use batou_store::no_thread;
@@ -59,6 +60,18 @@ pub enum RemoteError {
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
     Protocol,
+    /// Its journal cannot be read.
+    #[error(transparent)]
+    Journal(AnswerError),
+}
+
+impl From<AnswerError> for RemoteError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Kind => RemoteError::Protocol,
+            AnswerError::Journal { .. } => RemoteError::Journal(error),
+        }
+    }
 }
 
 impl RemoteError {

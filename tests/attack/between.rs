@@ -27,7 +27,11 @@ pub(super) struct Between {
 
 impl Between {
     pub(super) fn new() -> Self {
-        let hosts = SshHosts::start(&HOSTS);
+        Self::on(SshHosts::start(&HOSTS))
+    }
+
+    /// The same, on hosts that have been started.
+    pub(super) fn on(hosts: SshHosts) -> Self {
         let sandbox = shop::remote(&hosts, &HOSTS);
         let (agents, control) = (sandbox.home().join("agents"), sandbox.home().join("control.json"));
         fs::create_dir_all(&agents).unwrap();

@@ -167,6 +167,10 @@ pub enum Line<'a> {
         /// The number of the release that it puts back. Absent unless it is a rollback.
         #[serde(skip_serializing_if = "Option::is_none")]
         restores: Option<u64>,
+        /// The number of the release before, if this is the same once more: files were put back, or what had been left
+        /// undone was finished. Absent otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        again: Option<u64>,
     },
     /// How a release ended on a host. Printed by `switch` and `rollback`, also when they fail.
     Host {

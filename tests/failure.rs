@@ -323,6 +323,35 @@ fn a_host_that_says_only_that_it_lives_is_not_waited_for_after_an_interrupt() {
 }
 
 #[test]
+fn a_target_directory_that_is_moved_away_is_told_and_not_made_anew() {
+    let (_hosts, sandbox, targets) = released();
+    greet(&sandbox, "two");
+    add_step_on_two(&sandbox, "hang", "touch hangs; until [ -e go ]; do sleep 0.1; done", "");
+    let mut batou = sandbox.command(&["switch", "dev"]);
+    let child = batou.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the step runs", || targets[1].0.join("state/db/hangs").exists());
+    let away = targets[1].0.with_file_name("away");
+    fs::rename(&targets[1].0, &away).unwrap();
+    fs::write(away.join("state/db/go"), "").unwrap();
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(
+        &text,
+        &[
+            "/shop was moved away or removed while this agent held its lock, so nothing more is changed: move it back",
+            "one  rolled back\n",
+            "two  goes back by itself: its target directory was moved away or removed, so it does once that is back\n",
+        ],
+    );
+    assert!(!targets[1].0.exists(), "it is not made anew");
+    fs::rename(&away, &targets[1].0).unwrap();
+    says(
+        &assert_next_succeeds(&sandbox, &targets).stderr,
+        &["two: release ", "generation 1 is in force again"],
+    );
+}
+
+#[test]
 fn hosts_that_are_lost_together_are_waited_for_together() {
     let names = ["a", "b", "c"];
     let hosts = SshHosts::start(&names);

@@ -713,7 +713,7 @@ fn what_was_put_right_is_a_release_that_says_so() {
     says(&plan, &["localhost: 1 file to put back, in a release of its own", "current (missing)"]);
     assert!(!plan.contains("first release"), "{plan}");
     let switched = sandbox.batou(&["switch", "dev", "--plan", "plan"]).success().stdout;
-    says(&switched, &["dev: release 2 (", ") is in force on 1 host: release 1 once more, made whole\n"]);
+    says(&switched, &["dev: release 2 (", ") is in force on 1 host: release 1 once more\n"]);
     let history = sandbox.batou(&["history", "dev"]).success().stdout;
     says(history.lines().next().unwrap(), &["*    2 ", "localhost, 1 once more"]);
 
@@ -730,4 +730,10 @@ fn what_was_put_right_is_a_release_that_says_so() {
     assert!(!switched.stdout.contains("put back"), "{}", switched.stdout);
     let again = &sandbox.batou(&["switch", "dev", "--recheck", "--json"]).success().json();
     assert_eq!(again.iter().find(|line| line["type"] == "released").unwrap()["again"], 3);
+
+    fs::remove_dir_all(target.0.join("generations")).unwrap();
+    says(
+        &sandbox.batou(&["plan", "dev"]).success().stdout,
+        &["localhost: nothing is in force any more, 2 components"],
+    );
 }

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use batou_agent::protocol::{AgentError, ErrorKind, MAGIC, Reply, encode};
+use batou_release::manifest_digest;
 use serde_json::{Value, json};
 
 use crate::common::{Output, Sandbox, SshHosts};
@@ -157,6 +159,31 @@ fn what_a_host_says_of_hosts_and_numbers_is_checked() {
         &Output::of(&mut { honest }).success().stderr,
         &["two alone remembers 1 host that dev does not have: old;"],
     );
+}
+
+/// A host that says it had the manifest of another one, so that a rollback would order that one's components by it.
+#[test]
+fn a_manifest_that_names_another_host_is_taken_from_none() {
+    let (_hosts, sandbox, [one, two]) = released();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let path = two.0.join("generations/1/manifest.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    let forged = manifest.replace("\"host\":\"two\"", "\"host\":\"one\"");
+    assert_ne!(manifest, forged);
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    fs::write(&path, &forged).unwrap();
+    let digest = |text: &str| manifest_digest(text.as_bytes()).to_string();
+    let journal = fs::read_to_string(two.0.join("journal")).unwrap();
+    assert!(journal.contains(&digest(&manifest)));
+    fs::write(two.0.join("journal"), journal.replace(&digest(&manifest), &digest(&forged))).unwrap();
+    let refused = sandbox.batou(&["rollback", "dev"]).fails(1);
+    let said = "two: it answers with a manifest of project shop, environment dev, host one";
+    says(&refused.stderr, &["1 host cannot go back to what was there:", said]);
+    for (name, target) in [("one", &one), ("two", &two)] {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+        assert_eq!(target.results(), ["1 confirmed", "2 confirmed"]);
+    }
 }
 
 #[test]

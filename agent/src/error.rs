@@ -51,6 +51,13 @@ pub(crate) enum Error {
         .0.display()
     )]
     LockLost(PathBuf),
+    /// Nothing is left at the path of the target directory.
+    #[error(
+        "{} was moved away or removed while this agent held its lock, so nothing more is changed: move it back before you \
+         switch again, and the release is taken back there",
+        .0.display()
+    )]
+    TargetLost(PathBuf),
     /// Files of a release are not what they should be.
     #[error("{subject} cannot be used: {}", listed(problems))]
     Damaged { subject: String, problems: Vec<String> },
@@ -162,7 +169,7 @@ impl Error {
             Self::Foreign { .. } | Self::Nested { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
-            Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,
+            Self::Unlocked(_) | Self::LockLost(_) | Self::TargetLost(_) => ErrorKind::Unlocked,
             Self::Unit { .. } | Self::Artifact { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use batou_store::Digest;
 
 use crate::error::Error;
+use crate::protocol::question::bad_field;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
 use crate::target::{TargetDirectory, check_file};
 pub(crate) use line::JournalLine;
@@ -52,6 +53,32 @@ impl Journal {
     /// Calls `take` for each line that can be read, oldest first, with its length. One line is read at a time, since
     /// journals only grow.
     pub(crate) fn each(&self, mut take: impl FnMut(JournalEntry, usize)) -> Result<(), Error> {
+        self.lines(|line| {
+            if let Some(entry) = parse(line) {
+                take(entry, line.len());
+            }
+        })
+    }
+
+    /// A sentence for each line that cannot be read although it is whole: what it says counts for nothing.
+    pub(crate) fn unreadable(&self) -> Result<Vec<String>, Error> {
+        let (mut told, mut number) = (Vec::new(), 0);
+        self.lines(|line| {
+            number += 1;
+            let error = serde_json::from_slice::<JournalEntry>(line).err();
+            // One that ends too early was torn by a power cut.
+            if let Some(error) = error.filter(|error| !error.is_eof()) {
+                let field = bad_field(line).map_or(String::new(), |field| format!(" (`{field}`)"));
+                let path = self.path.display();
+                told.push(format!(
+                    "{path}: line {number} cannot be read{field}, so it counts for nothing: mend or remove it ({error})"
+                ));
+            }
+        })?;
+        Ok(told)
+    }
+
+    fn lines(&self, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
         let Some(file) = self.open()? else { return Ok(()) };
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
@@ -61,9 +88,7 @@ impl Journal {
             if read.map_err(Error::io("read", &self.path))? == 0 {
                 return Ok(());
             }
-            if let Some(entry) = parse(&line) {
-                take(entry, line.len());
-            }
+            take(&line);
         }
     }
 
@@ -278,6 +303,23 @@ pub(crate) mod tests {
         let tail = journal.tail().unwrap();
         assert_eq!(tail.confirmed.unwrap().record.sequence, 1);
         assert_eq!(tail.newest_sequence, 59);
+    }
+
+    #[test]
+    fn a_line_that_was_changed_by_hand_is_named_and_a_torn_one_is_not() {
+        let (_folder, journal) = journal();
+        for number in 1..=3 {
+            journal.line().unwrap().append(&entry(number, Outcome::Confirmed)).unwrap();
+        }
+        let text = std::fs::read_to_string(&journal.path).unwrap();
+        std::fs::write(&journal.path, text.replace("\"sequence\":2", "\"sequence\":-2") + "{\"release\":")
+            .unwrap();
+        let [told] = &journal.unreadable().unwrap()[..] else { panic!() };
+        let said = format!(
+            "{}: line 2 cannot be read (`sequence`), so it counts for nothing",
+            journal.path.display()
+        );
+        assert!(told.starts_with(&said), "{told}");
     }
 
     #[test]

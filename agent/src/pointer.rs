@@ -6,9 +6,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use batou_store::Generations;
+use batou_release::manifest_digest;
+use batou_store::{Digest, Generations};
 
 use crate::error::Error;
+use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
 use crate::protocol::{DriftKind, DriftedFile};
 use crate::release::{self, Installed};
@@ -41,6 +43,13 @@ impl InForce {
                 return stray_link(target).map(|how| Self::astray(how, false)).ok_or_else(|| error.into());
             }
         };
+        if let (Some(expected), Ok(bytes)) = (expected(target, number)?, generations.manifest(number))
+            && manifest_digest(&bytes) != expected
+        {
+            // Whatever it says now, also of its format, is not what was released.
+            let broken = Some(release::changed(target, number));
+            return Ok(Self { number: Some(number), installed: None, broken });
+        }
         match release::installed(target, generations, number) {
             Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), broken: None }),
             Err(broken @ Error::Generation { .. }) => {
@@ -119,6 +128,17 @@ pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
         Err(_) => stray_link(target).is_some(),
     };
     if dangles { remove_file(&pointer(target)) } else { Ok(()) }
+}
+
+/// The manifest that a generation in force was written with, as far as the records tell. While a release is under way, the
+/// intent speaks of one generation, and the journal may speak of one that had the same number.
+fn expected(target: &TargetDirectory, number: u64) -> Result<Option<Digest>, Error> {
+    if Intent::is_there(target) {
+        let intent = Intent::load(target).ok().flatten();
+        return Ok(intent.filter(|intent| intent.to == number).map(|intent| intent.manifest));
+    }
+    let confirmed = Journal::of(target).tail()?.confirmed;
+    Ok(confirmed.filter(|entry| entry.to == Some(number)).map(|entry| entry.manifest))
 }
 
 /// The generation that the journal has in force, if it is there and is the one that was confirmed.

@@ -54,8 +54,9 @@ impl About {
     pub(crate) fn in_force(&self, generations: &Generations) -> Result<InForce, Error> {
         let in_force = InForce::of(&self.target, generations)?;
         let numbers = generations.list()?;
-        // Where the current generation cannot be read, the newest that can be tells whose it is.
-        let newest = || numbers.iter().rev().find_map(|number| release::read(generations, *number).ok());
+        // Where the current generation cannot be read, or was changed, the newest other one tells whose it is.
+        let others = numbers.iter().rev().filter(|number| Some(**number) != in_force.number);
+        let newest = || others.clone().find_map(|number| release::read(generations, *number).ok());
         match &in_force.installed {
             Some(installed) => self.check_owner(installed)?,
             None => newest().as_ref().map_or(Ok(()), |newest| self.check_owner(newest))?,
@@ -116,7 +117,14 @@ impl Locked {
     /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
     /// then taken back what was under way.
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
-        if self.lock.is_in_place()? { Ok(()) } else { Err(Error::LockLost(about.target.lock())) }
+        if self.lock.is_in_place()? {
+            return Ok(());
+        }
+        let directory = about.target.directory();
+        if directory.is_dir() {
+            return Err(Error::LockLost(about.target.lock()));
+        }
+        Err(Error::TargetLost(directory.to_owned()))
     }
 }
 

@@ -266,7 +266,7 @@ fn tell_released(
     }
     let back = match (record.restores, again) {
         (Some(sequence), _) => format!(", as in release {sequence}"),
-        (None, Some(sequence)) => format!(": release {sequence} once more, made whole"),
+        (None, Some(sequence)) => format!(": release {sequence} once more"),
         (None, None) => String::new(),
     };
     ui.line(&format!(

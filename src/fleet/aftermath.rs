@@ -42,6 +42,8 @@ enum LockState {
     Ours,
     /// Somebody else.
     Others(Option<Holder>),
+    /// There is none: the target directory is gone, with all releases that were there.
+    Gone,
 }
 
 impl Fleet {
@@ -77,6 +79,9 @@ impl Member {
         loop {
             let asked = {
                 let _permit = jobs.acquire().await;
+                if asked_for == AskedFor::Interruption {
+                    first.get_or_insert_with(Instant::now);
+                }
                 self.hang_up();
                 self.answer_in_time(order, asked_for).await
             };
@@ -86,7 +91,7 @@ impl Member {
                 Err(why) if asked_for == AskedFor::Interruption => (why, PROMPTLY),
                 Err(why) => (why, PATIENCE),
             };
-            if first.get_or_insert_with(Instant::now).elapsed() > patience {
+            if first.get_or_insert_with(Instant::now).elapsed() >= patience {
                 self.hang_up();
                 return Err(why);
             }
@@ -112,8 +117,14 @@ impl Member {
     /// What the host's journal says of the release; `None` while our agent still works on it.
     async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
         let lock = self.lock_state(&order.holder).await?;
-        if matches!(lock, LockState::Ours) {
-            return Ok(None);
+        match lock {
+            LockState::Ours => return Ok(None),
+            LockState::Gone => {
+                let why =
+                    "its target directory was moved away or removed, so it does once that is back".to_owned();
+                return Ok(Some(HostEnding::GoesBack { why }));
+            }
+            LockState::Free | LockState::Others(_) => {}
         }
         let entries = self.ask(&question::journal(false)).await?;
         let ending = ending(&entries, &order.record);
@@ -128,7 +139,12 @@ impl Member {
 
     /// Whether a release is under way on the host, and whose.
     async fn lock_state(&mut self, ours: &Holder) -> Result<LockState, RemoteError> {
+        let had_releases = self.newest_sequence > 0;
         let state = self.state().await?;
+        if had_releases && state.newest_sequence == 0 && !state.unfinished {
+            // Taking the lock would make the directory anew.
+            return Ok(LockState::Gone);
+        }
         match self.lock(ours).await {
             Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| LockState::Free),
             Ok(LockAnswer::Held(Some(holder))) if holder != *ours => Ok(LockState::Others(Some(holder))),

@@ -99,6 +99,9 @@ fn heading(group: &[&HostPlan]) -> String {
         }
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
         (false, 0) => "the same files and units in another order".to_owned(),
+        (false, changed) if first.from.is_none() && !first.drift.is_none() => {
+            format!("nothing is in force any more, {}", plural(changed, "component"))
+        }
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }

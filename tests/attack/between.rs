@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -77,6 +77,13 @@ impl Between {
         let output = self.run(command);
         let _ = fs::remove_file(&self.control);
         output
+    }
+
+    /// Starts batou; the first conversation with the first host goes as `order` says.
+    pub(super) fn start_with(&self, command: &[&str], order: &Value) -> Child {
+        fs::write(&self.control, order.to_string()).unwrap();
+        let mut batou = self.sandbox.command(command);
+        batou.env("BATOU_AGENTS", &self.agents).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs batou under another program.

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::between::{Between, HOSTS, verb};
 use super::full_disk::SmallDisk;
 use super::tries_all;
-use crate::common::{SshHosts, Strace, counted, left_out, until};
+use crate::common::{SshHosts, Strace, counted, left_out, signal, until};
+use crate::shop::{self, Target, says};
 
 /// How many cases are tried at a time.
 const LANES: usize = 2;
@@ -140,6 +141,35 @@ fn a_host_that_stops_in_any_phase_leaves_both_hosts_as_the_exit_status_says() {
     let ended: Vec<_> = outcomes.iter().flatten().collect();
     counted(&format!("one of two hosts stopped, once a phase: exit statuses {ended:?}"));
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn whoever_interrupts_a_way_back_does_not_wait_for_a_host_that_only_shows_that_it_lives() {
+    let mut fleet = Between::new();
+    fleet.change();
+    let replies = fleet.replies(&["switch", "dev"]);
+    let activated = replies.iter().rposition(|reply| verb(reply) == "activated").unwrap();
+    fleet.change();
+    let failing = format!(
+        "\n[[step]]\nname = \"fail\"\nupdate = '''{{% if host.name == \"{}\" %}}until [ -e go ]; do sleep 0.1; done; \
+         exit 1{{% endif %}}'''\n",
+        HOSTS[1]
+    );
+    shop::append(&fleet.sandbox, "components/db/component.toml", &failing);
+    // With that step there is one component more to activate.
+    let order = json!({"reply": activated + 1, "harm": "mute", "when": "after"});
+    let child = fleet.start_with(&["switch", "dev"], &order);
+    let target = |host: usize| Target::remote(&fleet.hosts, HOSTS[host]);
+    let has_gone_back = |host: usize| target(host).results().last().unwrap().ends_with("went-back");
+    until("the other host's step runs", || target(1).0.join("running.json").exists());
+    fs::write(target(1).0.join("state/db/go"), "").unwrap();
+    until("both have gone back", || has_gone_back(0) && has_gone_back(1));
+    signal(Pid::from_child(&child), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let lines = HOSTS.map(|host| format!("{host}  rolled back\n"));
+    says(&text, &[&lines[0], &lines[1], "activation failed", "2 hosts rolled back to the release before"]);
 }
 
 #[test]

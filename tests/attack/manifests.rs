@@ -103,7 +103,7 @@ fn a_release_in_force_whose_manifest_was_changed_is_made_whole_by_a_switch() {
     let target = Target::local(&sandbox);
     sandbox.batou(&["switch", "dev"]).success();
     let whole = fs::read(manifest_of(&target.0, target.generation().unwrap())).unwrap();
-    let damages = damages(&whole, 17);
+    let damages = damages(&whole, 1);
     for &damage in &damages {
         overwrite(&manifest_of(&target.0, target.generation().unwrap()), &damage.inflict(&whole));
         is_told(&sandbox.batou(&["status", "dev"]), damage);
@@ -119,7 +119,7 @@ fn a_release_in_force_whose_manifest_was_changed_is_made_whole_by_a_switch() {
         sandbox.batou(&["verify", "dev"]).success();
     }
     counted(&format!("{} changes of the manifest in force, of {} bytes", damages.len(), whole.len()));
-    assert!(damages.len() >= 10);
+    assert!(damages.len() >= 50);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_rollback_to_a_release_whose_manifest_was_changed_brings_that_release_or_not
     sandbox.batou(&["switch", "dev"]).success();
     let path = manifest_of(&target.0, 1);
     let whole = fs::read(&path).unwrap();
-    let damages = damages(&whole, 13);
+    let damages = damages(&whole, 1);
     for &damage in &damages {
         overwrite(&path, &damage.inflict(&whole));
         let output = sandbox.batou(&["rollback", "dev"]);
@@ -161,7 +161,7 @@ fn a_manifest_that_is_changed_on_its_way_is_taken_from_no_host() {
         // A rollback asks for the journal first.
         let reply = if command[0] == "plan" { of_plan } else { of_plan + 1 };
         let whole = fs::read(manifest_of(&target.0, generation)).unwrap();
-        for damage in damages(&whole, 61) {
+        for damage in damages(&whole, 19) {
             let before = HOSTS.map(|host| fleet.in_force(host));
             let (length, text) = damage.replacement(&whole);
             let order = json!({"reply": reply, "raw": [damage.at, length, text]});

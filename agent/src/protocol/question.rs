@@ -265,7 +265,7 @@ const WHOLE: &str = r#"{"release":"000000000000000000000000000000000000000000000
 "unreverted":[]}"#;
 
 /// The field for which a line cannot be read, if it is a single one: with that of another line in its place it can.
-fn bad_field(line: &[u8]) -> Option<String> {
+pub(crate) fn bad_field(line: &[u8]) -> Option<String> {
     let bad: Map<String, Value> = serde_json::from_slice(line).ok()?;
     let whole: Map<String, Value> = serde_json::from_str(WHOLE).ok()?;
     let is_readable = |(key, value): &(String, Value)| {

@@ -261,10 +261,11 @@ enum LostIn {
 }
 
 impl Shop {
-    /// A step on h2 that waits, in its update and in its revert, until it is let go.
-    fn add_held_step(&self) {
+    /// A step on h2 that waits, the first time that it is updated and in its revert, until it is let go.
+    fn add_held_step(&self, phase: LostIn) {
         let wait = |word: &str| format!("touch {word}; until test -e go; do sleep 0.1; done; rm {word} go");
         let (update, revert) = (wait("updates"), wait("reverts"));
+        let update = format!("test -e {phase:?} && exit 0; touch {phase:?}; {update}");
         let step = format!(
             "[[step]]\nname = \"hold\"\nupdate = \"{update}\"\nrevert = \"{revert}\"\ntimeout = 1000\n"
         );
@@ -322,7 +323,7 @@ fn booted_host_lost_in_each_other_phase_leaves_what_the_exit_status_says() {
         shop.component("held", "[[file]]\npath = \"nothing\"\ncontent = \"\"\n");
         shop.batou(&["switch", "prod"]).success();
         shop.greet(&new);
-        shop.add_held_step();
+        shop.add_held_step(phase);
         if phase == LostIn::Switch {
             let held = shop.target("h2").join("state/held/updates");
             shop.switch_disturbed("the step runs", || held.exists(), || shop.let_go()).success();

@@ -301,7 +301,7 @@ fn a_host_that_says_only_that_it_lives_is_not_waited_for_after_an_interrupt() {
     let says_ready = sandbox.tmp().join("ready");
     fs::write(&says_ready, [MAGIC, b"ready\n"].concat()).unwrap();
     let only_lives = format!(
-        "case $HOME in */two/*) if [ -e {} ]; then cat {}; while sleep 1; do cat {}; done; fi;; esac",
+        "case $HOME in */two/*) if [ -e {} ]; then cat {}; while sleep 1; do cat {} || exit; done; fi;; esac",
         mute.display(),
         says_ready.display(),
         alive.display()

@@ -190,8 +190,11 @@ fn a_manifest_that_names_another_host_is_taken_from_none() {
 fn a_host_that_only_shows_that_it_lives_is_named() {
     let (_hosts, sandbox, _) = released();
     let alive = encode(&Reply::Heartbeat, &[]);
-    let script =
-        format!("while sleep 1; do tail -c {} {}; done", alive.len(), sandbox.tmp().join("said").display());
+    let script = format!(
+        "while sleep 1; do tail -c {} {} || exit; done",
+        alive.len(),
+        sandbox.tmp().join("said").display()
+    );
     let mut command = with_liar(&sandbox, &alive, &script, &["status", "dev"]);
     let mut batou = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut line = String::new();

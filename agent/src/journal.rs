@@ -139,11 +139,16 @@ impl Journal {
     /// Which generation was made for this manifest, as far as is known: numbers are given anew where generations were removed
     /// by hand.
     pub(crate) fn generation(&self, manifest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.manifests()?.into_iter().rev().find(|(_, made)| made == manifest).map(|(number, _)| number))
+    }
+
+    /// The manifest that each generation was made for, as far as is known.
+    pub(crate) fn manifests(&self) -> Result<BTreeMap<u64, Digest>, Error> {
         let mut manifests = BTreeMap::new();
         self.each(|entry, _| {
             manifests.extend(entry.to.map(|number| (number, entry.manifest)));
         })?;
-        Ok(manifests.into_iter().rev().find(|(_, made)| made == manifest).map(|(number, _)| number))
+        Ok(manifests)
     }
 
     fn open(&self) -> Result<Option<File>, Error> {

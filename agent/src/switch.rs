@@ -142,7 +142,9 @@ fn begin(
     let components = wanted.manifest.components.iter().map(|component| &component.name);
     // Whatever the units of a component did there is gone with its folder.
     target.create_states(components, made)?;
-    made.iter().for_each(|component| activated.disown(component));
+    for component in &*made {
+        activated.disown(component);
+    }
     let to = generation(about, generations, wanted, in_force.installed.as_ref())?;
     let intent = Intent {
         from: in_force.number,

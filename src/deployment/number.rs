@@ -106,8 +106,11 @@ pub fn believed_records(states: &BTreeMap<HostName, State>) -> Vec<(&HostName, &
 pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<NextNumber, CommandError> {
     let newest = newest_number(states, yes)?;
     let sequence = newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {
-        CommandError::failed(format!(
-            "there is no number after {newest}, which the newest release has; nothing was changed"
+        let hosts = states.iter().filter(|(_, state)| state.newest_sequence == newest);
+        let hosts = hosts.map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("there is no number after {newest}, which the newest release has; nothing was changed");
+        CommandError::failed(message).hint(format!(
+            "nobody has made so many releases: remove the line with that number from the file `journal` on {hosts}"
         ))
     })?;
     Ok(NextNumber { sequence, disregards: Numbers::of(states).far.last().map(|far| far.number) })
@@ -182,6 +185,8 @@ pub mod tests {
         assert_eq!(next(&[5, 7, 1008], true), Ok(8));
         assert_eq!(next(&[5, LAST_NUMBER, LAST_NUMBER - 2000], true), Ok(6));
         assert!(next(&[LAST_NUMBER], false).unwrap_err().contains("no number after"));
+        let stuck = next_number(&states(&[LAST_NUMBER]), false).unwrap_err();
+        assert!(stuck.hints()[0].contains("remove the line with that number from the file `journal` on h0"));
         assert!(next(&[LAST_NUMBER - 1, LAST_NUMBER], true).is_err());
     }
 

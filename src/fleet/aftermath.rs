@@ -170,25 +170,20 @@ fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
         of_ours.map_or(entry.record.sequence >= record.sequence, |ours| *at > ours)
     };
     let confirmed = |entry: &JournalEntry| entry.result == Outcome::Confirmed;
-    let later = entries.iter().enumerate().filter(is_later).map(|(_, entry)| entry);
-    if let Some(later) = later.filter(|entry| confirmed(entry)).next_back() {
+    let mut later = entries.iter().enumerate().filter(is_later).map(|(_, entry)| entry);
+    if let Some(later) = later.rfind(|entry| confirmed(entry)) {
         let JournaledRelease { sequence, who, .. } = &later.record;
         return HostEnding::Overtaken {
             by: format!("release {sequence} by {who} has been made there since"),
         };
     }
-    match ours {
-        Some(entry) => HostEnding::WentBack {
-            problems: Vec::new(),
-            unreverted: entry.unreverted.clone(),
-            had_release: entry.from.is_some(),
-        },
+    let (unreverted, had_release) = if let Some(entry) = ours {
+        (entry.unreverted.clone(), entry.from.is_some())
+    } else {
         // The journal has no line about it, so the host was never switched.
-        None => {
-            let had_release = entries.iter().any(confirmed);
-            HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release }
-        }
-    }
+        (Vec::new(), entries.iter().any(confirmed))
+    };
+    HostEnding::WentBack { problems: Vec::new(), unreverted, had_release }
 }
 
 #[cfg(test)]

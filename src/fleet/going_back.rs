@@ -30,14 +30,11 @@ impl Fleet {
         let warn = || rollout.tell(Event::Interrupted(phase));
         let endings = if phase == ReleasePhase::Commit {
             interrupts.insistent(back, warn).await
+        } else if let Some(endings) = interrupts.unless(back).await {
+            Some(endings)
         } else {
-            match interrupts.unless(back).await {
-                Some(endings) => Some(endings),
-                None => {
-                    warn();
-                    self.ask_all(rollout.order, phase, interrupts).await
-                }
-            }
+            warn();
+            self.ask_all(rollout.order, phase, interrupts).await
         };
         match endings {
             Some(endings) => Failed { phase, failures, endings },

@@ -166,7 +166,9 @@ fn strike_everywhere(scenario: Scenario, kills: bool) {
     let mut faults = faults(&lanes[0]);
     if kills {
         faults.dedup_by_key(|fault| (fault.name.clone(), fault.nth));
-        faults.iter_mut().for_each(|fault| fault.blow = Blow::Kill);
+        for fault in &mut faults {
+            fault.blow = Blow::Kill;
+        }
     }
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());

@@ -98,7 +98,7 @@ impl BootedHosts {
 
     /// Sends a signal to the agents that run on a host.
     pub(crate) fn signal_agents(&self, host: &str, signal: Signal) {
-        let pids = Output::of(Command::new("ip").args(["netns", "pids", &format!("batou-{host}")])).success();
+        let pids = self.run(&["pids", host]);
         let agents = with_argument("/batou/agents/");
         let here: Vec<_> = pids.stdout.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
         let (mut found, chosen) = (0, agents.into_iter().filter(|agent| here.contains(agent)));

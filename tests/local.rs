@@ -723,7 +723,8 @@ fn what_was_put_right_is_a_release_that_says_so() {
         &["state/app (gone, with all data in it), state/db"],
     );
     let plan = sandbox.batou(&["plan", "dev"]).success().stdout;
-    says(&plan, &["! gone with all data, and made again empty: state/app, state/db\n"]);
+    let gone = "! gone with all data, and made again empty: state/app, state/db\n";
+    says(&plan, &["localhost: 2 folders to make again, in a release of its own\n", gone]);
     let switched = sandbox.batou(&["switch", "dev"]).success();
     let lost = "warning: localhost: state/app, state/db were gone, with all data of those components, and empty now\n";
     says(&switched.stderr, &[lost]);
@@ -734,6 +735,6 @@ fn what_was_put_right_is_a_release_that_says_so() {
     fs::remove_dir_all(target.0.join("generations")).unwrap();
     says(
         &sandbox.batou(&["plan", "dev"]).success().stdout,
-        &["localhost: nothing is in force any more, 2 components"],
+        &["localhost: what it had cannot be read any more, 2 components"],
     );
 }

@@ -77,6 +77,24 @@ fn an_undefined_name_is_shown_where_it_stands() {
 }
 
 #[test]
+fn a_key_for_all_hosts_is_refused_for_one_with_the_place_where_it_belongs() {
+    let sandbox = with_app("");
+    let environment = "[environment]\nconnect_method = \"local\"\n[hosts]\nlocalhost = [\"app\"]\n\
+                       [host.localhost]\ntarget_directory = \"/srv/{{ host.name }}\"\n";
+    sandbox.write("environments/dev/environment.toml", environment);
+    assert_snapshot!(mistakes(&sandbox), @r#"
+    error: `target_directory` is no key of [host.…]
+     --> environments/dev/environment.toml:6:1
+      |
+    6 | target_directory = "/srv/{{ host.name }}"
+      | ^^^^^^^^^^^^^^^^
+      = help: it is set in [environment], for all hosts: a host that needs another can be in an environment of its own, which `inherits` from this one
+
+    1 error
+    "#);
+}
+
+#[test]
 fn all_mistakes_are_shown_at_once() {
     let sandbox = with_app("[attributes]\nsize = 3\n[[file]]\npath = \"../etc\"\ncontent = \"\"\n");
     let environment = "[environment]\nconnect_method = \"local\"\nkep = 3\n[hosts]\nlocalhost = [\"app\", \"bd\"]\n\

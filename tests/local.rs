@@ -715,3 +715,43 @@ fn a_mistake_is_told_with_each_place_that_environments_set_its_value_at() {
         &["environments/dev/environment.toml:6", "environments/prod/environment.toml:8", "2 errors in 2"],
     );
 }
+
+#[test]
+fn what_was_put_right_is_a_release_that_says_so() {
+    let sandbox = shop::local();
+    let target = Target::local(&sandbox);
+    sandbox.batou(&["switch", "dev"]).success();
+    fs::remove_file(target.0.join("current")).unwrap();
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stdout,
+        &["release 1 (", "not as released: 1 file: current (missing)"],
+    );
+    let plan = sandbox.batou(&["plan", "dev", "-o", "plan"]).success().stdout;
+    says(&plan, &["localhost: 1 file to put back, in a release of its own", "current (missing)"]);
+    assert!(!plan.contains("first release"), "{plan}");
+    let switched = sandbox.batou(&["switch", "dev", "--plan", "plan"]).success().stdout;
+    says(&switched, &["dev: release 2 (", ") is in force on 1 host: release 1 once more\n"]);
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    says(history.lines().next().unwrap(), &["*    2 ", "localhost, release 1 once more"]);
+
+    fs::remove_dir_all(target.0.join("state")).unwrap();
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stdout,
+        &["state/app (gone, with all data in it), state/db"],
+    );
+    let plan = sandbox.batou(&["plan", "dev"]).success().stdout;
+    let gone = "! gone with all data, and made again empty: state/app, state/db\n";
+    says(&plan, &["localhost: 2 folders to make again, in a release of its own\n", gone]);
+    let switched = sandbox.batou(&["switch", "dev"]).success();
+    let lost = "warning: localhost: state/app, state/db were gone, with all data of those components, and empty now\n";
+    says(&switched.stderr, &[lost]);
+    assert!(!switched.stdout.contains("put back"), "{}", switched.stdout);
+    let again = &sandbox.batou(&["switch", "dev", "--recheck", "--json"]).success().json();
+    assert_eq!(again.iter().find(|line| line["type"] == "released").unwrap()["again"], 3);
+
+    fs::remove_dir_all(target.0.join("generations")).unwrap();
+    says(
+        &sandbox.batou(&["plan", "dev"]).success().stdout,
+        &["localhost: what it had cannot be read any more, 2 components"],
+    );
+}

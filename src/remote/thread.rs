@@ -11,7 +11,7 @@ pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, StartError> {
-    Builder::new().name(name.to_owned()).spawn(work).map_err(|_| StartError::Threads)
+    Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Threads)
 }
 
 /// The result of a thread, which can be waited for without blocking.

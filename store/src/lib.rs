@@ -71,5 +71,5 @@ pub use read::ObjectReader;
 pub use size::readable_size;
 pub use sources::SourceHasher;
 pub use store::{Durability, Store, files};
-pub use threads::start_threads;
+pub use threads::{no_thread, on_a_stack_of_its_own, outlive_large_files, start_threads};
 pub use tree::{Node, Tree, TreeError};

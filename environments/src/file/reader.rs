@@ -138,6 +138,17 @@ impl<'a, 'p> TableReader<'a, 'p> {
         }
     }
 
+    /// Refuses keys that belong to another table, and says what to do.
+    pub(crate) fn elsewhere(&mut self, keys: &[&'static str], help: &str) {
+        for key in keys {
+            self.later.push(key);
+            if let Some(member) = self.table.get(*key) {
+                let message = format!("`{key}` is no key of {}", self.name);
+                self.problems.push(Diagnostic::error(message).at(&member.key).help(help));
+            }
+        }
+    }
+
     /// Reports the keys that no getter asked for.
     pub(crate) fn finish(self) {
         for (key, member) in self.table {

@@ -192,6 +192,11 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     if let Some(node) = reader.node("components") {
         add_components(&node.data, &node.at, &mut entry.components, reader.problems);
     }
+    reader.elsewhere(
+        policy::FOR_ALL_HOSTS,
+        "it is set in [environment], for all hosts: a host that needs another can be in an environment of its own, \
+         which `inherits` from this one",
+    );
     reader.finish();
 }
 

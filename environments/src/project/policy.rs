@@ -9,6 +9,10 @@ use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::name::{is_host, is_project_or_environment, is_user};
 use crate::text::source::{At, Text};
 
+/// The keys that can be set only for all hosts of an environment.
+pub(crate) const FOR_ALL_HOSTS: &[&str] =
+    &["target_directory", "connect_method", "host_domain", "branch", "protected", "keep", "jobs", "timeout"];
+
 /// How hosts are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectMethod {

@@ -77,8 +77,7 @@ impl Diagnostic {
 
     /// A thread could not be started, which is not the project's mistake.
     pub(crate) fn no_thread(error: &std::io::Error) -> Diagnostic {
-        let message = format!("this machine lets batou start no more threads: {error}");
-        Diagnostic { is_of_machine: true, ..Diagnostic::error(message) }
+        Diagnostic { is_of_machine: true, ..Diagnostic::error(batou_store::no_thread("this machine", error)) }
     }
 
     /// The same as a warning.

@@ -28,6 +28,8 @@ pub(crate) struct Inventory {
 pub(crate) struct HostEntry {
     pub(crate) host: Host,
     pub(crate) components: Vec<ComponentUse>,
+    /// Where its data is set, by name.
+    pub(crate) data_at: BTreeMap<String, At>,
 }
 
 /// A component on a host.
@@ -91,14 +93,18 @@ pub(crate) fn check(
         add_components(&member.node.data, &member.node.at, &mut components, problems);
         let mut host = bare(name.clone(), domain);
         host.ignored = key.starts_with('!');
-        entries.insert(name.clone(), HostEntry { host, components });
+        entries.insert(name.clone(), HostEntry { host, components, data_at: BTreeMap::new() });
     }
     for (name, said) in &details {
         let declares = said.exact.is_some_and(
             |(_, member)| matches!(&member.node.data, Data::Table(t) if t.contains_key("components")),
         );
         if declares && !dropped.contains(name) {
-            let entry = || HostEntry { host: bare(name.clone(), domain), components: Vec::new() };
+            let entry = || HostEntry {
+                host: bare(name.clone(), domain),
+                components: Vec::new(),
+                data_at: BTreeMap::new(),
+            };
             entries.entry(name.clone()).or_insert_with(entry);
         }
     }
@@ -172,7 +178,10 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     for (key, member) in data {
         let name = key.strip_prefix("data-").unwrap_or(&key).to_owned();
         match &member.node.data {
-            Data::String(value) => drop(entry.host.data.insert(name, value.clone())),
+            Data::String(value) => {
+                entry.data_at.insert(name.clone(), member.node.at.clone());
+                entry.host.data.insert(name, value.clone());
+            }
             other => {
                 let message = format!("`{key}` must be a string, not {}", other.kind());
                 problems.push(Diagnostic::error(message).at(&member.node.at));
@@ -181,7 +190,9 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     }
     // Messages do not name the host: a mistake in a pattern's table is to be one diagnostic for all its hosts.
     let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
-    if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
+    if let Some(address) =
+        reader.text("address").and_then(|text| check_address(text, &mut reader))
+    {
         entry.host.address = address;
     }
     entry.host.platform = reader.text("platform").map(|text| text.value);

@@ -4,17 +4,23 @@ use starlark::codemap::FileSpan;
 use starlark::{Error, ErrorKind};
 
 use crate::starlark::limits;
-use crate::starlark::operands::Calls;
 use crate::starlark::sources::{SourceTexts, is_own};
 use crate::starlark::stop::{self, Stop};
+use crate::starlark::trace;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
 /// How many calls are shown: a recursion would repeat the same ones.
 const MOST_CALLS: usize = 8;
 
-/// The diagnostic for an error; `None` if it is reported elsewhere, or if the run only has to wait.
-pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceTexts) -> Option<Diagnostic> {
+/// The diagnostic for an error; `None` if it is reported elsewhere, or if the run only has to wait. `made` are the places
+/// where the sub-components were made that were being configured, the innermost first.
+pub(crate) fn diagnose(
+    error: &Error,
+    noted: Option<&Stop>,
+    sources: &SourceTexts,
+    made: Vec<At>,
+) -> Option<Diagnostic> {
     let places = places(error, sources);
     let stop = noted.or_else(|| stop::found(error));
     let (diagnostic, at) = match stop {
@@ -39,7 +45,8 @@ pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceText
         (None, Some((first, rest))) => (Some(first.clone()), rest),
         (None, None) => (None, places.as_slice()),
     };
-    let operands = Calls::of(error, first.as_ref()).map(|calls| calls.operands()).unwrap_or_default();
+    let message = error.without_diagnostic().to_string();
+    let operands = trace::operands(error, &message, first.as_ref(), made);
     let diagnostic = first.iter().fold(diagnostic, Diagnostic::at).made_of(operands);
     Some(with_calls(diagnostic, calls))
 }

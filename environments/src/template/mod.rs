@@ -18,9 +18,9 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
-use crate::template::layered::is_variable;
+use crate::template::layered::handed_on;
 use crate::text::diagnostic::{Diagnostic, listed, nearest};
-use crate::text::operand::Operand;
+use crate::text::origin::{Operand, Origin, Selector, ValuePath};
 use crate::text::source::{At, SourceText};
 
 /// How much work one template may do: far more than configuration needs, but an endless loop uses it up within a
@@ -29,6 +29,9 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// The name of a text that is no file.
+const TEXT: &str = "<text>";
 
 /// An engine with everything but templates.
 pub(crate) fn engine() -> Environment<'static> {
@@ -88,7 +91,7 @@ impl io::Write for Bounded {
 }
 
 /// A mistake in a text, for the user; `None` if it is reported elsewhere.
-pub(crate) type Mistake = Option<Box<Diagnostic>>;
+pub(crate) type TextMistake = Option<Box<Diagnostic>>;
 
 /// The value of a text that may be a template. If it is a single expression, the value keeps its type.
 pub(crate) fn evaluate(
@@ -96,7 +99,7 @@ pub(crate) fn evaluate(
     text: &str,
     at: &At,
     scope: &Value,
-) -> Result<Value, Mistake> {
+) -> Result<Value, TextMistake> {
     if !is_template(text) {
         return Ok(Value::from(text));
     }
@@ -117,13 +120,13 @@ pub(crate) fn evaluate(
                 Err(Some(Box::new(undefined(path, scope).at(&whole()).made_of(operands))))
             }
             Ok(value) => Ok(value),
-            Err(error) => Err(explain(&error, scope, |_, part| part.map_or_else(whole, shifted))),
+            Err(error) => Err(explain(&error, (None, scope), |_, part| part.map_or_else(whole, shifted))),
         };
     }
     engine
-        .render_named_str("<text>", text, scope.clone())
+        .render_named_str(TEXT, text, scope.clone())
         .map(Value::from)
-        .map_err(|error| explain(&error, scope, place))
+        .map_err(|error| explain(&error, (Some(TEXT), scope), place))
 }
 
 /// The range between `{{` and `}}` if there is nothing else.
@@ -173,12 +176,13 @@ fn plain_within(value: Value, depth: usize) -> Result<Value, Error> {
     }
 }
 
-/// Makes a diagnostic of an engine error. `place` finds the place of a part of a template by the template's name.
+/// Makes a diagnostic of an engine error in a template of this name with this scope. `place` finds the place of a part of
+/// a template by the template's name.
 pub(crate) fn explain(
     error: &Error,
-    scope: &Value,
+    (main, scope): (Option<&str>, &Value),
     place: impl Fn(Option<&str>, Option<Range<usize>>) -> At,
-) -> Mistake {
+) -> TextMistake {
     let chain: Vec<&Error> = std::iter::successors(Some(error), |error| {
         std::error::Error::source(*error).and_then(|source| source.downcast_ref::<Error>())
     })
@@ -209,24 +213,41 @@ pub(crate) fn explain(
             if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
         }
     };
-    let mut operands = without_variables(operands::failing(innermost), scope);
+    let mut operands = operands::failing(innermost, main, scope);
     // An included template also sees the names that the including one sets.
     for outer in chain.iter().filter(|outer| outer.name() != innermost.name()) {
         let set = outer.template_source().map(operands::set_in).unwrap_or_default();
-        operands.retain(|operand| operand.root().is_some_and(|root| !set.contains(root)));
+        let is_set =
+            |path: &ValuePath| matches!(path.first(), Some(Selector::Name(name)) if set.contains(name));
+        if operands.iter().any(|operand| operand.paths.iter().any(is_set)) {
+            operands.clear();
+        }
     }
-    Some(Box::new(diagnostic.at(&at).made_of(operands)))
+    Some(Box::new(diagnostic.at(&at).made_of(traced(operands, scope))))
 }
 
-/// The values of the scope itself that a text prints.
+/// The value of the scope that a text is, if it is nothing but that.
 pub(crate) fn shown_operands(text: &str, scope: &Value) -> Vec<Operand> {
-    if is_template(text) { without_variables(operands::shown(text), scope) } else { Vec::new() }
+    if is_template(text) { traced(operands::of_text(text), scope) } else { Vec::new() }
 }
 
-/// Drops a caller's variables: only the caller knows where their values come from.
-fn without_variables(mut operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
-    operands.retain(|operand| operand.root().is_some_and(|root| !is_variable(scope, root)));
-    operands
+/// The values of the scope in a text, if a mistake in what it renders to is theirs and not the text's own.
+pub(crate) fn operands_in(text: &str, scope: &Value, is_valid: impl Fn(&str) -> bool) -> Vec<Operand> {
+    if is_template(text) { traced(operands::of_parts(text, is_valid), scope) } else { Vec::new() }
+}
+
+/// Follows a caller's variables to where the caller has them from; none are left if one cannot be followed.
+fn traced(operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
+    let follow = |operand: Operand| {
+        let origins: Vec<_> = operand.paths.iter().map(|path| handed_on(scope, path)).collect();
+        if origins.iter().all(Option::is_none) {
+            return Some(operand);
+        }
+        let origins: Option<Vec<Origin>> = origins.into_iter().collect();
+        let followed = Origin::one_of(origins?).operand(operand.role)?;
+        Some(Operand { handed_on: true, ..followed })
+    };
+    operands.into_iter().map(follow).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 fn described(error: &Error) -> String {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::operand::Operand;
+use crate::text::origin::Operand;
 use crate::text::source::At;
 pub use location::Location;
 pub use problems::Diagnostics;

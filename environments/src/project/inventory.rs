@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::project::facts::HostFacts;
 use crate::project::host::{Host, fqdn, home_of};
 use crate::project::host_tables::{Said, hosts_of};
-use crate::project::settings::{self, CheckedSettings, ConnectMethod};
+use crate::project::settings::{self, AS_IT_IS, CheckedSettings, ConnectMethod};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::{is_component, is_host};
 use crate::text::source::{At, Text};
@@ -191,11 +191,11 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     // Messages do not name the host: a mistake in a pattern's table is to be one diagnostic for all its hosts.
     let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
     if let Some(address) =
-        reader.text("address").and_then(|text| check_address(text, &mut reader))
+        reader.plain_text("address", AS_IT_IS).and_then(|text| check_address(text, &mut reader))
     {
         entry.host.address = address;
     }
-    entry.host.platform = reader.text("platform").map(|text| text.value);
+    entry.host.platform = reader.plain_text("platform", AS_IT_IS).map(|text| text.value);
     entry.host.service_user = settings::user(&mut reader);
     entry.host.require_sudo = reader.boolean("require_sudo");
     entry.host.ignored = reader.boolean("ignore").unwrap_or(entry.host.ignored);
@@ -220,7 +220,7 @@ fn check_address(text: Text, reader: &mut TableReader<'_, '_>) -> Option<String>
 }
 
 fn home(reader: &mut TableReader<'_, '_>) -> Option<String> {
-    let text = reader.text("home")?;
+    let text = reader.plain_text("home", AS_IT_IS)?;
     let home = absolute(&text.value);
     if home.is_none() {
         let message = format!("`home` must be an absolute path without `..`, not `{}`", text.value);

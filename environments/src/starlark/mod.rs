@@ -51,6 +51,7 @@ mod subcomponent;
 mod syntax;
 mod text;
 mod trace;
+mod wording;
 
 pub(crate) use component::StarlarkComponent;
 pub(crate) use limits::LARGEST;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object, Value};
 
-use crate::text::origin::{Origin, Selector};
+use crate::text::origin::{Selector, ValueOrigin};
 
 /// A scope with the variables of a caller in front of its own names.
 pub(crate) fn layered(scope: &Value, variables: Option<&Value>) -> Value {
@@ -17,7 +17,7 @@ pub(crate) fn layered(scope: &Value, variables: Option<&Value>) -> Value {
 }
 
 /// Where the values of a caller's variables come from, by the path that leads there from the name of a variable.
-pub(crate) type Tracer = Arc<dyn Fn(&[Selector]) -> Origin + Send + Sync>;
+pub(crate) type Tracer = Arc<dyn Fn(&[Selector]) -> ValueOrigin + Send + Sync>;
 
 /// A caller's variables.
 pub(crate) struct Variables {
@@ -50,13 +50,13 @@ impl Object for Variables {
 }
 
 /// Where the value at a path of the scope comes from; `None` if it is one of the scope's own.
-pub(crate) fn handed_on(scope: &Value, path: &[Selector]) -> Option<Origin> {
+pub(crate) fn handed_on(scope: &Value, path: &[Selector]) -> Option<ValueOrigin> {
     let layered = scope.downcast_object_ref::<Layered>()?;
-    let Some(Selector::Name(name)) = path.first() else { return Some(Origin::Unknown) };
+    let Some(Selector::Name(name)) = path.first() else { return Some(ValueOrigin::Unknown) };
     defined(&layered.front, &Value::from(name.as_str()))?;
     let variables = layered.front.downcast_object_ref::<Variables>();
     let tracer = variables.and_then(|variables| variables.tracer.as_ref());
-    Some(tracer.map_or(Origin::Unknown, |tracer| tracer(path)))
+    Some(tracer.map_or(ValueOrigin::Unknown, |tracer| tracer(path)))
 }
 
 /// A caller's variables in front of a scope.

@@ -6,9 +6,11 @@ pub(crate) mod cause;
 pub(crate) mod dns;
 pub(crate) mod elsewhere;
 pub(crate) mod layered;
+mod missing;
 pub(crate) mod operands;
+mod wording;
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
@@ -19,8 +21,8 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
 use crate::template::layered::handed_on;
-use crate::text::diagnostic::{Diagnostic, listed, nearest};
-use crate::text::origin::{Operand, Origin, Selector, ValuePath};
+use crate::text::diagnostic::Diagnostic;
+use crate::text::origin::{Operand, Selector, ValueOrigin, ValuePath};
 use crate::text::source::{At, SourceText};
 
 /// How much work one template may do: far more than configuration needs, but an endless loop uses it up within a
@@ -117,7 +119,8 @@ pub(crate) fn evaluate(
             Ok(value) if value.is_undefined() => {
                 let operands = shown_operands(text, scope);
                 let path = text[range.clone()].trim();
-                Err(Some(Box::new(undefined(path, scope).at(&whole()).made_of(operands))))
+                let diagnostic = missing::undefined(path, scope, &BTreeSet::new());
+                Err(Some(Box::new(diagnostic.at(&whole()).made_of(operands))))
             }
             Ok(value) => Ok(value),
             Err(error) => Err(explain(&error, (None, scope), |_, part| part.map_or_else(whole, shifted))),
@@ -194,10 +197,10 @@ pub(crate) fn explain(
     let at = place(innermost.name(), innermost.range());
     let last = chain.last().copied().unwrap_or(error);
     let diagnostic = match last.kind() {
-        ErrorKind::UndefinedError => match undefined_path(last) {
-            Some(path) => undefined(path.trim(), scope),
-            None => undefined_at(&at, scope),
-        },
+        ErrorKind::UndefinedError => {
+            let set = innermost.template_source().map(operands::set_in).unwrap_or_default();
+            missing::diagnostic(last.detail(), &at, scope, &set)
+        }
         ErrorKind::OutOfFuel => Diagnostic::error("the template does too much work, or never ends")
             .help("look for a loop that grows; a template may take about five million steps"),
         ErrorKind::WriteFailure => Diagnostic::error("the rendered file is larger than 64 MiB")
@@ -206,12 +209,7 @@ pub(crate) fn explain(
             Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
                 .help("templates are found in the folder of their component")
         }
-        _ => {
-            let message = described(last);
-            let by_percent = message.starts_with("tried to use % operator on unsupported types string");
-            let diagnostic = Diagnostic::error(message);
-            if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
-        }
+        _ => wording::diagnostic(last),
     };
     let mut operands = operands::failing(innermost, main, scope);
     // An included template also sees the names that the including one sets.
@@ -243,84 +241,11 @@ fn traced(operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
         if origins.iter().all(Option::is_none) {
             return Some(operand);
         }
-        let origins: Option<Vec<Origin>> = origins.into_iter().collect();
-        let followed = Origin::one_of(origins?).operand(operand.role)?;
+        let origins: Option<Vec<ValueOrigin>> = origins.into_iter().collect();
+        let followed = ValueOrigin::one_of(origins?).operand(operand.role)?;
         Some(Operand { handed_on: true, ..followed })
     };
     operands.into_iter().map(follow).collect::<Option<Vec<_>>>().unwrap_or_default()
-}
-
-fn described(error: &Error) -> String {
-    let mut text = match (error.kind(), error.detail()) {
-        (ErrorKind::InvalidOperation, Some(detail)) => return detail.to_owned(),
-        (kind, _) => kind.to_string(),
-    };
-    if let Some(detail) = error.detail() {
-        let _ = write!(text, ": {detail}");
-    }
-    text
-}
-
-/// The expression in "`component.x` is undefined", as the engine writes it.
-fn undefined_path(error: &Error) -> Option<String> {
-    let detail = error.detail()?;
-    let start = detail.find('`')? + 1;
-    let end = start + detail[start..].find('`')?;
-    Some(detail[start..end].to_owned())
-}
-
-/// What is undefined at a place: the expression there or, if the place is the name of a filter, what the filter was
-/// given.
-fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
-    let text = at.source.text();
-    let part = text.get(at.span.clone()).unwrap_or("a value").trim();
-    if text.get(..at.span.start).is_some_and(|before| before.trim_end().ends_with('|')) {
-        let filter = part.split('(').next().unwrap_or(part).trim_end();
-        return Diagnostic::error(format!(
-            "the value given to `{filter}` is undefined, or contains something undefined"
-        ));
-    }
-    undefined(part, scope)
-}
-
-/// "`x` is undefined", with the names that exist where the path breaks off.
-fn undefined(path: &str, scope: &Value) -> Diagnostic {
-    let diagnostic = Diagnostic::error(format!("`{path}` is undefined"));
-    let mut parent = scope.clone();
-    let mut prefix = String::new();
-    for part in path.split('.') {
-        let missing = !crate::text::name::is_identifier(part);
-        match parent.get_attr(part) {
-            Ok(value) if !missing && !value.is_undefined() && value.kind() != ValueKind::Invalid => {
-                parent = value;
-                let _ = write!(prefix, "{part}.");
-            }
-            _ => return diagnostic.help(there_is(part, &prefix, &parent)),
-        }
-    }
-    diagnostic
-}
-
-fn there_is(part: &str, prefix: &str, parent: &Value) -> String {
-    let mut names: Vec<String> = match parent.kind() {
-        ValueKind::Map => parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect(),
-        _ if parent.downcast_object_ref::<Address>().is_some() => {
-            ["connect", "listen", "listen_v6"].map(str::to_owned).to_vec()
-        }
-        _ if parent.downcast_object_ref::<NetLoc>().is_some() => ["host", "port"].map(str::to_owned).to_vec(),
-        _ => Vec::new(),
-    };
-    names.sort();
-    if let Some(near) = nearest(part, names.iter().map(String::as_str)) {
-        return format!("did you mean `{prefix}{near}`?");
-    }
-    let of = prefix.trim_end_matches('.');
-    match (names.is_empty(), of.is_empty()) {
-        (true, true) => "nothing is defined here".to_owned(),
-        (true, false) => format!("`{of}` has no members"),
-        (false, true) => format!("there are {}", listed(names.iter().map(String::as_str))),
-        (false, false) => format!("`{of}` has {}", listed(names.iter().map(String::as_str))),
-    }
 }
 
 /// The place in a template's own file.

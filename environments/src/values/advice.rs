@@ -11,7 +11,7 @@ use crate::file::{ConfigNode, Data};
 use crate::model::place::Provider;
 use crate::template::{cause, is_template, operands};
 use crate::text::diagnostic::Diagnostic;
-use crate::text::origin::{Operand, Origin, Role, Selector};
+use crate::text::origin::{Operand, OperandRole, Selector, ValueOrigin};
 use crate::text::source::At;
 
 /// How far attributes that are made from other attributes are followed.
@@ -64,7 +64,7 @@ impl LazyValues {
         let (first, rest) = sets.split_first()?;
         let certain = rest.iter().all(|other| is_same(first, other));
         match operand.role {
-            Role::Cause if first.is_empty() => None,
+            OperandRole::Cause if first.is_empty() => None,
             _ => certain.then(|| first.clone()),
         }
     }
@@ -179,7 +179,7 @@ impl LazyValues {
             _ => return Some(Vec::new()),
         };
         match operands::shown(text) {
-            Origin::Value(path) if asker.depth <= DEEPEST => self.sets(asker, &[&path, rest].concat()),
+            ValueOrigin::Value(path) if asker.depth <= DEEPEST => self.sets(asker, &[&path, rest].concat()),
             _ => None,
         }
     }

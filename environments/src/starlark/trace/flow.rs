@@ -2,10 +2,9 @@
 
 use starlark::syntax::ast::{Argument, AstExpr, AstLiteral, AstStmt, Expr, Parameter, Stmt};
 
-use super::ParsedLevel;
-use super::tree::{Body, Function, Meaning, function_at, is_in, is_named, of_lambda};
+use super::tree::{Function, FunctionBody, Meaning, ParsedLevel, function_at, is_in, is_named, of_lambda};
 use crate::starlark::places::range;
-use crate::text::origin::{Origin, Selector};
+use crate::text::origin::{Selector, ValueOrigin};
 use crate::text::source::At;
 
 /// How many names that stand for other names are followed.
@@ -38,18 +37,18 @@ pub(super) enum NameMeaning<'a> {
 }
 
 impl<'a> OriginFlow<'a> {
-    pub(super) fn origin(&self, level: usize, expression: &'a AstExpr, depth: usize) -> Origin {
+    pub(super) fn origin(&self, level: usize, expression: &'a AstExpr, depth: usize) -> ValueOrigin {
         if depth > DEEPEST {
-            return Origin::Unknown;
+            return ValueOrigin::Unknown;
         }
         let depth = depth + 1;
         let all = |items: &'a [AstExpr]| items.iter().map(|item| self.origin(level, item, depth)).collect();
         match &expression.node {
-            Expr::Literal(_) => Origin::Own,
+            Expr::Literal(_) => ValueOrigin::Own,
             Expr::Identifier(name) => match self.meaning(level, &name.ident) {
                 NameMeaning::Written(level, meaning) => self.meant(level, &meaning, depth),
-                NameMeaning::Constant => Origin::Own,
-                NameMeaning::Component(_) | NameMeaning::Unknown => Origin::Unknown,
+                NameMeaning::Constant => ValueOrigin::Own,
+                NameMeaning::Component(_) | NameMeaning::Unknown => ValueOrigin::Unknown,
             },
             Expr::Dot(owner, name) => match self.component(level, owner, depth) {
                 Some(component) => self.attribute(component, name, depth),
@@ -59,47 +58,51 @@ impl<'a> OriginFlow<'a> {
                 let (owner, index) = parts.as_ref();
                 self.origin(level, owner, depth).then(&selector(index))
             }
-            Expr::List(items) | Expr::Tuple(items) => Origin::List(all(items)),
+            Expr::List(items) | Expr::Tuple(items) => ValueOrigin::List(all(items)),
             Expr::Dict(members) => {
                 let member = |(key, value): &'a (AstExpr, AstExpr)| match selector(key) {
                     Selector::Name(name) => Some((name, self.origin(level, value, depth))),
                     _ => None,
                 };
-                members.iter().map(member).collect::<Option<_>>().map_or(Origin::Unknown, Origin::Map)
+                members
+                    .iter()
+                    .map(member)
+                    .collect::<Option<_>>()
+                    .map_or(ValueOrigin::Unknown, ValueOrigin::Map)
             }
             Expr::If(parts) => {
                 let (_, yes, no) = parts.as_ref();
-                Origin::one_of([yes, no].map(|part| self.origin(level, part, depth)))
+                ValueOrigin::one_of([yes, no].map(|part| self.origin(level, part, depth)))
             }
             Expr::Op(left, operation, right) if is_choice(*operation) => {
-                Origin::one_of([left, right].map(|part| self.origin(level, part, depth)))
+                ValueOrigin::one_of([left, right].map(|part| self.origin(level, part, depth)))
             }
-            _ => Origin::Unknown,
+            _ => ValueOrigin::Unknown,
         }
     }
 
-    fn meant(&self, level: usize, meaning: &Meaning<'a>, depth: usize) -> Origin {
+    fn meant(&self, level: usize, meaning: &Meaning<'a>, depth: usize) -> ValueOrigin {
         match meaning {
             Meaning::Value(value) => self.origin(level, value, depth),
             Meaning::ItemOf(list) => self.origin(level, list, depth).then(&Selector::Item),
             Meaning::Part(whole, place) => self.meant(level, whole, depth).then(&Selector::Index(*place)),
-            Meaning::Unknown => Origin::Unknown,
+            Meaning::Unknown => ValueOrigin::Unknown,
         }
     }
 
     /// An attribute of one of the components that are being configured, or another name that it has.
-    pub(super) fn attribute(&self, component: usize, name: &str, depth: usize) -> Origin {
+    pub(super) fn attribute(&self, component: usize, name: &str, depth: usize) -> ValueOrigin {
         if NAMES.contains(&name) {
-            return Origin::name(name);
+            return ValueOrigin::name(name);
         }
         if component == self.made.len() {
-            return Origin::name("component").then(&Selector::name(name));
+            return ValueOrigin::name("component").then(&Selector::name(name));
         }
-        self.argument_of_part(component, name, depth).unwrap_or(Origin::Unknown)
+        self.argument_of_part(component, name, depth).unwrap_or(ValueOrigin::Unknown)
     }
 
     /// What a sub-component was made with, if a function made it that is under way.
-    fn argument_of_part(&self, component: usize, name: &str, depth: usize) -> Option<Origin> {
+    fn argument_of_part(&self, component: usize, name: &str, depth: usize) -> Option<ValueOrigin> {
         let (level, call) = self.expression_at(self.made.get(component)?, Some(component + 1))?;
         let Expr::Call(_, given) = &call.node else { return None };
         given.args.iter().find_map(|argument| match &argument.node {
@@ -109,7 +112,7 @@ impl<'a> OriginFlow<'a> {
     }
 
     /// What is written at a place in one of the functions of the innermost component: there, or in the dict there.
-    pub(super) fn written_at(&self, at: &At, key: Option<&str>) -> Option<Origin> {
+    pub(super) fn written_at(&self, at: &At, key: Option<&str>) -> Option<ValueOrigin> {
         let (level, value) = self.expression_at(at, Some(0))?;
         let origin = self.origin(level, value, 0);
         Some(key.map_or(origin.clone(), |key| origin.then(&Selector::name(key))))
@@ -241,7 +244,7 @@ fn enclosing<'a>(file: &'a AstStmt, inner: &std::ops::Range<usize>) -> Option<Fu
 fn is_fixed(file: &AstStmt, name: &str) -> bool {
     match file.node {
         Stmt::Statements(_) => {
-            let set = Body::Statements(file).meanings(name);
+            let set = FunctionBody::Statements(file).meanings(name);
             !set.iter().any(|meaning| matches!(meaning, Meaning::ItemOf(_) | Meaning::Part(..)))
         }
         _ => false,

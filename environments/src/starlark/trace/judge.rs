@@ -3,8 +3,8 @@
 use starlark::syntax::ast::{Argument, AstArgument, AstExpr, AstNoPayload, BinOp, CallArgsP, Expr};
 
 use super::flow::{NameMeaning, OriginFlow, is_choice, is_literal, place_of};
-use super::tree::{Body, Meaning, conditions, gone_through, is_fail, unpacked_at};
-use crate::text::origin::{Operand, Origin, Role, Selector, of_numbers, of_sum};
+use super::tree::{FunctionBody, Meaning, conditions, gone_through, is_fail, unpacked_at};
+use crate::text::origin::{Operand, OperandRole, Selector, ValueOrigin, of_numbers, of_sum};
 use crate::text::source::At;
 
 /// How many names that stand for other names are followed.
@@ -24,37 +24,37 @@ pub(super) fn operands(flow: &OriginFlow<'_>, message: &str, part: Option<&At>) 
     }
     if part != place {
         // Batou's own functions say which of their arguments is wrong.
-        return Origin::causes([&flow.origin(0, failing, 0)]);
+        return ValueOrigin::causes([&flow.origin(0, failing, 0)]);
     }
-    Judge { flow, message }.expression(failing)
+    CodeJudge { flow, message }.expression(failing)
 }
 
 /// The value of a loop or of an assignment that goes through its parts.
 fn unpacked(flow: &OriginFlow<'_>, message: &str, place: &std::ops::Range<usize>) -> Vec<Operand> {
-    let Body::Statements(statements) = flow.levels[0].function.body else { return Vec::new() };
+    let FunctionBody::Statements(statements) = flow.levels[0].function.body else { return Vec::new() };
     if let Some(list) = gone_through(statements, place).filter(|_| message.contains("iter")) {
-        return Origin::causes([&flow.origin(0, list, 0)]);
+        return ValueOrigin::causes([&flow.origin(0, list, 0)]);
     }
     match unpacked_at(statements, place) {
-        Some(Meaning::Value(value)) => Origin::causes([&flow.origin(0, value, 0)]),
-        Some(Meaning::ItemOf(list)) => Origin::causes([&flow.origin(0, list, 0).then(&Selector::Item)]),
+        Some(Meaning::Value(value)) => ValueOrigin::causes([&flow.origin(0, value, 0)]),
+        Some(Meaning::ItemOf(list)) => ValueOrigin::causes([&flow.origin(0, list, 0).then(&Selector::Item)]),
         _ => Vec::new(),
     }
 }
 
-struct Judge<'j, 'a> {
+struct CodeJudge<'j, 'a> {
     flow: &'j OriginFlow<'a>,
     message: &'j str,
 }
 
-impl<'a> Judge<'_, 'a> {
+impl<'a> CodeJudge<'_, 'a> {
     fn all<'e>(&self, expressions: impl IntoIterator<Item = &'e AstExpr>) -> Vec<Operand>
     where
         'a: 'e,
         'e: 'a,
     {
         let origins: Vec<_> = expressions.into_iter().map(|one| self.flow.origin(0, one, 0)).collect();
-        Origin::causes(&origins)
+        ValueOrigin::causes(&origins)
     }
 
     fn expression(&self, failing: &'a AstExpr) -> Vec<Operand> {
@@ -79,12 +79,12 @@ impl<'a> Judge<'_, 'a> {
         let both = [&origins[0], &origins[1]];
         let literal = sides.map(is_literal);
         if self.message.to_lowercase().contains("zero") {
-            return Origin::causes([both[1]]);
+            return ValueOrigin::causes([both[1]]);
         }
         let Some(kinds) = self.both_kinds() else { return Vec::new() };
         let number = kinds.map(|kind| matches!(kind, "int" | "float"));
         match operation {
-            BinOp::In | BinOp::NotIn => Origin::causes([both[1]]),
+            BinOp::In | BinOp::NotIn => ValueOrigin::causes([both[1]]),
             BinOp::Add
             | BinOp::Multiply
             | BinOp::Less
@@ -149,7 +149,7 @@ fn reasons<'a>(flow: &OriginFlow<'a>, failing: &'a AstExpr) -> Vec<Operand> {
     let mut taking_part = TakingPart { flow, found: Vec::new() };
     let mut complete = taking_part.add(0, failing, 0);
     for (number, level) in flow.levels.iter().enumerate() {
-        let Body::Statements(statements) = level.function.body else { continue };
+        let FunctionBody::Statements(statements) = level.function.body else { continue };
         let conditions = conditions(statements, &level.parsed.place);
         for condition in &conditions {
             complete &= taking_part.add(number, condition, 0);
@@ -173,13 +173,15 @@ impl<'a> TakingPart<'_, 'a> {
             return false;
         }
         match self.flow.origin(level, expression, depth) {
-            Origin::Value(path) if path.len() > 1 || path.first() != Some(&Selector::name("component")) => {
-                let operand = Origin::Value(path).operand(Role::Part);
+            ValueOrigin::Value(path)
+                if path.len() > 1 || path.first() != Some(&Selector::name("component")) =>
+            {
+                let operand = ValueOrigin::Value(path).operand(OperandRole::Part);
                 self.found.extend(operand.filter(|operand| !self.found.contains(operand)));
                 return true;
             }
-            Origin::Own => return true,
-            Origin::OneOf(_) => return false,
+            ValueOrigin::Own => return true,
+            ValueOrigin::OneOf(_) => return false,
             _ => {}
         }
         match &expression.node {

@@ -9,20 +9,19 @@ mod judge;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use minijinja::value::Value as Data;
 use starlark::codemap::FileSpan;
 use starlark::eval::Evaluator;
-use starlark::syntax::AstModule;
 
 use crate::starlark::places::range;
 use crate::starlark::syntax;
 use crate::template::layered::Tracer;
-use crate::text::origin::{Operand, Origin, Selector};
+use crate::text::origin::{Operand, Selector, ValueOrigin};
 use crate::text::source::At;
 use flow::{CodeLevel, OriginFlow};
+use tree::ParsedLevel;
 
 /// The calls that are under way, and the sub-components that they configure.
 #[derive(Debug, Clone)]
@@ -47,16 +46,6 @@ pub(crate) struct GivenVariables {
     pub(crate) values: Vec<(String, Data)>,
     pub(crate) places: BTreeMap<String, GivenVariable>,
     pub(crate) trace: CallTrace,
-}
-
-/// A level of a trace with its file.
-struct ParsedLevel {
-    file: AstModule,
-    /// The name of the file.
-    name: String,
-    place: Range<usize>,
-    /// Which of the components that are being configured runs it, counted from the innermost.
-    component: usize,
 }
 
 impl CallTrace {
@@ -117,10 +106,10 @@ impl CallTrace {
     /// Where the values come from that a template of the innermost component gets from its code: its attributes, if it
     /// is a sub-component, and these variables.
     pub(crate) fn tracer(self, variables: BTreeMap<String, GivenVariable>) -> Tracer {
-        Arc::new(move |path: &[Selector]| self.origin(path, &variables).unwrap_or(Origin::Unknown))
+        Arc::new(move |path: &[Selector]| self.origin(path, &variables).unwrap_or(ValueOrigin::Unknown))
     }
 
-    fn origin(&self, path: &[Selector], variables: &BTreeMap<String, GivenVariable>) -> Option<Origin> {
+    fn origin(&self, path: &[Selector], variables: &BTreeMap<String, GivenVariable>) -> Option<ValueOrigin> {
         let levels = self.parsed()?;
         let flow = self.flow(&levels)?;
         let (Selector::Name(root), rest) = path.split_first()? else { return None };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use starlark::syntax::AstModule;
 use starlark::syntax::ast::{
     AssignTarget, AstAssignTarget, AstExpr, AstNoPayload, AstParameter, AstStmt, Clause, Expr, ForClause,
     ForP, LambdaP, Parameter, Stmt,
@@ -9,16 +10,26 @@ use starlark::syntax::ast::{
 
 use crate::starlark::places::range;
 
+/// A call that is under way, with its file.
+pub(super) struct ParsedLevel {
+    pub(super) file: AstModule,
+    /// The name of the file.
+    pub(super) name: String,
+    pub(super) place: Range<usize>,
+    /// Which of the components that are being configured runs it, counted from the innermost.
+    pub(super) component: usize,
+}
+
 /// A function, with or without a name.
 #[derive(Clone, Copy)]
 pub(super) struct Function<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) parameters: &'a [AstParameter],
-    pub(super) body: Body<'a>,
+    pub(super) body: FunctionBody<'a>,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Body<'a> {
+pub(super) enum FunctionBody<'a> {
     Statements(&'a AstStmt),
     Expression(&'a AstExpr),
 }
@@ -32,19 +43,19 @@ pub(super) enum Meaning<'a> {
     Unknown,
 }
 
-impl<'a> Body<'a> {
+impl<'a> FunctionBody<'a> {
     pub(super) fn span(self) -> Range<usize> {
         match self {
-            Body::Statements(statement) => range(statement.span),
-            Body::Expression(expression) => range(expression.span),
+            FunctionBody::Statements(statement) => range(statement.span),
+            FunctionBody::Expression(expression) => range(expression.span),
         }
     }
 
     /// The outermost expression that stands at a place.
     pub(super) fn expression_at(self, place: &Range<usize>) -> Option<&'a AstExpr> {
         match self {
-            Body::Statements(statement) => expression_at(statement, place),
-            Body::Expression(expression) => expression_within(expression, place),
+            FunctionBody::Statements(statement) => expression_at(statement, place),
+            FunctionBody::Expression(expression) => expression_within(expression, place),
         }
     }
 
@@ -52,11 +63,11 @@ impl<'a> Body<'a> {
     pub(super) fn meanings(self, name: &str) -> Vec<Meaning<'a>> {
         let mut meanings = Vec::new();
         match self {
-            Body::Statements(statement) => {
+            FunctionBody::Statements(statement) => {
                 add_meanings(statement, name, &mut meanings);
                 statement.visit_expr(|expression| add_inner_meanings(expression, name, &mut meanings));
             }
-            Body::Expression(expression) => add_inner_meanings(expression, name, &mut meanings),
+            FunctionBody::Expression(expression) => add_inner_meanings(expression, name, &mut meanings),
         }
         meanings
     }
@@ -87,7 +98,7 @@ pub(super) fn function_at<'a>(statement: &'a AstStmt, place: &Range<usize>) -> O
         Stmt::Def(function) if is_in(place, &range(function.body.span)) => found.or(Some(Function {
             name: Some(&function.name.ident),
             parameters: &function.params,
-            body: Body::Statements(&function.body),
+            body: FunctionBody::Statements(&function.body),
         })),
         _ => found,
     }
@@ -107,7 +118,7 @@ fn lambda_at<'a>(expression: &'a AstExpr, place: &Range<usize>) -> Option<Functi
 }
 
 pub(super) fn of_lambda(lambda: &LambdaP<AstNoPayload>) -> Function<'_> {
-    Function { name: None, parameters: &lambda.params, body: Body::Expression(&lambda.body) }
+    Function { name: None, parameters: &lambda.params, body: FunctionBody::Expression(&lambda.body) }
 }
 
 fn expression_within<'a>(expression: &'a AstExpr, place: &Range<usize>) -> Option<&'a AstExpr> {

@@ -5,30 +5,25 @@ use minijinja::machinery::parse_expr;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-use super::expression::given;
+use super::syntax::given;
 use super::walk::{Found, TemplateWalk};
 use crate::template::cause;
-use crate::text::origin::{Operand, Origin, Role, Selector, ValuePath, of_numbers, of_sum};
+use crate::text::origin::{Operand, OperandRole, Selector, ValueOrigin, ValuePath, of_numbers, of_sum};
 
 /// The engine's words for what a value is, without `bytes`, which are also a unit.
 const KINDS: [&str; 8] = ["undefined", "none", "bool", "number", "string", "sequence", "map", "iterable"];
 
 /// What the engine says about a mistake.
-pub(super) struct Failure<'w> {
-    kind: Option<ErrorKind>,
+pub(super) struct EngineFailure<'w> {
+    kind: ErrorKind,
     detail: &'w str,
     /// What the template sees.
-    scope: Option<&'w Value>,
+    scope: &'w Value,
 }
 
-impl<'w> Failure<'w> {
-    pub(super) fn of(error: &'w Error, scope: &'w Value) -> Failure<'w> {
-        Failure { kind: Some(error.kind()), detail: error.detail().unwrap_or_default(), scope: Some(scope) }
-    }
-
-    /// For a walk that looks for nothing.
-    pub(super) fn none() -> Failure<'static> {
-        Failure { kind: None, detail: "", scope: None }
+impl<'w> EngineFailure<'w> {
+    pub(super) fn of(error: &'w Error, scope: &'w Value) -> EngineFailure<'w> {
+        EngineFailure { kind: error.kind(), detail: error.detail().unwrap_or_default(), scope }
     }
 
     /// The kinds in "… on unsupported types number and string".
@@ -50,7 +45,7 @@ impl<'w> Failure<'w> {
     /// What a value is, without noting that it was used.
     fn kind_at(&self, path: &ValuePath) -> Option<ValueKind> {
         let (value, _) = cause::collect(|| {
-            path.iter().try_fold(self.scope?.clone(), |value, selector| match selector {
+            path.iter().try_fold(self.scope.clone(), |value, selector| match selector {
                 Selector::Name(name) => value.get_item(&Value::from(name.as_str())).ok(),
                 Selector::Index(index) => value.get_item_by_index(*index).ok(),
                 Selector::Item => None,
@@ -60,12 +55,12 @@ impl<'w> Failure<'w> {
     }
 
     /// What the value of an expression is, as far as it is known.
-    fn kind_of(&self, origin: &Origin, expression: &Expr<'_>) -> Option<ValueKind> {
+    fn kind_of(&self, origin: &ValueOrigin, expression: &Expr<'_>) -> Option<ValueKind> {
         match (origin, expression) {
-            (Origin::Value(path), _) => self.kind_at(path),
-            (Origin::Text(_), _) => Some(ValueKind::String),
-            (Origin::List(_), _) => Some(ValueKind::Seq),
-            (Origin::Map(_), _) => Some(ValueKind::Map),
+            (ValueOrigin::Value(path), _) => self.kind_at(path),
+            (ValueOrigin::Text(_), _) => Some(ValueKind::String),
+            (ValueOrigin::List(_), _) => Some(ValueKind::Seq),
+            (ValueOrigin::Map(_), _) => Some(ValueKind::Map),
             (_, Expr::Const(constant)) => Some(constant.value.kind()),
             _ => None,
         }
@@ -75,30 +70,30 @@ impl<'w> Failure<'w> {
 /// The operands of what was found that are at fault; none if that cannot be told.
 pub(super) fn operands(
     walk: &TemplateWalk<'_, '_>,
-    failure: &Failure<'_>,
+    failure: &EngineFailure<'_>,
     found: &Found<'_>,
 ) -> Vec<Operand> {
-    let judge = Judge { walk, failure };
+    let judge = TemplateJudge { walk, failure };
     match (failure.kind, found) {
-        (Some(ErrorKind::UndefinedError), _) => judge.undefined(found),
-        (Some(ErrorKind::CannotUnpack), Found::Unpacked(origin)) => Origin::causes([origin]),
-        (Some(ErrorKind::InvalidOperation), Found::Expression(expression)) => judge.expression(expression),
-        (Some(ErrorKind::InvalidOperation), Found::Iterated(list)) => match list {
+        (ErrorKind::UndefinedError, _) => judge.undefined(found),
+        (ErrorKind::CannotUnpack, Found::Unpacked(origin)) => ValueOrigin::causes([origin]),
+        (ErrorKind::InvalidOperation, Found::Expression(expression)) => judge.expression(expression),
+        (ErrorKind::InvalidOperation, Found::Iterated(list)) => match list {
             // It failed itself, or going through its result did.
             Expr::Filter(_) | Expr::Call(_) if failure.detail.ends_with("is not iterable") => Vec::new(),
-            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => Origin::causes([&walk.origin(list)]),
+            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => ValueOrigin::causes([&walk.origin(list)]),
             _ => judge.expression(list),
         },
         _ => Vec::new(),
     }
 }
 
-struct Judge<'j> {
+struct TemplateJudge<'j> {
     walk: &'j TemplateWalk<'j, 'j>,
-    failure: &'j Failure<'j>,
+    failure: &'j EngineFailure<'j>,
 }
 
-impl Judge<'_> {
+impl TemplateJudge<'_> {
     /// A value that is undefined: it is missing in the last one that is there.
     fn undefined(&self, found: &Found<'_>) -> Vec<Operand> {
         let detail = self.failure.detail;
@@ -117,9 +112,9 @@ impl Judge<'_> {
     /// The value that a path of names leads to; with a computed key, that one, too.
     fn path(&self, path: &Expr<'_>) -> Vec<Operand> {
         match path {
-            Expr::Var(_) | Expr::GetAttr(_) => Origin::causes([&self.walk.origin(path)]),
+            Expr::Var(_) | Expr::GetAttr(_) => ValueOrigin::causes([&self.walk.origin(path)]),
             Expr::GetItem(item) if matches!(item.subscript_expr, Expr::Const(_)) => {
-                Origin::causes([&self.walk.origin(path)])
+                ValueOrigin::causes([&self.walk.origin(path)])
             }
             Expr::GetItem(item) => self.all([&item.expr, &item.subscript_expr]),
             _ => Vec::new(),
@@ -128,7 +123,7 @@ impl Judge<'_> {
 
     fn all<'e>(&self, expressions: impl IntoIterator<Item = &'e Expr<'e>>) -> Vec<Operand> {
         let origins: Vec<_> = expressions.into_iter().map(|one| self.walk.origin(one)).collect();
-        Origin::causes(&origins)
+        ValueOrigin::causes(&origins)
     }
 
     fn expression(&self, expression: &Expr<'_>) -> Vec<Operand> {
@@ -169,10 +164,10 @@ impl Judge<'_> {
         let detail = self.failure.detail;
         let divides = matches!(operation, BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem);
         if divides && detail.starts_with("unable to calculate") && detail.ends_with(" 0") {
-            return Origin::causes([both[1]]);
+            return ValueOrigin::causes([both[1]]);
         }
         if matches!(operation, BinOpKind::In) {
-            return Origin::causes([both[1]]);
+            return ValueOrigin::causes([both[1]]);
         }
         let Some(kinds) = self.failure.both_kinds() else { return Vec::new() };
         let number = kinds.map(|kind| matches!(kind, "number" | "bool"));
@@ -190,7 +185,7 @@ impl Judge<'_> {
     fn call<'e>(&self, given: impl Iterator<Item = &'e Expr<'e>>) -> Vec<Operand> {
         let given: Vec<_> = given.map(|one| (self.walk.origin(one), one)).collect();
         let wrong = self.failure.one_kind();
-        let fits = |(origin, expression): &&(Origin, &Expr<'_>)| match (
+        let fits = |(origin, expression): &&(ValueOrigin, &Expr<'_>)| match (
             wrong,
             self.failure.kind_of(origin, expression),
         ) {
@@ -200,8 +195,8 @@ impl Judge<'_> {
         let fitting: Vec<_> = given.iter().filter(fits).collect();
         match fitting.as_slice() {
             [(origin, _)] if wrong.is_some() || given.len() == 1 => match origin {
-                Origin::Text(value) => value.operand(Role::Cause).into_iter().collect(),
-                value => Origin::causes([value]),
+                ValueOrigin::Text(value) => value.operand(OperandRole::Cause).into_iter().collect(),
+                value => ValueOrigin::causes([value]),
             },
             _ => Vec::new(),
         }

@@ -6,9 +6,8 @@ use std::ops::Range;
 use minijinja::machinery::Span;
 use minijinja::machinery::ast::{Call, CallArg, Expr, ForLoop, Macro, SetBlock, Stmt};
 
-use super::expression::{given, parts};
-use super::judge::{Failure, operands};
-use crate::text::origin::{Operand, Origin, Selector};
+use super::syntax::{given, parts};
+use crate::text::origin::{Operand, Selector, ValueOrigin};
 
 /// What stands at the place of a mistake.
 pub(super) enum Found<'a> {
@@ -17,11 +16,11 @@ pub(super) enum Found<'a> {
     /// A list that a loop goes through.
     Iterated(&'a Expr<'a>),
     /// Names that take the parts of a value.
-    Unpacked(Origin),
+    Unpacked(ValueOrigin),
 }
 
 /// The arguments of a call, by name or by position.
-pub(super) type Arguments<'a> = Vec<(Option<&'a str>, Origin)>;
+pub(super) type CallArguments<'a> = Vec<(Option<&'a str>, ValueOrigin)>;
 
 /// What is noted about a whole template.
 #[derive(Default)]
@@ -31,21 +30,24 @@ pub(super) struct Noted<'a> {
     /// How often a member of a namespace is set, by its own name.
     members: BTreeMap<&'a str, usize>,
     /// The calls of everything that has a name; `None` for one with `*args`.
-    calls: BTreeMap<&'a str, Vec<Option<Arguments<'a>>>>,
+    calls: BTreeMap<&'a str, Vec<Option<CallArguments<'a>>>>,
     /// The names that are used otherwise than by being called.
     values: BTreeSet<&'a str>,
     pub(super) extends: bool,
 }
 
+/// Says which operands of what stands at the place are at fault.
+pub(super) type OperandJudge<'w> = dyn Fn(&TemplateWalk<'_, '_>, &Found<'_>) -> Vec<Operand> + 'w;
+
 /// The walk, and what it has found.
 pub(super) struct TemplateWalk<'w, 'a> {
     /// The place that is looked for.
     place: Option<Range<usize>>,
-    failure: &'w Failure<'w>,
+    judge: &'w OperandJudge<'w>,
     /// What was noted about the template, if nothing else uses its macros.
     pub(super) known: Option<&'w Noted<'a>>,
     /// What names stand for, the innermost scope last.
-    scopes: Vec<BTreeMap<&'a str, Origin>>,
+    scopes: Vec<BTreeMap<&'a str, ValueOrigin>>,
     /// The scope at which the innermost macro begins.
     macro_begin: Option<usize>,
     pub(super) noted: Noted<'a>,
@@ -53,10 +55,10 @@ pub(super) struct TemplateWalk<'w, 'a> {
 }
 
 impl<'w, 'a> TemplateWalk<'w, 'a> {
-    pub(super) fn new(place: Option<Range<usize>>, failure: &'w Failure<'w>) -> Self {
+    pub(super) fn new(place: Option<Range<usize>>, judge: &'w OperandJudge<'w>) -> Self {
         TemplateWalk {
             place,
-            failure,
+            judge,
             known: None,
             scopes: Vec::new(),
             macro_begin: None,
@@ -100,12 +102,12 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
             Stmt::Block(block) => self.scoped(|walk| walk.statements(&block.body)),
             Stmt::Import(import) => {
                 self.look(&import.expr);
-                self.name(&import.name, &Origin::Unknown);
+                self.name(&import.name, &ValueOrigin::Unknown);
             }
             Stmt::FromImport(import) => {
                 self.look(&import.expr);
                 for (name, alias) in &import.names {
-                    self.name(alias.as_ref().unwrap_or(name), &Origin::Unknown);
+                    self.name(alias.as_ref().unwrap_or(name), &ValueOrigin::Unknown);
                 }
             }
             Stmt::Extends(extends) => {
@@ -114,7 +116,7 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
             }
             Stmt::Include(include) => self.look(&include.name),
             Stmt::Macro(definition) => {
-                self.bind(definition.name, Origin::Unknown);
+                self.bind(definition.name, ValueOrigin::Unknown);
                 self.definition(definition, true);
             }
             Stmt::CallBlock(block) => {
@@ -138,8 +140,8 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
         }
         self.scoped(|walk| {
             // A recursive loop goes through other lists, too.
-            walk.name(&each.target, if each.recursive { &Origin::Unknown } else { &item });
-            walk.bind("loop", Origin::Unknown);
+            walk.name(&each.target, if each.recursive { &ValueOrigin::Unknown } else { &item });
+            walk.bind("loop", ValueOrigin::Unknown);
             each.filter_expr.iter().for_each(|filter| walk.look(filter));
             walk.statements(&each.body);
         });
@@ -154,11 +156,11 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
         let shown: Vec<_> = shown.collect();
         let origin = match (shown.as_slice(), &block.filter) {
             ([Stmt::EmitExpr(shown)], None) => match self.origin(&shown.expr) {
-                Origin::Text(text) => Origin::Text(text),
-                value @ (Origin::Value(_) | Origin::OneOf(_)) => Origin::Text(Box::new(value)),
-                _ => Origin::Unknown,
+                ValueOrigin::Text(text) => ValueOrigin::Text(text),
+                value @ (ValueOrigin::Value(_) | ValueOrigin::OneOf(_)) => ValueOrigin::Text(Box::new(value)),
+                _ => ValueOrigin::Unknown,
             },
-            _ => Origin::Unknown,
+            _ => ValueOrigin::Unknown,
         };
         self.name(&block.target, &origin);
     }
@@ -168,14 +170,14 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
         let before = self.macro_begin.replace(self.scopes.len());
         let call = if named { self.only_call(definition.name) } else { None };
         self.scoped(|walk| {
-            walk.bind("caller", Origin::Unknown);
+            walk.bind("caller", ValueOrigin::Unknown);
             definition.defaults.iter().for_each(|value| walk.look(value));
             let optional = definition.args.len() - definition.defaults.len();
             for (position, argument) in definition.args.iter().enumerate() {
                 let default = position.checked_sub(optional).and_then(|at| definition.defaults.get(at));
-                let default = default.map_or(Origin::Unknown, |default| walk.origin(default));
-                let origin =
-                    call.map_or(Origin::Unknown, |given| argument_of(given, position, argument, default));
+                let default = default.map_or(ValueOrigin::Unknown, |default| walk.origin(default));
+                let origin = call
+                    .map_or(ValueOrigin::Unknown, |given| argument_of(given, position, argument, default));
                 walk.name(argument, &origin);
             }
             walk.statements(&definition.body);
@@ -184,7 +186,7 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
     }
 
     /// The arguments of the only call of a macro, if it is certain that there is no other.
-    fn only_call(&self, name: &str) -> Option<&'w Arguments<'a>> {
+    fn only_call(&self, name: &str) -> Option<&'w CallArguments<'a>> {
         let known = self.known?;
         let once = known.sets.get(name) == Some(&1) && !known.values.contains(name);
         match known.calls.get(name).map(Vec::as_slice) {
@@ -225,7 +227,7 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
         inside(self);
         let set = self.scopes.pop().unwrap_or_default();
         for name in set.into_keys() {
-            self.put(name, Origin::Unknown);
+            self.put(name, ValueOrigin::Unknown);
         }
     }
 
@@ -239,22 +241,22 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
     }
 
     /// A new namespace, with those of its members that are never set again.
-    fn namespace(&self, value: &'a Expr<'a>) -> Option<Origin> {
+    fn namespace(&self, value: &'a Expr<'a>) -> Option<ValueOrigin> {
         let Expr::Call(call) = value else { return None };
         if !matches!(&call.expr, Expr::Var(function) if function.id == "namespace") {
             return None;
         }
         let mut members = Vec::new();
         for argument in &call.args {
-            let CallArg::Kwarg(name, value) = argument else { return Some(Origin::Unknown) };
+            let CallArg::Kwarg(name, value) = argument else { return Some(ValueOrigin::Unknown) };
             let fixed = self.known.is_some_and(|known| !known.members.contains_key(name));
-            members.push(((*name).to_owned(), if fixed { self.origin(value) } else { Origin::Unknown }));
+            members.push(((*name).to_owned(), if fixed { self.origin(value) } else { ValueOrigin::Unknown }));
         }
         // What is not among its members may be set later.
-        Some(Origin::Map(members))
+        Some(ValueOrigin::Map(members))
     }
 
-    fn name(&mut self, target: &'a Expr<'a>, origin: &Origin) {
+    fn name(&mut self, target: &'a Expr<'a>, origin: &ValueOrigin) {
         let parts = |names: &'a [Expr<'a>]| {
             let part = |(place, name)| (name, origin.then(&Selector::Index(place)));
             names.iter().enumerate().map(part).collect::<Vec<_>>()
@@ -272,25 +274,25 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
     }
 
     /// `{% set namespace.member = … %}`
-    fn member(&mut self, namespace: &'a Expr<'a>, member: &'a str, origin: &Origin) {
+    fn member(&mut self, namespace: &'a Expr<'a>, member: &'a str, origin: &ValueOrigin) {
         *self.noted.members.entry(member).or_default() += 1;
         let Expr::Var(name) = namespace else { return };
         let only = self.known.is_some_and(|known| known.members.get(member) == Some(&1));
         let scope = self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(name.id));
-        if let Some(Origin::Map(members)) = scope {
+        if let Some(ValueOrigin::Map(members)) = scope {
             // What it held before stays its value where this statement is not reached.
             let fresh = !members.iter().any(|(known, _)| known == member);
-            let origin = if only && fresh { origin.clone() } else { Origin::Unknown };
+            let origin = if only && fresh { origin.clone() } else { ValueOrigin::Unknown };
             members.push((member.to_owned(), origin));
         }
     }
 
-    fn bind(&mut self, name: &'a str, origin: Origin) {
+    fn bind(&mut self, name: &'a str, origin: ValueOrigin) {
         *self.noted.sets.entry(name).or_default() += 1;
         self.put(name, origin);
     }
 
-    fn put(&mut self, name: &'a str, origin: Origin) {
+    fn put(&mut self, name: &'a str, origin: ValueOrigin) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name, origin);
         }
@@ -315,29 +317,34 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
     }
 
     fn judge(&mut self, found: &Found<'a>) {
-        self.found = Some(operands(self, self.failure, found));
+        self.found = Some((self.judge)(self, found));
     }
 
     /// What a name stands for.
-    pub(super) fn meaning(&self, name: &str) -> Origin {
+    pub(super) fn meaning(&self, name: &str) -> ValueOrigin {
         let begin = self.macro_begin.unwrap_or(0);
         let within = |from: usize| self.scopes[from..].iter().rev().find_map(|scope| scope.get(name));
         match (within(begin), self.macro_begin) {
             (Some(origin), _) => return origin.clone(),
-            (None, None) => return Origin::name(name),
+            (None, None) => return ValueOrigin::name(name),
             (None, Some(_)) => {}
         }
         // A macro sees what the names around it stand for when it is called.
         match (self.known.and_then(|known| known.sets.get(name)), self.known, within(0)) {
-            (None, Some(_), _) => Origin::name(name),
+            (None, Some(_), _) => ValueOrigin::name(name),
             (Some(1), _, Some(origin)) => origin.clone(),
-            _ => Origin::Unknown,
+            _ => ValueOrigin::Unknown,
         }
     }
 }
 
-fn argument_of(given: &Arguments<'_>, position: usize, name: &Expr<'_>, default: Origin) -> Origin {
-    let Expr::Var(name) = name else { return Origin::Unknown };
+fn argument_of(
+    given: &CallArguments<'_>,
+    position: usize,
+    name: &Expr<'_>,
+    default: ValueOrigin,
+) -> ValueOrigin {
+    let Expr::Var(name) = name else { return ValueOrigin::Unknown };
     let named = given.iter().find(|(known, _)| *known == Some(name.id));
     let found = named.or_else(|| given.iter().filter(|(name, _)| name.is_none()).nth(position));
     found.map_or(default, |(_, origin)| origin.clone())

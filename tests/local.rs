@@ -686,6 +686,20 @@ fn explain_needs_no_project_without_mistakes() {
 }
 
 #[test]
+fn a_difference_says_nothing_of_hosts() {
+    let sandbox = shop::local();
+    let same = sandbox.batou(&["diff", "dev", "dev", "--json"]).success().json();
+    assert!(!same.is_empty());
+    for line in &same {
+        assert_eq!(
+            (&line["settled"], &line["components"]),
+            (&false.into(), &serde_json::json!([])),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn an_environment_that_is_named_twice_is_checked_once() {
     let sandbox = shop::local();
     let checked = sandbox.batou(&["check", "dev", "dev", "--json"]).success().json();

@@ -686,6 +686,43 @@ fn explain_says_where_values_are_set() {
     }
 }
 
+/// What can be explained is, whatever is wrong elsewhere.
+#[test]
+fn explain_needs_no_project_without_mistakes() {
+    let sandbox = shop::local();
+    sandbox.write("components/bad/component.toml", "[[file]]\npath = \"a\"\ncontent = \"{{ nope }}\"\n");
+    sandbox.write("components/one/component.toml", "[attributes]\nport = 80\nsame = \"{{ nope }}\"\n");
+    let hosts = "[environment]\nconnect_method = \"local\"\n[hosts]\nh1 = [\"app\", \"bad\", \"one\"]\n";
+    sandbox.write("environments/dev/environment.toml", hosts);
+    let other = sandbox.batou(&["explain", "dev", "h1", "app"]).success();
+    says(&other.stderr, &["2 errors elsewhere in the environment: see `batou check dev`"]);
+    let own = sandbox.batou(&["explain", "dev", "h1", "one"]).fails(2);
+    says(&own.stdout, &["port = 80", "same has no value: see below"]);
+    says(&own.stderr, &["`nope` is undefined", "components/one/component.toml:3", "one on h1 has 1 error"]);
+    assert!(!own.stderr.contains("components/bad"), "{}", own.stderr);
+}
+
+#[test]
+fn a_difference_says_nothing_of_hosts() {
+    let sandbox = shop::local();
+    let same = sandbox.batou(&["diff", "dev", "dev", "--json"]).success().json();
+    assert!(!same.is_empty());
+    for line in &same {
+        assert_eq!(
+            (&line["settled"], &line["components"]),
+            (&false.into(), &serde_json::json!([])),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn an_environment_that_is_named_twice_is_checked_once() {
+    let sandbox = shop::local();
+    let checked = sandbox.batou(&["check", "dev", "dev", "--json"]).success().json();
+    assert_eq!(checked.len(), 1, "{checked:?}");
+}
+
 #[test]
 fn a_plan_that_changes_nothing_makes_no_release() {
     let sandbox = shop::local();

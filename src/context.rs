@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use batou_environments::{Evaluation, Explanation, Host, Policy, Project, Typed};
+use batou_environments::{Evaluation, ExplainedEnvironment, Host, Policy, Project, Typed};
 use batou_store::{Lease, Store};
 
 use crate::build::{Built, build};
@@ -101,16 +101,9 @@ impl Context {
         evaluation::evaluate(self.project()?, environment, lookup)
     }
 
-    /// Evaluates an environment, shows its warnings, and explains the attributes of a component on a host, if
-    /// it is there.
-    pub fn explain(
-        &self,
-        environment: &str,
-        typed: Typed,
-    ) -> Result<(Evaluation, Option<Explanation>), CommandError> {
-        let answer = evaluation::explain(self.project()?, environment, typed)?;
-        crate::ui::report::diagnostics(&self.ui, &answer.0.warnings);
-        Ok(answer)
+    /// Explains the attributes of a component on a host, if it is there.
+    pub fn explain(&self, environment: &str, typed: Typed) -> Result<ExplainedEnvironment, CommandError> {
+        evaluation::explain(self.project()?, environment, typed)
     }
 
     /// Evaluates an environment, builds it into the store, and records its release as the environment's newest.
@@ -149,7 +142,13 @@ impl Context {
         if named.is_empty() {
             return Ok(batou_environments::environment_names(self.project()?)?);
         }
-        Ok(named.to_vec())
+        let mut once: Vec<String> = Vec::new();
+        for name in named {
+            if !once.contains(name) {
+                once.push(name.clone());
+            }
+        }
+        Ok(once)
     }
 }
 

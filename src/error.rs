@@ -90,6 +90,15 @@ impl CommandError {
         self
     }
 
+    /// Adds where the limit is set, if a file would have become larger than a session allows, here or on a host.
+    #[must_use]
+    pub fn or_file_limit(self) -> Self {
+        let too_large = std::io::Error::from(rustix::io::Errno::FBIG).to_string();
+        let is_it = self.to_string().contains(&too_large)
+            || self.causes().iter().any(|cause| cause.contains(&too_large));
+        if is_it { self.hint("the session there limits the size of files: see `ulimit -f`") } else { self }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> ExitKind {
         self.0.kind

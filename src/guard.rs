@@ -52,7 +52,16 @@ fn check_branch(repository: &Repository<'_>, policy: &Policy) -> Result<(), Comm
     if branch.as_ref() == Some(wanted) || repository.is_tip_of(wanted)? {
         return Ok(());
     }
+    let is_there = repository.has_branch(wanted)?;
     let wanted = visible_name(wanted);
+    let hint = if is_there {
+        format!("switch to {wanted}, or release anyway with --dirty")
+    } else {
+        format!(
+            "there is no branch {wanted} in this repository, here or on a remote: fetch it, set `branch` to the one that is \
+             released, or release anyway with --dirty"
+        )
+    };
     let here = match branch {
         Some(branch) => format!("branch {} is checked out", visible_name(&branch)),
         None => {
@@ -63,7 +72,7 @@ fn check_branch(repository: &Repository<'_>, policy: &Policy) -> Result<(), Comm
         "{} is released from branch {wanted}, and {here}",
         visible_name(&policy.name)
     ))
-    .hint(format!("switch to {wanted}, or release anyway with --dirty")))
+    .hint(hint))
 }
 
 fn check_changes(repository: &Repository<'_>) -> Result<(), CommandError> {

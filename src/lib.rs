@@ -51,29 +51,45 @@ use ui::Ui;
 
 /// The program: reads the command line, runs the command, reports what failed, and ends with the exit status.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    match batou_system::limits::on_a_stack_of_its_own(begin) {
+        Begun::Ended(status) => status,
+        // An agent needs little stack. It does its work on the first thread, as the program on a host does.
+        Begun::Agent => {
+            ExitCode::from(u8::try_from(batou_agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1))
+        }
+    }
+}
+
+/// What a command line comes to.
+enum Begun {
+    /// What it asked for was done, or failed.
+    Ended(ExitCode),
+    /// This program is to be an agent.
+    Agent,
+}
+
+fn begin() -> Begun {
+    match Cli::try_parse() {
+        Ok(Cli { command: Command::Agent, .. }) => Begun::Agent,
+        Ok(cli) => Begun::Ended(run(&cli)),
         Err(usage) => {
             // What follows `--` is not for batou.
             let mut words = std::env::args_os().take_while(|word| word != "--");
-            return ui::report::usage(&usage, words.any(|word| word == "--json"));
+            Begun::Ended(ui::report::usage(&usage, words.any(|word| word == "--json")))
         }
-    };
-    if matches!(cli.command, Command::Agent) {
-        return ExitCode::from(
-            u8::try_from(batou_agent::serve(std::io::stdin(), std::io::stdout())).unwrap_or(1),
-        );
     }
-    let threads = batou_store::start_threads().map_err(|error| {
-        CommandError::failed("this machine lets batou start no more threads")
-            .because(error)
-            .hint("raise the limit with `ulimit -u`")
-    });
+}
+
+fn run(cli: &Cli) -> ExitCode {
+    let threads = batou_system::limits::outlive_large_files().and_then(|()| batou_system::thread::start());
     if matches!((&cli.command, &threads), (Command::Evaluate, Ok(()))) {
         return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
     }
+    let threads =
+        threads.map_err(|error| CommandError::failed(batou_system::limits::no_thread("this machine", &error)));
     let context = Context::new(cli.global.project.clone(), Ui::new(cli.global.output()));
     let done = threads.and_then(|()| command::run(&context, &cli.command, Cli::command));
+    let done = done.map_err(CommandError::or_file_limit);
     interrupt::yield_to_death();
     let status = match &done {
         Ok(()) => 0,

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::common::{BootedHosts, Output, Sandbox, counted, until};
 use crate::shop::says;
@@ -243,6 +245,107 @@ fn booted_host_that_crashes_while_it_is_activated_is_recovered_by_the_next_switc
     let rebooted = shop.switch_disturbed("the step runs on h4", begun, reboot).fails(1);
     says(&rebooted.stderr, &["4 hosts went back"]);
     shop.greets(&HOSTS, "good morning");
+}
+
+/// The host that is lost, and the phases in which it is.
+const LOST: &str = "h4";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LostIn {
+    /// It crashes while a rollback still reverts a step of another host.
+    Switch,
+    /// Its cable is pulled when it has said that it could commit, and another host has not yet.
+    Preparation,
+    /// It crashes when the others have committed, and it has not.
+    Commit,
+}
+
+impl Shop {
+    /// A step on h2 that waits, the first time that it is updated and in its revert, until it is let go.
+    fn add_held_step(&self, phase: LostIn) {
+        let wait = |word: &str| format!("touch {word}; until test -e go; do sleep 0.1; done; rm {word} go");
+        let (update, revert) = (wait("updates"), wait("reverts"));
+        let update = format!("test -e {phase:?} && exit 0; touch {phase:?}; {update}");
+        let step = format!(
+            "[[step]]\nname = \"hold\"\nupdate = \"{update}\"\nrevert = \"{revert}\"\ntimeout = 1000\n"
+        );
+        self.component("held", &step);
+        self.add("h2", "held");
+    }
+
+    fn let_go(&self) {
+        self.hosts.ssh("h2", "sudo -u shop touch /srv/shop/state/held/go").success();
+    }
+
+    /// Begins the release, loses the host in the phase, and lets the release come to its end.
+    fn release_and_lose(&self, phase: LostIn, greeting: &str) -> Output {
+        let (command, word) =
+            if phase == LostIn::Switch { ("rollback", "reverts") } else { ("switch", "updates") };
+        let held = self.target("h2").join("state/held").join(word);
+        thread::scope(|scope| {
+            let release = scope.spawn(|| self.batou(&[command, "prod"]));
+            until("the step runs", || held.exists());
+            if phase == LostIn::Switch {
+                self.hosts.crash(LOST);
+                self.let_go();
+                return release.join().unwrap();
+            }
+            // h1 does not answer to prepare until it may go on; the others do.
+            self.hosts.signal_agents("h1", Signal::STOP);
+            self.let_go();
+            until("the step has ended", || !held.exists());
+            thread::sleep(Duration::from_secs(5));
+            if phase == LostIn::Preparation {
+                self.hosts.cut(LOST);
+                self.hosts.signal_agents("h1", Signal::CONT);
+            } else {
+                self.hosts.signal_agents(LOST, Signal::STOP);
+                self.hosts.signal_agents("h1", Signal::CONT);
+                let has_committed = || {
+                    self.file("h1", "web/greeting").is_some_and(|text| text.starts_with(greeting))
+                        && !self.target("h1").join("intent.json").exists()
+                };
+                until("another host has committed", has_committed);
+                self.hosts.crash(LOST);
+            }
+            release.join().unwrap()
+        })
+    }
+}
+
+#[test]
+fn booted_host_lost_in_each_other_phase_leaves_what_the_exit_status_says() {
+    let Some(shop) = Shop::start("a host lost in each phase") else { return };
+    let mut told = Vec::new();
+    for phase in [LostIn::Switch, LostIn::Preparation, LostIn::Commit] {
+        let (old, new) = (format!("before {phase:?}"), format!("after {phase:?}"));
+        shop.greet(&old);
+        shop.component("held", "[[file]]\npath = \"nothing\"\ncontent = \"\"\n");
+        shop.batou(&["switch", "prod"]).success();
+        shop.greet(&new);
+        shop.add_held_step(phase);
+        if phase == LostIn::Switch {
+            let held = shop.target("h2").join("state/held/updates");
+            shop.switch_disturbed("the step runs", || held.exists(), || shop.let_go()).success();
+        }
+        let output = shop.release_and_lose(phase, &new);
+        let (before, after) = if phase == LostIn::Switch { (&new, &old) } else { (&old, &new) };
+        let (statuses, status): (&[i32], _) = match phase {
+            LostIn::Switch => (&[1], output.status.unwrap()),
+            // By then the commit may have been sent to it.
+            LostIn::Preparation => (&[1, 3], output.status.unwrap()),
+            LostIn::Commit => (&[3], output.status.unwrap()),
+        };
+        assert!(statuses.contains(&status), "{phase:?}: {output:?}");
+        shop.greets(&["h1", "h2", "h3"], if status == 1 { before } else { after });
+        told.push((phase, status));
+        if phase == LostIn::Preparation { shop.hosts.heal(LOST) } else { shop.hosts.boot(LOST) }
+    }
+    shop.greet("mended");
+    shop.component("held", "[[file]]\npath = \"nothing\"\ncontent = \"\"\n");
+    shop.batou(&["switch", "prod"]).success();
+    shop.greets(&HOSTS, "mended");
+    counted(&format!("one of four booted hosts lost in other phases: exit statuses {told:?}"));
 }
 
 #[test]

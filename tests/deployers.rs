@@ -160,6 +160,41 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
 }
 
 #[test]
+fn who_has_lost_the_lock_is_told_so_and_what_became_of_the_host() {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let (first, second) = (shop::remote(&hosts, &["one", "two"]), shop::remote(&hosts, &["one", "two"]));
+    first.batou(&["switch", "dev"]).success();
+    let (one, two) = (Target::remote(&hosts, "one"), Target::remote(&hosts, "two"));
+    greet(&first, "first");
+    let child = holding(&first, &one);
+    for target in [&one, &two] {
+        fs::remove_file(target.0.join("lock")).unwrap();
+    }
+    greet(&second, "second");
+    let taken = second.batou(&["switch", "dev"]).success();
+    says(&taken.stderr, &["one: step db/wait of an earlier release was still running, and was ended"]);
+    let (status, stdout, stderr) = wait(child);
+    assert_eq!(status, Some(1), "{stdout}\n{stderr}");
+    let lost = "/shop/lock was removed or replaced while this agent held the lock";
+    says(
+        &stderr,
+        &[
+            "activation failed:\n",
+            lost,
+            "no host keeps the release: one overtaken, two overtaken",
+            "batou history",
+        ],
+    );
+    assert!(!stderr.contains("went back") && !stderr.contains("update failed"), "{stderr}");
+    // By a release that is made, or is being made yet.
+    says(&stdout, &["one  overtaken: ", "two  overtaken: "]);
+    for (name, target) in [("one", &one), ("two", &two)] {
+        assert_eq!(target.file("app/app.conf"), format!("second on {name}\n"));
+    }
+    first.batou(&["status", "dev"]).success();
+}
+
+#[test]
 fn a_release_under_way_can_be_looked_at() {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use batou_agent::protocol::{MAGIC, Reply, encode};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{Output, Sandbox, SshHosts, until};
 use crate::shop::{self, Target, append, greet, names, released_to_two, says};
+use crate::ssh::wrapped_agent;
 
 /// Adds a step to `db`.
 fn add_step(sandbox: &Sandbox, name: &str, keys: &str) {
@@ -293,6 +295,64 @@ fn a_deployer_that_is_interrupted_twice_waits_for_nobody() {
     fs::write(state.join("go"), "").unwrap();
     until("the host has gone back", || !targets[1].0.join("intent.json").exists());
     assert_eq!(targets[1].results(), ["1 committed", "2 committed", "3 went-back"]);
+}
+
+#[test]
+fn a_host_that_says_only_that_it_lives_is_not_waited_for_after_an_interrupt() {
+    let (_hosts, sandbox, targets) = released_to_two();
+    let (mute, alive) = (sandbox.tmp().join("mute"), sandbox.tmp().join("alive"));
+    fs::write(&alive, encode(&Reply::Heartbeat, &[])).unwrap();
+    let says_ready = sandbox.tmp().join("ready");
+    fs::write(&says_ready, [MAGIC, b"ready\n"].concat()).unwrap();
+    let only_lives = format!(
+        "case $HOME in */two/*) if [ -e {} ]; then cat {}; while sleep 1; do cat {} || exit; done; fi;; esac",
+        mute.display(),
+        says_ready.display(),
+        alive.display()
+    );
+    let agent = wrapped_agent(&sandbox, std::env::consts::ARCH, &only_lives);
+    add_step_on_two(&sandbox, "hang", "touch hangs; until [ -e go ]; do sleep 0.1; done", "");
+    let mut batou = sandbox.command(&["switch", "dev"]);
+    batou.env("BATOU_AGENTS", agent.parent().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = batou.spawn().unwrap();
+    until("the step runs", || targets[1].0.join("state/db/hangs").exists());
+    fs::write(&mute, "").unwrap();
+    signal(Pid::from_child(&child), Signal::INT);
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(&text, &["one  went back\n", "two  goes back by itself: it did not answer within 5 s\n"]);
+    assert!(!text.contains("waiting for two"), "nothing is waited for that long: {text}");
+    until("the host has gone back", || !targets[1].0.join("intent.json").exists());
+    assert_old(&targets);
+}
+
+#[test]
+fn a_target_directory_that_is_moved_away_is_told_and_not_made_anew() {
+    let (_hosts, sandbox, targets) = released_to_two();
+    greet(&sandbox, "two");
+    add_step_on_two(&sandbox, "hang", "touch hangs; until [ -e go ]; do sleep 0.1; done", "");
+    let mut batou = sandbox.command(&["switch", "dev"]);
+    let child = batou.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the step runs", || targets[1].0.join("state/db/hangs").exists());
+    let away = targets[1].0.with_file_name("away");
+    fs::rename(&targets[1].0, &away).unwrap();
+    fs::write(away.join("state/db/go"), "").unwrap();
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(
+        &text,
+        &[
+            "/shop was moved away or removed while this agent held its lock, so nothing more is changed: move it back",
+            "one  went back\n",
+            "two  goes back by itself: its target directory was moved away or removed, so it does once that is back\n",
+        ],
+    );
+    assert!(!targets[1].0.exists(), "it is not made anew");
+    fs::rename(&away, &targets[1].0).unwrap();
+    says(
+        &assert_next_succeeds(&sandbox, &targets).stderr,
+        &["two: release ", "generation 1 is in force again"],
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What keeps a release from happening by mistake: the repository's state, and a protected environment.
 
-use crate::common::{Output, Sandbox, SshHosts};
+use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out};
 use crate::shop::{self, Target, greet, says};
 
 /// The shop in a repository whose state is that of its upstream, and a host that it was never released to.
@@ -44,6 +44,41 @@ fn changes_that_are_not_committed_are_refused() {
     says(&sandbox.batou(&["plan", "dev"]).success().stdout, &["first release"]);
     sandbox.batou(&["switch", "dev", "--dirty"]).success();
     assert_eq!(target.file("app/app.conf"), "two on one\n");
+}
+
+#[test]
+fn a_branch_that_there_is_not_is_told_as_that() {
+    let (_hosts, sandbox, target) = repository();
+    let environment = sandbox.read("environments/dev/environment.toml").replace("\"main\"", "\"production\"");
+    sandbox.write("environments/dev/environment.toml", environment).commit_all();
+    sandbox.git(&["push", "--quiet"]);
+    let missing = "help: there is no branch production in this repository, here or on a remote";
+    refused(
+        &sandbox,
+        &target,
+        &["is released from branch production, and branch main is checked out", missing],
+    );
+    sandbox.git(&["branch", "production", "HEAD~1"]);
+    refused(&sandbox, &target, &["help: switch to production"]);
+}
+
+#[test]
+fn a_repository_of_another_user_is_refused_until_that_user_is_trusted() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("repositories of other users", Lacking::Root);
+    }
+    let (_hosts, sandbox, target) = repository();
+    let project = sandbox.project();
+    // ssh takes no configuration of another user, so that stays ours.
+    Output::of(sandbox.program("chown").args(["-R", "54321", ".git", "."])).success();
+    Output::of(sandbox.program("chown").args(["0", "ssh_config"])).success();
+    refused(
+        &sandbox,
+        &target,
+        &["is in a git repository of another user", "`git config --global --add safe.directory"],
+    );
+    sandbox.git(&["config", "--global", "--add", "safe.directory", project.to_str().unwrap()]);
+    sandbox.batou(&["switch", "dev"]).success();
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn every_type_of_line_is_printed_by_its_command() {
     shop.prints(&["switch", "dev"], 0, &["activated", "released", "host"]);
     shop.prints(&["switch", "dev"], 0, &["released"]);
     std::fs::remove_dir(shop::Target::local(&shop.sandbox).0.join("state/kinds")).unwrap();
-    shop.prints(&["switch", "dev"], 0, &["mended", "released", "host"]);
+    shop.prints(&["switch", "dev"], 0, &["mended", "warning", "released", "host"]);
     greet(&shop.sandbox, "two");
     shop.prints(&["switch", "dev"], 0, &["released", "host"]);
     shop.prints(&["rollback", "dev"], 0, &["released", "host"]);

@@ -686,6 +686,43 @@ fn explain_says_where_values_are_set() {
     }
 }
 
+/// What can be explained is, whatever is wrong elsewhere.
+#[test]
+fn explain_needs_no_project_without_mistakes() {
+    let sandbox = shop::local();
+    sandbox.write("components/bad/component.toml", "[[file]]\npath = \"a\"\ncontent = \"{{ nope }}\"\n");
+    sandbox.write("components/one/component.toml", "[attributes]\nport = 80\nsame = \"{{ nope }}\"\n");
+    let hosts = "[environment]\nconnect_method = \"local\"\n[hosts]\nh1 = [\"app\", \"bad\", \"one\"]\n";
+    sandbox.write("environments/dev/environment.toml", hosts);
+    let other = sandbox.batou(&["explain", "dev", "h1", "app"]).success();
+    says(&other.stderr, &["2 errors elsewhere in the environment: see `batou check dev`"]);
+    let own = sandbox.batou(&["explain", "dev", "h1", "one"]).fails(2);
+    says(&own.stdout, &["port = 80", "same has no value: see below"]);
+    says(&own.stderr, &["`nope` is undefined", "components/one/component.toml:3", "one on h1 has 1 error"]);
+    assert!(!own.stderr.contains("components/bad"), "{}", own.stderr);
+}
+
+#[test]
+fn a_difference_says_nothing_of_hosts() {
+    let sandbox = shop::local();
+    let same = sandbox.batou(&["diff", "dev", "dev", "--json"]).success().json();
+    assert!(!same.is_empty());
+    for line in &same {
+        assert_eq!(
+            (&line["settled"], &line["components"]),
+            (&false.into(), &serde_json::json!([])),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn an_environment_that_is_named_twice_is_checked_once() {
+    let sandbox = shop::local();
+    let checked = sandbox.batou(&["check", "dev", "dev", "--json"]).success().json();
+    assert_eq!(checked.len(), 1, "{checked:?}");
+}
+
 #[test]
 fn a_plan_that_changes_nothing_makes_no_release() {
     let sandbox = shop::local();
@@ -713,5 +750,45 @@ fn a_mistake_is_told_with_each_place_that_environments_set_its_value_at() {
     says(
         &checked,
         &["environments/dev/environment.toml:6", "environments/prod/environment.toml:8", "2 errors in 2"],
+    );
+}
+
+#[test]
+fn what_was_put_right_is_a_release_that_says_so() {
+    let sandbox = shop::local();
+    let target = Target::local(&sandbox);
+    sandbox.batou(&["switch", "dev"]).success();
+    fs::remove_file(target.0.join("current")).unwrap();
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stdout,
+        &["release 1 (", "not as released: 1 file: current (missing)"],
+    );
+    let plan = sandbox.batou(&["plan", "dev", "-o", "plan"]).success().stdout;
+    says(&plan, &["localhost: 1 file to put back, in a release of its own", "current (missing)"]);
+    assert!(!plan.contains("first release"), "{plan}");
+    let switched = sandbox.batou(&["switch", "dev", "--plan", "plan"]).success().stdout;
+    says(&switched, &["dev: release 2 (", ") is in force on 1 host: release 1 once more\n"]);
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    says(history.lines().next().unwrap(), &["*    2 ", "localhost, release 1 once more"]);
+
+    fs::remove_dir_all(target.0.join("state")).unwrap();
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stdout,
+        &["state/app (gone, with all data in it), state/db"],
+    );
+    let plan = sandbox.batou(&["plan", "dev"]).success().stdout;
+    let gone = "! gone with all data, and made again empty: state/app, state/db\n";
+    says(&plan, &["localhost: 2 folders to make again, in a release of its own\n", gone]);
+    let switched = sandbox.batou(&["switch", "dev"]).success();
+    let lost = "warning: localhost: state/app, state/db were gone, with all data of those components, and empty now\n";
+    says(&switched.stderr, &[lost]);
+    assert!(!switched.stdout.contains("put back"), "{}", switched.stdout);
+    let again = &sandbox.batou(&["switch", "dev", "--recheck", "--json"]).success().json();
+    assert_eq!(again.iter().find(|line| line["type"] == "released").unwrap()["again"], 3);
+
+    fs::remove_dir_all(target.0.join("generations")).unwrap();
+    says(
+        &sandbox.batou(&["plan", "dev"]).success().stdout,
+        &["localhost: what it had cannot be read any more, 2 components"],
     );
 }

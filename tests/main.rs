@@ -22,6 +22,7 @@ mod imports;
 mod json;
 mod leaving_out;
 mod local;
+mod session_limits;
 mod shop;
 mod ssh;
 mod steps;

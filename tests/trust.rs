@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use batou_agent::protocol::{AgentError, ErrorKind, MAGIC, Reply, encode};
+use batou_release::manifest_digest;
 use serde_json::{Value, json};
 
 use crate::common::{Output, Sandbox, SshHosts};
@@ -53,11 +55,65 @@ fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
     says(&refused.stderr, &[said, "nothing was changed", "--skip two", "--yes"]);
     says(&sandbox.batou(&["rollback", "dev"]).fails(1).stderr, &[said]);
     assert_eq!((one.results().len(), two.results().len()), (1, 2));
+    for command in ["status", "history", "plan"] {
+        let told = sandbox.batou(&[command, "dev"]).success();
+        says(&told.stderr, &["9007199254740990, which is far beyond that of one, 1: it does not count"]);
+        assert!(!told.stdout.contains("behind") && !told.stdout.contains("* 9007"), "{}", told.stdout);
+        assert!(!told.stderr.contains("is in force on two"), "{}", told.stderr);
+    }
     sandbox.batou(&["switch", "dev", "--yes"]).success();
     assert_eq!(one.results(), ["1 committed", "2 committed"]);
     assert_eq!(two.results().last().unwrap(), "2 committed");
-    sandbox.batou(&["rollback", "dev", "--yes"]).success();
+    // Once was enough.
+    sandbox.batou(&["rollback", "dev"]).success();
     assert_eq!(one.file("app/app.conf"), "one on one\n");
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!((one.results().len(), two.results().last().unwrap().as_str()), (4, "4 committed"));
+    for command in ["status", "history", "plan"] {
+        let told = sandbox.batou(&[command, "dev"]).success();
+        assert!(
+            !format!("{}{}", told.stdout, told.stderr).contains("9007"),
+            "{}{}",
+            told.stdout,
+            told.stderr
+        );
+    }
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    let starred: Vec<_> = history.lines().filter(|line| line.starts_with('*')).collect();
+    assert!(
+        history.lines().count() == 4 && starred.len() == 1 && starred[0].starts_with("*    4"),
+        "{history}"
+    );
+}
+
+#[test]
+fn a_host_that_invents_hosts_gets_them_into_no_other_journal() {
+    let (_hosts, sandbox, [one, two]) = released_to_two();
+    let journal = two.0.join("journal");
+    let line = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, line.replace("\"hosts\":[", "\"hosts\":[\"bank\",")).unwrap();
+    let said =
+        "two alone remembers 1 host that dev does not have: bank; this is not passed on to other hosts";
+    let status = sandbox.batou(&["status", "dev"]).success();
+    says(&status.stderr, &[said]);
+    assert!(!status.stderr.contains("retire dev bank"), "{}", status.stderr);
+    greet(&sandbox, "two");
+    says(&sandbox.batou(&["switch", "dev"]).success().stderr, &[said]);
+    assert!(!fs::read_to_string(one.0.join("journal")).unwrap().contains("bank"));
+    assert_eq!(two.journal()[1]["hosts"], json!(["one", "two"]));
+    let status = sandbox.batou(&["status", "dev"]).success();
+    assert!(!status.stderr.contains("bank"), "{}", status.stderr);
+
+    // A name that two hosts know is told with its remedy, which is literal.
+    for target in [&one, &two] {
+        let journal = target.0.join("journal");
+        let text = fs::read_to_string(&journal).unwrap();
+        fs::write(&journal, text.replace("\"hosts\":[", "\"hosts\":[\"old\",")).unwrap();
+    }
+    says(&sandbox.batou(&["status", "dev"]).success().stderr, &["`batou retire dev old` removes it"]);
+    sandbox.batou(&["retire", "dev", "old", "--lost"]).success();
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
 }
 
 #[test]
@@ -90,15 +146,46 @@ fn what_a_host_says_of_hosts_and_numbers_is_checked() {
         assert!(!output.stderr.contains("retire"), "{}", output.stderr);
     }
     let honest = with_liar(&sandbox, &frame(&state(&["old"], 1)), "exec cat >/dev/null", &["status", "dev"]);
-    says(&Output::of(&mut { honest }).success().stderr, &["`batou retire dev old`"]);
+    says(
+        &Output::of(&mut { honest }).success().stderr,
+        &["two alone remembers 1 host that dev does not have: old;"],
+    );
+}
+
+/// A host that says it had the manifest of another one, so that a rollback would order that one's components by it.
+#[test]
+fn a_manifest_that_names_another_host_is_taken_from_none() {
+    let (_hosts, sandbox, [one, two]) = released_to_two();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    let path = two.0.join("generations/1/manifest.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    let forged = manifest.replace("\"host\":\"two\"", "\"host\":\"one\"");
+    assert_ne!(manifest, forged);
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    fs::write(&path, &forged).unwrap();
+    let digest = |text: &str| manifest_digest(text.as_bytes()).to_string();
+    let journal = fs::read_to_string(two.0.join("journal")).unwrap();
+    assert!(journal.contains(&digest(&manifest)));
+    fs::write(two.0.join("journal"), journal.replace(&digest(&manifest), &digest(&forged))).unwrap();
+    let refused = sandbox.batou(&["rollback", "dev"]).fails(1);
+    let said = "two: it answers with a manifest of project shop, environment dev, host one";
+    says(&refused.stderr, &["1 host cannot restore what was there:", said]);
+    for (name, target) in [("one", &one), ("two", &two)] {
+        assert_eq!(target.file("app/app.conf"), format!("two on {name}\n"));
+        assert_eq!(target.results(), ["1 committed", "2 committed"]);
+    }
 }
 
 #[test]
 fn a_host_that_only_shows_that_it_lives_is_named() {
     let (_hosts, sandbox, _) = released_to_two();
     let alive = encode(&Reply::Heartbeat, &[]);
-    let script =
-        format!("while sleep 1; do tail -c {} {}; done", alive.len(), sandbox.tmp().join("said").display());
+    let script = format!(
+        "while sleep 1; do tail -c {} {} || exit; done",
+        alive.len(),
+        sandbox.tmp().join("said").display()
+    );
     let mut command = with_liar(&sandbox, &alive, &script, &["status", "dev"]);
     let mut batou = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut line = String::new();

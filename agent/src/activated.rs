@@ -11,6 +11,7 @@ use batou_store::{Digest, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::reserve;
 use crate::target::{TargetDirectory, read_file, remove_any};
 use batou_release::{Manifest, UnitId};
 
@@ -71,7 +72,7 @@ impl Activated {
     /// Writes the record; it is on the disk when this returns.
     fn store(&self, target: &TargetDirectory) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self).expect("a record is plain data");
-        Ok(atomic_write(&target.activated(), &bytes, PRIVATE, true)?)
+        reserve::draw_on(target, || Ok(atomic_write(&target.activated(), &bytes, PRIVATE, true)?))
     }
 
     /// What is recorded of a unit.

@@ -20,7 +20,8 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let entry = underway.entry(Outcome::Committed, None);
     #[cfg(feature = "simulation")]
     batou_system::simulation::mark(&format!("commits {}", entry.record.who));
-    underway.line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
+    reserve::draw_on(&about.target, || underway.line.append(&entry))
+        .map_err(|error| about.target.explain_full(error, 1))?;
     // Before anything else can fail: the host goes back if a release is still under way when the connection ends.
     locked.underway = None;
     tidy(about, locked, keep);
@@ -39,7 +40,8 @@ pub(crate) fn prepare(session: &mut Session) -> Result<Reply, Error> {
         }
         // The room stays: it is there for whoever opens the journal next.
         None => {
-            Journal::of(&about.target).line()?.reserve(None).map_err(|e| about.target.explain_full(e, 1))?;
+            reserve::draw_on(&about.target, || Journal::of(&about.target).line()?.reserve(None))
+                .map_err(|error| about.target.explain_full(error, 1))?;
         }
     }
     Ok(Reply::Done)
@@ -98,8 +100,8 @@ pub(crate) fn commit_unchanged(
         runs: Vec::new(),
         unreverted: Vec::new(),
     };
-    let mut line = Journal::of(&about.target).line()?;
-    line.append(&entry).map_err(|error| about.target.explain_full(error, 1))?;
+    reserve::draw_on(&about.target, || Journal::of(&about.target).line()?.append(&entry))
+        .map_err(|error| about.target.explain_full(error, 1))?;
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }

@@ -26,23 +26,23 @@ pub(crate) fn of_release(about: &About, current: &Installed) -> Result<Drift, Er
 /// components' own data. A switch to it makes both again.
 pub(crate) fn beside_store(about: &About, current: &Installed) -> Vec<DriftedFile> {
     let target = &about.target;
-    let mut files = Vec::new();
+    let mut files = states(about, current.manifest.components.iter());
     for (name, _) in broken_links(target, current.number, &current.manifest) {
         let link = target.generation(current.number).join(name.as_str());
         files.push(of_target(target.directory(), &link, DriftKind::Changed));
     }
-    for component in &current.manifest.components {
-        let state = target.state(component.name.as_str());
-        if !fs::is_dir(&state) {
-            let kind = if fs::is_symlink(&state) || fs::exists(&state) {
-                DriftKind::Changed
-            } else {
-                DriftKind::Missing
-            };
-            files.push(of_target(target.directory(), &state, kind));
-        }
-    }
     files
+}
+
+/// The folders of components' own data that are gone, or are no folders.
+pub(crate) fn states<'c>(about: &About, components: impl Iterator<Item = &'c Component>) -> Vec<DriftedFile> {
+    let target = &about.target;
+    let look = |component: &Component| {
+        let state = target.state(component.name.as_str());
+        let kind = if fs::is_symlink(&state) || fs::exists(&state) { DriftKind::Changed } else { DriftKind::Lost };
+        (!fs::is_dir(&state)).then(|| of_target(target.directory(), &state, kind))
+    };
+    components.filter_map(look).collect()
 }
 
 /// What of a manifest's artifacts does not look as it was checked out.

@@ -51,6 +51,13 @@ pub(crate) enum Error {
         .0.display()
     )]
     LockLost(PathBuf),
+    /// Nothing is left at the path of the target directory.
+    #[error(
+        "{} was moved away or removed while this agent held its lock, so nothing more is changed: move it back before you \
+         switch again, and the host goes back there",
+        .0.display()
+    )]
+    TargetLost(PathBuf),
     /// Files of a release are not what they should be.
     #[error("{subject} cannot be used: {}", listed(problems))]
     Damaged { subject: String, problems: Vec<String> },
@@ -89,7 +96,7 @@ pub(crate) enum Error {
     Generation { path: PathBuf, problem: &'static str, source: Box<Unreadable> },
     /// `current` leads to no generation, and the next switch makes it anew.
     #[error("`current` {how}: a `batou switch` makes it again")]
-    Astray { how: String },
+    Astray { how: String, is_missing: bool },
     /// The generation in force is of a batou from before the first release.
     #[error("{} cannot be used: {reason}: remove the folder `generations` and the link `current`, and switch again", path.display())]
     Ancient { path: PathBuf, reason: FormatError },
@@ -162,7 +169,7 @@ impl Error {
             Self::Foreign { .. } | Self::Nested { .. } => ErrorKind::Foreign,
             Self::Home { .. } => ErrorKind::Home,
             Self::Moved(_) => ErrorKind::Moved,
-            Self::Unlocked(_) | Self::LockLost(_) => ErrorKind::Unlocked,
+            Self::Unlocked(_) | Self::LockLost(_) | Self::TargetLost(_) => ErrorKind::Unlocked,
             Self::Unit { .. } | Self::Artifact { .. } | Self::Disturbed(_) => ErrorKind::Unit,
             _ if self.is_full() => ErrorKind::Full,
             Self::Stream(batou_store::Error::Io { .. }) => ErrorKind::Host,

@@ -52,16 +52,17 @@ pub(crate) fn go_back(
     // Until the last line the intent is there: whoever finds it starts again at the first, and each of these can be
     // done twice.
     reserve::give_up_if_full(&about.target)?;
-    let lost = point(&about.generations()?, underway.intent.from)?;
+    let (target, from) = (&about.target, underway.intent.from);
+    let lost = reserve::draw_on(target, || point(&about.generations()?, from))?;
     // Into a journal that was removed meanwhile, nobody would look.
     if !underway.line.is_in_place() {
-        underway.line = Journal::of(&about.target).line()?;
+        underway.line = reserve::draw_on(target, || Journal::of(target).line())?;
     }
     let problems = converge(about, underway, connection)?;
     let unreverted = unreverted(underway);
     let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
-    underway.line.append(&entry)?;
-    Intent::remove(&about.target)?;
+    reserve::draw_on(target, || underway.line.append(&entry))?;
+    Intent::remove(target)?;
     Ok(lost.into_iter().chain(problems).collect())
 }
 
@@ -138,7 +139,7 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
     }
     let generations = about.generations()?;
     reserve::give_up_if_full(target)?;
-    point(&generations, intent.from)?;
+    reserve::draw_on(target, || point(&generations, intent.from))?;
     let mut damaged = Vec::new();
     let mut or_damaged = |result: Result<Installed, Error>| {
         result.map_err(|error| damaged.push(error.sentence())).ok().map(|installed| installed.manifest)
@@ -150,7 +151,7 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         previous,
         activated,
         runs: Vec::new(),
-        line: Journal::of(target).line()?,
+        line: reserve::draw_on(target, || Journal::of(target).line())?,
         intent,
     };
     let reason = "the agent ended before the release was committed";

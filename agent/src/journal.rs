@@ -14,8 +14,9 @@ use batou_store::Digest;
 use batou_system::fs::{self, File};
 
 use crate::error::Error;
+use crate::protocol::question::bad_field;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome};
-use crate::target::TargetDirectory;
+use crate::target::{TargetDirectory, check_file};
 pub(crate) use line::JournalLine;
 
 /// The longest line that is read, in bytes.
@@ -35,7 +36,7 @@ pub(crate) struct Journal {
 pub(crate) struct JournalSummary {
     /// The newest line about a committed release.
     pub(crate) committed: Option<JournalEntry>,
-    /// The highest sequence; 0 for none.
+    /// The highest sequence that counts; 0 for none.
     pub(crate) newest_sequence: u64,
 }
 
@@ -52,6 +53,32 @@ impl Journal {
     /// Calls `take` for each line that can be read, oldest first, with its length. One line is read at a time, since
     /// journals only grow.
     pub(crate) fn each(&self, mut take: impl FnMut(JournalEntry, usize)) -> Result<(), Error> {
+        self.lines(|line| {
+            if let Some(entry) = parse(line) {
+                take(entry, line.len());
+            }
+        })
+    }
+
+    /// A sentence for each line that cannot be read although it is whole: what it says counts for nothing.
+    pub(crate) fn unreadable(&self) -> Result<Vec<String>, Error> {
+        let (mut told, mut number) = (Vec::new(), 0);
+        self.lines(|line| {
+            number += 1;
+            let error = serde_json::from_slice::<JournalEntry>(line).err();
+            // One that ends too early was torn by a power cut.
+            if let Some(error) = error.filter(|error| !error.is_eof()) {
+                let field = bad_field(line).map_or(String::new(), |field| format!(" (`{field}`)"));
+                let path = self.path.display();
+                told.push(format!(
+                    "{path}: line {number} cannot be read{field}, so it counts for nothing: mend or remove it ({error})"
+                ));
+            }
+        })?;
+        Ok(told)
+    }
+
+    fn lines(&self, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
         let Some(file) = self.open()? else { return Ok(()) };
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
@@ -61,9 +88,7 @@ impl Journal {
             if read.map_err(Error::io("read", &self.path))? == 0 {
                 return Ok(());
             }
-            if let Some(entry) = parse(&line) {
-                take(entry, line.len());
-            }
+            take(&line);
         }
     }
 
@@ -101,24 +126,33 @@ impl Journal {
         Ok(committed)
     }
 
-    /// Whether there is a line about a release of this number.
+    /// Whether there is a line about a release of this number that still counts.
     pub(crate) fn has(&self, sequence: u64) -> Result<bool, Error> {
         let mut found = false;
-        self.each(|entry, _| found |= entry.record.sequence == sequence)?;
+        self.each(|entry, _| {
+            found &= entry.record.disregards.is_none_or(|far| sequence < far);
+            found |= entry.record.sequence == sequence;
+        })?;
         Ok(found)
     }
 
     /// Which generation was made for this manifest, as far as is known: numbers are given anew where generations were removed
     /// by hand.
     pub(crate) fn generation(&self, manifest: &Digest) -> Result<Option<u64>, Error> {
+        Ok(self.manifests()?.into_iter().rev().find(|(_, made)| made == manifest).map(|(number, _)| number))
+    }
+
+    /// The manifest that each generation was made for, as far as is known.
+    pub(crate) fn manifests(&self) -> Result<BTreeMap<u64, Digest>, Error> {
         let mut manifests = BTreeMap::new();
         self.each(|entry, _| {
             manifests.extend(entry.to.map(|number| (number, entry.manifest)));
         })?;
-        Ok(manifests.into_iter().rev().find(|(_, made)| made == manifest).map(|(number, _)| number))
+        Ok(manifests)
     }
 
     fn open(&self) -> Result<Option<File>, Error> {
+        check_file(&self.path)?;
         match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && fs::is_symlink(&self.path) => {
                 Err(Error::Target { path: self.path.clone(), problem: "is a link to nothing: remove it" })
@@ -180,12 +214,17 @@ impl JournalSummary {
             lines.next();
         }
         let mut tail = Self::default();
+        let mut sequences = Vec::new();
         for entry in lines.filter_map(parse) {
-            tail.newest_sequence = tail.newest_sequence.max(entry.record.sequence);
+            if let Some(far) = entry.record.disregards {
+                sequences.retain(|sequence| *sequence < far);
+            }
+            sequences.push(entry.record.sequence);
             if entry.result == Outcome::Committed {
                 tail.committed = Some(entry);
             }
         }
+        tail.newest_sequence = sequences.into_iter().max().unwrap_or(0);
         tail
     }
 }
@@ -216,6 +255,7 @@ pub(crate) mod tests {
             release: Digest::of(&sequence.to_be_bytes()),
             sequence,
             restores: None,
+            disregards: None,
             who,
             hosts: HostNames::default(),
         };
@@ -268,6 +308,39 @@ pub(crate) mod tests {
         let tail = journal.tail().unwrap();
         assert_eq!(tail.committed.unwrap().record.sequence, 1);
         assert_eq!(tail.newest_sequence, 59);
+    }
+
+    #[test]
+    fn a_line_that_was_changed_by_hand_is_named_and_a_torn_one_is_not() {
+        let (_folder, journal) = journal();
+        for number in 1..=3 {
+            journal.line().unwrap().append(&entry(number, Outcome::Committed)).unwrap();
+        }
+        let text = std::fs::read_to_string(&journal.path).unwrap();
+        std::fs::write(&journal.path, text.replace("\"sequence\":2", "\"sequence\":-2") + "{\"release\":")
+            .unwrap();
+        let [told] = &journal.unreadable().unwrap()[..] else { panic!() };
+        let said = format!(
+            "{}: line 2 cannot be read (`sequence`), so it counts for nothing",
+            journal.path.display()
+        );
+        assert!(told.starts_with(&said), "{told}");
+    }
+
+    #[test]
+    fn a_number_that_a_later_release_disregards_counts_no_more() {
+        let (_folder, journal) = journal();
+        let mut disregarding = entry(4, Outcome::WentBack);
+        disregarding.record.disregards = Some(2000);
+        for line in [entry(3, Outcome::Committed), entry(5000, Outcome::Committed), disregarding] {
+            journal.line().unwrap().append(&line).unwrap();
+        }
+        assert_eq!(journal.tail().unwrap().newest_sequence, 4);
+        assert!(journal.has(3).unwrap() && !journal.has(5000).unwrap());
+        // The numbers get there one day, and then count.
+        journal.line().unwrap().append(&entry(5000, Outcome::Committed)).unwrap();
+        assert_eq!(journal.tail().unwrap().newest_sequence, 5000);
+        assert!(journal.has(5000).unwrap());
     }
 
     #[test]

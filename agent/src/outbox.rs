@@ -95,7 +95,7 @@ impl Outbox {
 
 /// Tells a controller whose connection cannot be served for want of a thread.
 pub(crate) fn refuse(output: &mut impl Write, error: &io::Error) -> io::Result<()> {
-    let message = format!("this host has no room for another thread or process: {error}");
+    let message = batou_system::limits::no_thread("this host", error);
     let error = AgentError { kind: ErrorKind::Host, message, run: None };
     write_frame(output, &Reply::Error(error), &[])
 }
@@ -149,7 +149,7 @@ mod tests {
         refuse(&mut said, &io::ErrorKind::WouldBlock.into()).unwrap();
         let (Reply::Error(error), _) = read_frame(&mut &said[..]).unwrap() else { panic!() };
         assert_eq!(error.kind, ErrorKind::Host);
-        assert!(error.message.starts_with("this host has no room for another thread"), "{error}");
+        assert!(error.message.starts_with("this host lets batou start no more threads"), "{error}");
     }
 
     #[test]

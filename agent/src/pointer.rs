@@ -5,10 +5,12 @@
 
 use std::path::PathBuf;
 
-use batou_store::Generations;
+use batou_release::manifest_digest;
+use batou_store::{Digest, Generations};
 use batou_system::fs;
 
 use crate::error::Error;
+use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
 use crate::protocol::{DriftKind, DriftedFile};
 use crate::release::{self, Installed};
@@ -31,14 +33,23 @@ impl InForce {
         let number = match generations.current() {
             Ok(Some(number)) if fs::is_dir(generations.path(number)) => number,
             Ok(Some(number)) => {
-                return Ok(Self::astray(format!("led to generations/{number}, which is not there")));
+                return Ok(Self::astray(format!("led to generations/{number}, which is not there"), false));
             }
             Ok(None) if committed(target, generations)?.is_some() => {
-                return Ok(Self::astray("was missing".to_owned()));
+                return Ok(Self::astray("was missing".to_owned(), true));
             }
             Ok(None) => return Ok(Self::default()),
-            Err(error) => return stray_link(target).map(Self::astray).ok_or_else(|| error.into()),
+            Err(error) => {
+                return stray_link(target).map(|how| Self::astray(how, false)).ok_or_else(|| error.into());
+            }
         };
+        if let (Some(expected), Ok(bytes)) = (expected(target, number)?, generations.manifest(number))
+            && manifest_digest(&bytes) != expected
+        {
+            // Whatever it says now, also of its format, is not what was released.
+            let broken = Some(release::changed(target, number));
+            return Ok(Self { number: Some(number), installed: None, broken });
+        }
         match release::installed(target, generations, number) {
             Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), broken: None }),
             Err(broken @ Error::Generation { .. }) => {
@@ -48,8 +59,8 @@ impl InForce {
         }
     }
 
-    fn astray(how: String) -> Self {
-        Self { broken: Some(Error::Astray { how }), ..Self::default() }
+    fn astray(how: String, is_missing: bool) -> Self {
+        Self { broken: Some(Error::Astray { how, is_missing }), ..Self::default() }
     }
 
     /// How that shows to who asks what is not as released.
@@ -60,7 +71,25 @@ impl InForce {
                 let path = format!("generations/{number}/manifest.json");
                 Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
             }
+            (Some(Error::Astray { is_missing: true, .. }), None) => {
+                Some(DriftedFile { kind: DriftKind::Missing, ..drifted() })
+            }
             (Some(_), None) => Some(drifted()),
+        }
+    }
+
+    /// The generation in force, or, where `current` leads to none, the one that is put in force again.
+    pub(crate) fn or_journaled(
+        self,
+        target: &TargetDirectory,
+        generations: &Generations,
+    ) -> Result<Option<Installed>, Error> {
+        match (self.installed, self.broken) {
+            (None, Some(Error::Astray { .. })) => match committed(target, generations)? {
+                Some(number) => release::installed(target, generations, number).map(Some),
+                None => Ok(None),
+            },
+            (installed, _) => Ok(installed),
         }
     }
 }
@@ -78,7 +107,8 @@ pub(crate) fn agrees(journal: &JournalSummary, number: u64) -> bool {
 /// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once
 /// no release is under way any more.
 pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Result<Option<String>, Error> {
-    let InForce { number: None, broken: Some(Error::Astray { how }), .. } = InForce::of(target, generations)?
+    let InForce { number: None, broken: Some(Error::Astray { how, .. }), .. } =
+        InForce::of(target, generations)?
     else {
         return Ok(None);
     };
@@ -98,6 +128,17 @@ pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
         Err(_) => stray_link(target).is_some(),
     };
     if dangles { remove_file(&pointer(target)) } else { Ok(()) }
+}
+
+/// The manifest that a generation in force was written with, as far as the records tell. While a release is under way, the
+/// intent speaks of one generation, and the journal may speak of one that had the same number.
+fn expected(target: &TargetDirectory, number: u64) -> Result<Option<Digest>, Error> {
+    if Intent::is_there(target) {
+        let intent = Intent::load(target).ok().flatten();
+        return Ok(intent.filter(|intent| intent.to == number).map(|intent| intent.manifest));
+    }
+    let committed = Journal::of(target).tail()?.committed;
+    Ok(committed.filter(|entry| entry.to == Some(number)).map(|entry| entry.manifest))
 }
 
 /// The generation that the journal has in force, if it is there and is the one that was committed.

@@ -89,6 +89,12 @@ pub(crate) fn installed(
     })
 }
 
+/// The error of a generation whose manifest is not the one that was written there.
+pub(crate) fn changed(target: &TargetDirectory, number: u64) -> Error {
+    let path = manifest_path(target, number);
+    Error::Generation { path, problem: "is damaged", source: Box::new(Unreadable::Changed) }
+}
+
 /// The newest generation with this manifest. One whose manifest cannot be read has another for all that is known.
 pub(crate) fn find(generations: &Generations, manifest: &Digest) -> Result<Option<(u64, Vec<u8>)>, Error> {
     for number in generations.list()?.into_iter().rev() {

@@ -50,6 +50,25 @@ pub(crate) fn give_up_if_full(target: &TargetDirectory) -> Result<(), Error> {
     if left.bytes < ROOM || left.files.is_some_and(|files| files < FILES) { give_up(target) } else { Ok(()) }
 }
 
+/// Does something that needs little room, and if there is none gives the reserve up and does it once more. So it is with a
+/// quota, of which the filesystem's figures say nothing.
+pub(crate) fn draw_on<T>(
+    target: &TargetDirectory,
+    mut work: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    match work() {
+        Err(error) if error.is_full() && is_kept(target) => {
+            give_up(target)?;
+            work()
+        }
+        done => done,
+    }
+}
+
+fn is_kept(target: &TargetDirectory) -> bool {
+    fs::read_dir(target.reserve()).is_ok_and(|mut entries| entries.next().is_some())
+}
+
 /// Gives the reserve up; that there is none is no failure.
 pub(crate) fn give_up(target: &TargetDirectory) -> Result<(), Error> {
     let folder = target.reserve();
@@ -59,4 +78,42 @@ pub(crate) fn give_up(target: &TargetDirectory) -> Result<(), Error> {
     };
     let paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     paths.iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io("remove", path)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn who_has_no_room_gets_the_reserve_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = TargetDirectory::new(folder.path().to_str().unwrap()).unwrap();
+        let tries = Cell::new(0);
+        let failing = |errno: Errno, times: u32| {
+            tries.set(0);
+            draw_on(&target, || {
+                tries.set(tries.get() + 1);
+                let error = Error::io("write", Path::new("/x"))(errno.into());
+                if tries.get() > times { Ok(()) } else { Err(error) }
+            })
+        };
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            keep(&target);
+            failing(errno, 1).unwrap();
+            assert!(!is_kept(&target), "it was needed");
+            failing(errno, 1).unwrap_err();
+            assert_eq!(tries.get(), 1, "there is none any more");
+        }
+        keep(&target);
+        failing(Errno::DQUOT, 2).unwrap_err();
+        keep(&target);
+        failing(Errno::IO, 1).unwrap_err();
+        assert!(is_kept(&target), "that was not for want of room");
+    }
 }

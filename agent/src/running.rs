@@ -87,10 +87,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(PRIVATE).open(path)?.write_all(bytes)
 }
 
-/// Ends what a killed agent left running; returns what was done. Only for the holder of the lock.
+/// Ends what a killed agent left running, or one that has lost the lock runs; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
-    if fs::is_dir(&path) {
+    if fs::exists(&path) && !fs::is_file(&path) {
         // Nobody knows what ran then, as with a record that was cut off.
         return remove_any(&path).map(|()| None);
     }
@@ -101,7 +101,7 @@ pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error
         running.filter(|running| Some(&running.boot) == process::boot().as_ref() && running.is_alive());
     let done = running.map(|running| {
         let ended = if running.end() { "was ended" } else { "cannot be ended" };
-        format!("{} was still running after its agent was killed, and {ended}", running.unit)
+        format!("{} of an earlier release was still running, and {ended}", running.unit)
     });
     remove_file(&path)?;
     Ok(done)
@@ -146,7 +146,7 @@ mod tests {
             }
             assert!(running.is_alive());
             let told = end_left(&target).unwrap().unwrap();
-            assert_eq!(told, "step db/migrate was still running after its agent was killed, and was ended");
+            assert_eq!(told, "step db/migrate of an earlier release was still running, and was ended");
             assert!(!running.is_alive() && !target.running().exists());
             assert_eq!(end_left(&target).unwrap(), None);
             let _ = child.wait();

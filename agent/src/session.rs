@@ -6,6 +6,7 @@ use batou_store::{Generations, Lease, Lock, ObjectId, Store};
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::journal::Journal;
 use crate::pointer::InForce;
 use crate::protocol::{DriftedFile, Hello, PROTOCOL};
 use crate::release::{self, Installed, Underway};
@@ -53,14 +54,24 @@ impl About {
     /// What is in force. It is an error if the target directory is another environment's.
     pub(crate) fn in_force(&self, generations: &Generations) -> Result<InForce, Error> {
         let in_force = InForce::of(&self.target, generations)?;
-        let numbers = generations.list()?;
-        // Where the current generation cannot be read, the newest that can be tells whose it is.
-        let newest = || numbers.iter().rev().find_map(|number| release::read(generations, *number).ok());
         match &in_force.installed {
             Some(installed) => self.check_owner(installed)?,
-            None => newest().as_ref().map_or(Ok(()), |newest| self.check_owner(newest))?,
+            None => self
+                .newest_but(generations, in_force.number)?
+                .as_ref()
+                .map_or(Ok(()), |it| self.check_owner(it))?,
         }
         Ok(in_force)
+    }
+
+    /// The newest generation but this one that is as it was written, as far as the journal knows: where the current one
+    /// cannot be read, or was changed, it tells whose they are.
+    fn newest_but(&self, generations: &Generations, but: Option<u64>) -> Result<Option<Installed>, Error> {
+        let written = Journal::of(&self.target).manifests()?;
+        let is_written =
+            |found: &Installed| written.get(&found.number).is_none_or(|made| *made == found.digest);
+        let others = generations.list()?.into_iter().rev().filter(|number| Some(*number) != but);
+        Ok(others.filter_map(|number| release::read(generations, number).ok()).find(is_written))
     }
 
     fn check_owner(&self, held: &Installed) -> Result<(), Error> {
@@ -116,7 +127,14 @@ impl Locked {
     /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
     /// then gone back from what was under way.
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
-        if self.lock.is_in_place()? { Ok(()) } else { Err(Error::LockLost(about.target.lock())) }
+        if self.lock.is_in_place()? {
+            return Ok(());
+        }
+        let directory = about.target.directory();
+        if fs::is_dir(directory) {
+            return Err(Error::LockLost(about.target.lock()));
+        }
+        Err(Error::TargetLost(directory.to_owned()))
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
         Some(_) => Drift::of(vec![pointer::drifted()]),
         None => Drift::of(in_force.drift().into_iter().collect()),
     };
-    let current = in_force.installed;
+    let current = in_force.or_journaled(target, &generations)?;
     let settled =
         !unfinished && missing.is_empty() && drift.is_none() && is_settled(about, current.as_ref(), &tail);
     Ok(State {

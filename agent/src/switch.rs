@@ -3,6 +3,8 @@
 //! Everything is checked and written first: the closure, the generation, the components' folders, the intent. Then
 //! one rename moves `current`. If anything fails after the intent is written, the host goes back at once.
 
+use std::collections::BTreeSet;
+
 use batou_store::{Digest, Generations, Name};
 
 use crate::activated::{Activated, Converged};
@@ -15,13 +17,13 @@ use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::mend;
 use crate::pointer::InForce;
-use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch};
+use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch, UnitDecision};
 use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
 use crate::unit::{self, Convergence};
-use batou_release::{Manifest, manifest_digest};
+use batou_release::{Component, Manifest, manifest_digest};
 
 /// Switches this host to a manifest.
 pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Result<Reply, Error> {
@@ -34,14 +36,24 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     check_expected(about, order, current.as_ref())?;
     check_sequence(about, &order.record)?;
     let wanted = WantedManifest::of(about, &generations, order, raw)?;
-    let again = current.as_ref().filter(|installed| installed.digest == order.manifest);
-    locked.mending.extend(again.iter().flat_map(|installed| drift::beside_store(about, installed)));
+    if let Some(installed) = current {
+        locked.mending.extend(if installed.digest == order.manifest {
+            drift::beside_store(about, installed)
+        } else {
+            // Nor does a release that brings everything anew bring these.
+            let stays = |it: &&Component| wanted.manifest.component(it.name.as_str()).is_some();
+            drift::states(about, installed.manifest.components.iter().filter(stays))
+        });
+    }
     mend::make_whole(about, locked, &wanted.manifest, order.recheck)?;
     // From here on nothing arrives any more.
     reserve::give_up_if_full(&about.target)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
-    begin(about, locked, &generations, (order, wanted, in_force))
-        .map_err(|error| about.target.explain_full(error, room))?;
+    let mut made = BTreeSet::new();
+    reserve::draw_on(&about.target, || {
+        begin(about, locked, (&generations, &mut made), (order, &wanted, &in_force))
+    })
+    .map_err(|error| about.target.explain_full(error, room))?;
     advance(about, locked, &generations, (order, connection))
 }
 
@@ -116,12 +128,12 @@ pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result
 }
 
 /// Writes everything that has to be on the disk before `current` moves. The intent comes last: until it is there,
-/// there is nothing to go back from.
+/// there is nothing to go back from. What it does can be done twice; `made` are the components whose folders were made.
 fn begin(
     about: &About,
     locked: &mut Locked,
-    generations: &Generations,
-    (order, wanted, in_force): (&Switch, WantedManifest, InForce),
+    (generations, made): (&Generations, &mut BTreeSet<Name>),
+    (order, wanted, in_force): (&Switch, &WantedManifest, &InForce),
 ) -> Result<(), Error> {
     let target = &about.target;
     let mut activated = Activated::load(target)?;
@@ -129,8 +141,11 @@ fn begin(
     line.reserve(Some(&order.record))?;
     let components = wanted.manifest.components.iter().map(|component| &component.name);
     // Whatever the units of a component did there is gone with its folder.
-    target.create_states(components)?.into_iter().for_each(|component| activated.disown(component));
-    let to = generation(about, generations, &wanted, in_force.installed.as_ref())?;
+    target.create_states(components, made)?;
+    for component in &*made {
+        activated.disown(component);
+    }
+    let to = generation(about, generations, wanted, in_force.installed.as_ref())?;
     let intent = Intent {
         from: in_force.number,
         to,
@@ -139,8 +154,8 @@ fn begin(
         since: now(),
     };
     intent.store(target)?;
-    let previous = in_force.installed.map(|installed| installed.manifest);
-    let (manifest, runs) = (Some(wanted.manifest), Vec::new());
+    let previous = in_force.installed.as_ref().map(|installed| installed.manifest.clone());
+    let (manifest, runs) = (Some(wanted.manifest.clone()), Vec::new());
     locked.underway = Some(Underway { intent, manifest, previous, activated, runs, line });
     Ok(())
 }
@@ -173,7 +188,7 @@ fn advance(
     (order, connection): (&Switch, &mut Connection),
 ) -> Result<Reply, Error> {
     let underway = locked.underway.as_mut().expect("`begin` has set it");
-    let moved = point(generations, underway).and_then(|()| {
+    let moved = reserve::draw_on(&about.target, || point(generations, underway)).and_then(|()| {
         if order.record.restores.is_some() { revert(about, underway, connection) } else { Ok(()) }
     });
     let Err(error) = moved else {
@@ -228,6 +243,19 @@ fn pending(target: &TargetDirectory, underway: &Underway, recheck: bool) -> Vec<
 /// Converges the units of one component of the switched release.
 pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
+    locked.check_lock(about)?;
+    let units = converge(about, locked, connection, (name, recheck));
+    // Whoever has taken the lock meanwhile has ended what ran here: that a unit failed is not the reason then.
+    locked.check_lock(about)?;
+    Ok(Reply::Activated { units: units? })
+}
+
+fn converge(
+    about: &About,
+    locked: &mut Locked,
+    connection: &mut Connection,
+    (name, recheck): (&Name, bool),
+) -> Result<Vec<UnitDecision>, Error> {
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name.as_str()));
     let component =
@@ -240,7 +268,7 @@ pub(crate) fn activate(session: &mut Session, name: &Name, recheck: bool) -> Res
         runs: &mut underway.runs,
         sequence: underway.intent.record.sequence,
     };
-    Ok(Reply::Activated { units: convergence.component(component, recheck)? })
+    convergence.component(component, recheck)
 }
 
 /// The error of a request that needs a switched release when there is none.

@@ -1,12 +1,13 @@
 //! The target directory: whether it can be used, and the folders and files in it.
 
-use batou_system::fs;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
 use batou_store::fs::fsync_directory;
 use batou_store::{Digest, Durability, Name, Store};
+use batou_system::fs;
 
 use crate::error::{Error, Room};
 use crate::protocol;
@@ -69,10 +70,8 @@ impl TargetDirectory {
                 return Err(Error::Target { path: folder, problem: "is no folder: move it away" });
             }
         }
-        for file in [self.lock(), self.intent(), self.activated()] {
-            if fs::is_dir(&file) {
-                return Err(Error::Target { path: file, problem: "is a folder: move it away" });
-            }
+        for path in [self.lock(), self.intent(), self.activated(), self.journal()] {
+            check_file(&path)?;
         }
         Ok(())
     }
@@ -127,22 +126,20 @@ impl TargetDirectory {
         fs::check_writable(self.directory()).map_err(Error::io("write to", self.directory()))
     }
 
-    /// Makes the folders of the components' own data, as far as they are missing; returns the components that had none.
+    /// Makes the folders of the components' own data, as far as they are missing; adds the components that had none to
+    /// `made`.
     pub(crate) fn create_states<'a>(
         &self,
         components: impl Iterator<Item = &'a Name>,
-    ) -> Result<Vec<&'a Name>, Error> {
+        made: &mut BTreeSet<Name>,
+    ) -> Result<(), Error> {
         make_directory(&self.states(), 0o755)?;
-        let mut made = Vec::new();
         for component in components {
             if create_directory(&self.state(component.as_str()), 0o750)? {
-                made.push(component);
+                made.insert(component.clone());
             }
         }
-        if !made.is_empty() {
-            fsync_directory(&self.states())?;
-        }
-        Ok(made)
+        if made.is_empty() { Ok(()) } else { Ok(fsync_directory(&self.states())?) }
     }
 
     /// The store, if there is one. Nothing is created.
@@ -166,6 +163,17 @@ impl TargetDirectory {
         let room = Room::of(found.as_ref().map_or(0, |found| found.bytes), inodes, needed);
         Error::Full { path: self.directory().to_owned(), room, source: Box::new(error) }
     }
+}
+
+/// Refuses what is no file where one belongs, before it is opened: whoever opens a pipe may wait for ever.
+pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
+    let problem = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => "is a folder: move it away",
+        Ok(found) if !found.is_file() => "is no regular file: move it away",
+        // That it is not there, or cannot be examined, shows where it is opened.
+        _ => return Ok(()),
+    };
+    Err(Error::Target { path: path.to_owned(), problem })
 }
 
 fn may_write(path: &Path) -> bool {
@@ -216,6 +224,7 @@ pub(crate) fn remove_any(path: &Path) -> Result<(), Error> {
 /// Reads a file of at most `limit` bytes; `None` if there is none.
 pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     use std::io::Read;
+    check_file(path)?;
     let file = match fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(Error::io("open", path))?,

@@ -13,6 +13,7 @@ use crate::activated::Activated;
 use crate::command::Attention;
 use crate::connection::Connection;
 use crate::error::{Error, sentence};
+use crate::journal::Journal;
 use crate::protocol::{DriftKind, Reply};
 use crate::release::{Installed, broken_links};
 use crate::session::{About, Session, no_hello};
@@ -47,6 +48,7 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let mut problems: Vec<_> = check.faults.iter().map(ToString::to_string).collect();
     let links = broken_links(&about.target, current.number, &current.manifest);
     problems.extend(links.into_iter().map(|(_, problem)| problem));
+    problems.extend(Journal::of(&about.target).unreadable()?);
     problems.extend(unsettled_units(about, &mut session.connection, &current)?);
     problems.truncate(TOLD);
     if let Some(locked) = session.locked.as_mut().filter(|_| !check.faults.is_empty()) {

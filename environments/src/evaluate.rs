@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use batou_release::Instance;
+use batou_store::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::model::connect::{connect, deployed_before};
 use crate::model::place::{Model, resolve};
 use crate::notes::Notes;
 use crate::project::Project;
-use crate::project::environment;
+use crate::project::environment::{self, Environment};
 use crate::project::facts;
 use crate::project::host::Host;
+use crate::project::inventory::HostEntry;
 use crate::project::policy::{ConnectMethod, Policy};
 use crate::render::{Rendered, Rendering, render};
 use crate::rounds::settle;
 use crate::template::dns::{Dns, DnsAnswers};
-use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
+use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems, Severity};
 use crate::values::LazyValues;
-use crate::values::explain::{self, Explanation, Typed};
+use crate::values::explain::{self, ExplainedEnvironment, Typed};
 
 /// How often DNS is asked. An answer can lead to further names; more rounds than this are a loop.
 const ROUNDS: usize = 16;
@@ -54,22 +56,15 @@ pub struct Evaluation {
     pub unresolved: Vec<String>,
 }
 
-/// The values that an evaluation was made from. They know more than the rendered result, such as where each value was
-/// set.
-pub struct Values(Arc<LazyValues>);
+/// The values that an evaluation was made from. Whoever is about to end need not free them.
+pub struct Values(#[expect(dead_code, reason = "only kept")] Arc<LazyValues>);
 
-impl Values {
-    /// The attributes of a component on a host, and where their values come from; `None` if the host does not have the
-    /// component.
-    pub fn explain(&self, typed: &Typed) -> Option<Explanation> {
-        let model = &self.0.model;
-        let host = model.environment.checked.policy.host_name(&typed.host);
-        let is_meant = |index: &usize| {
-            model.host(*index).name == host && model.instances[*index].component.name == typed.component
-        };
-        let index = (0..model.instances.len()).find(is_meant)?;
-        Some(explain::explain(&self.0, index))
-    }
+/// What an evaluation comes to, with its mistakes.
+struct EvaluationOutcome {
+    values: Arc<LazyValues>,
+    answers: Arc<DnsAnswers>,
+    components: Vec<Rendered>,
+    problems: Problems,
 }
 
 /// Only `[environment]` and the hosts, for commands that evaluate nothing else.
@@ -102,6 +97,57 @@ pub fn evaluate_with_values(
     environment: &str,
     options: &Options<'_>,
 ) -> Result<(Evaluation, Values), Diagnostics> {
+    let EvaluationOutcome { values, answers, components, problems } = outcome(project, environment, options)?;
+    let warnings = problems.finish()?;
+    Ok((finish(&values.model, components, warnings, &answers), Values(values)))
+}
+
+/// What can be told about a component on a host: all that could be evaluated, whatever mistakes there are elsewhere.
+pub fn explain(
+    project: &Project,
+    environment: &str,
+    options: &Options<'_>,
+    typed: &Typed,
+) -> Result<ExplainedEnvironment, Diagnostics> {
+    let EvaluationOutcome { values, problems, .. } = outcome(project, environment, options)?;
+    let model = &values.model;
+    let policy = model.environment.checked.policy.clone();
+    let host = policy.host_name(&typed.host);
+    let is_meant = |index: &usize| {
+        model.host(*index).name == host && model.instances[*index].component.name == typed.component
+    };
+    let index = (0..model.instances.len()).find(is_meant);
+    let all = match problems.finish() {
+        Ok(warnings) => warnings,
+        Err(mistakes) => mistakes.into_iter().collect(),
+    };
+    let (mistakes, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|mistake| mistake.concerns(&host, &typed.component));
+    Ok(ExplainedEnvironment {
+        policy,
+        hosts: model.environment.hosts(),
+        declared: declared(&model.environment),
+        explanation: index.map(|index| explain::explain(&values, index)),
+        mistakes,
+        elsewhere: others.iter().filter(|mistake| mistake.severity == Severity::Error).count(),
+    })
+}
+
+fn declared(environment: &Environment) -> Vec<Instance> {
+    let of_host = |entry: &HostEntry| {
+        let host = entry.host.name.clone();
+        let names = entry.components.iter().filter_map(|component| Name::new(component.name.as_str()).ok());
+        names.map(|component| Instance { host: host.clone(), component }).collect::<Vec<_>>()
+    };
+    environment.inventory.hosts.iter().flat_map(of_host).collect()
+}
+
+/// Evaluates as far as possible. An environment that cannot be loaded is all there is to say.
+fn outcome(
+    project: &Project,
+    environment: &str,
+    options: &Options<'_>,
+) -> Result<EvaluationOutcome, Diagnostics> {
     let mut problems = Problems::default();
     let Some(mut loaded) = environment::load(project, environment, &mut problems) else {
         problems.finish()?;
@@ -134,9 +180,7 @@ pub fn evaluate_with_values(
             "a value could not be evaluated, and no reason was recorded: this is a bug in batou",
         ));
     }
-    let components = rendering.components;
-    let warnings = problems.finish()?;
-    Ok((finish(&values.model, components, warnings, &answers), Values(values)))
+    Ok(EvaluationOutcome { values, answers, components: rendering.components, problems })
 }
 
 /// Configures and renders with the DNS answers known so far.
@@ -179,7 +223,7 @@ fn finish(
 }
 
 /// Local hosts belong to whoever runs batou.
-fn at_home(environment: &mut environment::Environment, options: &Options<'_>) {
+fn at_home(environment: &mut Environment, options: &Options<'_>) {
     let policy = &mut environment.checked.policy;
     policy.service_user.get_or_insert_with(|| options.user.clone());
     for host in environment.inventory.hosts.iter_mut().map(|entry| &mut entry.host) {

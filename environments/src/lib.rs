@@ -24,16 +24,16 @@ mod template;
 mod text;
 mod values;
 
-pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, policy};
+pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, explain, policy};
 pub use notes::Notes;
 pub use project::facts::{FactsLock, HostFacts};
 pub use project::host::Host;
 pub use project::policy::{ConnectMethod, Policy};
-pub use project::{Project, environment_names, project};
+pub use project::{NAME_HELP, Project, environment_names, is_project_name, project};
 pub use render::{Content, Dependency, Entry, Rendered, RenderedUnit};
 pub use starlark::{
     StarlarkEntry, StarlarkParameter, language as starlark_language, reference as starlark_reference,
 };
 pub use template::dns::{Dns, DnsError, Family, Offline};
 pub use text::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
-pub use values::explain::{Explained, Explanation, SetAt, Typed};
+pub use values::explain::{Explained, ExplainedEnvironment, Explanation, SetAt, Typed};

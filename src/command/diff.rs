@@ -50,7 +50,12 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let mut plans = context.mending(&needed, || {
         hosts.iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()
     })?;
-    if !context.ui.is_json() {
+    if context.ui.is_json() {
+        // No host was asked, so none is known to be settled.
+        for plan in &mut plans {
+            plan.settled = false;
+        }
+    } else {
         plans.retain(|plan| !plan.settled || !plan.notes.is_empty());
         if plans.is_empty() {
             context.ui.line("no difference");

@@ -2,13 +2,13 @@
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
+use crate::deployment::number::newest_number;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
 use crate::ui::line::Line;
 use crate::ui::{one_line, visible, visible_name};
 use batou_agent::protocol::Outcome;
-use batou_agent::protocol::bounded::LAST_NUMBER;
 
 /// Show the releases of an environment.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,9 +27,10 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     deployment.only(&args.host)?;
     block_on(context, async {
-        deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
+        let states = deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
+        deployment.name_far(&states);
         let output = context.ui.verbosity() > 0 || context.ui.is_json();
-        let history = deployment.history(LAST_NUMBER, output).await?;
+        let history = deployment.history(newest_number(&states, true)?, output).await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
             context.ui.json(&Line::History {
@@ -37,7 +38,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
                 when: past.when,
                 entries: past.hosts.iter().map(|(host, entry)| (&**host, entry.into())).collect(),
             });
-            context.ui.line(&describe(past, history.is_in_force(past)));
+            context.ui.line(&describe(past, history.is_in_force(past), history.repeats(past)));
             tell_failures(context, past);
         }
         if history.current().is_none() {
@@ -47,10 +48,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     })
 }
 
-fn describe(past: &Past, in_force: bool) -> String {
+fn describe(past: &Past, in_force: bool, repeats: Option<u64>) -> String {
     let record = &past.record;
     let mark = if in_force { "*" } else { " " };
-    let back = record.restores.map_or(String::new(), |sequence| format!(", release {sequence} restored"));
+    let back = match (record.restores, repeats) {
+        (Some(sequence), _) => format!(", release {sequence} restored"),
+        (None, Some(sequence)) => format!(", release {sequence} once more"),
+        (None, None) => String::new(),
+    };
     let outcome = if past.is_committed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
     let when = past.when.to_string().replace('T', " ");

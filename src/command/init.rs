@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use batou_environments::{NAME_HELP, is_project_name};
+
 use crate::context::{Context, PROJECT_FILE};
 use crate::error::CommandError;
 use crate::ui::line::Line;
@@ -65,23 +67,21 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 
 /// A name that is fit for paths on hosts: the one asked for, unchanged, or one made from the folder's name.
 fn project_name(directory: &Path, asked: Option<&str>) -> Result<String, CommandError> {
-    let fits = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
-    };
     if let Some(name) = asked {
-        if fits(name) {
+        if is_project_name(name) {
             return Ok(name.to_owned());
         }
-        return Err(CommandError::usage(format!("{} cannot be a project's name", visible_name(name)))
-            .hint("it begins with a lower-case letter; letters, digits, - and _ may follow"));
+        return Err(not_a_name(name).hint(NAME_HELP));
     }
     let folder = directory.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if fits(&folder) {
+    if is_project_name(&folder) {
         return Ok(folder);
     }
-    Err(CommandError::usage(format!("{} cannot be a project's name", visible_name(&folder)))
-        .hint("give one with --name"))
+    Err(not_a_name(&folder).hint("give one with --name"))
+}
+
+fn not_a_name(name: &str) -> CommandError {
+    CommandError::usage(format!("`{}` is not a project's name", visible_name(name)))
 }
 
 fn refuse_existing(directory: &Path) -> Result<(), CommandError> {
@@ -165,9 +165,10 @@ mod tests {
     fn a_name_must_be_fit_for_paths() {
         let path = Path::new("/tmp/Web-Shop");
         assert_eq!(project_name(path, None).unwrap(), "web-shop");
-        for bad in ["", "1shop", "a b", "a/b", "-x", "..", "Shop"] {
+        for bad in ["", "a b", "a/b", "-x", "..", "ä"] {
             assert_eq!(project_name(path, Some(bad)).unwrap_err().exit_code(), 2, "{bad}");
         }
+        assert_eq!(project_name(path, Some("1shop.EU")).unwrap(), "1shop.EU", "as batou.toml has it");
         assert_eq!(project_name(Path::new("/tmp/1 2"), None).unwrap_err().hints(), ["give one with --name"]);
     }
 }

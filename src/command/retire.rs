@@ -6,8 +6,9 @@ use batou_release::HostName;
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::lock::holder;
-use crate::deployment::number::next_number;
-use crate::deployment::retirable::newest;
+use crate::deployment::number::{newest_records, next_number};
+use crate::deployment::planned::is_member;
+use crate::deployment::retirable::GoneHosts;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
@@ -52,10 +53,10 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             deployment.retire(args).await?;
         }
         let others: Vec<Host> =
-            hosts.into_iter().filter(|other| other.name != args.host && !other.ignored).collect();
+            hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
         if !others.is_empty() {
             let mut others = Deployment::new(context, policy, &others, &LeaveOut::default())?;
-            others.forget(args).await?;
+            others.forget(args, &hosts).await?;
         }
         Ok(())
     })
@@ -117,23 +118,27 @@ impl Deployment<'_> {
     }
 
     /// Records in the journals of the remaining hosts that the environment no longer has the retired one.
-    async fn forget(&mut self, args: &Args) -> Result<(), CommandError> {
+    async fn forget(&mut self, args: &Args, hosts: &[Host]) -> Result<(), CommandError> {
         let states = self.all_states().await?;
-        let remembers = |record: &&JournaledRelease| record.hosts.iter().any(|host| *host == args.host);
-        let Some(last) = newest(&states).filter(remembers).cloned() else {
+        let records = newest_records(&states);
+        let remembers =
+            |(_, record): &(&HostName, &JournaledRelease)| record.hosts.iter().any(|host| *host == args.host);
+        if !records.iter().any(remembers) {
             return Ok(());
-        };
+        }
+        let Some(last) = records.last().map(|(_, record)| (*record).clone()) else { return Ok(()) };
+        let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
+        let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
+        let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
         let holder = holder();
         let states = self.lock(&holder, args.locking.patience()).await?;
-        let sequence = next_number(&states, args.locking.yes)?;
+        let number = next_number(&states, args.locking.yes)?;
         let record = JournaledRelease {
-            sequence,
+            sequence: number.sequence,
             restores: Some(last.restores.unwrap_or(last.sequence)),
+            disregards: number.disregards,
             who: format!("{}@{}", holder.user, holder.machine),
-            hosts: HostNames::first_of(
-                last.hosts.iter().filter(|host| **host != args.host).cloned().collect(),
-            )
-            .0,
+            hosts: HostNames::first_of(kept.collect()).0,
             release: last.release,
         };
         let question = question::commit_unchanged(record, self.policy.keep);

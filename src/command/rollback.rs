@@ -54,11 +54,16 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
     guard::confirm(&policy, args.locking.yes, &context.ui)?;
     let deployment = Deployment::new(context, policy, &hosts, &args.leave_out)?;
-    block_on(context, rollback(deployment, args))
+    let members = hosts.iter().filter(|host| !host.ignored).map(|host| host.name.clone()).collect();
+    block_on(context, rollback(deployment, args, members))
 }
 
 /// Puts back what the hosts had.
-pub(crate) async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Result<(), CommandError> {
+pub(crate) async fn rollback(
+    mut deployment: Deployment<'_>,
+    args: &Args,
+    members: Vec<HostName>,
+) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
     let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;
@@ -66,13 +71,13 @@ pub(crate) async fn rollback(mut deployment: Deployment<'_>, args: &Args) -> Res
     let target = found.map_err(refused)?.clone();
     let manifests = history.manifests(target.record.sequence);
     stay(&mut deployment, &manifests);
-    let hosts = deployment.past_manifests(&manifests).await?;
+    let hosts = deployment.past_manifests(&manifests, &history, &target).await?;
     if !args.force {
         deployment.refuse_irreversible(&history, &target, &hosts).await?;
     }
     let intended = Intended {
         release: target.record.release,
-        members: hosts.keys().cloned().collect(),
+        members,
         hosts,
         restores: Some(target.record.sequence),
         recheck: false,
@@ -109,20 +114,28 @@ impl Deployment<'_> {
     async fn past_manifests(
         &mut self,
         manifests: &BTreeMap<HostName, Digest>,
+        history: &History,
+        target: &Past,
     ) -> Result<BTreeMap<HostName, HostRelease>, CommandError> {
         let fetch = async |member: &mut Member| match manifests.get(&member.route.host) {
             Some(digest) => member.manifest(Some(*digest)).await,
             None => Ok(None),
         };
-        let found = self.all("cannot restore what they had", fetch).await;
+        let found = self.all("cannot restore what was there", fetch).await;
         let found = found.map_err(|error| error.hint(SWITCH_THEN))?;
         let gone: Vec<_> =
             found.iter().filter(|(_, order)| order.is_none()).map(|(host, _)| host.as_str()).collect();
         if !gone.is_empty() {
-            let message = format!(
-                "that release is no longer on {}: only the last ones are kept (`keep`)",
-                gone.join(", ")
-            );
+            let keep = self.policy.keep;
+            let is_kept = |host: &&str| history.count_since(target.record.sequence, host) < keep as usize;
+            let why = if gone.iter().any(is_kept) {
+                format!(
+                    "it is one of the last {keep}, which `keep` says, so somebody has removed its generation there"
+                )
+            } else {
+                format!("it is older than the last {keep}, which `keep` says")
+            };
+            let message = format!("that release is no longer on {}: {why}", gone.join(", "));
             return Err(CommandError::failed(message).hint(SWITCH_THEN));
         }
         Ok(found.into_iter().filter_map(|(host, order)| Some((host, order?))).collect())
@@ -145,7 +158,7 @@ impl Deployment<'_> {
             }
             Ok(hosts.get(&host).map(|target| irreversible(target.manifest(), &later)).unwrap_or_default())
         };
-        let found = self.all("cannot tell what they had since", look).await;
+        let found = self.all("cannot tell what has been there since", look).await;
         let hint = "restore it all the same with --force, if nothing has run since that cannot be undone";
         let found = found.map_err(|error| error.hint(hint))?;
         let lines: Vec<_> = found

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
 use crate::deployment::failure::{chain, refuse_own};
+use crate::deployment::number::newest_records;
+use crate::deployment::planned::is_member;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::sort;
@@ -31,7 +33,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
         refuse_own(&failures)?;
-        let newest = states.values().filter_map(sequence).max();
+        let newest = newest_records(&states).first().map(|(_, record)| record.sequence);
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
@@ -48,7 +50,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             context.ui.line(&format!("{host:width$}  {line}"));
         }
         deployment.name_behind(&states);
-        deployment.name_retirable(&states, &hosts);
+        deployment.name_far(&states);
+        deployment.name_retirable(&states, |name| is_member(&hosts, name));
         deployment.fleet.abandon();
         let count = failures.len();
         if count == 0 {

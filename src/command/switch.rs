@@ -177,6 +177,7 @@ fn up_to_date(deployment: Deployment<'_>, release: Digest) {
         changed: false,
         sequence: None,
         restores: None,
+        again: None,
     });
     ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
     deployment.fleet.abandon();

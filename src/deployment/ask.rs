@@ -75,7 +75,7 @@ impl Deployment<'_> {
             Some(State { current: Some(current), .. }) => member.manifest(Some(current.manifest)).await,
             _ => Ok(None),
         };
-        let found = self.all("cannot tell what they have", fetch).await?;
+        let found = self.all("cannot tell what is there", fetch).await?;
         Ok(found.into_iter().filter_map(|(host, release)| Some((host, release?))).collect())
     }
 
@@ -83,7 +83,7 @@ impl Deployment<'_> {
     /// `output` is set.
     pub async fn history(&mut self, newest: u64, output: bool) -> Result<History, CommandError> {
         let ask = async |member: &mut Member| member.ask(&question::journal(output)).await;
-        self.all("have no readable journal", ask).await.map(|journals| History::read(journals, newest))
+        self.all("cannot show the journal", ask).await.map(|journals| History::read(journals, newest))
     }
 }
 

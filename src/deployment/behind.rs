@@ -7,7 +7,7 @@ use batou_agent::protocol::{JournaledRelease, State};
 use batou_release::HostName;
 
 use super::Deployment;
-use super::retirable::newest;
+use super::number::newest_records;
 use crate::ui::some_of;
 
 impl Deployment<'_> {
@@ -44,7 +44,7 @@ impl Deployment<'_> {
 /// The newest release and the hosts that have an older one. A host that never had any release is new, not
 /// behind.
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
-    let record = newest(states)?;
+    let (_, record) = newest_records(states).pop()?;
     let is_behind = |(_, state): &(&HostName, &State)| {
         let has = state.committed.as_ref().map_or(0, |committed| committed.sequence);
         has < record.sequence && state.newest_sequence > 0

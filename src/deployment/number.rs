@@ -1,65 +1,144 @@
 //! The number of the next release: one more than the newest on any host.
 //!
 //! A host whose number is far above those of the others is not believed. Its number would stay in every journal
-//! for good, and leave no numbers for later releases.
+//! for good, and leave no numbers for later releases. Whoever goes on nevertheless has the release say so in each
+//! journal, so that the number counts no more, for this host and for all that read its journal.
 
 use std::collections::BTreeMap;
 
-use batou_agent::protocol::State;
 use batou_agent::protocol::bounded::LAST_NUMBER;
+use batou_agent::protocol::{JournaledRelease, State};
 use batou_release::HostName;
 
+use super::Deployment;
 use crate::error::CommandError;
 
 /// How far a host's newest number may be above the next-highest one. A host that has been left out of this many
 /// releases is not one to measure the others by.
 const JUMP: u64 = 1000;
 
+/// What the hosts' numbers come to.
+struct Numbers<'s> {
+    /// The newest that is believed, or 0.
+    newest: u64,
+    /// Those that are not, the highest first.
+    far: Vec<FarNumber<'s>>,
+}
+
+/// A number that is far beyond the next-highest one.
+struct FarNumber<'s> {
+    host: &'s HostName,
+    number: u64,
+    /// The host with the next-highest number.
+    other: &'s HostName,
+    next: u64,
+}
+
+impl<'s> Numbers<'s> {
+    fn of(states: &'s BTreeMap<HostName, State>) -> Self {
+        // A host without a release says nothing about numbers.
+        let mut numbers: Vec<_> = states.iter().map(|(host, state)| (state.newest_sequence, host)).collect();
+        numbers.retain(|(number, _)| *number > 0);
+        numbers.sort_unstable();
+        let mut far = Vec::new();
+        while let Some((number, host)) = numbers.pop() {
+            let Some(&(next, other)) = numbers.last().filter(|(next, _)| number - next > JUMP) else {
+                return Numbers { newest: number, far };
+            };
+            far.push(FarNumber { host, number, other, next });
+        }
+        Numbers { newest: 0, far }
+    }
+}
+
+impl std::fmt::Display for FarNumber<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, number, other, next } = self;
+        write!(
+            out,
+            "{host} says that its newest release has number {number}, which is far beyond that of {other}, {next}"
+        )
+    }
+}
+
+/// The number of a release that is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextNumber {
+    /// One more than the newest that is believed.
+    pub sequence: u64,
+    /// The lowest that is not.
+    pub disregards: Option<u64>,
+}
+
 /// The newest number that the hosts have given, or 0 if there is none. A number far above all others is an
 /// error; with `yes` it is ignored instead.
 pub fn newest_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64, CommandError> {
-    // A host without a release says nothing about numbers.
-    let mut numbers: Vec<_> = states.iter().map(|(host, state)| (state.newest_sequence, host)).collect();
-    numbers.retain(|(number, _)| *number > 0);
-    numbers.sort_unstable();
-    while let Some((number, host)) = numbers.pop() {
-        let Some((next, other)) = numbers.last() else { return Ok(number) };
-        if number - next <= JUMP {
-            return Ok(number);
-        }
-        if !yes {
-            let message = format!(
-                "{host} says that its newest release has number {number}, which is far beyond that of {other}, {next}; nothing \
-                 was changed"
-            );
-            return Err(CommandError::failed(message).hint(format!(
-                "find out what happened on {host}; leave it out with --skip {host}, or go on from the other hosts' numbers with --yes"
-            )));
+    let Numbers { newest, far } = Numbers::of(states);
+    match far.first().filter(|_| !yes) {
+        None => Ok(newest),
+        Some(far) => {
+            let host = far.host;
+            Err(CommandError::failed(format!("{far}; nothing was changed")).hint(format!(
+                "find out what happened on {host}; leave it out with --skip {host}, or go on from the other hosts' numbers with \
+                 --yes, once: {} counts no more then",
+                far.number
+            )))
         }
     }
-    Ok(0)
+}
+
+/// The newest of the releases that the hosts have committed last, if their numbers are believed: all that have this
+/// number, each with its host.
+pub fn newest_records(states: &BTreeMap<HostName, State>) -> Vec<(&HostName, &JournaledRelease)> {
+    let records = believed_records(states);
+    let newest = records.iter().map(|(_, record)| record.sequence).max();
+    records.into_iter().filter(|(_, record)| Some(record.sequence) == newest).collect()
+}
+
+/// What each host has committed last, if its number is believed.
+pub fn believed_records(states: &BTreeMap<HostName, State>) -> Vec<(&HostName, &JournaledRelease)> {
+    let newest = Numbers::of(states).newest;
+    let records = states.iter().filter_map(|(host, state)| Some((host, state.committed.as_ref()?)));
+    records.filter(|(_, record)| record.sequence <= newest).collect()
 }
 
 /// The number after the newest one.
-pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64, CommandError> {
+pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<NextNumber, CommandError> {
     let newest = newest_number(states, yes)?;
-    newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {
-        CommandError::failed(format!(
-            "the newest release has the highest number there is, {newest}; nothing was changed"
+    let sequence = newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {
+        let hosts = states.iter().filter(|(_, state)| state.newest_sequence == newest);
+        let hosts = hosts.map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("the newest release has the highest number there is, {newest}; nothing was changed");
+        CommandError::failed(message).hint(format!(
+            "nobody has made so many releases: remove the line with that number from the file `journal` on {hosts}"
         ))
-    })
+    })?;
+    Ok(NextNumber { sequence, disregards: Numbers::of(states).far.last().map(|far| far.number) })
+}
+
+impl Deployment<'_> {
+    /// Names the hosts whose numbers are not believed.
+    pub fn name_far(&self, states: &BTreeMap<HostName, State>) {
+        let environment = &self.policy.name;
+        for far in Numbers::of(states).far {
+            self.context.ui.warn(&format!(
+                "{far}: it does not count, and the next `batou switch {environment}` wants --yes, once"
+            ));
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     #![allow(clippy::unwrap_used)]
     use batou_agent::protocol::{Drift, TargetCondition};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn states(numbers: &[u64]) -> BTreeMap<HostName, State> {
-        let state = |newest_sequence| State {
+    /// The state of a host with this newest number, and nothing else.
+    pub(in crate::deployment) fn state(newest_sequence: u64) -> State {
+        State {
             user: "shop".into(),
             current: None,
             committed: None,
@@ -72,13 +151,23 @@ mod tests {
             place: None,
             free: 0,
             recovered: Vec::new(),
-        };
+        }
+    }
+
+    fn states(numbers: &[u64]) -> BTreeMap<HostName, State> {
         let host = |(index, number): (usize, &u64)| (format!("h{index}").parse().unwrap(), state(*number));
         numbers.iter().enumerate().map(host).collect()
     }
 
     fn next(numbers: &[u64], yes: bool) -> Result<u64, String> {
-        next_number(&states(numbers), yes).map_err(|error| error.to_string())
+        next_number(&states(numbers), yes).map(|next| next.sequence).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_gone_on_without_is_named_in_the_release() {
+        let next = |numbers: &[u64]| next_number(&states(numbers), true).unwrap();
+        assert_eq!(next(&[5, 7, 1008, 4000]), NextNumber { sequence: 8, disregards: Some(1008) });
+        assert_eq!(next(&[5, 7]), NextNumber { sequence: 8, disregards: None });
     }
 
     #[test]
@@ -95,7 +184,9 @@ mod tests {
         );
         assert_eq!(next(&[5, 7, 1008], true), Ok(8));
         assert_eq!(next(&[5, LAST_NUMBER, LAST_NUMBER - 2000], true), Ok(6));
-        assert!(next(&[LAST_NUMBER], false).unwrap_err().contains("the highest number there is"));
+        let stuck = next_number(&states(&[LAST_NUMBER]), false).unwrap_err();
+        assert!(stuck.to_string().contains("the highest number there is"));
+        assert!(stuck.hints()[0].contains("remove the line with that number from the file `journal` on h0"));
         assert!(next(&[LAST_NUMBER - 1, LAST_NUMBER], true).is_err());
     }
 

@@ -53,7 +53,7 @@ impl Deployment<'_> {
         let store = self.context.store()?;
         let manifests = releases.iter().map(|(host, release)| (host, release.manifest())).collect();
         let lacking = async |fleet: &mut Fleet| fleet.lacking(&manifests, store).await;
-        self.mending(needed, "cannot tell what they lack", lacking).await
+        self.mending(needed, "cannot tell what is lacking", lacking).await
     }
 
     /// Does something with objects of the controller's store, and once more if some of them had to be rebuilt.

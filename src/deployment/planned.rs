@@ -46,7 +46,8 @@ impl<'c> Planned<'c> {
         let built = deployment.build()?;
         deployment.want(&built.hosts, built.release.id());
         let states = deployment.states(leave_out).await?;
-        deployment.name_retirable(&states, hosts);
+        deployment.name_far(&states);
+        deployment.name_retirable(&states, |name| is_member(hosts, name));
         let current = deployment.current_manifests(&states).await?;
         let mut needed = Needed::of(&deployment.policy.name, built.hosts.values());
         needed.useful = current.values().flat_map(|release| release.manifest().artifacts()).collect();
@@ -94,6 +95,11 @@ impl Planned<'_> {
         let expected = hosts.keys().map(|host| (host.clone(), current(host))).collect();
         SavedPlan::new(self.built.release.clone(), objection, hosts, expected)
     }
+}
+
+/// Whether a host is one of the environment's.
+pub fn is_member(hosts: &[Host], name: &HostName) -> bool {
+    hosts.iter().any(|host| host.name == *name && !host.ignored)
 }
 
 /// Prints what a switch would change.

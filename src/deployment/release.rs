@@ -10,8 +10,9 @@ use super::Deployment;
 use super::decisions::Decisions;
 use super::failure::chain;
 use super::lock::holder;
-use super::number::next_number;
+use super::number::{newest_records, next_number};
 use super::objects::remake;
+use super::retirable::GoneHosts;
 use crate::cli::options::Locking;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
@@ -67,22 +68,27 @@ impl Deployment<'_> {
         if intended.restores.is_some() {
             unreleased(before, &states)?;
         }
-        let sequence = next_number(&states, locking.yes)?;
+        let number = next_number(&states, locking.yes)?;
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
-                sequence,
+                sequence: number.sequence,
                 restores: intended.restores,
+                disregards: number.disregards,
                 who: format!("{}@{}", holder.user, holder.machine),
-                hosts: self.remembered(intended.members, &states, sequence),
+                hosts: self.remembered(intended.members, &states),
             },
             holder,
             hosts: intended.hosts,
             keep: self.policy.keep,
             recheck: intended.recheck,
         };
+        // Files were put back, units had been left undone, or some hosts did not have it.
+        let again = newest_records(&states).first().map(|(_, record)| *record);
+        let again = again.filter(|record| record.release == intended.release && intended.restores.is_none());
+        let again = again.map(|record| record.sequence);
         let endings = self.run(&order, &states).await?;
-        tell_released(ui, &self.policy.name, &order, &endings);
+        tell_released(ui, &self.policy.name, (&order, again), &endings);
         Ok(())
     }
 
@@ -121,21 +127,12 @@ impl Deployment<'_> {
         endings.map_err(|failed| self.explain(&failed))
     }
 
-    /// The members, and the hosts that the newest release before `sequence` remembers, as many as a journal can
-    /// hold.
-    fn remembered(
-        &self,
-        members: Vec<HostName>,
-        states: &BTreeMap<HostName, State>,
-        sequence: u64,
-    ) -> HostNames {
-        let committed = states.values().filter_map(|state| state.committed.as_ref());
-        let newest =
-            committed.filter(|record| record.sequence < sequence).max_by_key(|record| record.sequence);
+    /// The members, and the hosts that the newest release remembers, as many as a journal can hold.
+    fn remembered(&self, members: Vec<HostName>, states: &BTreeMap<HostName, State>) -> HostNames {
         let members: BTreeSet<_> = members.into_iter().collect();
-        let before = newest.map(|record| record.hosts.to_vec()).unwrap_or_default();
-        let gone: BTreeSet<_> = before.into_iter().filter(|host| !members.contains(host)).collect();
-        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone).collect());
+        let gone = GoneHosts::of(states, |name| members.contains(name));
+        self.name_doubtful(&gone);
+        let (hosts, left_out) = HostNames::first_of(members.into_iter().chain(gone.known).collect());
         if left_out > 0 {
             let count = plural(left_out, "host");
             self.context.ui.warn(&format!(
@@ -177,10 +174,10 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
         return CommandError::diverged(format!("{text}\nhosts are left in differing states: {states}"))
             .hint(hint);
     }
-    let silent = |ending: &HostEnding| matches!(ending, HostEnding::GoesBack { .. });
-    let (silent, back): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| silent(ending));
+    let is_back = |ending: &HostEnding| matches!(ending, HostEnding::WentBack { .. });
+    let (back, others): (Vec<_>, Vec<_>) = endings.iter().partition(|(_, ending)| is_back(ending));
     let back: Vec<_> = back.into_iter().map(|(_, ending)| ending).collect();
-    if silent.is_empty() {
+    if others.is_empty() {
         let changed = if back.iter().any(|ending| has_unreverted(ending)) {
             "no host keeps the release, but steps that have no `revert` are left as they are"
         } else {
@@ -188,9 +185,15 @@ fn summary(text: &str, endings: &BTreeMap<HostName, HostEnding>) -> CommandError
         };
         return CommandError::failed(format!("{text}\n{changed}: {}", gone_back(&back)));
     }
-    let silent = silent.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
+    let was_overtaken = others.iter().any(|(_, ending)| matches!(ending, HostEnding::Overtaken { .. }));
+    let hint = if was_overtaken {
+        "see `batou history` and talk to each other before you switch again"
+    } else {
+        hint
+    };
+    let others = others.into_iter().map(|(host, ending)| format!("{host} {}", ending.word()));
     let back = (!back.is_empty()).then(|| gone_back(&back));
-    let states = back.into_iter().chain(silent).collect::<Vec<_>>().join(", ");
+    let states = back.into_iter().chain(others).collect::<Vec<_>>().join(", ");
     CommandError::failed(format!("{text}\nno host keeps the release: {states}")).hint(hint)
 }
 
@@ -223,6 +226,7 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
             (HostState::WentBack, None, None, &problems[..])
         }
         HostEnding::GoesBack { why } => (HostState::GoesBack, None, Some(why.as_str()), none),
+        HostEnding::Overtaken { by } => (HostState::Overtaken, None, Some(by.as_str()), none),
         HostEnding::Unknown { why } => (HostState::Unknown, None, Some(why.as_str()), none),
     };
     let word = if matches!(state, HostState::Restored) { "restored" } else { ending.word() };
@@ -241,8 +245,13 @@ fn tell_ending(ui: &Ui, host: &str, ending: &HostEnding, restores: Option<u64>) 
     ui.json(&Line::Host { host, state, generation, error, problems, unreverted, had_release });
 }
 
-/// Prints that a release is in force.
-fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTreeMap<HostName, HostEnding>) {
+/// Prints that a release is in force; with the number of the one before, if this is the same once more.
+fn tell_released(
+    ui: &Ui,
+    environment: &str,
+    (order, again): (&ReleaseOrder, Option<u64>),
+    endings: &BTreeMap<HostName, HostEnding>,
+) {
     let record = &order.record;
     ui.json(&Line::Released {
         environment,
@@ -250,11 +259,16 @@ fn tell_released(ui: &Ui, environment: &str, order: &ReleaseOrder, endings: &BTr
         changed: true,
         sequence: Some(record.sequence),
         restores: record.restores,
+        again,
     });
     for (host, ending) in endings {
         tell_ending(ui, host, ending, record.restores);
     }
-    let back = record.restores.map_or(String::new(), |sequence| format!(", as in release {sequence}"));
+    let back = match (record.restores, again) {
+        (Some(sequence), _) => format!(", as in release {sequence}"),
+        (None, Some(sequence)) => format!(": release {sequence} once more"),
+        (None, None) => String::new(),
+    };
     ui.line(&format!(
         "{environment}: release {} ({}) is in force on {}{back}",
         record.sequence,
@@ -320,8 +334,22 @@ fn tell_mended(ui: &Ui, hosts: &[(&HostName, &Drift)]) {
         }
     }
     for (drift, names) in alike {
-        let (names, count) = (render::hosts(&names), drift::count(drift));
-        ui.line(&format!("{names}: {count} not as released, put back: {}", drift::mended(drift)));
+        let (names, lost, others) = (render::hosts(&names), drift::lost(drift), drift::without_lost(drift));
+        if !lost.is_empty() {
+            ui.warn(&format!(
+                "{names}: {} gone, with all data of {}, and empty now",
+                if lost.len() == 1 {
+                    format!("{} was", lost[0])
+                } else {
+                    format!("{} were", lost.join(", "))
+                },
+                if lost.len() == 1 { "that component" } else { "those components" },
+            ));
+        }
+        if !others.is_none() {
+            let (count, mended) = (drift::count(&others), drift::mended(&others));
+            ui.line(&format!("{names}: {count} not as released, put back: {mended}"));
+        }
     }
 }
 

@@ -4,12 +4,20 @@ use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
-use batou_environments::{Evaluation, Explanation};
+use batou_environments::{Evaluation, ExplainedEnvironment};
 
 use super::death::Death;
 use super::message::{self, AnswerPart, EvaluationRequest};
 use super::notes::NotesFile;
 use crate::error::CommandError;
+
+/// What a child answers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Evaluation(Box<Evaluation>),
+    /// If an explanation was asked for.
+    Explained(Box<ExplainedEnvironment>),
+}
 
 /// A process that evaluates once. It ends after its answer, and at the latest when this value or this process
 /// does.
@@ -58,7 +66,7 @@ impl Evaluator {
     }
 
     /// Asks, and reads the answer.
-    pub(super) fn answer(&mut self) -> Result<(Evaluation, Option<Explanation>), CommandError> {
+    pub(super) fn answer(&mut self) -> Result<Answer, CommandError> {
         if message::write(&mut self.to, &self.request).is_err() {
             return Err(self.ended());
         }
@@ -66,9 +74,10 @@ impl Evaluator {
         loop {
             match self.part()? {
                 AnswerPart::Component(rendered) => components.push(rendered),
-                AnswerPart::Rest(rest, explanation) => {
-                    return Ok((Evaluation { components, ..*rest }, explanation));
+                AnswerPart::Rest(rest) => {
+                    return Ok(Answer::Evaluation(Box::new(Evaluation { components, ..*rest })));
                 }
+                AnswerPart::Explained(explained) => return Ok(Answer::Explained(explained)),
                 AnswerPart::Mistakes(mistakes) => return Err(mistakes.into()),
             }
         }

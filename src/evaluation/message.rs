@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use batou_environments::{Diagnostics, Evaluation, Explanation, Rendered, Typed};
+use batou_environments::{Diagnostics, Evaluation, ExplainedEnvironment, Rendered, Typed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,10 @@ pub(super) enum AnswerPart {
     /// One of the evaluation's components, in order. Each has its own message, so that neither side ever holds
     /// all of them twice.
     Component(Rendered),
-    /// The rest of the evaluation, and the explanation if one was asked for and the component is on the host.
-    Rest(Box<Evaluation>, Option<Explanation>),
+    /// The rest of the evaluation.
+    Rest(Box<Evaluation>),
+    /// The explanation that was asked for, in place of an evaluation.
+    Explained(Box<ExplainedEnvironment>),
     /// The project's mistakes.
     Mistakes(Diagnostics),
 }

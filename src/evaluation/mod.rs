@@ -14,11 +14,11 @@ mod message;
 mod notes;
 mod serve;
 
-use batou_environments::{Evaluation, Explanation, Project, Typed};
+use batou_environments::{Evaluation, ExplainedEnvironment, Project, Typed};
 
 use crate::error::CommandError;
 use crate::login;
-use child::Evaluator;
+use child::{Answer, Evaluator};
 use limits::Limits;
 use message::EvaluationRequest;
 pub use serve::serve;
@@ -35,17 +35,28 @@ pub enum Lookup {
 /// Evaluates an environment, in a child process.
 pub fn evaluate(project: &Project, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
     let request = EvaluationRequest { lookup: lookup == Lookup::System, ..request(project, environment)? };
-    ask(&request).map(|(evaluation, _)| evaluation)
+    match ask(&request)? {
+        Answer::Evaluation(evaluation) => Ok(*evaluation),
+        Answer::Explained(_) => Err(another_answer()),
+    }
 }
 
-/// Evaluates an environment in a child process, and also explains the attributes of a component on a host and
-/// where their values come from; `None` if the component is not on the host. No name server is asked.
+/// Explains the attributes of a component on a host and where their values come from, in a child process. Mistakes do
+/// not prevent it, as far as they leave values. No name server is asked.
 pub fn explain(
     project: &Project,
     environment: &str,
     typed: Typed,
-) -> Result<(Evaluation, Option<Explanation>), CommandError> {
-    ask(&EvaluationRequest { explain: Some(typed), ..request(project, environment)? })
+) -> Result<ExplainedEnvironment, CommandError> {
+    match ask(&EvaluationRequest { explain: Some(typed), ..request(project, environment)? })? {
+        Answer::Explained(explained) => Ok(*explained),
+        Answer::Evaluation(_) => Err(another_answer()),
+    }
+}
+
+fn another_answer() -> CommandError {
+    CommandError::failed("the process that evaluates answered another question")
+        .hint("this is a bug in batou: please report it")
 }
 
 /// A request that asks no name server and explains nothing.
@@ -62,7 +73,7 @@ fn request(project: &Project, environment: &str) -> Result<EvaluationRequest, Co
     })
 }
 
-fn ask(request: &EvaluationRequest) -> Result<(Evaluation, Option<Explanation>), CommandError> {
+fn ask(request: &EvaluationRequest) -> Result<Answer, CommandError> {
     let mut child = Evaluator::start(request.clone())?;
     let answer = child.answer();
     if !child.ran_out_among_several() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use batou_system::clock;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::order::{HostEnding, ReleaseOrder, ReleasePhase};
 use super::{Fleet, Member};
@@ -19,8 +20,31 @@ use batou_release::HostName;
 
 /// How long we keep asking a host: longer than its agent waits for a silent controller.
 const PATIENCE: Duration = Duration::from_secs(SILENCE + 15);
+/// How long a host has for an answer if somebody who has pressed Ctrl-C waits for it.
+const PROMPTLY: Duration = Duration::from_secs(5);
 /// The pause between two questions.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// For whom the hosts are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskedFor {
+    /// Whoever wants to know what has become of each host.
+    Certainty,
+    /// Somebody who has interrupted the release: a host that does not answer is not asked again.
+    Interruption,
+}
+
+/// Who has a host's lock.
+enum LockState {
+    /// Nobody: no release is under way.
+    Free,
+    /// An agent of ours, which is still at work.
+    Ours,
+    /// Somebody else.
+    Others(Option<Holder>),
+    /// There is none: the target directory is gone, with all releases that were there.
+    Gone,
+}
 
 impl Fleet {
     /// Finds out what has become of these hosts after a failure in this phase. At most `jobs` of them are
@@ -30,11 +54,12 @@ impl Fleet {
         hosts: &BTreeSet<HostName>,
         order: &ReleaseOrder,
         phase: ReleasePhase,
+        asked_for: AskedFor,
     ) -> BTreeMap<HostName, HostEnding> {
         let jobs = &self.jobs;
         let lost = self.members.iter_mut().filter(|(participant, _)| hosts.contains(&participant.host));
         let asked = lost.map(|(participant, member)| async {
-            let answer = member.ask_again(order, jobs).await;
+            let answer = member.ask_again(order, jobs, asked_for).await;
             (participant.host.clone(), answer.unwrap_or_else(|why| HostEnding::without_word(phase, why)))
         });
         join_all(asked).await.into_iter().collect()
@@ -44,44 +69,89 @@ impl Fleet {
 impl Member {
     /// What has become of the host, once its agent has finished what it was doing, or why that cannot be found
     /// out.
-    async fn ask_again(&mut self, order: &ReleaseOrder, jobs: &Semaphore) -> Result<HostEnding, String> {
-        let mut deadline = None;
+    async fn ask_again(
+        &mut self,
+        order: &ReleaseOrder,
+        jobs: &Semaphore,
+        asked_for: AskedFor,
+    ) -> Result<HostEnding, String> {
+        let mut first = None;
         loop {
             let asked = {
                 let _permit = jobs.acquire().await;
+                if asked_for == AskedFor::Interruption {
+                    first.get_or_insert_with(clock::now);
+                }
                 self.hang_up();
-                self.ending(order).await
+                self.answer_in_time(order, asked_for).await
             };
-            let why = match asked {
+            let (why, patience) = match asked {
                 Ok(Some(ending)) => return Ok(ending),
-                Ok(None) => "it has not gone back yet".to_owned(),
-                Err(error) => error.to_string(),
+                Ok(None) => ("it has not gone back yet".to_owned(), PATIENCE),
+                Err(why) if asked_for == AskedFor::Interruption => (why, PROMPTLY),
+                Err(why) => (why, PATIENCE),
             };
-            if clock::now() > *deadline.get_or_insert_with(|| clock::now() + PATIENCE) {
+            if clock::now().duration_since(*first.get_or_insert_with(clock::now)) >= patience {
+                self.hang_up();
                 return Err(why);
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// What the host's journal says of the release; `None` while our agent still works on it.
-    async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
-        if !self.is_settled(&order.holder).await? {
-            return Ok(None);
-        }
-        let entries = self.ask(&question::journal(false)).await?;
-        Ok(Some(ending(&entries, &order.record)))
+    /// [`Self::ending`], within the time that there is for it.
+    async fn answer_in_time(
+        &mut self,
+        order: &ReleaseOrder,
+        asked_for: AskedFor,
+    ) -> Result<Option<HostEnding>, String> {
+        let answer = match asked_for {
+            AskedFor::Certainty => self.ending(order).await,
+            AskedFor::Interruption => timeout(PROMPTLY, self.ending(order))
+                .await
+                .map_err(|_| format!("it did not answer within {} s", PROMPTLY.as_secs()))?,
+        };
+        answer.map_err(|error| error.to_string())
     }
 
-    /// Whether no release of ours is under way on the host.
-    async fn is_settled(&mut self, ours: &Holder) -> Result<bool, RemoteError> {
+    /// What the host's journal says of the release; `None` while our agent still works on it.
+    async fn ending(&mut self, order: &ReleaseOrder) -> Result<Option<HostEnding>, RemoteError> {
+        let lock = self.lock_state(&order.holder).await?;
+        match lock {
+            LockState::Ours => return Ok(None),
+            LockState::Gone => {
+                let why =
+                    "its target directory was moved away or removed, so it does once that is back".to_owned();
+                return Ok(Some(HostEnding::GoesBack { why }));
+            }
+            LockState::Free | LockState::Others(_) => {}
+        }
+        let entries = self.ask(&question::journal(false)).await?;
+        let ending = ending(&entries, &order.record);
+        Ok(Some(match (lock, ending) {
+            (LockState::Others(holder), HostEnding::WentBack { .. }) => {
+                let who = holder.map_or("somebody".to_owned(), |it| format!("{}@{}", it.user, it.machine));
+                HostEnding::Overtaken { by: format!("{who} is releasing there") }
+            }
+            (_, ending) => ending,
+        }))
+    }
+
+    /// Whether a release is under way on the host, and whose.
+    async fn lock_state(&mut self, ours: &Holder) -> Result<LockState, RemoteError> {
+        let had_releases = self.newest_sequence > 0;
         let state = self.state().await?;
+        if had_releases && state.newest_sequence == 0 && !state.unfinished {
+            // Taking the lock would make the directory anew.
+            return Ok(LockState::Gone);
+        }
         match self.lock(ours).await {
-            Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| true),
-            Ok(LockAnswer::Held(holder)) => Ok(holder.is_some_and(|holder| holder != *ours)),
+            Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| LockState::Free),
+            Ok(LockAnswer::Held(Some(holder))) if holder != *ours => Ok(LockState::Others(Some(holder))),
+            Ok(LockAnswer::Held(_)) => Ok(LockState::Ours),
             // If the host cannot lock any more, for example because its disk has become read-only, nothing is
             // under way.
-            Err(RemoteError::Agent(_)) if !state.unfinished => Ok(true),
+            Err(RemoteError::Agent(_)) if !state.unfinished => Ok(LockState::Free),
             Err(error) => Err(error),
         }
     }
@@ -90,19 +160,30 @@ impl Member {
 /// What a journal says of a release afterwards. Another release may have followed, so the newest line is not
 /// enough.
 fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
-    match entries.iter().rfind(|entry| entry.record == *record) {
-        Some(entry) if entry.result == Outcome::Committed => HostEnding::Released { generation: entry.to },
-        Some(entry) => HostEnding::WentBack {
-            problems: Vec::new(),
-            unreverted: entry.unreverted.clone(),
-            had_release: entry.from.is_some(),
-        },
-        // The journal has no line about it, so the host was never switched.
-        None => {
-            let had_release = entries.iter().any(|entry| entry.result == Outcome::Committed);
-            HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release }
-        }
+    let of_ours = entries.iter().rposition(|entry| entry.record == *record);
+    let ours = of_ours.and_then(|at| entries.get(at));
+    if let Some(ours) = ours.filter(|entry| entry.result == Outcome::Committed) {
+        return HostEnding::Released { generation: ours.to };
     }
+    // Without a line of its own, it is the numbers that tell what came after it.
+    let is_later = |(at, entry): &(usize, &JournalEntry)| {
+        of_ours.map_or(entry.record.sequence >= record.sequence, |ours| *at > ours)
+    };
+    let committed = |entry: &JournalEntry| entry.result == Outcome::Committed;
+    let mut later = entries.iter().enumerate().filter(is_later).map(|(_, entry)| entry);
+    if let Some(later) = later.rfind(|entry| committed(entry)) {
+        let JournaledRelease { sequence, who, .. } = &later.record;
+        return HostEnding::Overtaken {
+            by: format!("release {sequence} by {who} has been made there since"),
+        };
+    }
+    let (unreverted, had_release) = if let Some(entry) = ours {
+        (entry.unreverted.clone(), entry.from.is_some())
+    } else {
+        // The journal has no line about it, so the host was never switched.
+        (Vec::new(), entries.iter().any(committed))
+    };
+    HostEnding::WentBack { problems: Vec::new(), unreverted, had_release }
 }
 
 #[cfg(test)]
@@ -122,9 +203,13 @@ mod tests {
         let next = entry(3, "next", None, Outcome::Committed);
         let failed = JournalEntry { from: Some(1), ..entry(2, "ours", None, Outcome::WentBack) };
         assert_eq!(ending(&[first.clone(), ours.clone()], &ours.record), released);
-        assert_eq!(ending(&[first.clone(), ours.clone(), next], &ours.record), released);
-        assert_eq!(ending(&[first.clone(), another], &ours.record), went_back);
-        assert_eq!(ending(&[first.clone(), failed], &ours.record), went_back);
+        assert_eq!(ending(&[first.clone(), ours.clone(), next.clone()], &ours.record), released);
+        let overtaken = |number: u64| HostEnding::Overtaken {
+            by: format!("release {number} by a@b has been made there since"),
+        };
+        assert_eq!(ending(&[first.clone(), another], &ours.record), overtaken(2));
+        assert_eq!(ending(&[first.clone(), failed.clone()], &ours.record), went_back);
+        assert_eq!(ending(&[first.clone(), failed, next], &ours.record), overtaken(3));
         assert_eq!(ending(&[first], &ours.record), went_back);
         assert_eq!(ending(&[], &ours.record), back(false));
         let of_first = entry(1, "ours", None, Outcome::WentBack);

@@ -75,12 +75,12 @@ pub enum HistoryError {
 
 impl History {
     /// Reads the journals together. Releases with numbers above `newest` are ignored: nobody has given such
-    /// numbers.
+    /// numbers. So are those that a later release in the same journal disregards.
     pub fn read(journals: BTreeMap<HostName, Vec<JournalEntry>>, newest: u64) -> Self {
         let mut releases: BTreeMap<(u64, String), Past> = BTreeMap::new();
         for (host, entry) in journals
             .into_iter()
-            .flat_map(|(host, entries)| entries.into_iter().map(move |entry| (host.clone(), entry)))
+            .flat_map(|(host, entries)| valid(entries).into_iter().map(move |entry| (host.clone(), entry)))
             .filter(|(_, entry)| entry.record.sequence <= newest)
         {
             let past = releases.entry(identity(&entry.record)).or_insert_with(|| Past {
@@ -111,6 +111,21 @@ impl History {
     pub fn is_in_force(&self, past: &Past) -> bool {
         let number = self.current().map(|current| current.record.sequence);
         past.is_committed() && number == Some(past.record.sequence)
+    }
+
+    /// The number of the release before this one, if it is the same: this one only put files back, or finished what
+    /// had been left undone.
+    pub fn repeats(&self, past: &Past) -> Option<u64> {
+        let before = self.committed().rev().find(|other| other.record.sequence < past.record.sequence)?;
+        let is_same = past.record.restores.is_none() && before.record.release == past.record.release;
+        is_same.then_some(before.record.sequence)
+    }
+
+    /// How many releases a host has committed since this one, which it had committed, too.
+    pub fn count_since(&self, sequence: u64, host: &str) -> usize {
+        let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
+        let entries = later.filter_map(|past| past.hosts.get(host));
+        entries.filter(|entry| entry.result == Outcome::Committed).count()
     }
 
     /// The release that a rollback restores unless another one is named: the last that was committed before the one in
@@ -184,6 +199,18 @@ impl History {
     }
 }
 
+/// A journal's lines, in their order, without those that a later one disregards.
+fn valid(entries: Vec<JournalEntry>) -> Vec<JournalEntry> {
+    let mut valid: Vec<JournalEntry> = Vec::new();
+    for entry in entries {
+        if entry.record.disregards.is_some() {
+            valid.retain(|earlier| !entry.record.makes_void(&earlier.record));
+        }
+        valid.push(entry);
+    }
+    valid
+}
+
 /// What all hosts' lines about one release have in common; sorts by number.
 fn identity(record: &JournaledRelease) -> (u64, String) {
     (record.sequence, serde_json::to_string(record).expect("a record is plain data"))
@@ -213,6 +240,7 @@ pub(super) mod tests {
                 release: Digest::of(release.as_bytes()),
                 sequence,
                 restores,
+                disregards: None,
                 who: "a@b".into(),
                 hosts: HostNames::new(vec!["h1".parse().unwrap()]).unwrap(),
             },
@@ -252,6 +280,22 @@ pub(super) mod tests {
     fn a_release_after_a_rollback_goes_back_to_what_the_rollback_restored() {
         let entries = [(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "c", None)];
         assert_eq!(previous(&entries), Some(1));
+    }
+
+    #[test]
+    fn what_a_later_release_disregards_is_no_release() {
+        let line = |sequence, disregards| {
+            let mut line = entry(sequence, "a", None, Outcome::Committed);
+            line.record.disregards = disregards;
+            line
+        };
+        let lines = |sequences: &[(u64, Option<u64>)]| {
+            let lines = sequences.iter().map(|(sequence, disregards)| line(*sequence, *disregards));
+            let history = History::read(BTreeMap::from([("h1".parse().unwrap(), lines.collect())]), 31);
+            history.releases().map(|past| past.record.sequence).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&[(1, None), (20, None), (2, Some(20))]), [1, 2]);
+        assert_eq!(lines(&[(1, None), (20, None), (2, Some(20)), (20, None)]), [1, 2, 20]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! A [`Fleet`] holds one [`Member`] for each host. Questions go to all hosts at once, with at most `jobs` hosts
 //! at work at a time; the connections stay open throughout. Each part of a release over the fleet has its own
-//! module: [`lock`], [`staging`], [`release`] (switch, activate, commit, go back), [`activation`] (the order
+//! module: [`lock`], [`staging`], [`release`] (switch, activate, commit), `going_back`, [`activation`] (the order
 //! over all hosts), `aftermath` (what became of hosts that were lost), [`history`] (the journals read together)
 //! and [`facts`] (what the hosts know of themselves).
 
 pub mod activation;
 mod aftermath;
 pub mod facts;
+mod going_back;
 pub mod history;
 pub mod lock;
 pub mod order;
@@ -44,6 +45,8 @@ pub struct Member {
     waits: Arc<Waits>,
     /// Whether the host, once it is locked, may first have to go back from an interrupted release.
     unfinished: bool,
+    /// The newest number in its journal.
+    newest_sequence: u64,
 }
 
 type Calling = Result<Working<Result<Link, RemoteError>>, StartError>;
@@ -111,7 +114,10 @@ impl Fleet {
             let connection = Arc::new(HostConnection::new(Arc::clone(dialer), route.clone()));
             let participant = Participant::service(route.host.clone());
             let (link, calling, waits) = (None, None, Arc::clone(waits));
-            (participant, Member { route, hello, link, calling, connection, waits, unfinished: false })
+            let (unfinished, newest_sequence) = (false, 0);
+            let member =
+                Member { route, hello, link, calling, connection, waits, unfinished, newest_sequence };
+            (participant, member)
         };
         let members = routes.into_iter().map(member).collect();
         Fleet { members, jobs: Arc::new(Semaphore::new(jobs.max(1))), dialer: Arc::clone(dialer) }
@@ -262,6 +268,7 @@ impl Member {
     pub async fn state(&mut self) -> Result<State, RemoteError> {
         let state = self.ask(&question::hello(self.hello.clone())).await?;
         self.unfinished = state.unfinished;
+        self.newest_sequence = state.newest_sequence;
         Ok(state)
     }
 

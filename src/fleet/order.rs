@@ -46,6 +46,12 @@ pub enum HostEnding {
         /// Why it is not known to have gone back.
         why: String,
     },
+    /// Somebody else has taken it over: the host has gone back from this release, and another one has been made, or is
+    /// being made.
+    Overtaken {
+        /// Which release, or by whom.
+        by: String,
+    },
     /// It was told to commit, has not answered, and cannot be asked.
     Unknown {
         /// Why.
@@ -60,6 +66,7 @@ impl HostEnding {
             HostEnding::Released { .. } => "released",
             HostEnding::WentBack { .. } => "went back",
             HostEnding::GoesBack { .. } => "goes back by itself",
+            HostEnding::Overtaken { .. } => "overtaken",
             HostEnding::Unknown { .. } => "unknown",
         }
     }

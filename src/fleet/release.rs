@@ -13,18 +13,14 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::activation::Schedule;
-use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subject, Watcher, Why, of_hosts};
+use super::aftermath::AskedFor;
+use super::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Subject, Watcher, of_hosts};
 use super::{Failures, Fleet, Member, all, sort};
 use crate::interrupt::Interrupts;
 use crate::remote::RemoteError;
-use batou_agent::protocol::question::{self, Return, Switched};
+use batou_agent::protocol::question::{self, Switched};
 use batou_agent::protocol::{ErrorKind, State, Switch, UnitDecision};
 use batou_release::{Component, HostName, HostRelease, Instance};
-
-/// How many failures the hosts are told about.
-const TOLD: usize = 20;
-/// How many characters of each failure they are told.
-const SENTENCE: usize = 1000;
 
 /// Everything that carrying out a release needs to know.
 #[derive(Clone, Copy)]
@@ -42,7 +38,7 @@ pub struct Rollout<'r> {
 }
 
 impl Rollout<'_> {
-    fn tell(&self, event: Event<'_>) {
+    pub(super) fn tell(&self, event: Event<'_>) {
         (self.watcher)(event);
     }
 
@@ -215,8 +211,9 @@ impl Fleet {
         // Some hosts have committed for good, so it is too late to go back: ask what became of the release on
         // the others.
         let lost = failures.keys().cloned().collect();
-        let Some(asked) =
-            interrupts.insistent(self.ask_again(&lost, order, ReleasePhase::Commit), warn).await
+        let Some(asked) = interrupts
+            .insistent(self.ask_again(&lost, order, ReleasePhase::Commit, AskedFor::Certainty), warn)
+            .await
         else {
             let left = self.leave(order, ReleasePhase::Commit, of_hosts(failures));
             let endings = left.endings.into_iter().chain(endings).collect();
@@ -228,73 +225,6 @@ impl Fleet {
         }
         Err(Failed { phase: ReleasePhase::Commit, failures: of_hosts(failures), endings })
     }
-
-    /// Has every host that may have been switched go back.
-    async fn back(
-        &mut self,
-        rollout: Rollout<'_>,
-        phase: ReleasePhase,
-        failures: Failures<Subject>,
-        interrupts: &mut Interrupts,
-    ) -> Failed {
-        rollout.tell(Event::GoingBack(Why::Failure));
-        let back = self.take_back(rollout.order, phase, reason(&failures));
-        match interrupts.insistent(back, || rollout.tell(Event::Interrupted(phase))).await {
-            Some(endings) => Failed { phase, failures, endings },
-            None => self.leave(rollout.order, phase, failures),
-        }
-    }
-
-    /// Has every host go back after an interrupt: agents that lose their controller finish what is running, and then go
-    /// back.
-    async fn interrupted(
-        &mut self,
-        rollout: Rollout<'_>,
-        phase: ReleasePhase,
-        interrupts: &mut Interrupts,
-    ) -> Failed {
-        rollout.tell(Event::GoingBack(Why::Interrupt));
-        let order = rollout.order;
-        let hosts = order.hosts.keys().cloned().collect();
-        let failures = Failures::new();
-        match interrupts.unless(self.ask_again(&hosts, order, phase)).await {
-            Some(endings) => Failed { phase, failures, endings },
-            None => self.leave(order, phase, failures),
-        }
-    }
-
-    /// Gives up without waiting for any host.
-    fn leave(&mut self, order: &ReleaseOrder, phase: ReleasePhase, failures: Failures<Subject>) -> Failed {
-        self.cut_off();
-        let why = "batou was interrupted before it could ask".to_owned();
-        let ending = |host: &HostName| (host.clone(), HostEnding::without_word(phase, why.clone()));
-        Failed { phase, failures, endings: order.hosts.keys().map(ending).collect() }
-    }
-
-    async fn take_back(
-        &mut self,
-        order: &ReleaseOrder,
-        phase: ReleasePhase,
-        reason: String,
-    ) -> BTreeMap<HostName, HostEnding> {
-        let question = question::go_back(reason);
-        let answers = self.each(async |member: &mut Member| {
-            if !member.is_connected() {
-                return Ok(None);
-            }
-            let Return { generation, problems, unreverted } = member.ask(&question).await?;
-            Ok(Some(HostEnding::WentBack { problems, unreverted, had_release: generation.is_some() }))
-        });
-        let (mut endings, mut lost) = (BTreeMap::new(), BTreeSet::new());
-        for (host, answer) in answers.await {
-            match answer {
-                Ok(Some(ending)) => drop(endings.insert(host, ending)),
-                _ => drop(lost.insert(host)),
-            }
-        }
-        endings.extend(self.ask_again(&lost, order, phase).await);
-        endings
-    }
 }
 
 /// The first of these hosts whose conversation ends, and why.
@@ -304,16 +234,6 @@ async fn first_lost(hosts: &mut BTreeMap<&HostName, &mut Member>) -> (HostName, 
         Some(lost) => lost,
         None => std::future::pending().await,
     }
-}
-
-/// What failed, as all hosts are told for their journals: bounded text on one line, whatever a host said.
-fn reason(failures: &Failures<Subject>) -> String {
-    let told = |(subject, error): (&Subject, &RemoteError)| {
-        let error = error.to_string();
-        let harmless = error.chars().map(|character| if character.is_control() { ' ' } else { character });
-        format!("{subject}: {}", harmless.take(SENTENCE).collect::<String>())
-    };
-    failures.iter().take(TOLD).map(told).collect::<Vec<_>>().join("; ")
 }
 
 fn all_released(endings: &BTreeMap<HostName, HostEnding>) -> bool {

@@ -39,7 +39,22 @@ impl<'p> Repository<'p> {
         if String::from_utf8_lossy(&answer.stderr).contains("not a git repository") {
             return Ok(Err(NoRepository::Repository));
         }
+        if String::from_utf8_lossy(&answer.stderr).contains("dubious ownership") {
+            return Err(repository.foreign());
+        }
         Err(repository.refused(&answer))
+    }
+
+    /// git looks into no repository of another user.
+    fn foreign(&self) -> CommandError {
+        let project = self.project.display();
+        CommandError::input(format!(
+            "{project} is in a git repository of another user, into which git does not look: its state cannot be checked"
+        ))
+        .hint(format!(
+            "if you trust that user, say so with `git config --global --add safe.directory FOLDER`, where FOLDER is that of the \
+             repository (or {project}); or run batou as that user, or release without this check with --dirty"
+        ))
     }
 
     /// The branch that is checked out; none with a detached HEAD. A tag of the same name makes no difference.
@@ -57,9 +72,17 @@ impl<'p> Repository<'p> {
 
     /// Whether the commit that is checked out is the tip of this branch, here or on a remote.
     pub(super) fn is_tip_of(&self, branch: &str) -> Result<bool, CommandError> {
-        let arguments =
-            ["for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads", "refs/remotes"];
-        let (tips, remotes) = (self.answer(&arguments)?, self.answer(&["remote"])?);
+        self.has_ref(branch, &["--points-at=HEAD"])
+    }
+
+    /// Whether there is such a branch, here or on a remote.
+    pub(super) fn has_branch(&self, branch: &str) -> Result<bool, CommandError> {
+        self.has_ref(branch, &[])
+    }
+
+    fn has_ref(&self, branch: &str, which: &[&str]) -> Result<bool, CommandError> {
+        let arguments = [&["for-each-ref", "--format=%(refname)"], which, &["refs/heads", "refs/remotes"]];
+        let (tips, remotes) = (self.answer(&arguments.concat())?, self.answer(&["remote"])?);
         if !tips.status.success() || !remotes.status.success() {
             // Where there is no commit yet, none is the tip of anything.
             return Ok(false);

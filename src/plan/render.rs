@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use batou_agent::protocol::Drift;
+
 use super::line::line;
 use super::{ComponentPlan, ContentPlan, FilePlan, HostPlan};
 use crate::cli::options::Diff;
@@ -37,8 +39,13 @@ fn text(plans: &[HostPlan], detail: Diff, everything: bool) -> Vec<String> {
         let first = group[0];
         lines
             .extend(first.notes.iter().map(|note| format!("  {CHANGED}!{CHANGED:#} {}", visible_name(note))));
-        if !first.drift.is_none() {
-            let drifted = drift::drifted(&first.drift);
+        let (lost, others) = (drift::lost(&first.drift), drift::without_lost(&first.drift));
+        if !lost.is_empty() {
+            let lost = lost.join(", ");
+            lines.push(format!("  {CHANGED}!{CHANGED:#} gone with all data, and made again empty: {lost}"));
+        }
+        if !others.is_none() {
+            let drifted = drift::drifted(&others);
             lines.push(format!("  {CHANGED}!{CHANGED:#} not as released, and put back: {drifted}"));
         }
         for component in &first.components {
@@ -90,16 +97,27 @@ fn heading(group: &[&HostPlan]) -> String {
     let what = match (first.settled, first.components.len()) {
         (true, _) => "nothing to do".to_owned(),
         (false, 0) if is_in_force(first) && !first.drift.is_none() => {
-            format!("{} to put back", drift::count(&first.drift))
+            format!("{}, in a release of its own", to_put_right(&first.drift))
         }
         (false, 0) if is_in_force(first) => "a release to finish".to_owned(),
         (false, 0) => "the same files and steps in another order".to_owned(),
+        (false, changed) if first.from.is_none() && !first.drift.is_none() => {
+            format!("what it had cannot be read any more, {}", plural(changed, "component"))
+        }
         (false, changed) if first.from.is_none() => {
             format!("first release, {}", plural(changed, "component"))
         }
         (false, changed) => format!("{} to change", plural(changed, "component")),
     };
     format!("{HEADING}{}:{HEADING:#} {what}{}", hosts(&names), transfer(group))
+}
+
+/// How many files are put back, and how many folders are made again without what was in them.
+fn to_put_right(drift: &Drift) -> String {
+    let (lost, others) = (drift::lost(drift).len(), drift::without_lost(drift));
+    let again = (lost > 0).then(|| format!("{} to make again", plural(lost, "folder")));
+    let back = (!others.is_none()).then(|| format!("{} to put back", drift::count(&others)));
+    back.into_iter().chain(again).collect::<Vec<_>>().join(" and ")
 }
 
 fn transfer(group: &[&HostPlan]) -> String {
@@ -249,7 +267,6 @@ mod tests {
 
     use super::*;
     use crate::plan::UnitPlan;
-    use batou_agent::protocol::Drift;
 
     fn file(path: &str, change: Change, content: ContentPlan) -> FilePlan {
         FilePlan { path: path.to_owned(), change, content, mode: None, by: None, causes: Vec::new() }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::binary::BinaryError;
+use batou_agent::protocol::question::AnswerError;
 use batou_agent::protocol::{AgentError, FrameError};
 use batou_release::HostName;
+use batou_system::limits::no_thread;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -58,6 +60,18 @@ pub enum RemoteError {
     /// The agent's answer does not fit the question.
     #[error("the agent gave an answer of another kind than asked for")]
     Protocol,
+    /// Its journal cannot be read.
+    #[error(transparent)]
+    Journal(AnswerError),
+}
+
+impl From<AnswerError> for RemoteError {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Kind => RemoteError::Protocol,
+            AnswerError::Journal { .. } => RemoteError::Journal(error),
+        }
+    }
 }
 
 impl RemoteError {
@@ -73,7 +87,7 @@ impl RemoteError {
         let RemoteError::Start(error) = self else { return false };
         matches!(
             error,
-            StartError::NoSsh | StartError::Descriptors | StartError::Threads | StartError::Spawn { .. }
+            StartError::NoSsh | StartError::Descriptors | StartError::Threads(_) | StartError::Spawn { .. }
         )
     }
 
@@ -97,11 +111,8 @@ pub enum StartError {
     )]
     Descriptors,
     /// This process can start no more threads or processes.
-    #[error(
-        "this machine lets batou start no more threads or processes: raise the limit with `ulimit -u`, or that of the \
-         container or service in which it runs"
-    )]
-    Threads,
+    #[error("{}", no_thread("this machine", _0))]
+    Threads(std::io::Error),
     /// A program cannot be run on this machine.
     #[error("cannot start {program}")]
     Spawn {
@@ -224,7 +235,7 @@ impl StartError {
         match Errno::from_io_error(&source) {
             Some(Errno::MFILE | Errno::NFILE) => StartError::Descriptors,
             Some(Errno::NOENT) if program == "ssh" => StartError::NoSsh,
-            Some(Errno::AGAIN) => StartError::Threads,
+            Some(Errno::AGAIN) => StartError::Threads(source),
             _ => StartError::Spawn { program, source },
         }
     }

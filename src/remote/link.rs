@@ -133,7 +133,7 @@ impl Link {
             loop {
                 match accept(self.incoming.recv().await)? {
                     (Reply::Output { error }, bytes) if question.prints() => output(error, &bytes),
-                    (reply, raw) => return question.read(reply, raw).ok_or(RemoteError::Protocol),
+                    (reply, raw) => return question.read(reply, raw).map_err(RemoteError::from),
                 }
             }
         };

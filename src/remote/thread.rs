@@ -11,7 +11,7 @@ pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Thread<T>, StartError> {
-    thread::spawn(name, work).map_err(|_| StartError::Threads)
+    thread::spawn(name, work).map_err(StartError::Threads)
 }
 
 /// Waits for a future on a thread that may block.

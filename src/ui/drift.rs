@@ -17,6 +17,18 @@ pub fn mended(drift: &Drift) -> String {
     named(drift, path)
 }
 
+/// The folders of components' own data that are gone, among the files that are named.
+pub fn lost(drift: &Drift) -> Vec<String> {
+    drift.files.iter().filter(|file| file.kind == DriftKind::Lost).map(path).collect()
+}
+
+/// The others.
+pub fn without_lost(drift: &Drift) -> Drift {
+    let files: Vec<_> = drift.files.iter().filter(|file| file.kind != DriftKind::Lost).cloned().collect();
+    let lost = (drift.files.len() - files.len()) as u64;
+    Drift { count: drift.count.saturating_sub(lost), files }
+}
+
 /// How many files, for people.
 pub fn count(drift: &Drift) -> String {
     plural(usize::try_from(drift.count).unwrap_or(usize::MAX), "file").to_string()
@@ -44,6 +56,7 @@ fn word(kind: DriftKind) -> &'static str {
         DriftKind::Missing => "missing",
         DriftKind::Changed => "changed",
         DriftKind::Foreign => "not released",
+        DriftKind::Lost => "gone, with all data in it",
     }
 }
 

@@ -56,14 +56,14 @@ fn summary(error: &CommandError) -> String {
     visible(&std::iter::once(error.to_string()).chain(causes).collect::<String>())
 }
 
-/// Shows mistakes in the project's files, and how many of them are errors.
+/// Shows mistakes in the project's files, and how many of them are errors, if there are several.
 pub fn diagnostics<'d>(ui: &Ui, mistakes: impl IntoIterator<Item = &'d Diagnostic>) {
     let mut errors = 0;
     for mistake in mistakes {
         diagnostic(ui, mistake);
         errors += usize::from(mistake.severity == Severity::Error);
     }
-    if errors > 0 {
+    if errors > 1 {
         ui.status(&format!("{ERROR}{}{ERROR:#}", plural(errors, "error")));
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod fs;
+pub mod limits;
 pub mod monitor;
 pub mod process;
 pub mod queue;

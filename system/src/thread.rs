@@ -92,7 +92,9 @@ pub fn start() -> io::Result<()> {
     let Err(error) = rayon::ThreadPoolBuilder::new().build_global() else { return Ok(()) };
     // Without a cause it says that they run already.
     match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
-        Some(cause) => Err(cause.kind().into()),
+        Some(cause) => {
+            Err(cause.raw_os_error().map_or_else(|| cause.kind().into(), io::Error::from_raw_os_error))
+        }
         None => Ok(()),
     }
 }

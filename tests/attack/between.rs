@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -31,7 +31,11 @@ pub(super) struct Between {
 
 impl Between {
     pub(super) fn new() -> Self {
-        let hosts = SshHosts::start(&HOSTS);
+        Self::on(SshHosts::start(&HOSTS))
+    }
+
+    /// The same, on hosts that have been started.
+    pub(super) fn on(hosts: SshHosts) -> Self {
         let sandbox = shop::remote(&hosts, &HOSTS);
         let (agents, control) = (sandbox.home().join("agents"), sandbox.home().join("control.json"));
         fs::create_dir_all(&agents).unwrap();
@@ -77,6 +81,13 @@ impl Between {
         let output = self.run(command);
         let _ = fs::remove_file(&self.control);
         output
+    }
+
+    /// Starts batou; the first conversation with the first host goes as `order` says.
+    pub(super) fn start_with(&self, command: &[&str], order: &Value) -> Child {
+        fs::write(&self.control, order.to_string()).unwrap();
+        let mut batou = self.sandbox.command(command);
+        batou.env("BATOU_AGENTS", &self.agents).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs batou under another program.

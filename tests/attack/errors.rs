@@ -1,9 +1,10 @@
 //! System calls of an agent that fail: every one that changes something, with the errors that it may have, on the way to a
-//! release and while a host goes back from one that failed.
+//! release and while a host goes back from one that failed. And agents that are killed at these calls on the way back.
 //!
-//! Kills at the same calls are in `crash/kill.rs`.
+//! Kills on the way to a release are in `crash/kill.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -56,12 +57,31 @@ const READS: &[(&str, &[&str])] = &[
     ("lseek", &["EIO"]),
 ];
 
-/// A call that fails, and with what.
+/// What happens at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blow {
+    /// It fails with this error.
+    Error(&'static str),
+    /// The agent is killed before it.
+    Kill,
+}
+
+/// A call at which something happens.
 #[derive(Debug)]
 struct Fault {
     name: String,
     nth: usize,
-    error: &'static str,
+    blow: Blow,
+}
+
+impl Fault {
+    fn strace(&self) -> Strace {
+        let strace = Strace::of(CALLS).of_the_main_thread();
+        match self.blow {
+            Blow::Error(error) => strace.failing_at_call(error, &self.name, self.nth),
+            Blow::Kill => strace.killing_at_call(&self.name, self.nth),
+        }
+    }
 }
 
 /// What the attempts came to.
@@ -76,21 +96,80 @@ struct Tally {
 
 #[test]
 fn a_release_whose_calls_fail_is_in_force_or_not_as_its_exit_status_says() {
-    fail_everywhere(Scenario::Switch);
+    strike_everywhere(Scenario::Switch, false);
 }
 
 #[test]
 fn a_way_back_whose_calls_fail_ends_at_the_release_before_or_says_what_is_unknown() {
-    fail_everywhere(Scenario::Failing);
+    strike_everywhere(Scenario::Failing, false);
 }
 
-fn fail_everywhere(scenario: Scenario) {
+#[test]
+fn a_way_back_whose_agent_is_killed_ends_at_the_release_before() {
+    strike_everywhere(Scenario::Failing, true);
+}
+
+/// The calls that need room, other than those of the store.
+const GROWING: [&str; 10] = [
+    "open",
+    "openat",
+    "write",
+    "rename",
+    "renameat2",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "mkdirat",
+    "fallocate",
+];
+
+/// The filesystem has room, of which its user gets none any more. What a rollback writes comes out of the reserve.
+#[test]
+fn a_quota_that_is_used_up_is_no_end_of_a_rollback() {
+    if let Some(lacking) = Strace::lacking() {
+        return left_out("rollbacks without a quota", lacking);
+    }
+    let lane = Lane::new(Scenario::Rollback);
+    let strace = Strace::of(CALLS).of_the_main_thread();
+    lane.traced(&strace, false).success();
+    let after = lane.in_force();
+    let target = lane.target();
+    let aside = ["store", "state", "lock", "reserve"].map(|name| target.join(name));
+    let is_record = |path: &str| {
+        let path = Path::new(path);
+        path.starts_with(&target) && !aside.iter().any(|aside| path.starts_with(aside))
+    };
+    let (mut counts, mut tried) = (BTreeMap::<String, usize>::new(), Vec::new());
+    for call in strace.calls() {
+        let nth = counts.entry(call.name.clone()).or_default();
+        *nth += 1;
+        let of_record = (0..call.args.len()).any(|index| call.path(index).is_some_and(is_record));
+        if !GROWING.contains(&call.name.as_str()) || !call.succeeded() || !changes(&call) || !of_record {
+            continue;
+        }
+        lane.reset();
+        let fault = Fault { name: call.name.clone(), nth: *nth, blow: Blow::Error("EDQUOT") };
+        let output = lane.traced(&fault.strace(), false);
+        assert!(output.status == Some(0) && lane.in_force() == after, "{call:?}\n{output:?}");
+        tried.push(call.name);
+    }
+    counted(&format!("{} calls of a rollback without a quota, all made again: {tried:?}", tried.len()));
+    assert!(tried.len() >= 6, "a rollback writes an intent, a pointer, a line and more");
+}
+
+fn strike_everywhere(scenario: Scenario, kills: bool) {
     if let Some(lacking) = Strace::lacking() {
         return left_out("releases whose system calls fail", lacking);
     }
     let lanes: Vec<_> = (0..LANES).map(|_| Lane::new(scenario)).collect();
     let (before, after) = ends(&lanes[0]);
-    let faults = faults(&lanes[0]);
+    let mut faults = faults(&lanes[0]);
+    if kills {
+        faults.dedup_by_key(|fault| (fault.name.clone(), fault.nth));
+        for fault in &mut faults {
+            fault.blow = Blow::Kill;
+        }
+    }
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::default());
     thread::scope(|scope| {
@@ -109,7 +188,8 @@ fn fail_everywhere(scenario: Scenario) {
         }
     });
     let Tally { statuses, calls, failures } = tally.into_inner().unwrap();
-    counted(&format!("{scenario:?}: {} calls failed: {calls:?}; exit statuses {statuses:?}", faults.len()));
+    let what = if kills { "kills at calls" } else { "calls failed" };
+    counted(&format!("{scenario:?}: {} {what}: {calls:?}; exit statuses {statuses:?}", faults.len()));
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), faults.len(), failures.join("\n\n"));
     assert!(faults.len() >= 20, "a release makes more changes than that");
 }
@@ -142,7 +222,11 @@ fn faults(lane: &Lane) -> Vec<Fault> {
         let errors = kinds.get(call.name.as_str()).copied().unwrap_or_default();
         if call.succeeded() && counts {
             let errors = if tries_all() { errors } else { &errors[..errors.len().min(1)] };
-            faults.extend(errors.iter().map(|&error| Fault { name: call.name.clone(), nth: *nth, error }));
+            faults.extend(errors.iter().map(|&error| Fault {
+                name: call.name.clone(),
+                nth: *nth,
+                blow: Blow::Error(error),
+            }));
         }
     }
     if !tries_all() {
@@ -168,13 +252,12 @@ fn prepare(lane: &Lane) {
 /// Lets a call of the release fail: the exit status, or what is wrong.
 fn try_one(lane: &Lane, fault: &Fault, (before, after): (&InForce, &InForce)) -> Result<Option<i32>, String> {
     prepare(lane);
-    let strace = Strace::of(CALLS).of_the_main_thread().failing_at_call(fault.error, &fault.name, fault.nth);
-    let output = lane.traced(&strace, false);
+    let output = lane.traced(&fault.strace(), false);
     let context = format!("{fault:?}\n{output:?}");
     let found = lane.in_force();
     let expected: &[&InForce] = match (lane.scenario(), output.status) {
         (Scenario::Failing | Scenario::Switch, Some(1)) => &[before],
-        (Scenario::Failing, Some(3)) => &[before, after],
+        (Scenario::Failing, Some(3)) if fault.blow != Blow::Kill => &[before, after],
         (Scenario::Switch, Some(0)) => &[after],
         _ => return Err(format!("no such exit status is right: {context}")),
     };

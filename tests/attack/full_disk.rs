@@ -9,20 +9,30 @@ use crate::common::{Lacking, Sandbox, left_out};
 use crate::shop::{self, Target, greet, says};
 
 /// A small ext4 filesystem in a file. It is unmounted when this is dropped.
-struct SmallDisk {
+pub(super) struct SmallDisk {
     _image: tempfile::TempDir,
-    mounted: PathBuf,
+    pub(super) mounted: PathBuf,
 }
 
 impl SmallDisk {
     /// `None` where none can be mounted, which is noted.
     fn new(what: &str) -> Option<Self> {
+        Self::mount(what, None)
+    }
+
+    /// The same, at a place of its own.
+    pub(super) fn at(what: &str, place: PathBuf) -> Option<Self> {
+        Self::mount(what, Some(place))
+    }
+
+    fn mount(what: &str, place: Option<PathBuf>) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             left_out(what, Lacking::Root);
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let (image, mounted) = (folder.path().join("image"), folder.path().join("mounted"));
+        let (image, beside) = (folder.path().join("image"), folder.path().join("mounted"));
+        let mounted = place.unwrap_or(beside);
         fs::create_dir(&mounted).unwrap();
         File::create(&image).unwrap().set_len(16 << 20).unwrap();
         // Nothing is reserved for root, who the tests run as.

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::Pid;
 use walkdir::WalkDir;
 
-use crate::common::{Lacking, Output, Sandbox, counted, left_out};
+use crate::common::{Lacking, Output, Sandbox, Strace, below, counted, left_out, until};
 
 /// A user that no machine has.
 const OTHER: &str = "54321";
@@ -145,4 +146,69 @@ fn another_user_takes_no_lock_and_makes_nothing_in_a_target_or_store() {
     for output in [output, verified, collected] {
         output.success();
     }
+}
+
+/// Who a service runs as, in the test where it is not root.
+const SERVICE: &str = "54322";
+
+#[test]
+fn another_user_neither_signals_nor_traces_what_works_for_a_service() {
+    if !is_root() {
+        return;
+    }
+    if let Some(lacking) = Strace::lacking() {
+        return left_out("other users who trace an agent", lacking);
+    }
+    let sandbox = Sandbox::new();
+    project(&sandbox, 1);
+    let target = sandbox.project().join("work/dev");
+    let waiting =
+        "[[step]]\nname = \"wait\"\nupdate = \"touch waits; until test -e go; do sleep 0.1; done\"\n";
+    crate::shop::append(&sandbox, "components/app/component.toml", waiting);
+    let folder = sandbox.store().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    Output::of(Command::new("chown").args(["-R", SERVICE]).arg(&folder)).success();
+    let ids = ["setpriv", "--reuid", SERVICE, "--regid", SERVICE, "--clear-groups", "--"];
+    let mut batou = sandbox.command_under(&ids, &["switch", "dev"]);
+    let mut batou = batou.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let state = target.join("state/app");
+    until("the step waits", || state.join("waits").exists());
+
+    let processes = below_and_itself(Pid::from_child(&batou));
+    let (mut refused, mut allowed) = (0, Vec::new());
+    for process in &processes {
+        let pid = process.as_raw_nonzero().to_string();
+        let file = |name: &str| format!("/proc/{pid}/{name}");
+        let attempts: [&[&str]; 10] = [
+            &["kill", "-0", &pid],
+            &["kill", "-STOP", &pid],
+            &["kill", "-TERM", &pid],
+            &["kill", "-KILL", &pid],
+            &["timeout", "5", "strace", "-o", "/dev/null", "-p", &pid],
+            &["cat", &file("environ")],
+            &["head", "-c1", &file("mem")],
+            &["cat", &file("maps")],
+            &["ls", &file("fd")],
+            &["ls", &file("cwd/")],
+        ];
+        for attempt in attempts {
+            match as_other(attempt).status {
+                Some(0 | 124) => allowed.push(attempt.join(" ")),
+                _ => refused += 1,
+            }
+        }
+    }
+    fs::write(state.join("go"), "").unwrap();
+    let ended = batou.wait().unwrap();
+    counted(&format!("another user and {} processes: {refused} attempts refused", processes.len()));
+    assert!(allowed.is_empty(), "{allowed:?}");
+    // batou, its agent and the step's shell at the least.
+    assert!(processes.len() >= 3, "{processes:?}");
+    assert!(ended.success(), "{ended:?}");
+}
+
+/// A process with all that it has started.
+fn below_and_itself(first: Pid) -> Vec<Pid> {
+    let others = below(first).into_iter().map(|process| process.pid);
+    [first].into_iter().chain(others).collect()
 }

@@ -2,15 +2,22 @@
 //! Status 0 is that both have the new release, 1 that both have the old one. Only once the commit was sent can it be 3. And
 //! the next switch puts right whatever was left. So it does where batou itself is lost.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 use super::between::{Between, HOSTS, Outcomes, try_each, verb};
+use super::full_disk::SmallDisk;
 use super::tries_all;
-use crate::common::{Strace, counted, left_out, until};
+use crate::common::{SshHosts, Strace, counted, left_out, signal, until};
+use crate::shop::{self, Target, says};
 
-/// What happens to the agent. One that is stopped is given up after half a minute only.
+/// What happens to the agent. One that is stopped is given up after half a minute only, so that a sample has it once a phase.
 const HARMS: [&str; 3] = ["kill", "close", "stop"];
 
 /// A loss at a reply.
@@ -47,8 +54,13 @@ impl Loss<'_> {
         fleet.change();
         let old = HOSTS.map(|host| fleet.in_force(host));
         let new = HOSTS.map(|host| format!("{} on {host}\n", fleet.release));
-        let order = json!({"reply": self.reply, "harm": self.harm, "when": self.when});
+        let (stopped, filler) = (fleet.sandbox.tmp().join("stopped"), filler(fleet));
+        let order = json!({
+            "reply": self.reply, "harm": self.harm, "when": self.when, "stopped": stopped, "filler": filler
+        });
         let output = fleet.run_with(&["switch", "dev"], &order);
+        let _ = fs::remove_file(filler);
+        go_on(&stopped);
         let found = HOSTS.map(|host| fleet.in_force(host));
         let is_true = match output.status {
             Some(0) => found == new,
@@ -67,6 +79,112 @@ impl Loss<'_> {
             self.harm, self.when, self.reply, self.verb
         ))
     }
+}
+
+/// Where the disk of the first host is filled.
+fn filler(fleet: &Between) -> PathBuf {
+    fleet.hosts.host(HOSTS[0]).home().join("shop/filler")
+}
+
+/// Lets an agent that was stopped go on, and waits until it has found that nobody is there any more.
+fn go_on(stopped: &Path) {
+    let Ok(text) = fs::read_to_string(stopped) else { return };
+    fs::remove_file(stopped).unwrap();
+    let processes: Vec<_> =
+        text.split(' ').map(|number| Pid::from_raw(number.parse().unwrap()).unwrap()).collect();
+    for process in &processes {
+        // Whoever gave the agent up may have ended it.
+        let _ = kill_process(*process, Signal::CONT);
+    }
+    until("the agent has ended", || {
+        processes.iter().all(|process| test_kill_process(*process) == Err(Errno::SRCH))
+    });
+}
+
+/// One reply in each phase of a release; the last one is that to the commit.
+fn phases(replies: &[Value]) -> Vec<(&'static str, usize)> {
+    let of = |name: &str| {
+        replies.iter().rposition(|reply| verb(reply) == name).unwrap_or_else(|| panic!("{name}"))
+    };
+    let last = replies.len() - 1;
+    vec![
+        ("lock", of("locked")),
+        ("staging", of("stored")),
+        ("switch", of("switched")),
+        ("activation", of("activated")),
+        ("preparation", last - 1),
+        ("commit", last),
+    ]
+}
+
+#[test]
+fn a_host_that_stops_in_any_phase_leaves_both_hosts_as_the_exit_status_says() {
+    let mut first = Between::new();
+    first.change();
+    let replies = first.replies(&["switch", "dev"]);
+    let phases = phases(&replies);
+    let stop = |&(phase, reply): &(&'static str, usize)| {
+        let is_late = phase == "commit";
+        let loss = Loss { reply, verb: phase, harm: "stop", when: "before", is_late };
+        loss.befall(&mut Between::new()).map(|status| (phase, status))
+    };
+    // Most of the time is waited for.
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = phases.iter().map(|phase| scope.spawn(move || stop(phase))).collect();
+        running.into_iter().map(|running| running.join().unwrap()).collect()
+    });
+    let faults: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err().cloned()).collect();
+    let ended: Vec<_> = outcomes.iter().flatten().collect();
+    counted(&format!("one of two hosts stopped, once a phase: exit statuses {ended:?}"));
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn whoever_interrupts_a_way_back_does_not_wait_for_a_host_that_only_shows_that_it_lives() {
+    let mut fleet = Between::new();
+    fleet.change();
+    let replies = fleet.replies(&["switch", "dev"]);
+    let activated = replies.iter().rposition(|reply| verb(reply) == "activated").unwrap();
+    fleet.change();
+    let failing = format!(
+        "\n[[step]]\nname = \"fail\"\nupdate = '''{{% if host.name == \"{}\" %}}until [ -e go ]; do sleep 0.1; done; \
+         exit 1{{% endif %}}'''\n",
+        HOSTS[1]
+    );
+    shop::append(&fleet.sandbox, "components/db/component.toml", &failing);
+    // With that step there is one component more to activate.
+    let order = json!({"reply": activated + 1, "harm": "mute", "when": "after"});
+    let child = fleet.start_with(&["switch", "dev"], &order);
+    let target = |host: usize| Target::remote(&fleet.hosts, HOSTS[host]);
+    let has_gone_back = |host: usize| target(host).results().last().unwrap().ends_with("went-back");
+    until("the other host's step runs", || target(1).0.join("running.json").exists());
+    fs::write(target(1).0.join("state/db/go"), "").unwrap();
+    until("both have gone back", || has_gone_back(0) && has_gone_back(1));
+    signal(Pid::from_child(&child), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let lines = HOSTS.map(|host| format!("{host}  went back\n"));
+    says(&text, &[&lines[0], &lines[1], "activation failed", "2 hosts went back to the release before"]);
+}
+
+#[test]
+fn a_disk_that_fills_up_in_any_phase_leaves_both_hosts_as_the_exit_status_says() {
+    let hosts = SshHosts::start(&HOSTS);
+    let place = hosts.host(HOSTS[0]).home().join("shop");
+    let Some(_disk) = SmallDisk::at("disks that fill up during a release", place) else { return };
+    let mut fleet = Between::on(hosts);
+    fleet.change();
+    let replies = fleet.replies(&["switch", "dev"]);
+    let (mut statuses, mut tried) = (BTreeMap::<_, usize>::new(), 0);
+    for (reply, message) in replies.iter().enumerate() {
+        let is_late = reply + 1 == replies.len();
+        let loss = Loss { reply, verb: verb(message), harm: "fill", when: "after", is_late };
+        *statuses.entry(loss.befall(&mut fleet).unwrap()).or_default() += 1;
+        tried += 1;
+    }
+    counted(&format!("one of two disks filled at {tried} replies: exit statuses {statuses:?}"));
+    assert!(tried >= 7 && statuses.len() >= 2, "some are too late to matter: {statuses:?}");
 }
 
 #[test]

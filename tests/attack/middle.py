@@ -3,8 +3,11 @@
 middle.py CONTROL AGENT...: the file CONTROL says what to change, and is taken away, so that only the first conversation is
 tampered with. It is JSON: {"log": FILE} writes all replies into a file, one a line, each as {"header": ..., "lines": [...]},
 where the lines are those of a journal, which follows its header; {"reply": N, "at": [KEY...], "do":
-"set"|"drop"|"repeat", "value": ...} changes a field of the reply of that number; {"reply": N, "harm": "kill"|"close"|"stop",
-"when": "before"|"after"} kills or stops the agent, or closes the connection, before or after that reply was passed on.
+"set"|"drop"|"repeat", "value": ...} changes a field of the reply of that number; {"reply": N, "raw": [OFFSET, HOW MANY, TEXT]}
+puts a text in the place of some of the bytes that follow its header; {"reply": N, "harm": "kill"|"close"|"stop"|"fill"|"mute",
+"when": "before"|"after"} kills or stops the agent, closes the connection, or fills the disk, before or after that reply was
+passed on: one that is stopped writes the two processes to go on into "stopped", the disk is that of the file "filler". Of one
+that is mute nothing but heartbeats is passed on.
 """
 
 import json
@@ -53,7 +56,21 @@ def harm(order, when):
         os.close(0)
         source.close()
         os._exit(0)
+    elif order["harm"] == "mute":
+        global mute
+        mute = True
+    elif order["harm"] == "fill":
+        with open(order["filler"], "wb", buffering=0) as filler:
+            for size in (65536, 1024, 1):
+                try:
+                    while True:
+                        filler.write(bytes(size))
+                        os.fsync(filler.fileno())
+                except OSError:
+                    pass
     else:
+        with open(order["stopped"], "w") as stopped:
+            stopped.write("%d %d" % (child.pid, os.getpid()))
         child.send_signal(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -68,6 +85,7 @@ with open(control + ".taken") as file:
 child = subprocess.Popen(agent, stdout=subprocess.PIPE)
 source, to = child.stdout, sys.stdout.buffer
 number = 0
+mute = False
 try:
     line = b""
     while not line.endswith(b"ready\n"):
@@ -94,7 +112,13 @@ try:
                 if message["lines"] != lines:
                     raw = b"".join(json.dumps(line).encode() + b"\n" for line in message["lines"])
                     envelope["raw"] = len(raw)
+            if "raw" in order and number == order["reply"]:
+                start, length, text = order["raw"]
+                raw = raw[:start] + text.encode("latin-1") + raw[start + length:]
+                envelope["raw"] = len(raw)
             harm(order, "before")
+        if mute and verb != "heartbeat":
+            continue
         header = json.dumps(envelope).encode()
         to.write(struct.pack(">I", len(header)) + header + raw)
         to.flush()

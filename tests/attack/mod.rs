@@ -8,6 +8,7 @@ mod errors;
 mod full_disk;
 mod local_user;
 mod lost;
+mod manifests;
 mod tampering;
 mod target;
 

@@ -56,6 +56,11 @@ fn link(path: PathBuf, to: &str) {
     symlink(to, path).unwrap();
 }
 
+fn pipe(path: PathBuf) {
+    remove(&path);
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
 /// Changes each file of a folder.
 fn each(path: PathBuf, change: fn(PathBuf)) {
     for entry in fs::read_dir(path).unwrap() {
@@ -206,7 +211,7 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "generations removed",
         inflict: |t| remove(&t.join("generations")),
-        outcome: Forgotten("that release is no longer on localhost", &["switch", "dev"]),
+        outcome: Forgotten("so somebody has removed its generation there", &["switch", "dev"]),
     },
     Damage {
         name: "the manifest removed",
@@ -295,7 +300,7 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "state removed",
         inflict: |t| remove(&t.join("state")),
-        outcome: Mended("state/app, state/db"),
+        outcome: Mended("state/app, state/db were gone, with all data of those components, and empty now"),
     },
     Damage {
         name: "state/db a file",
@@ -326,6 +331,33 @@ const DAMAGES: &[Damage] = &[
         inflict: |t| link(t.join("journal"), "nowhere/journal"),
         outcome: Refused("journal is a link to nothing: remove it", |t| remove(&t.join("journal"))),
     },
+    Damage {
+        name: "journal a folder",
+        inflict: |t| folder(t.join("journal")),
+        outcome: Refused("journal is a folder: move it away", |t| aside(t, "journal")),
+    },
+    Damage {
+        name: "journal a pipe",
+        inflict: |t| pipe(t.join("journal")),
+        outcome: Refused("journal is no regular file: move it away", |t| aside(t, "journal")),
+    },
+    Damage {
+        name: "lock a pipe",
+        inflict: |t| pipe(t.join("lock")),
+        outcome: Refused("lock is no regular file: move it away", |t| aside(t, "lock")),
+    },
+    Damage {
+        name: "intent.json a pipe",
+        inflict: |t| pipe(t.join("intent.json")),
+        outcome: Refused("intent.json is no regular file: move it away", |t| aside(t, "intent.json")),
+    },
+    Damage {
+        name: "activated.json a pipe",
+        inflict: |t| pipe(t.join("activated.json")),
+        outcome: Refused("activated.json is no regular file: move it away", |t| aside(t, "activated.json")),
+    },
+    Damage { name: "running.json a pipe", inflict: |t| pipe(t.join("running.json")), outcome: Harmless },
+    Damage { name: "store/lock a pipe", inflict: |t| pipe(t.join("store/lock")), outcome: Harmless },
     Damage { name: "reserve removed", inflict: |t| remove(&t.join("reserve")), outcome: Harmless },
     Damage { name: "reserve a file", inflict: |t| file(t.join("reserve")), outcome: Harmless },
     Damage {
@@ -345,9 +377,7 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "a file a fifo",
         inflict: |t| {
-            let path = app(t).join("app.conf");
-            remove(&path);
-            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+            pipe(app(t).join("app.conf"));
         },
         outcome: Mended("app/app.conf"),
     },

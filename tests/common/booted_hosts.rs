@@ -10,6 +10,9 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal};
+
+use super::processes::{self, with_argument};
 use super::sandbox::{Output, Sandbox};
 use super::{Lacking, left_out};
 
@@ -91,6 +94,19 @@ impl BootedHosts {
     /// Starts a host after a crash and waits until it answers.
     pub(crate) fn boot(&self, host: &str) {
         self.run(&["boot", host]);
+    }
+
+    /// Sends a signal to the agents that run on a host.
+    pub(crate) fn signal_agents(&self, host: &str, signal: Signal) {
+        let pids = self.run(&["pids", host]);
+        let agents = with_argument("/batou/agents/");
+        let here: Vec<_> = pids.stdout.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+        let (mut found, chosen) = (0, agents.into_iter().filter(|agent| here.contains(agent)));
+        for agent in chosen {
+            processes::signal(agent, signal);
+            found += 1;
+        }
+        assert!(found > 0, "no agent runs on {host}");
     }
 
     /// A host's `/`, as seen from here.

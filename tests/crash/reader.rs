@@ -151,6 +151,7 @@ impl Agent {
             release: to,
             sequence,
             restores: None,
+            disregards: None,
             who: "tester@here".into(),
             hosts: HostNames::default(),
         };

@@ -9,6 +9,7 @@ use batou_store::fs::{PRIVATE, fsync_directory};
 
 use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease};
+use crate::target::check_file;
 
 /// The longest line that is written, in bytes. What units printed is left out first: a line that cannot be read would
 /// be no commit.
@@ -31,13 +32,11 @@ impl JournalLine {
         if is_new && fs::is_symlink(path) {
             return Err(Error::Target { path: path.to_owned(), problem: "is a link to nothing: remove it" });
         }
+        check_file(path)?;
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create(true).mode(PRIVATE);
         let file = options.open(path).map_err(Error::io("open", path))?;
         let found = file.metadata().map_err(Error::io("examine", path))?;
-        if !found.is_file() {
-            return Err(Error::Target { path: path.to_owned(), problem: "is no file: move it away" });
-        }
         if found.mode() & 0o077 != 0 {
             file.set_mode(PRIVATE).map_err(Error::io("set the mode of", path))?;
         }
@@ -183,8 +182,6 @@ mod tests {
         let path = folder.path().join("journal");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
-        // Somebody who reads it, so that it can be opened for writing.
-        let _reader = File::options().read(true).write(true).open(&path).unwrap();
         assert!(matches!(JournalLine::open(&path), Err(Error::Target { .. })));
     }
 }

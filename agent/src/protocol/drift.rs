@@ -39,6 +39,8 @@ pub enum DriftKind {
     Changed,
     /// It was not released.
     Foreign,
+    /// It was removed, and it was not released: a component's own data, which nobody has. It is made again, empty.
+    Lost,
 }
 
 impl Drift {

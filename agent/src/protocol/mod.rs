@@ -202,6 +202,10 @@ pub struct JournaledRelease {
     /// The sequence that a rollback restores.
     #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// A number in a host's journal that was too far beyond the other hosts' to be believed. From this release on, it and all
+    /// above it count for nothing in the lines before.
+    #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
+    pub disregards: Option<u64>,
     /// `user@machine` of the deployer.
     #[serde(deserialize_with = "bounded::label")]
     pub who: String,
@@ -209,6 +213,13 @@ pub struct JournaledRelease {
     /// no longer in the environment, has to be retired.
     #[serde(default, skip_serializing_if = "has_none")]
     pub hosts: HostNames,
+}
+
+impl JournaledRelease {
+    /// Whether a journal's line before the one about this release no longer counts.
+    pub fn makes_void(&self, earlier: &JournaledRelease) -> bool {
+        self.disregards.is_some_and(|far| earlier.sequence >= far)
+    }
 }
 
 fn has_none(hosts: &HostNames) -> bool {

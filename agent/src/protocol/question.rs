@@ -6,11 +6,30 @@ use std::time::Duration;
 
 use batou_release::{FactSources, UnitId};
 use batou_store::{Digest, Name, ObjectId};
+use serde_json::{Map, Value};
 
 use super::{
     Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, Terms,
     UnitDecision, encode,
 };
+
+/// Why a reply is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// It answers something else.
+    #[error("the agent gave an answer of another kind than asked for")]
+    Kind,
+    /// A journal has a line that is none.
+    #[error("line {line} of the journal cannot be read{field}")]
+    Journal {
+        /// Its place among the lines that were sent, from 1.
+        line: usize,
+        /// In parentheses, the field that is to blame, where that is known.
+        field: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
 
 /// A request with the raw bytes that go with it, and the kind of its answer.
 #[derive(Clone, Debug)]
@@ -19,7 +38,7 @@ pub struct Question<A> {
     raw: Vec<u8>,
     prints: bool,
     terms: Terms,
-    read: fn(Reply, Vec<u8>) -> Option<A>,
+    read: fn(Reply, Vec<u8>) -> Result<A, AnswerError>,
 }
 
 impl<A> Question<A> {
@@ -50,18 +69,18 @@ impl<A> Question<A> {
         self.prints
     }
 
-    /// The answer in a reply; `None` if the reply answers something else.
-    pub fn read(&self, reply: Reply, raw: Vec<u8>) -> Option<A> {
+    /// The answer in a reply.
+    pub fn read(&self, reply: Reply, raw: Vec<u8>) -> Result<A, AnswerError> {
         (self.read)(reply, raw)
     }
 
-    fn new(request: Request, read: fn(Reply, Vec<u8>) -> Option<A>) -> Self {
+    fn new(request: Request, read: fn(Reply, Vec<u8>) -> Result<A, AnswerError>) -> Self {
         let terms = request.terms();
         Question { request, raw: Vec::new(), prints: false, terms, read }
     }
 
     /// A question that lets a command run, which may print.
-    fn printing(request: Request, read: fn(Reply, Vec<u8>) -> Option<A>) -> Self {
+    fn printing(request: Request, read: fn(Reply, Vec<u8>) -> Result<A, AnswerError>) -> Self {
         Question { prints: true, ..Self::new(request, read) }
     }
 }
@@ -70,8 +89,8 @@ impl<A> Question<A> {
 macro_rules! question {
     ($kind:ident, $request:expr, $reply:pat => $answer:expr) => {
         Question::$kind($request, |reply, _| match reply {
-            $reply => Some($answer),
-            _ => None,
+            $reply => Ok($answer),
+            _ => Err(AnswerError::Kind),
         })
     };
 }
@@ -135,9 +154,9 @@ pub fn hello(hello: Hello) -> Question<State> {
 /// [`Request::Lock`].
 pub fn lock(holder: Holder) -> Question<LockAnswer> {
     Question::new(Request::Lock { holder }, |reply, _| match reply {
-        Reply::Locked(state) => Some(LockAnswer::Locked(state)),
-        Reply::Held { holder } => Some(LockAnswer::Held(holder)),
-        _ => None,
+        Reply::Locked(state) => Ok(LockAnswer::Locked(state)),
+        Reply::Held { holder } => Ok(LockAnswer::Held(holder)),
+        _ => Err(AnswerError::Kind),
     })
 }
 
@@ -159,12 +178,12 @@ pub fn data_end() -> Question<()> {
 /// [`Request::Manifest`].
 pub fn manifest(manifest: Option<Digest>) -> Question<Option<StoredManifest>> {
     Question::new(Request::Manifest { manifest }, |reply, mut raw| match reply {
-        Reply::Manifest { manifest_size: 0 } => Some(None),
+        Reply::Manifest { manifest_size: 0 } => Ok(None),
         Reply::Manifest { manifest_size } if manifest_size as usize <= raw.len() => {
             let causes = raw.split_off(manifest_size as usize);
-            Some(Some(StoredManifest { manifest: raw, causes }))
+            Ok(Some(StoredManifest { manifest: raw, causes }))
         }
-        _ => None,
+        _ => Err(AnswerError::Kind),
     })
 }
 
@@ -222,14 +241,39 @@ pub fn commit_unchanged(record: JournaledRelease, keep: u32) -> Question<()> {
 pub fn journal(output: bool) -> Question<Vec<JournalEntry>> {
     Question::new(Request::Journal { output }, |reply, raw| match reply {
         Reply::Journal => entries(&raw),
-        _ => None,
+        _ => Err(AnswerError::Kind),
     })
 }
 
-/// The lines of a journal; none where one of them is no such line.
-fn entries(raw: &[u8]) -> Option<Vec<JournalEntry>> {
+/// The lines of a journal.
+fn entries(raw: &[u8]) -> Result<Vec<JournalEntry>, AnswerError> {
     let lines = raw.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).ok()).collect()
+    let entry = |(place, line)| {
+        serde_json::from_slice(line).map_err(|source| AnswerError::Journal {
+            line: place + 1,
+            field: bad_field(line).map_or(String::new(), |field| format!(" (`{field}`)")),
+            source,
+        })
+    };
+    lines.enumerate().map(entry).collect()
+}
+
+/// A line of a journal that can be read, with all fields that one may have.
+const WHOLE: &str = r#"{"release":"0000000000000000000000000000000000000000000000000000000000000000","sequence":1,
+"restores":1,"disregards":1,"who":"","hosts":[],"when":"2026-01-01T00:00:00Z","from":1,"to":1,
+"manifest":"0000000000000000000000000000000000000000000000000000000000000000","result":"committed","reason":"","runs":[],
+"unreverted":[]}"#;
+
+/// The field for which a line cannot be read, if it is a single one: with that of another line in its place it can.
+pub(crate) fn bad_field(line: &[u8]) -> Option<String> {
+    let bad: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    let whole: Map<String, Value> = serde_json::from_str(WHOLE).ok()?;
+    let is_readable = |(key, value): &(String, Value)| {
+        let mut mended = bad.clone();
+        mended.insert(key.clone(), value.clone());
+        serde_json::from_value::<JournalEntry>(Value::Object(mended)).is_ok()
+    };
+    whole.into_iter().find(is_readable).map(|(key, _)| key)
 }
 
 /// [`Request::Verify`].
@@ -265,28 +309,57 @@ pub fn facts(facts: FactSources) -> Question<BTreeMap<String, Fact>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::{Value, json};
+    use batou_release::UnitKind;
+    use serde_json::json;
 
     use super::super::bounded::{LAST_NUMBER, LONGEST_LABEL};
     use super::super::samples::samples;
-    use super::super::{FrameError, read_limited_frame};
+    use super::super::{FrameError, HostNames, UnitRun, read_limited_frame};
     use super::*;
 
     #[test]
     fn only_a_reply_of_the_right_kind_is_an_answer() {
-        assert_eq!(exec(Vec::new()).read(Reply::Exited { status: 3 }, Vec::new()), Some(3));
-        assert_eq!(exec(Vec::new()).read(Reply::Done, Vec::new()), None);
-        assert_eq!(unlock().read(Reply::Done, Vec::new()), Some(()));
-        assert_eq!(unlock().read(Reply::Data, Vec::new()), None);
+        assert_eq!(exec(Vec::new()).read(Reply::Exited { status: 3 }, Vec::new()).unwrap(), 3);
+        assert!(matches!(exec(Vec::new()).read(Reply::Done, Vec::new()), Err(AnswerError::Kind)));
+        unlock().read(Reply::Done, Vec::new()).unwrap();
+        assert!(matches!(unlock().read(Reply::Data, Vec::new()), Err(AnswerError::Kind)));
     }
 
     #[test]
     fn a_manifest_that_is_announced_longer_than_it_is_is_no_answer() {
         let read = |manifest_size| manifest(None).read(Reply::Manifest { manifest_size }, b"abc".to_vec());
-        let parts = read(2).flatten().map(|stored| (stored.manifest, stored.causes));
+        let parts = read(2).unwrap().map(|stored| (stored.manifest, stored.causes));
         assert_eq!(parts, Some((b"ab".to_vec(), b"c".to_vec())));
-        assert!(read(0).is_some_and(|stored| stored.is_none()));
-        assert!(read(4).is_none());
+        assert!(read(0).unwrap().is_none());
+        assert!(read(4).is_err());
+    }
+
+    #[test]
+    fn a_line_of_a_journal_that_cannot_be_read_is_named_with_its_field() {
+        let line = |key: &str, value: &str| {
+            let mut line: Map<String, Value> = serde_json::from_str(WHOLE).unwrap();
+            line.insert(key.to_owned(), serde_json::from_str(value).unwrap());
+            Value::Object(line).to_string()
+        };
+        let (good, beyond) = (line("sequence", "3"), line("sequence", "9007199254740992"));
+        let read = |text: String| journal(false).read(Reply::Journal, text.into_bytes());
+        assert_eq!(read(format!("{good}\n{good}\n")).unwrap().len(), 2);
+        let told = read(format!("{good}\n{beyond}\n")).unwrap_err().to_string();
+        assert_eq!(told, "line 2 of the journal cannot be read (`sequence`)");
+        for (key, value) in [("when", "\"soon\""), ("hosts", "[\"a b\"]"), ("runs", "7"), ("result", "\"x\"")]
+        {
+            let told = read(line(key, value)).unwrap_err().to_string();
+            assert_eq!(told, format!("line 1 of the journal cannot be read (`{key}`)"));
+        }
+        let keys = |entry: &Value| entry.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let mut entry = read(WHOLE.replace('\n', "")).unwrap().remove(0);
+        let unit = UnitId::new("app".parse().unwrap(), UnitKind::Step, "x");
+        let run =
+            UnitRun { unit: unit.clone(), command: "update".into(), status: None, output: String::new() };
+        (entry.runs, entry.unreverted) = (vec![run], vec![unit]);
+        entry.record.hosts = HostNames::new(vec!["a".parse().unwrap()]).unwrap();
+        let whole: Value = serde_json::from_str(WHOLE).unwrap();
+        assert_eq!(keys(&serde_json::to_value(entry).unwrap()), keys(&whole), "a field is missing in WHOLE");
     }
 
     #[test]

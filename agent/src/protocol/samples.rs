@@ -14,6 +14,7 @@ pub(super) fn samples() -> Vec<Value> {
         release: digest,
         sequence: 7,
         restores: Some(6),
+        disregards: Some(4711),
         who: "ann@laptop".into(),
         hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
     };

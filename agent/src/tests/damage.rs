@@ -184,8 +184,14 @@ fn only_a_damaged_manifest_is_called_so() {
     host.release(&manifest, 1);
     let path = host.target().join("generations/1/manifest.json");
     let text = std::fs::read_to_string(&path).unwrap();
+    let journal = std::fs::read_to_string(host.target().join("journal")).unwrap();
+    // As another batou would have written and journaled it.
     let refused = |there: &str, instead: &str| {
-        std::fs::write(&path, text.replacen(there, instead, 1)).unwrap();
+        let other = text.replacen(there, instead, 1);
+        std::fs::write(&path, &other).unwrap();
+        let digest = batou_release::manifest_digest(other.as_bytes()).to_string();
+        let journal = journal.replace(&manifest.digest().to_string(), &digest);
+        std::fs::write(host.target().join("journal"), journal).unwrap();
         let mut controller = super::host::Controller::start();
         let message = controller.refused(&Request::Hello(host.hello()), ErrorKind::Host);
         message.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()

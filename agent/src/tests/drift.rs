@@ -70,7 +70,7 @@ type Tampering = fn(&Host);
 
 #[test]
 fn what_was_changed_below_current_is_named_and_put_back_by_a_switch() {
-    use DriftKind::{Changed, Foreign, Missing};
+    use DriftKind::{Changed, Foreign, Lost, Missing};
     let cases: [(Tampering, &str, DriftKind, u64); 9] = [
         (
             |host| in_folder(&file(host, ""), || fs::remove_file(file(host, "file")).unwrap()),
@@ -119,7 +119,7 @@ fn what_was_changed_below_current_is_named_and_put_back_by_a_switch() {
             Changed,
             0,
         ),
-        (|host| fs::remove_dir(host.target().join("state/web")).unwrap(), "state/web", Missing, 0),
+        (|host| fs::remove_dir(host.target().join("state/web")).unwrap(), "state/web", Lost, 0),
         (
             |host| fs::remove_file(host.target().join("generations/1/web")).unwrap(),
             "generations/1/web",
@@ -141,6 +141,32 @@ fn what_was_changed_below_current_is_named_and_put_back_by_a_switch() {
         let Reply::Verified { problems, .. } = host.connect().ask(&Request::Verify) else { panic!() };
         assert!(problems.is_empty(), "case {number}: {problems:?}");
     }
+}
+
+#[test]
+fn a_pointer_that_is_missing_is_told_as_that_beside_what_it_will_name() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component_of("web", &FILES, vec![])]);
+    host.release(&manifest, 1);
+    fs::remove_file(host.target().join("current")).unwrap();
+    assert_eq!(drifted(&host, &manifest, 1), [("current".to_owned(), DriftKind::Missing)]);
+    let current = host.state(&manifest, 1).current.unwrap();
+    assert_eq!((current.generation, current.manifest), (1, manifest.digest()));
+    symlink("generations/7", host.target().join("current")).unwrap();
+    assert_eq!(drifted(&host, &manifest, 1), [("current".to_owned(), DriftKind::Changed)]);
+}
+
+#[test]
+fn data_that_is_gone_is_told_by_a_new_release_too() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![]), host.component("old", "x", vec![])]);
+    host.release(&first, 1);
+    for component in ["web", "old"] {
+        fs::remove_dir(host.target().join("state").join(component)).unwrap();
+    }
+    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    let (_, told) = switch(&host, &mut host.locked(), &second, 2);
+    assert_eq!(told, ["state/web"], "the other one is not made again");
 }
 
 /// The new release has another artifact, which shares the changed file's blob.

@@ -341,6 +341,7 @@ pub(super) fn record(sequence: u64) -> JournaledRelease {
         release,
         sequence,
         restores: None,
+        disregards: None,
         who: "alice@laptop".into(),
         hosts: HostNames::default(),
     }

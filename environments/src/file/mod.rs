@@ -30,7 +30,9 @@ pub(crate) fn load(root: &Path, relative: &Path, problems: &mut Problems) -> Opt
 pub(crate) fn parse(source: &Arc<SourceText>, problems: &mut Problems) -> Option<(Table, At)> {
     let (document, errors) = DeTable::parse_recoverable(source.text());
     for error in &errors {
-        let span = error.span().unwrap_or(0..0);
+        // What is nested too deeply has no place.
+        let span = error.span().filter(|span| !span.is_empty() || span.start > 0);
+        let span = span.unwrap_or_else(|| deepest(source));
         problems.push(Diagnostic::error(first_line(error.message())).at(&At::new(source, span)));
     }
     if !errors.is_empty() {
@@ -38,6 +40,14 @@ pub(crate) fn parse(source: &Arc<SourceText>, problems: &mut Problems) -> Option
     }
     let table = tree::table(document.into_inner(), source, problems)?;
     Some((table, At::new(source, 0..0)))
+}
+
+/// The line with the most keys and brackets.
+fn deepest(source: &SourceText) -> std::ops::Range<usize> {
+    let depth = |line: &str| line.matches(['.', '[', '{']).count();
+    let lines = source.text().lines().enumerate();
+    let number = lines.max_by_key(|(number, line)| (depth(line), std::cmp::Reverse(*number)));
+    source.line_range(number.map_or(1, |(number, _)| number + 1))
 }
 
 fn first_line(message: &str) -> String {

@@ -50,6 +50,18 @@ impl<'a, 'p> TableReader<'a, 'p> {
         }
     }
 
+    /// The text of a key that is taken as it is written. What looks like a template in it is a mistake.
+    pub(crate) fn plain_text(&mut self, key: &'static str, help: &str) -> Option<Text> {
+        let text = self.text(key)?;
+        let Some(place) = ["{{", "{%", "{#"].iter().filter_map(|mark| text.value.find(mark)).min() else {
+            return Some(text);
+        };
+        let at = text.at.within(&text.value, place..text.value.len());
+        let message = format!("`{key}` in {} is no template: it is taken as it is written", self.name);
+        self.problems.push(Diagnostic::error(message).at(&at).help(help));
+        None
+    }
+
     /// The text of a key that must be there.
     pub(crate) fn required(&mut self, key: &'static str) -> Option<Text> {
         if !self.has(key) {
@@ -134,6 +146,17 @@ impl<'a, 'p> TableReader<'a, 'p> {
             if let Some(member) = self.table.get(*key) {
                 let message = format!("`{key}` in {} is not supported yet", self.name);
                 self.problems.push(Diagnostic::error(message).at(&member.key).help("remove it for now"));
+            }
+        }
+    }
+
+    /// Refuses keys that belong to another table, and says what to do.
+    pub(crate) fn elsewhere(&mut self, keys: &[&'static str], help: &str) {
+        for key in keys {
+            self.later.push(key);
+            if let Some(member) = self.table.get(*key) {
+                let message = format!("`{key}` is no key of {}", self.name);
+                self.problems.push(Diagnostic::error(message).at(&member.key).help(help));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::project::Project;
 use crate::project::facts::HostFacts;
 use crate::project::host::{Host, fqdn, home_of};
 use crate::project::host_tables::{Said, hosts_of};
-use crate::project::policy::{self, CheckedPolicy, ConnectMethod};
+use crate::project::policy::{self, AS_IT_IS, CheckedPolicy, ConnectMethod};
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::name::{is_component, is_host};
 use crate::text::source::{At, Text};
@@ -28,6 +28,8 @@ pub(crate) struct Inventory {
 pub(crate) struct HostEntry {
     pub(crate) host: Host,
     pub(crate) components: Vec<ComponentUse>,
+    /// Where its data is set, by name.
+    pub(crate) data_at: BTreeMap<String, At>,
 }
 
 /// A component on a host.
@@ -91,14 +93,18 @@ pub(crate) fn check(
         add_components(&member.node.data, &member.node.at, &mut components, problems);
         let mut host = bare(name.clone(), domain);
         host.ignored = key.starts_with('!');
-        entries.insert(name.clone(), HostEntry { host, components });
+        entries.insert(name.clone(), HostEntry { host, components, data_at: BTreeMap::new() });
     }
     for (name, said) in &details {
         let declares = said.exact.is_some_and(
             |(_, member)| matches!(&member.node.data, Data::Table(t) if t.contains_key("components")),
         );
         if declares && !dropped.contains(name) {
-            let entry = || HostEntry { host: bare(name.clone(), domain), components: Vec::new() };
+            let entry = || HostEntry {
+                host: bare(name.clone(), domain),
+                components: Vec::new(),
+                data_at: BTreeMap::new(),
+            };
             entries.entry(name.clone()).or_insert_with(entry);
         }
     }
@@ -172,7 +178,10 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     for (key, member) in data {
         let name = key.strip_prefix("data-").unwrap_or(&key).to_owned();
         match &member.node.data {
-            Data::String(value) => drop(entry.host.data.insert(name, value.clone())),
+            Data::String(value) => {
+                entry.data_at.insert(name.clone(), member.node.at.clone());
+                entry.host.data.insert(name, value.clone());
+            }
             other => {
                 let message = format!("`{key}` must be a string, not {}", other.kind());
                 problems.push(Diagnostic::error(message).at(&member.node.at));
@@ -181,10 +190,12 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     }
     // Messages do not name the host: a mistake in a pattern's table is to be one diagnostic for all its hosts.
     let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
-    if let Some(address) = reader.text("address").and_then(|text| check_address(text, &mut reader)) {
+    if let Some(address) =
+        reader.plain_text("address", AS_IT_IS).and_then(|text| check_address(text, &mut reader))
+    {
         entry.host.address = address;
     }
-    entry.host.platform = reader.text("platform").map(|text| text.value);
+    entry.host.platform = reader.plain_text("platform", AS_IT_IS).map(|text| text.value);
     entry.host.service_user = policy::user(&mut reader);
     entry.host.require_sudo = reader.boolean("require_sudo");
     entry.host.ignored = reader.boolean("ignore").unwrap_or(entry.host.ignored);
@@ -192,6 +203,11 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     if let Some(node) = reader.node("components") {
         add_components(&node.data, &node.at, &mut entry.components, reader.problems);
     }
+    reader.elsewhere(
+        policy::FOR_ALL_HOSTS,
+        "it is set in [environment], for all hosts: a host that needs another can be in an environment of its own, \
+         which `inherits` from this one",
+    );
     reader.finish();
 }
 
@@ -209,7 +225,7 @@ fn check_address(text: Text, reader: &mut TableReader<'_, '_>) -> Option<String>
 }
 
 fn home(reader: &mut TableReader<'_, '_>) -> Option<String> {
-    let text = reader.text("home")?;
+    let text = reader.plain_text("home", AS_IT_IS)?;
     let home = absolute(&text.value);
     if home.is_none() {
         let message = format!("`home` must be an absolute path without `..`, not `{}`", text.value);

@@ -74,10 +74,17 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
     let name = name?;
     if !is_project_or_environment(&name.value) {
         let message = format!("`{}` is not a project's name", name.value);
-        let help = "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
-        problems.push(Diagnostic::error(message).at(&name.at).help(help));
+        problems.push(Diagnostic::error(message).at(&name.at).help(NAME_HELP));
     }
     Some(Project { name: name.value, root, facts })
+}
+
+/// What a project's name may consist of, as advice.
+pub const NAME_HELP: &str = "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
+
+/// Whether a project can have this name.
+pub fn is_project_name(name: &str) -> bool {
+    is_project_or_environment(name)
 }
 
 /// The environments of a project, sorted: the folders below `environments/` that hold an `environment.toml`.

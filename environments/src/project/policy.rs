@@ -9,6 +9,10 @@ use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::name::{is_host, is_project_or_environment, is_user};
 use crate::text::source::{At, Text};
 
+/// The keys that can be set only for all hosts of an environment.
+pub(crate) const FOR_ALL_HOSTS: &[&str] =
+    &["target_directory", "connect_method", "host_domain", "branch", "protected", "keep", "jobs", "timeout"];
+
 /// How hosts are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectMethod {
@@ -64,20 +68,27 @@ pub(crate) struct CheckedPolicy {
     pub(crate) target_directory: Option<Text>,
 }
 
+/// What to do about a template where none is evaluated.
+pub(crate) const AS_IT_IS: &str =
+    "write the value itself; templates are evaluated in [components.NAME] and in component.toml";
+
+const SAME_FOR_ALL: &str = "write one path for all hosts, such as /srv/NAME, or `~/NAME` for one below the home of each \
+                            host's service user";
+
 /// Checks the table `[environment]`.
 pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems) -> CheckedPolicy {
     let mut reader = TableReader::new(table, at, "[environment]", problems);
     reader.node("inherits");
     let connect_method = connect_method(&mut reader);
-    let target_directory = reader.text("target_directory");
+    let target_directory = reader.plain_text("target_directory", SAME_FOR_ALL);
     let policy = Policy {
         name: name.to_owned(),
         connect_method,
         service_user: user(&mut reader),
         require_sudo: reader.boolean("require_sudo"),
         host_domain: domain(&mut reader),
-        platform: reader.text("platform").map(|text| text.value),
-        branch: reader.text("branch").map(|text| text.value),
+        platform: reader.plain_text("platform", AS_IT_IS).map(|text| text.value),
+        branch: reader.plain_text("branch", AS_IT_IS).map(|text| text.value),
         protected: reader.boolean("protected").unwrap_or(false),
         keep: reader.number("keep", 1, 100_000).unwrap_or(10),
         jobs: reader.number("jobs", 1, 10_000).unwrap_or(20),
@@ -92,7 +103,7 @@ pub(crate) fn check(name: &str, table: &Table, at: &At, problems: &mut Problems)
 }
 
 fn connect_method(reader: &mut TableReader<'_, '_>) -> ConnectMethod {
-    match reader.text("connect_method") {
+    match reader.plain_text("connect_method", AS_IT_IS) {
         Some(text) if text.value == "local" => ConnectMethod::Local,
         Some(text) if text.value != "ssh" => {
             let message = format!("`connect_method` must be \"ssh\" or \"local\", not \"{}\"", text.value);
@@ -105,7 +116,7 @@ fn connect_method(reader: &mut TableReader<'_, '_>) -> ConnectMethod {
 
 /// A `service_user`, of an environment or a host.
 pub(crate) fn user(reader: &mut TableReader<'_, '_>) -> Option<String> {
-    let text = reader.text("service_user")?;
+    let text = reader.plain_text("service_user", AS_IT_IS)?;
     if is_user(&text.value) {
         return Some(text.value);
     }
@@ -116,7 +127,7 @@ pub(crate) fn user(reader: &mut TableReader<'_, '_>) -> Option<String> {
 }
 
 fn domain(reader: &mut TableReader<'_, '_>) -> Option<String> {
-    let text = reader.text("host_domain")?;
+    let text = reader.plain_text("host_domain", AS_IT_IS)?;
     let domain = normalise_domain(&text.value);
     if is_host(&domain) {
         return Some(domain);

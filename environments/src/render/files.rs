@@ -105,12 +105,17 @@ impl<'a> InstanceRender<'a> {
     fn target(&mut self, text: &Text, by: &Caller) -> Option<String> {
         let scope = layered(&self.scope, by.variables.as_ref());
         let target = self.text_in(text, &scope)?;
-        if target.is_empty() || target.len() > 4095 || target.chars().any(char::is_control) {
+        if !is_target(&target) {
             let message =
                 "a symlink's target must be a path of at most 4,095 bytes, without control characters";
-            self.report_text(Diagnostic::error(message), text, &scope);
+            self.report_text(Diagnostic::error(message), text, &scope, is_target);
             return None;
         }
         Some(target)
     }
+}
+
+/// Whether a symlink may have this target.
+fn is_target(target: &str) -> bool {
+    !target.is_empty() && target.len() <= 4095 && !target.chars().any(char::is_control)
 }

@@ -72,7 +72,7 @@ impl<'a> InstanceRender<'a> {
             },
             (_, template) => self.place(template.unwrap_or(name), part, line),
         };
-        if let Some(diagnostic) = template::explain(error, scope, place) {
+        if let Some(diagnostic) = template::explain(error, (Some(name), scope), place) {
             self.report(*diagnostic);
         }
     }
@@ -108,7 +108,8 @@ impl<'a> InstanceRender<'a> {
     /// Refuses a NUL character, which commands, paths and variables cannot contain.
     fn without_nul(&mut self, value: String, text: &Text, scope: &Value) -> Option<String> {
         if value.contains('\0') {
-            self.report_text(Diagnostic::error("the text contains a NUL character"), text, scope);
+            let diagnostic = Diagnostic::error("the text contains a NUL character");
+            self.report_text(diagnostic, text, scope, |text| !text.contains('\0'));
             return None;
         }
         Some(value)
@@ -120,9 +121,16 @@ impl<'a> InstanceRender<'a> {
         self
     }
 
-    /// Reports a mistake in what a text renders to.
-    pub(super) fn report_text(&mut self, diagnostic: Diagnostic, text: &Text, scope: &Value) {
-        let operands = if text.literal { Vec::new() } else { template::shown_operands(&text.value, scope) };
+    /// Reports a mistake in what a text renders to: one of its values, if the text is valid with others.
+    pub(super) fn report_text(
+        &mut self,
+        diagnostic: Diagnostic,
+        text: &Text,
+        scope: &Value,
+        is_valid: impl Fn(&str) -> bool,
+    ) {
+        let operands =
+            if text.literal { Vec::new() } else { template::operands_in(&text.value, scope, is_valid) };
         self.report(diagnostic.at(&text.at).made_of(operands));
     }
 

@@ -10,7 +10,7 @@ use crate::component::item::Caller;
 use crate::model::component::LoadedComponent;
 use crate::starlark::{Placement, Stop};
 use crate::template::address::{Address, NetLoc};
-use crate::template::{self, Mistake, cause};
+use crate::template::{self, TextMistake, cause};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::{At, SourceText};
 use crate::values::scope::Scope;
@@ -96,9 +96,9 @@ fn explain(
         let source = other.and_then(|template| component.source(template));
         template::place_in(source.as_ref().unwrap_or(own), part, line)
     };
-    stop(template::explain(error, scope, place))
+    stop(template::explain(error, (Some(name), scope), place))
 }
 
-fn stop(mistake: Mistake) -> Stop {
+fn stop(mistake: TextMistake) -> Stop {
     mistake.map_or(Stop::Reported, Stop::Diagnosed)
 }

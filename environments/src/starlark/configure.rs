@@ -31,7 +31,7 @@ pub(crate) fn run(
     parent: Option<&Arc<SubComponent>>,
     eval: &mut Evaluator<'_, '_, '_>,
 ) -> starlark::Result<()> {
-    component.begin(parent)?;
+    component.begin(parent, eval)?;
     let program = Arc::clone(&component.session.program);
     if let Some(functions) = program.functions.get(&component.number()) {
         let this = eval.heap().alloc(SubComponentValue::new(Arc::clone(component)));

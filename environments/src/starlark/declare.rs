@@ -18,6 +18,7 @@ use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
 use crate::starlark::subcomponent::SubComponentValue;
 use crate::starlark::subcomponent::configured::SubComponent;
+use crate::starlark::trace::{CallTrace, GivenVariable, GivenVariables};
 use crate::text::name::is_identifier;
 use crate::text::source::At;
 
@@ -28,6 +29,7 @@ const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", 
 pub(crate) struct Call<'a> {
     pub(crate) component: &'a Arc<SubComponent>,
     pub(crate) site: Site,
+    pub(crate) trace: CallTrace,
 }
 
 impl Call<'_> {
@@ -42,7 +44,10 @@ impl Call<'_> {
         let is_unit = matches!(kind, ItemKind::Unit(_));
         let key = if is_unit { "name" } else { "path" };
         let variables = options.shift_remove("variables");
-        let variables = variables.map(|given| self.variables(given, heap)).transpose()?.unwrap_or_default();
+        let by = match variables {
+            Some(given) => self.component.caller_with(self.variables(given, heap)?),
+            None => self.component.caller(),
+        };
         let relative = if is_unit { Self::relative(&mut options) } else { Vec::new() };
         let mut table = node::table(&options, &self.site, heap)?;
         for (name, value) in relative {
@@ -53,7 +58,6 @@ impl Call<'_> {
         let at = self.site.either(0, key);
         let node = node::node(first, key, &at, heap).map_err(|stop| stop.at(&at))?;
         table.insert(key.to_owned(), KeyValue { key: at, node });
-        let by = self.component.caller(&variables);
         self.component.session.push(Item { kind, table, at: self.site.at.clone(), by });
         Ok(self.handle(kind, first))
     }
@@ -71,7 +75,7 @@ impl Call<'_> {
     }
 
     /// `variables = {…}` of a call.
-    fn variables<'v>(&self, given: Value<'v>, heap: Heap<'v>) -> Result<Vec<(String, Data)>, Stop> {
+    fn variables<'v>(&self, given: Value<'v>, heap: Heap<'v>) -> Result<GivenVariables, Stop> {
         let at = self.site.value("variables");
         let Some(dict) = DictRef::from_value(given) else {
             let message = format!("`variables` must be a dict, not `{}`", given.get_type());
@@ -81,7 +85,10 @@ impl Call<'_> {
             let name = name.unpack_str().unwrap_or_default();
             variable(name, value, heap).map_err(|stop| stop.at(&at))
         });
-        named.collect()
+        let values = named.collect::<Result<Vec<(String, Data)>, Stop>>()?;
+        let place =
+            |(name, _): &(String, Data)| (name.clone(), GivenVariable { at: at.clone(), in_dict: true });
+        Ok(GivenVariables { places: values.iter().map(place).collect(), values, trace: self.trace.clone() })
     }
 
     /// The options of a unit in which a file stands for itself, not for its path on the host.

@@ -128,7 +128,7 @@ impl<'a> Loader<'a> {
         let ast = match noted(self.notes, || name.to_owned(), || self.parse(name, source)) {
             Ok(ast) => ast,
             Err(error) => {
-                problems.extend(diagnose(&error, None, &self.sources).into_iter().collect());
+                problems.extend(diagnose(&error, None, &self.sources, Vec::new()).into_iter().collect());
                 return None;
             }
         };
@@ -208,7 +208,8 @@ impl<'a> Loader<'a> {
             Ok(module) if !made.problems.has_errors() => Some((module, made)),
             evaluated => {
                 problems.extend(made.problems);
-                let error = evaluated.err().and_then(|error| diagnose(&error, None, &self.sources));
+                let error =
+                    evaluated.err().and_then(|error| diagnose(&error, None, &self.sources, Vec::new()));
                 problems.extend(error.into_iter().map(|error| placed(error, name)).collect());
                 None
             }

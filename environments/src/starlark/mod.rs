@@ -33,7 +33,6 @@ mod loader;
 mod namespace;
 mod netloc;
 mod node;
-mod operands;
 mod phantom;
 mod placement;
 mod places;
@@ -51,6 +50,8 @@ mod stop;
 mod subcomponent;
 mod syntax;
 mod text;
+mod trace;
+mod wording;
 
 pub(crate) use component::StarlarkComponent;
 pub(crate) use limits::LARGEST;

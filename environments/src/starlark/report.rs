@@ -4,17 +4,24 @@ use starlark::codemap::FileSpan;
 use starlark::{Error, ErrorKind};
 
 use crate::starlark::limits;
-use crate::starlark::operands::Calls;
 use crate::starlark::sources::{SourceTexts, is_own};
 use crate::starlark::stop::{self, Stop};
+use crate::starlark::trace;
+use crate::starlark::wording::{CANNOT_BE_SET, CANNOT_CHANGE, between, lower, not_an_integer, plain};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
 /// How many calls are shown: a recursion would repeat the same ones.
 const MOST_CALLS: usize = 8;
 
-/// The diagnostic for an error; `None` if it is reported elsewhere, or if the run only has to wait.
-pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceTexts) -> Option<Diagnostic> {
+/// The diagnostic for an error; `None` if it is reported elsewhere, or if the run only has to wait. `made` are the places
+/// where the sub-components were made that were being configured, the innermost first.
+pub(crate) fn diagnose(
+    error: &Error,
+    noted: Option<&Stop>,
+    sources: &SourceTexts,
+    made: Vec<At>,
+) -> Option<Diagnostic> {
     let places = places(error, sources);
     let stop = noted.or_else(|| stop::found(error));
     let (diagnostic, at) = match stop {
@@ -39,9 +46,22 @@ pub(crate) fn diagnose(error: &Error, noted: Option<&Stop>, sources: &SourceText
         (None, Some((first, rest))) => (Some(first.clone()), rest),
         (None, None) => (None, places.as_slice()),
     };
-    let operands = Calls::of(error, first.as_ref()).map(|calls| calls.operands()).unwrap_or_default();
+    let message = error.without_diagnostic().to_string();
+    let first = first.map(|at| if message.contains(NO_TABS) { at_tab(&at) } else { at });
+    let operands = trace::operands(error, &message, first.as_ref(), made);
     let diagnostic = first.iter().fold(diagnostic, Diagnostic::at).made_of(operands);
     Some(with_calls(diagnostic, calls))
+}
+
+/// The interpreter's message for an indentation with tabs. It names the end of the line before.
+const NO_TABS: &str = "tabs are not allowed";
+
+/// The tabs behind a place.
+fn at_tab(at: &At) -> At {
+    let rest = at.source.text().get(at.span.start..).unwrap_or_default();
+    let Some(begin) = rest.find('\t').map(|tab| at.span.start + tab) else { return at.clone() };
+    let tabs = at.source.text()[begin..].bytes().take_while(|byte| *byte == b'\t').count();
+    At::new(&at.source, begin..begin + tabs)
 }
 
 /// Whether a place is a part of a call, so that it can be shown in place of the call.
@@ -83,7 +103,10 @@ fn translated(error: &Error, sources: &SourceTexts) -> Diagnostic {
     }
     match error.kind() {
         ErrorKind::Fail(inner) => return Diagnostic::error(said(inner.to_string().trim())),
-        ErrorKind::Parser(_) => return syntax(&message),
+        ErrorKind::Parser(_) => match not_an_integer(&message) {
+            Some(message) => return Diagnostic::error(message),
+            None => return syntax(&message),
+        },
         _ => {}
     }
     let (message, near) = match message.split_once(", did you mean ") {
@@ -130,9 +153,6 @@ fn missing(message: &str, span: Option<&FileSpan>, sources: &SourceTexts) -> Opt
     short.then(|| format!("`{owner}` {none}has no `{name}`"))
 }
 
-const CANNOT_BE_SET: &str = "an attribute cannot be set by code";
-const CANNOT_CHANGE: &str = "the value can no longer be changed";
-
 /// What to do about some of the interpreter's errors.
 fn advice(message: &str) -> Option<&'static str> {
     match message {
@@ -144,60 +164,5 @@ fn advice(message: &str) -> Option<&'static str> {
             Some("what a file makes is fixed once it is loaded: change a copy, list(…) or dict(…)")
         }
         _ => None,
-    }
-}
-
-/// The interpreter's messages in our words.
-fn plain(message: &str) -> String {
-    let message = message.lines().next().unwrap_or("the evaluation failed");
-    if let Some(name) = between(message, "Variable `", "` not found") {
-        return format!("`{name}` is not defined");
-    }
-    if let Some((kind, name)) =
-        between(message, "Object of type `", "`").zip(between(message, "has no attribute `", "`"))
-    {
-        return format!("a value of the type `{kind}` has no `{name}`");
-    }
-    if let Some(name) = between(message, "Local variable `", "` referenced before assignment") {
-        return format!("`{name}` is used before it is set");
-    }
-    if let Some(name) = between(message, "Module has no symbol `", "`") {
-        return format!("the file defines no `{name}`");
-    }
-    if let Some(names) = between(message, "Found `", "` extra named parameter(s) for call to ") {
-        let function = message.rsplit(' ').next().unwrap_or_default();
-        return format!("`{function}` takes no argument `{names}`");
-    }
-    if let Some((name, kind)) = message
-        .strip_prefix("Error unpacking value for parameter `")
-        .and_then(|rest| rest.split_once("` of type `"))
-    {
-        return format!(
-            "the value of the argument `{name}` does not have the type `{}`",
-            kind.trim_end_matches('`')
-        );
-    }
-    if message == "Immutable" {
-        return CANNOT_CHANGE.to_owned();
-    }
-    if message.starts_with("Operation `.") && message.contains("=` not supported on type `component`") {
-        return CANNOT_BE_SET.to_owned();
-    }
-    lower(message)
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    let start = text.find(before)? + before.len();
-    let length = text[start..].find(after)?;
-    Some(&text[start..start + length])
-}
-
-fn lower(text: &str) -> String {
-    let mut rest = text.chars();
-    match rest.next() {
-        Some(first) if !rest.as_str().starts_with(|c: char| c.is_uppercase()) => {
-            first.to_lowercase().chain(rest).collect()
-        }
-        _ => text.to_owned(),
     }
 }

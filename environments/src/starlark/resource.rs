@@ -118,6 +118,6 @@ fn insert(table: &mut Table, name: &str, data: file::Data, at: &At) {
 }
 
 fn push(call: &Call<'_>, kind: ItemKind, table: Table) {
-    let by = call.component.caller(&[]);
+    let by = call.component.caller();
     call.component.session.push(Item { kind, table, at: call.site.at.clone(), by });
 }

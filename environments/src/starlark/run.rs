@@ -71,7 +71,10 @@ fn finish(session: &ConfigureSession, error: Option<&starlark::Error>) -> Config
         _ => false,
     };
     let explained = match (error, &left.noted) {
-        (Some(error), noted) => diagnose(error, noted.as_ref(), session.sources()),
+        (Some(error), noted) => {
+            let made = innermost.as_ref().map(|running| running.made.clone()).unwrap_or_default();
+            diagnose(error, noted.as_ref(), session.sources(), made)
+        }
         // The code asked for a value and went on without it, by `getattr` with a default, say. The mistake stays one.
         (None, Some(Stop::Mistake { message, help, at })) => {
             let diagnostic = Diagnostic::error(message.clone());

@@ -73,6 +73,8 @@ pub(crate) struct UnderWay {
     pub(crate) folder: Option<PathBuf>,
     /// Where its code stands.
     pub(crate) code_at: At,
+    /// Where it and the sub-components around it were made, the innermost first.
+    pub(crate) made: Vec<At>,
 }
 
 /// What a run leaves behind.

@@ -6,9 +6,11 @@ pub(crate) mod cause;
 pub(crate) mod dns;
 pub(crate) mod elsewhere;
 pub(crate) mod layered;
+mod missing;
 pub(crate) mod operands;
+mod wording;
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
@@ -18,9 +20,9 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
-use crate::template::layered::is_variable;
-use crate::text::diagnostic::{Diagnostic, listed, nearest};
-use crate::text::operand::Operand;
+use crate::template::layered::handed_on;
+use crate::text::diagnostic::Diagnostic;
+use crate::text::origin::{Operand, Selector, ValueOrigin, ValuePath};
 use crate::text::source::{At, SourceText};
 
 /// How much work one template may do: far more than configuration needs, but an endless loop uses it up within a
@@ -29,6 +31,9 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// The name of a text that is no file.
+const TEXT: &str = "<text>";
 
 /// An engine with everything but templates.
 pub(crate) fn engine() -> Environment<'static> {
@@ -88,7 +93,7 @@ impl io::Write for Bounded {
 }
 
 /// A mistake in a text, for the user; `None` if it is reported elsewhere.
-pub(crate) type Mistake = Option<Box<Diagnostic>>;
+pub(crate) type TextMistake = Option<Box<Diagnostic>>;
 
 /// The value of a text that may be a template. If it is a single expression, the value keeps its type.
 pub(crate) fn evaluate(
@@ -96,7 +101,7 @@ pub(crate) fn evaluate(
     text: &str,
     at: &At,
     scope: &Value,
-) -> Result<Value, Mistake> {
+) -> Result<Value, TextMistake> {
     if !is_template(text) {
         return Ok(Value::from(text));
     }
@@ -114,16 +119,17 @@ pub(crate) fn evaluate(
             Ok(value) if value.is_undefined() => {
                 let operands = shown_operands(text, scope);
                 let path = text[range.clone()].trim();
-                Err(Some(Box::new(undefined(path, scope).at(&whole()).made_of(operands))))
+                let diagnostic = missing::undefined(path, scope, &BTreeSet::new());
+                Err(Some(Box::new(diagnostic.at(&whole()).made_of(operands))))
             }
             Ok(value) => Ok(value),
-            Err(error) => Err(explain(&error, scope, |_, part| part.map_or_else(whole, shifted))),
+            Err(error) => Err(explain(&error, (None, scope), |_, part| part.map_or_else(whole, shifted))),
         };
     }
     engine
-        .render_named_str("<text>", text, scope.clone())
+        .render_named_str(TEXT, text, scope.clone())
         .map(Value::from)
-        .map_err(|error| explain(&error, scope, place))
+        .map_err(|error| explain(&error, (Some(TEXT), scope), place))
 }
 
 /// The range between `{{` and `}}` if there is nothing else.
@@ -173,12 +179,13 @@ fn plain_within(value: Value, depth: usize) -> Result<Value, Error> {
     }
 }
 
-/// Makes a diagnostic of an engine error. `place` finds the place of a part of a template by the template's name.
+/// Makes a diagnostic of an engine error in a template of this name with this scope. `place` finds the place of a part of
+/// a template by the template's name.
 pub(crate) fn explain(
     error: &Error,
-    scope: &Value,
+    (main, scope): (Option<&str>, &Value),
     place: impl Fn(Option<&str>, Option<Range<usize>>) -> At,
-) -> Mistake {
+) -> TextMistake {
     let chain: Vec<&Error> = std::iter::successors(Some(error), |error| {
         std::error::Error::source(*error).and_then(|source| source.downcast_ref::<Error>())
     })
@@ -190,10 +197,10 @@ pub(crate) fn explain(
     let at = place(innermost.name(), innermost.range());
     let last = chain.last().copied().unwrap_or(error);
     let diagnostic = match last.kind() {
-        ErrorKind::UndefinedError => match undefined_path(last) {
-            Some(path) => undefined(path.trim(), scope),
-            None => undefined_at(&at, scope),
-        },
+        ErrorKind::UndefinedError => {
+            let set = innermost.template_source().map(operands::set_in).unwrap_or_default();
+            missing::diagnostic(last.detail(), &at, scope, &set)
+        }
         ErrorKind::OutOfFuel => Diagnostic::error("the template does too much work, or never ends")
             .help("look for a loop that grows; a template may take about five million steps"),
         ErrorKind::WriteFailure => Diagnostic::error("the rendered file is larger than 64 MiB")
@@ -202,104 +209,43 @@ pub(crate) fn explain(
             Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
                 .help("templates are found in the folder of their component")
         }
-        _ => {
-            let message = described(last);
-            let by_percent = message.starts_with("tried to use % operator on unsupported types string");
-            let diagnostic = Diagnostic::error(message);
-            if by_percent { diagnostic.help("use the filter: `'%s' | format(x)`") } else { diagnostic }
-        }
+        _ => wording::diagnostic(last),
     };
-    let mut operands = without_variables(operands::failing(innermost), scope);
+    let mut operands = operands::failing(innermost, main, scope);
     // An included template also sees the names that the including one sets.
     for outer in chain.iter().filter(|outer| outer.name() != innermost.name()) {
         let set = outer.template_source().map(operands::set_in).unwrap_or_default();
-        operands.retain(|operand| operand.root().is_some_and(|root| !set.contains(root)));
+        let is_set =
+            |path: &ValuePath| matches!(path.first(), Some(Selector::Name(name)) if set.contains(name));
+        if operands.iter().any(|operand| operand.paths.iter().any(is_set)) {
+            operands.clear();
+        }
     }
-    Some(Box::new(diagnostic.at(&at).made_of(operands)))
+    Some(Box::new(diagnostic.at(&at).made_of(traced(operands, scope))))
 }
 
-/// The values of the scope itself that a text prints.
+/// The value of the scope that a text is, if it is nothing but that.
 pub(crate) fn shown_operands(text: &str, scope: &Value) -> Vec<Operand> {
-    if is_template(text) { without_variables(operands::shown(text), scope) } else { Vec::new() }
+    if is_template(text) { traced(operands::of_text(text), scope) } else { Vec::new() }
 }
 
-/// Drops a caller's variables: only the caller knows where their values come from.
-fn without_variables(mut operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
-    operands.retain(|operand| operand.root().is_some_and(|root| !is_variable(scope, root)));
-    operands
+/// The values of the scope in a text, if a mistake in what it renders to is theirs and not the text's own.
+pub(crate) fn operands_in(text: &str, scope: &Value, is_valid: impl Fn(&str) -> bool) -> Vec<Operand> {
+    if is_template(text) { traced(operands::of_parts(text, is_valid), scope) } else { Vec::new() }
 }
 
-fn described(error: &Error) -> String {
-    let mut text = match (error.kind(), error.detail()) {
-        (ErrorKind::InvalidOperation, Some(detail)) => return detail.to_owned(),
-        (kind, _) => kind.to_string(),
-    };
-    if let Some(detail) = error.detail() {
-        let _ = write!(text, ": {detail}");
-    }
-    text
-}
-
-/// The expression in "`component.x` is undefined", as the engine writes it.
-fn undefined_path(error: &Error) -> Option<String> {
-    let detail = error.detail()?;
-    let start = detail.find('`')? + 1;
-    let end = start + detail[start..].find('`')?;
-    Some(detail[start..end].to_owned())
-}
-
-/// What is undefined at a place: the expression there or, if the place is the name of a filter, what the filter was
-/// given.
-fn undefined_at(at: &At, scope: &Value) -> Diagnostic {
-    let text = at.source.text();
-    let part = text.get(at.span.clone()).unwrap_or("a value").trim();
-    if text.get(..at.span.start).is_some_and(|before| before.trim_end().ends_with('|')) {
-        let filter = part.split('(').next().unwrap_or(part).trim_end();
-        return Diagnostic::error(format!(
-            "the value given to `{filter}` is undefined, or contains something undefined"
-        ));
-    }
-    undefined(part, scope)
-}
-
-/// "`x` is undefined", with the names that exist where the path breaks off.
-fn undefined(path: &str, scope: &Value) -> Diagnostic {
-    let diagnostic = Diagnostic::error(format!("`{path}` is undefined"));
-    let mut parent = scope.clone();
-    let mut prefix = String::new();
-    for part in path.split('.') {
-        let missing = !crate::text::name::is_identifier(part);
-        match parent.get_attr(part) {
-            Ok(value) if !missing && !value.is_undefined() && value.kind() != ValueKind::Invalid => {
-                parent = value;
-                let _ = write!(prefix, "{part}.");
-            }
-            _ => return diagnostic.help(there_is(part, &prefix, &parent)),
+/// Follows a caller's variables to where the caller has them from; none are left if one cannot be followed.
+fn traced(operands: Vec<Operand>, scope: &Value) -> Vec<Operand> {
+    let follow = |operand: Operand| {
+        let origins: Vec<_> = operand.paths.iter().map(|path| handed_on(scope, path)).collect();
+        if origins.iter().all(Option::is_none) {
+            return Some(operand);
         }
-    }
-    diagnostic
-}
-
-fn there_is(part: &str, prefix: &str, parent: &Value) -> String {
-    let mut names: Vec<String> = match parent.kind() {
-        ValueKind::Map => parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect(),
-        _ if parent.downcast_object_ref::<Address>().is_some() => {
-            ["connect", "listen", "listen_v6"].map(str::to_owned).to_vec()
-        }
-        _ if parent.downcast_object_ref::<NetLoc>().is_some() => ["host", "port"].map(str::to_owned).to_vec(),
-        _ => Vec::new(),
+        let origins: Option<Vec<ValueOrigin>> = origins.into_iter().collect();
+        let followed = ValueOrigin::one_of(origins?).operand(operand.role)?;
+        Some(Operand { handed_on: true, ..followed })
     };
-    names.sort();
-    if let Some(near) = nearest(part, names.iter().map(String::as_str)) {
-        return format!("did you mean `{prefix}{near}`?");
-    }
-    let of = prefix.trim_end_matches('.');
-    match (names.is_empty(), of.is_empty()) {
-        (true, true) => "nothing is defined here".to_owned(),
-        (true, false) => format!("`{of}` has no members"),
-        (false, true) => format!("there are {}", listed(names.iter().map(String::as_str))),
-        (false, false) => format!("`{of}` has {}", listed(names.iter().map(String::as_str))),
-    }
+    operands.into_iter().map(follow).collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// The place in a template's own file.

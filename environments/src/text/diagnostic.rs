@@ -11,8 +11,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::text::operand::Operand;
+use crate::text::origin::Operand;
 use crate::text::source::At;
 pub use location::Location;
 pub use problems::Diagnostics;
@@ -77,8 +78,7 @@ impl Diagnostic {
 
     /// A thread could not be started, which is not the project's mistake.
     pub(crate) fn no_thread(error: &std::io::Error) -> Diagnostic {
-        let message = format!("this machine lets batou start no more threads: {error}");
-        Diagnostic { is_of_machine: true, ..Diagnostic::error(message) }
+        Diagnostic { is_of_machine: true, ..Diagnostic::error(batou_store::no_thread("this machine", error)) }
     }
 
     /// The same as a warning.
@@ -164,6 +164,22 @@ impl Diagnostic {
         self
     }
 
+    /// Whether it is about a component on a host, about the host, or about the project as a whole, rather than about
+    /// others.
+    pub(crate) fn concerns(&self, host: &str, component: &str) -> bool {
+        let is_meant =
+            |subject: &String| match subject.split(" > ").next().and_then(|own| own.split_once('/')) {
+                Some(own) => own == (host, component),
+                None => subject == host,
+            };
+        if !self.subject.is_empty() {
+            return self.subject.iter().any(is_meant);
+        }
+        let file = self.location.as_ref().map(|location| location.file.as_path());
+        let below = file.and_then(|file| file.strip_prefix("components").ok());
+        below.is_none_or(|below| below.starts_with(component))
+    }
+
     /// Whether the source can be drawn around its places: not if a line is so long that only a part of it is shown.
     pub fn can_be_drawn(&self) -> bool {
         self.location.iter().chain(&self.calls).all(Location::fits)
@@ -191,12 +207,17 @@ impl Diagnostic {
         let (line, column) = location.shown_line();
         let before: String = line.chars().take(column).collect();
         let marked: String = line.chars().skip(column).take(location.width).collect();
-        let indent: String = visible(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let carets = "^".repeat(visible(&marked).chars().count().max(1));
+        let indent: String = visible(&before).chars().map(blank).collect();
+        let carets = "^".repeat(visible(&marked).width().max(1));
         write!(f, "\n{margin}--> {}:{}:{}", visible(&file), location.line, location.column)?;
         write!(f, "\n{margin} |\n{number} | {}", visible(&line))?;
         write!(f, "\n{margin} | {indent}{carets}")
     }
+}
+
+/// What takes as much room on a terminal as a character: two cells for some, none for an accent.
+fn blank(c: char) -> String {
+    if c == '\t' { "\t".to_owned() } else { " ".repeat(c.width().unwrap_or(0)) }
 }
 
 /// `{}` is the message alone, as miette wants it for its headline; `{:#}` shows everything, as [`Diagnostics`] does.
@@ -302,6 +323,27 @@ mod tests {
             shown,
             "error: unknown key `näme`\n --> batou.toml:2:2\n  |\n2 | \tnäme = 1\n  | \t^^^^\n  = help: did you mean `name`?"
         );
+    }
+
+    /// Wide characters, accents of their own, and a byte order mark before the first line.
+    #[test]
+    fn the_caret_stands_under_what_is_seen() {
+        for (before, marked, blanks, carets) in [
+            ("日本", "x", 4, 1),
+            ("e\u{301}", "x", 1, 1),
+            ("😀", "日本語", 2, 6),
+            ("\t日", "x", 3, 1),
+            ("\u{feff}a", "x", 1, 1),
+        ] {
+            let text = format!("{before}{marked} = 1\n");
+            let shown = format!(
+                "{:#}",
+                Diagnostic::error("bad").at(&at(&text, before.len()..before.len() + marked.len()))
+            );
+            let under = shown.lines().last().unwrap().strip_prefix("  | ").unwrap();
+            let begin = under.find('^').unwrap();
+            assert_eq!((begin, under.len() - begin), (blanks, carets), "{shown}");
+        }
     }
 
     #[test]

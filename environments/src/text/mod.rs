@@ -2,5 +2,5 @@
 
 pub(crate) mod diagnostic;
 pub(crate) mod name;
-pub(crate) mod operand;
+pub(crate) mod origin;
 pub(crate) mod source;

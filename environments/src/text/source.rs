@@ -26,17 +26,20 @@ impl SourceText {
         &self.text
     }
 
+    /// The byte order mark that some editors write before the text is not part of the first line.
     fn lines(&self) -> &[usize] {
+        let first = if self.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let begins =
-            || std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+            || std::iter::once(first).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         self.lines.get_or_init(begins)
     }
 
     /// Line and column of a byte offset, both counted from 1, columns in characters.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.floor(offset);
-        let line = self.lines().partition_point(|start| *start <= offset) - 1;
-        let column = self.text[self.lines()[line]..offset].chars().count();
+        let line = self.lines().partition_point(|start| *start <= offset).saturating_sub(1);
+        let begin = self.lines()[line];
+        let column = self.text[begin..offset.max(begin)].chars().count();
         (line + 1, column + 1)
     }
 
@@ -154,6 +157,13 @@ mod tests {
         assert_eq!(source.position(9999), (3, 1));
         assert_eq!(source.line(2), "zwölf drei");
         assert_eq!(source.line(9), "");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_column() {
+        let source = SourceText::new("a", "\u{feff}eins\nzwei\n");
+        assert_eq!([0, 3, 4, 8].map(|offset| source.position(offset)), [(1, 1), (1, 1), (1, 2), (2, 1)]);
+        assert_eq!((source.line(1), source.line_range(1)), ("eins", 3..7));
     }
 
     #[test]

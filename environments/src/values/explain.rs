@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use batou_release::Instance;
 use serde::{Deserialize, Serialize};
 
-use crate::text::diagnostic::Location;
+use crate::project::host::Host;
+use crate::project::policy::Policy;
+use crate::text::diagnostic::{Diagnostic, Location};
 use crate::values::LazyValues;
 
 /// A component on a host, as the user typed it. It need not exist.
@@ -25,6 +28,23 @@ pub struct Explanation {
     pub attributes: Vec<Explained>,
 }
 
+/// What can be told about a component on a host, although the project may have mistakes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExplainedEnvironment {
+    /// `[environment]`
+    pub policy: Policy,
+    /// By name; ignored ones are marked.
+    pub hosts: Vec<Host>,
+    /// Every component that the environment names, on each of its hosts.
+    pub declared: Vec<Instance>,
+    /// `None` if the host does not have the component.
+    pub explanation: Option<Explanation>,
+    /// The mistakes and warnings that concern the component on this host, or the environment as a whole.
+    pub mistakes: Vec<Diagnostic>,
+    /// How many errors concern only others.
+    pub elsewhere: usize,
+}
+
 /// An attribute of a component on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explained {
@@ -33,8 +53,8 @@ pub struct Explained {
     /// `int`, `address` and so on, as it is written in a declaration.
     #[serde(rename = "type")]
     pub kind: String,
-    /// As a template would print it.
-    pub value: String,
+    /// As a template would print it; `None` if a mistake left it without a value.
+    pub value: Option<String>,
     /// What it is for, if its component says so.
     pub doc: Option<String>,
     /// Where it is set, starting with the place that takes effect; the last is the component's default, if it has one.
@@ -66,7 +86,7 @@ pub(crate) fn explain(values: &Arc<LazyValues>, index: usize) -> Explanation {
 fn one(values: &Arc<LazyValues>, index: usize, name: &str) -> Option<Explained> {
     let instance = values.instance(index);
     let declaration = instance.component.interface.attributes.get(name)?;
-    let evaluated = values.attribute(index, name)?;
+    let evaluated = values.attribute(index, name);
     let overrides = &values.model.environment.overrides;
     let above = overrides.places(&instance.component.name, &values.model.host(index).name, name);
     let winner = instance.overrides.get(name).map(|member| &member.node.at);
@@ -81,9 +101,9 @@ fn one(values: &Arc<LazyValues>, index: usize, name: &str) -> Option<Explained> 
     Some(Explained {
         name: name.to_owned(),
         kind: declaration.kind.to_string(),
-        value: evaluated.value.to_string(),
+        value: evaluated.map(|evaluated| evaluated.value.to_string()),
         doc: declaration.doc.clone(),
         set: above.chain(default).collect(),
-        causes: evaluated.causes.keys().cloned().collect(),
+        causes: evaluated.into_iter().flat_map(|evaluated| evaluated.causes.keys().cloned()).collect(),
     })
 }

@@ -11,7 +11,7 @@ use crate::file::{ConfigNode, Data, KeyValue, merge};
 use crate::model::place::Provider;
 use crate::template::address::{Address, NetLoc};
 use crate::template::layered::layered;
-use crate::template::{self, Mistake};
+use crate::template::{self, TextMistake};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 use crate::values::scope::Scope;
@@ -150,7 +150,7 @@ impl LazyValues {
 
     fn text(self: &Arc<Self>, index: usize, text: &str, at: &At, scope: &Value) -> Result<Value, Reported> {
         template::evaluate(&self.instance(index).component.engine, text, at, scope).map_err(
-            |mistake: Mistake| {
+            |mistake: TextMistake| {
                 if let Some(diagnostic) = mistake {
                     self.report(*diagnostic, index);
                 }

@@ -49,7 +49,7 @@ const PORT: &str = "[components.app]\nport = \"x\"\nother = 3\n";
 fn what_is_set_is_shown_where_it_is_set() {
     let shown = sandbox(&content("{{ component.other + component.port }}"), PORT).mistakes();
     insta::assert_snapshot!(shown, @r#"
-    error: tried to use + operator on unsupported types number and string
+    error: `+` cannot be used with a number and a string
      --> components/app/component.toml:9:17
       |
     9 | content = '''{{ component.other + component.port }}'''
@@ -65,6 +65,7 @@ fn what_is_set_is_shown_where_it_is_set() {
     4 | port = "x"
       |        ^^^
       = affects: web01/app
+      = help: `~` joins texts and numbers to a text; `x | int` makes a number of a text
     "#);
 }
 
@@ -74,40 +75,43 @@ fn a_value_of_the_same_name_is_not_meant() {
     let webs = "[components.app]\nport = \"9\"\nwebs = [{ port = \"x\" }]\n";
     let each = "{{ component.port }}{% for web in component.webs %}{{ web.port + 1 }}{% endfor %}";
     insta::assert_snapshot!(told(&content(each), webs), @r#"
-    tried to use + operator on unsupported types string and number
+    `+` cannot be used with a string and a number
       `webs` is set in prod:5:8: webs = [{ port = "x" }]
     "#);
 
     let own = "webs = [{ port = \"x\" }]";
     let component = content(each).replace("webs = []", own);
-    insta::assert_snapshot!(told(&component, "[components.app]\nport = \"9\"\n"), @"tried to use + operator on unsupported types string and number");
+    insta::assert_snapshot!(told(&component, "[components.app]\nport = \"9\"\n"), @"`+` cannot be used with a string and a number");
 
     let settings = format!("{PORT}[settings]\nport = \"y\"\n");
     insta::assert_snapshot!(told(&content("{{ component.port }}{{ settings.port + 1 }}"), &settings), @r#"
-    tried to use + operator on unsupported types string and number
+    `+` cannot be used with a string and a number
       `settings.port` is set in prod:7:8: port = "y"
     "#);
 
     let sandbox = sandbox(&content("{{ component.port }}{{ host.data.port - 1 }}"), "");
     let host = "[hosts]\nweb01 = [\"app\"]\n[host.web01]\ndata-port = \"z\"\n";
     sandbox.write("environments/prod/environment.toml", format!("{host}{PORT}"));
-    insta::assert_snapshot!(advice(&sandbox), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(advice(&sandbox), @r#"
+    `-` cannot be used with a string and a number
+      `host.data.port` is set in prod:4:13: data-port = "z"
+    "#);
 }
 
 #[test]
 fn names_that_a_template_sets_are_followed_or_left() {
     let told = |text: &str| told(&content(text), PORT);
     insta::assert_snapshot!(told("{% set p = component.port %}{{ component.other }}{{ p - 1 }}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("{% set port = 'a' %}{{ component.port }}{{ port - 1 }}"), @"tried to use - operator on unsupported types string and number");
-    insta::assert_snapshot!(told("{{ component.port }}{% set component = {'port': 'a'} %}{{ component.port - 1 }}"), @"tried to use - operator on unsupported types string and number");
-    insta::assert_snapshot!(told("{{ component.port }}{% for component in [{'port': 'a'}] %}{{ component.port - 1 }}{% endfor %}"), @"tried to use - operator on unsupported types string and number");
-    insta::assert_snapshot!(told("{% set p = component.port %}{% if component.other %}{% set p = 'a' %}{% endif %}{{ p - 1 }}"), @"tried to use - operator on unsupported types string and number");
-    insta::assert_snapshot!(told("{% macro m(component) %}{{ component.port - 1 }}{% endmacro %}{{ component.port }}{{ m({'port': 'a'}) }}"), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("{% set port = 'a' %}{{ component.port }}{{ port - 1 }}"), @"`-` cannot be used with a string and a number");
+    insta::assert_snapshot!(told("{{ component.port }}{% set component = {'port': 'a'} %}{{ component.port - 1 }}"), @"`-` cannot be used with a string and a number");
+    insta::assert_snapshot!(told("{{ component.port }}{% for component in [{'port': 'a'}] %}{{ component.port - 1 }}{% endfor %}"), @"`-` cannot be used with a string and a number");
+    insta::assert_snapshot!(told("{% set p = component.port %}{% if component.other %}{% set p = 'a' %}{% endif %}{{ p - 1 }}"), @"`-` cannot be used with a string and a number");
+    insta::assert_snapshot!(told("{% macro m(component) %}{{ component.port - 1 }}{% endmacro %}{{ component.port }}{{ m({'port': 'a'}) }}"), @"`-` cannot be used with a string and a number");
     insta::assert_snapshot!(told("{% with p = component.port %}{{ p - 1 }}{% endwith %}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
 }
@@ -115,37 +119,30 @@ fn names_that_a_template_sets_are_followed_or_left() {
 #[test]
 fn only_the_failing_expression_counts() {
     let told = |text: &str| told(&content(text), PORT);
-    insta::assert_snapshot!(told("{{ component.port }} {{ component.other - 'a' }}"), @"
-    tried to use - operator on unsupported types number and string
-      `other` is set in prod:5:9: other = 3
-    ");
+    insta::assert_snapshot!(told("{{ component.port }} {{ component.other - 'a' }}"), @"`-` cannot be used with a number and a string");
     insta::assert_snapshot!(told("{{ (component.other - 1) ~ (component.port - 1) }}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("{% if component.other %}{{ component.port | round }}{% endif %}"), @r#"
-    cannot round value (string)
+    a string cannot be rounded
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("{% if component.port - 1 > component.other %}{% endif %}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("{{ (component.other if component.other else component.port) - 'a' }}"), @"
-    tried to use - operator on unsupported types number and string
-      `other` is set in prod:5:9: other = 3
-    ");
-    insta::assert_snapshot!(told("{{ component.url - component.other }}"), @r#"
-    tried to use - operator on unsupported types string and number
-      `other` is set in prod:5:9: other = 3
+    insta::assert_snapshot!(told("{{ (component.port if component.port else component.other) - 1 }}"), @r#"
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
+    insta::assert_snapshot!(told("{{ component.url - component.other }}"), @"`-` cannot be used with a string and a number");
     insta::assert_snapshot!(told("{{ component['port'] - 1 }}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
     // It is set nowhere.
-    insta::assert_snapshot!(told("{{ component.port }}{{ component.webs - 1 }}"), @"tried to use - operator on unsupported types sequence and number");
+    insta::assert_snapshot!(told("{{ component.port }}{{ component.webs - 1 }}"), @"`-` cannot be used with a list and a number");
 }
 
 #[test]
@@ -153,16 +150,16 @@ fn of_a_table_the_member_counts() {
     let db = "[components.app.db]\nport = \"x\"\n";
     let told = |text: &str| told(&content(text), db);
     insta::assert_snapshot!(told("{{ component.db.port - 1 }}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `db` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("{{ component.db.host - 1 }}"), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("{{ component.db.host - 1 }}"), @"`-` cannot be used with a string and a number");
     insta::assert_snapshot!(told("{{ component.db.prot }}"), @"
     `component.db.prot` is undefined
       `db` is set in prod:3:1: [components.app.db]
     ");
     insta::assert_snapshot!(told("{{ component.db - 1 }}"), @"
-    tried to use - operator on unsupported types map and number
+    `-` cannot be used with a map and a number
       `db` is set in prod:3:1: [components.app.db]
     ");
 }
@@ -176,11 +173,11 @@ fn an_included_template_is_looked_at_itself() {
         advice(&sandbox)
     };
     insta::assert_snapshot!(told("{{ component.other }}{{ component.port - 1 }}", &component), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
     let before = content("{{ component.port }}{% set component = {'port': 'a'} %}{% include 'part' %}");
-    insta::assert_snapshot!(told("{{ component.port - 1 }}", &before), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("{{ component.port - 1 }}", &before), @"`-` cannot be used with a string and a number");
 }
 
 /// Steps, links, and values that are made of others.
@@ -189,20 +186,23 @@ fn every_text_of_a_component_is_looked_at() {
     let attributes = "[attributes]\nport = \"p\"\nother = 2\n";
     let told = |rest: &str| told(&format!("{attributes}{rest}"), PORT);
     insta::assert_snapshot!(told("[[step]]\nname = \"s\"\nverify = \"{{ component.other }}\"\nupdate = \"{{ component.port - 1 }}\"\n"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("[[step]]\nname = \"s\"\nverify = \"true\"\nupdate = \"true\"\ncreates = \"/{{ component.other }}/../{{ component.port }}\"\n"), @r#"
-    the path `/3/../x` holds `..`: name the path without it
+    insta::assert_snapshot!(told("[[step]]\nname = \"s\"\nverify = \"true\"\nupdate = \"true\"\ncreates = \"/{{ component.other }}/../{{ component.port }}\"\n"), @"the path `/3/../x` holds `..`: name the path without it");
+    let up = "[components.app]\nport = \"..\"\nother = 3\n";
+    let creates = "[[step]]\nname = \"s\"\nverify = \"true\"\nupdate = \"true\"\ncreates = \"/{{ component.other }}/{{ component.port }}\"\n";
+    insta::assert_snapshot!(self::told(&format!("{attributes}{creates}"), up), @r#"
+    the path `/3/..` holds `..`: name the path without it
       `other` is set in prod:5:9: other = 3
-      `port` is set in prod:4:8: port = "x"
+      `port` is set in prod:4:8: port = ".."
     "#);
     insta::assert_snapshot!(told("[[symlink]]\npath = \"s\"\nto = \"{{ component.other }}{{ component.port - 1 }}\"\n"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("next = \"{{ component.port - 1 }}\"\n"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("next = { type = \"int\", default = \"{{ component.port }}\" }\n"), @r#"
@@ -210,7 +210,7 @@ fn every_text_of_a_component_is_looked_at() {
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("[[provide]]\nkey = \"k\"\nvalue = { a = \"{{ component.other }}\", b = \"{{ component.port - 1 }}\" }\n[[require]]\nkey = \"k\"\n"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
 }
@@ -231,24 +231,24 @@ fn a_value_of_another_component_is_found_where_that_one_has_it() {
     let set = "[components.app]\nport = \"9\"\n[components.web]\nport = \"x\"\nname_ = \"m\"\n";
     let each = "{{ component.port }}{% for one in web %}{{ one.port - 1 }}{% endfor %}";
     insta::assert_snapshot!(told("", each, set), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `web.port` is set in prod:7:8: port = "x"
     "#);
     let apart = format!("{set}[components.\"web@web02\"]\nport = \"y\"\n");
-    insta::assert_snapshot!(told("", each, &apart), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("", each, &apart), @"`-` cannot be used with a string and a number");
     let one = "{{ component.port }}{{ server.port - 1 }}";
     insta::assert_snapshot!(told("as = \"server\"\none = true\nhost = \"same\"", one, &apart), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `web.port` is set in prod:7:8: port = "x"
     no component requires `web`
     "#);
     insta::assert_snapshot!(told("as = \"server\"\none = true\nhost = \"web02\"", one, &apart), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `web.port` is set in prod:10:8: port = "y"
     no component requires `web`
     "#);
     // It is set nowhere.
-    insta::assert_snapshot!(told("", each, "[components.app]\nport = \"9\"\n"), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("", each, "[components.app]\nport = \"9\"\n"), @"`-` cannot be used with a string and a number");
 }
 
 /// The same mistake on two hosts is told once.
@@ -259,7 +259,7 @@ fn places_of_several_hosts_are_all_shown() {
                        [components.app]\nport = \"x\"\n[components.\"app@web02\"]\nport = \"y\"\n";
     sandbox.write("environments/prod/environment.toml", environment);
     insta::assert_snapshot!(advice(&sandbox), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:6:8: port = "x"
       `port` is set in prod:8:8: port = "y"
     "#);
@@ -272,7 +272,7 @@ fn code_is_followed_through_its_calls() {
     let set = format!("{PORT}[settings]\nport = \"y\"\n");
     let told = |code: &str| told_code(&format!("{CODE}{code}"), &set);
     insta::assert_snapshot!(told("def configure(c):\n    x = c.other\n    y = c.port - 1\n"), @r#"
-    operation `-` not supported for types `string` and `int`
+    `-` cannot be used with a `string` and an `int`
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("def check(port):\n    if port != 5:\n        fail(\"bad\")\ndef configure(c):\n    c.other\n    check(c.port)\n"), @r#"
@@ -288,18 +288,18 @@ fn code_is_followed_through_its_calls() {
     bad
       `port` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    for web in [struct(port = \"a\")]:\n        web.port - 1\n"), @"operation `-` not supported for types `string` and `int`");
-    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    x = [w.port - 1 for w in [struct(port = \"a\")]]\n"), @"operation `-` not supported for types `string` and `int`");
-    insta::assert_snapshot!(told("def check(c):\n    c.port - 1\ndef configure(c):\n    c.port\n    check(struct(port = \"a\"))\n"), @"operation `-` not supported for types `string` and `int`");
+    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    for web in [struct(port = \"a\")]:\n        web.port - 1\n"), @"`-` cannot be used with a `string` and an `int`");
+    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    x = [w.port - 1 for w in [struct(port = \"a\")]]\n"), @"`-` cannot be used with a `string` and an `int`");
+    insta::assert_snapshot!(told("def check(c):\n    c.port - 1\ndef configure(c):\n    c.port\n    check(struct(port = \"a\"))\n"), @"`-` cannot be used with a `string` and an `int`");
     insta::assert_snapshot!(told("def configure(c):\n    c.port\n    fail(c.settings.port)\n"), @r#"
     y
       `settings.port` is set in prod:7:8: port = "y"
     "#);
     insta::assert_snapshot!(told("def configure(c):\n    c.expand(\"{{ component.other }}{{ component.port - 1 }}\")\n"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
-    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    c.webs - 1\n"), @"operation `-` not supported for types `list` and `int`");
+    insta::assert_snapshot!(told("def configure(c):\n    c.port\n    c.webs - 1\n"), @"`-` cannot be used with a `list` and an `int`");
 }
 
 /// Where the values of a caller's variables come from is not followed.
@@ -309,9 +309,9 @@ fn a_variable_of_code_is_left() {
         let call = format!("c.expand(\"{text}\", x = struct(port = \"a\"))");
         told_code(&format!("{CODE}def configure(c):\n    {call}\n"), PORT)
     };
-    insta::assert_snapshot!(told("{{ component.port }}{{ x.port - 1 }}"), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("{{ component.port }}{{ x.port - 1 }}"), @"`-` cannot be used with a string and a number");
     insta::assert_snapshot!(told("{{ component.other }}{{ component.port - 1 }}"), @r#"
-    tried to use - operator on unsupported types string and number
+    `-` cannot be used with a string and a number
       `port` is set in prod:4:8: port = "x"
     "#);
 }
@@ -326,8 +326,8 @@ fn a_sub_component_is_not_the_component() {
         );
         told_code(&code, PORT)
     };
-    insta::assert_snapshot!(told("c.port - 1"), @"operation `-` not supported for types `string` and `int`");
-    insta::assert_snapshot!(told("c.expand(\"{{ component.port - 1 }}\")"), @"tried to use - operator on unsupported types string and number");
-    insta::assert_snapshot!(told("c.file(\"x\", content = \"{{ component.port - 1 }}\")"), @"tried to use - operator on unsupported types string and number");
+    insta::assert_snapshot!(told("c.port - 1"), @"`-` cannot be used with a `string` and an `int`");
+    insta::assert_snapshot!(told("c.expand(\"{{ component.port - 1 }}\")"), @"`-` cannot be used with a string and a number");
+    insta::assert_snapshot!(told("c.file(\"x\", content = \"{{ component.port - 1 }}\")"), @"`-` cannot be used with a string and a number");
     insta::assert_snapshot!(told("if c.port != 5:\n        fail(\"bad\")"), @"bad");
 }

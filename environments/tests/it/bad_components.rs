@@ -368,7 +368,7 @@ fn templates() {
       = help: `component.address` has `connect`, `listen` and `listen_v6`
     ");
     assert_snapshot!(template("a\n{% if %}\n").mistakes(), @"
-    error: syntax error: unexpected end of block
+    error: not a valid template: unexpected `%}`
      --> components/app/x.conf:2:7
       |
     2 | {% if %}
@@ -391,7 +391,7 @@ fn templates() {
     "
     );
     assert_snapshot!(template("{% include \"x.conf\" %}\n").mistakes(), @r#"
-    error: recursion limit exceeded
+    error: macros, includes or loops are nested too deeply
      --> components/app/x.conf:1:4
       |
     1 | {% include "x.conf" %}
@@ -424,7 +424,7 @@ fn templates() {
       = affects: web01/app
     ");
     assert_snapshot!(template("{{ component.sleep | nope }}\n").mistakes(), @"
-    error: unknown filter: filter nope is unknown
+    error: there is no filter `nope`
      --> components/app/x.conf:1:22
       |
     1 | {{ component.sleep | nope }}
@@ -432,7 +432,7 @@ fn templates() {
       = affects: web01/app
     ");
     assert_snapshot!(template("{{ component.sleep / 0 }}{{ 1 + 'a' }}\n").mistakes(), @"
-    error: unable to calculate 1 / 0
+    error: `1 / 0` cannot be calculated
      --> components/app/x.conf:1:4
       |
     1 | {{ component.sleep / 0 }}{{ 1 + 'a' }}
@@ -485,7 +485,7 @@ fn inline_templates_are_shown_in_component_toml() {
       = affects: web01/app
       = help: `host.data` has no members
 
-    error: syntax error: unexpected `}`, expected end of variable block
+    error: not a valid template: unexpected `}`, expected `}}`
      --> components/app/component.toml:4:20
       |
     4 | c = ["{{ host.data }"]

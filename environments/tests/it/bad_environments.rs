@@ -453,3 +453,52 @@ fn projects() {
       = help: run `batou init` there, or name another folder with --project
     ");
 }
+
+/// Keys that are no templates say so, rather than making a folder of the name `{{ host.name }}`.
+#[test]
+fn what_looks_like_a_template_is_refused_where_none_is_evaluated() {
+    let text = "[environment]\ninherits = \"{{ a }}\"\nconnect_method = \"{{ b }}\"\ntarget_directory = \"/srv/{{ host.name }}\"\n\
+                platform = \"{% if x %}a{% endif %}\"\nbranch = \"{{ c }}\"\nservice_user = \"{{ d }}\"\nhost_domain = \"{# x #}\"\n\
+                [hosts]\nweb01 = [\"app\", \"{{ e }}\"]\n[host.web01]\naddress = \"{{ f }}\"\nhome = \"/home/{{ g }}\"\n\
+                platform = \"{{ h }}\"\nservice_user = \"{{ i }}\"\n[resolver]\nx = \"{{ j }}\"\n";
+    let mistakes = environment(text).evaluate_with(&batou_environments::Offline).err().unwrap();
+    let told = mistakes.iter().map(|mistake| {
+        let place = mistake.location.as_ref().unwrap();
+        format!("{}:{} {}\n", place.line, place.column, mistake.message)
+    });
+    assert_snapshot!(told.collect::<String>(), @"
+    2:12 `{{ a }}` is not an environment's name
+    3:19 `connect_method` in [environment] is no template: it is taken as it is written
+    4:26 `target_directory` in [environment] is no template: it is taken as it is written
+    5:13 `platform` in [environment] is no template: it is taken as it is written
+    6:11 `branch` in [environment] is no template: it is taken as it is written
+    7:17 `service_user` in [environment] is no template: it is taken as it is written
+    8:16 `host_domain` in [environment] is no template: it is taken as it is written
+    10:17 `{{ e }}` is not a component's name
+    12:12 `address` in [host.…] is no template: it is taken as it is written
+    13:15 `home` in [host.…] is no template: it is taken as it is written
+    14:13 `platform` in [host.…] is no template: it is taken as it is written
+    15:17 `service_user` in [host.…] is no template: it is taken as it is written
+    17:5 `x` in [resolver] must be an IP address or a list of them
+    ");
+}
+
+#[test]
+fn data_and_settings_are_handed_on_as_they_are_written() {
+    let text = "[hosts]\nweb01 = [\"app\"]\n[host.web01]\ndata-alias = \"{{ a }}\"\n[settings]\nmail = \"{{ b }}\"\n";
+    let sandbox = environment(text);
+    let shown = "[[file]]\npath = \"x\"\ncontent = \"{{ host.data.alias }} {{ settings.mail }}\"\n";
+    sandbox.write("components/app/component.toml", shown);
+    assert_eq!(super::common::text(&sandbox.evaluate(), "web01", "app", "x"), "{{ a }} {{ b }}");
+}
+
+/// Nesting that the parser refuses has no place of its own: the line that is nested is shown.
+#[test]
+fn a_key_that_is_too_deep_is_shown() {
+    let deep = "a.".repeat(5000) + "a = 1";
+    let mistakes = environment(&format!("[hosts]\nweb01 = [\"app\"]\n{deep}\n"))
+        .evaluate_with(&batou_environments::Offline);
+    let mistakes = mistakes.err().unwrap();
+    let mistake = mistakes.iter().next().unwrap();
+    assert_eq!(mistake.location.as_ref().map(|place| place.line), Some(3), "{}", mistake.message);
+}

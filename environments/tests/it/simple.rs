@@ -1,6 +1,6 @@
 //! The plain way: one project, its values, its files.
 
-use batou_environments::{ConnectMethod, Content, Entry, Offline, Options, Typed};
+use batou_environments::{ConnectMethod, Content, Entry, ExplainedEnvironment, Offline, Options, Typed};
 use batou_release::ARTIFACT_TOKEN;
 
 use super::common::{Sandbox, component, step, text};
@@ -81,22 +81,53 @@ fn the_policy_and_hosts_have_their_defaults() {
     assert_eq!(batou_environments::environment_names(&sandbox.project()).unwrap(), ["prod"]);
 }
 
-#[test]
-fn the_values_of_an_evaluation_explain_attributes() {
+fn explained(sandbox: &Sandbox, host: &str, component: &str) -> ExplainedEnvironment {
     let options = Options { dns: &Offline, user: String::new(), user_home: String::new(), notes: None };
-    let project = sandbox();
-    let (evaluation, values) =
-        batou_environments::evaluate_with_values(&project.project(), "prod", &options).unwrap();
-    assert_eq!(evaluation.components.len(), 2);
-    let explain = |host: &str, component: &str| {
-        values.explain(&Typed { host: host.to_owned(), component: component.to_owned() })
-    };
+    let typed = Typed { host: host.to_owned(), component: component.to_owned() };
+    batou_environments::explain(&sandbox.project(), "prod", &options, &typed).unwrap()
+}
+
+fn values(explained: &ExplainedEnvironment) -> Vec<String> {
+    let attributes = explained.explanation.iter().flat_map(|explanation| &explanation.attributes);
+    attributes.map(|one| format!("{}={}", one.name, one.value.as_deref().unwrap_or("?"))).collect()
+}
+
+#[test]
+fn attributes_are_explained() {
     for host in ["web01", "WEB01.example.net"] {
-        let attributes = explain(host, "app").unwrap().attributes;
-        let values: Vec<_> = attributes.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
-        assert_eq!(values, ["address=web01.example.net:8080", "greeting=every 2 s", "sleep=2"]);
+        let explained = explained(&sandbox(), host, "app");
+        assert_eq!(values(&explained), ["address=web01.example.net:8080", "greeting=every 2 s", "sleep=2"]);
+        assert_eq!((explained.mistakes.len(), explained.elsewhere), (0, 0));
     }
-    assert!(explain("web09", "app").is_none() && explain("web01", "other").is_none());
+    for (host, component) in [("web09", "app"), ("web01", "other")] {
+        assert!(explained(&sandbox(), host, component).explanation.is_none());
+    }
+}
+
+/// What has a value is explained, with the mistakes that concern it; others are counted.
+#[test]
+fn attributes_are_explained_in_spite_of_mistakes() {
+    let hosts = "[hosts]\nweb01 = [\"app\", \"bad\", \"broken\"]\nweb02 = [\"bad\"]\n[components.app]\nnumber = \"x\"\n";
+    let sandbox = Sandbox::new(&[
+        ("batou.toml", "[project]\nname = \"shop\"\n"),
+        ("environments/prod/environment.toml", hosts),
+        (
+            "components/app/component.toml",
+            "[attributes]\nnumber = 1\nport = 80\nsame = \"{{ component.number }}\"\n",
+        ),
+        ("components/bad/component.toml", "[[file]]\npath = \"a\"\ncontent = \"{{ nope }}\"\n"),
+        ("components/broken/component.toml", "[atributes]\n"),
+    ]);
+    let told = |host: &str, component: &str| {
+        let explained = explained(&sandbox, host, component);
+        let mistakes: Vec<_> = explained.mistakes.iter().map(|mistake| mistake.message.clone()).collect();
+        format!("{:?} {mistakes:?} {}", values(&explained), explained.elsewhere)
+    };
+    insta::assert_snapshot!(told("web01", "app"), @r#"["number=?", "port=80", "same=?"] ["the attribute `number` of `app` must be an integer, not \"x\""] 2"#);
+    insta::assert_snapshot!(told("web02", "bad"), @r#"[] ["`nope` is undefined"] 2"#);
+    insta::assert_snapshot!(told("web01", "broken"), @r#"[] ["unknown key `atributes` in component.toml"] 2"#);
+    let declared = explained(&sandbox, "web01", "broken").declared;
+    assert_eq!(declared.len(), 4);
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn unknown_argument() {
 #[test]
 fn unknown_argument_of_an_own_function() {
     assert_snapshot!(configure("def f(a):\n    pass\nf(b = 1)"), @"
-    error: missing parameter `a` for call to `f`
+    error: `f` needs the argument `a`
      --> components/app/component.star:4:5
       |
     4 |     f(b = 1)
@@ -410,7 +410,7 @@ fn division() {
 #[test]
 fn wrong_arguments() {
     assert_snapshot!(configure("c.require()"), @"
-    error: missing parameter `key` for call to `require`
+    error: `require` needs the argument `key`
      --> components/app/component.star:2:5
       |
     2 |     c.require()

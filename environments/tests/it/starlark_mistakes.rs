@@ -533,7 +533,7 @@ fn a_mistake_in_a_loaded_file_is_shown_once() {
     );
     sandbox.write("lib/a.star", "a = 1 + \"x\"\n");
     assert_snapshot!(sandbox.mistakes(), @r#"
-    error: operation `+` not supported for types `int` and `string`
+    error: `+` cannot be used with an `int` and a `string`
      --> lib/a.star:1:5
       |
     1 | a = 1 + "x"
@@ -786,5 +786,16 @@ fn values_that_nest_without_an_end_do_no_harm() {
         if let Err(found) = sandbox.evaluate_with(&batou_environments::Offline) {
             assert!(found.to_string().contains("component.star"), "{found}");
         }
+    }
+}
+
+/// The interpreter names the end of the line before.
+#[test]
+fn tabs_are_shown_where_they_are() {
+    for code in ["def configure(c):\n\tpass\n", "def configure(c):\n    if c:\n\n\t\tpass\n"] {
+        let mistakes = app(code).evaluate_with(&batou_environments::Offline).err().unwrap();
+        let place = mistakes.iter().next().unwrap().location.clone().unwrap();
+        assert_eq!((place.line, place.column), (code.lines().count(), 1), "{mistakes}");
+        assert_eq!(place.width, code.matches('\t').count(), "{mistakes}");
     }
 }

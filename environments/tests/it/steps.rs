@@ -558,12 +558,13 @@ fn mistakes_show_the_artifact_as_it_was_written() {
        |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
 
-    error: tried to use + operator on unsupported types string and number
+    error: `+` cannot be used with a string and a number
       --> components/app/component.toml:20:14
        |
     20 | update = "{{ (component.artifact ~ '/x') + 1 }}"
        |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
+      = help: `~` joins texts and numbers to a text; `x | int` makes a number of a text
     "#
     );
 }

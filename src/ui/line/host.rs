@@ -23,6 +23,8 @@ pub enum HostState {
     WentBack,
     /// It cannot be asked, or did not go back in time, but nobody told it to keep the release: it goes back by itself.
     GoesBack,
+    /// Somebody else has released there meanwhile, or is releasing.
+    Overtaken,
     /// It was told to keep the release and has not answered, and it cannot be asked.
     Unknown,
 }
@@ -125,6 +127,8 @@ pub enum FileChange {
     Changed,
     /// It was not released.
     Foreign,
+    /// It was removed, and nobody has it: a component's own data. Its folder is made again, empty.
+    Lost,
 }
 
 /// A unit that was looked at, and what came of that.
@@ -162,6 +166,7 @@ impl<'a> From<&'a DriftedFile> for ChangedFile<'a> {
             DriftKind::Missing => FileChange::Missing,
             DriftKind::Changed => FileChange::Changed,
             DriftKind::Foreign => FileChange::Foreign,
+            DriftKind::Lost => FileChange::Lost,
         };
         Self { component: file.component.as_ref().map(batou_store::Name::as_str), path: &file.path, what }
     }

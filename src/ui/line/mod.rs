@@ -167,6 +167,10 @@ pub enum Line<'a> {
         /// The number of the release that it restores. Absent unless it is a rollback.
         #[serde(skip_serializing_if = "Option::is_none")]
         restores: Option<u64>,
+        /// The number of the release before, if this is the same once more: files were put back, or what had been left
+        /// undone was finished. Absent otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        again: Option<u64>,
     },
     /// How a release ended on a host. Printed by `switch` and `rollback`, also when they fail.
     Host {
@@ -177,7 +181,7 @@ pub enum Line<'a> {
         /// The number of its generation. Absent unless the release is in force there.
         #[serde(skip_serializing_if = "Option::is_none")]
         generation: Option<u64>,
-        /// Why its state is unknown. Absent where it is known.
+        /// Why its state is unknown, or who has released there meanwhile. Absent otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
         /// What did not work while it went back to what it had before.

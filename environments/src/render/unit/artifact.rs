@@ -37,7 +37,8 @@ impl InstanceRender<'_> {
             return self.unless_changed(rendered, text, by);
         }
         if artifact_mark(&rendered).is_some() {
-            self.report_text(marked("a value in the text", &rendered), text, &scope);
+            let is_valid = |text: &str| artifact_mark(text).is_none();
+            self.report_text(marked("a value in the text", &rendered), text, &scope, is_valid);
             return None;
         }
         Some(rendered)

@@ -70,7 +70,7 @@ impl UnitRender<'_, '_> {
             text.value
         );
         let help = "to run the step when it changes, name it in `triggers` or `unchanged`";
-        self.report(Diagnostic::error(message).help(help), text);
+        self.instance.report(Diagnostic::error(message).help(help).at(&text.at));
         self.failed = true;
         None
     }

@@ -44,14 +44,12 @@ impl UnitRender<'_, '_> {
     pub(super) fn path(&mut self, text: Option<&Text>) -> Option<HostPath> {
         let text = text?;
         let path = HostPath::new(self.text(Some(text))?);
-        let path = path.map_err(|error| self.report(Diagnostic::error(error.to_string()), text));
+        let path = path.map_err(|error| {
+            let scope = layered(self.scope, self.by.variables.as_ref());
+            let is_valid = |text: &str| HostPath::new(text).is_ok();
+            self.instance.report_text(Diagnostic::error(error.to_string()), text, &scope, is_valid);
+        });
         self.noted(path.ok())
-    }
-
-    /// Reports a mistake in what a text renders to.
-    pub(super) fn report(&mut self, diagnostic: Diagnostic, text: &Text) {
-        let scope = layered(self.scope, self.by.variables.as_ref());
-        self.instance.report_text(diagnostic, text, &scope);
     }
 
     pub(super) fn triggers(&mut self, triggers: &[Trigger]) -> BTreeMap<String, Dependency> {

@@ -1,11 +1,11 @@
 //! A component or sub-component while it is configured: its attributes, and what it has declared.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minijinja::value::{Enumerator, Object, Value as Data};
+use starlark::eval::Evaluator;
 
 use crate::component::attribute::plain;
 use crate::component::item::Caller;
@@ -14,9 +14,10 @@ use crate::starlark::component::StarlarkComponent;
 use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::session::{ConfigureSession, UnderWay, Unused};
 use crate::starlark::stop::Stop;
+use crate::starlark::trace::{CallTrace, GivenVariables};
 use crate::template;
 use crate::template::elsewhere::reported_error;
-use crate::template::layered::layered;
+use crate::template::layered::{Variables, layered};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::source::At;
 
@@ -159,15 +160,31 @@ impl SubComponent {
         let _ = self.made.set(self.session.made(unused));
     }
 
+    /// Where it and the sub-components around it were made, the innermost first.
+    pub(crate) fn made(&self) -> Vec<At> {
+        if self.kind().is_none() {
+            return Vec::new();
+        }
+        let around = self.parent().map(|parent| parent.made()).unwrap_or_default();
+        std::iter::once(self.at.clone()).chain(around).collect()
+    }
+
     /// Begins its configuration, below a parent if it is a sub-component.
-    pub(crate) fn begin(self: &Arc<Self>, parent: Option<&Arc<SubComponent>>) -> Result<(), Stop> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        parent: Option<&Arc<SubComponent>>,
+        eval: &Evaluator<'_, '_, '_>,
+    ) -> Result<(), Stop> {
         self.place().parent = parent.cloned();
         self.set_stage(Stage::Configuring);
         let (breadcrumb, folder, code_at) = (self.breadcrumb(), self.folder(), self.code_at());
-        self.session.enter(UnderWay { breadcrumb, folder, code_at });
-        let variables = match self.kind() {
-            None => Data::from_pairs(Vec::<(String, Data)>::new()),
-            Some(_) => Data::from_pairs([("component", self.snapshot()?)]),
+        self.session.enter(UnderWay { breadcrumb, folder, code_at, made: self.made() });
+        let variables = if self.kind().is_some() {
+            let trace = CallTrace::of(eval, self.made()).beginning();
+            let own = ("component".to_owned(), self.snapshot()?);
+            Variables::map(vec![own], Some(trace.tracer(BTreeMap::new())))
+        } else {
+            Variables::map(Vec::new(), None)
         };
         let caller = Caller {
             breadcrumb: self.breadcrumb(),
@@ -199,20 +216,21 @@ impl SubComponent {
         self.place().files.clone()
     }
 
-    /// Who declares an item, with variables for its templates.
-    pub(crate) fn caller(&self, variables: &[(String, Data)]) -> Arc<Caller> {
-        let own = self.place().caller.clone().unwrap_or_default();
-        if variables.is_empty() {
+    /// Who declares an item.
+    pub(crate) fn caller(&self) -> Arc<Caller> {
+        self.place().caller.clone().unwrap_or_default()
+    }
+
+    /// The same with variables for its templates, which a call gives to them.
+    pub(crate) fn caller_with(&self, given: GivenVariables) -> Arc<Caller> {
+        let own = self.caller();
+        if given.values.is_empty() {
             return own;
         }
         let before = own.variables.iter().flat_map(pairs);
-        let all: Vec<(String, Data)> = before.chain(variables.iter().cloned()).collect();
-        Arc::new(Caller { variables: Some(Data::from_pairs(all)), ..Caller::clone(&own) })
-    }
-
-    /// What a template of this component sees.
-    pub(crate) fn scope(&self, variables: &[(String, Data)]) -> Data {
-        layered(&self.session.scope, self.caller(variables).variables.as_ref())
+        let all: Vec<(String, Data)> = before.chain(given.values).collect();
+        let tracer = given.trace.tracer(given.places);
+        Arc::new(Caller { variables: Some(Variables::map(all, Some(tracer))), ..Caller::clone(&own) })
     }
 
     /// What a definition for a platform takes over: the attributes that both have.
@@ -354,37 +372,5 @@ impl Object for AttributesObject {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let own = ["name", "path", "state", "features"].map(str::to_owned);
         Enumerator::Values(own.into_iter().chain(self.0.attribute_names()).map(Data::from).collect())
-    }
-}
-
-/// A sub-component on its way from the component that provides it to the one that adds it.
-#[derive(Debug, Clone)]
-pub(crate) struct ProvidedSubComponent {
-    pub(crate) kind: Arc<DefinitionData>,
-    pub(crate) name: String,
-    pub(crate) at: At,
-    pub(crate) attributes: BTreeMap<String, Data>,
-}
-
-impl Object for ProvidedSubComponent {
-    fn get_value(self: &Arc<Self>, key: &Data) -> Option<Data> {
-        let key = key.as_str()?;
-        if key == "name" {
-            return Some(Data::from(self.name.as_str()));
-        }
-        self.attributes.get(key).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let attributes = self.attributes.keys().map(|name| Data::from(name.as_str()));
-        Enumerator::Values(std::iter::once(Data::from("name")).chain(attributes).collect())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(\"{}\"", self.kind.name(), self.name)?;
-        for (name, value) in &self.attributes {
-            write!(f, ", {name} = {value:?}")?;
-        }
-        f.write_str(")")
     }
 }

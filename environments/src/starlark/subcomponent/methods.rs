@@ -20,7 +20,8 @@ use crate::starlark::phantom::Phantom;
 use crate::starlark::resource::{self, RequireCall};
 use crate::starlark::site::Site;
 use crate::starlark::stop::Stop;
-use crate::starlark::text;
+use crate::starlark::text::{self, TextCall};
+use crate::starlark::trace::CallTrace;
 
 type NamedArguments<'v> = SmallMap<String, Value<'v>>;
 
@@ -361,8 +362,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] variables: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
-        let site = Site::of(eval, this.session().sources());
-        Ok(text::expand(&this.component, text, &variables, &site, eval.heap())?)
+        Ok(text::expand(&TextCall::of(&this.component, eval), text, &variables, eval.heap())?)
     }
 
     /// What a template file renders to; named arguments are variables for it. The file is beside the Starlark file or,
@@ -378,14 +378,17 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(kwargs)] variables: NamedArguments<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {
-        let site = Site::of(eval, this.session().sources());
-        Ok(text::template(&this.component, file, &variables, &site, eval.heap())?)
+        Ok(text::template(&TextCall::of(&this.component, eval), file, &variables, eval.heap())?)
     }
 }
 
 fn call<'a>(this: &'a SubComponentValue, name: &str, eval: &Evaluator<'_, '_, '_>) -> Result<Call<'a>, Stop> {
     let component = this.configuring(name)?;
-    Ok(Call { component, site: Site::of(eval, component.session.sources()) })
+    Ok(Call {
+        component,
+        site: Site::of(eval, component.session.sources()),
+        trace: CallTrace::of(eval, component.made()),
+    })
 }
 
 fn looked_up(this: &SubComponentValue, name: &str, nested: bool) -> Namespace {

@@ -2,6 +2,7 @@
 
 pub(crate) mod configured;
 mod methods;
+mod provided;
 mod value;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::starlark::as_data::Convertible;
 use crate::starlark::convert;
 use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;
-use crate::starlark::subcomponent::configured::{ProvidedSubComponent, SubComponent, SubComponentOf};
+use crate::starlark::subcomponent::configured::{SubComponent, SubComponentOf};
+use crate::starlark::subcomponent::provided::ProvidedSubComponent;
 pub(crate) use methods::METHODS;
 pub(crate) use value::SubComponentValue;
 

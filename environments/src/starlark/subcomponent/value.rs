@@ -9,7 +9,8 @@ use starlark::any::ProvidesStaticType;
 use starlark::starlark_simple_value;
 use starlark::values::NoSerialize;
 
-use super::configured::{ProvidedSubComponent, Stage, SubComponent};
+use super::configured::{Stage, SubComponent};
+use super::provided::ProvidedSubComponent;
 use crate::starlark::as_data::AsData;
 use crate::starlark::session::ConfigureSession;
 use crate::starlark::stop::Stop;

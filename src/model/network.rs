@@ -42,7 +42,13 @@ impl Machines {
         world.look(desk, || fs::create_dir_all("/home/me").expect("an empty disk takes a folder"));
         let add = |number| {
             let machine = world.add_machine(&host(number), Disk::default());
-            world.look(machine, || fs::create_dir_all("/srv").expect("an empty disk takes a folder"));
+            let prepare = || {
+                fs::create_dir_all("/srv")?;
+                fs::create_dir_all("/etc")?;
+                let user = rustix::process::geteuid().as_raw();
+                fs::write("/etc/passwd", format!("shop:x:{user}:{user}::/home/shop:/bin/sh\n"))
+            };
+            world.look(machine, prepare).expect("an empty disk takes some files");
             machine
         };
         Self { desk, hosts: (0..hosts).map(add).collect() }

@@ -28,7 +28,7 @@ impl<T> Monitor<T> {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         #[cfg(feature = "simulation")]
-        crate::simulation::wake();
+        crate::simulation::wake_at(self.place());
         result
     }
 
@@ -40,7 +40,7 @@ impl<T> Monitor<T> {
                 drop(value);
                 self.changed.notify_all();
                 #[cfg(feature = "simulation")]
-                crate::simulation::wake();
+                crate::simulation::wake_at(self.place());
                 return Some(taken);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(clock::now()));
@@ -50,7 +50,7 @@ impl<T> Monitor<T> {
             #[cfg(feature = "simulation")]
             if crate::simulation::is_on() {
                 drop(value);
-                if !crate::simulation::park(deadline) {
+                if !crate::simulation::park_at(deadline, self.place()) {
                     return None;
                 }
                 value = self.lock();
@@ -63,6 +63,12 @@ impl<T> Monitor<T> {
                 }
             };
         }
+    }
+
+    /// Where it is, which tells it from others.
+    #[cfg(feature = "simulation")]
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// The value. No change of it is left half-done by a panic.

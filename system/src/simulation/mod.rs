@@ -28,6 +28,8 @@ use crate::process::ProcessStat;
 
 pub(crate) use disk::SimulatedFile;
 pub use disk::{Disk, DiskFault};
+use scheduler::Awaited;
+
 pub use program::{Main, Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
@@ -135,15 +137,27 @@ pub(crate) fn wake() {
     }
 }
 
+/// Wakes those who wait for a change of what is at this address.
+pub(crate) fn wake_at(place: usize) {
+    if let Some(world) = world() {
+        world.wake_at(place);
+    }
+}
+
 /// Waits until something changes, or until then. Returns `false` if the process is dead, and so must not wait again.
 pub(crate) fn park(until: Option<Instant>) -> bool {
-    world().is_some_and(|world| world.park(until))
+    world().is_some_and(|world| world.park(until, Awaited::Any))
+}
+
+/// Waits until what is at this address changes, or until then.
+pub(crate) fn park_at(until: Option<Instant>, place: usize) -> bool {
+    world().is_some_and(|world| world.park(until, Awaited::Place(place)))
 }
 
 pub(crate) fn sleep(time: Duration) -> bool {
     let Some(world) = world() else { return false };
     let until = world.now() + time;
-    while world.now() < until && world.park(Some(until)) {}
+    while world.now() < until && world.park(Some(until), Awaited::Place(0)) {}
     true
 }
 

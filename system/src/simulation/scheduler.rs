@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use generator::{Generator, Gn};
 use tokio::sync::Notify;
 
+use super::lock;
 use super::world::{ProcessId, World};
 
 /// A coroutine's stack, in words.
@@ -29,7 +29,7 @@ pub(super) struct Scheduler {
     running: Cell<Option<u64>>,
     /// Whether a process has died since the dead were buried.
     deaths: Cell<bool>,
-    alert: Arc<Alert>,
+    alerts: Arc<Alerts>,
 }
 
 struct Task {
@@ -45,19 +45,37 @@ struct Task {
 #[derive(Clone, Copy)]
 struct Waiting {
     until: Option<Instant>,
+    what: Awaited,
 }
 
-/// How the runtime tells that a future can go on.
+/// What a coroutine waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Any change at all.
+    Any,
+    /// A change of what is at this address.
+    Place(usize),
+    /// A future, whose waker tells.
+    Future,
+}
+
+/// The coroutines whose futures can go on, as the runtime tells.
 #[derive(Default)]
-struct Alert {
-    on: AtomicBool,
+struct Alerts {
+    tasks: Mutex<Vec<u64>>,
     notify: Notify,
 }
 
-impl Wake for Alert {
+/// Wakes a coroutine that waits for a future.
+struct TaskWaker {
+    task: u64,
+    alerts: Arc<Alerts>,
+}
+
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        self.on.store(true, Ordering::SeqCst);
-        self.notify.notify_one();
+        lock(&self.alerts.tasks).push(self.task);
+        self.alerts.notify.notify_one();
     }
 }
 
@@ -86,22 +104,33 @@ impl World {
         }
     }
 
-    /// Wakes everybody who waits.
+    /// Wakes everybody who waits for changes.
     pub fn wake(&self) {
+        self.wake_if(|what| what != Awaited::Future);
+    }
+
+    /// Wakes those who wait for a change of what is at this address.
+    pub(super) fn wake_at(&self, place: usize) {
+        self.wake_if(|what| matches!(what, Awaited::Any) || what == Awaited::Place(place));
+    }
+
+    fn wake_if(&self, is_meant: impl Fn(Awaited) -> bool) {
         for task in self.scheduler.tasks.borrow_mut().values_mut() {
-            task.wait = None;
+            if task.wait.is_some_and(|wait| is_meant(wait.what)) {
+                task.wait = None;
+            }
         }
     }
 
     /// Suspends what runs until something changes, or until then. Returns `false` if its process is dead.
-    pub(super) fn park(&self, until: Option<Instant>) -> bool {
+    pub(super) fn park(&self, until: Option<Instant>, what: Awaited) -> bool {
         let (Some(process), Some(id)) = (self.process(), self.scheduler.running.get()) else { return false };
         // What unwinds because its process was killed must not be suspended again.
         if self.is_looking() || std::thread::panicking() {
             return false;
         }
         if let Some(task) = self.scheduler.tasks.borrow_mut().get_mut(&id) {
-            task.wait = Some(Waiting { until });
+            task.wait = Some(Waiting { until, what });
         }
         #[allow(deprecated)]
         // what waits is far below what started the coroutine, and cannot be handed its scope
@@ -111,7 +140,9 @@ impl World {
 
     /// Waits for a future.
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        let waker = Waker::from(Arc::clone(&self.scheduler.alert));
+        let task = self.scheduler.running.get().unwrap_or_default();
+        let alerts = Arc::clone(&self.scheduler.alerts);
+        let waker = Waker::from(Arc::new(TaskWaker { task, alerts }));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
@@ -119,7 +150,7 @@ impl World {
                 return result;
             }
             // There is no result to go on with. That happens while a dead process unwinds.
-            assert!(self.park(None), "a dead process waits for nothing");
+            assert!(self.park(None, Awaited::Future), "a dead process waits for nothing");
         }
     }
 
@@ -133,9 +164,7 @@ impl World {
                 self.note(|| "!! no time passes any more".to_owned());
                 return false;
             }
-            if self.scheduler.alert.on.swap(false, Ordering::SeqCst) {
-                self.wake();
-            }
+            self.hear();
             self.bury();
             if done() {
                 return true;
@@ -149,10 +178,27 @@ impl World {
             let until = tokio::time::Instant::from_std(next.unwrap_or(limit));
             tokio::select! {
                 biased;
-                () = self.scheduler.alert.notify.notified() => {}
+                () = self.scheduler.alerts.notify.notified() => {}
                 () = tokio::time::sleep_until(until) => if next.is_none() { return false; }
             }
+            // The runtime counts milliseconds, and may be a part of one early.
+            let early = next.filter(|_| lock(&self.scheduler.alerts.tasks).is_empty());
+            let early = early.map_or(Duration::ZERO, |next| next.saturating_duration_since(self.now()));
+            if !early.is_zero() {
+                tokio::time::advance(early).await;
+            }
             self.wake_late();
+        }
+    }
+
+    /// Readies those whose futures can go on.
+    fn hear(&self) {
+        let alerted = std::mem::take(&mut *lock(&self.scheduler.alerts.tasks));
+        let mut tasks = self.scheduler.tasks.borrow_mut();
+        for id in alerted {
+            if let Some(task) = tasks.get_mut(&id) {
+                task.wait = None;
+            }
         }
     }
 
@@ -187,12 +233,12 @@ impl World {
     fn choose(&self) -> Option<u64> {
         let tasks = self.scheduler.tasks.borrow();
         let is_ready = |task: &Task| task.wait.is_none() && self.stopped_until(task.process).is_none();
-        let ready: Vec<_> = tasks.iter().filter(|(_, task)| is_ready(task)).map(|(id, _)| *id).collect();
-        if ready.is_empty() {
-            return None;
+        let ready = || tasks.iter().filter(|(_, task)| is_ready(task)).map(|(id, _)| *id);
+        let count = ready().count();
+        if count < 2 {
+            return ready().next();
         }
-        let place = usize::try_from(self.random(ready.len() as u64)).unwrap_or(0);
-        ready.get(place).copied()
+        ready().nth(usize::try_from(self.random(count as u64)).unwrap_or(0))
     }
 
     /// The first moment for which something waits.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::lock;
 use super::world::MachineId;
-use super::{park, step, wake, world};
+use super::{park_at, step, wake, wake_at, world};
 
 /// How many bytes are on their way at most.
 const CAPACITY: usize = 64 << 10;
@@ -109,6 +109,10 @@ impl Wire {
 }
 
 impl WireEnd {
+    fn place(&self) -> usize {
+        Arc::as_ptr(&self.wire).addr()
+    }
+
     /// What cuts it off from this side. The other side is told unless nothing gets through any more.
     pub fn cutter(&self) -> impl Fn() + Send + Sync + 'static {
         let (wire, writes) = (Arc::clone(&self.wire), self.writes);
@@ -135,7 +139,7 @@ impl Read for WireEnd {
             let mut wire = lock(&self.wire);
             if let Some(count) = wire.take(now, into) {
                 drop(wire);
-                wake();
+                wake_at(self.place());
                 return Ok(count);
             }
             let arrives = wire.pieces.front().map(|(arrives, _)| *arrives);
@@ -147,7 +151,7 @@ impl Read for WireEnd {
                 return Ok(0);
             }
             drop(wire);
-            if !park(arrives) {
+            if !park_at(arrives, self.place()) {
                 return Ok(0);
             }
         }
@@ -168,10 +172,10 @@ impl Write for WireEnd {
             let count = wire.put(crate::clock::now(), bytes);
             drop(wire);
             if count > 0 {
-                wake();
+                wake_at(self.place());
                 return Ok(count);
             }
-            if !park(None) {
+            if !park_at(None, self.place()) {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::disk::Disk;
 use super::lock;
 use super::program::{Main, Programs};
-use super::scheduler::Scheduler;
+use super::scheduler::{Awaited, Scheduler};
 use super::wire::Wire;
 
 /// A machine's number.
@@ -95,6 +95,8 @@ pub struct World {
     trace: RefCell<Option<String>>,
     programs: RefCell<Option<Programs>>,
     wires: RefCell<Vec<Weak<Mutex<Wire>>>>,
+    /// Whether any process was ever stopped.
+    stops: Cell<bool>,
     marks: RefCell<Vec<(MachineId, String)>>,
 }
 
@@ -118,6 +120,7 @@ impl World {
             trace: RefCell::new(None),
             programs: RefCell::new(None),
             wires: RefCell::default(),
+            stops: Cell::new(false),
             marks: RefCell::default(),
         };
         Rc::new(world)
@@ -224,6 +227,7 @@ impl World {
     /// A process that is stopped takes no step before then.
     pub fn stop(&self, id: ProcessId, time: Duration) {
         let until = self.now() + time;
+        self.stops.set(true);
         self.note(|| format!("#{} is stopped for {time:?}", id.0));
         if let Some(process) = self.processes.borrow_mut().get_mut(&id) {
             process.stopped = Some(until);
@@ -231,6 +235,9 @@ impl World {
     }
 
     pub(super) fn stopped_until(&self, id: ProcessId) -> Option<Instant> {
+        if !self.stops.get() {
+            return None;
+        }
         self.processes.borrow().get(&id)?.stopped.filter(|until| *until > self.now())
     }
 
@@ -400,19 +407,19 @@ impl World {
         });
         match verdict {
             Verdict::Go => {}
-            Verdict::Yield => drop(self.park(Some(self.now()))),
+            Verdict::Yield => drop(self.park(Some(self.now()), Awaited::Place(0))),
             Verdict::Pause(time) => {
                 let until = self.now() + time;
-                while self.now() < until && self.park(Some(until)) {}
+                while self.now() < until && self.park(Some(until), Awaited::Place(0)) {}
             }
             Verdict::Fail(number) => return Err(io::Error::from_raw_os_error(number)),
             Verdict::Kill => {
                 self.kill(id);
-                self.park(None);
+                self.park(None, Awaited::Any);
             }
             Verdict::Crash => {
                 self.crash(machine);
-                self.park(None);
+                self.park(None, Awaited::Any);
             }
         }
         if self.is_alive(id) { Ok(()) } else { dead() }

@@ -85,8 +85,8 @@ fn run(cli: &Cli) -> ExitCode {
     if matches!((&cli.command, &threads), (Command::Evaluate, Ok(()))) {
         return ExitCode::from(evaluation::serve(std::io::stdin(), std::io::stdout()));
     }
-    let threads =
-        threads.map_err(|error| CommandError::failed(batou_system::limits::no_thread("this machine", &error)));
+    let threads = threads
+        .map_err(|error| CommandError::failed(batou_system::limits::no_thread("this machine", &error)));
     let context = Context::new(cli.global.project.clone(), Ui::new(cli.global.output()));
     let done = threads.and_then(|()| command::run(&context, &cli.command, Cli::command));
     let done = done.map_err(CommandError::or_file_limit);

@@ -65,20 +65,9 @@ const PAST_SYSTEM: [&str; 13] = [
 
 /// Files that do so nevertheless, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("agent/src/command.rs", "std::fs", "the pipes of programs"),
-    ("agent/src/command.rs", "Instant::now", "the programs are real"),
-    ("agent/src/command.rs", "std::thread", "the programs are real"),
-    ("agent/src/connection.rs", "Instant::now", "its pipes are real"),
-    ("agent/src/connection.rs", "std::sync::mpsc", "its pipes are real"),
-    ("agent/src/connection.rs", "std::thread", "its pipes are real"),
+    ("agent/src/command.rs", "std::fs", "the pipes of programs, of which a simulated one has none"),
     ("agent/src/facts/builtin.rs", "std::thread", "how many processors the machine has"),
-    ("agent/src/facts/files.rs", "Instant::now", "how long it takes"),
-    ("agent/src/outbox.rs", "std::thread", "its pipes are real"),
-    ("agent/src/running.rs", "Instant::now", "the programs are real"),
-    ("agent/src/running.rs", "std::thread", "the programs are real"),
     ("agent/src/serve.rs", "rustix::fs", "the umask, which is the process's"),
-    ("agent/src/user.rs", "std::fs", "the users of the real machine, whose number the process has"),
-    ("agent/src/user.rs", "std::os::unix::fs", "the users of the real machine"),
 ];
 
 fn graph(of: &str) -> Graph {

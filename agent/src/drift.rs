@@ -39,7 +39,8 @@ pub(crate) fn states<'c>(about: &About, components: impl Iterator<Item = &'c Com
     let target = &about.target;
     let look = |component: &Component| {
         let state = target.state(component.name.as_str());
-        let kind = if fs::is_symlink(&state) || fs::exists(&state) { DriftKind::Changed } else { DriftKind::Lost };
+        let kind =
+            if fs::is_symlink(&state) || fs::exists(&state) { DriftKind::Changed } else { DriftKind::Lost };
         (!fs::is_dir(&state)).then(|| of_target(target.directory(), &state, kind))
     };
     components.filter_map(look).collect()

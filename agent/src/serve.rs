@@ -27,7 +27,9 @@ pub fn serve(input: impl Read + Send + 'static, mut output: impl Write + Send + 
     if output.write_all(&greeting).and_then(|()| output.flush()).is_err() {
         return 1;
     }
-    if let Err(error) = batou_system::limits::outlive_large_files().and_then(|()| batou_system::thread::start()) {
+    if let Err(error) =
+        batou_system::limits::outlive_large_files().and_then(|()| batou_system::thread::start())
+    {
         // Nobody is left to tell where that fails, too.
         let _ = refuse(&mut output, &error);
         return 1;

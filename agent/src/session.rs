@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use batou_store::{Generations, Lease, Lock, ObjectId, Store};
+use batou_system::fs;
 
 use crate::connection::Connection;
 use crate::error::Error;

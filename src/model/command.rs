@@ -136,7 +136,7 @@ async fn run(
     let Some(release) = release else {
         let args =
             rollback::Args { environment, to: None, host: Vec::new(), leave_out, force: false, locking };
-        return rollback::rollback(deployment, &args).await;
+        return rollback::rollback(deployment, &args, hosts).await;
     };
     let args = switch::Args {
         environment,

@@ -71,7 +71,7 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
             }
             let is_true = match said {
                 Some("released" | "restored") => has,
-                Some("went-back" | "goes-back") => !has,
+                Some("went-back" | "goes-back" | "overtaken") => !has,
                 _ => true,
             };
             must(is_true, || {

@@ -52,7 +52,6 @@ mod store;
 mod tree;
 mod verify;
 
-
 pub use archive::{export, import_archive};
 pub use artifact::{Artifact, ArtifactId, directory_name};
 pub use batch::Batch;

@@ -78,7 +78,10 @@ impl Diagnostic {
 
     /// A thread could not be started, which is not the project's mistake.
     pub(crate) fn no_thread(error: &std::io::Error) -> Diagnostic {
-        Diagnostic { is_of_machine: true, ..Diagnostic::error(batou_store::no_thread("this machine", error)) }
+        Diagnostic {
+            is_of_machine: true,
+            ..Diagnostic::error(batou_system::limits::no_thread("this machine", error))
+        }
     }
 
     /// The same as a warning.

@@ -31,11 +31,12 @@ type Shared = Arc<Mutex<Told>>;
 
 /// Does the work on a machine whose power is cut before step `cut` of those that change something, and looks at what is
 /// left; returns how many such steps there were.
-fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> u64 {
+fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> (u64, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
         let world = World::new(seed);
         let _entered = enter(&world);
+        world.start_trace();
         let machine = world.add_machine("host", Disk::default());
         world.look(machine, || fs::create_dir_all(TARGET).unwrap());
         world.look(machine, || fs::File::open("/").unwrap().sync_filesystem().unwrap());
@@ -52,13 +53,13 @@ fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> u64 {
         let told = told.lock().unwrap().clone();
         let looked = std::panic::catch_unwind(AssertUnwindSafe(|| world.look(machine, || look(&told))));
         assert!(looked.is_ok(), "after a power cut before step {cut} with seed {seed}: {told:?}");
-        steps.get()
+        (steps.get(), world.trace())
     })
 }
 
 /// Cuts the power before every step in turn.
 fn with_every_cut(cuts: u64, work: fn(&Shared), look: fn(&Told)) {
-    let steps = with_cut(u64::MAX, 0, work, look);
+    let (steps, _) = with_cut(u64::MAX, 0, work, look);
     for cut in 1..=steps {
         for seed in 0..cuts {
             with_cut(cut, seed, work, look);
@@ -82,31 +83,37 @@ fn is_whole(told: &Told) {
 }
 
 #[test]
+fn a_seed_gives_one_history() {
+    let trace = |seed| with_cut(u64::MAX, seed, store_some, is_whole).1;
+    assert_eq!(trace(1), trace(1));
+    assert_ne!(trace(1), trace(2));
+}
+
+#[test]
 fn a_store_that_was_being_made_can_be_made_after_a_power_cut() {
     with_every_cut(MANY, |_| drop(open()), is_whole);
 }
 
+/// Stores artifacts, one of them anew, and a root.
+fn store_some(told: &Shared) {
+    let store = open();
+    let said = |id| told.lock().unwrap().stored.push(id);
+    let first = stored(&store, "first", "1", &[]);
+    said(first);
+    // Most of its files are there, and so is an older artifact of its name.
+    let batch = store.batch().unwrap();
+    let second = add(&batch, "first", "2", &[]);
+    let third = add(&batch, "third", "1", &[first, second]);
+    batch.commit().unwrap();
+    said(second);
+    said(third);
+    store.check_out_anew(&first).unwrap();
+    store.add_root("kept", &[third], None).unwrap();
+}
+
 #[test]
 fn what_was_stored_survives_a_power_cut_before_any_step() {
-    with_every_cut(
-        FEW,
-        |told| {
-            let store = open();
-            let said = |id| told.lock().unwrap().stored.push(id);
-            let first = stored(&store, "first", "1", &[]);
-            said(first);
-            // Most of its files are there, and so is an older artifact of its name.
-            let batch = store.batch().unwrap();
-            let second = add(&batch, "first", "2", &[]);
-            let third = add(&batch, "third", "1", &[first, second]);
-            batch.commit().unwrap();
-            said(second);
-            said(third);
-            store.check_out_anew(&first).unwrap();
-            store.add_root("kept", &[third], None).unwrap();
-        },
-        is_whole,
-    );
+    with_every_cut(FEW, store_some, is_whole);
 }
 
 #[test]

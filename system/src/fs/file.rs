@@ -11,6 +11,9 @@ use super::Metadata;
 #[cfg(feature = "simulation")]
 use crate::simulation::{SimulatedFile, on_disk};
 
+/// The flag of `open` with which nobody waits for whoever has the other end of a pipe.
+pub const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// An open file or folder.
 #[derive(Debug)]
 pub struct File(Handle);
@@ -99,7 +102,7 @@ impl OpenOptions {
         self
     }
 
-    /// Further flags of `open`, such as `O_NOFOLLOW`.
+    /// Further flags of `open`, such as [`NONBLOCK`].
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.flags = flags;
         self

@@ -9,12 +9,12 @@
 //!   reached disk"): a file's content and mode are kept by an fsync of the file, names by an fsync of the folder, all by
 //!   syncfs. In particular a new file that was renamed over an old one may turn out empty, as on XFS, btrfs, and ext4
 //!   without `auto_da_alloc`; and what was done later may be kept where something earlier is lost, as the log trees of
-//!   btrfs and the fast commits of ext4 have it.
+//!   btrfs have it, which are written folder by folder.
 //! - A rename, a link or an exchange is one entry of the journal (ext4, XFS) or one transaction (btrfs): it is kept as a
 //!   whole or not at all. Of two that are about the same name, the later is not kept without the earlier.
-//! - InodeContent that was not synced becomes: what it was, what it should be, a first part of that, or zeroes. The latter two
-//!   leave alone what was synced and not written to since. (Pillai et al., "All File Systems Are Not Created Equal",
-//!   OSDI 2014, tables 1 and 2.)
+//! - Content that was not synced becomes: what it was, what it should be, a first part of that, or zeroes. The latter two
+//!   leave alone what was synced and not written to since. (What filesystems keep and reorder: Pillai et al., "All File
+//!   Systems Are Not Created Equal", OSDI 2014.)
 //!
 //! What it does not have: more than one user, owners that change, times of access, extended attributes, quotas, devices
 //! and mounts (it is one filesystem, in which relative paths begin at the top), numbers of files that are used again,

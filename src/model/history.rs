@@ -52,7 +52,7 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
     world.judged_by(court.judge());
     let mut issued: Vec<Issued> = Vec::new();
     let mut broken = None;
-    for order in &plan.commands {
+    for (number, order) in plan.commands.iter().enumerate() {
         match (order.after, issued.last()) {
             (Some(time), Some(_)) => wait(world, time).await,
             (None, Some(last)) => {
@@ -60,6 +60,9 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
                 world.run(|| !world.is_alive(process)).await;
             }
             (_, None) => {}
+        }
+        if number == plan.calm {
+            court.begin();
         }
         issued.push(issue(world, &machines, order.what, &releases));
     }

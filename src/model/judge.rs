@@ -14,7 +14,7 @@ use crate::interrupt::simulated::interrupt;
 /// Which faults are still to come, and what is wrong right now.
 pub(super) struct Court {
     faults: RefCell<Vec<Fault>>,
-    taken: RefCell<BTreeMap<usize, u64>>,
+    taken: RefCell<BTreeMap<usize, (u64, u64)>>,
     wrong: RefCell<Vec<Wrong>>,
     happened: Cell<usize>,
     calm: Cell<bool>,
@@ -36,7 +36,7 @@ impl Court {
             taken: RefCell::default(),
             wrong: RefCell::default(),
             happened: Cell::new(0),
-            calm: Cell::new(false),
+            calm: Cell::new(true),
             hosts: machines.hosts.clone(),
             desk: machines.desk,
         })
@@ -45,6 +45,11 @@ impl Court {
     /// How many faults there have been.
     pub(super) fn happened(&self) -> usize {
         self.happened.get()
+    }
+
+    /// From now on things go wrong.
+    pub(super) fn begin(&self) {
+        self.calm.set(false);
     }
 
     /// Nothing goes wrong any more.
@@ -60,7 +65,7 @@ impl Court {
 
     fn decide(&self, world: &World, machine: MachineId, process: ProcessId, step: &Step<'_>) -> Verdict {
         if !self.calm.get() {
-            if let Some(fault) = self.due(machine)
+            if let Some(fault) = self.due(machine, step.changes)
                 && let Some(verdict) = self.strike(world, machine, process, fault, step)
             {
                 return verdict;
@@ -81,14 +86,17 @@ impl Court {
     }
 
     /// The fault that is due at this step of the machine's processes.
-    fn due(&self, machine: MachineId) -> Option<Fault> {
+    fn due(&self, machine: MachineId, changes: bool) -> Option<Fault> {
         let mut taken = self.taken.borrow_mut();
-        let count = taken.entry(machine.0).or_default();
-        *count += 1;
+        let (all, changing) = taken.entry(machine.0).or_default();
+        *all += 1;
+        *changing += u64::from(changes);
+        let (all, changing) = (*all, *changing);
         let mut faults = self.faults.borrow_mut();
         let is_due = |fault: &Fault| {
             let place = if fault.kind.is_of_controller() { self.desk } else { self.hosts[fault.host] };
-            place == machine && fault.step < *count
+            let count = if fault.of_changes { changing } else { all };
+            place == machine && fault.step < count
         };
         let place = faults.iter().position(is_due)?;
         Some(faults.remove(place))

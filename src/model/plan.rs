@@ -8,6 +8,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) hosts: usize,
     pub(super) commands: Vec<Order>,
+    /// How many commands come before the faults.
+    pub(super) calm: usize,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -37,8 +39,10 @@ pub(super) enum What {
 pub(super) struct Fault {
     /// On which host, or against whom.
     pub(super) host: usize,
-    /// At which step of that host's processes, or of the controllers.
+    /// At which step of that host's processes, or of the controllers, counted from the first command that may be disturbed.
     pub(super) step: u64,
+    /// Whether only steps count that change something.
+    pub(super) of_changes: bool,
     pub(super) kind: FaultKind,
 }
 
@@ -96,13 +100,15 @@ impl Plan {
             let after = (random.u8(..4) == 0).then(|| Duration::from_millis(random.u64(..4000)));
             commands.push(Order { what, after });
         }
-        let faults = (0..random.usize(..=6)).map(|_| Fault::of(&mut random, hosts)).collect();
-        Self { seed, hosts, commands, faults }
+        let calm = random.usize(..2).min(count - 1);
+        let disturbed = (count - calm) as u64;
+        let faults = (0..random.usize(..=6)).map(|_| Fault::of(&mut random, hosts, disturbed)).collect();
+        Self { seed, hosts, commands, calm, faults }
     }
 }
 
 impl Fault {
-    fn of(random: &mut fastrand::Rng, hosts: usize) -> Self {
+    fn of(random: &mut fastrand::Rng, hosts: usize, commands: u64) -> Self {
         let some = [0, 1, 3, 10, 40, 100][random.usize(..6)];
         let kind = match random.u8(..24) {
             0..5 => FaultKind::Kill,
@@ -117,8 +123,9 @@ impl Fault {
             21..23 => FaultKind::KillController,
             _ => FaultKind::Interrupt,
         };
-        // Early steps are those of first contacts, and each command takes many.
-        let most = [60, 300, 1000, 3000][random.usize(..4)];
-        Self { host: random.usize(..hosts), step: random.u64(..most), kind }
+        // A release takes about so many steps on a host.
+        let of_changes = random.bool();
+        let most = commands * if of_changes { 180 } else { 700 };
+        Self { host: random.usize(..hosts), step: random.u64(..most), of_changes, kind }
     }
 }

@@ -49,6 +49,12 @@ fn seeds(from: u64, mut more: impl FnMut(u64) -> bool) {
             let _ = writeln!(std::io::stderr(), "seed {seed}");
         }
         let outcome = run(&plan, false);
+        if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
+            let errors = outcome.trace.lines().filter_map(|line| line.split_once("\"error\",\"message\":"));
+            for (_, message) in errors {
+                let _ = writeln!(std::io::stderr(), "  {}", message.chars().take(160).collect::<String>());
+            }
+        }
         sum.add(&outcome);
         if outcome.broken.is_some() {
             fail(&plan);
@@ -86,6 +92,7 @@ fn shrunk(plan: &Plan) -> Plan {
         for place in 0..plan.commands.len() {
             let mut without = plan.clone();
             without.commands.remove(place);
+            without.calm = without.calm.min(place);
             smaller.push(without);
         }
         match smaller.into_iter().find(|plan| !plan.commands.is_empty() && run(plan, false).broken.is_some())

@@ -71,7 +71,12 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
     if let Some(issued) = issued.iter().find(|issued| world.is_alive(issued.process)) {
         broken = Some(Broken::new(format!("{:?} (#{}) never ends", issued.what, issued.process.0)));
     }
-    let broken = match broken.map_or_else(|| invariants::of_words(world, &machines, &issued), Err) {
+    let foreseen = plan.faults.iter().all(|fault| fault.kind.is_foreseen());
+    let of_words = || {
+        invariants::of_words(world, &machines, &issued)?;
+        if foreseen { invariants::of_the_foreseen(&issued) } else { Ok(()) }
+    };
+    let broken = match broken.map_or_else(of_words, Err) {
         Err(broken) => Some(broken),
         Ok(()) => settle(world, (&machines, &court), &releases, &issued, plan.seed).await.err(),
     };
@@ -96,6 +101,7 @@ async fn settle(
     network::heal();
     for host in &machines.hosts {
         world.machine(*host).ahead.set(0);
+        world.machine(*host).disk.borrow_mut().set_fault(None);
     }
     wait(world, QUIET).await;
     invariants::of_the_left(world, machines, issued)?;

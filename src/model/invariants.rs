@@ -102,6 +102,12 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
     of_commits(world, machines)
 }
 
+/// A host that has said that it can commit can, also on a disk that is full by then.
+pub(super) fn of_the_foreseen(all: &[Issued]) -> Result<(), Broken> {
+    let mixed = all.iter().find(|issued| issued.said.status() == Some(3));
+    must(mixed.is_none(), || "hosts differ, and nothing has happened that a host cannot live with".to_owned())
+}
+
 /// No host commits before all have been prepared.
 fn of_commits(world: &World, machines: &Machines) -> Result<(), Broken> {
     let (mut prepared, mut committing) = (BTreeMap::<String, BTreeSet<usize>>::new(), BTreeMap::new());

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use batou_system::simulation::{Judge, MachineId, ProcessId, Step, Verdict, World};
+use batou_system::fs;
+use batou_system::simulation::{DiskFault, Judge, MachineId, ProcessId, Step, Verdict, World};
 
-use super::network::{Machines, isolate};
+use super::network::{Machines, TARGET, isolate};
 use super::plan::{Fault, FaultKind};
 use crate::interrupt::simulated::interrupt;
 
@@ -16,6 +18,7 @@ pub(super) struct Court {
     faults: RefCell<Vec<Fault>>,
     taken: RefCell<BTreeMap<usize, (u64, u64)>>,
     wrong: RefCell<Vec<Wrong>>,
+    full: RefCell<BTreeMap<usize, Duration>>,
     happened: Cell<usize>,
     calm: Cell<bool>,
     hosts: Vec<MachineId>,
@@ -35,6 +38,7 @@ impl Court {
             faults: RefCell::new(faults.to_vec()),
             taken: RefCell::default(),
             wrong: RefCell::default(),
+            full: RefCell::default(),
             happened: Cell::new(0),
             calm: Cell::new(true),
             hosts: machines.hosts.clone(),
@@ -56,6 +60,7 @@ impl Court {
     pub(super) fn adjourn(&self) {
         self.calm.set(true);
         self.wrong.borrow_mut().clear();
+        self.full.borrow_mut().clear();
     }
 
     pub(super) fn judge(self: &Rc<Self>) -> Judge {
@@ -71,6 +76,7 @@ impl Court {
                 return verdict;
             }
             self.wrong.borrow_mut().retain(|wrong| wrong.until > world.elapsed());
+            self.clear(world);
             let wrong = self.wrong.borrow();
             if let Some(wrong) = wrong.iter().find(|wrong| wrong.machine == machine && step.changes)
                 && !matches!(step.name, "send" | "receive")
@@ -82,6 +88,16 @@ impl Court {
             0 => Verdict::Pause(Duration::from_millis(world.random(40))),
             1..10 => Verdict::Yield,
             _ => Verdict::Go,
+        }
+    }
+
+    /// There is room again where the time of a full disk is over.
+    fn clear(&self, world: &World) {
+        let mut full = self.full.borrow_mut();
+        if let Some((place, _)) = full.iter().find(|(_, until)| **until <= world.elapsed()) {
+            let place = *place;
+            full.remove(&place);
+            world.machine(MachineId(place)).disk.borrow_mut().set_fault(None);
         }
     }
 
@@ -133,7 +149,14 @@ impl Court {
                 self.happened.set(self.happened.get() - 1);
                 self.faults.borrow_mut().push(fault);
             }
-            FaultKind::Full(time) => for_a_while(28, time),
+            FaultKind::Full(time) => {
+                world.machine(machine).disk.borrow_mut().set_fault(Some(DiskFault::Full));
+                let until = world.elapsed() + seconds(time);
+                self.full.borrow_mut().insert(machine.0, until);
+            }
+            FaultKind::Unlock => {
+                let _ = world.look(machine, || fs::remove_file(Path::new(TARGET).join("lock")));
+            }
             FaultKind::Broken(time) => for_a_while(5, time),
             FaultKind::Cut(bytes) => {
                 world.cut(self.desk, machine, usize::try_from(bytes).unwrap_or(usize::MAX));

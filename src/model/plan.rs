@@ -66,6 +66,8 @@ pub(super) enum FaultKind {
     Silence(u64),
     /// The host's clock is set by so many seconds.
     Clock(i64),
+    /// Somebody removes the host's lock file.
+    Unlock,
     /// The controller is killed. `step` counts steps of controllers.
     KillController,
     /// The controller is interrupted.
@@ -73,6 +75,11 @@ pub(super) enum FaultKind {
 }
 
 impl FaultKind {
+    /// Whether a host can live with it: what it said that it can do, it can.
+    pub(super) fn is_foreseen(self) -> bool {
+        matches!(self, Self::Full(_) | Self::Clock(_))
+    }
+
     /// Whether it befalls a controller, not a host.
     pub(super) fn is_of_controller(self) -> bool {
         matches!(self, Self::KillController | Self::Interrupt)
@@ -110,15 +117,16 @@ impl Plan {
 impl Fault {
     fn of(random: &mut fastrand::Rng, hosts: usize, commands: u64) -> Self {
         let some = [0, 1, 3, 10, 40, 100][random.usize(..6)];
-        let kind = match random.u8(..24) {
+        let kind = match random.u8(..26) {
             0..5 => FaultKind::Kill,
             5..7 => FaultKind::Stop(some),
             7..10 => FaultKind::Crash(some),
             10..13 => FaultKind::Fail([5, 28, 13, 12][random.usize(..4)]),
-            13 => FaultKind::Full(some),
-            14 => FaultKind::Broken(some),
+            13 => FaultKind::Broken(some),
+            14 => FaultKind::Unlock,
             15..18 => FaultKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
             18..20 => FaultKind::Silence(some),
+            24 | 25 => FaultKind::Full(some),
             20 => FaultKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
             21..23 => FaultKind::KillController,
             _ => FaultKind::Interrupt,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use batou_store::{ArtifactId, Durability, Generations, ObjectId, Silent, Store};
 use batou_system::fs;
-use batou_system::simulation::{Disk, Verdict, World, enter};
+use batou_system::simulation::{Disk, Ruling, World, enter};
 
 use crate::common::{add, name, stored};
 
@@ -44,7 +44,7 @@ fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> (u64, St
         let counted = Rc::clone(&steps);
         world.judged_by(Box::new(move |_, _, _, step| {
             counted.set(counted.get() + u64::from(step.changes));
-            if step.changes && counted.get() == cut { Verdict::Crash } else { Verdict::Go }
+            if step.changes && counted.get() == cut { Ruling::Crash } else { Ruling::Go }
         }));
         let told = Shared::default();
         let theirs = Arc::clone(&told);

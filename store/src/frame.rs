@@ -3,6 +3,7 @@
 //! A frame that is damaged is mended when the store is opened, whatever damaged it: the content of a store can be made or sent
 //! again. What is not a store, and a store of a newer format, is left alone.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::layout::{self, FILES};
@@ -12,6 +13,12 @@ use crate::{Durability, Error, Store, fs};
 const EVIDENT: usize = 5;
 /// What the owner must be allowed to do with the store's folders.
 const OWNER: u32 = 0o700;
+
+/// Whether an error tells what is there, and not only that it could not be found out this time.
+fn tells_damage(kind: ErrorKind) -> bool {
+    use ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    matches!(kind, NotFound | NotADirectory | IsADirectory | PermissionDenied)
+}
 
 impl Store {
     /// Opens the store at `root` as [`Store::open`] opens a [`Durability::Cache`], and mends its frame first. Returns the
@@ -32,6 +39,7 @@ impl Store {
         let format = fs::lstat(&self.layout.folder("format"))?;
         let sound = match self.layout.check_format() {
             Err(error @ Error::NewerFormat { .. }) => return Err(error),
+            Err(error) if error.io_kind().is_some_and(|kind| !tells_damage(kind)) => return Err(error),
             checked => format.is_some_and(|found| found.is_file()) && matches!(checked, Ok(true)),
         };
         if !sound && !self.is_evident()? {
@@ -47,8 +55,14 @@ impl Store {
                         damaged.push(name);
                     }
                 }
-                _ => {
+                examined => {
                     let is_link = fs::lstat(&path)?.is_some_and(|found| found.is_symlink());
+                    // What cannot be examined may be a folder with everything in it.
+                    if let Some(source) =
+                        examined.err().filter(|error| !is_link && !tells_damage(error.kind()))
+                    {
+                        return Err(Error::Io { action: "examine", path, source });
+                    }
                     if is_link && self.is_durable() {
                         let reason =
                             "it is a link to no folder: mount or make what it leads to, or remove it";

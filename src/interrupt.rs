@@ -88,35 +88,6 @@ fn ignored() -> io::Result<u64> {
     mask.ok_or_else(|| io::Error::other("/proc/self/status is not as it is documented"))
 }
 
-/// Interrupts of processes that are simulated.
-#[cfg(test)]
-pub(crate) mod simulated {
-    use std::cell::RefCell;
-    use std::collections::BTreeMap;
-
-    use super::{Interrupts, UnboundedSender, unbounded_channel};
-
-    thread_local! {
-        static TAKERS: RefCell<BTreeMap<u32, UnboundedSender<()>>> = const { RefCell::new(BTreeMap::new()) };
-    }
-
-    pub(super) fn listen() -> Interrupts {
-        let (sender, receiver) = unbounded_channel();
-        TAKERS.with_borrow_mut(|takers| takers.insert(batou_system::random::process(), sender));
-        Interrupts(receiver)
-    }
-
-    /// Interrupts a process; returns whether it listens. One that does not is ended by it.
-    pub(crate) fn interrupt(process: u32) -> bool {
-        TAKERS.with_borrow(|takers| takers.get(&process).is_some_and(|taker| taker.send(()).is_ok()))
-    }
-
-    /// Forgets all processes.
-    pub(crate) fn forget() {
-        TAKERS.with_borrow_mut(BTreeMap::clear);
-    }
-}
-
 impl Interrupts {
     /// Takes over the signals until this is dropped.
     pub fn listen() -> io::Result<Self> {
@@ -155,5 +126,34 @@ impl Interrupts {
         }
         warn();
         self.unless(work).await
+    }
+}
+
+/// Interrupts of processes that are simulated.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use super::{Interrupts, UnboundedSender, unbounded_channel};
+
+    thread_local! {
+        static TAKERS: RefCell<BTreeMap<u32, UnboundedSender<()>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    pub(super) fn listen() -> Interrupts {
+        let (sender, receiver) = unbounded_channel();
+        TAKERS.with_borrow_mut(|takers| takers.insert(batou_system::random::process(), sender));
+        Interrupts(receiver)
+    }
+
+    /// Interrupts a process; returns whether it listens. One that does not is ended by it.
+    pub(crate) fn interrupt(process: u32) -> bool {
+        TAKERS.with_borrow(|takers| takers.get(&process).is_some_and(|taker| taker.send(()).is_ok()))
+    }
+
+    /// Forgets all processes.
+    pub(crate) fn forget() {
+        TAKERS.with_borrow_mut(BTreeMap::clear);
     }
 }

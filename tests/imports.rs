@@ -125,7 +125,10 @@ fn files_threads_and_time_are_had_from_system() {
     for file in ["store/src", "agent/src"].iter().flat_map(|of| WalkDir::new(root.join(of))) {
         let path = file.unwrap().into_path();
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        if !name.ends_with(".rs") || name.contains("/tests/") || name.ends_with("/tests.rs") {
+        if path.extension().is_none_or(|extension| extension != "rs")
+            || name.contains("/tests/")
+            || name.ends_with("/tests.rs")
+        {
             continue;
         }
         let words = code::tokens(&fs::read_to_string(&path).unwrap());

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use batou_system::clock;
-use batou_system::monitor::Monitor;
+use batou_system::shared::Shared;
 use batou_system::thread::{self, Thread};
 
 use crate::protocol::{AgentError, ErrorKind, Reply, encode, write_frame};
@@ -32,14 +32,14 @@ struct Queue {
 
 /// The sending half of a connection.
 pub(crate) struct Outbox {
-    queue: Arc<Monitor<Queue>>,
+    queue: Arc<Shared<Queue>>,
     writer: Option<Thread<()>>,
 }
 
 impl Outbox {
     /// Starts the thread that writes to `output`, and a heartbeat after each `pause` without a frame.
     pub(crate) fn start(output: impl Write + Send + 'static, pause: Duration) -> io::Result<Self> {
-        let queue = Arc::new(Monitor::new(Queue::default()));
+        let queue = Arc::new(Shared::new(Queue::default()));
         let theirs = Arc::clone(&queue);
         // Without a thread this one says so.
         let output = Arc::new(Mutex::new(Some(output)));
@@ -110,7 +110,7 @@ impl Drop for Outbox {
     }
 }
 
-fn write_all(queue: &Monitor<Queue>, output: &mut impl Write, pause: Duration) {
+fn write_all(queue: &Shared<Queue>, output: &mut impl Write, pause: Duration) {
     let heartbeat = encode(&Reply::Heartbeat, &[]);
     loop {
         let deadline = clock::now().checked_add(pause);

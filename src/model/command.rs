@@ -13,7 +13,7 @@ use batou_system::simulation::{ProcessId, World, block_on};
 use serde_json::Value;
 
 use super::network::{Machines, dialer, route};
-use super::plan::What;
+use super::plan::CommandKind;
 use super::releases::{FleetRelease, host, store};
 use crate::cli::options::{LeaveOut, Locking};
 use crate::command::switch::Wish;
@@ -26,23 +26,23 @@ use crate::ui::{Ui, Verbosity, report};
 
 /// A command that was started.
 pub(super) struct Issued {
-    pub(super) what: What,
+    pub(super) what: CommandKind,
     pub(super) process: ProcessId,
-    pub(super) said: Said,
+    pub(super) said: Transcript,
 }
 
 /// What a command says, as it says it.
 #[derive(Clone, Default)]
-pub(super) struct Said(Arc<Mutex<Words>>);
+pub(super) struct Transcript(Arc<Mutex<Spoken>>);
 
 #[derive(Default)]
-struct Words {
+struct Spoken {
     text: Vec<u8>,
     status: Option<u8>,
 }
 
-impl Said {
-    fn with<T>(&self, work: impl FnOnce(&mut Words) -> T) -> T {
+impl Transcript {
+    fn with<T>(&self, work: impl FnOnce(&mut Spoken) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -71,7 +71,7 @@ impl Said {
     }
 }
 
-impl Write for Said {
+impl Write for Transcript {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.with(|words| words.text.extend(bytes));
         Ok(bytes.len())
@@ -86,16 +86,16 @@ impl Write for Said {
 pub(super) fn issue(
     world: &Rc<World>,
     machines: &Machines,
-    what: What,
+    what: CommandKind,
     releases: &BTreeMap<usize, FleetRelease>,
 ) -> Issued {
-    let (said, dialer) = (Said::default(), dialer(machines));
+    let (said, dialer) = (Transcript::default(), dialer(machines));
     let hosts: Vec<_> = (0..machines.hosts.len()).map(host).collect();
     let release = match what {
-        What::Switch(number) | What::Foreign(number) | What::Future(number) => {
+        CommandKind::Switch(number) | CommandKind::Foreign(number) | CommandKind::Future(number) => {
             Some(releases[&number].clone())
         }
-        What::Rollback => None,
+        CommandKind::Rollback => None,
     };
     let (theirs, name) = (said.clone(), format!("{what:?}"));
     let main = move || {
@@ -115,23 +115,23 @@ pub(super) fn issue(
 
 async fn run(
     context: &Context,
-    what: What,
+    what: CommandKind,
     hosts: Vec<HostName>,
     release: Option<FleetRelease>,
     dialer: &Arc<crate::remote::Dialer>,
 ) -> Result<(), CommandError> {
-    let project = if matches!(what, What::Foreign(_)) { "other" } else { "shop" };
+    let project = if matches!(what, CommandKind::Foreign(_)) { "other" } else { "shop" };
     let identity = Identity { project: project.into(), environment: "prod".into() };
     let routes = hosts.iter().map(|host| (route(host.clone()), None)).collect();
     let mut fleet = Fleet::new(&identity, routes, (dialer, &context.waits), 4);
-    if matches!(what, What::Future(_)) {
+    if matches!(what, CommandKind::Future(_)) {
         for host in &hosts {
             fleet.member(host).expect("a host of the fleet").hello.protocol = PROTOCOL + 1;
         }
     }
     let mut deployment = Deployment { context, policy: policy(), fleet };
     let leave_out = LeaveOut { skip: Vec::new(), skip_unreachable: false, accept_new: false };
-    let locking = Locking { lock_wait: Duration::from_secs(60).as_secs(), yes: false };
+    let locking = Locking { lock_wait: Duration::from_mins(1).as_secs(), yes: false };
     let environment = "prod".to_owned();
     let Some(release) = release else {
         let args =

@@ -10,7 +10,7 @@ use super::command::{Issued, issue};
 use super::invariants::{self, Broken};
 use super::judge::Court;
 use super::network::{self, Machines};
-use super::plan::{Plan, What};
+use super::plan::{CommandKind, Plan};
 use super::releases::{FleetRelease, Mood, build, mood};
 use crate::interrupt::simulated;
 
@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(200);
 
 /// What came of a history.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct Upshot {
     pub(super) steps: u64,
     pub(super) faults: usize,
     pub(super) statuses: Vec<Option<u8>>,
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
 }
 
 /// Carries out a plan, on this thread alone.
-pub(super) fn run(plan: &Plan, traced: bool) -> Outcome {
+pub(super) fn run(plan: &Plan, traced: bool) -> Upshot {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without threads");
     runtime.block_on(async {
@@ -37,14 +37,14 @@ pub(super) fn run(plan: &Plan, traced: bool) -> Outcome {
         if traced {
             world.start_trace();
         }
-        let outcome = carry_out(plan, &world).await;
+        let upshot = carry_out(plan, &world).await;
         world.end();
         simulated::forget();
-        outcome
+        upshot
     })
 }
 
-async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
+async fn carry_out(plan: &Plan, world: &Rc<World>) -> Upshot {
     let machines = Machines::new(world, plan.hosts);
     let releases = releases(plan, world, &machines);
     world.set_programs(Rc::new(super::programs::program));
@@ -80,7 +80,7 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Outcome {
         Err(broken) => Some(broken),
         Ok(()) => settle(world, (&machines, &court), &releases, &issued, plan.seed).await.err(),
     };
-    Outcome {
+    Upshot {
         steps: world.steps(),
         faults: court.happened(),
         statuses: issued.iter().map(|issued| issued.said.status()).collect(),
@@ -106,11 +106,14 @@ async fn settle(
     wait(world, QUIET).await;
     invariants::of_the_left(world, machines, issued)?;
     let last = *releases.keys().last().expect("there are releases");
-    let mut finish = vec![(What::Switch(last), last), (What::Switch(last), last)];
+    let mut finish = vec![(CommandKind::Switch(last), last), (CommandKind::Switch(last), last)];
     // It costs as much as all that was to be tried.
-    if seed % 4 == 0 {
-        finish =
-            vec![(What::Switch(last - 1), last - 1), (What::Switch(last), last), (What::Rollback, last - 1)];
+    if seed.is_multiple_of(4) {
+        finish = vec![
+            (CommandKind::Switch(last - 1), last - 1),
+            (CommandKind::Switch(last), last),
+            (CommandKind::Rollback, last - 1),
+        ];
     }
     for (what, number) in finish {
         let command = issue(world, machines, what, releases);

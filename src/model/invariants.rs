@@ -11,7 +11,7 @@ use batou_system::simulation::{MachineId, World};
 
 use super::command::Issued;
 use super::network::{Machines, TARGET};
-use super::plan::What;
+use super::plan::CommandKind;
 use super::releases::{FleetRelease, host};
 
 /// An invariant that does not hold.
@@ -96,7 +96,7 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
                 issued.what, issued.process.0
             )
         })?;
-        let refused = matches!(issued.what, What::Foreign(_) | What::Future(_)) && any;
+        let refused = matches!(issued.what, CommandKind::Foreign(_) | CommandKind::Future(_)) && any;
         must(!refused, || format!("{:?} made a release", issued.what))?;
     }
     of_commits(world, machines)

@@ -7,15 +7,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use batou_system::fs;
-use batou_system::simulation::{DiskFault, Judge, MachineId, ProcessId, Step, Verdict, World};
+use batou_system::simulation::{Act, DiskFault, Judge, MachineId, ProcessId, Ruling, World};
 
 use super::network::{Machines, TARGET, isolate};
-use super::plan::{Fault, FaultKind};
+use super::plan::{Mishap, MishapKind};
 use crate::interrupt::simulated::interrupt;
 
 /// Which faults are still to come, and what is wrong right now.
 pub(super) struct Court {
-    faults: RefCell<Vec<Fault>>,
+    faults: RefCell<Vec<Mishap>>,
     taken: RefCell<BTreeMap<usize, (u64, u64)>>,
     wrong: RefCell<Vec<Wrong>>,
     full: RefCell<BTreeMap<usize, Duration>>,
@@ -33,7 +33,7 @@ struct Wrong {
 }
 
 impl Court {
-    pub(super) fn new(machines: &Machines, faults: &[Fault]) -> Rc<Self> {
+    pub(super) fn new(machines: &Machines, faults: &[Mishap]) -> Rc<Self> {
         Rc::new(Self {
             faults: RefCell::new(faults.to_vec()),
             taken: RefCell::default(),
@@ -68,12 +68,12 @@ impl Court {
         Box::new(move |world, machine, process, step| court.decide(world, machine, process, step))
     }
 
-    fn decide(&self, world: &World, machine: MachineId, process: ProcessId, step: &Step<'_>) -> Verdict {
+    fn decide(&self, world: &World, machine: MachineId, process: ProcessId, step: &Act<'_>) -> Ruling {
         if !self.calm.get() {
             if let Some(fault) = self.due(machine, step.changes)
-                && let Some(verdict) = self.strike(world, machine, process, fault, step)
+                && let Some(ruling) = self.strike(world, machine, process, fault, step)
             {
-                return verdict;
+                return ruling;
             }
             self.wrong.borrow_mut().retain(|wrong| wrong.until > world.elapsed());
             self.clear(world);
@@ -81,13 +81,13 @@ impl Court {
             if let Some(wrong) = wrong.iter().find(|wrong| wrong.machine == machine && step.changes)
                 && !matches!(step.name, "send" | "receive")
             {
-                return Verdict::Fail(wrong.number);
+                return Ruling::Fail(wrong.number);
             }
         }
         match world.random(64) {
-            0 => Verdict::Pause(Duration::from_millis(world.random(40))),
-            1..10 => Verdict::Yield,
-            _ => Verdict::Go,
+            0 => Ruling::Pause(Duration::from_millis(world.random(40))),
+            1..10 => Ruling::Yield,
+            _ => Ruling::Go,
         }
     }
 
@@ -102,14 +102,14 @@ impl Court {
     }
 
     /// The fault that is due at this step of the machine's processes.
-    fn due(&self, machine: MachineId, changes: bool) -> Option<Fault> {
+    fn due(&self, machine: MachineId, changes: bool) -> Option<Mishap> {
         let mut taken = self.taken.borrow_mut();
         let (all, changing) = taken.entry(machine.0).or_default();
         *all += 1;
         *changing += u64::from(changes);
         let (all, changing) = (*all, *changing);
         let mut faults = self.faults.borrow_mut();
-        let is_due = |fault: &Fault| {
+        let is_due = |fault: &Mishap| {
             let place = if fault.kind.is_of_controller() { self.desk } else { self.hosts[fault.host] };
             let count = if fault.of_changes { changing } else { all };
             place == machine && fault.step < count
@@ -124,9 +124,9 @@ impl Court {
         world: &World,
         machine: MachineId,
         process: ProcessId,
-        fault: Fault,
-        step: &Step<'_>,
-    ) -> Option<Verdict> {
+        fault: Mishap,
+        step: &Act<'_>,
+    ) -> Option<Ruling> {
         self.happened.set(self.happened.get() + 1);
         world.note(|| format!("!! {:?}", fault.kind));
         let seconds = Duration::from_secs;
@@ -135,40 +135,40 @@ impl Court {
             self.wrong.borrow_mut().push(Wrong { machine, number, until });
         };
         match fault.kind {
-            FaultKind::Kill | FaultKind::KillController => return Some(Verdict::Kill),
-            FaultKind::Stop(time) => world.stop(process, seconds(time)),
-            FaultKind::Crash(time) => {
+            MishapKind::Kill | MishapKind::KillController => return Some(Ruling::Kill),
+            MishapKind::Stop(time) => world.stop(process, seconds(time)),
+            MishapKind::Crash(time) => {
                 isolate(machine, seconds(time));
-                return Some(Verdict::Crash);
+                return Some(Ruling::Crash);
             }
-            FaultKind::Fail(number) if !matches!(step.name, "send" | "receive") => {
-                return Some(Verdict::Fail(number));
+            MishapKind::Fail(number) if !matches!(step.name, "send" | "receive") => {
+                return Some(Ruling::Fail(number));
             }
             // It befalls the next step that can fail.
-            FaultKind::Fail(_) => {
+            MishapKind::Fail(_) => {
                 self.happened.set(self.happened.get() - 1);
                 self.faults.borrow_mut().push(fault);
             }
-            FaultKind::Full(time) => {
+            MishapKind::Full(time) => {
                 world.machine(machine).disk.borrow_mut().set_fault(Some(DiskFault::Full));
                 let until = world.elapsed() + seconds(time);
                 self.full.borrow_mut().insert(machine.0, until);
             }
-            FaultKind::Unlock => {
+            MishapKind::Unlock => {
                 let _ = world.look(machine, || fs::remove_file(Path::new(TARGET).join("lock")));
             }
-            FaultKind::Broken(time) => for_a_while(5, time),
-            FaultKind::Cut(bytes) => {
+            MishapKind::Broken(time) => for_a_while(5, time),
+            MishapKind::Cut(bytes) => {
                 world.cut(self.desk, machine, usize::try_from(bytes).unwrap_or(usize::MAX));
             }
-            FaultKind::Silence(time) => {
+            MishapKind::Silence(time) => {
                 world.silence(self.desk, machine);
                 isolate(machine, seconds(time));
             }
-            FaultKind::Clock(time) => world.machine(machine).ahead.set(time),
-            FaultKind::Interrupt => {
+            MishapKind::Clock(time) => world.machine(machine).ahead.set(time),
+            MishapKind::Interrupt => {
                 if !interrupt(process.0) {
-                    return Some(Verdict::Kill);
+                    return Some(Ruling::Kill);
                 }
                 world.wake();
             }

@@ -10,20 +10,20 @@ pub(super) struct Plan {
     pub(super) commands: Vec<Order>,
     /// How many commands come before the faults.
     pub(super) calm: usize,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<Mishap>,
 }
 
 /// A command, and when it is started.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
-    pub(super) what: What,
+    pub(super) what: CommandKind,
     /// After the one before it was started; `None`: once that has ended.
     pub(super) after: Option<Duration>,
 }
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum CommandKind {
     /// Releases this release.
     Switch(usize),
     /// Goes back one release.
@@ -36,18 +36,18 @@ pub(super) enum What {
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fault {
+pub(super) struct Mishap {
     /// On which host, or against whom.
     pub(super) host: usize,
     /// At which step of that host's processes, or of the controllers, counted from the first command that may be disturbed.
     pub(super) step: u64,
     /// Whether only steps count that change something.
     pub(super) of_changes: bool,
-    pub(super) kind: FaultKind,
+    pub(super) kind: MishapKind,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum FaultKind {
+pub(super) enum MishapKind {
     /// The process that takes the step is killed.
     Kill,
     /// The process that takes the step stands still for so long.
@@ -74,7 +74,7 @@ pub(super) enum FaultKind {
     Interrupt,
 }
 
-impl FaultKind {
+impl MishapKind {
     /// Whether a host can live with it: what it said that it can do, it can.
     pub(super) fn is_foreseen(self) -> bool {
         matches!(self, Self::Full(_) | Self::Clock(_))
@@ -96,12 +96,12 @@ impl Plan {
         for number in 0..count {
             let release = 1 + number;
             let what = match random.u8(..40) {
-                0..28 => What::Switch(release),
-                28..33 => What::Rollback,
+                0..28 => CommandKind::Switch(release),
+                28..33 => CommandKind::Rollback,
                 // What was wanted before is wanted once more.
-                33..38 => What::Switch(1 + random.usize(..release)),
-                38 => What::Foreign(release),
-                _ => What::Future(release),
+                33..38 => CommandKind::Switch(1 + random.usize(..release)),
+                38 => CommandKind::Foreign(release),
+                _ => CommandKind::Future(release),
             };
             // Some deployers do not wait for each other.
             let after = (random.u8(..4) == 0).then(|| Duration::from_millis(random.u64(..4000)));
@@ -109,27 +109,27 @@ impl Plan {
         }
         let calm = random.usize(..2).min(count - 1);
         let disturbed = (count - calm) as u64;
-        let faults = (0..random.usize(..=6)).map(|_| Fault::of(&mut random, hosts, disturbed)).collect();
+        let faults = (0..random.usize(..=6)).map(|_| Mishap::of(&mut random, hosts, disturbed)).collect();
         Self { seed, hosts, commands, calm, faults }
     }
 }
 
-impl Fault {
+impl Mishap {
     fn of(random: &mut fastrand::Rng, hosts: usize, commands: u64) -> Self {
         let some = [0, 1, 3, 10, 40, 100][random.usize(..6)];
         let kind = match random.u8(..26) {
-            0..5 => FaultKind::Kill,
-            5..7 => FaultKind::Stop(some),
-            7..10 => FaultKind::Crash(some),
-            10..13 => FaultKind::Fail([5, 28, 13, 12][random.usize(..4)]),
-            13 => FaultKind::Broken(some),
-            14 => FaultKind::Unlock,
-            15..18 => FaultKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
-            18..20 => FaultKind::Silence(some),
-            24 | 25 => FaultKind::Full(some),
-            20 => FaultKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
-            21..23 => FaultKind::KillController,
-            _ => FaultKind::Interrupt,
+            0..5 => MishapKind::Kill,
+            5..7 => MishapKind::Stop(some),
+            7..10 => MishapKind::Crash(some),
+            10..13 => MishapKind::Fail([5, 28, 13, 12][random.usize(..4)]),
+            13 => MishapKind::Broken(some),
+            14 => MishapKind::Unlock,
+            15..18 => MishapKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
+            18..20 => MishapKind::Silence(some),
+            24 | 25 => MishapKind::Full(some),
+            20 => MishapKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
+            21..23 => MishapKind::KillController,
+            _ => MishapKind::Interrupt,
         };
         // A release takes about so many steps on a host.
         let of_changes = random.bool();

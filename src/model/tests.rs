@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::history::{Outcome, run};
+use super::history::{Upshot, run};
 use super::plan::Plan;
 
 /// How many seeds each of the tests takes.
@@ -20,11 +20,11 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, outcome: &Outcome) {
+    fn add(&mut self, upshot: &Upshot) {
         self.seeds += 1;
-        self.steps += outcome.steps;
-        self.faults += outcome.faults;
-        for status in &outcome.statuses {
+        self.steps += upshot.steps;
+        self.faults += upshot.faults;
+        for status in &upshot.statuses {
             let status = status.map_or("killed".to_owned(), |status| status.to_string());
             *self.statuses.entry(status).or_default() += 1;
         }
@@ -48,15 +48,15 @@ fn seeds(from: u64, mut more: impl FnMut(u64) -> bool) {
         if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
             let _ = writeln!(std::io::stderr(), "seed {seed}");
         }
-        let outcome = run(&plan, false);
+        let upshot = run(&plan, false);
         if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
-            let errors = outcome.trace.lines().filter_map(|line| line.split_once("\"error\",\"message\":"));
+            let errors = upshot.trace.lines().filter_map(|line| line.split_once("\"error\",\"message\":"));
             for (_, message) in errors {
                 let _ = writeln!(std::io::stderr(), "  {}", message.chars().take(160).collect::<String>());
             }
         }
-        sum.add(&outcome);
-        if outcome.broken.is_some() {
+        sum.add(&upshot);
+        if upshot.broken.is_some() {
             fail(&plan);
         }
     }
@@ -70,7 +70,7 @@ fn number(variable: &str) -> Option<u64> {
 /// Shrinks a plan that breaks an invariant, and shows what happens.
 fn fail(plan: &Plan) -> ! {
     let plan = shrunk(plan);
-    let Outcome { broken, trace, .. } = run(&plan, true);
+    let Upshot { broken, trace, .. } = run(&plan, true);
     let broken = broken.map_or_else(String::new, |broken| broken.to_string());
     let seed = plan.seed;
     panic!(

@@ -52,7 +52,11 @@ pub struct Dialer {
 
 /// Starts the agent of a host that is simulated.
 #[cfg(test)]
-pub struct SimulatedWays(pub Box<dyn Fn(&Route) -> Result<Link, RemoteError> + Send + Sync>);
+pub type SimulatedWay = dyn Fn(&Route) -> Result<Link, RemoteError> + Send + Sync;
+
+/// The way to each host that is simulated.
+#[cfg(test)]
+pub struct SimulatedWays(pub Box<SimulatedWay>);
 
 #[cfg(test)]
 impl std::fmt::Debug for SimulatedWays {

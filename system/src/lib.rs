@@ -8,10 +8,11 @@
 pub mod clock;
 pub mod fs;
 pub mod limits;
-pub mod monitor;
+
 pub mod process;
 pub mod queue;
 pub mod random;
+pub mod shared;
 pub mod thread;
 
 #[cfg(feature = "simulation")]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock;
-use crate::monitor::Monitor;
+use crate::shared::Shared;
 
 /// A queue's sending end. Dropping the last one ends the queue once it is empty.
 #[derive(Debug)]
-pub struct Sender<T>(Arc<Monitor<State<T>>>);
+pub struct Sender<T>(Arc<Shared<Contents<T>>>);
 
 /// A queue's receiving end. Once it is dropped, nothing can be sent any more.
 #[derive(Debug)]
-pub struct Receiver<T>(Arc<Monitor<State<T>>>);
+pub struct Receiver<T>(Arc<Shared<Contents<T>>>);
 
 /// Why nothing was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Empty {
 pub struct Closed;
 
 #[derive(Debug)]
-struct State<T> {
+struct Contents<T> {
     items: VecDeque<T>,
     bound: usize,
     senders: usize,
@@ -38,8 +38,8 @@ struct State<T> {
 
 /// A queue in which at most `bound` items wait.
 pub fn bounded<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
-    let state = State { items: VecDeque::new(), bound, senders: 1, receives: true };
-    let shared = Arc::new(Monitor::new(state));
+    let contents = Contents { items: VecDeque::new(), bound, senders: 1, receives: true };
+    let shared = Arc::new(Shared::new(contents));
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
@@ -62,12 +62,12 @@ impl<T> Sender<T> {
     /// Sends an item; waits for room.
     pub fn send(&self, item: T) -> Result<(), Closed> {
         let mut item = Some(item);
-        let sent = self.0.wait(None, |state| {
-            if !state.receives {
+        let sent = self.0.wait(None, |contents| {
+            if !contents.receives {
                 return Some(Err(Closed));
             }
-            (state.items.len() < state.bound).then(|| {
-                state.items.extend(item.take());
+            (contents.items.len() < contents.bound).then(|| {
+                contents.items.extend(item.take());
                 Ok(())
             })
         });
@@ -77,49 +77,49 @@ impl<T> Sender<T> {
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.0.change(|state| state.senders += 1);
+        self.0.change(|contents| contents.senders += 1);
         Self(Arc::clone(&self.0))
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.0.change(|state| state.senders -= 1);
+        self.0.change(|contents| contents.senders -= 1);
     }
 }
 
 impl<T> Receiver<T> {
     /// The next item; waits for it.
     pub fn recv(&self) -> Result<T, Empty> {
-        self.0.wait(None, State::take).unwrap_or(Err(Empty::ForEver))
+        self.0.wait(None, Contents::take).unwrap_or(Err(Empty::ForEver))
     }
 
     /// The next item; waits for it, but not for longer than `patience`.
     pub fn recv_timeout(&self, patience: Duration) -> Result<T, Empty> {
         let Some(deadline) = clock::now().checked_add(patience) else { return self.recv() };
-        let taken = self.0.wait(Some(deadline), State::take);
+        let taken = self.0.wait(Some(deadline), Contents::take);
         taken.unwrap_or(Err(Empty::Yet))
     }
 
     /// The next item if it is there.
     pub fn try_recv(&self) -> Result<T, Empty> {
-        let taken = self.0.take(State::take);
+        let taken = self.0.take(Contents::take);
         taken.unwrap_or(Err(Empty::Yet))
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let left = self.0.change(|state| {
-            state.receives = false;
-            std::mem::take(&mut state.items)
+        let left = self.0.change(|contents| {
+            contents.receives = false;
+            std::mem::take(&mut contents.items)
         });
         // What is dropped may itself send.
         drop(left);
     }
 }
 
-impl<T> State<T> {
+impl<T> Contents<T> {
     fn take(&mut self) -> Option<Result<T, Empty>> {
         match self.items.pop_front() {
             Some(item) => Some(Ok(item)),

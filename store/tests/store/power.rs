@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use batou_store::{ArtifactId, Durability, Generations, ObjectId, Silent, Store};
 use batou_system::fs;
-use batou_system::simulation::{Disk, Verdict, World, enter};
+use batou_system::simulation::{Disk, Ruling, World, enter};
 
 use crate::common::{add, name, stored};
 
@@ -38,7 +38,7 @@ fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> (u64, St
         work,
         look,
         move |changing, _| {
-            if changing == Some(cut) { Verdict::Crash } else { Verdict::Go }
+            if changing == Some(cut) { Ruling::Crash } else { Ruling::Go }
         },
     )
 }
@@ -50,7 +50,7 @@ fn disturbed(
     preparation: fn(&Shared),
     work: fn(&Shared),
     look: fn(&Told),
-    judge: impl Fn(Option<u64>, u64) -> Verdict + 'static,
+    judge: impl Fn(Option<u64>, u64) -> Ruling + 'static,
 ) -> (u64, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
@@ -115,7 +115,7 @@ fn nothing_is_lost_by_an_error_at_any_step_of_mending_and_collecting() {
         let told = Rc::clone(&met);
         let judge = move |_, all| {
             told.set(told.get() || all == step);
-            if all == step { Verdict::Fail(EIO) } else { Verdict::Go }
+            if all == step { Ruling::Fail(EIO) } else { Ruling::Go }
         };
         let work = |told: &Shared| {
             let kept = told.lock().unwrap().stored.clone();

@@ -9,6 +9,7 @@
 //! them does. It is the clock of a paused tokio runtime, so asynchronous code waits for the same one.
 
 mod disk;
+mod judgement;
 mod program;
 mod scheduler;
 mod wire;
@@ -26,13 +27,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::process::ProcessStat;
 
-pub(crate) use disk::SimulatedFile;
-pub use disk::{Disk, DiskFault};
 use scheduler::Awaited;
 
+pub(crate) use disk::SimulatedFile;
+pub use disk::{Disk, DiskFault};
+pub use judgement::{Act, Judge, Ruling};
 pub use program::{Main, Program, Programs, start as start_program};
 pub use wire::{WireEnd, wire};
-pub use world::{Judge, Machine, MachineId, ProcessId, Step, Verdict, World};
+pub use world::{Machine, MachineId, ProcessId, World};
 
 thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
@@ -50,7 +52,7 @@ pub struct Entered(());
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        WORLD.with(|current| current.take());
+        WORLD.with(RefCell::take);
     }
 }
 
@@ -70,7 +72,7 @@ pub fn is_on() -> bool {
 }
 
 pub(crate) fn now() -> Option<Instant> {
-    world().map(|world| world.now())
+    world().map(|_| World::now())
 }
 
 pub(crate) fn wall() -> Option<SystemTime> {
@@ -156,21 +158,21 @@ pub(crate) fn park_at(until: Option<Instant>, place: usize) -> bool {
 
 pub(crate) fn sleep(time: Duration) -> bool {
     let Some(world) = world() else { return false };
-    let until = world.now() + time;
-    while world.now() < until && world.park(Some(until), Awaited::Place(0)) {}
+    let until = World::now() + time;
+    while World::now() < until && world.park(Some(until), Awaited::Place(0)) {}
     true
 }
 
-/// Does a step of the running process, which the judge may delay, refuse or make the last one. `changes` says whether
+/// Does something as the running process, which the judge may delay, refuse or make the last one. `changes` says whether
 /// it changes anything that outlives the process.
 pub(crate) fn step(name: &'static str, path: &Path, changes: bool) -> io::Result<()> {
     match world() {
-        Some(world) => world.step(&Step { name, path, changes }),
+        Some(world) => world.step(&Act { name, path, changes }),
         None => Ok(()),
     }
 }
 
-/// Does a step with the disk of the running process's machine; `None` if no simulated process is running.
+/// Does something with the disk of the running process's machine; `None` if no simulated process is running.
 pub(crate) fn on_disk<T>(
     name: &'static str,
     path: &Path,

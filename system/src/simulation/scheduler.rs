@@ -17,7 +17,7 @@ use super::world::{ProcessId, World};
 /// A coroutine's stack, in words.
 const STACK: usize = 1 << 17;
 /// After how much time nothing new will happen any more.
-const EVER: Duration = Duration::from_secs(2 * 3600);
+const EVER: Duration = Duration::from_hours(2);
 /// How many times coroutines may be resumed without that any time passes. Beyond, they wait for each other in circles.
 const SPIN: u64 = 100_000;
 
@@ -39,11 +39,11 @@ struct Task {
     /// `None` while it runs.
     coroutine: Option<Generator<'static, (), ()>>,
     /// What it waits for; `None` if it is ready.
-    wait: Option<Waiting>,
+    wait: Option<Parked>,
 }
 
 #[derive(Clone, Copy)]
-struct Waiting {
+struct Parked {
     until: Option<Instant>,
     what: Awaited,
 }
@@ -130,7 +130,7 @@ impl World {
             return false;
         }
         if let Some(task) = self.scheduler.tasks.borrow_mut().get_mut(&id) {
-            task.wait = Some(Waiting { until, what });
+            task.wait = Some(Parked { until, what });
         }
         #[allow(deprecated)]
         // what waits is far below what started the coroutine, and cannot be handed its scope
@@ -164,11 +164,11 @@ impl World {
 
     /// Runs everything until `done`, or until nothing happens any more; returns whether it was done.
     pub async fn run(self: &Rc<Self>, mut done: impl FnMut() -> bool) -> bool {
-        let (mut moment, mut resumed) = (self.now(), 0);
+        let (mut moment, mut resumed) = (Self::now(), 0);
         let limit = moment + EVER;
         loop {
-            resumed = if self.now() == moment { resumed + 1 } else { 0 };
-            moment = self.now();
+            resumed = if Self::now() == moment { resumed + 1 } else { 0 };
+            moment = Self::now();
             if resumed > SPIN {
                 self.note(|| "!! no time passes any more".to_owned());
                 return false;
@@ -183,7 +183,7 @@ impl World {
                 continue;
             }
             let next = self.next();
-            if self.now() >= limit {
+            if Self::now() >= limit {
                 return false;
             }
             let until = tokio::time::Instant::from_std(next.unwrap_or(limit));
@@ -194,7 +194,7 @@ impl World {
             }
             // The runtime counts milliseconds, and may be a part of one early.
             let early = next.filter(|_| lock(&self.scheduler.alerts.tasks).is_empty());
-            let early = early.map_or(Duration::ZERO, |next| next.saturating_duration_since(self.now()));
+            let early = early.map_or(Duration::ZERO, |next| next.saturating_duration_since(Self::now()));
             if !early.is_zero() {
                 tokio::time::advance(early).await;
             }
@@ -264,7 +264,7 @@ impl World {
     }
 
     fn wake_late(&self) {
-        let now = self.now();
+        let now = Self::now();
         for task in self.scheduler.tasks.borrow_mut().values_mut() {
             if task.wait.is_some_and(|wait| wait.until.is_some_and(|until| until <= now)) {
                 task.wait = None;

@@ -20,19 +20,19 @@ pub(super) fn in_world<T>(seed: u64, work: impl AsyncFnOnce(&Rc<World>) -> T) ->
 fn history(seed: u64) -> (Vec<u8>, Duration) {
     in_world(seed, async |world| {
         let machine = world.add_machine("one", Disk::default());
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::new(Mutex::new(Vec::new()));
         for number in 0..3 {
-            let seen = Arc::clone(&seen);
+            let written = Arc::clone(&written);
             let work = move || {
                 for _ in 0..3 {
                     clock::sleep(Duration::from_secs(1));
-                    seen.lock().unwrap().push(number);
+                    written.lock().unwrap().push(number);
                 }
             };
             world.start(machine, "p", Box::new(work));
         }
         world.run(|| false).await;
-        (std::mem::take(&mut *seen.lock().unwrap()), world.elapsed())
+        (std::mem::take(&mut *written.lock().unwrap()), world.elapsed())
     })
 }
 
@@ -98,9 +98,9 @@ fn a_killed_process_closes_its_connections_and_a_crashed_machine_is_silent() {
             );
             world.run(|| heard.lock().unwrap().len() == 1).await;
             if crash {
-                world.crash(one)
+                world.crash(one);
             } else {
-                world.kill(talker)
+                world.kill(talker);
             }
             assert_eq!(world.run(|| !world.is_alive(listener)).await, !crash);
             assert_eq!(heard.lock().unwrap().len(), if crash { 1 } else { 2 });

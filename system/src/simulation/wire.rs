@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::lock;
-use super::world::MachineId;
+use super::world::{MachineId, World};
 use super::{park_at, step, wake, wake_at, world};
 
 /// How many bytes are on their way at most.
@@ -105,6 +105,46 @@ impl Wire {
             }
         }
         count
+    }
+}
+
+impl World {
+    pub(super) fn add_wire(&self, wire: &Arc<Mutex<Wire>>) {
+        let mut wires = self.wires.borrow_mut();
+        wires.retain(|wire| wire.strong_count() > 0);
+        wires.push(Arc::downgrade(wire));
+    }
+
+    /// What is sent between these machines from now on over the connections that there are gets lost, and neither side is
+    /// told.
+    pub fn silence(&self, one: MachineId, other: MachineId) {
+        self.note(|| {
+            format!("{} and {} do not hear each other", self.machine(one).name, self.machine(other).name)
+        });
+        self.each_wire(|wire| {
+            if wire.joins(one, other) {
+                wire.silence();
+            }
+        });
+    }
+
+    /// The connections between these machines end once so many more bytes were sent in one direction.
+    pub fn cut(&self, one: MachineId, other: MachineId, bytes: usize) {
+        self.note(|| {
+            let names = (&self.machine(one).name, &self.machine(other).name);
+            format!("the connection of {} and {} ends after {bytes} bytes", names.0, names.1)
+        });
+        self.each_wire(|wire| {
+            if wire.joins(one, other) {
+                wire.cut_after(bytes);
+            }
+        });
+        self.wake();
+    }
+
+    pub(super) fn each_wire(&self, mut work: impl FnMut(&mut Wire)) {
+        let wires = self.wires.borrow().clone();
+        wires.iter().filter_map(Weak::upgrade).for_each(|wire| work(&mut lock(&wire)));
     }
 }
 

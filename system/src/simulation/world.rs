@@ -1,19 +1,17 @@
-//! The world: which machines there are, which processes run on them, and who judges what they do.
+//! The world: which machines there are, and which processes run on them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::disk::Disk;
-use super::lock;
+use super::judgement::Judge;
 use super::program::{Main, Programs};
-use super::scheduler::{Awaited, Scheduler};
+use super::scheduler::Scheduler;
 use super::wire::Wire;
 
 /// A machine's number.
@@ -23,37 +21,6 @@ pub struct MachineId(pub usize);
 /// A process's number, which no other process of the world has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProcessId(pub u32);
-
-/// What a process is about to do.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'s> {
-    /// The call.
-    pub name: &'static str,
-    /// What it is about.
-    pub path: &'s Path,
-    /// Whether it changes anything that outlives the process.
-    pub changes: bool,
-}
-
-/// What becomes of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is done.
-    Go,
-    /// Others go first.
-    Yield,
-    /// It is done after this time.
-    Pause(Duration),
-    /// It fails with this error number.
-    Fail(i32),
-    /// The process is killed before it does it.
-    Kill,
-    /// The machine loses its power before that.
-    Crash,
-}
-
-/// Decides about each step of each process.
-pub type Judge = Box<dyn FnMut(&World, MachineId, ProcessId, &Step<'_>) -> Verdict>;
 
 /// A machine.
 #[derive(Debug)]
@@ -88,20 +55,20 @@ pub struct World {
     looking: Cell<bool>,
     last: Cell<u32>,
     random: RefCell<fastrand::Rng>,
-    judge: RefCell<Option<Judge>>,
+    pub(super) judge: RefCell<Option<Judge>>,
     pub(super) scheduler: Scheduler,
     start: Instant,
-    steps: Cell<u64>,
+    pub(super) steps: Cell<u64>,
     trace: RefCell<Option<String>>,
     programs: RefCell<Option<Programs>>,
-    wires: RefCell<Vec<Weak<Mutex<Wire>>>>,
+    pub(super) wires: RefCell<Vec<Weak<Mutex<Wire>>>>,
     /// Whether any process was ever stopped.
     stops: Cell<bool>,
     marks: RefCell<Vec<(MachineId, String)>>,
 }
 
 /// When the clocks of all worlds begin: 2026-01-01.
-const EPOCH: Duration = Duration::from_secs(1_767_225_600);
+const EPOCH: Duration = Duration::from_hours(490_896);
 
 impl World {
     /// A world without machines. To be made within a paused tokio runtime, whose clock is its own.
@@ -126,7 +93,7 @@ impl World {
         Rc::new(world)
     }
 
-    /// Sets who judges the steps.
+    /// Sets who judges what processes do.
     pub fn judged_by(&self, judge: Judge) {
         self.judge.replace(Some(judge));
     }
@@ -221,12 +188,14 @@ impl World {
 
     pub(super) fn kill_all(&self) {
         let all: Vec<_> = self.processes.borrow().keys().copied().collect();
-        all.into_iter().for_each(|id| self.kill(id));
+        for id in all {
+            self.kill(id);
+        }
     }
 
     /// A process that is stopped takes no step before then.
     pub fn stop(&self, id: ProcessId, time: Duration) {
-        let until = self.now() + time;
+        let until = Self::now() + time;
         self.stops.set(true);
         self.note(|| format!("#{} is stopped for {time:?}", id.0));
         if let Some(process) = self.processes.borrow_mut().get_mut(&id) {
@@ -238,7 +207,7 @@ impl World {
         if !self.stops.get() {
             return None;
         }
-        self.processes.borrow().get(&id)?.stopped.filter(|until| *until > self.now())
+        self.processes.borrow().get(&id)?.stopped.filter(|until| *until > Self::now())
     }
 
     /// Cuts a machine's power: all its processes are gone, and of its disk what was not synced may be.
@@ -246,7 +215,7 @@ impl World {
         self.note(|| format!("{} loses its power", self.machine(machine).name));
         self.each_wire(|wire| {
             if wire.touches(machine) {
-                wire.silence()
+                wire.silence();
             }
         });
         for id in self.on(machine) {
@@ -266,44 +235,6 @@ impl World {
     pub(super) fn program(&self, command: &Command) -> Main {
         let programs = self.programs.borrow().clone();
         programs.map_or_else(|| Box::new(|| 127) as Main, |programs| programs(command))
-    }
-
-    pub(super) fn add_wire(&self, wire: &Arc<Mutex<Wire>>) {
-        let mut wires = self.wires.borrow_mut();
-        wires.retain(|wire| wire.strong_count() > 0);
-        wires.push(Arc::downgrade(wire));
-    }
-
-    /// What is sent between these machines from now on over the connections that there are gets lost, and neither side is
-    /// told.
-    pub fn silence(&self, one: MachineId, other: MachineId) {
-        self.note(|| {
-            format!("{} and {} do not hear each other", self.machine(one).name, self.machine(other).name)
-        });
-        self.each_wire(|wire| {
-            if wire.joins(one, other) {
-                wire.silence()
-            }
-        });
-    }
-
-    /// The connections between these machines end once so many more bytes were sent in one direction.
-    pub fn cut(&self, one: MachineId, other: MachineId, bytes: usize) {
-        self.note(|| {
-            let names = (&self.machine(one).name, &self.machine(other).name);
-            format!("the connection of {} and {} ends after {bytes} bytes", names.0, names.1)
-        });
-        self.each_wire(|wire| {
-            if wire.joins(one, other) {
-                wire.cut_after(bytes)
-            }
-        });
-        self.wake();
-    }
-
-    fn each_wire(&self, mut work: impl FnMut(&mut Wire)) {
-        let wires = self.wires.borrow().clone();
-        wires.iter().filter_map(Weak::upgrade).for_each(|wire| work(&mut lock(&wire)));
     }
 
     /// The living processes on a machine.
@@ -345,7 +276,7 @@ impl World {
 
     /// How much time has passed.
     pub fn elapsed(&self) -> Duration {
-        self.now().duration_since(self.start)
+        Self::now().duration_since(self.start)
     }
 
     /// A random number below this one.
@@ -366,7 +297,7 @@ impl World {
         self.looking.get()
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(super) fn now() -> Instant {
         tokio::time::Instant::now().into_std()
     }
 
@@ -384,44 +315,5 @@ impl World {
     pub(super) fn disk(&self) -> Rc<RefCell<Disk>> {
         let machine = self.running_machine().expect("a process runs on a machine");
         Rc::clone(&machine.disk)
-    }
-
-    pub(super) fn step(&self, step: &Step<'_>) -> io::Result<()> {
-        let Some(id) = self.running.get() else { return Ok(()) };
-        if self.looking.get() {
-            return Ok(());
-        }
-        let dead = || Err(io::Error::other("this process is dead"));
-        if !self.is_alive(id) {
-            return dead();
-        }
-        self.steps.set(self.steps.get() + 1);
-        let Some(machine) = self.machine_of(id) else { return dead() };
-        let judge = self.judge.take();
-        let Some(mut judge) = judge else { return Ok(()) };
-        let verdict = judge(self, machine, id, step);
-        self.judge.replace(Some(judge));
-        self.note(|| match verdict {
-            Verdict::Go | Verdict::Yield => format!("{} {}", step.name, step.path.display()),
-            other => format!("{} {}: {other:?}", step.name, step.path.display()),
-        });
-        match verdict {
-            Verdict::Go => {}
-            Verdict::Yield => self.give_way(),
-            Verdict::Pause(time) => {
-                let until = self.now() + time;
-                while self.now() < until && self.park(Some(until), Awaited::Place(0)) {}
-            }
-            Verdict::Fail(number) => return Err(io::Error::from_raw_os_error(number)),
-            Verdict::Kill => {
-                self.kill(id);
-                self.park(None, Awaited::Any);
-            }
-            Verdict::Crash => {
-                self.crash(machine);
-                self.park(None, Awaited::Any);
-            }
-        }
-        if self.is_alive(id) { Ok(()) } else { dead() }
     }
 }

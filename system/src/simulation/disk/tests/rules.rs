@@ -173,13 +173,13 @@ fn what_a_process_had_open_ends_with_it() {
 
 #[test]
 fn a_step_that_fails_or_kills_changes_nothing() {
-    use crate::simulation::Verdict;
+    use crate::simulation::Ruling;
     in_world(1, async |world| {
         let machine = world.add_machine("one", Disk::default());
         world.judged_by(Box::new(|_, _, _, step| match (step.name, step.changes) {
-            ("unlink", true) => Verdict::Fail(Errno::IO.raw_os_error()),
-            ("rename", true) => Verdict::Kill,
-            _ => Verdict::Go,
+            ("unlink", true) => Ruling::Fail(Errno::IO.raw_os_error()),
+            ("rename", true) => Ruling::Kill,
+            _ => Ruling::Go,
         }));
         let main = || {
             fs::write("/file", "text").unwrap();

@@ -7,13 +7,13 @@ use crate::clock;
 
 /// A value that one thread at a time changes, and others wait for.
 #[derive(Debug, Default)]
-pub struct Monitor<T> {
+pub struct Shared<T> {
     value: Mutex<T>,
     changed: Condvar,
 }
 
-impl<T> Monitor<T> {
-    /// A monitor of this value.
+impl<T> Shared<T> {
+    /// Shares this value.
     pub fn new(value: T) -> Self {
         Self { value: Mutex::new(value), changed: Condvar::new() }
     }

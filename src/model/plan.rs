@@ -126,10 +126,10 @@ impl Mishap {
             14 => MishapKind::Unlock,
             15..18 => MishapKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
             18..20 => MishapKind::Silence(some),
-            24 | 25 => MishapKind::Full(some),
             20 => MishapKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
-            21..23 => MishapKind::KillController,
-            _ => MishapKind::Interrupt,
+            21 | 22 => MishapKind::KillController,
+            23 => MishapKind::Interrupt,
+            _ => MishapKind::Full(some),
         };
         // A release takes about so many steps on a host.
         let of_changes = random.bool();

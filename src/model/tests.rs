@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::history::{Upshot, run};
-use super::plan::Plan;
+use super::plan::{Mishap, Plan};
 
 /// How many seeds each of the tests takes.
 const SEEDS: u64 = 2500;
@@ -93,6 +93,13 @@ fn shrunk(plan: &Plan) -> Plan {
             let mut without = plan.clone();
             without.commands.remove(place);
             without.calm = without.calm.min(place);
+            smaller.push(without);
+        }
+        if plan.hosts > 1 {
+            let mut without = plan.clone();
+            without.hosts -= 1;
+            let stays = |fault: &Mishap| fault.host < plan.hosts - 1;
+            without.faults.retain(stays);
             smaller.push(without);
         }
         match smaller.into_iter().find(|plan| !plan.commands.is_empty() && run(plan, false).broken.is_some())

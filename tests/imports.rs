@@ -12,7 +12,7 @@ use std::path::Path;
 use graph::Graph;
 use walkdir::WalkDir;
 
-/// The sources of the crates.
+/// The sources of the crates. `system` is not among them: what it gives asks its simulation, which is made of what it gives.
 const CRATES: [&str; 6] = ["store/src", "release/src", "agent/src", "jinja/src", "environments/src", "src"];
 
 /// The stages of an evaluation, each of which knows those before it. `notes` and `evaluate` are files: what every stage

@@ -13,6 +13,16 @@ pub(super) struct Plan {
     pub(super) faults: Vec<Mishap>,
 }
 
+/// What most of a history is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    Any,
+    /// Several deployers at once, and a lock that keeps nobody out any more.
+    Crowd,
+    /// A disk that fills.
+    Room,
+}
+
 /// A command, and when it is started.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
@@ -90,8 +100,13 @@ impl Plan {
     /// The plan of a seed.
     pub(super) fn of(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
+        let theme = match random.u8(..8) {
+            0 => Theme::Crowd,
+            1 => Theme::Room,
+            _ => Theme::Any,
+        };
         let hosts = 1 + random.usize(..3);
-        let count = 1 + random.usize(..4);
+        let count = 1 + random.usize(..4) + usize::from(theme == Theme::Crowd);
         let mut commands = Vec::new();
         for number in 0..count {
             let release = 1 + number;
@@ -104,12 +119,25 @@ impl Plan {
                 _ => CommandKind::Future(release),
             };
             // Some deployers do not wait for each other.
-            let after = (random.u8(..4) == 0).then(|| Duration::from_millis(random.u64(..4000)));
+            let waits = theme != Theme::Crowd && random.u8(..4) > 0;
+            let after = (!waits).then(|| Duration::from_millis(random.u64(..4000)));
             commands.push(Order { what, after });
         }
         let calm = random.usize(..2).min(count - 1);
         let disturbed = (count - calm) as u64;
-        let faults = (0..random.usize(..=6)).map(|_| Mishap::of(&mut random, hosts, disturbed)).collect();
+        let mut faults: Vec<_> =
+            (0..random.usize(..=6)).map(|_| Mishap::of(&mut random, hosts, disturbed)).collect();
+        match theme {
+            Theme::Any => {}
+            Theme::Crowd => {
+                faults.truncate(1);
+                faults.push(Mishap { kind: MishapKind::Unlock, ..Mishap::of(&mut random, hosts, disturbed) });
+            }
+            Theme::Room => {
+                let kind = MishapKind::Full(100);
+                faults = vec![Mishap { kind, of_changes: true, ..Mishap::of(&mut random, hosts, 1) }];
+            }
+        }
         Self { seed, hosts, commands, calm, faults }
     }
 }

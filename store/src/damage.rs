@@ -74,7 +74,7 @@ impl Store {
     /// Removes the objects that need one which is missing; their content is not read. Only for the holder of the exclusive
     /// lock.
     pub(crate) fn drop_lacking(&self) -> Result<(), Error> {
-        let mut survey = Survey::default();
+        let mut survey = Survey { only_names: true, ..Survey::default() };
         let mut first = Vec::new();
         for kind in ObjectKind::ALL.into_iter().filter(|kind| *kind != ObjectKind::Blob) {
             first.extend(self.scan(kind)?.into_iter().filter_map(|found| found.object));
@@ -148,6 +148,8 @@ struct Survey {
     objects: Vec<(ObjectId, Vec<ObjectId>)>,
     /// What is damaged or missing.
     faults: BTreeSet<ObjectId>,
+    /// Whether only names may be missing: then what may not be read now is no reason to remove it.
+    only_names: bool,
 }
 
 impl Survey {
@@ -186,7 +188,7 @@ impl Survey {
             if !seen.insert(object) {
                 continue;
             }
-            let Some(children) = read(store, &object)? else {
+            let Some(children) = read(store, &object, self.only_names)? else {
                 self.faults.insert(object);
                 self.objects.push((object, Vec::new()));
                 continue;
@@ -217,7 +219,7 @@ impl Survey {
 }
 
 /// The children of a record or tree; none where it is missing or damaged.
-fn read(store: &Store, object: &ObjectId) -> Result<Option<Vec<ObjectId>>, Error> {
+fn read(store: &Store, object: &ObjectId, only_names: bool) -> Result<Option<Vec<ObjectId>>, Error> {
     if !store.contains(object)? {
         return Ok(None);
     }
@@ -226,7 +228,7 @@ fn read(store: &Store, object: &ObjectId) -> Result<Option<Vec<ObjectId>>, Error
         Err(Error::Damaged { .. } | Error::Encoding { .. } | Error::Missing(_) | Error::TooLarge { .. }) => {
             Ok(None)
         }
-        Err(error) if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => Ok(None),
+        Err(error) if !only_names && error.io_kind() == Some(io::ErrorKind::PermissionDenied) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -16,8 +16,8 @@ const OWNER: u32 = 0o700;
 
 /// Whether an error tells what is there, and not only that it could not be found out this time.
 fn tells_damage(kind: ErrorKind) -> bool {
-    use ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
-    matches!(kind, NotFound | NotADirectory | IsADirectory | PermissionDenied)
+    use ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(kind, NotFound | NotADirectory | IsADirectory)
 }
 
 impl Store {
@@ -39,7 +39,14 @@ impl Store {
         let format = fs::lstat(&self.layout.folder("format"))?;
         let sound = match self.layout.check_format() {
             Err(error @ Error::NewerFormat { .. }) => return Err(error),
-            Err(error) if error.io_kind().is_some_and(|kind| !tells_damage(kind)) => return Err(error),
+            // One that may not be read is written anew, with what it had.
+            Err(error)
+                if error
+                    .io_kind()
+                    .is_some_and(|kind| kind != ErrorKind::PermissionDenied && !tells_damage(kind)) =>
+            {
+                return Err(error);
+            }
             checked => format.is_some_and(|found| found.is_file()) && matches!(checked, Ok(true)),
         };
         if !sound && !self.is_evident()? {

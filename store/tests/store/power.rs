@@ -107,7 +107,13 @@ fn is_whole(told: &Told) {
 /// An error of a moment says nothing of what is there.
 #[test]
 fn nothing_is_lost_by_an_error_at_any_step_of_mending_and_collecting() {
-    const EIO: i32 = 5;
+    for error in [5, 12, 13, 28] {
+        nothing_is_lost_by(error);
+    }
+}
+
+/// `error` is the number of what each step in turn fails with.
+fn nothing_is_lost_by(error: i32) {
     let mut step = 0;
     loop {
         step += 1;
@@ -115,7 +121,7 @@ fn nothing_is_lost_by_an_error_at_any_step_of_mending_and_collecting() {
         let told = Rc::clone(&met);
         let judge = move |_, all| {
             told.set(told.get() || all == step);
-            if all == step { Ruling::Fail(EIO) } else { Ruling::Go }
+            if all == step { Ruling::Fail(error) } else { Ruling::Go }
         };
         let work = |told: &Shared| {
             let kept = told.lock().unwrap().stored.clone();

@@ -278,7 +278,9 @@ fn what_was_imported_and_cannot_be_made_again_is_named_with_what_to_do() {
     for _ in 0..2 {
         let output = sandbox.batou(&["store", "export", &id, "-o", &again]).fails(1);
         assert!(
-            output.stderr.contains("has lost 1 artifact that the project's files do not make"),
+            output
+                .stderr
+                .contains("has lost 1 artifact, which cannot be made again from the project's files"),
             "{output:?}"
         );
         assert!(output.stderr.contains("`batou store import` the release again"), "{output:?}");

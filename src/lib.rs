@@ -51,7 +51,7 @@ use ui::Ui;
 
 /// The program: reads the command line, runs the command, reports what failed, and ends with the exit status.
 pub fn main() -> ExitCode {
-    match batou_system::limits::on_a_stack_of_its_own(begin) {
+    match batou_system::limits::with_enough_stack(begin) {
         Begun::Ended(status) => status,
         // An agent needs little stack. It does its work on the first thread, as the program on a host does.
         Begun::Agent => {

@@ -19,23 +19,28 @@ impl Store {
     pub fn look(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<Problem>, Error> {
         let mut problems = self.lacking_folders()?;
         for (id, name) in artifacts {
-            let object = ObjectId::Artifact(*id);
-            let record = self.layout.object(&object);
-            if fs::lstat(&record)?.is_none() {
-                let detail = object.to_string();
-                problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
-            }
-            let path = self.layout.stats(id, name);
-            let bytes = stats::read(&path)?.unwrap_or_default();
-            let mut look =
-                CheckoutLook { store: self, id, folder: &self.artifact_path(id, name), problems: Vec::new() };
-            match stat_lines(&bytes).and_then(Iterator::collect::<Option<Vec<_>>>) {
-                Some(lines) => look.all(&lines)?,
-                None => look.report(Fault::Damaged, &path, "the stat record is missing or damaged"),
-            }
-            problems.extend(look.problems);
+            problems.extend(self.look_at(id, name)?);
         }
         Ok(problems)
+    }
+
+    /// What does not look as it was made in one artifact's checkout.
+    pub(crate) fn look_at(&self, id: &ArtifactId, name: &Name) -> Result<Vec<Problem>, Error> {
+        let mut look =
+            CheckoutLook { store: self, id, folder: &self.artifact_path(id, name), problems: Vec::new() };
+        let object = ObjectId::Artifact(*id);
+        let record = self.layout.object(&object);
+        if fs::lstat(&record)?.is_none() {
+            let detail = object.to_string();
+            look.problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
+        }
+        let path = self.layout.stats(id, name);
+        let bytes = stats::read(&path)?.unwrap_or_default();
+        match stat_lines(&bytes).and_then(Iterator::collect::<Option<Vec<_>>>) {
+            Some(lines) => look.all(&lines)?,
+            None => look.report(Fault::Damaged, &path, "the stat record is missing or damaged"),
+        }
+        Ok(look.problems)
     }
 
     fn lacking_folders(&self) -> Result<Vec<Problem>, Error> {

@@ -5,14 +5,23 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread::Builder;
 
+use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::SIGXFSZ;
 
-/// The stack of the thread that does a program's work, in bytes.
+/// The stack that a program's work may need, in bytes.
 const STACK: usize = 8 << 20;
 
-/// Runs a program on a thread whose stack has a size of its own. That of the first thread is what the session has
-/// (`ulimit -s`), and where it is too small the kernel ends the process without a word.
-pub fn on_a_stack_of_its_own<T: Send + 'static>(work: fn() -> T) -> T {
+/// Runs a program where it has the stack that it needs. That of the first thread is what the session has (`ulimit -s`),
+/// and where it is too small the kernel ends the process without a word: then it is a thread that does the work. Else it
+/// is not, since the C library's allocator is slower in any but the first one (it asks the kernel for each 4 KiB).
+pub fn with_enough_stack<T: Send + 'static>(work: fn() -> T) -> T {
+    match getrlimit(Resource::Stack).current {
+        Some(session) if session < STACK as u64 => on_a_stack_of_its_own(work),
+        _ => work(),
+    }
+}
+
+fn on_a_stack_of_its_own<T: Send + 'static>(work: fn() -> T) -> T {
     match Builder::new().name("main".into()).stack_size(STACK).spawn(work) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
         // Whatever it needs threads for says so.
@@ -40,7 +49,7 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
 
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{Rlimit, setrlimit};
 
     use super::*;
 

@@ -36,12 +36,10 @@ impl Context {
         Self { ui, waits, directory, project, store, leases: Mutex::default() }
     }
 
-    /// A context with this store and without a project.
+    /// Uses this store.
     #[cfg(test)]
-    pub(crate) fn with_store(store: Arc<Store>, ui: Ui) -> Self {
-        let context = Self::new(None, ui);
-        context.store.get_or_init(|| store);
-        context
+    pub(crate) fn use_store(&self, store: Arc<Store>) {
+        self.store.get_or_init(|| store);
     }
 
     /// The project: that of `--project`, or the nearest folder with a `batou.toml`, from the working directory upwards.

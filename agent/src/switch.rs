@@ -154,6 +154,8 @@ fn begin(
         since: now(),
     };
     intent.store(target)?;
+    #[cfg(feature = "simulation")]
+    batou_system::simulation::mark(&format!("switches {}", intent.record.who));
     let previous = in_force.installed.as_ref().map(|installed| installed.manifest.clone());
     let (manifest, runs) = (Some(wanted.manifest.clone()), Vec::new());
     locked.underway = Some(Underway { intent, manifest, previous, activated, runs, line });

@@ -98,11 +98,21 @@ pub(super) fn issue(
         CommandKind::Rollback => None,
     };
     let (theirs, name) = (said.clone(), format!("{what:?}"));
+    // Machines start at their first boot.
+    let lost_power = world.machine(machines.desk).boot.get() > 1;
     let main = move || {
         let verbosity = Verbosity { json: true, ..Verbosity::default() };
         let ui = Ui::to_writers(verbosity, Box::new(theirs.clone()), Box::new(theirs.clone()));
-        let context = Context::with_store(store(), ui);
-        let done = block_on(run(&context, what, hosts, release, &dialer));
+        let context = Context::new(Some("/nowhere".into()), ui);
+        let work = || {
+            let store = store()?;
+            if let Some(release) = &release {
+                release.build_again(&store, lost_power)?;
+            }
+            context.use_store(store);
+            block_on(run(&context, what, hosts, release, &dialer))
+        };
+        let done = work();
         let status = done.as_ref().map_or_else(CommandError::exit_code, |()| 0);
         if let Err(error) = &done {
             report::report(&context.ui, error);

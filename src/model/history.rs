@@ -99,9 +99,9 @@ async fn settle(
 ) -> Result<(), Broken> {
     court.adjourn();
     network::heal();
-    for host in &machines.hosts {
-        world.machine(*host).ahead.set(0);
-        world.machine(*host).disk.borrow_mut().set_fault(None);
+    for machine in machines.hosts.iter().chain([&machines.desk]) {
+        world.machine(*machine).ahead.set(0);
+        world.machine(*machine).disk.borrow_mut().set_fault(None);
     }
     wait(world, QUIET).await;
     invariants::of_the_left(world, machines, issued)?;
@@ -136,7 +136,10 @@ async fn wait(world: &Rc<World>, time: Duration) {
 fn releases(plan: &Plan, world: &Rc<World>, machines: &Machines) -> BTreeMap<usize, FleetRelease> {
     let count = plan.commands.len();
     let mood = |number| if number > count { Mood::Good } else { mood(plan.seed, number) };
-    world.look(machines.desk, || (1..=count + 2).map(|n| (n, build(n, plan.hosts, mood(n)))).collect())
+    let build = |number| Ok((number, build(number, plan.hosts, mood(number))?));
+    let built: Result<_, batou_store::Error> =
+        world.look(machines.desk, || (1..=count + 2).map(build).collect());
+    built.expect("the disk is in order")
 }
 
 fn told(world: &World, issued: &[Issued]) -> String {

@@ -99,7 +99,7 @@ pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Re
         let refused = matches!(issued.what, CommandKind::Foreign(_) | CommandKind::Future(_)) && any;
         must(!refused, || format!("{:?} made a release", issued.what))?;
     }
-    of_commits(world, machines)
+    of_commits(world)
 }
 
 /// A host that has said that it can commit can, also on a disk that is full by then.
@@ -108,28 +108,29 @@ pub(super) fn of_the_foreseen(all: &[Issued]) -> Result<(), Broken> {
     must(mixed.is_none(), || "hosts differ, and nothing has happened that a host cannot live with".to_owned())
 }
 
-/// No host commits before all have been prepared.
-fn of_commits(world: &World, machines: &Machines) -> Result<(), Broken> {
-    let (mut prepared, mut committing) = (BTreeMap::<String, BTreeSet<usize>>::new(), BTreeMap::new());
+/// No host of a release commits before all that the release changes have been prepared. One that is alone has nobody to
+/// wait for.
+fn of_commits(world: &World) -> Result<(), Broken> {
+    let (mut switched, mut prepared) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    let mut committing = BTreeMap::new();
     for (machine, text) in world.marks() {
-        match text.split_once(' ') {
-            Some(("prepared", who)) => {
-                prepared.entry(who.to_owned()).or_default().insert(machine.0);
-            }
-            Some(("commits", who)) => {
-                let ready = prepared.get(who).cloned().unwrap_or_default();
-                committing.entry(who.to_owned()).or_insert((ready, machine.0));
+        let Some((event, who)) = text.split_once(' ') else { continue };
+        let who = who.to_owned();
+        match event {
+            "switches" => drop(switched.entry(who).or_default().insert(machine.0)),
+            "prepared" => drop(prepared.entry(who).or_default().insert(machine.0)),
+            // What all others had said when the first host was told to commit.
+            "commits" => {
+                let ready = prepared.get(&who).cloned().unwrap_or_default();
+                committing.entry(who).or_insert(ready);
             }
             _ => {}
         }
     }
-    for (who, (ready, first)) in committing {
-        // Hosts that a release does not change are prepared too, and say nothing of it.
-        let all = machines.hosts.len() == 1 || ready.contains(&first);
-        must(all, || format!("{who} had a host commit when {ready:?} were prepared"))?;
-        let later = prepared.get(&who).cloned().unwrap_or_default();
-        must(later.is_subset(&ready) || machines.hosts.len() == 1, || {
-            format!("{who} had a host commit when {ready:?} of {later:?} were prepared")
+    for (who, ready) in committing {
+        let all = &switched[&who];
+        must(all.len() == 1 || all.is_subset(&ready), || {
+            format!("{who} had a host commit when {ready:?} of {all:?} were prepared")
         })?;
     }
     Ok(())

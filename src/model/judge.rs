@@ -10,7 +10,7 @@ use batou_system::fs;
 use batou_system::simulation::{Act, DiskFault, Judge, MachineId, ProcessId, Ruling, World};
 
 use super::network::{Machines, TARGET, isolate};
-use super::plan::{Mishap, MishapKind};
+use super::plan::{Mishap, MishapKind, Place};
 use crate::interrupt::simulated::interrupt;
 
 /// Which faults are still to come, and what is wrong right now.
@@ -110,7 +110,10 @@ impl Court {
         let (all, changing) = (*all, *changing);
         let mut faults = self.faults.borrow_mut();
         let is_due = |fault: &Mishap| {
-            let place = if fault.kind.is_of_controller() { self.desk } else { self.hosts[fault.host] };
+            let place = match fault.place {
+                Place::Desk => self.desk,
+                Place::Host(number) => self.hosts[number],
+            };
             let count = if fault.of_changes { changing } else { all };
             place == machine && fault.step < count
         };
@@ -135,7 +138,7 @@ impl Court {
             self.wrong.borrow_mut().push(Wrong { machine, number, until });
         };
         match fault.kind {
-            MishapKind::Kill | MishapKind::KillController => return Some(Ruling::Kill),
+            MishapKind::Kill => return Some(Ruling::Kill),
             MishapKind::Stop(time) => world.stop(process, seconds(time)),
             MishapKind::Crash(time) => {
                 isolate(machine, seconds(time));

@@ -44,12 +44,20 @@ pub(super) enum CommandKind {
     Future(usize),
 }
 
+/// A machine of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The controllers' machine.
+    Desk,
+    /// The host with this number.
+    Host(usize),
+}
+
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mishap {
-    /// On which host, or against whom.
-    pub(super) host: usize,
-    /// At which step of that host's processes, or of the controllers, counted from the first command that may be disturbed.
+    pub(super) place: Place,
+    /// At which step of that machine's processes, counted from the first command that may be disturbed.
     pub(super) step: u64,
     /// Whether only steps count that change something.
     pub(super) of_changes: bool,
@@ -62,7 +70,7 @@ pub(super) enum MishapKind {
     Kill,
     /// The process that takes the step stands still for so long.
     Stop(u64),
-    /// The host loses its power, and is back after so many seconds.
+    /// The machine loses its power. A host is back after so many seconds.
     Crash(u64),
     /// The call fails with this error.
     Fail(i32),
@@ -74,13 +82,11 @@ pub(super) enum MishapKind {
     Cut(u64),
     /// Nothing gets through to the host or from it for so many seconds, and nobody is told.
     Silence(u64),
-    /// The host's clock is set by so many seconds.
+    /// The machine's clock is set by so many seconds.
     Clock(i64),
     /// Somebody removes the host's lock file.
     Unlock,
-    /// The controller is killed. `step` counts steps of controllers.
-    KillController,
-    /// The controller is interrupted.
+    /// The controller that takes the step is interrupted.
     Interrupt,
 }
 
@@ -88,11 +94,6 @@ impl MishapKind {
     /// Whether a host can live with it: what it said that it can do, it can.
     pub(super) fn is_foreseen(self) -> bool {
         matches!(self, Self::Full(_) | Self::Clock(_))
-    }
-
-    /// Whether it befalls a controller, not a host.
-    pub(super) fn is_of_controller(self) -> bool {
-        matches!(self, Self::KillController | Self::Interrupt)
     }
 }
 
@@ -131,11 +132,11 @@ impl Plan {
             Theme::Any => {}
             Theme::Crowd => {
                 faults.truncate(1);
-                faults.push(Mishap { kind: MishapKind::Unlock, ..Mishap::of(&mut random, hosts, disturbed) });
+                faults.push(Mishap::on_a_host(&mut random, hosts, disturbed, MishapKind::Unlock));
             }
             Theme::Room => {
-                let kind = MishapKind::Full(100);
-                faults = vec![Mishap { kind, of_changes: true, ..Mishap::of(&mut random, hosts, 1) }];
+                let full = Mishap::on_a_host(&mut random, hosts, 1, MishapKind::Full(100));
+                faults = vec![Mishap { of_changes: true, ..full }];
             }
         }
         Self { seed, hosts, commands, calm, faults }
@@ -144,24 +145,67 @@ impl Plan {
 
 impl Mishap {
     fn of(random: &mut fastrand::Rng, hosts: usize, commands: u64) -> Self {
-        let some = [0, 1, 3, 10, 40, 100][random.usize(..6)];
-        let kind = match random.u8(..26) {
-            0..5 => MishapKind::Kill,
-            5..7 => MishapKind::Stop(some),
-            7..10 => MishapKind::Crash(some),
-            10..13 => MishapKind::Fail([5, 28, 13, 12][random.usize(..4)]),
-            13 => MishapKind::Broken(some),
-            14 => MishapKind::Unlock,
-            15..18 => MishapKind::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
-            18..20 => MishapKind::Silence(some),
-            20 => MishapKind::Clock([-100_000, -100, 100, 100_000][random.usize(..4)]),
-            21 | 22 => MishapKind::KillController,
-            23 => MishapKind::Interrupt,
-            _ => MishapKind::Full(some),
-        };
-        // A release takes about so many steps on a host.
+        if random.u8(..6) > 0 {
+            let kind = MishapKind::of_a_host(random);
+            return Self::on_a_host(random, hosts, commands, kind);
+        }
+        let kind = MishapKind::of_the_desk(random);
+        Self::at(random, Place::Desk, commands, kind)
+    }
+
+    fn on_a_host(random: &mut fastrand::Rng, hosts: usize, commands: u64, kind: MishapKind) -> Self {
+        let host = random.usize(..hosts);
+        Self::at(random, Place::Host(host), commands, kind)
+    }
+
+    fn at(random: &mut fastrand::Rng, place: Place, commands: u64, kind: MishapKind) -> Self {
+        // A release takes about so many steps on a machine.
         let of_changes = random.bool();
         let most = commands * if of_changes { 180 } else { 700 };
-        Self { host: random.usize(..hosts), step: random.u64(..most), of_changes, kind }
+        Self { place, step: random.u64(..most), of_changes, kind }
     }
+}
+
+impl MishapKind {
+    fn of_a_host(random: &mut fastrand::Rng) -> Self {
+        let some = seconds(random);
+        match random.u8(..23) {
+            0..5 => Self::Kill,
+            5..7 => Self::Stop(some),
+            7..10 => Self::Crash(some),
+            10..13 => Self::Fail(number(random)),
+            13 => Self::Broken(some),
+            14 => Self::Unlock,
+            15..18 => Self::Cut([0, 0, 1, 7, 60, 300, 2000, 9000][random.usize(..8)]),
+            18..20 => Self::Silence(some),
+            20 => Self::Clock(jump(random)),
+            _ => Self::Full(some),
+        }
+    }
+
+    fn of_the_desk(random: &mut fastrand::Rng) -> Self {
+        let some = seconds(random);
+        match random.u8(..16) {
+            0..4 => Self::Kill,
+            4..7 => Self::Interrupt,
+            7..9 => Self::Stop(some),
+            9..12 => Self::Crash(some),
+            12 => Self::Fail(number(random)),
+            13 => Self::Broken(some),
+            14 => Self::Clock(jump(random)),
+            _ => Self::Full(some),
+        }
+    }
+}
+
+fn seconds(random: &mut fastrand::Rng) -> u64 {
+    [0, 1, 3, 10, 40, 100][random.usize(..6)]
+}
+
+fn number(random: &mut fastrand::Rng) -> i32 {
+    [5, 28, 13, 12][random.usize(..4)]
+}
+
+fn jump(random: &mut fastrand::Rng) -> i64 {
+    [-100_000, -100, 100, 100_000][random.usize(..4)]
 }

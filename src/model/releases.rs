@@ -8,7 +8,7 @@ use batou_release::{
     Assertions, Causes, Component, HostName, HostRelease, Instance, MANIFEST_FORMAT, Manifest, Release, Step,
     Unit,
 };
-use batou_store::{Artifact, Digest, Durability, Mode, Name, Store, Tree};
+use batou_store::{Artifact, Digest, Error, Mode, Name, ObjectId, Silent, Store, Tree};
 
 /// Where the controller's store is.
 pub(super) const STORE: &str = "/home/me/store";
@@ -18,6 +18,23 @@ pub(super) const STORE: &str = "/home/me/store";
 pub(super) struct FleetRelease {
     pub(super) id: Digest,
     pub(super) hosts: BTreeMap<HostName, HostRelease>,
+    number: usize,
+    mood: Mood,
+    /// Everything that a build of it makes.
+    objects: Vec<ObjectId>,
+}
+
+impl FleetRelease {
+    /// Builds it once more, as each command does. Where the machine has lost its power, what was damaged goes first: a real
+    /// command does that when it meets it.
+    pub(super) fn build_again(&self, store: &Store, lost_power: bool) -> Result<(), Error> {
+        if lost_power {
+            let artifacts: Vec<_> =
+                self.hosts.values().flat_map(|release| release.manifest().artifacts()).collect();
+            store.drop_damaged(&artifacts, &self.objects, &Silent)?;
+        }
+        build(self.number, self.hosts.len(), self.mood).map(drop)
+    }
 }
 
 /// The host with this number.
@@ -26,8 +43,8 @@ pub(super) fn host(number: usize) -> HostName {
 }
 
 /// The controller's store, opened as each command does.
-pub(super) fn store() -> Arc<Store> {
-    Arc::new(Store::open(Path::new(STORE), Durability::Cache).expect("the controller's disk is in order"))
+pub(super) fn store() -> Result<Arc<Store>, Error> {
+    Ok(Arc::new(Store::open_mended(Path::new(STORE))?.0))
 }
 
 /// What becomes of the steps of a release.
@@ -51,36 +68,41 @@ pub(super) fn mood(seed: u64, number: usize) -> Mood {
 
 /// Builds a release: `db` on the first host, and `app` on each, which comes after `db`. Each has a few files, and a step
 /// that leaves the release's number in the component's state.
-pub(super) fn build(number: usize, hosts: usize, mood: Mood) -> FleetRelease {
+pub(super) fn build(number: usize, hosts: usize, mood: Mood) -> Result<FleetRelease, Error> {
+    let store = store()?;
     let names: Vec<_> = (0..hosts).map(host).collect();
     let db = Instance { host: names[0].clone(), component: name("db") };
-    let releases: BTreeMap<_, _> = names
-        .iter()
-        .map(|host| {
-            let mut components = Vec::new();
-            if *host == db.host {
-                components.push(component("db", number, Mood::Good, &[]));
-            }
-            let mood = if Some(host) == names.last() { mood } else { Mood::Good };
-            components.push(component("app", number, mood, std::slice::from_ref(&db)));
-            let manifest = Manifest {
-                format: MANIFEST_FORMAT,
-                project: "shop".into(),
-                environment: "prod".into(),
-                host: host.clone(),
-                components,
-            };
-            (host.clone(), HostRelease::new(manifest, Causes::default()))
-        })
-        .collect();
+    let mut releases = BTreeMap::new();
+    for host in &names {
+        let mut components = Vec::new();
+        if *host == db.host {
+            components.push(component(&store, "db", (number, Mood::Good), &[])?);
+        }
+        let mood = if Some(host) == names.last() { mood } else { Mood::Good };
+        components.push(component(&store, "app", (number, mood), std::slice::from_ref(&db))?);
+        let manifest = Manifest {
+            format: MANIFEST_FORMAT,
+            project: "shop".into(),
+            environment: "prod".into(),
+            host: host.clone(),
+            components,
+        };
+        releases.insert(host.clone(), HostRelease::new(manifest, Causes::default()));
+    }
     let digests = releases.iter().map(|(host, release)| (host.clone(), release.digest())).collect();
     let release = Release { project: "shop".into(), environment: "prod".into(), hosts: digests };
-    FleetRelease { id: release.id(), hosts: releases }
+    let artifacts: Vec<_> = releases.values().flat_map(|release| release.manifest().artifacts()).collect();
+    let objects = store.closure(&artifacts)?.objects();
+    Ok(FleetRelease { id: release.id(), hosts: releases, number, mood, objects })
 }
 
-fn component(text: &str, number: usize, mood: Mood, after: &[Instance]) -> Component {
-    let store = store();
-    let batch = store.batch().expect("a batch");
+fn component(
+    store: &Store,
+    text: &str,
+    (number, mood): (usize, Mood),
+    after: &[Instance],
+) -> Result<Component, Error> {
+    let batch = store.batch()?;
     let mut tree = Tree::new();
     let files = [
         ("number", format!("{number}\n")),
@@ -88,13 +110,13 @@ fn component(text: &str, number: usize, mood: Mood, after: &[Instance]) -> Compo
         ("big", "x".repeat(3000 + number)),
     ];
     for (file, content) in files {
-        let node = batch.bytes(content.as_bytes(), Mode::PLAIN).expect("a file");
+        let node = batch.bytes(content.as_bytes(), Mode::PLAIN)?;
         tree.insert(name(file), node).expect("another name");
     }
-    let tree = batch.tree(&tree).expect("a tree");
+    let tree = batch.tree(&tree)?;
     let artifact = Artifact { name: name(text), tree, references: [].into() };
-    let artifact = batch.artifact(&artifact).expect("an artifact");
-    batch.commit().expect("the controller's disk is in order");
+    let artifact = batch.artifact(&artifact)?;
+    batch.commit()?;
     let update = match mood {
         Mood::Good => format!("put {number}"),
         Mood::Slow => format!("sleep 7; put {number}; sleep 2"),
@@ -117,12 +139,12 @@ fn component(text: &str, number: usize, mood: Mood, after: &[Instance]) -> Compo
         only_if_path: None,
         triggers: BTreeMap::new(),
     };
-    Component {
+    Ok(Component {
         name: name(text),
         artifact,
         after: after.iter().cloned().collect(),
         units: vec![Unit::Step(step)],
-    }
+    })
 }
 
 fn name(text: &str) -> Name {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::history::{Upshot, run};
-use super::plan::{Mishap, Plan};
+use super::plan::{Mishap, Place, Plan};
 
 /// How many seeds each of the tests takes.
 const SEEDS: u64 = 2500;
@@ -98,7 +98,7 @@ fn shrunk(plan: &Plan) -> Plan {
         if plan.hosts > 1 {
             let mut without = plan.clone();
             without.hosts -= 1;
-            let stays = |fault: &Mishap| fault.host < plan.hosts - 1;
+            let stays = |fault: &Mishap| fault.place != Place::Host(plan.hosts - 1);
             without.faults.retain(stays);
             smaller.push(without);
         }

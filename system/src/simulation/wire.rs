@@ -198,6 +198,23 @@ impl Read for WireEnd {
     }
 }
 
+/// The beginning of some bytes as a trace shows it: what is no text is a dot, however much of it there is.
+fn readable(bytes: &[u8]) -> String {
+    const SHOWN: usize = 240;
+    let mut shown = String::from(">> ");
+    for byte in bytes.iter().take(SHOWN) {
+        match byte {
+            b' '..=b'~' => shown.push(char::from(*byte)),
+            _ if shown.ends_with('.') => {}
+            _ => shown.push('.'),
+        }
+    }
+    if bytes.len() > SHOWN {
+        shown.push_str(&format!(" ({} bytes)", bytes.len()));
+    }
+    shown
+}
+
 impl Write for WireEnd {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         step("send", Path::new(""), true)?;
@@ -212,6 +229,7 @@ impl Write for WireEnd {
             let count = wire.put(crate::clock::now(), bytes);
             drop(wire);
             if count > 0 {
+                super::current().inspect(|world| world.note(|| readable(&bytes[..count])));
                 wake_at(self.place());
                 return Ok(count);
             }

@@ -141,6 +141,7 @@ fn of_commits(world: &World) -> Result<(), Broken> {
 pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) -> Result<(), Broken> {
     for machine in &machines.hosts {
         complete(world, *machine)?;
+        in_force_is_committed(world, *machine)?;
     }
     for issued in all {
         let named = issued.said.endings();
@@ -152,6 +153,19 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
         must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;
     }
     of_words(world, machines, all)
+}
+
+/// What is in force on a host was committed, unless an intent says that it goes back.
+fn in_force_is_committed(world: &World, machine: MachineId) -> Result<(), Broken> {
+    let entries = journal(world, machine);
+    let last = entries.iter().rfind(|entry| entry.result == Outcome::Committed).map(|entry| entry.manifest);
+    let (intent, current) = world
+        .look(machine, || (read("intent.json"), fs::read(Path::new(TARGET).join("current/manifest.json"))));
+    let found = current.ok().map(|manifest| batou_release::manifest_digest(&manifest));
+    must(intent.is_some() || found == last, || {
+        let name = &world.machine(machine).name;
+        format!("{name} has {found:?} in force, and {last:?} was committed last")
+    })
 }
 
 /// What is in force on a host is whole: the pointer leads to a generation, whose files are all there and undamaged.

@@ -102,6 +102,12 @@ impl Store {
         for name in layout::folders() {
             folders += usize::from(fs::lstat(&self.layout.folder(name))?.is_some_and(|found| found.is_dir()));
         }
-        Ok(folders >= EVIDENT)
+        if folders >= EVIDENT {
+            return Ok(true);
+        }
+        // A power cut can leave little of a store that was being made, and an empty format file.
+        let format = fs::lstat(&self.layout.folder("format"))?;
+        Ok(format.is_some_and(|found| found.is_file() && found.size() == 0)
+            && self.layout.check_empty().is_ok())
     }
 }

@@ -98,7 +98,7 @@ impl StoreLayout {
 
     /// Refuses a folder that holds a name which no store has. Only a store's own names can be left by an interrupted
     /// creation.
-    fn check_empty(&self) -> Result<(), Error> {
+    pub(crate) fn check_empty(&self) -> Result<(), Error> {
         for entry in fs::entries(&self.0)? {
             let name = entry.file_name();
             if !is_ours(&name) && !fs::is_temporary(&name) {

@@ -156,6 +156,25 @@ fn a_store_that_was_being_made_can_be_made_after_a_power_cut() {
     with_every_cut(MANY, |_| drop(open()), is_whole);
 }
 
+/// Nothing of a cache waits for the disk, so anything may be left of it.
+#[test]
+fn a_cache_is_mended_after_a_power_cut_before_any_step() {
+    fn open() -> Store {
+        Store::open_mended(&Path::new(TARGET).join("cache")).unwrap().0
+    }
+    let use_it = |_: &Shared| {
+        let store = open();
+        let batch = store.batch().unwrap();
+        add(&batch, "web", "1", &[]);
+        batch.commit().unwrap();
+    };
+    with_every_cut(MANY, use_it, |_| {
+        open();
+        // Opening mended it for good.
+        Store::open(&Path::new(TARGET).join("cache"), Durability::Cache).unwrap();
+    });
+}
+
 /// Stores artifacts, one of them anew, and a root.
 fn store_some(told: &Shared) {
     let store = open();

@@ -26,7 +26,7 @@ impl Store {
                 problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
             }
             let path = self.layout.stats(id, name);
-            let bytes = stats::read(&path)?.unwrap_or_default();
+            let bytes = fs::read_or_damaged(&path, stats::MAX_SEALED)?.unwrap_or_default();
             let mut look =
                 CheckoutLook { store: self, id, folder: &self.artifact_path(id, name), problems: Vec::new() };
             match stat_lines(&bytes).and_then(Iterator::collect::<Option<Vec<_>>>) {

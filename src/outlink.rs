@@ -31,6 +31,7 @@ impl<'s> OutLinks<'s> {
     /// Returns whether anything was written.
     pub fn link(&self, host: &str, name: &Name, artifact: &ArtifactId) -> Result<bool, CommandError> {
         let link = self.folder.join(host).join(name.as_str());
+        refuse_no_folder(&link)?;
         let target = self.store.artifact_path(artifact, name);
         let root = root_name(&link);
         match fs::read_link(&link) {
@@ -74,6 +75,18 @@ impl<'s> OutLinks<'s> {
         }
         Ok(())
     }
+}
+
+/// Refuses a link whose folder is something else. It is not removed: nobody knows what it is.
+fn refuse_no_folder(link: &Path) -> Result<(), CommandError> {
+    // The project's own folder is not among them.
+    for folder in link.ancestors().skip(1).take(3) {
+        if fs::symlink_metadata(folder).is_ok() && !folder.is_dir() {
+            let message = format!("{} is no folder, and links to what was built go there", folder.display());
+            return Err(CommandError::failed(message).hint("move it away"));
+        }
+    }
+    Ok(())
 }
 
 /// A root's name: a different one for each link on this machine.
@@ -151,5 +164,31 @@ mod tests {
         let links = OutLinks::of(&store, folder.path(), "dev").unwrap();
         let error = links.link("h", &Name::new("web").unwrap(), &id).unwrap_err();
         assert!(error.to_string().ends_with("is not a link that batou made"), "{error}");
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_link_is_named_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let (name, id) = ("web".parse().unwrap(), artifact(&store, "web", &[("f", b"1")]));
+        for path in ["result", "result/dev", "result/dev/h", "result/dev/h/web"] {
+            let path = folder.path().join(path);
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &path,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RWXU,
+                0,
+            )
+            .unwrap();
+            let links = OutLinks::of(&store, folder.path(), "dev").unwrap();
+            let refused = links.link("h", &name, &id).unwrap_err();
+            assert!(refused.to_string().starts_with(&path.display().to_string()), "{refused}");
+            assert_eq!(refused.hints(), ["move it away"]);
+            fs::remove_file(&path).unwrap();
+            if !path.ends_with("web") {
+                fs::create_dir(&path).unwrap();
+            }
+        }
     }
 }

@@ -126,7 +126,7 @@ impl<'t> Records<'t> {
         }
         let number = places.last().map_or(1, |newest| newest.number + 1);
         for above in [&self.directory, &self.directory.join(&record.release.project), &folder] {
-            if above.is_file() {
+            if fs::symlink_metadata(above).is_ok() && !above.is_dir() {
                 remove(above)?;
             }
         }
@@ -209,7 +209,7 @@ impl<'t> Records<'t> {
     /// A record; `None` if it is gone or damaged. A damaged record is removed, since it would keep others from
     /// being read. The environment's next build records it again if that gives the same release.
     fn read(&self, path: &Path) -> Result<Option<Record>, CommandError> {
-        let decoded = match fs::read(path) {
+        let decoded = match batou_system::fs::read(path) {
             Ok(bytes) => Record::decode(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(RecordError::Inconsistent),

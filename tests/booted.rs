@@ -1,10 +1,10 @@
 //! Releases to four whole hosts over SSH: logged in as `deploy`, run as `shop` through sudo; with cables that are
 //! pulled and hosts that crash in the middle.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -81,6 +81,19 @@ impl Shop {
 
     fn batou(&self, arguments: &[&str]) -> Output {
         self.hosts.batou(&self.sandbox, arguments)
+    }
+
+    /// The same, and what it says can be read meanwhile.
+    fn batou_aloud(&self, arguments: &[&str]) -> Output {
+        let said = File::create(self.sandbox.tmp().join("said")).unwrap();
+        let mut output = Output::of(self.hosts.command(&self.sandbox, arguments).stderr(said));
+        output.stderr = self.said();
+        output
+    }
+
+    /// What it has said so far.
+    fn said(&self) -> String {
+        fs::read_to_string(self.sandbox.tmp().join("said")).unwrap()
     }
 
     /// The target directory of a host, as seen from here.
@@ -283,7 +296,7 @@ impl Shop {
             if phase == LostIn::Switch { ("rollback", "reverts") } else { ("switch", "updates") };
         let held = self.target("h2").join("state/held").join(word);
         thread::scope(|scope| {
-            let release = scope.spawn(|| self.batou(&[command, "prod"]));
+            let release = scope.spawn(|| self.batou_aloud(&[command, "prod"]));
             until("the step runs", || held.exists());
             if phase == LostIn::Switch {
                 self.hosts.crash(LOST);
@@ -293,8 +306,10 @@ impl Shop {
             // h1 does not answer to prepare until it may go on; the others do.
             self.hosts.signal_agents("h1", Signal::STOP);
             self.let_go();
-            until("the step has ended", || !held.exists());
-            thread::sleep(Duration::from_secs(5));
+            // Whoever has not answered for some time is named. The others were asked when h1 was.
+            let names = |host: &str| self.said().contains(&format!("waiting for {host}: preparation"));
+            until("h1 alone is waited for", || names("h1"));
+            assert!(!HOSTS[1..].iter().any(|host| names(host)), "{}", self.said());
             if phase == LostIn::Preparation {
                 self.hosts.cut(LOST);
                 self.hosts.signal_agents("h1", Signal::CONT);

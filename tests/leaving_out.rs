@@ -107,3 +107,22 @@ fn hosts_are_named_in_any_case_and_with_their_domain() {
         says(&output.stderr, &["environment dev has no host h2", "the nearest name is h2"]);
     }
 }
+
+#[test]
+fn a_host_that_was_left_out_stays_behind_when_another_one_is_retired() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev", "--skip", "h2"]).success();
+    says(&sandbox.batou(&["status", "dev"]).success().stderr, &["release 2 ", "was made without h2"]);
+    let environment = sandbox.read("environments/dev/environment.toml").replace("1..3", "1..2");
+    sandbox.write("environments/dev/environment.toml", environment);
+    sandbox.batou(&["retire", "dev", "h3", "--lost"]).success();
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stderr,
+        &["is in force on h1, and was made without h2"],
+    );
+    assert_eq!(host(&sandbox, "h2").results(), ["1 committed"]);
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+}

@@ -88,6 +88,33 @@ fn a_number_far_beyond_the_others_is_refused_before_it_is_journaled() {
 }
 
 #[test]
+fn a_host_that_really_had_a_thousand_releases_more_goes_on_from_the_others_numbers_once() {
+    let (_hosts, sandbox, [one, two]) = released_to_two();
+    let journal = two.0.join("journal");
+    let line = fs::read_to_string(&journal).unwrap();
+    let numbered = |number: u32| line.replace("\"sequence\":1,", &format!("\"sequence\":{number},"));
+    fs::write(&journal, (1..=1500).map(numbered).collect::<String>()).unwrap();
+    greet(&sandbox, "two");
+    let refused = sandbox.batou(&["switch", "dev"]).fails(1);
+    says(
+        &refused.stderr,
+        &["1500, which is far beyond that of one, 1", "what it has above number 1 counts no more"],
+    );
+    sandbox.batou(&["switch", "dev", "--yes"]).success();
+    assert_eq!(one.results(), ["1 committed", "2 committed"]);
+    assert_eq!(two.results().last().unwrap(), "2 committed");
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev"]).success();
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    assert_eq!(history.lines().count(), 3, "{history}");
+    sandbox.batou(&["rollback", "dev"]).success();
+    for (target, host) in [(&one, "one"), (&two, "two")] {
+        assert_eq!(target.file("app/app.conf"), format!("two on {host}\n"));
+        assert_eq!(target.results().last().unwrap(), "4 committed");
+    }
+}
+
+#[test]
 fn a_host_that_invents_hosts_gets_them_into_no_other_journal() {
     let (_hosts, sandbox, [one, two]) = released_to_two();
     let journal = two.0.join("journal");

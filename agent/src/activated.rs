@@ -24,8 +24,11 @@ pub(crate) struct Converged {
     pub(crate) fingerprint: Digest,
     /// Whether it holds, as far as is known.
     pub(crate) finished: bool,
-    /// The fleet release that last ran it.
+    /// The fleet release that last converged it.
     pub(crate) sequence: u64,
+    /// Whether that release has run its update, or has begun to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ran: bool,
     /// Whether it was skipped, because its `only_if_path` did not exist.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) skipped: bool,

@@ -5,10 +5,11 @@ use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{JournalEntry, JournaledRelease, Outcome, Reply};
-use crate::release::{Underway, now, read};
+use crate::release::{Underway, read};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
+use crate::time::now;
 
 /// Commits the release that is under way. The line in the journal is the commit: if that cannot be written, or
 /// anything fails before it, the host will go back; whatever fails after it, the release stays in force.

@@ -6,11 +6,13 @@
 //! is reported, and the rest still goes on. The journal's line and the removal of the intent come last, so an
 //! interrupted attempt is repeated from the start.
 
-use batou_release::UnitId;
+use std::collections::BTreeSet;
+
+use batou_release::{Manifest, UnitId};
 use batou_store::Generations;
 use batou_system::fs;
 
-use crate::activated::Activated;
+use crate::activated::{Activated, Converged};
 use crate::command::Attention;
 use crate::connection::Connection;
 use crate::error::Error;
@@ -74,12 +76,30 @@ fn unreverted(underway: &Underway) -> Vec<UnitId> {
         for unit in component.units.iter().filter(|unit| !unit.has_revert()) {
             let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
             let is_update = |run: &UnitRun| run.unit == id && run.command == "update";
-            if underway.runs.iter().any(is_update) && !before.is_some_and(|it| it.has_unit(&fingerprint)) {
+            let has_run = underway.updated.contains(&id) || underway.runs.iter().any(is_update);
+            if has_run && !before.is_some_and(|it| it.has_unit(&fingerprint)) {
                 found.push(id);
             }
         }
     }
     found
+}
+
+/// The units that the release has updated, or has begun to, as far as the record tells.
+fn updated(manifest: &Manifest, activated: &Activated, intent: &Intent) -> BTreeSet<UnitId> {
+    let mut updated = BTreeSet::new();
+    for component in &manifest.components {
+        for unit in &component.units {
+            let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
+            let is_of_it = |it: &Converged| {
+                it.ran && it.sequence == intent.record.sequence && it.fingerprint == fingerprint
+            };
+            if activated.get(&id).is_some_and(is_of_it) {
+                updated.insert(id);
+            }
+        }
+    }
+    updated
 }
 
 /// Puts the generation of before in force again. If somebody removed it, none is in force, and a sentence says so.
@@ -114,7 +134,7 @@ fn converge(
         sequence,
     };
     if let Some(manifest) = &underway.manifest {
-        let started = |it: &crate::activated::Converged| it.sequence == sequence;
+        let started = |it: &Converged| it.sequence == sequence;
         convergence.revert_all(manifest, underway.previous.as_ref(), started, |error| {
             problems.push(error.sentence());
             Ok(())
@@ -146,16 +166,22 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
     };
     let previous = intent.from.and_then(|number| or_damaged(installed(target, &generations, number)));
     let activated = Activated::load_or_begin_anew(target, &mut damaged)?;
+    let manifest = installed(target, &generations, intent.to).ok().map(|installed| installed.manifest);
+    let updated = manifest.as_ref().map_or_else(BTreeSet::new, |it| updated(it, &activated, &intent));
     let mut underway = Underway {
-        manifest: installed(target, &generations, intent.to).ok().map(|installed| installed.manifest),
+        manifest,
         previous,
         activated,
         runs: Vec::new(),
+        updated,
         line: reserve::draw_on(target, || Journal::of(target).line())?,
         intent,
     };
     let reason = "the agent ended before the release was committed";
     let problems = go_back(about, &mut underway, connection, Outcome::Interrupted, reason)?;
+    let left: Vec<_> = unreverted(&underway).iter().map(ToString::to_string).collect();
+    let left = (!left.is_empty())
+        .then(|| format!("left as they are, since they have no `revert`: {}", left.join(", ")));
     let intent = &underway.intent;
     let back = match (intent.from, generations.current()?) {
         (None, _) => "there is no generation in force, as before".to_owned(),
@@ -169,5 +195,5 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         intent.record.who,
         intent.since,
     );
-    Ok([done].into_iter().chain(damaged).chain(problems).collect())
+    Ok([done].into_iter().chain(left).chain(damaged).chain(problems).collect())
 }

@@ -257,6 +257,7 @@ pub(crate) mod tests {
             restores: None,
             disregards: None,
             who,
+            attempt: 7,
             hosts: HostNames::default(),
         };
         JournalEntry {

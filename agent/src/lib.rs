@@ -36,6 +36,7 @@ mod session;
 mod state;
 mod switch;
 mod target;
+pub mod time;
 mod transfer;
 mod unit;
 mod user;

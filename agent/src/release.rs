@@ -1,10 +1,10 @@
 //! A release under way on this host: switched and not committed, while the host can still go back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use batou_store::{Digest, Generations, Name};
 use batou_system::fs;
-use jiff::Timestamp;
 
 use crate::activated::Activated;
 use crate::error::{Error, Unreadable};
@@ -12,7 +12,8 @@ use crate::intent::Intent;
 use crate::journal::{Journal, JournalLine};
 use crate::protocol::{JournalEntry, Outcome, UnitRun};
 use crate::target::TargetDirectory;
-use batou_release::{FormatError, Manifest, manifest_digest};
+use crate::time::now;
+use batou_release::{FormatError, Manifest, UnitId, manifest_digest};
 
 /// The record that is kept beside a manifest: why its files are as they are.
 pub(crate) const CAUSES: &str = "causes.json";
@@ -29,6 +30,8 @@ pub(crate) struct Underway {
     pub(crate) activated: Activated,
     /// What was run so far.
     pub(crate) runs: Vec<UnitRun>,
+    /// The units that an earlier agent updated for it, or began to: what it ran is not known.
+    pub(crate) updated: BTreeSet<UnitId>,
     /// Where the line about it goes.
     pub(crate) line: JournalLine,
 }
@@ -153,10 +156,4 @@ pub(crate) fn broken_links(
 
 fn manifest_path(target: &TargetDirectory, number: u64) -> PathBuf {
     target.generation(number).join("manifest.json")
-}
-
-/// The time, in whole seconds.
-pub(crate) fn now() -> Timestamp {
-    let now = Timestamp::try_from(batou_system::clock::wall()).unwrap_or_default();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

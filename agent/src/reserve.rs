@@ -6,7 +6,7 @@
 
 use batou_system::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use batou_store::fs::PRIVATE;
 
@@ -20,12 +20,16 @@ const FILES: u64 = 16;
 
 /// Keeps room and files, as far as they are there. That it cannot be kept is no failure of the release that is in force.
 pub(crate) fn keep(target: &TargetDirectory) {
-    let _ = make(target);
+    let kept = make(target);
+    if kept.is_err_and(|error| error.kind() == io::ErrorKind::IsADirectory) && give_up(target).is_ok() {
+        let _ = make(target);
+    }
 }
 
 fn make(target: &TargetDirectory) -> io::Result<()> {
     let folder = target.reserve();
     if !fs::is_dir(&folder) {
+        remove(&folder)?;
         fs::create_dir_with(&folder, 0o700)?;
     }
     let mut options = File::options();
@@ -77,14 +81,25 @@ pub(crate) fn give_up(target: &TargetDirectory) -> Result<(), Error> {
         entries => entries.map_err(Error::io("list", &folder))?,
     };
     let paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    paths.iter().try_for_each(|path| fs::remove_file(path).map_err(Error::io("remove", path)))
+    paths.iter().try_for_each(|path| remove(path).map_err(Error::io("remove", path)))
+}
+
+/// Removes whatever is at one of our places, if anything is.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        found => found.and_then(|_| fs::remove_file(path)),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::cell::Cell;
-    use std::path::Path;
 
     use rustix::io::Errno;
 

@@ -18,10 +18,11 @@ use crate::journal::Journal;
 use crate::mend;
 use crate::pointer::InForce;
 use crate::protocol::{Drift, JournaledRelease, Outcome, Reply, Switch, UnitDecision};
-use crate::release::{CAUSES, Installed, Underway, broken_links, find, now};
+use crate::release::{CAUSES, Installed, Underway, broken_links, find};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
+use crate::time::now;
 use crate::unit::{self, Convergence};
 use batou_release::{Component, Manifest, manifest_digest};
 
@@ -118,7 +119,9 @@ fn check_expected(about: &About, order: &Switch, current: Option<&Installed>) ->
 pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result<(), Error> {
     let journal = Journal::of(&about.target);
     let sequence = record.sequence;
-    if sequence > journal.tail()?.newest_sequence || !journal.has(sequence)? {
+    // Lines with this number and above that are there count no more, once this release is journaled.
+    let is_free = record.disregards.is_some_and(|far| sequence >= far);
+    if is_free || sequence > journal.tail()?.newest_sequence || !journal.has(sequence)? {
         return Ok(());
     }
     let directory = about.target.directory().display();
@@ -157,8 +160,8 @@ fn begin(
     #[cfg(feature = "simulation")]
     batou_system::simulation::mark(&format!("switches {}", intent.record.who));
     let previous = in_force.installed.as_ref().map(|installed| installed.manifest.clone());
-    let (manifest, runs) = (Some(wanted.manifest.clone()), Vec::new());
-    locked.underway = Some(Underway { intent, manifest, previous, activated, runs, line });
+    let (manifest, runs, updated) = (Some(wanted.manifest.clone()), Vec::new(), BTreeSet::new());
+    locked.underway = Some(Underway { intent, manifest, previous, activated, runs, updated, line });
     Ok(())
 }
 

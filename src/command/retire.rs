@@ -1,5 +1,7 @@
 //! `batou retire`: removes from a host what batou made there, and makes the other hosts forget it.
 
+use std::collections::BTreeMap;
+
 use batou_environments::{Host, Policy};
 use batou_release::HostName;
 
@@ -15,7 +17,7 @@ use crate::fleet::Member;
 use crate::guard;
 use crate::ui::line::Line;
 use crate::ui::visible_name;
-use batou_agent::protocol::{HostNames, JournaledRelease, question};
+use batou_agent::protocol::{HostNames, JournaledRelease, State, question};
 
 /// Remove from a host what batou made there.
 #[derive(Clone, Debug, clap::Args)]
@@ -119,33 +121,41 @@ impl Deployment<'_> {
 
     /// Records in the journals of the remaining hosts that the environment no longer has the retired one.
     async fn forget(&mut self, args: &Args, hosts: &[Host]) -> Result<(), CommandError> {
-        let states = self.all_states().await?;
-        let records = newest_records(&states);
-        let remembers =
-            |(_, record): &(&HostName, &JournaledRelease)| record.hosts.iter().any(|host| *host == args.host);
-        if !records.iter().any(remembers) {
+        if !remember(&self.all_states().await?, &args.host) {
             return Ok(());
         }
-        let Some(last) = records.last().map(|(_, record)| (*record).clone()) else { return Ok(()) };
+        let holder = holder();
+        let states = self.lock(&holder, args.locking.patience()).await?;
+        // Until they were locked, another release could still be made.
+        if !remember(&states, &args.host) {
+            return Ok(());
+        }
+        let number = next_number(&states, args.locking.yes)?;
         let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
         let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
         let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
-        let holder = holder();
-        let states = self.lock(&holder, args.locking.patience()).await?;
-        let number = next_number(&states, args.locking.yes)?;
-        let record = JournaledRelease {
-            sequence: number.sequence,
-            restores: Some(last.restores.unwrap_or(last.sequence)),
-            disregards: number.disregards,
-            who: format!("{}@{}", holder.user, holder.machine),
-            hosts: HostNames::first_of(kept.collect()).0,
-            release: last.release,
-        };
-        let question = question::commit_unchanged(record, self.policy.keep);
-        let forget = async |member: &mut Member| match states.get(&member.route.host) {
-            Some(state) if state.committed.is_some() => member.ask(&question).await,
-            _ => Ok(()),
+        let kept = HostNames::first_of(kept.collect()).0;
+        // Each keeps the release that it has. One that has an older release gets no line: it would seem to have the newest.
+        let newest: BTreeMap<_, _> = newest_records(&states).into_iter().collect();
+        let keep = self.policy.keep;
+        let forget = async |member: &mut Member| {
+            let Some(last) = newest.get(&member.route.host) else { return Ok(()) };
+            let record = JournaledRelease {
+                release: last.release,
+                sequence: number.sequence,
+                restores: Some(last.restores.unwrap_or(last.sequence)),
+                disregards: number.disregards,
+                who: format!("{}@{}", holder.user, holder.machine),
+                attempt: holder.attempt,
+                hosts: kept.clone(),
+            };
+            member.ask(&question::commit_unchanged(record, keep)).await
         };
         self.all("could not be told that the host is gone", forget).await.map(drop)
     }
+}
+
+/// Whether the newest release has this host.
+fn remember(states: &BTreeMap<HostName, State>, host: &str) -> bool {
+    newest_records(states).iter().any(|(_, record)| record.hosts.iter().any(|known| known == host))
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use batou_agent::protocol::bounded::LAST_NUMBER;
 use batou_agent::protocol::{Holder, State};
+use batou_agent::time;
 use batou_release::HostName;
-use batou_system::clock;
+use batou_system::random;
 
 use super::Deployment;
 use super::failure::failed;
@@ -13,7 +15,7 @@ use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::fleet::lock::LockError;
 use crate::login;
-use crate::ui::visible_name;
+use crate::ui::{one_line, visible_name};
 
 impl Deployment<'_> {
     /// Makes the target directories that the service user may not make.
@@ -25,7 +27,7 @@ impl Deployment<'_> {
         self.all("cannot be prepared; nothing was changed", make).await.map(drop)
     }
 
-    /// Locks all hosts, waiting at most `patience`, and says for whom it waits.
+    /// Locks all hosts, waiting at most `patience`, and says for whom it waits, and what had to be put right on a host first.
     pub async fn lock(
         &mut self,
         holder: &Holder,
@@ -36,7 +38,14 @@ impl Deployment<'_> {
             ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
         };
         match self.fleet.lock(holder, patience, &told).await {
-            Ok(states) => Ok(states),
+            Ok(states) => {
+                for (host, state) in &states {
+                    for recovered in &state.recovered {
+                        ui.warn(&format!("{host}: {}", one_line(recovered)));
+                    }
+                }
+                Ok(states)
+            }
             Err(LockError::Held { host, holder }) => {
                 let message = format!(
                     "{} is releasing to {host} and did not finish in {} s; nothing was changed",
@@ -57,19 +66,22 @@ const LONGEST_NAME: usize = 100;
 
 /// How we introduce ourselves to other deployers that wait for us.
 pub fn holder() -> Holder {
-    let now = jiff::Timestamp::try_from(clock::wall())
-        .unwrap_or_default()
-        .round(jiff::Unit::Second)
-        .unwrap_or_default();
     // User databases and kernels may hold odd names, which the hosts would refuse: reduce them to plain ones.
     let plain = |name: String| visible_name(&name).chars().take(LONGEST_NAME).collect();
-    Holder { user: plain(login::current().user), machine: plain(login::machine()), since: now }
+    Holder {
+        user: plain(login::current().user),
+        machine: plain(login::machine()),
+        since: time::now(),
+        attempt: random::number() & LAST_NUMBER,
+    }
 }
 
 /// Who holds a lock, as shown to people.
 fn person(holder: Option<&Holder>) -> String {
     match holder {
-        Some(Holder { user, machine, since }) => visible_name(&format!("{user}@{machine} (since {since})")),
+        Some(Holder { user, machine, since, .. }) => {
+            visible_name(&format!("{user}@{machine} (since {since})"))
+        }
         None => "somebody".to_owned(),
     }
 }

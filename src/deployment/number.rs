@@ -66,7 +66,8 @@ impl std::fmt::Display for FarNumber<'_> {
 pub struct NextNumber {
     /// One more than the newest that is believed.
     pub sequence: u64,
-    /// The lowest that is not.
+    /// Its own number, where hosts have numbers that are not believed: such a host has all of them above the ones that are,
+    /// and may have this one.
     pub disregards: Option<u64>,
 }
 
@@ -80,8 +81,7 @@ pub fn newest_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u6
             let host = far.host;
             Err(CommandError::failed(format!("{far}; nothing was changed")).hint(format!(
                 "find out what happened on {host}; leave it out with --skip {host}, or go on from the other hosts' numbers with \
-                 --yes, once: {} counts no more then",
-                far.number
+                 --yes, once: what it has above number {newest} counts no more then"
             )))
         }
     }
@@ -113,7 +113,8 @@ pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<Next
             "nobody has made so many releases: remove the line with that number from the file `journal` on {hosts}"
         ))
     })?;
-    Ok(NextNumber { sequence, disregards: Numbers::of(states).far.last().map(|far| far.number) })
+    let is_far = !Numbers::of(states).far.is_empty();
+    Ok(NextNumber { sequence, disregards: is_far.then_some(sequence) })
 }
 
 impl Deployment<'_> {
@@ -166,7 +167,7 @@ pub mod tests {
     #[test]
     fn what_is_gone_on_without_is_named_in_the_release() {
         let next = |numbers: &[u64]| next_number(&states(numbers), true).unwrap();
-        assert_eq!(next(&[5, 7, 1008, 4000]), NextNumber { sequence: 8, disregards: Some(1008) });
+        assert_eq!(next(&[5, 7, 1008, 4000]), NextNumber { sequence: 8, disregards: Some(8) });
         assert_eq!(next(&[5, 7]), NextNumber { sequence: 8, disregards: None });
     }
 

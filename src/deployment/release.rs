@@ -56,11 +56,6 @@ impl Deployment<'_> {
         self.make_targets(before).await?;
         let holder = holder();
         let states = self.lock(&holder, locking.patience()).await?;
-        for (host, recovered) in
-            states.iter().flat_map(|(host, state)| state.recovered.iter().map(move |text| (host, text)))
-        {
-            ui.warn(&format!("{host}: {}", one_line(recovered)));
-        }
         // Checked only now: until the hosts were locked, another deployer could still have released.
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;
@@ -76,9 +71,11 @@ impl Deployment<'_> {
                 restores: intended.restores,
                 disregards: number.disregards,
                 who: format!("{}@{}", holder.user, holder.machine),
+                attempt: holder.attempt,
                 hosts: self.remembered(intended.members, &states),
             },
             holder,
+            before: states.iter().map(|(host, state)| (host.clone(), state.committed.clone())).collect(),
             hosts: intended.hosts,
             keep: self.policy.keep,
             recheck: intended.recheck,

@@ -104,6 +104,7 @@ mod tests {
                 restores: None,
                 disregards: None,
                 who: "a@b".into(),
+                attempt: 1,
                 hosts: HostNames::new(names).unwrap(),
             };
             (host.parse().unwrap(), State { committed: Some(record), ..state(*sequence) })

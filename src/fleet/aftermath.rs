@@ -127,7 +127,8 @@ impl Member {
             LockState::Free | LockState::Others(_) => {}
         }
         let entries = self.ask(&question::journal(false)).await?;
-        let ending = ending(&entries, &order.record);
+        let before = order.before.get(&self.route.host).and_then(Option::as_ref);
+        let ending = ending(&entries, before, &order.record);
         Ok(Some(match (lock, ending) {
             (LockState::Others(holder), HostEnding::WentBack { .. }) => {
                 let who = holder.map_or("somebody".to_owned(), |it| format!("{}@{}", it.user, it.machine));
@@ -157,21 +158,27 @@ impl Member {
     }
 }
 
-/// What a journal says of a release afterwards. Another release may have followed, so the newest line is not
-/// enough.
-fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
-    let of_ours = entries.iter().rposition(|entry| entry.record == *record);
+/// What a journal says of a release afterwards, on a host that had committed the one `before` when it was locked. Another release
+/// may have followed, so the newest line is not enough.
+fn ending(
+    entries: &[JournalEntry],
+    before: Option<&JournaledRelease>,
+    record: &JournaledRelease,
+) -> HostEnding {
+    let committed = |entry: &&JournalEntry| entry.result == Outcome::Committed;
+    let of = |record: &JournaledRelease| entries.iter().rposition(|entry| entry.record == *record);
+    let of_ours = of(record);
     let ours = of_ours.and_then(|at| entries.get(at));
-    if let Some(ours) = ours.filter(|entry| entry.result == Outcome::Committed) {
+    if let Some(ours) = ours.filter(committed) {
         return HostEnding::Released { generation: ours.to };
     }
-    // Without a line of its own, it is the numbers that tell what came after it.
-    let is_later = |(at, entry): &(usize, &JournalEntry)| {
-        of_ours.map_or(entry.record.sequence >= record.sequence, |ours| *at > ours)
-    };
-    let committed = |entry: &JournalEntry| entry.result == Outcome::Committed;
-    let mut later = entries.iter().enumerate().filter(is_later).map(|(_, entry)| entry);
-    if let Some(later) = later.rfind(|entry| committed(entry)) {
+    // Without a line of its own, what came later is what follows the release of before. Numbers do not tell: this release may
+    // have been given one below a number that is not believed.
+    let last = of_ours.or_else(|| before.and_then(of));
+    let later = entries.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
+    // Of a journal that somebody has shortened, nobody knows what followed what.
+    let is_cut = last.is_none() && before.is_some();
+    if let Some(later) = later.iter().rfind(committed).filter(|_| !is_cut) {
         let JournaledRelease { sequence, who, .. } = &later.record;
         return HostEnding::Overtaken {
             by: format!("release {sequence} by {who} has been made there since"),
@@ -181,7 +188,7 @@ fn ending(entries: &[JournalEntry], record: &JournaledRelease) -> HostEnding {
         (entry.unreverted.clone(), entry.from.is_some())
     } else {
         // The journal has no line about it, so the host was never switched.
-        (Vec::new(), entries.iter().any(committed))
+        (Vec::new(), before.is_some())
     };
     HostEnding::WentBack { problems: Vec::new(), unreverted, had_release }
 }
@@ -202,17 +209,43 @@ mod tests {
         let another = entry(2, "another", None, Outcome::Committed);
         let next = entry(3, "next", None, Outcome::Committed);
         let failed = JournalEntry { from: Some(1), ..entry(2, "ours", None, Outcome::WentBack) };
-        assert_eq!(ending(&[first.clone(), ours.clone()], &ours.record), released);
-        assert_eq!(ending(&[first.clone(), ours.clone(), next.clone()], &ours.record), released);
+        let before = Some(&first.record);
+        assert_eq!(ending(&[first.clone(), ours.clone()], before, &ours.record), released);
+        assert_eq!(ending(&[first.clone(), ours.clone(), next.clone()], before, &ours.record), released);
         let overtaken = |number: u64| HostEnding::Overtaken {
             by: format!("release {number} by a@b has been made there since"),
         };
-        assert_eq!(ending(&[first.clone(), another], &ours.record), overtaken(2));
-        assert_eq!(ending(&[first.clone(), failed.clone()], &ours.record), went_back);
-        assert_eq!(ending(&[first.clone(), failed, next], &ours.record), overtaken(3));
-        assert_eq!(ending(&[first], &ours.record), went_back);
-        assert_eq!(ending(&[], &ours.record), back(false));
+        assert_eq!(ending(&[first.clone(), another.clone()], before, &ours.record), overtaken(2));
+        assert_eq!(ending(&[another], None, &ours.record), overtaken(2));
+        assert_eq!(ending(&[first.clone(), failed.clone()], before, &ours.record), went_back);
+        assert_eq!(ending(&[first.clone(), failed, next], before, &ours.record), overtaken(3));
+        assert_eq!(ending(std::slice::from_ref(&first), before, &ours.record), went_back);
+        assert_eq!(
+            ending(&[], before, &ours.record),
+            went_back,
+            "of a journal that was emptied nothing is known"
+        );
+        assert_eq!(ending(&[], None, &ours.record), back(false));
         let of_first = entry(1, "ours", None, Outcome::WentBack);
-        assert_eq!(ending(std::slice::from_ref(&of_first), &of_first.record), back(false));
+        assert_eq!(ending(std::slice::from_ref(&of_first), None, &of_first.record), back(false));
+    }
+
+    #[test]
+    fn what_a_host_had_before_did_not_come_later_whatever_its_number() {
+        let (near, far) =
+            (entry(5, "near", None, Outcome::Committed), entry(27, "far", None, Outcome::Committed));
+        let ours = entry(6, "ours", None, Outcome::Committed);
+        let back = HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release: true };
+        assert_eq!(ending(&[near, far.clone()], Some(&far.record), &ours.record), back);
+    }
+
+    #[test]
+    fn two_attempts_of_one_person_in_one_second_are_two() {
+        let first = entry(1, "first", None, Outcome::Committed);
+        let theirs = entry(2, "the same", None, Outcome::Committed);
+        let ours = JournaledRelease { attempt: theirs.record.attempt + 1, ..theirs.record.clone() };
+        let by = "release 2 by a@b has been made there since".to_owned();
+        let ending = ending(&[first.clone(), theirs], Some(&first.record), &ours);
+        assert_eq!(ending, HostEnding::Overtaken { by });
     }
 }

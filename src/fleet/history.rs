@@ -242,6 +242,7 @@ pub(super) mod tests {
                 restores,
                 disregards: None,
                 who: "a@b".into(),
+                attempt: 1,
                 hosts: HostNames::new(vec!["h1".parse().unwrap()]).unwrap(),
             },
             when: format!("2026-01-{sequence:02}T00:00:00Z").parse().unwrap(),

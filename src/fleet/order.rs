@@ -14,6 +14,8 @@ pub struct ReleaseOrder {
     pub record: JournaledRelease,
     /// Who holds the locks.
     pub holder: Holder,
+    /// What each host had committed last when it was locked.
+    pub before: BTreeMap<HostName, Option<JournaledRelease>>,
     /// What each host that takes part gets.
     pub hosts: BTreeMap<HostName, HostRelease>,
     /// How many committed releases hosts keep.

@@ -50,7 +50,7 @@ impl Vouched {
             }
         }
         let Some((_, path)) = newest else { return Ok(Self::default()) };
-        let bytes = stats::read(&path)?.unwrap_or_default();
+        let bytes = fs::read_or_damaged(&path, stats::MAX_SEALED)?.unwrap_or_default();
         Ok(Self(Stats::decode(&bytes).map(|stats| stats.files().collect()).unwrap_or_default()))
     }
 }

@@ -114,6 +114,16 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, E
     Ok(Some(bytes))
 }
 
+/// Like [`read_limited`], but empty, and so damaged, where there is no file of that name but something else, or too large a
+/// one.
+pub(crate) fn read_or_damaged(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match read_limited(path, limit) {
+        Err(Error::TooLarge { .. }) => Ok(Some(Vec::new())),
+        Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => Ok(Some(Vec::new())),
+        read => read,
+    }
+}
+
 /// What `lstat` says; `None` if there is nothing of that name.
 pub(crate) fn lstat(path: &Path) -> Result<Option<fs::Metadata>, Error> {
     match fs::symlink_metadata(path) {

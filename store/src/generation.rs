@@ -71,9 +71,9 @@ impl Generations {
         self.file(n, MANIFEST)?.ok_or_else(|| self.unknown(n))
     }
 
-    /// A record beside the manifest; `None` if there is none of that name.
+    /// A record beside the manifest; `None` if there is none of that name. What is no file, or is too large, is an empty one.
     pub fn file(&self, n: u64, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        fs::read_limited(&self.folder_of(n).join(Name::new(name)?), MAX_RECORD)
+        fs::read_or_damaged(&self.folder_of(n).join(Name::new(name)?), MAX_RECORD)
     }
 
     /// A generation with exactly this manifest: the current one if it has it, otherwise the newest that has.

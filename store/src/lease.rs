@@ -4,7 +4,7 @@
 //! so a dead holder protects nothing, and a lease's age does not matter.
 
 use batou_system::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use crate::json::json;
@@ -45,7 +45,11 @@ impl Store {
         for entry in fs::entries(&self.layout.folder("leases"))? {
             let path = entry.path();
             let file = match File::open(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                    fs::remove_tree(&path)?;
+                    continue;
+                }
                 opened => opened.map_err(Error::io("open", &path))?,
             };
             match file.try_lock_shared() {

@@ -2,7 +2,7 @@
 //!
 //! Whoever can open a file can lock it, for reading even. So lock files can be opened by their owner only.
 
-use batou_system::fs::{File, NONBLOCK, OpenOptions, TryLockError};
+use batou_system::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,8 +70,7 @@ fn open(path: &Path) -> Result<File, Error> {
 
 /// Like [`open`], but where nothing can be written the file that is there does: it is enough to lock.
 fn open_to_wait(path: &Path) -> Result<File, Error> {
-    // A pipe in its place can be locked as well, and is not to be waited at for a writer.
-    match OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path) {
+    match File::open(path) {
         Ok(file) => {
             // On a disk that is read-only now the lock stays open to others, who can take nothing there either.
             let _ = close_to_others(&file, path);

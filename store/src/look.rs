@@ -35,7 +35,7 @@ impl Store {
             look.problems.push(self.problem(Fault::Missing, &record, detail, Remedy::Fetch(object)));
         }
         let path = self.layout.stats(id, name);
-        let bytes = stats::read(&path)?.unwrap_or_default();
+        let bytes = fs::read_or_damaged(&path, stats::MAX_SEALED)?.unwrap_or_default();
         match stat_lines(&bytes).and_then(Iterator::collect::<Option<Vec<_>>>) {
             Some(lines) => look.all(&lines)?,
             None => look.report(Fault::Damaged, &path, "the stat record is missing or damaged"),

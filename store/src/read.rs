@@ -29,6 +29,9 @@ impl ObjectReader {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Missing(object)),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                return Err(Error::Damaged { path, fault: error.to_string() });
+            }
             Err(source) => return Err(Error::Io { action: "open", path, source }),
         };
         let content = if let ObjectId::Blob { digest, size, .. } = object {

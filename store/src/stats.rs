@@ -7,13 +7,11 @@
 
 use batou_system::fs::Metadata;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::json;
-use crate::{Digest, Error, Mode, RelPath, fs};
+use crate::{Digest, Mode, RelPath};
 
 /// The domain of the digest in sealed files, which no other digest covers.
 const SEAL: &str = "batou-store 2026-01 seal";
@@ -131,15 +129,6 @@ impl Stats {
             stats.insert(path.as_ref(), Recorded { stat, kind });
         }
         Some(stats)
-    }
-}
-
-/// Reads a stat record; empty, and so damaged, where it is no file or too large, and `None` where there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read_limited(path, MAX_SEALED) {
-        Err(Error::TooLarge { .. }) => Ok(Some(Vec::new())),
-        Err(error) if error.io_kind() == Some(ErrorKind::IsADirectory) => Ok(Some(Vec::new())),
-        read => read,
     }
 }
 

@@ -150,7 +150,7 @@ impl ObjectCheck<'_> {
     /// Checks the checkout of an artifact and its stat record.
     fn checkout(&self, id: &ArtifactId, record: &Artifact, whole: Whole) -> Result<Vec<Problem>, Error> {
         let path = self.store.layout.stats(id, &record.name);
-        let stats = stats::read(&path)?.and_then(|bytes| Stats::decode(&bytes));
+        let stats = fs::read_or_damaged(&path, stats::MAX_SEALED)?.and_then(|bytes| Stats::decode(&bytes));
         let folder = self.store.artifact_path(id, &record.name);
         let unused = stats.is_none() && fs::lstat(&path)?.is_none() && fs::lstat(&folder)?.is_none();
         if unused && !self.store.is_durable() {

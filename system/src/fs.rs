@@ -12,7 +12,7 @@ use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 
 pub use std::fs::TryLockError;
 
-pub use file::{File, NONBLOCK, OpenOptions};
+pub use file::{File, OpenOptions};
 pub use listing::{DirEntry, OpenFolder, ReadDir, read_dir, walk};
 pub use metadata::{FileType, Metadata, Space};
 

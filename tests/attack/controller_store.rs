@@ -2,10 +2,11 @@
 //! command does what it was to do, says once that it had to mend the store, and leaves it such that the next one need not.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use walkdir::WalkDir;
 
 use crate::common::{Output, Sandbox, counted};
@@ -96,41 +97,43 @@ enum Harm {
     OtherMode,
     /// A folder in place of a file, a file in place of a folder.
     OtherKind,
+    /// A pipe, a socket or a device, in turn.
+    Special,
     /// Something that does not belong there.
     Joined,
 }
 
-use Harm::{Empty, Joined, OtherContent, OtherKind, OtherMode, Removed};
+use Harm::{Empty, Joined, OtherContent, OtherKind, OtherMode, Removed, Special};
 
 /// What is harmed: a path below the store, with one `*` for all of a folder, `?` for one of them, and `**` for all files below.
 const ROWS: &[(&str, &[Harm])] = &[
-    ("blobs/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("blobs/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("blobs/?", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
-    ("blobs", &[Removed, OtherKind, OtherMode, Joined]),
-    ("trees/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("blobs", &[Removed, OtherKind, Special, OtherMode, Joined]),
+    ("trees/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("trees/?", &[Removed, Empty, OtherContent, OtherKind]),
     ("trees", &[Removed, OtherKind, OtherMode, Joined]),
-    ("records/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("records/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("records/?", &[Removed, Empty, OtherContent, OtherKind]),
     ("records", &[Removed, OtherKind, OtherMode, Joined]),
     ("artifacts/*", &[Removed, OtherKind, OtherMode, Joined]),
-    ("artifacts/**", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("artifacts/**", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("artifacts", &[Removed, OtherKind, OtherMode]),
-    ("stats/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("stats/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("stats", &[Removed, OtherKind, OtherMode]),
-    ("roots/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("roots/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("roots", &[Removed, OtherKind, Joined]),
-    ("leases", &[Removed, OtherKind, Joined]),
-    ("tmp", &[Removed, OtherKind, Joined]),
-    ("sources/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
+    ("leases", &[Removed, OtherKind, Special, Joined]),
+    ("tmp", &[Removed, OtherKind, Special, Joined]),
+    ("sources/*", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
     ("sources", &[Removed, OtherKind]),
-    ("releases/**", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
-    ("releases/shop/dev", &[Removed, OtherKind]),
+    ("releases/**", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
+    ("releases/shop/dev", &[Removed, OtherKind, Special]),
     ("releases/shop", &[Removed, OtherKind]),
     ("releases", &[Removed, OtherKind]),
-    ("format", &[Removed, Empty, OtherContent, OtherMode, OtherKind]),
-    ("lock", &[Removed, OtherContent, OtherMode, OtherKind]),
-    ("publish", &[Removed, OtherContent, OtherMode, OtherKind]),
+    ("format", &[Removed, Empty, OtherContent, OtherMode, OtherKind, Special]),
+    ("lock", &[Removed, OtherContent, OtherMode, OtherKind, Special]),
+    ("publish", &[Removed, OtherContent, OtherMode, OtherKind, Special]),
     ("", &[Removed]),
 ];
 
@@ -149,7 +152,7 @@ fn meant(store: &Path, pattern: &str) -> Vec<PathBuf> {
     }
 }
 
-fn harm(path: &Path, harm: Harm) {
+fn harm(path: &Path, harm: Harm, place: usize) {
     let metadata = fs::symlink_metadata(path).unwrap();
     let open = |path: &Path| {
         Command::new("chmod").args(["-R", "u+rwx"]).arg(path).status().unwrap();
@@ -176,6 +179,13 @@ fn harm(path: &Path, harm: Harm) {
             open(path);
             fs::write(path.join("notes.txt"), "x").unwrap();
         }
+        Special => {
+            remove();
+            match [FileType::Fifo, FileType::Socket, FileType::CharacterDevice][place % 3] {
+                FileType::CharacterDevice => symlink("/dev/zero", path).unwrap(),
+                kind => mknodat(CWD, path, kind, Mode::RWXU, 0).unwrap(),
+            }
+        }
         OtherKind => {
             remove();
             if metadata.is_dir() {
@@ -199,8 +209,8 @@ fn table(command: &[&str]) {
             let row = format!("{} with {pattern:?} {kind:?}", command.join(" "));
             let meant = meant(&lane.sandbox.store(), pattern);
             assert!(!meant.is_empty(), "{row}");
-            for path in &meant {
-                harm(path, kind);
+            for (place, path) in meant.iter().enumerate() {
+                harm(path, kind, place);
             }
             rows += 1;
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lane.check(command, &row))) {
@@ -220,7 +230,7 @@ fn table(command: &[&str]) {
 /// Damages the content of all files below a folder.
 fn spoil(folder: &Path) {
     for path in meant(folder, "**") {
-        harm(&path, OtherContent);
+        harm(&path, OtherContent, 0);
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use crate::common::Sandbox;
 use crate::shop::{self, Target, greet, says};
 
@@ -56,9 +58,33 @@ fn link(path: PathBuf, to: &str) {
     symlink(to, path).unwrap();
 }
 
-fn pipe(path: PathBuf) {
+/// A pipe, a socket or a device: whoever opens or reads one as a file may wait for ever.
+fn special(path: PathBuf, kind: FileType) {
     remove(&path);
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    if kind == FileType::CharacterDevice {
+        // To make a device is root's right, and to link to one everybody's.
+        return symlink("/dev/zero", path).unwrap();
+    }
+    mknodat(CWD, path, kind, Mode::RWXU, 0).unwrap();
+}
+
+fn pipe(path: PathBuf) {
+    special(path, FileType::Fifo);
+}
+
+fn socket(path: PathBuf) {
+    special(path, FileType::Socket);
+}
+
+fn device(path: PathBuf) {
+    special(path, FileType::CharacterDevice);
+}
+
+/// Makes each file of a folder one of these, in turn.
+fn each_special(path: PathBuf) {
+    for (entry, change) in fs::read_dir(path).unwrap().zip([pipe, socket, device].into_iter().cycle()) {
+        change(entry.unwrap().path());
+    }
 }
 
 /// Changes each file of a folder.
@@ -146,12 +172,12 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "store/format garbage",
         inflict: |t| file(t.join("store/format")),
-        outcome: Mended("mended: format"),
+        outcome: Mended("format"),
     },
     Damage {
         name: "store/format a folder",
         inflict: |t| folder(t.join("store/format")),
-        outcome: Mended("mended: format"),
+        outcome: Mended("format"),
     },
     Damage { name: "store/tmp a file", inflict: |t| file(t.join("store/tmp")), outcome: Harmless },
     Damage { name: "store/blobs a file", inflict: |t| file(t.join("store/blobs")), outcome: Harmless },
@@ -358,6 +384,127 @@ const DAMAGES: &[Damage] = &[
     },
     Damage { name: "running.json a pipe", inflict: |t| pipe(t.join("running.json")), outcome: Harmless },
     Damage { name: "store/lock a pipe", inflict: |t| pipe(t.join("store/lock")), outcome: Harmless },
+    Damage {
+        name: "store/format a pipe",
+        inflict: |t| pipe(t.join("store/format")),
+        outcome: Mended("format"),
+    },
+    Damage {
+        name: "store/publish a socket",
+        inflict: |t| socket(t.join("store/publish")),
+        outcome: Harmless,
+    },
+    Damage { name: "store/lock a device", inflict: |t| device(t.join("store/lock")), outcome: Harmless },
+    Damage { name: "store/tmp a pipe", inflict: |t| pipe(t.join("store/tmp")), outcome: Harmless },
+    Damage { name: "a lease a pipe", inflict: |t| pipe(t.join("store/leases/lease-1")), outcome: Harmless },
+    Damage {
+        name: "trees pipes, sockets and devices",
+        inflict: |t| each_special(t.join("store/trees")),
+        outcome: Behind,
+    },
+    Damage { name: "store/leases a socket", inflict: |t| socket(t.join("store/leases")), outcome: Harmless },
+    Damage {
+        name: "records pipes, sockets and devices",
+        inflict: |t| each_special(t.join("store/records")),
+        outcome: Mended(""),
+    },
+    Damage {
+        name: "blobs pipes, sockets and devices",
+        inflict: |t| each_special(t.join("store/blobs")),
+        outcome: Harmless,
+    },
+    Damage {
+        name: "stat records pipes, sockets and devices",
+        inflict: |t| each_special(t.join("store/stats")),
+        outcome: Mended("store/stats/"),
+    },
+    Damage {
+        name: "the manifest a folder",
+        inflict: |t| folder(generation(t).join("manifest.json")),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
+    },
+    Damage {
+        name: "the manifest a pipe",
+        inflict: |t| pipe(generation(t).join("manifest.json")),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
+    },
+    Damage {
+        name: "the manifest a socket",
+        inflict: |t| socket(generation(t).join("manifest.json")),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
+    },
+    Damage {
+        name: "the manifest a device",
+        inflict: |t| device(generation(t).join("manifest.json")),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
+    },
+    Damage {
+        name: "the causes a pipe",
+        inflict: |t| pipe(generation(t).join("causes.json")),
+        outcome: Harmless,
+    },
+    Damage {
+        name: "a generation's link a pipe",
+        inflict: |t| pipe(generation(t).join("app")),
+        outcome: Mended("/app"),
+    },
+    Damage {
+        name: "a generation a pipe",
+        inflict: |t| pipe(generation(t)),
+        outcome: Forgotten("restore it all the same with --force", &["rollback", "dev", "--force"]),
+    },
+    Damage {
+        name: "a generation's number a socket",
+        inflict: |t| socket(t.join("generations/3000")),
+        outcome: Harmless,
+    },
+    Damage {
+        name: "current a pipe",
+        inflict: |t| pipe(t.join("current")),
+        outcome: Refused("move it away", |t| aside(t, "current")),
+    },
+    Damage {
+        name: "state/db a socket",
+        inflict: |t| socket(t.join("state/db")),
+        outcome: Refused("state/db is no folder: move it away", |t| aside(t, "state/db")),
+    },
+    Damage {
+        name: "lock a socket",
+        inflict: |t| socket(t.join("lock")),
+        outcome: Refused("lock is no regular file: move it away", |t| aside(t, "lock")),
+    },
+    Damage {
+        name: "journal a device",
+        inflict: |t| device(t.join("journal")),
+        outcome: Refused("journal is no regular file: move it away", |t| aside(t, "journal")),
+    },
+    Damage {
+        name: "intent.json a device",
+        inflict: |t| device(t.join("intent.json")),
+        outcome: Refused("intent.json is no regular file: move it away", |t| aside(t, "intent.json")),
+    },
+    Damage {
+        name: "activated.json a socket",
+        inflict: |t| socket(t.join("activated.json")),
+        outcome: Refused("activated.json is no regular file: move it away", |t| aside(t, "activated.json")),
+    },
+    Damage { name: "running.json a device", inflict: |t| device(t.join("running.json")), outcome: Harmless },
+    Damage {
+        name: "the reserve's room a pipe",
+        inflict: |t| pipe(t.join("reserve/room")),
+        outcome: Harmless,
+    },
+    Damage { name: "reserve a pipe", inflict: |t| pipe(t.join("reserve")), outcome: Harmless },
+    Damage {
+        name: "a file a socket",
+        inflict: |t| socket(app(t).join("app.conf")),
+        outcome: Mended("app/app.conf"),
+    },
+    Damage {
+        name: "a file a device",
+        inflict: |t| device(app(t).join("app.conf")),
+        outcome: Mended("app/app.conf"),
+    },
     Damage { name: "reserve removed", inflict: |t| remove(&t.join("reserve")), outcome: Harmless },
     Damage { name: "reserve a file", inflict: |t| file(t.join("reserve")), outcome: Harmless },
     Damage {

@@ -141,7 +141,7 @@ impl Agent {
     fn lock(&mut self) {
         let (user, machine, since) =
             ("tester".into(), "here".into(), "2026-11-22T17:00:00Z".parse().unwrap());
-        let answer = self.ask(&question::lock(Holder { user, machine, since }));
+        let answer = self.ask(&question::lock(Holder { user, machine, since, attempt: 1 }));
         assert!(matches!(answer, LockAnswer::Locked(_)), "{answer:?}");
     }
 
@@ -153,6 +153,7 @@ impl Agent {
             restores: None,
             disregards: None,
             who: "tester@here".into(),
+            attempt: 1,
             hosts: HostNames::default(),
         };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };

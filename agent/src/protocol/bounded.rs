@@ -74,6 +74,11 @@ impl<'de> Deserialize<'de> for HostNames {
     }
 }
 
+/// Whether there are none.
+pub(super) fn no_hosts(hosts: &HostNames) -> bool {
+    hosts.is_empty()
+}
+
 struct HostNamesVisitor;
 
 impl<'de> Visitor<'de> for HostNamesVisitor {

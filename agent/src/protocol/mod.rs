@@ -189,6 +189,9 @@ pub struct Holder {
     pub machine: String,
     /// Since when.
     pub since: Timestamp,
+    /// A random number: one person at one machine can deploy twice in a second.
+    #[serde(default, deserialize_with = "bounded::number")]
+    pub attempt: u64,
 }
 
 /// A fleet release, as journals record it.
@@ -202,16 +205,19 @@ pub struct JournaledRelease {
     /// The sequence that a rollback restores.
     #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
-    /// A number in a host's journal that was too far beyond the other hosts' to be believed. From this release on, it and all
-    /// above it count for nothing in the lines before.
+    /// A number from which on the numbers in a host's journal are too far beyond the other hosts' to be believed. From this
+    /// release on, they count for nothing in the lines before.
     #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub disregards: Option<u64>,
     /// `user@machine` of the deployer.
     #[serde(deserialize_with = "bounded::label")]
     pub who: String,
+    /// The [`Holder::attempt`] that made it: whatever else two attempts have in common, they are told apart by it.
+    #[serde(default, deserialize_with = "bounded::number")]
+    pub attempt: u64,
     /// All hosts that the environment had then, including those that took no part. A host that is listed here, but is
     /// no longer in the environment, has to be retired.
-    #[serde(default, skip_serializing_if = "has_none")]
+    #[serde(default, skip_serializing_if = "bounded::no_hosts")]
     pub hosts: HostNames,
 }
 
@@ -220,10 +226,6 @@ impl JournaledRelease {
     pub fn makes_void(&self, earlier: &JournaledRelease) -> bool {
         self.disregards.is_some_and(|far| earlier.sequence >= far)
     }
-}
-
-fn has_none(hosts: &HostNames) -> bool {
-    hosts.is_empty()
 }
 
 /// The order to switch.

@@ -16,6 +16,7 @@ pub(super) fn samples() -> Vec<Value> {
         restores: Some(6),
         disregards: Some(4711),
         who: "ann@laptop".into(),
+        attempt: 4,
         hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
     };
     let when = "2026-11-22T17:00:00Z".parse().unwrap();
@@ -47,7 +48,7 @@ pub(super) fn samples() -> Vec<Value> {
         free: 4711,
         recovered: vec!["it was interrupted".into()],
     });
-    let holder = Some(Holder { user: "bob".into(), machine: "desk".into(), since: when });
+    let holder = Some(Holder { user: "bob".into(), machine: "desk".into(), since: when, attempt: 5 });
     let error =
         AgentError { kind: ErrorKind::Unit, message: "it failed".into(), run: Some(Box::new(run.clone())) };
     let replies = [

@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use super::host::{Host, eventually, holder, intent, record};
+use super::host::{Host, eventually, holder, intent, record, step};
 use crate::intent::Intent;
 use crate::journal::Journal;
 use crate::protocol::{ErrorKind, JournalEntry, Outcome, Reply, Request};
@@ -94,7 +94,10 @@ fn a_host_whose_current_or_intent_was_changed_cannot_commit_and_goes_back() {
 fn who_lost_the_lock_changes_nothing_more() {
     let host = Host::new();
     let first = host.manifest(vec![host.component("web", "one", vec![])]);
-    let second = host.manifest(vec![host.component("web", "two", vec![])]);
+    let (mut held, mut undone) = (step("held", "false"), step("undone", "touch on"));
+    (held.verify, undone.revert) = (Some("true".into()), Some("rm on".into()));
+    let steps = vec![step("break", "touch broken"), held, undone];
+    let second = host.manifest(vec![host.component("web", "two", steps)]);
     host.release(&first, 1);
     let mut loser = host.locked();
     assert!(matches!(host.switch(&mut loser, &second, 2), Reply::Done));
@@ -105,6 +108,10 @@ fn who_lost_the_lock_changes_nothing_more() {
     let mut winner = host.connect();
     let Reply::Locked(state) = winner.ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
     assert!(state.recovered[0].contains("interrupted"), "{:?}", state.recovered);
+    // What its agent ran, the one that goes back knows from the record.
+    assert_eq!(state.recovered[1], "left as they are, since they have no `revert`: step web/break");
+    let left: Vec<_> = journal(&host)[1].unreverted.iter().map(ToString::to_string).collect();
+    assert_eq!(left, ["step web/break"]);
     for request in [COMMIT, go_back()] {
         loser.refused(&request, ErrorKind::Unlocked);
     }

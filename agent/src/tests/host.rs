@@ -325,7 +325,8 @@ impl Drop for Controller {
 }
 
 pub(super) fn holder(user: &str) -> Holder {
-    Holder { user: user.into(), machine: "laptop".into(), since: "2026-11-22T17:00:00Z".parse().unwrap() }
+    let since = "2026-11-22T17:00:00Z".parse().unwrap();
+    Holder { user: user.into(), machine: "laptop".into(), since, attempt: 7 }
 }
 
 /// What a host writes down before it switches from one generation to another, for the release of this number.
@@ -343,6 +344,7 @@ pub(super) fn record(sequence: u64) -> JournaledRelease {
         restores: None,
         disregards: None,
         who: "alice@laptop".into(),
+        attempt: 7,
         hosts: HostNames::default(),
     }
 }

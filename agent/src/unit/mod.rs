@@ -182,16 +182,17 @@ impl Work<'_, '_> {
 
     /// Records that something is about to be changed.
     fn begin(&mut self) -> Result<(), Error> {
-        let begun = self.converged();
+        let begun = Converged { ran: true, ..self.converged() };
         self.record(begun)
     }
 
     /// Records that the unit holds. If that is recorded already, the release recorded with it stays.
     fn finish(&mut self, held: &Held) -> Result<(), Error> {
         let (skipped, unchanged) = (held.decision == Decision::Unwanted, held.unchanged.clone());
-        let now = Converged { finished: true, skipped, unchanged, ..self.converged() };
-        let before = self.recorded();
-        if before.is_some_and(|before| Converged { sequence: now.sequence, ..before.clone() } == now) {
+        let ran = held.decision == Decision::Ran;
+        let now = Converged { finished: true, skipped, unchanged, ran, ..self.converged() };
+        let is_same = |before: &Converged| Converged { sequence: now.sequence, ran, ..before.clone() } == now;
+        if self.recorded().is_some_and(is_same) {
             return Ok(());
         }
         self.record(now)
@@ -208,6 +209,7 @@ impl Work<'_, '_> {
             fingerprint: self.fingerprint,
             finished: false,
             sequence: self.convergence.sequence,
+            ran: false,
             skipped: false,
             unchanged: BTreeMap::new(),
             triggers: self.triggers.clone(),

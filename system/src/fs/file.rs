@@ -12,7 +12,7 @@ use super::Metadata;
 use crate::simulation::{SimulatedFile, on_disk};
 
 /// The flag of `open` with which nobody waits for whoever has the other end of a pipe.
-pub const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// An open file or folder.
 #[derive(Debug)]
@@ -102,13 +102,14 @@ impl OpenOptions {
         self
     }
 
-    /// Further flags of `open`, such as [`NONBLOCK`].
+    /// Further flags of `open`.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.flags = flags;
         self
     }
 
-    /// Opens a file.
+    /// Opens a file or folder. A pipe, a socket or a device in its place is refused, and never waited for or read: like a
+    /// folder that was to be read, it is an error of the kind [`IsADirectory`](io::ErrorKind::IsADirectory).
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
         #[cfg(feature = "simulation")]
@@ -120,9 +121,21 @@ impl OpenOptions {
         }
         let mut options = std::fs::OpenOptions::new();
         options.read(self.read).write(self.write).append(self.append).truncate(self.truncate);
-        options.create(self.create).create_new(self.create_new).mode(self.mode).custom_flags(self.flags);
-        options.open(path).map(|file| File(Handle::Real(file)))
+        options.create(self.create).create_new(self.create_new).mode(self.mode);
+        let opened = options.custom_flags(self.flags | NONBLOCK).open(path);
+        let file = opened.map_err(|error| if is_deaf(&error) { no_file() } else { error })?;
+        let found = file.metadata()?;
+        if found.is_file() || found.is_dir() { Ok(File(Handle::Real(file))) } else { Err(no_file()) }
     }
+}
+
+/// Whether what was to be opened is a socket, a pipe that nobody reads, or a device that is not there.
+fn is_deaf(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
+}
+
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::IsADirectory, "it is a pipe, a socket or a device, and no file")
 }
 
 /// What is done with an open file: by the operating system, or by the disk of the simulation.
@@ -302,5 +315,36 @@ impl Write for &File {
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.seek_to(to)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// Without the refusal this waits for ever: nobody has the other end of the pipe.
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, socket, device] = ["pipe", "socket", "device"].map(|name| folder.path().join(name));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        mknodat(CWD, &socket, FileType::Socket, Mode::RWXU, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        for path in [pipe, socket, device] {
+            let opened = [
+                File::open(&path),
+                File::create(&path),
+                File::options().append(true).create(true).open(&path),
+                File::options().read(true).write(true).open(&path),
+            ];
+            for opened in opened {
+                assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::IsADirectory, "{}", path.display());
+            }
+            assert!(super::super::read(&path).is_err());
+        }
+        assert!(File::open(folder.path()).is_ok(), "a folder can be opened, to be synced");
     }
 }

@@ -49,9 +49,10 @@ pub(super) enum CommandKind {
 pub(super) struct Mishap {
     /// On which host, or against whom.
     pub(super) host: usize,
-    /// At which step of that host's processes, or of the controllers, counted from the first command that may be disturbed.
+    /// After how many steps of that host's processes, or of the controllers. Counting begins with the first command that
+    /// may be disturbed.
     pub(super) step: u64,
-    /// Whether only steps count that change something.
+    /// Whether only steps that change something are counted.
     pub(super) of_changes: bool,
     pub(super) kind: MishapKind,
 }

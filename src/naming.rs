@@ -9,6 +9,15 @@ use batou_environments::Policy;
 use crate::error::CommandError;
 use crate::ui::visible_name;
 
+/// What all commands say about an environment without hosts.
+pub const NO_HOSTS: &str = "an environment without hosts can only be checked, built, and inherited from";
+
+/// The error of a command that needs hosts.
+pub fn no_hosts(environment: &str) -> CommandError {
+    let message = format!("environment {} has no hosts", visible_name(environment));
+    CommandError::usage(message).hint(format!("declare them in [hosts]: {NO_HOSTS}"))
+}
+
 /// Refuses names given on the command line that are not among the known ones.
 pub fn known(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<(), CommandError> {
     let Some(unknown) = wanted.iter().find(|name| !known.contains(name.as_str())) else { return Ok(()) };

@@ -146,7 +146,7 @@ fn a_template_that_never_ends_is_ended() {
     3 | content = "{% for a in range(99999) %}{% for a in range(99999) %}{% endfor %}{% endfor %}"
       |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: localhost/app
-      = help: look for a loop that grows; a template may take about five million steps
+      = help: look for a loop that grows; a template may do about five million operations
     "#);
 }
 

@@ -43,6 +43,23 @@ fn plain(template: &str) -> Sandbox {
     sandbox
 }
 
+/// Others may inherit from it, so it is no mistake; but nothing can be done with hosts that are not there.
+#[test]
+fn an_environment_without_hosts_is_told_in_one_voice() {
+    const SAID: &str = "an environment without hosts can only be checked, built, and inherited from";
+    let sandbox = plain("x");
+    sandbox.write("environments/dev/environment.toml", "[environment]\nconnect_method = \"local\"\n");
+    for command in ["check", "build"] {
+        let output = Output::of(&mut sandbox.command(&[command, "dev"])).success();
+        says(&output.stdout, &[SAID]);
+    }
+    for command in ["plan", "switch", "status", "history", "rollback", "verify", "gc", "retire"] {
+        let more: &[&str] = if command == "retire" { &["web01"] } else { &[] };
+        let output = Output::of(&mut sandbox.command(&[&[command, "dev"], more].concat())).fails(2);
+        says(&output.stderr, &["environment dev has no hosts", SAID]);
+    }
+}
+
 /// The engine charges for the work of a template, but neither for lists that are joined nor for what is compared in depth.
 #[test]
 fn templates_that_take_what_is_not_counted_are_given_up() {

@@ -19,7 +19,8 @@ pub(crate) fn missing(session: &mut Session, objects: Vec<ObjectId>) -> Result<R
     if let Ok((_, locked, _)) = session.locked() {
         match locked.store.lease(&objects).map_err(Error::from) {
             Ok(lease) => locked.leases.push(lease),
-            // Only the holder of the lock collects, which is this agent, so that a rollback on a full disk can do without.
+            // On a full disk it goes on without a lease, so that a rollback still works. Nothing is removed meanwhile: only
+            // the holder of the lock collects garbage, and that is this agent.
             Err(error) if error.is_full() => {}
             Err(error) => return Err(error),
         }

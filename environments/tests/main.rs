@@ -3,6 +3,7 @@
 
 mod it {
     mod advice;
+    mod advice_decoys;
     mod advice_table;
     mod bad_components;
     mod bad_environments;

@@ -119,6 +119,9 @@ fn show(context: &Context, environment: &str, built: &Built, args: &Args) -> Res
     let width =
         all().map(|(host, one)| visible_name(host).len() + one.name.as_str().len() + 1).max().unwrap_or(0);
     ui.section(&visible_name(environment));
+    if built.hosts.is_empty() {
+        ui.line(&format!("  {}", naming::NO_HOSTS));
+    }
     for (host, component) in all() {
         let path = store.artifact_path(&component.artifact, &component.name).display().to_string();
         let subject = format!("{}/{}", visible_name(host), component.name);

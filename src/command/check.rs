@@ -8,6 +8,7 @@ use batou_environments::{Diagnostic, Evaluation, Location, Severity};
 use crate::context::Context;
 use crate::error::{CommandError, ExitKind};
 use crate::evaluation::Lookup;
+use crate::naming::NO_HOSTS;
 use crate::ui::line::Line;
 use crate::ui::report::diagnostic;
 use crate::ui::{plural, visible_name};
@@ -94,6 +95,9 @@ fn show(context: &Context, evaluation: &Evaluation) {
         different.len(),
         plural(warnings, "warning"),
     ));
+    if evaluation.hosts.is_empty() {
+        context.ui.line(&format!("  {NO_HOSTS}"));
+    }
     if !unresolved.is_empty() {
         let names: Vec<_> = unresolved.iter().map(|name| visible_name(name)).collect();
         context.ui.line(&format!("  not looked up: {}", names.join(", ")));

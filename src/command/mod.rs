@@ -70,7 +70,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether its exit status tells what it did or found on hosts, rather than whether its output was read.
+    /// Whether the exit status is about what was done or found on hosts. It then stays the same even if the output cannot
+    /// be written.
     pub fn acts_on_hosts(&self) -> bool {
         match self {
             Command::Switch(args) => !args.dry_run,

@@ -15,6 +15,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
+use crate::naming;
 use crate::ui::line::Line;
 use crate::ui::visible_name;
 use batou_agent::protocol::{HostNames, JournaledRelease, State, question};
@@ -86,12 +87,7 @@ fn find(policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandErro
         return Ok(Host { ignored: false, ..host.clone() });
     }
     let name = HostName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
-    let like = hosts.first().ok_or_else(|| {
-        CommandError::input(format!(
-            "environment {} has no hosts, so nothing says how {name} is reached",
-            policy.name
-        ))
-    })?;
+    let like = hosts.first().ok_or_else(|| naming::no_hosts(&policy.name))?;
     let domain = policy.host_domain.as_deref().filter(|_| !name.contains('.'));
     let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
     Ok(Host { name, address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })

@@ -63,9 +63,12 @@ impl<'c> Deployment<'c> {
         let skipped = naming::hosts(&policy, &leave_out.skip, &known)?;
         let chosen = hosts.iter().filter(|host| !host.ignored && !skipped.contains(&host.name));
         let chosen: Vec<_> = chosen.collect();
+        if hosts.is_empty() {
+            return Err(naming::no_hosts(&policy.name));
+        }
         if chosen.is_empty() {
-            let why = if hosts.is_empty() { "has no hosts" } else { "has no host that is not left out" };
-            return Err(CommandError::usage(format!("environment {} {why}", policy.name)));
+            let message = format!("environment {} has no host that is not left out", policy.name);
+            return Err(CommandError::usage(message));
         }
         let local = policy.connect_method == ConnectMethod::Local;
         let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();

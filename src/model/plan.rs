@@ -57,9 +57,9 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mishap {
     pub(super) place: Place,
-    /// At which step of that machine's processes, counted from the first command that may be disturbed.
+    /// After how many steps of that machine's processes. Counting begins with the first command that may be disturbed.
     pub(super) step: u64,
-    /// Whether only steps count that change something.
+    /// Whether only steps that change something are counted.
     pub(super) of_changes: bool,
     pub(super) kind: MishapKind,
 }

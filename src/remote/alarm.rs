@@ -11,10 +11,10 @@ use super::cut::Cut;
 use super::error::StartError;
 use super::thread;
 
-/// How much longer to wait for a sign that may have arrived but not been read.
+/// How much longer to wait, for a sign of life that may have arrived without having been read yet.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Cuts a process off unless it is put off in time, again and again. Dropping it silences it.
+/// A timer that cuts off the connection to a process unless it is reset in time, over and over. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Alarm {
     signs: Sender<Sign>,

@@ -68,7 +68,8 @@ impl FromStr for ArtifactId {
 /// The record of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The name people use for it, which also ends its directory's name. At most 214 bytes.
+    /// The name people use for it, at most 214 bytes. The directory of a checked-out artifact is named by the id and this
+    /// name.
     pub name: Name,
     /// The digest of its tree.
     pub tree: Digest,

@@ -81,8 +81,8 @@ pub fn each<T: Sync, R: Send, E: Send>(
     items.par_iter().with_min_len(share).map(work).collect()
 }
 
-/// Starts the threads of [`each`]. Where they are started only when they are first needed, a machine that gives no
-/// threads ends the process.
+/// Starts the threads of [`each`] and reports if that fails. Without this call they are started when they are first
+/// needed, and the process panics if the machine has no threads left.
 pub fn start() -> io::Result<()> {
     use std::error::Error;
     #[cfg(feature = "simulation")]

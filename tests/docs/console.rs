@@ -1,5 +1,6 @@
 //! Commands and their outputs in the documentation, and what really happens.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -45,11 +46,20 @@ pub(super) fn commands(pieces: &[Piece], place: &str) -> Vec<Command> {
     commands
 }
 
+/// What differs between a page and what happens.
+#[derive(Default)]
+pub(super) struct Differences {
+    pub(super) mistakes: Vec<String>,
+    /// Ids of the page, and what they are.
+    pub(super) ids: BTreeMap<String, String>,
+}
+
 /// Runs the commands one after the other in a folder, and says where the outcome is another. Those that show an error
 /// must fail, all others must not.
-pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Vec<String> {
+pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Differences {
     let mut folder = sandbox.project();
-    let mut mistakes = Vec::new();
+    let mut differences = Differences::default();
+    let mistakes = &mut differences.mistakes;
     for Command { line, text, shown } in commands {
         if let Some(name) = text.strip_prefix("cd ") {
             folder.push(name);
@@ -70,8 +80,20 @@ pub(super) fn replay(sandbox: &Sandbox, commands: &[Command]) -> Vec<String> {
                 output.stdout
             ));
         }
+        let pairs = ids(shown).into_iter().zip(ids(&output.stdout)).filter(|(shown, found)| shown != found);
+        differences.ids.extend(pairs);
     }
-    mistakes
+    differences
+}
+
+/// The ids in a text, which are the same on every machine.
+fn ids(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_id = |word: &&str| {
+        let letters = word.bytes().any(|byte| byte.is_ascii_lowercase());
+        word.len() >= 12 && letters && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    words.filter(is_id).map(str::to_owned).collect()
 }
 
 fn shell(sandbox: &Sandbox, folder: &Path, line: &str) -> Output {
@@ -82,7 +104,7 @@ fn shell(sandbox: &Sandbox, folder: &Path, line: &str) -> Output {
     Output::of(command.current_dir(folder).args(["-c", &format!("exec 2>&1; {line}")]))
 }
 
-/// A text in which whatever differs from run to run has the same form: ids, times, paths, people, free space. The width
+/// A text in which whatever differs from run to run or from version to version has the same form: ids, times, paths, people, free space. The width
 /// of gaps does not count.
 fn masked(text: &str) -> String {
     text.lines().map(|line| masked_line(line) + "\n").collect()

@@ -11,12 +11,12 @@ use crate::error::Error;
 use crate::protocol::{JournalEntry, JournaledRelease};
 use crate::target::check_file;
 
-/// The longest line that is written, in bytes. What units printed is left out first: a line that cannot be read would
-/// be no commit.
+/// The longest line that is written, in bytes. A longer one could not be read again, and its release would not count as
+/// committed; so a line is shortened, beginning with the output of units.
 const LONGEST: usize = 4 << 20;
-/// How much room a release has in any case beside its record, in bytes. What does not fit is left out on a full disk.
+/// How many bytes are reserved for a release beside its record. On a full disk, output beyond that is left out.
 const RESERVED: usize = 128 << 10;
-/// How much is kept of a reason where a line would be too long, in bytes. In JSON each can become six.
+/// How many bytes of a failure's reason are kept if the line would be too long. Escaped in JSON, a byte can take six.
 const REASON: usize = 8 << 10;
 
 /// The end of a journal that is open for one more line.

@@ -44,10 +44,10 @@ pub enum DriftKind {
 }
 
 impl Drift {
-    /// How many files are named.
+    /// How many files are named at most; more are only counted.
     pub const NAMED: usize = 20;
 
-    /// Of these files, of which each counts once.
+    /// The drift that these files make. A file that is given twice counts once.
     pub fn of(mut files: Vec<DriftedFile>) -> Self {
         files.sort();
         files.dedup_by(|next, file| (&next.component, &next.path) == (&file.component, &file.path));

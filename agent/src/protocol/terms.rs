@@ -22,30 +22,30 @@ pub struct Terms {
     pub patience: Option<Duration>,
 }
 
-/// Of an answer that says little. An error with the output of a step is the largest.
+/// For answers that say little. The largest is an error with the output of a step.
 const SMALL: FrameLimits = FrameLimits { header: 512 << 10, raw: 64 << 10 };
-/// Of a host's state, which names the artifacts that it lacks and the hosts that the last release had.
+/// For a host's state, which names the artifacts that it lacks and the hosts that the last release had.
 const STATE: FrameLimits = FrameLimits { header: 2 << 20, raw: 0 };
-/// Of a list.
+/// For lists of objects.
 const LIST: FrameLimits = FrameLimits { header: 8 << 20, raw: 64 << 10 };
-/// Of a manifest with its causes, which are raw.
+/// For a manifest with its causes, which are sent raw.
 const MANIFEST: FrameLimits = FrameLimits { raw: MAX_RAW, ..SMALL };
-/// Of a journal's lines, which are raw.
+/// For the lines of a journal, which are sent raw.
 const JOURNAL: FrameLimits = FrameLimits { raw: 16 << 20, ..SMALL };
-/// Of facts, with the JSON that they are written in.
+/// For facts, as JSON.
 const FACTS: FrameLimits = FrameLimits { header: 10 << 20, raw: 0 };
-/// Of a piece of a stream.
+/// For one piece of a stream.
 const PIECE: FrameLimits = FrameLimits { raw: 1 << 20, ..SMALL };
 
-/// For what needs no unit and few files.
+/// For what runs no unit and reads few files.
 const SHORT: Option<Duration> = Some(Duration::from_mins(1));
 /// For what reads or writes as many files as a release has components, or tidies up.
 const LONG: Option<Duration> = Some(Duration::from_mins(5));
-/// For the storing of what was sent: until it is on the disk.
+/// For storing what was sent, until it is on the disk.
 const STORING: Option<Duration> = Some(Duration::from_mins(30));
 
 impl Request {
-    /// What may be expected of its answer.
+    /// How large its answer may be, and how long it may take.
     pub fn terms(&self) -> Terms {
         let (verb, limits, patience) = match self {
             Request::Hello(_) => ("hello", STATE, SHORT),

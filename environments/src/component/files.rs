@@ -97,7 +97,7 @@ impl Finder<'_> {
         };
         let (real, meta) = match self.templates.locate(&source) {
             Ok(found) => found,
-            Err(error) => return self.refuse(&error, at, &file.by),
+            Err(error) => return self.refuse(&error, at, file),
         };
         if meta.is_dir() {
             self.walk(file, &source, &real, exclude);
@@ -141,7 +141,7 @@ impl Finder<'_> {
                 Ok((real, executable)) => {
                     self.push(file, path, default(executable), Body::Source(real));
                 }
-                Err(error) => self.refuse(&error, at, &file.by),
+                Err(error) => self.refuse(&error, at, file),
             }
             return;
         }
@@ -152,7 +152,7 @@ impl Finder<'_> {
                 let body = if template { Body::Template(name) } else { Body::Constant(name) };
                 self.push(file, path, default(known.executable), body);
             }
-            Err(error) => self.refuse(&error, at, &file.by),
+            Err(error) => self.refuse(&error, at, file),
         }
     }
 
@@ -202,7 +202,7 @@ impl Finder<'_> {
             return false;
         }
         if let Err(error) = self.templates.locate(&source) {
-            self.refuse(&error, &file.at, &file.by);
+            self.refuse(&error, &file.at, file);
             return false;
         }
         if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {
@@ -233,7 +233,14 @@ impl Finder<'_> {
         visible_name(&self.templates.below_root(path).to_string_lossy())
     }
 
-    fn refuse(&mut self, error: &ReadError, at: &At, by: &Caller) {
+    fn refuse(&mut self, error: &ReadError, at: &At, file: &FileDeclaration) {
+        let by = &file.by;
+        if let (ReadError::Missing(path), Origin::Folder { .. }) = (error, &file.origin) {
+            let message = format!("there is no folder {}", path.display());
+            let help = "create it, or name another folder with `source`";
+            self.problems.push(Diagnostic::error(message).at(at).help(help));
+            return;
+        }
         let diagnostic = Diagnostic::error(error.to_string()).at(at);
         self.problems.push(match error {
             ReadError::NotUtf8 { .. } => {

@@ -84,6 +84,15 @@ impl Caller {
         format!("`{name} = {value}`")
     }
 
+    /// `[[file]] with path = "x"`, or `c.file("x")`, for advice.
+    pub(crate) fn declaration(&self, kind: &str, key: &str, value: &str) -> String {
+        if self.is_code() {
+            format!("c.{kind}(\"{value}\")")
+        } else {
+            format!("[[{kind}]] with {key} = \"{value}\"")
+        }
+    }
+
     /// The sub-component, for the end of a component's name; nothing at the top.
     pub(crate) fn within(&self) -> String {
         within(&self.breadcrumb)
@@ -105,7 +114,12 @@ pub(crate) fn within(breadcrumb: &[String]) -> String {
 impl Item {
     /// Reads its table; messages name it as it was written.
     pub(crate) fn reader<'a, 'p>(&'a self, problems: &'p mut Problems) -> TableReader<'a, 'p> {
-        TableReader::new(&self.table, &self.at, self.name(), problems)
+        let mut reader = TableReader::new(&self.table, &self.at, self.name(), problems);
+        if self.by.is_code() && !matches!(self.kind, ItemKind::Provide | ItemKind::Require) {
+            // Taken out before, as it is no key of a component.toml.
+            reader.suggest("variables");
+        }
+        reader
     }
 
     /// `[[file]]`, or `c.file()`.

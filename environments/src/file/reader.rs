@@ -36,6 +36,11 @@ impl<'a, 'p> TableReader<'a, 'p> {
         self.table.get(key).map(|member| &member.node)
     }
 
+    /// Lists a key among those that can be used, though it is read elsewhere.
+    pub(crate) fn suggest(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
     /// Whether the key is there.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)

@@ -190,6 +190,7 @@ fn detail(entry: &mut HostEntry, said: &Said<'_>, problems: &mut Problems) {
     }
     // Messages do not name the host: a mistake in a pattern's table is to be one diagnostic for all its hosts.
     let mut reader = TableReader::new(&table, &at, "[host.…]", problems);
+    reader.suggest("data-NAME");
     if let Some(address) =
         reader.plain_text("address", AS_IT_IS).and_then(|text| check_address(text, &mut reader))
     {

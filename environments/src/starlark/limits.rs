@@ -5,7 +5,7 @@ use starlark::eval::Evaluator;
 
 /// Function calls and turns of loops in a file or a run: a hundred times what a large component needs, and used up
 /// within a second.
-const STEPS: u64 = 2_000_000;
+const OPERATIONS: u64 = 2_000_000;
 
 /// The size of a file, in bytes: a larger one is not configuration.
 pub(crate) const LARGEST: u64 = 1024 * 1024;
@@ -13,7 +13,7 @@ pub(crate) const LARGEST: u64 = 1024 * 1024;
 /// How deep calls may be nested. Each takes room on the thread's stack, see [`STACK`].
 pub(crate) const CALLS: usize = 200;
 
-/// Bytes of strings, lists and other values. The interpreter checks every thousand steps.
+/// Bytes of strings, lists and other values. The interpreter checks every thousand operations.
 pub(crate) const MEMORY: usize = 256 * 1024 * 1024;
 
 /// The stack of a thread that loads or runs Starlark. It suffices for nested calls, and for expressions with some
@@ -25,7 +25,7 @@ pub(crate) const STACK: usize = 256 * 1024 * 1024;
 /// Bounds an evaluation that is about to begin.
 pub(crate) fn bound(eval: &mut Evaluator<'_, '_, '_>) {
     // Each fails only for zero, or when it is set twice.
-    let _ = eval.set_max_tick_count(STEPS);
+    let _ = eval.set_max_tick_count(OPERATIONS);
     let _ = eval.set_max_callstack_size(CALLS);
     let _ = eval.set_max_heap_size(MEMORY);
 }
@@ -33,8 +33,11 @@ pub(crate) fn bound(eval: &mut Evaluator<'_, '_, '_>) {
 /// The message and the advice for one of the interpreter's errors about limits.
 pub(crate) fn explained(message: &str) -> Option<(String, &'static str)> {
     if message.contains("ticks has been exceeded") {
-        let message = format!("the code took more than {} million steps", STEPS / 1_000_000);
-        return Some((message, "look for a loop that grows: a step is a call, or a turn of a loop"));
+        let message = format!(
+            "the code does too much work, or never ends: {} million calls and turns of loops",
+            OPERATIONS / 1_000_000
+        );
+        return Some((message, "look for a loop that grows"));
     }
     if message.contains("Heap memory limit") {
         let message = format!("the code made more than {} MiB of values", MEMORY / 1024 / 1024);

@@ -21,7 +21,8 @@ enum FollowedPath {
 /// The mistake of an engine error, which names the expression in its detail or else stands at it. `set` are the names
 /// that the template itself sets.
 pub(super) fn diagnostic(detail: Option<&str>, at: &At, scope: &Value, set: &BTreeSet<String>) -> Diagnostic {
-    match detail.and_then(|detail| detail.split('`').nth(1)) {
+    // The engine writes `...` for keys that are computed, and `(...)` for other parts that it cannot name.
+    match detail.and_then(|detail| detail.split('`').nth(1)).filter(|path| !path.contains("...")) {
         Some(path) => undefined(path.trim(), scope, set),
         None => undefined_at(at, scope, set),
     }

@@ -8,6 +8,7 @@ pub(crate) mod elsewhere;
 pub(crate) mod layered;
 mod missing;
 pub(crate) mod operands;
+mod unclosed;
 mod wording;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 use crate::template::address::{Address, NetLoc};
 use crate::template::elsewhere::{PENDING, REPORTED, reported_error};
 use crate::template::layered::handed_on;
+use crate::template::unclosed::Unclosed;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::origin::{Operand, Selector, ValueOrigin, ValuePath};
 use crate::text::source::{At, SourceText};
@@ -31,6 +33,9 @@ const FUEL: u64 = 5_000_000;
 
 /// The largest rendered file.
 const LARGEST: usize = 64 * 1024 * 1024;
+
+/// How many includes are shown on the way to a mistake.
+const MOST_CALLS: usize = 8;
 
 /// The name of a text that is no file.
 const TEXT: &str = "<text>";
@@ -118,7 +123,7 @@ pub(crate) fn evaluate(
         return match value {
             Ok(value) if value.is_undefined() => {
                 let operands = shown_operands(text, scope);
-                let path = text[range.clone()].trim();
+                let path = &text[range.clone()];
                 let diagnostic = missing::undefined(path, scope, &BTreeSet::new());
                 Err(Some(Box::new(diagnostic.at(&whole()).made_of(operands))))
             }
@@ -132,15 +137,16 @@ pub(crate) fn evaluate(
         .map_err(|error| explain(&error, (Some(TEXT), scope), place))
 }
 
-/// The range between `{{` and `}}` if there is nothing else.
+/// The range of the expression between `{{` and `}}` if there is nothing else.
 fn single_expression(text: &str) -> Option<Range<usize>> {
     let trimmed = text.trim();
     let start = text.len() - text.trim_start().len();
     let inside = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
     let begin = inside.strip_prefix(['-', '+']).unwrap_or(inside);
     let end = begin.strip_suffix(['-', '+']).unwrap_or(begin);
-    let from = start + 2 + (inside.len() - begin.len());
-    Some(from..from + end.len())
+    let expression = end.trim();
+    let from = start + 2 + (inside.len() - begin.len()) + (end.len() - end.trim_start().len());
+    Some(from..from + expression.len())
 }
 
 /// A value without the objects that only a scope has, so that it can be kept, compared and passed on.
@@ -194,6 +200,24 @@ pub(crate) fn explain(
         return None;
     }
     let innermost = chain.iter().rev().find(|error| error.line().is_some()).unwrap_or(&error);
+    let including = |diagnostic: Diagnostic| {
+        let mut places = chain.iter().rev().filter(|error| error.line().is_some()).map(|error| {
+            let here = (error.name(), error.range());
+            (here.clone(), place(here.0, here.1))
+        });
+        let innermost = places.next().map(|(here, _)| here);
+        let mut calls: Vec<_> = places.collect();
+        // A template that includes itself would show the same place over and over.
+        calls.dedup_by(|(one, _), (other, _)| one == other);
+        calls.retain(|(here, _)| Some(here) != innermost.as_ref());
+        calls.iter().take(MOST_CALLS).fold(diagnostic, |diagnostic, (_, at)| diagnostic.called_from(at))
+    };
+    if let Some(unclosed) = unclosed(innermost) {
+        let diagnostic = Diagnostic::error(format!("not a valid template: {}", unclosed.message));
+        let diagnostic = unclosed.help.into_iter().fold(diagnostic, Diagnostic::help);
+        let diagnostic = diagnostic.at(&place(innermost.name(), Some(unclosed.range)));
+        return Some(Box::new(including(diagnostic)));
+    }
     let at = place(innermost.name(), innermost.range());
     let last = chain.last().copied().unwrap_or(error);
     let diagnostic = match last.kind() {
@@ -202,13 +226,11 @@ pub(crate) fn explain(
             missing::diagnostic(last.detail(), &at, scope, &set)
         }
         ErrorKind::OutOfFuel => Diagnostic::error("the template does too much work, or never ends")
-            .help("look for a loop that grows; a template may take about five million steps"),
+            .help("look for a loop that grows; a template may do about five million operations"),
         ErrorKind::WriteFailure => Diagnostic::error("the rendered file is larger than 64 MiB")
             .help("use `template = false` for large files"),
-        ErrorKind::TemplateNotFound => {
-            Diagnostic::error(last.detail().unwrap_or("template not found").to_owned())
-                .help("templates are found in the folder of their component")
-        }
+        ErrorKind::TemplateNotFound => Diagnostic::error(wording::no_template(last))
+            .help("a template is named by its path in the component's folder; one from elsewhere in the project by `//` and its path there"),
         _ => wording::diagnostic(last),
     };
     let mut operands = operands::failing(innermost, main, scope);
@@ -221,7 +243,12 @@ pub(crate) fn explain(
             operands.clear();
         }
     }
-    Some(Box::new(diagnostic.at(&at).made_of(traced(operands, scope))))
+    Some(Box::new(including(diagnostic.at(&at).made_of(traced(operands, scope)))))
+}
+
+fn unclosed(error: &Error) -> Option<Unclosed> {
+    let is_syntax = error.kind() == ErrorKind::SyntaxError;
+    unclosed::find(error.template_source().filter(|_| is_syntax)?, error.detail()?, &error.range()?)
 }
 
 /// The value of the scope that a text is, if it is nothing but that.

@@ -113,24 +113,42 @@ fn unpacked(detail: &str) -> String {
     }
 }
 
-/// The engine's names for delimiters, as they are written.
+/// The engine's names for what it found and what it wanted, as they are written.
 fn syntax(detail: &str) -> String {
-    let ends = match detail.strip_prefix("unexpected end of input") {
-        Some("") => Some("the text ends too early".to_owned()),
-        Some(rest) => {
-            rest.strip_prefix(", expected ").map(|wanted| format!("the text ends where {wanted} is expected"))
-        }
-        None => None,
-    };
-    [
-        ("end of variable block", "`}}`"),
-        ("start of variable block", "`{{`"),
-        ("end of block", "`%}`"),
-        ("start of block", "`{%`"),
-        ("identifier", "a name"),
-    ]
-    .iter()
-    .fold(ends.unwrap_or_else(|| detail.to_owned()), |text, (engine, written)| text.replace(engine, written))
+    let found = detail.strip_prefix("unexpected ").and_then(|rest| rest.split_once(", expected "));
+    match found {
+        Some((found, wanted)) => format!("{} is expected here, not {}", token(wanted), token(found)),
+        None => match detail.strip_prefix("unexpected ") {
+            Some(found) => format!("unexpected {}", token(found)),
+            None => detail.to_owned(),
+        },
+    }
+}
+
+fn token(name: &str) -> &str {
+    match name {
+        "end of variable block" => "`}}`",
+        "start of variable block" => "`{{`",
+        "end of block" => "`%}`",
+        "start of block" => "`{%`",
+        "identifier" => "a name",
+        "string" => "a string",
+        "integer" | "float" => "a number",
+        other => other,
+    }
+}
+
+/// A template that is not there, as it was named.
+pub(super) fn no_template(error: &Error) -> String {
+    let detail = error.detail().unwrap_or_default();
+    let name = between(detail, "tried to include non-existing template '", "'")
+        .or_else(|| between(detail, "template \"", "\" does not exist"));
+    let list = detail.strip_prefix("tried to include one of multiple templates, none of which existed ");
+    match (name, list) {
+        (Some(name), _) => none("template", name),
+        (None, Some(list)) => format!("there is none of the templates {list}"),
+        (None, None) => said(error, detail),
+    }
 }
 
 fn none(what: &str, name: &str) -> String {
@@ -210,9 +228,10 @@ mod tests {
             ("{{ 'a'.nothing() }}", "a string has no method `nothing`"),
             ("{{ 1() }}", "a number cannot be called"),
             ("{% set a.b = 1 %}", "only a member of a `namespace()` can be set, not one of a map"),
-            ("{{ 1", "not a valid template: the text ends where `}}` is expected"),
-            ("{% if 1", "not a valid template: the text ends where `%}` is expected"),
-            ("{% for 1 in x %}", "not a valid template: unexpected integer, expected a name"),
+            ("{{ 1 2 }}", "not a valid template: `}}` is expected here, not a number"),
+            ("{% if 1 x %}", "not a valid template: `%}` is expected here, not a name"),
+            ("{% for 1 in x %}", "not a valid template: a name is expected here, not a number"),
+            ("{% for x in %}", "not a valid template: unexpected `%}`"),
         ] {
             let engine = crate::template::engine();
             let scope = Value::from_pairs([("a", Value::from_pairs([("c", 1)]))]);

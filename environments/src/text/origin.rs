@@ -14,6 +14,8 @@ pub(crate) enum Selector {
     Index(usize),
     /// Some item of a list or a table.
     Item,
+    /// The value itself if it is neither a list nor a table, which code could have changed.
+    Scalar,
 }
 
 /// The way to a value from a name of the scope.
@@ -72,7 +74,10 @@ impl ValueOrigin {
     /// A part of this value.
     pub(crate) fn then(&self, selector: &Selector) -> ValueOrigin {
         let longer = |path: &ValuePath| path.iter().chain([selector]).cloned().collect();
+        let ends = |path: &ValuePath| path.last() == Some(&Selector::Scalar);
         match (self, selector) {
+            (ValueOrigin::Value(path), _) if ends(path) => ValueOrigin::Unknown,
+            (ValueOrigin::OneOf(paths), _) if paths.iter().any(ends) => ValueOrigin::Unknown,
             (ValueOrigin::Value(path), _) => ValueOrigin::Value(longer(path)),
             (ValueOrigin::OneOf(paths), _) => ValueOrigin::OneOf(paths.iter().map(longer).collect()),
             (ValueOrigin::List(items), Selector::Index(index)) => {
@@ -88,6 +93,40 @@ impl ValueOrigin {
             }
             (ValueOrigin::Own, _) => ValueOrigin::Own,
             _ => ValueOrigin::Unknown,
+        }
+    }
+
+    /// What a loop goes through: the items of a list, the keys of a map.
+    pub(crate) fn item(&self) -> ValueOrigin {
+        match self {
+            ValueOrigin::Map(_) => ValueOrigin::Own,
+            list => list.then(&Selector::Item),
+        }
+    }
+
+    /// The same where code may have changed it, if it can be changed.
+    pub(crate) fn scalar(self) -> ValueOrigin {
+        let ended = |mut path: ValuePath| {
+            if path.last() != Some(&Selector::Scalar) {
+                path.push(Selector::Scalar);
+            }
+            path
+        };
+        match self {
+            ValueOrigin::Value(path) => ValueOrigin::Value(ended(path)),
+            ValueOrigin::OneOf(paths) => ValueOrigin::OneOf(paths.into_iter().map(ended).collect()),
+            ValueOrigin::Own => ValueOrigin::Own,
+            _ => ValueOrigin::Unknown,
+        }
+    }
+
+    /// Whether no value of an environment takes part in it.
+    pub(crate) fn is_own(&self) -> bool {
+        match self {
+            ValueOrigin::Own => true,
+            ValueOrigin::List(items) => items.iter().all(ValueOrigin::is_own),
+            ValueOrigin::Map(members) => members.iter().all(|(_, origin)| origin.is_own()),
+            _ => false,
         }
     }
 
@@ -127,6 +166,11 @@ impl ValueOrigin {
         let operands: Option<Vec<_>> =
             origins.into_iter().map(|origin| origin.operand(OperandRole::Cause)).collect();
         operands.unwrap_or_default()
+    }
+
+    /// The operands of an item that is not there: the list or map, and the key.
+    pub(crate) fn of_item(owner: &ValueOrigin, key: &ValueOrigin) -> Vec<Operand> {
+        ValueOrigin::causes([owner, key].into_iter().filter(|origin| !origin.is_own()))
     }
 }
 

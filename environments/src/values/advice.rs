@@ -216,6 +216,11 @@ fn member<'a>(
     let end = |found: Option<(&'a ConfigNode, &'a [Selector])>| {
         found.map_or(PathEnd::Unknown, |(node, rest)| PathEnd::Default(node, rest))
     };
+    if let Some(over) = over
+        && !may_be(over, path)
+    {
+        return PathEnd::Unknown;
+    }
     let Some(over) = over else {
         return end(default.and_then(|default| below(default, path)));
     };
@@ -236,6 +241,23 @@ fn member<'a>(
     }
 }
 
+/// Whether the value at a path is one that code cannot have changed, if the path asks for that.
+fn may_be(node: &ConfigNode, path: &[Selector]) -> bool {
+    let Some((selector, rest)) = path.split_first() else { return true };
+    match (&node.data, selector) {
+        (Data::Table(_) | Data::Array(_), Selector::Scalar) => false,
+        (Data::Table(table), Selector::Name(name)) => {
+            table.get(name).is_none_or(|member| may_be(&member.node, rest))
+        }
+        (Data::Table(table), _) => table.values().all(|member| may_be(&member.node, rest)),
+        (Data::Array(items), Selector::Index(index)) => {
+            items.get(*index).is_none_or(|item| may_be(item, rest))
+        }
+        (Data::Array(items), _) => items.iter().all(|item| may_be(item, rest)),
+        _ => true,
+    }
+}
+
 /// The part that a path leads to, and what is left of the path where the rest is not written there.
 fn below<'a>(node: &'a ConfigNode, path: &'a [Selector]) -> Option<(&'a ConfigNode, &'a [Selector])> {
     let Some((selector, rest)) = path.split_first() else { return Some((node, path)) };
@@ -244,12 +266,12 @@ fn below<'a>(node: &'a ConfigNode, path: &'a [Selector]) -> Option<(&'a ConfigNo
             Some(member) => below(&member.node, rest),
             None => Some((node, path)),
         },
+        (Data::Array(_), Selector::Scalar) | (Data::Table(_), _) => None,
         (Data::Array(items), Selector::Index(index)) => items.get(*index).and_then(|item| below(item, rest)),
         (Data::Array(items), _) => match items.as_slice() {
             [only] => below(only, rest),
             _ => None,
         },
-        (Data::Table(_), _) => None,
         _ => Some((node, path)),
     }
 }

@@ -281,7 +281,6 @@ fn code_is_followed_through_its_calls() {
     "#);
     insta::assert_snapshot!(told("def bad(text):\n    fail(text)\ndef configure(c):\n    p = c.port\n    if c.other == 9:\n        return\n    if p != 5:\n        bad(\"it\")\n"), @r#"
     it
-      `other` is set in prod:5:9: other = 3
       `port` is set in prod:4:8: port = "x"
     "#);
     insta::assert_snapshot!(told("def configure(c):\n    c.other\n    c.port == 5 or fail(\"bad\")\n"), @r#"

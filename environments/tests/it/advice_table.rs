@@ -63,6 +63,9 @@ fn a_template_names_what_failed() {
         ("{{ component.list | first - 1 }}", "list"),
         ("{{ host.data.port - 1 }}", "host.data.port"),
         ("{{ settings.port - 1 }}", "settings.port"),
+        ("{{ [][component.other] }}", "other"),
+        ("{{ {'a': 1}[component.port] }}", "port"),
+        ("{{ component.list[component.other] }}", "list other"),
         // Through the template's own names.
         ("{% set p = component.port %}{{ p - 1 }}", "port"),
         ("{% with p = component.port %}{{ p - 1 }}{% endwith %}", "port"),
@@ -135,6 +138,9 @@ fn a_template_does_not_name_what_stands_beside() {
         ("{% set p %}{{ component.other }}{% endset %}{{ p - 1 }}", ""),
         ("{% set p %}a{{ component.port }}{% endset %}{{ p | filesizeformat }}", ""),
         ("{{ component.port * 2.5 }}", ""),
+        ("{{ [component.port][component.other] }}", ""),
+        ("{% for k in {'a': component.port} %}{{ k - 1 }}{% endfor %}", ""),
+        ("{{ ({'a': component.port} | first) - 1 }}", ""),
         // What the author or the engine got wrong.
         ("{{ component.port | nothing }}", ""),
         ("{{ component.port is nothing }}", ""),

@@ -387,7 +387,7 @@ fn templates() {
     1 | {% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}x{% endfor %}{% endfor %}{% endfor %}
       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: look for a loop that grows; a template may take about five million steps
+      = help: look for a loop that grows; a template may do about five million operations
     "
     );
     assert_snapshot!(template("{% include \"x.conf\" %}\n").mistakes(), @r#"
@@ -399,13 +399,13 @@ fn templates() {
       = affects: web01/app
     "#);
     assert_snapshot!(template("{% include \"y.conf\" %}\n").mistakes(), @r#"
-    error: tried to include non-existing template 'y.conf'
+    error: there is no template `y.conf`
      --> components/app/x.conf:1:4
       |
     1 | {% include "y.conf" %}
       |    ^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: templates are found in the folder of their component
+      = help: a template is named by its path in the component's folder; one from elsewhere in the project by `//` and its path there
     "#);
     assert_snapshot!(template("{% include \"../../batou.toml\" %}\n").mistakes(), @r#"
     error: `../../batou.toml` is not a path below the component's folder
@@ -438,6 +438,29 @@ fn templates() {
     1 | {{ component.sleep / 0 }}{{ 1 + 'a' }}
       |    ^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
+    ");
+}
+
+/// The engine itself would say `component[...]`, and show the end of the file.
+#[test]
+fn a_template_is_shown_where_it_is_wrong() {
+    let told = |content: &str| {
+        let told = mistakes(&format!("[[file]]\npath = \"x\"\ncontent = \'\'\'\n{content}\'\'\'\n"));
+        told.split("\n  = affects").next().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(told("{{ [1, 2][component.name | length] }}\n"), @"
+    error: `[1, 2][component.name | length]` is undefined
+     --> components/app/component.toml:4:4
+      |
+    4 | {{ [1, 2][component.name | length] }}
+      |    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+    insta::assert_snapshot!(told("{% for x in [1] %}\n{% if x %}\na\n{% endif %}\n\n"), @"
+    error: not a valid template: this `{% for %}` has no `{% endfor %}`
+     --> components/app/component.toml:4:1
+      |
+    4 | {% for x in [1] %}
+      | ^^^^^^^^^^^^^^^^^^
     ");
 }
 
@@ -478,14 +501,14 @@ fn inline_templates_are_shown_in_component_toml() {
       = help: did you mean `host.name`?
 
     error: `host.data.nothing` is undefined
-     --> components/app/component.toml:3:8
+     --> components/app/component.toml:3:9
       |
     3 | b = "{{ host.data.nothing }}"
-      |        ^^^^^^^^^^^^^^^^^^^
+      |         ^^^^^^^^^^^^^^^^^
       = affects: web01/app
       = help: `host.data` has no members
 
-    error: not a valid template: unexpected `}`, expected `}}`
+    error: not a valid template: `}}` is expected here, not `}`
      --> components/app/component.toml:4:20
       |
     4 | c = ["{{ host.data }"]
@@ -499,15 +522,20 @@ fn inline_templates_are_shown_in_component_toml() {
 fn mistakes_in_an_include_are_shown_there() {
     let sandbox = template("{% include \"inner.conf\" %}\n");
     sandbox.write("components/app/inner.conf", "fine\n{{ host.nme }}\n");
-    assert_snapshot!(sandbox.mistakes(), @"
+    assert_snapshot!(sandbox.mistakes(), @r#"
     error: `host.nme` is undefined
      --> components/app/inner.conf:2:4
       |
     2 | {{ host.nme }}
       |    ^^^^^^^^
+      called from
+     --> components/app/x.conf:1:4
+      |
+    1 | {% include "inner.conf" %}
+      |    ^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
       = help: did you mean `host.name`?
-    ");
+    "#);
 }
 
 #[test]
@@ -716,5 +744,30 @@ fn several_mistakes_are_shown_at_once_and_sorted() {
     6 | slep = 3
       | ^^^^
       = help: did you mean `sleep`?
+    "#);
+}
+
+#[test]
+fn a_template_that_is_missing_is_told_in_one_voice() {
+    for (statement, told) in [
+        ("{% include 'a' %}", "there is no template `a`"),
+        ("{% import 'a' as b %}", "there is no template `a`"),
+        ("{% extends 'a' %}", "there is no template `a`"),
+        ("{% include ['a', 'b'] %}", "there is none of the templates ['a', 'b']"),
+    ] {
+        let told_now = template(statement).mistakes();
+        assert_eq!(told_now.lines().next(), Some(format!("error: {told}").as_str()), "{statement}");
+    }
+}
+
+#[test]
+fn a_missing_folder_is_told_as_one() {
+    assert_snapshot!(mistakes("[[directory]]\npath = \"x\"\nsource = \"nothing\"\n"), @r#"
+    error: there is no folder components/app/nothing
+     --> components/app/component.toml:3:10
+      |
+    3 | source = "nothing"
+      |          ^^^^^^^^^
+      = help: create it, or name another folder with `source`
     "#);
 }

@@ -502,3 +502,10 @@ fn a_key_that_is_too_deep_is_shown() {
     let mistake = mistakes.iter().next().unwrap();
     assert_eq!(mistake.location.as_ref().map(|place| place.line), Some(3), "{}", mistake.message);
 }
+
+#[test]
+fn the_keys_of_a_host_include_its_data() {
+    let told = mistakes("[hosts]\nweb01 = [\"app\"]\n[host.web01]\nconnection = \"local\"\n");
+    let help = "help: the keys are address, components, data-NAME, home, ignore, platform, require_sudo, service_user";
+    assert!(told.ends_with(help), "{told}");
+}

@@ -106,10 +106,10 @@ fn the_failure_of_a_component_shows_in_its_own_file_and_nowhere_else() {
     );
     assert_snapshot!(sandbox.mistakes(), @r#"
     error: `host.data.prot` is undefined
-     --> components/web/component.toml:2:11
+     --> components/web/component.toml:2:12
       |
     2 | port = "{{ host.data.prot }}"
-      |           ^^^^^^^^^^^^^^^^
+      |            ^^^^^^^^^^^^^^
       = affects: a/web, b/web
       = help: `host.data` has no members
     "#);

@@ -250,10 +250,10 @@ fn bad_trigger() {
 fn expand() {
     assert_snapshot!(configure("c.expand(\"{{ nothing }}\")"), @r#"
     error: `nothing` is undefined
-     --> components/app/component.star:2:17
+     --> components/app/component.star:2:18
       |
     2 |     c.expand("{{ nothing }}")
-      |                 ^^^^^^^^^
+      |                  ^^^^^^^
       = affects: web01/app
       = help: there are `batou_generated_header`, `component`, `environment`, `host` and `settings`
     "#);
@@ -440,13 +440,13 @@ fn endless_recursion() {
 #[test]
 fn endless_loop() {
     assert_snapshot!(configure("for i in range(1000000000):\n    pass"), @"
-    error: the code took more than 2 million steps
+    error: the code does too much work, or never ends: 2 million calls and turns of loops
      --> components/app/component.star:1:5
       |
     1 | def configure(c):
       |     ^^^^^^^^^
       = affects: web01/app
-      = help: look for a loop that grows: a step is a call, or a turn of a loop
+      = help: look for a loop that grows
     ");
 }
 
@@ -461,4 +461,40 @@ fn much_memory() {
       = affects: web01/app
       = help: look for a loop that collects too much
     ");
+}
+
+/// A call is told as it is written, and so is what could be declared.
+#[test]
+fn code_is_told_in_its_own_words() {
+    for (body, message, help) in [
+        (
+            "c.step(\"x\", update = \"x\", trigers = [])",
+            "unknown key `trigers` in c.step()",
+            "did you mean `triggers`?",
+        ),
+        (
+            "c.step(\"x\", update = \"x\", variabels = {})",
+            "unknown key `variabels` in c.step()",
+            "did you mean `variables`?",
+        ),
+        (
+            "c.symlink(\"x\", to = \"y\", nothing = 1)",
+            "unknown key `nothing` in c.symlink()",
+            "the keys are path, to, variables",
+        ),
+        (
+            "c.step(\"x\", update = \"x\", triggers = [\"resource:k\"])",
+            "the component does not require `k`",
+            "add c.require(\"k\")",
+        ),
+        (
+            "c.step(\"x\", script = \"run\")",
+            "the component has no file `run`",
+            "add c.file(\"run\"), and give it mode = \"0755\"",
+        ),
+    ] {
+        let told = configure(body);
+        let (error, advice) = (format!("error: {message}\n"), format!("= help: {help}"));
+        assert!(told.starts_with(&error) && told.ends_with(&advice), "{told}");
+    }
 }

@@ -595,6 +595,11 @@ fn an_included_template_is_shown() {
     2 | {{ y.z }}
       |    ^^^
       called from
+     --> components/app/a.tpl:1:4
+      |
+    1 | {% include "b.tpl" %}
+      |    ^^^^^^^^^^^^^^^
+      called from
      --> components/app/component.star:2:27
       |
     2 |     c.file("x", content = c.template("a.tpl", y = 1))

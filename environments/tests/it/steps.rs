@@ -166,7 +166,7 @@ fn mistakes_in_scripts() {
     22 | verify = { script = "etc/data" }
        |                     ^^^^^^^^^^
       = affects: web01/app
-      = help: add [[file]] with path = "etc/data" and mode = "0755"
+      = help: add [[file]] with path = "etc/data", and give it mode = "0755"
     "#
     );
     assert_snapshot!(
@@ -254,10 +254,10 @@ fn mistakes_in_conditions() {
       = affects: web01/app
 
     error: `host.nam` is undefined
-      --> components/app/component.toml:28:22
+      --> components/app/component.toml:28:23
        |
     28 | verify = { path = "{{ host.nam }}" }
-       |                      ^^^^^^^^^^
+       |                       ^^^^^^^^
       = affects: web01/app
       = help: did you mean `host.name`?
     "#

@@ -89,7 +89,7 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// Comments are broken into lines for those who read the code.
+/// Joins the lines of each description: they are comments, which are wrapped for readers of the code.
 fn spaced(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

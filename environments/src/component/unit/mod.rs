@@ -47,8 +47,7 @@ impl UnitDeclaration {
 /// Checks a unit, and that no earlier one of its kind has its name.
 pub(crate) fn check(kind: UnitKind, item: &Item, known: &mut Vec<DeclaredUnit>, problems: &mut Problems) {
     let checked = match kind {
-        UnitKind::Step => step::check((&item.table, &item.at), problems)
-            .map(|(step, name)| (UnitDeclaration::Step(step), name)),
+        UnitKind::Step => step::check(item, problems).map(|(step, name)| (UnitDeclaration::Step(step), name)),
     };
     let Some((declaration, name)) = checked else { return };
     let same = |known: &DeclaredUnit| {

@@ -7,6 +7,7 @@
 use globset::{Glob, GlobMatcher};
 
 use crate::component::declarations::Require;
+use crate::component::item::Caller;
 use crate::component::path;
 use crate::text::diagnostic::{Diagnostic, Problems, nearest};
 use crate::text::source::Text;
@@ -69,13 +70,17 @@ impl Trigger {
         match nearest(text, files.iter().copied()) {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic
-                .help("triggers are paths as in [[file]], folders (\"etc/\"), patterns (\"*.conf\") or \"resource:KEY\""),
+                .help("triggers are paths of the component's files, folders (\"etc/\"), patterns (\"*.conf\") or \"resource:KEY\""),
         }
     }
 
     /// The positions of the requirements that a resource trigger names; `None` for other triggers. It is a mistake if
     /// the component does not require the key.
-    pub(crate) fn requirements(&self, requires: &[Require]) -> Option<Result<Vec<usize>, Box<Diagnostic>>> {
+    pub(crate) fn requirements(
+        &self,
+        requires: &[Require],
+        by: &Caller,
+    ) -> Option<Result<Vec<usize>, Box<Diagnostic>>> {
         let TriggerTarget::Resource(key) = &self.of else { return None };
         let all = requires.iter().enumerate();
         let named: Vec<usize> =
@@ -86,7 +91,7 @@ impl Trigger {
         let message = format!("the component does not require `{key}`");
         let help = match nearest(key, requires.iter().map(|require| require.key.value.as_str())) {
             Some(near) => format!("did you mean `resource:{near}`?"),
-            None => format!("add [[require]] with key = \"{key}\""),
+            None => format!("add {}", by.declaration("require", "key", key)),
         };
         Some(Err(Box::new(Diagnostic::error(message).at(&self.text.at).help(help))))
     }

@@ -63,8 +63,8 @@ impl InstanceRender<'_> {
     }
 
     /// What a unit's trigger names.
-    pub(super) fn dependency(&mut self, trigger: &Trigger) -> Option<Dependency> {
-        if let Some(requirements) = trigger.requirements(&self.component.declarations.requires) {
+    pub(super) fn dependency(&mut self, trigger: &Trigger, by: &Caller) -> Option<Dependency> {
+        if let Some(requirements) = trigger.requirements(&self.component.declarations.requires, by) {
             let requirements = self.reported(requirements)?;
             let value = |require: usize| self.values.use_requirement(self.index, require).ok();
             let values: Option<Vec<Value>> = requirements.into_iter().map(value).collect();
@@ -80,14 +80,14 @@ impl InstanceRender<'_> {
     }
 
     /// Checks that a step's script is a file of the component that can be run.
-    pub(super) fn check_script(&mut self, path: &str, at: &At) -> Option<()> {
+    pub(super) fn check_script(&mut self, path: &str, at: &At, by: &Caller) -> Option<()> {
         let component = self.component;
         let files = || component.files.iter().filter(|file| !matches!(file.body, Body::Directory));
         let Some(file) = files().find(|file| file.path == path) else {
             let message = format!("the component has no file `{path}`");
             let help = match nearest(path, files().map(|file| file.path.as_str())) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add [[file]] with path = \"{path}\" and mode = \"0755\""),
+                None => format!("add {}, and give it mode = \"0755\"", by.declaration("file", "path", path)),
             };
             self.report(Diagnostic::error(message).at(at).help(help));
             return None;

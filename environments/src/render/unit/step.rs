@@ -32,7 +32,7 @@ impl UnitRender<'_, '_> {
     fn script(&mut self, script: Option<&ScriptDeclaration>) -> Option<Script<Dependency>> {
         let script = script?;
         let arguments = self.texts(&script.arguments);
-        let found = self.instance.check_script(&script.path, &script.at);
+        let found = self.instance.check_script(&script.path, &script.at, self.by);
         self.noted(found)?;
         let path = ScriptPath::new(script.path.clone());
         let path = path.map_err(|error| {

@@ -55,7 +55,7 @@ impl UnitRender<'_, '_> {
     pub(super) fn triggers(&mut self, triggers: &[Trigger]) -> BTreeMap<String, Dependency> {
         let mut dependencies = BTreeMap::new();
         for trigger in triggers {
-            let dependency = self.instance.dependency(trigger);
+            let dependency = self.instance.dependency(trigger, self.by);
             if let Some(dependency) = self.noted(dependency) {
                 dependencies.insert(trigger.text.value.clone(), dependency);
             }

@@ -3,14 +3,13 @@
 use starlark::syntax::ast::{Argument, AstExpr, AstLiteral, AstStmt, Expr, Parameter, Stmt};
 
 use super::tree::{Function, FunctionBody, Meaning, ParsedLevel, function_at, is_in, is_named, of_lambda};
-use crate::starlark::places::range;
 use crate::text::origin::{Selector, ValueOrigin};
 use crate::text::source::At;
 
 /// How many names that stand for other names are followed.
 const DEEPEST: usize = 30;
 
-/// What `c` has that is not an attribute, but a name of its own in templates.
+/// What `c` has that is not an attribute, but a name of its own in templates. They are structs.
 const NAMES: [&str; 3] = ["environment", "host", "settings"];
 
 /// A function that was called.
@@ -30,13 +29,23 @@ pub(super) struct OriginFlow<'a> {
 pub(super) enum NameMeaning<'a> {
     /// It is the component that this level configures.
     Component(usize),
-    Written(usize, Meaning<'a>),
+    Written(WrittenMeaning<'a>),
     /// A global of a file, or a built-in name: the same for every host.
     Constant,
     Unknown,
 }
 
+/// What stands where a name is set.
+pub(super) struct WrittenMeaning<'a> {
+    pub(super) level: usize,
+    pub(super) meaning: Meaning<'a>,
+    /// The name is read once, so that a list is still what was written there.
+    unchanged: bool,
+}
+
 impl<'a> OriginFlow<'a> {
+    /// Only where the value of an expression is certain to be that of a part of it, which is little: code can do anything
+    /// to values.
     pub(super) fn origin(&self, level: usize, expression: &'a AstExpr, depth: usize) -> ValueOrigin {
         if depth > DEEPEST {
             return ValueOrigin::Unknown;
@@ -46,13 +55,21 @@ impl<'a> OriginFlow<'a> {
         match &expression.node {
             Expr::Literal(_) => ValueOrigin::Own,
             Expr::Identifier(name) => match self.meaning(level, &name.ident) {
-                NameMeaning::Written(level, meaning) => self.meant(level, &meaning, depth),
+                NameMeaning::Written(written) => {
+                    let origin = self.meant(written.level, &written.meaning, depth);
+                    if written.unchanged { origin } else { origin.scalar() }
+                }
                 NameMeaning::Constant => ValueOrigin::Own,
                 NameMeaning::Component(_) | NameMeaning::Unknown => ValueOrigin::Unknown,
             },
             Expr::Dot(owner, name) => match self.component(level, owner, depth) {
                 Some(component) => self.attribute(component, name, depth),
-                None => self.origin(level, owner, depth).then(&Selector::name(name)),
+                None => match self.origin(level, owner, depth) {
+                    ValueOrigin::Value(path) if is_struct(&path) => {
+                        ValueOrigin::Value(path).then(&Selector::name(name))
+                    }
+                    _ => ValueOrigin::Unknown,
+                },
             },
             Expr::Index(parts) => {
                 let (owner, index) = parts.as_ref();
@@ -84,7 +101,7 @@ impl<'a> OriginFlow<'a> {
     fn meant(&self, level: usize, meaning: &Meaning<'a>, depth: usize) -> ValueOrigin {
         match meaning {
             Meaning::Value(value) => self.origin(level, value, depth),
-            Meaning::ItemOf(list) => self.origin(level, list, depth).then(&Selector::Item),
+            Meaning::ItemOf(list) => self.origin(level, list, depth).item(),
             Meaning::Part(whole, place) => self.meant(level, whole, depth).then(&Selector::Index(*place)),
             Meaning::Unknown => ValueOrigin::Unknown,
         }
@@ -103,12 +120,22 @@ impl<'a> OriginFlow<'a> {
 
     /// What a sub-component was made with, if a function made it that is under way.
     fn argument_of_part(&self, component: usize, name: &str, depth: usize) -> Option<ValueOrigin> {
-        let (level, call) = self.expression_at(self.made.get(component)?, Some(component + 1))?;
+        let made = self.made.get(component)?;
+        let (level, call) = self.expression_at(made, Some(component + 1))?;
+        if !self.runs_once(level) && !is_in(&made.span, &self.levels[level].parsed.place) {
+            return None;
+        }
         let Expr::Call(_, given) = &call.node else { return None };
         given.args.iter().find_map(|argument| match &argument.node {
             Argument::Named(given, value) if given.node == name => Some(self.origin(level, value, depth)),
             _ => None,
         })
+    }
+
+    /// Whether a function is the `configure` that batou calls. Another one may have run before, with other arguments.
+    fn runs_once(&self, level: usize) -> bool {
+        let component = |level: &CodeLevel<'_>| level.parsed.component;
+        self.levels.get(level + 1).map(component) != Some(component(&self.levels[level]))
     }
 
     /// What is written at a place in one of the functions of the innermost component: there, or in the dict there.
@@ -138,7 +165,9 @@ impl<'a> OriginFlow<'a> {
         match &expression.node {
             Expr::Identifier(name) => match self.meaning(level, &name.ident) {
                 NameMeaning::Component(component) => Some(component),
-                NameMeaning::Written(level, Meaning::Value(value)) => self.component(level, value, depth + 1),
+                NameMeaning::Written(WrittenMeaning { level, meaning: Meaning::Value(value), .. }) => {
+                    self.component(level, value, depth + 1)
+                }
                 _ => None,
             },
             Expr::Dot(owner, name) if name.node == "root" => {
@@ -159,19 +188,20 @@ impl<'a> OriginFlow<'a> {
         };
         let parameter = function.parameters.iter().position(|parameter| is_named(&parameter.node, name));
         let mut meanings = function.body.meanings(name);
+        let unchanged = function.body.is_read_once(name);
         match (parameter, meanings.len()) {
             (None, 0) => self.around(level, name),
-            (None, 1) => NameMeaning::Written(level, meanings.remove(0)),
-            (Some(position), 0) => match self.levels.get(level + 1) {
-                Some(outer) if outer.parsed.component == parsed.component => {
-                    self.argument(level, position, name).map_or(NameMeaning::Unknown, |value| {
-                        NameMeaning::Written(level + 1, Meaning::Value(value))
-                    })
-                }
-                // The outermost function is the `configure` that batou calls.
-                _ if position == 0 => NameMeaning::Component(parsed.component),
-                _ => NameMeaning::Unknown,
-            },
+            (None, 1) => {
+                NameMeaning::Written(WrittenMeaning { level, meaning: meanings.remove(0), unchanged })
+            }
+            // The outermost function is the `configure` that batou calls.
+            (Some(0), 0) if self.runs_once(level) => NameMeaning::Component(parsed.component),
+            (Some(position), 0) if !self.runs_once(level) => {
+                self.argument(level, position, name).map_or(NameMeaning::Unknown, |value| {
+                    let meaning = Meaning::Value(value);
+                    NameMeaning::Written(WrittenMeaning { level: level + 1, meaning, unchanged })
+                })
+            }
             _ => NameMeaning::Unknown,
         }
     }
@@ -184,12 +214,23 @@ impl<'a> OriginFlow<'a> {
             return if is_fixed(file, name) { NameMeaning::Constant } else { NameMeaning::Unknown };
         };
         let around = around.body.span();
-        let outer = self.levels.iter().enumerate().skip(level + 1).find(|(_, outer)| {
+        let mut outer = self.levels.iter().enumerate().skip(level + 1).filter(|(_, outer)| {
             outer.parsed.component == parsed.component
                 && outer.parsed.name == parsed.name
                 && outer.function.body.span() == around
         });
-        outer.map_or(NameMeaning::Unknown, |(outer, _)| self.meaning(outer, name))
+        match (outer.next(), outer.next()) {
+            (Some((outer, _)), None) => self.meaning(outer, name),
+            // It calls itself, and the function may have been made in any of these calls.
+            _ => NameMeaning::Unknown,
+        }
+    }
+
+    /// Whether a name is one of the language's own.
+    pub(super) fn is_built_in(&self, level: usize, name: &str) -> bool {
+        let file = self.levels[level].parsed.file.statement();
+        let is_constant = matches!(self.meaning(level, name), NameMeaning::Constant);
+        is_constant && FunctionBody::Statements(file).meanings(name).is_empty()
     }
 
     /// The argument for a parameter, if the function is called plainly, by its name or as a lambda.
@@ -222,14 +263,26 @@ impl<'a> OriginFlow<'a> {
             _ => false,
         };
         match (&called.node, inner.name) {
-            (Expr::Identifier(function), Some(name)) => function.ident == name,
+            (Expr::Identifier(function), Some(name)) => {
+                let defined = match self.meaning(level + 1, name) {
+                    NameMeaning::Constant => true,
+                    NameMeaning::Written(written) => matches!(written.meaning, Meaning::Unknown),
+                    NameMeaning::Component(_) | NameMeaning::Unknown => false,
+                };
+                function.ident == name && defined
+            }
             (Expr::Identifier(function), None) => match self.meaning(level + 1, &function.ident) {
-                NameMeaning::Written(_, Meaning::Value(value)) => same(value),
+                NameMeaning::Written(WrittenMeaning { meaning: Meaning::Value(value), .. }) => same(value),
                 _ => false,
             },
             _ => same(called),
         }
     }
+}
+
+/// Whether the value at a path has members rather than methods.
+fn is_struct(path: &[Selector]) -> bool {
+    matches!(path, [Selector::Name(root)] if NAMES.contains(&root.as_str()))
 }
 
 /// The function around another one.
@@ -245,7 +298,8 @@ fn is_fixed(file: &AstStmt, name: &str) -> bool {
     match file.node {
         Stmt::Statements(_) => {
             let set = FunctionBody::Statements(file).meanings(name);
-            !set.iter().any(|meaning| matches!(meaning, Meaning::ItemOf(_) | Meaning::Part(..)))
+            let once = |meaning: &Meaning<'_>| !matches!(meaning, Meaning::ItemOf(_) | Meaning::Part(..));
+            set.len() <= 1 && set.iter().all(once)
         }
         _ => false,
     }
@@ -273,9 +327,4 @@ pub(super) fn is_literal(expression: &AstExpr) -> bool {
         Expr::Minus(number) => matches!(number.node, Expr::Literal(_)),
         _ => false,
     }
-}
-
-/// The place of an expression.
-pub(super) fn place_of(expression: &AstExpr) -> std::ops::Range<usize> {
-    range(expression.span)
 }

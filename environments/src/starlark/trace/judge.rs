@@ -1,14 +1,19 @@
 //! Which operands of failing code are at fault: the interpreter's message says of what types they are.
 
-use starlark::syntax::ast::{Argument, AstArgument, AstExpr, AstNoPayload, BinOp, CallArgsP, Expr};
+use starlark::syntax::ast::{
+    Argument, AstArgument, AstExpr, AstLiteral, AstNoPayload, BinOp, CallArgsP, Expr,
+};
 
-use super::flow::{NameMeaning, OriginFlow, is_choice, is_literal, place_of};
-use super::tree::{FunctionBody, Meaning, conditions, gone_through, is_fail, unpacked_at};
-use crate::text::origin::{Operand, OperandRole, Selector, ValueOrigin, of_numbers, of_sum};
+use super::flow::{NameMeaning, OriginFlow, WrittenMeaning, is_choice, is_literal};
+use super::tree::{FunctionBody, Meaning, deciding, gone_through, is_fail, unpacked_at};
+use crate::text::origin::{Operand, OperandRole, ValueOrigin, of_numbers, of_sum};
 use crate::text::source::At;
 
 /// How many names that stand for other names are followed.
 const DEEPEST: usize = 30;
+
+/// The functions of the language whose result depends on all of their one argument.
+const OF_ONE: [&str; 10] = ["abs", "bool", "float", "int", "len", "list", "repr", "sorted", "str", "type"];
 
 /// The values that a mistake is about; none if that cannot be told.
 pub(super) fn operands(flow: &OriginFlow<'_>, message: &str, part: Option<&At>) -> Vec<Operand> {
@@ -37,7 +42,7 @@ fn unpacked(flow: &OriginFlow<'_>, message: &str, place: &std::ops::Range<usize>
     }
     match unpacked_at(statements, place) {
         Some(Meaning::Value(value)) => ValueOrigin::causes([&flow.origin(0, value, 0)]),
-        Some(Meaning::ItemOf(list)) => ValueOrigin::causes([&flow.origin(0, list, 0).then(&Selector::Item)]),
+        Some(Meaning::ItemOf(list)) => ValueOrigin::causes([&flow.origin(0, list, 0).item()]),
         _ => Vec::new(),
     }
 }
@@ -61,15 +66,29 @@ impl<'a> CodeJudge<'_, 'a> {
         match &failing.node {
             Expr::Op(left, operation, right) => self.operation(*operation, [left, right]),
             Expr::Minus(value) | Expr::Plus(value) | Expr::BitNot(value) => self.all([value.as_ref()]),
-            Expr::Index(parts) if is_literal(&parts.1) => self.all([&parts.0]),
-            Expr::Index(parts) => self.all([&parts.0, &parts.1]),
+            Expr::Index(parts) => {
+                let (owner, key) = parts.as_ref();
+                let [owner, key] = [owner, key].map(|part| self.flow.origin(0, part, 0));
+                if self.needs("int") && !key.is_own() {
+                    return ValueOrigin::causes([&key]);
+                }
+                ValueOrigin::of_item(&owner, &key)
+            }
             Expr::Slice(owner, from, to, step) => {
-                let written = [from, to, step].into_iter().flatten().all(|bound| is_literal(bound));
-                if written { self.all([owner.as_ref()]) } else { Vec::new() }
+                let bounds = [from, to, step].into_iter().flatten().filter(|bound| !is_literal(bound));
+                match (bounds.collect::<Vec<_>>().as_slice(), self.needs("int")) {
+                    ([], false) => self.all([owner.as_ref()]),
+                    ([only], true) => self.all([only.as_ref()]),
+                    _ => Vec::new(),
+                }
             }
             Expr::Call(function, given) => self.call(function, given),
             // It was gone through, or taken apart.
             Expr::Identifier(_) | Expr::Dot(..) if self.message.contains("iter") => self.all([failing]),
+            // It is a key of a dict that is written there.
+            Expr::Identifier(_) | Expr::Dot(..) if self.message.contains("not hashable") => {
+                self.all([failing])
+            }
             _ => Vec::new(),
         }
     }
@@ -80,6 +99,13 @@ impl<'a> CodeJudge<'_, 'a> {
         let literal = sides.map(is_literal);
         if self.message.to_lowercase().contains("zero") {
             return ValueOrigin::causes([both[1]]);
+        }
+        match operation {
+            BinOp::In | BinOp::NotIn if self.needs("str") => return ValueOrigin::causes([both[0]]),
+            BinOp::Percent if has_one_place(sides[0]) && self.message.contains("`format(") => {
+                return ValueOrigin::causes([both[1]]);
+            }
+            _ => {}
         }
         let Some(kinds) = self.both_kinds() else { return Vec::new() };
         let number = kinds.map(|kind| matches!(kind, "int" | "float"));
@@ -97,6 +123,11 @@ impl<'a> CodeJudge<'_, 'a> {
         }
     }
 
+    /// Whether a value has another type than this one, which is needed there.
+    fn needs(&self, kind: &str) -> bool {
+        self.message.to_lowercase().contains(&format!("expected `{kind}`"))
+    }
+
     /// The types in "… for types `string` and `int`".
     fn both_kinds(&self) -> Option<[&str; 2]> {
         let mut quoted = self.message.split("types ").nth(1)?.split('`').skip(1).step_by(2);
@@ -111,7 +142,7 @@ impl<'a> CodeJudge<'_, 'a> {
             return self.named(given, name);
         }
         let built_in = match &function.node {
-            Expr::Identifier(name) => matches!(self.flow.meaning(0, &name.ident), NameMeaning::Constant),
+            Expr::Identifier(name) => self.flow.is_built_in(0, &name.ident),
             _ => false,
         };
         let about_the_call = ["argument", "parameter", "positional"];
@@ -143,21 +174,21 @@ impl<'a> CodeJudge<'_, 'a> {
     }
 }
 
-/// What a `fail()` is about: its message, and the nearest conditions on the way to it. All values that take part are
-/// named, unless one of them cannot be told.
+/// What a `fail()` is about: the values that decide the nearest condition on the way to it or, without one, those in its
+/// message.
 fn reasons<'a>(flow: &OriginFlow<'a>, failing: &'a AstExpr) -> Vec<Operand> {
     let mut taking_part = TakingPart { flow, found: Vec::new() };
-    let mut complete = taking_part.add(0, failing, 0);
-    for (number, level) in flow.levels.iter().enumerate() {
-        let FunctionBody::Statements(statements) = level.function.body else { continue };
-        let conditions = conditions(statements, &level.parsed.place);
-        for condition in &conditions {
-            complete &= taking_part.add(number, condition, 0);
+    let decides = flow.levels.iter().enumerate().find_map(|(number, level)| {
+        let FunctionBody::Statements(statements) = level.function.body else { return None };
+        Some((number, deciding(statements, &level.parsed.place)?))
+    });
+    let complete = match (decides, &failing.node) {
+        (Some((level, condition)), _) => taking_part.decides(level, condition.expression, condition.holds, 0),
+        (None, Expr::Call(_, given)) => {
+            given.args.iter().all(|argument| taking_part.message(argument.expr()))
         }
-        if !conditions.is_empty() {
-            break;
-        }
-    }
+        (None, _) => false,
+    };
     if complete { taking_part.found } else { Vec::new() }
 }
 
@@ -167,57 +198,84 @@ struct TakingPart<'f, 'a> {
 }
 
 impl<'a> TakingPart<'_, 'a> {
-    /// Adds the values that an expression is made from; `false` if they cannot all be told.
-    fn add(&mut self, level: usize, expression: &'a AstExpr, depth: usize) -> bool {
-        if depth > DEEPEST {
-            return false;
-        }
-        match self.flow.origin(level, expression, depth) {
-            ValueOrigin::Value(path)
-                if path.len() > 1 || path.first() != Some(&Selector::name("component")) =>
-            {
-                let operand = ValueOrigin::Value(path).operand(OperandRole::Part);
-                self.found.extend(operand.filter(|operand| !self.found.contains(operand)));
-                return true;
+    /// Adds the values that decide that a condition holds or does not; `false` if they cannot all be told.
+    fn decides(&mut self, level: usize, condition: &'a AstExpr, holds: bool, depth: usize) -> bool {
+        match &condition.node {
+            Expr::Not(inner) => self.decides(level, inner, !holds, depth),
+            // Of `a and b` both hold, but if it does not hold, it is not known which of them is wrong.
+            Expr::Op(left, BinOp::And, right) => {
+                holds && [left, right].into_iter().all(|side| self.decides(level, side, true, depth))
             }
-            ValueOrigin::Own => return true,
-            ValueOrigin::OneOf(_) => return false,
-            _ => {}
-        }
-        match &expression.node {
+            Expr::Op(left, BinOp::Or, right) => {
+                !holds && [left, right].into_iter().all(|side| self.decides(level, side, false, depth))
+            }
             Expr::Identifier(name) => match self.flow.meaning(level, &name.ident) {
-                NameMeaning::Written(level, Meaning::Value(value) | Meaning::ItemOf(value)) => {
-                    self.add(level, value, depth + 1)
+                NameMeaning::Written(WrittenMeaning { level, meaning: Meaning::Value(value), .. })
+                    if depth < DEEPEST =>
+                {
+                    self.value(level, condition, depth) || self.decides(level, value, holds, depth + 1)
                 }
-                NameMeaning::Constant => true,
-                _ => false,
+                _ => self.value(level, condition, depth),
             },
-            // What is chosen by it is not known.
-            Expr::If(_) | Expr::Lambda(_) => false,
-            Expr::Op(left, operation, right)
-                if is_choice(*operation) && (is_literal(left) || is_literal(right)) =>
-            {
-                false
-            }
-            Expr::Call(function, given) => {
-                let mut complete = match &function.node {
-                    Expr::Identifier(_) => true,
-                    Expr::Dot(owner, _) => self.add(level, owner, depth + 1),
-                    _ => false,
-                };
-                for argument in &given.args {
-                    complete &= self.add(level, argument.expr(), depth + 1);
-                }
-                complete
-            }
-            _ => {
-                let mut complete = true;
-                let own = place_of(expression);
-                expression.visit_expr(|part| {
-                    complete &= place_of(part) != own && self.add(level, part, depth + 1);
-                });
-                complete
-            }
+            _ => self.value(level, condition, depth),
         }
     }
+
+    /// Adds the values that the value of an expression depends on, each of them always.
+    fn value(&mut self, level: usize, expression: &'a AstExpr, depth: usize) -> bool {
+        let origin = self.flow.origin(level, expression, depth);
+        if let ValueOrigin::Value(_) = origin {
+            let operand = origin.operand(OperandRole::Part);
+            self.found.extend(operand.filter(|operand| !self.found.contains(operand)));
+            return true;
+        }
+        if origin.is_own() {
+            return true;
+        }
+        match &expression.node {
+            Expr::Op(left, operation, right) if !is_choice(*operation) => {
+                self.value(level, left, depth) && self.value(level, right, depth)
+            }
+            Expr::Identifier(name) if depth < DEEPEST => match self.flow.meaning(level, &name.ident) {
+                NameMeaning::Written(WrittenMeaning { level, meaning: Meaning::Value(value), .. }) => {
+                    !is_list(value) && self.value(level, value, depth + 1)
+                }
+                _ => false,
+            },
+            Expr::Call(function, given) => match (&function.node, given.args.as_slice()) {
+                (Expr::Identifier(name), [only]) => {
+                    let certain = OF_ONE.contains(&name.ident.as_str());
+                    certain
+                        && self.flow.is_built_in(level, &name.ident)
+                        && self.value(level, only.expr(), depth)
+                }
+                (Expr::Dot(owner, _), arguments) => {
+                    let own = |argument: &'a AstArgument| self.flow.origin(level, argument.expr(), depth);
+                    arguments.iter().all(|argument| own(argument).is_own()) && self.value(level, owner, depth)
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Adds the values in the message of a `fail()`.
+    fn message(&mut self, message: &'a AstExpr) -> bool {
+        match &message.node {
+            Expr::Op(text, BinOp::Percent, shown) => match &shown.node {
+                Expr::Tuple(all) => self.value(0, text, 0) && all.iter().all(|one| self.value(0, one, 0)),
+                _ => self.value(0, text, 0) && self.value(0, shown, 0),
+            },
+            _ => self.value(0, message, 0),
+        }
+    }
+}
+
+/// Whether a text has one place with `%`.
+fn has_one_place(text: &AstExpr) -> bool {
+    matches!(&text.node, Expr::Literal(AstLiteral::String(text)) if text.matches('%').count() == 1)
+}
+
+fn is_list(expression: &AstExpr) -> bool {
+    matches!(expression.node, Expr::List(_) | Expr::Tuple(_) | Expr::Dict(_))
 }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{
-    AssignTarget, AstAssignTarget, AstExpr, AstNoPayload, AstParameter, AstStmt, Clause, Expr, ForClause,
-    ForP, LambdaP, Parameter, Stmt,
+    AssignTarget, AstAssignTarget, AstExpr, AstNoPayload, AstParameter, AstStmt, BinOp, Clause, Expr,
+    ForClause, ForP, LambdaP, Parameter, Stmt,
 };
 
 use crate::starlark::places::range;
@@ -71,6 +71,24 @@ impl<'a> FunctionBody<'a> {
         }
         meanings
     }
+
+    /// Whether a name is read at one place at most, so that nothing else can have changed the list that it stands for.
+    pub(super) fn is_read_once(self, name: &str) -> bool {
+        let mut reads = 0;
+        match self {
+            FunctionBody::Statements(statement) => {
+                statement.visit_expr(|expression| reads += count_reads(expression, name));
+            }
+            FunctionBody::Expression(expression) => reads = count_reads(expression, name),
+        }
+        reads <= 1
+    }
+}
+
+fn count_reads(expression: &AstExpr, name: &str) -> usize {
+    let mut reads = usize::from(matches!(&expression.node, Expr::Identifier(read) if read.ident == name));
+    expression.visit_expr(|part| reads += count_reads(part, name));
+    reads
 }
 
 pub(super) fn is_named(parameter: &Parameter, name: &str) -> bool {
@@ -139,45 +157,63 @@ fn expression_at<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Option<&'a
     found
 }
 
-/// The conditions on the way to a place in a function: those around it, and those of earlier statements that would
-/// have left the function or loop.
-pub(super) fn conditions<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Vec<&'a AstExpr> {
+/// A condition that decides whether a place is reached, and whether it has to hold for that.
+pub(super) struct DecidingCondition<'a> {
+    pub(super) expression: &'a AstExpr,
+    pub(super) holds: bool,
+}
+
+/// The nearest condition on the way to a place in a function: the innermost one around it or, without one, that of an
+/// earlier statement which would have left the function or loop.
+pub(super) fn deciding<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Option<DecidingCondition<'a>> {
     if !is_in(place, &range(statement.span)) {
-        return Vec::new();
+        return None;
     }
+    let within = |part: &'a AstStmt, expression: &'a AstExpr, holds: bool| {
+        let around = || is_in(place, &range(part.span)).then_some(DecidingCondition { expression, holds });
+        deciding(part, place).or_else(around)
+    };
     match &statement.node {
         Stmt::Statements(statements) => {
-            let mut found = Vec::new();
-            for statement in statements.iter().take_while(|one| range(one.span).start <= place.start) {
-                match &statement.node {
-                    Stmt::If(condition, body) if leaves(body) && !is_in(place, &range(statement.span)) => {
-                        found.push(condition);
-                    }
-                    _ => found.extend(conditions(statement, place)),
+            let reached = statements.iter().position(|one| is_in(place, &range(one.span)))?;
+            let left = |one: &'a AstStmt| match &one.node {
+                Stmt::If(expression, body) if leaves(body) => {
+                    Some(DecidingCondition { expression, holds: false })
                 }
-            }
-            found
+                _ => None,
+            };
+            let earlier = || statements[..reached].iter().rev().find_map(left);
+            deciding(&statements[reached], place).or_else(earlier)
         }
-        Stmt::If(condition, body) if is_in(place, &range(body.span)) => {
-            std::iter::once(condition).chain(conditions(body, place)).collect()
+        Stmt::If(condition, body) => within(body, condition, true),
+        Stmt::IfElse(condition, bodies) => {
+            within(&bodies.0, condition, true).or_else(|| within(&bodies.1, condition, false))
         }
-        Stmt::IfElse(condition, bodies) if !is_in(place, &range(condition.span)) => {
-            let (yes, no) = bodies.as_ref();
-            let inner = conditions(yes, place).into_iter().chain(conditions(no, place));
-            std::iter::once(condition).chain(inner).collect()
-        }
-        Stmt::For(each) => conditions(&each.body, place),
-        // `condition or fail("…")`
-        Stmt::Expression(whole) if range(whole.span) != *place => vec![whole],
-        _ => Vec::new(),
+        Stmt::For(each) => deciding(&each.body, place),
+        Stmt::Expression(whole) => deciding_in(whole, place),
+        _ => None,
     }
 }
 
-/// Whether a statement may leave the function or loop around it.
+/// The same in an expression, such as `condition or fail("…")`.
+fn deciding_in<'a>(expression: &'a AstExpr, place: &Range<usize>) -> Option<DecidingCondition<'a>> {
+    match &expression.node {
+        Expr::Op(left, operation, right) if is_in(place, &range(right.span)) => match operation {
+            BinOp::And => Some(DecidingCondition { expression: left, holds: true }),
+            BinOp::Or => Some(DecidingCondition { expression: left, holds: false }),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a statement is sure to leave the function or loop around it.
 fn leaves(statement: &AstStmt) -> bool {
-    let mut inner = matches!(statement.node, Stmt::Return(_) | Stmt::Break | Stmt::Continue);
-    statement.visit_stmt(|part| inner |= leaves(part));
-    inner
+    match &statement.node {
+        Stmt::Return(_) | Stmt::Break | Stmt::Continue => true,
+        Stmt::Statements(statements) => statements.last().is_some_and(leaves),
+        _ => false,
+    }
 }
 
 /// The value that is unpacked at a place: what `a, b = value` or `for a, b in values` takes apart.

@@ -31,7 +31,7 @@ impl TemplateWalk<'_, '_> {
                 ValueOrigin::one_of([self.origin(&operation.left), self.origin(&operation.right)])
             }
             Expr::Filter(filter) => match (filter.name, &filter.expr, filter.args.as_slice()) {
-                ("first" | "last", Some(list), []) => self.origin(list).then(&Selector::Item),
+                ("first" | "last", Some(list), []) => self.origin(list).item(),
                 ("default" | "d", Some(value), [other]) => {
                     ValueOrigin::one_of([self.origin(value), self.origin(given(other))])
                 }

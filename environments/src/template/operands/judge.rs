@@ -48,6 +48,7 @@ impl<'w> EngineFailure<'w> {
             path.iter().try_fold(self.scope.clone(), |value, selector| match selector {
                 Selector::Name(name) => value.get_item(&Value::from(name.as_str())).ok(),
                 Selector::Index(index) => value.get_item_by_index(*index).ok(),
+                Selector::Scalar => Some(value),
                 Selector::Item => None,
             })
         });
@@ -116,7 +117,10 @@ impl TemplateJudge<'_> {
             Expr::GetItem(item) if matches!(item.subscript_expr, Expr::Const(_)) => {
                 ValueOrigin::causes([&self.walk.origin(path)])
             }
-            Expr::GetItem(item) => self.all([&item.expr, &item.subscript_expr]),
+            Expr::GetItem(item) => {
+                let (owner, key) = (self.walk.origin(&item.expr), self.walk.origin(&item.subscript_expr));
+                ValueOrigin::of_item(&owner, &key)
+            }
             _ => Vec::new(),
         }
     }

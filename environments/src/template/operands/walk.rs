@@ -133,7 +133,7 @@ impl<'w, 'a> TemplateWalk<'w, 'a> {
             self.judge(&Found::Iterated(&each.iter));
         }
         self.look(&each.iter);
-        let item = self.origin(&each.iter).then(&Selector::Item);
+        let item = self.origin(&each.iter).item();
         // The engine reports a value that cannot be unpacked at the loop's names.
         if self.is_here(each.target.span()) {
             self.judge(&Found::Unpacked(item.clone()));

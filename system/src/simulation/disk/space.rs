@@ -56,8 +56,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives back the room of what has neither a name nor anybody who has it open. It is forgotten once that it has no name
-    /// is on the disk.
+    /// Frees the blocks of a file that has no name left and is not open. The file itself is forgotten only once the
+    /// removal of its last name is on the disk: until then a crash brings the name back.
     pub(super) fn release(&mut self, number: u64) {
         if let Some(inode) = self.inodes.get(&number)
             && inode.names == 0

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use batou_release::STEP_TIMEOUT;
 
 use super::declaration::{NewerDeclaration, ScriptDeclaration, StepDeclaration, Verify};
+use crate::component::item::Item;
 use crate::component::path;
 use crate::component::unit::Trigger;
 use crate::file::{Data, Table, TableReader, text};
@@ -12,8 +13,8 @@ use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, Text};
 
 /// Checks the steps of a component.
-pub(crate) fn check((table, at): (&Table, &At), problems: &mut Problems) -> Option<(StepDeclaration, At)> {
-    let mut reader = TableReader::new(table, at, "[[step]]", problems);
+pub(crate) fn check(item: &Item, problems: &mut Problems) -> Option<(StepDeclaration, At)> {
+    let mut reader = item.reader(problems);
     let name = reader.required("name");
     let verify = verify(&mut reader);
     let update = reader.text("update");

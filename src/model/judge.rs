@@ -169,7 +169,12 @@ impl Court {
                 isolate(machine, seconds(time));
             }
             MishapKind::Clock(time) => world.machine(machine).ahead.set(time),
-            MishapKind::Interrupt => {
+            MishapKind::Interrupt(again) => {
+                if again > 0 {
+                    let step = self.taken.borrow()[&machine.0].0 + again;
+                    let kind = MishapKind::Interrupt(0);
+                    self.faults.borrow_mut().push(Mishap { step, of_changes: false, kind, ..fault });
+                }
                 if !interrupt(process.0) {
                     return Some(Ruling::Kill);
                 }

@@ -86,8 +86,8 @@ pub(super) enum MishapKind {
     Clock(i64),
     /// Somebody removes the host's lock file.
     Unlock,
-    /// The controller that takes the step is interrupted.
-    Interrupt,
+    /// The controller that takes the step is interrupted, and again so many steps later, unless that is 0.
+    Interrupt(u64),
 }
 
 impl MishapKind {
@@ -187,7 +187,7 @@ impl MishapKind {
         let some = seconds(random);
         match random.u8(..16) {
             0..4 => Self::Kill,
-            4..7 => Self::Interrupt,
+            4..7 => Self::Interrupt([0, 0, 1, 10, 40][random.usize(..5)]),
             7..9 => Self::Stop(some),
             9..12 => Self::Crash(some),
             12 => Self::Fail(number(random)),

@@ -39,7 +39,7 @@ quick:
 
 # All attacks, of which `make test` tries a sample: some hours on 2 cores
 attack:
-	BATOU_TEST_ATTACK=all cargo nextest run --profile attack -p batou -E 'test(/^(attack|crash)::/)'
+	BATOU_TEST_ATTACK=all cargo nextest run --profile attack -p batou -p batou-agent -E 'test(/^(attack|crash|tests::tampering)::/)'
 
 # Histories of the release protocol that nobody has seen yet, for so many seconds on all processors
 SECONDS = 3600

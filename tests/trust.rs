@@ -100,17 +100,30 @@ fn a_host_that_really_had_a_thousand_releases_more_goes_on_from_the_others_numbe
         &refused.stderr,
         &["1500, which is far beyond that of one, 1", "what it has above number 1 counts no more"],
     );
-    sandbox.batou(&["switch", "dev", "--yes"]).success();
-    assert_eq!(one.results(), ["1 committed", "2 committed"]);
-    assert_eq!(two.results().last().unwrap(), "2 committed");
+    // A release that is taken back disregards them as well, and what that host has is then none that counts.
+    let component = sandbox.read("components/db/component.toml");
+    shop::append(
+        &sandbox,
+        "components/db/component.toml",
+        "\n[[step]]\nname = \"fail\"\nupdate = \"false\"\n",
+    );
+    let failed = sandbox.batou(&["switch", "dev", "--yes"]).fails(1);
+    says(&failed.stderr, &["db: step db/fail: update failed", "2 hosts went back to the release before"]);
+    let status = sandbox.batou(&["status", "dev"]).success().stderr;
+    says(&status, &["release 1 ", "is in force on one, and was made without two"]);
+    sandbox.write("components/db/component.toml", component);
+    // Once was enough.
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(one.results(), ["1 committed", "2 went-back", "3 committed"]);
+    assert_eq!(two.results().last().unwrap(), "3 committed");
     greet(&sandbox, "three");
     sandbox.batou(&["switch", "dev"]).success();
     let history = sandbox.batou(&["history", "dev"]).success().stdout;
-    assert_eq!(history.lines().count(), 3, "{history}");
+    assert_eq!(history.lines().filter(|line| !line.starts_with("        ")).count(), 4, "{history}");
     sandbox.batou(&["rollback", "dev"]).success();
     for (target, host) in [(&one, "one"), (&two, "two")] {
         assert_eq!(target.file("app/app.conf"), format!("two on {host}\n"));
-        assert_eq!(target.results().last().unwrap(), "4 committed");
+        assert_eq!(target.results().last().unwrap(), "5 committed");
     }
 }
 

@@ -10,4 +10,5 @@ mod host;
 mod order;
 mod release;
 mod steps;
+mod tampering;
 mod tidying;

@@ -90,7 +90,12 @@ fn find(policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandErro
     let like = hosts.first().ok_or_else(|| naming::no_hosts(&policy.name))?;
     let domain = policy.host_domain.as_deref().filter(|_| !name.contains('.'));
     let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
-    Ok(Host { name, address: fqdn.clone(), fqdn, ignored: false, ..like.clone() })
+    // Each of several local hosts has a folder of its own.
+    let own = |name: &HostName| format!("/work/{}/{name}", policy.name);
+    let above = like.target_directory.strip_suffix(&own(&like.name));
+    let target_directory =
+        above.map_or_else(|| like.target_directory.clone(), |above| format!("{above}{}", own(&name)));
+    Ok(Host { name, address: fqdn.clone(), fqdn, target_directory, ignored: false, ..like.clone() })
 }
 
 impl Deployment<'_> {

@@ -15,8 +15,9 @@ impl Deployment<'_> {
     pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
         let environment = &self.policy.name;
         if let Some((record, behind)) = behind(states) {
-            let (back, without): (Vec<_>, Vec<_>) =
-                behind.iter().partition(|(_, state)| state.newest_sequence >= record.sequence);
+            let (back, without): (Vec<_>, Vec<_>) = behind
+                .iter()
+                .partition(|(_, state)| has(state) > 0 && state.newest_sequence >= record.sequence);
             let names = |hosts: Vec<(&HostName, &State)>| {
                 some_of(&hosts.into_iter().map(|(host, _)| &**host).collect::<Vec<_>>())
             };
@@ -45,10 +46,14 @@ impl Deployment<'_> {
 /// behind.
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
-    let is_behind = |(_, state): &(&HostName, &State)| {
-        let has = state.committed.as_ref().map_or(0, |committed| committed.sequence);
-        has < record.sequence && state.newest_sequence > 0
-    };
+    let is_behind =
+        |(_, state): &(&HostName, &State)| has(state) < record.sequence && state.newest_sequence > 0;
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))
+}
+
+/// The number of the release that a host has; 0 for none, and where a later line of its journal disregards that number.
+fn has(state: &State) -> u64 {
+    let committed = state.committed.as_ref().map_or(0, |committed| committed.sequence);
+    if committed <= state.newest_sequence { committed } else { 0 }
 }

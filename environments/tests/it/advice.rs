@@ -65,7 +65,7 @@ fn what_is_set_is_shown_where_it_is_set() {
     4 | port = "x"
       |        ^^^
       = affects: web01/app
-      = help: `~` joins texts and numbers to a text; `x | int` makes a number of a text
+      = help: `~` joins strings and numbers to a string; `x | int` makes a number of a string
     "#);
 }
 

@@ -19,6 +19,12 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// These and others, each once.
+    #[must_use]
+    pub fn and(self, others: Diagnostics) -> Diagnostics {
+        Diagnostics(unique(self.0.into_iter().chain(others.0).collect()))
+    }
+
     /// How many there are; never 0.
     #[allow(clippy::len_without_is_empty, reason = "never empty by construction")]
     pub fn len(&self) -> usize {

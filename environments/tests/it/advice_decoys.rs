@@ -21,7 +21,7 @@ fn named(before: &str, body: &str) -> String {
         Ok(_) => "nothing: there is no mistake".to_owned(),
         Err(mistakes) => {
             let mistake = mistakes.iter().next().unwrap();
-            let names: Vec<_> = mistake.set.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<_> = mistake.set.iter().map(|set| set.name.as_str()).collect();
             names.join(" ")
         }
     }

@@ -132,7 +132,10 @@ impl FromIterator<Diagnostic> for Problems {
 /// Sorts the diagnostics, and merges those that differ only in what they affect and where their values are set.
 fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
-    for diagnostic in diagnostics {
+    for mut diagnostic in diagnostics {
+        for set in diagnostic.set.iter_mut().filter(|set| set.of.is_empty()) {
+            set.of.clone_from(&diagnostic.subject);
+        }
         match merged.entry(diagnostic.key()) {
             Entry::Vacant(slot) => {
                 slot.insert(diagnostic);
@@ -144,6 +147,10 @@ fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for diagnostic in &mut result {
         diagnostic.subject.sort();
         diagnostic.subject.dedup();
+        for set in &mut diagnostic.set {
+            set.of.sort();
+            set.of.dedup();
+        }
     }
     result
 }

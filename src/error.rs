@@ -99,6 +99,16 @@ impl CommandError {
         if is_it { self.hint("the session there limits the size of files: see `ulimit -f`") } else { self }
     }
 
+    /// This error, with the mistakes in the project's files that another one consists of, too.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let Inner { kind, what, hints } = *self.0;
+        match (what, other.0.what) {
+            (What::Diagnostics(own), What::Diagnostics(others)) => own.and(others).into(),
+            (what, _) => Self(Box::new(Inner { kind, what, hints })),
+        }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> ExitKind {
         self.0.kind

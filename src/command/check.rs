@@ -71,7 +71,7 @@ fn collect<'d>(
     for mistake in mistakes {
         let place = |location: &Location| (location.file.clone(), location.line, location.column);
         let at = mistake.location.as_ref().map(place).unwrap_or_default();
-        let set = mistake.set.iter().map(|(name, location)| (name.clone(), place(location))).collect();
+        let set = mistake.set.iter().map(|set| (set.name.clone(), place(&set.location))).collect();
         let identity = (at, mistake.message.clone(), mistake.help.clone(), set);
         let known = found.entry(identity).or_insert_with(|| mistake.clone());
         known.subject.extend(mistake.subject.iter().cloned());

@@ -39,8 +39,11 @@ pub struct Args {
 
 /// Compares host by host.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
-    let old = context.release(&args.old)?;
-    let new = context.release(&args.new)?;
+    let (old, new) = match (context.release(&args.old), context.release(&args.new)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(old), Err(new)) => return Err(old.and(new)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+    };
     let store = context.store()?;
     let hosts: BTreeSet<_> = old.hosts.keys().chain(new.hosts.keys()).collect();
     let mut needed = context.needed_of(&new);
@@ -50,12 +53,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let mut plans = context.mending(&needed, || {
         hosts.iter().map(|host| difference(store, host, &old, &new)).collect::<Result<Vec<_>, _>>()
     })?;
-    if context.ui.is_json() {
-        // No host was asked, so none is known to be settled.
-        for plan in &mut plans {
-            plan.settled = false;
-        }
-    } else {
+    if !context.ui.is_json() {
         plans.retain(|plan| !plan.settled || !plan.notes.is_empty());
         if plans.is_empty() {
             context.ui.line("no difference");
@@ -82,6 +80,7 @@ fn difference(store: &Store, host: &HostName, old: &Record, new: &Record) -> Res
         to: target.digest(),
         missing: Transfer::default(),
         settled: components.is_empty(),
+        asked: false,
         drift: Drift::default(),
         components,
         notes,

@@ -71,6 +71,7 @@ impl<'c> Planned<'c> {
             missing: missing.get(pair.host).map(transfer).unwrap_or_default(),
             components,
             settled: pair.state.settled,
+            asked: true,
             drift: pair.state.drift.clone(),
             notes: notes(pair.state),
         };

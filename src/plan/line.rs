@@ -13,7 +13,7 @@ pub(super) fn line(plan: &HostPlan) -> Line<'_> {
         to: plan.to.into(),
         missing: plan.missing,
         components: plan.components.iter().map(component).collect(),
-        settled: plan.settled,
+        settled: plan.asked.then_some(plan.settled),
         drift_count: plan.drift.count,
         drift: plan.drift.files.iter().map(Into::into).collect(),
         notes: &plan.notes,

@@ -24,8 +24,10 @@ pub struct HostPlan {
     pub missing: Transfer,
     /// The components that change, in the order of the manifest; removed ones last.
     pub components: Vec<ComponentPlan>,
-    /// The host already has all of it, and nothing is left to run or put back.
+    /// The host already has all of it, and nothing is left to run or put back. If it was not asked: nothing differs.
     pub settled: bool,
+    /// Whether the host was asked. Nobody is asked where two releases are compared.
+    pub asked: bool,
     /// What differs from the release in force, and will be put back.
     pub drift: Drift,
     /// What else to know about the host, one sentence each.

@@ -304,6 +304,7 @@ mod tests {
             missing: Transfer { objects: 2, bytes: 1024 },
             components: vec![tick, old],
             settled: false,
+            asked: true,
             drift: Drift::default(),
             notes: Vec::new(),
         }

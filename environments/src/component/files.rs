@@ -253,7 +253,10 @@ impl Finder<'_> {
             ReadError::Missing(_) => {
                 diagnostic.help("create it, name another file with `source`, or give `content`")
             }
-            ReadError::Outside(_) | ReadError::Elsewhere(_) => diagnostic.help("copy it into the project"),
+            ReadError::Outside(_) => diagnostic.help("copy it into the project"),
+            ReadError::Elsewhere(_) => {
+                diagnostic.help("name a file below it, or one from the project's root as \"//PATH\"")
+            }
             ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
         });
     }

@@ -46,6 +46,14 @@ impl<'a, 'p> TableReader<'a, 'p> {
         self.table.contains_key(key)
     }
 
+    /// Whether a key that nobody asked for looks like one of these.
+    pub(crate) fn misspells(&self, keys: &[&'static str]) -> bool {
+        let unknown = self.table.keys().filter(|key| !self.known.contains(&key.as_str()));
+        unknown
+            .into_iter()
+            .any(|key| nearest(key, self.known.iter().copied()).is_some_and(|near| keys.contains(&near)))
+    }
+
     /// The text of a key.
     pub(crate) fn text(&mut self, key: &'static str) -> Option<Text> {
         let node = self.node(key)?;

@@ -124,7 +124,7 @@ fn translated(error: &Error, sources: &SourceTexts) -> Diagnostic {
 
 /// A message from the user's code, which may be empty.
 pub(crate) fn said(text: &str) -> &str {
-    if text.trim().is_empty() { "(an empty text)" } else { text }
+    if text.trim().is_empty() { "(an empty string)" } else { text }
 }
 
 fn syntax(message: &str) -> Diagnostic {

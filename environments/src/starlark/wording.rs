@@ -52,7 +52,7 @@ fn operation(message: &str) -> Option<String> {
         "[]" => format!("{kind} has no items"),
         "[::]" => format!("{kind} cannot be sliced"),
         operation => match operation.strip_prefix("format(").and_then(|rest| rest.strip_suffix(')')) {
-            Some(place) => format!("`{place}` in a text cannot be filled with {kind}"),
+            Some(place) => format!("`{place}` in a string cannot be filled with {kind}"),
             None => format!("`{operation}` cannot be used with {kind}"),
         },
     })
@@ -120,8 +120,10 @@ fn values(message: &str) -> Option<String> {
         "This operation mutates an iterable for an iterator while iterating." => {
             "a list or a dict cannot be changed while a loop goes through it"
         }
-        "Not enough arguments for format string" => "the text has more places with `%` than there are values",
-        "Too many arguments for format string" => "there are more values than the text has places with `%`",
+        "Not enough arguments for format string" => {
+            "the string has more places with `%` than there are values"
+        }
+        "Too many arguments for format string" => "there are more values than the string has places with `%`",
         _ => return None,
     };
     Some(plain.to_owned())
@@ -172,9 +174,9 @@ mod tests {
             ("1()", "an `int` cannot be called"),
             ("1[0]", "an `int` has no items that an `int` could choose"),
             ("[x for x in 1]", "a list is needed here, not an `int`"),
-            ("'%d' % 'a'", "`%d` in a text cannot be filled with a `string`"),
-            ("'%s %s' % 'a'", "the text has more places with `%` than there are values"),
-            ("'a' % 'a'", "there are more values than the text has places with `%`"),
+            ("'%d' % 'a'", "`%d` in a string cannot be filled with a `string`"),
+            ("'%s %s' % 'a'", "the string has more places with `%` than there are values"),
+            ("'a' % 'a'", "there are more values than the string has places with `%`"),
             ("[1][7]", "there is no item 7: the list is shorter"),
             ("{}['a']", "there is no key `\"a\"`"),
             ("len(1, 2)", "the number of arguments without a name is 2, and should be 1"),

@@ -37,10 +37,10 @@ fn help(error: &Error, detail: &str) -> Option<&'static str> {
     match (operator, left, right) {
         ("%", "string", _) => Some("use the filter: `'%s' | format(x)`"),
         ("+", "string", "number") | ("+", "number", "string") => {
-            Some("`~` joins texts and numbers to a text; `x | int` makes a number of a text")
+            Some("`~` joins strings and numbers to a string; `x | int` makes a number of a string")
         }
         (_, "string", "number" | "string") | (_, "number", "string") => {
-            Some("`x | int` makes a number of a text")
+            Some("`x | int` makes a number of a string")
         }
         _ => None,
     }

@@ -48,7 +48,7 @@ pub struct Diagnostic {
     pub calls: Vec<Location>,
     /// The values that caused it and that an environment sets, each with the place that sets it: `port` of the
     /// component itself, `db.port` of another one, `settings.port`.
-    pub set: Vec<(String, Location)>,
+    pub set: Vec<SetPlace>,
     /// What is affected: `host/component` or a host.
     pub subject: Vec<String>,
     /// The sub-component. Once its component is known, this becomes the end of the subject.
@@ -57,6 +57,17 @@ pub struct Diagnostic {
     /// The values that caused it, until it is known where they are set.
     #[serde(skip)]
     operands: Vec<Operand>,
+}
+
+/// Where a value is set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetPlace {
+    /// The value's name.
+    pub name: String,
+    /// The place that sets it.
+    pub location: Location,
+    /// For which `host/component`. Shown only if it is set in other places for others.
+    pub of: Vec<String>,
 }
 
 impl Diagnostic {
@@ -123,7 +134,7 @@ impl Diagnostic {
         let place = Location::of(at);
         let here = |own: &Location| (&own.file, own.line) == (&place.file, place.line);
         if !self.location.as_ref().is_some_and(here) {
-            self.add_set((name.to_owned(), place));
+            self.add_set(SetPlace { name: name.to_owned(), location: place, of: Vec::new() });
         }
         self
     }
@@ -134,13 +145,26 @@ impl Diagnostic {
         other.set.into_iter().for_each(|set| self.add_set(set));
     }
 
-    fn add_set(&mut self, (name, place): (String, Location)) {
-        let same = |(known, other): &(String, Location)| {
-            (known, &other.file, other.line, other.column) == (&name, &place.file, place.line, place.column)
+    fn add_set(&mut self, set: SetPlace) {
+        let place = |set: &SetPlace| {
+            (set.name.clone(), set.location.file.clone(), set.location.line, set.location.column)
         };
-        if !self.set.iter().any(same) {
-            self.set.push((name, place));
+        match self.set.iter_mut().find(|known| place(known) == place(&set)) {
+            Some(known) => known.of.extend(set.of),
+            None => self.set.push(set),
         }
+    }
+
+    /// A value that is set, with those for which it is set there if others have it from elsewhere.
+    fn set_name(&self, set: &SetPlace) -> String {
+        const MOST: usize = 3;
+        let several = self.set.iter().filter(|other| other.name == set.name).count() > 1;
+        if !several || set.of.is_empty() {
+            return format!("`{}`", set.name);
+        }
+        let first = set.of.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if set.of.len() > MOST { ", …" } else { "" };
+        format!("`{}` of {first}{more}", set.name)
     }
 
     /// About a file as a whole.
@@ -241,9 +265,9 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n  called from")?;
             Self::write_location(f, call)?;
         }
-        for (attribute, place) in &self.set {
-            write!(f, "\n  `{attribute}` is set in")?;
-            Self::write_location(f, place)?;
+        for set in &self.set {
+            write!(f, "\n  {} is set in", visible(&self.set_name(set)))?;
+            Self::write_location(f, &set.location)?;
         }
         if !self.subject.is_empty() {
             write!(f, "\n  = affects: {}", visible(&self.subject.join(", ")))?;
@@ -270,13 +294,9 @@ impl miette::Diagnostic for Diagnostic {
         let elsewhere = self.calls.iter().filter(|call| !self.shows(call));
         let calls = elsewhere
             .map(|call| format!("called from {}:{}:{}", call.file.to_string_lossy(), call.line, call.column));
-        let set = self.set.iter().map(|(attribute, place)| {
-            format!(
-                "`{attribute}` is set in {}:{}:{}",
-                place.file.to_string_lossy(),
-                place.line,
-                place.column
-            )
+        let set = self.set.iter().map(|set| {
+            let (name, place) = (self.set_name(set), &set.location);
+            format!("{name} is set in {}:{}:{}", place.file.to_string_lossy(), place.line, place.column)
         });
         let lines: Vec<String> = self
             .help

@@ -25,7 +25,8 @@ fn told_code(code: &str, overrides: &str) -> String {
 fn advice(sandbox: &Sandbox) -> String {
     let mistakes = sandbox.evaluate_with(&batou_environments::Offline).err().unwrap();
     let lines = mistakes.iter().flat_map(|mistake| {
-        let set = mistake.set.iter().map(|(name, place)| {
+        let set = mistake.set.iter().map(|set| {
+            let (name, place) = (&set.name, &set.location);
             let file = place.file.parent().unwrap().file_name().unwrap().display();
             format!("  `{name}` is set in {file}:{}:{}: {}", place.line, place.column, place.excerpt)
         });
@@ -65,7 +66,7 @@ fn what_is_set_is_shown_where_it_is_set() {
     4 | port = "x"
       |        ^^^
       = affects: web01/app
-      = help: `~` joins texts and numbers to a text; `x | int` makes a number of a text
+      = help: `~` joins strings and numbers to a string; `x | int` makes a number of a string
     "#);
 }
 
@@ -263,6 +264,10 @@ fn places_of_several_hosts_are_all_shown() {
       `port` is set in prod:6:8: port = "x"
       `port` is set in prod:8:8: port = "y"
     "#);
+    let told = sandbox.mistakes();
+    for said in ["`port` of web01/app, web03/app is set in", "`port` of web02/app is set in"] {
+        assert!(told.contains(said), "{told}");
+    }
 }
 
 const CODE: &str = "attributes = {\"port\": \"p\", \"other\": 2, \"webs\": []}\n";

@@ -21,7 +21,7 @@ fn named(before: &str, body: &str) -> String {
         Ok(_) => "nothing: there is no mistake".to_owned(),
         Err(mistakes) => {
             let mistake = mistakes.iter().next().unwrap();
-            let names: Vec<_> = mistake.set.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<_> = mistake.set.iter().map(|set| set.name.as_str()).collect();
             names.join(" ")
         }
     }
@@ -104,6 +104,13 @@ fn what_code_may_have_changed_is_not_named() {
         ("", "x = c.list\nx[0] = \"u\"", "x[0]", NONE),
         ("", "x = c.list\nx.append(\"u\")", "x[2]", NONE),
         ("", "x = c.db\nx[\"port\"] = \"u\"", "x[\"port\"]", NONE),
+        // Each time, code gets a copy of its own.
+        ("", "c.list.append(\"u\")", "c.list[1]", ["list"; 2]),
+        ("def f(p):\n    p.append(\"u\")", "for p in [c.list]:\n    f(p)", "p[2]", NONE),
+        ("", "for p in [[c.decoy]]:\n    p[0] = \"u\"", "p[0]", NONE),
+        ("", "x = struct(a = [c.decoy])\nx.a[0] = \"u\"", "x.a[0]", NONE),
+        ("", "x, y = [c.decoy], 1\nx[0] = \"u\"", "x[0]", NONE),
+        ("", "f = lambda x: x.append(\"u\")\nx = [c.decoy]\nf(x)", "x[1]", NONE),
         ("def f(p):\n    p[0] = \"u\"\n    return p[0] - 1", "", "f([c.decoy])", NONE),
         ("", "p = c.decoy\np = \"u\"", "p", NONE),
         ("", "p = c.decoy\np += \"u\"", "p", NONE),
@@ -203,6 +210,12 @@ fn a_fail_names_what_decided() {
         ("", "if len(c.list) > 1:\n    fail(\"bad %s\" % c.decoy)", "list"),
         ("", "n = len(c.list) + 1\nif n > 1:\n    fail(\"bad\")", "list"),
         ("", "bad = c.port == \"x\" and c.flag\nif bad:\n    fail(\"bad\")", "flag port"),
+        ("", "if c.port == \"x\" if c.flag else c.decoy == \"d\":\n    fail(\"bad\")", ""),
+        ("", "if (c.decoy, 1) == (\"d\", 1):\n    fail(\"bad\")", ""),
+        ("", "if {\"a\": c.decoy, \"b\": 1}.get(\"b\"):\n    fail(\"bad\")", ""),
+        ("", "if c.db.get(\"none\", c.decoy) == \"d\":\n    fail(\"bad\")", ""),
+        ("", "if any([c.decoy, c.port]):\n    fail(\"bad\")", ""),
+        ("", "if \"x\".join([c.decoy, \"u\"]):\n    fail(\"bad\")", ""),
         ("def len(x):\n    return 7", "if len(c.decoy) > 1:\n    fail(\"bad\")", ""),
         ("def ok(p, q):\n    return q", "if not ok(c.decoy, False):\n    fail(\"bad\")", ""),
         ("def f(p, q):\n    if p == \"x\":\n        fail(\"bad %s\" % q)", "f(c.port, c.decoy)", "port"),

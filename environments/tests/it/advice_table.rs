@@ -14,7 +14,7 @@ fn named(sandbox: &Sandbox) -> String {
         return "nothing: there is no mistake".to_owned();
     };
     let mistake = mistakes.iter().next().unwrap();
-    let names: Vec<_> = mistake.set.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<_> = mistake.set.iter().map(|set| set.name.as_str()).collect();
     names.join(" ")
 }
 

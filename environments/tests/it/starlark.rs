@@ -626,11 +626,11 @@ fn what_is_shown_is_never_empty() {
         let sandbox = app(&format!("def configure(c):\n    {code}\n    c.file(\"out\", content = \"\")\n"));
         let evaluation = sandbox.evaluate();
         let shown: Vec<String> = evaluation.warnings.iter().map(|warning| warning.message.clone()).collect();
-        assert_eq!(shown, ["(an empty text)"], "{code}");
+        assert_eq!(shown, ["(an empty string)"], "{code}");
     }
     for code in ["fail()", "fail(\"\\n\")"] {
         let shown = app(&format!("def configure(c):\n    {code}\n")).mistakes();
-        assert!(shown.starts_with("error: (an empty text)\n"), "{code}: {shown}");
+        assert!(shown.starts_with("error: (an empty string)\n"), "{code}: {shown}");
     }
 }
 

@@ -477,6 +477,8 @@ fn code_is_told_in_its_own_words() {
             "unknown key `variabels` in c.step()",
             "did you mean `variables`?",
         ),
+        // That it has none is no second mistake.
+        ("c.step(\"x\", updat = \"x\")", "unknown key `updat` in c.step()", "did you mean `update`?"),
         (
             "c.symlink(\"x\", to = \"y\", nothing = 1)",
             "unknown key `nothing` in c.symlink()",

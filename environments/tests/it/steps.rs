@@ -564,7 +564,7 @@ fn mistakes_show_the_artifact_as_it_was_written() {
     20 | update = "{{ (component.artifact ~ '/x') + 1 }}"
        |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       = affects: web01/app
-      = help: `~` joins texts and numbers to a text; `x | int` makes a number of a text
+      = help: `~` joins strings and numbers to a string; `x | int` makes a number of a string
     "#
     );
 }

@@ -81,7 +81,7 @@ impl<'a> From<&'a Diagnostic> for Complaint<'a> {
             file: location.map(|location| location.file.to_string_lossy().into_owned()),
             line: location.map(|location| location.line).filter(|line| *line > 0),
             column: location.map(|location| location.column).filter(|column| *column > 0),
-            set: diagnostic.set.iter().map(|(name, place)| ValuePlace::new(name, place, false)).collect(),
+            set: diagnostic.set.iter().map(|set| ValuePlace::new(&set.name, &set.location, false)).collect(),
             concerns: &diagnostic.subject,
         }
     }

@@ -126,8 +126,9 @@ pub enum Line<'a> {
         missing: Transfer,
         /// The components that change, in the order in which they would be activated; those that go are last.
         components: Vec<PlannedComponent<'a>>,
-        /// The host has all of it, and nothing is left to be run or put back.
-        settled: bool,
+        /// The host has all of it, and nothing is left to be run or put back. Absent in `diff`, which asks no host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        settled: Option<bool>,
         /// How many files of the release in force are not as they were released, and will be put back.
         drift_count: u64,
         /// The first of these files, at most 20.

@@ -57,7 +57,7 @@ pub(crate) fn json(builder: &mut GlobalsBuilder) {
     ) -> starlark::Result<Value<'v>> {
         CallContext::of(eval)?;
         let json: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| Stop::mistake(format!("the text is not JSON: {error}")))?;
+            .map_err(|error| Stop::mistake(format!("the string is not JSON: {error}")))?;
         Ok(decoded::value(&json, eval.heap()))
     }
 }

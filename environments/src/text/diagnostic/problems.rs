@@ -19,6 +19,12 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// These and others, each once.
+    #[must_use]
+    pub fn and(self, others: Diagnostics) -> Diagnostics {
+        Diagnostics(unique(self.0.into_iter().chain(others.0).collect()))
+    }
+
     /// How many there are; never 0.
     #[allow(clippy::len_without_is_empty, reason = "never empty by construction")]
     pub fn len(&self) -> usize {
@@ -126,7 +132,10 @@ impl FromIterator<Diagnostic> for Problems {
 /// Sorts the diagnostics, and merges those that differ only in what they affect and where their values are set.
 fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut merged: BTreeMap<_, Diagnostic> = BTreeMap::new();
-    for diagnostic in diagnostics {
+    for mut diagnostic in diagnostics {
+        for set in diagnostic.set.iter_mut().filter(|set| set.of.is_empty()) {
+            set.of.clone_from(&diagnostic.subject);
+        }
         match merged.entry(diagnostic.key()) {
             Entry::Vacant(slot) => {
                 slot.insert(diagnostic);
@@ -138,6 +147,10 @@ fn unique(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for diagnostic in &mut result {
         diagnostic.subject.sort();
         diagnostic.subject.dedup();
+        for set in &mut diagnostic.set {
+            set.of.sort();
+            set.of.dedup();
+        }
     }
     result
 }

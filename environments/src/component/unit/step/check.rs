@@ -54,7 +54,8 @@ pub(crate) fn check(item: &Item, problems: &mut Problems) -> Option<(StepDeclara
 /// What a step must have, and what does not go together.
 fn check_commands(reader: &mut TableReader<'_, '_>) {
     let does = reader.has("update") || reader.has("script");
-    if !does && !reader.has("verify") {
+    // A misspelt one is told as that.
+    if !does && !reader.has("verify") && !reader.misspells(&["update", "script", "verify"]) {
         let message = "a step needs `update`, `verify` or both";
         reader.problems.push(Diagnostic::error(message).at(reader.at()).help("add update = \"COMMAND\""));
     }

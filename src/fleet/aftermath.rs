@@ -172,13 +172,15 @@ fn ending(
     if let Some(ours) = ours.filter(committed) {
         return HostEnding::Released { generation: ours.to };
     }
-    // Without a line of its own, what came later is what follows the release of before. Numbers do not tell: this release may
-    // have been given one below a number that is not believed.
+    // Without a line of its own, what came later is what follows the release of before. Numbers tell only where somebody has
+    // shortened the journal: this release may have been given one below a number that is not believed.
     let last = of_ours.or_else(|| before.and_then(of));
-    let later = entries.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
-    // Of a journal that somebody has shortened, nobody knows what followed what.
     let is_cut = last.is_none() && before.is_some();
-    if let Some(later) = later.iter().rfind(committed).filter(|_| !is_cut) {
+    let is_later = |entry: &&JournalEntry| {
+        !is_cut || entry.record.sequence >= record.sequence && !record.makes_void(&entry.record)
+    };
+    let later = entries.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
+    if let Some(later) = later.iter().filter(is_later).rfind(committed) {
         let JournaledRelease { sequence, who, .. } = &later.record;
         return HostEnding::Overtaken {
             by: format!("release {sequence} by {who} has been made there since"),
@@ -216,7 +218,8 @@ mod tests {
             by: format!("release {number} by a@b has been made there since"),
         };
         assert_eq!(ending(&[first.clone(), another.clone()], before, &ours.record), overtaken(2));
-        assert_eq!(ending(&[another], None, &ours.record), overtaken(2));
+        assert_eq!(ending(std::slice::from_ref(&another), None, &ours.record), overtaken(2));
+        assert_eq!(ending(&[another], before, &ours.record), overtaken(2), "what was before was cut off");
         assert_eq!(ending(&[first.clone(), failed.clone()], before, &ours.record), went_back);
         assert_eq!(ending(&[first.clone(), failed, next], before, &ours.record), overtaken(3));
         assert_eq!(ending(std::slice::from_ref(&first), before, &ours.record), went_back);

@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use super::host::{Host, holder, record, step};
 use crate::protocol::samples::tampered;
 use crate::protocol::{
-    DATA_CHUNK, Hello, JournaledRelease, MAX_HEADER, MAX_RAW, Reply, Request, Switch, WantedRelease, encode,
-    read_frame,
+    AgentError, DATA_CHUNK, Hello, JournaledRelease, MAX_HEADER, MAX_RAW, Reply, Request, Switch,
+    WantedRelease, encode, read_frame,
 };
 use crate::serve::serve_within;
 
@@ -271,10 +271,16 @@ fn bytes(said: &[Sent]) -> Vec<u8> {
     said.iter().flat_map(|(header, raw)| encode(header, raw)).collect()
 }
 
+/// Whether this answers the last command: it has run, or could not.
 fn is_last(reply: &Reply) -> bool {
     match reply {
         Reply::Exited { status } => *status == LAST,
-        Reply::Error(error) => error.message.ends_with("a release is under way"),
+        // Where the target directory is gone, or nothing was said of one, nothing can be run.
+        Reply::Error(AgentError { message, .. }) => {
+            message.ends_with("a release is under way")
+                || message.contains("/bin/sh")
+                || message.contains("has to be a hello")
+        }
         _ => false,
     }
 }

@@ -10,12 +10,13 @@ use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::switch::{check_sequence, nothing_switched};
 use crate::time::now;
+use crate::turn::Turn;
 
 /// Commits the release that is under way. The line in the journal is the commit: if that cannot be written, or
 /// anything fails before it, the host will go back; whatever fails after it, the release stays in force.
 pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
-    locked.check_lock(about)?;
+    let turn = Turn::take(about, &locked.lock)?;
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     check_in_force(about, underway)?;
     let entry = underway.entry(Outcome::Committed, None);
@@ -25,6 +26,7 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
         .map_err(|error| about.target.explain_full(error, 1))?;
     // Before anything else can fail: the host goes back if a release is still under way when the connection ends.
     locked.underway = None;
+    drop(turn);
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }
@@ -86,7 +88,7 @@ pub(crate) fn commit_unchanged(
     keep: u32,
 ) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
-    locked.check_lock(about)?;
+    let turn = Turn::take(about, &locked.lock)?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;
     let current = current.ok_or_else(|| Error::Protocol("there is no release to commit".into()))?;
@@ -103,6 +105,7 @@ pub(crate) fn commit_unchanged(
     };
     reserve::draw_on(&about.target, || Journal::of(&about.target).line()?.append(&entry))
         .map_err(|error| about.target.explain_full(error, 1))?;
+    drop(turn);
     tidy(about, locked, keep);
     Ok(Reply::Done)
 }

@@ -51,6 +51,14 @@ pub(crate) enum Error {
         .0.display()
     )]
     LockLost(PathBuf),
+    /// Another agent is in its turn and does not end it.
+    #[error(
+        "{} is held by another agent, which has been about to change something here for 10 s and does not go on: `fuser \
+         {}` names its process; have it go on (`kill -CONT`), or kill it",
+        .0.display(),
+        .0.display()
+    )]
+    InTurn(PathBuf),
     /// Nothing is left at the path of the target directory.
     #[error(
         "{} was moved away or removed while this agent held its lock, so nothing more is changed: move it back before you \

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use batou_release::{Manifest, UnitId};
-use batou_store::Generations;
+use batou_store::{Generations, Lock};
 use batou_system::fs;
 
 use crate::activated::{Activated, Converged};
@@ -21,7 +21,8 @@ use crate::journal::Journal;
 use crate::protocol::{JournalEntry, Outcome, Reply, UnitRun};
 use crate::release::{Installed, Underway, installed};
 use crate::reserve;
-use crate::session::{About, Session};
+use crate::session::{About, Locked, Session};
+use crate::turn::Turn;
 use crate::unit::Convergence;
 
 /// Goes back from the release that is under way. If there is none, there is nothing to do, and the answer says which
@@ -29,13 +30,14 @@ use crate::unit::Convergence;
 pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error> {
     let (about, locked, connection) = session.locked()?;
     locked.check_lock(about)?;
-    let Some(underway) = &mut locked.underway else {
+    let Locked { underway, lock, .. } = locked;
+    let Some(underway) = underway else {
         let generation = about.generations()?.current()?;
         return Ok(Reply::WentBack { generation, problems: Vec::new(), unreverted: Vec::new() });
     };
     // While it goes back the agent hears nothing, so the controller's silence must not count.
     connection.watch(false);
-    let problems = go_back(about, underway, connection, Outcome::WentBack, reason);
+    let problems = go_back((about, lock), underway, connection, Outcome::WentBack, reason);
     connection.watch(true);
     let problems = problems?;
     let (generation, unreverted) = (underway.intent.from, unreverted(underway));
@@ -45,7 +47,7 @@ pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
 
 /// Goes back from a release; returns what failed meanwhile.
 pub(crate) fn go_back(
-    about: &About,
+    (about, lock): (&About, &Lock),
     underway: &mut Underway,
     connection: &mut Connection,
     outcome: Outcome,
@@ -55,13 +57,16 @@ pub(crate) fn go_back(
     // done twice.
     reserve::give_up_if_full(&about.target)?;
     let (target, from) = (&about.target, underway.intent.from);
+    let turn = Turn::take(about, lock)?;
     let lost = reserve::draw_on(target, || point(&about.generations()?, from))?;
+    drop(turn);
     // Into a journal that was removed meanwhile, nobody would look.
     if !underway.line.is_in_place() {
         underway.line = reserve::draw_on(target, || Journal::of(target).line())?;
     }
     let problems = converge(about, underway, connection)?;
     let unreverted = unreverted(underway);
+    let _turn = Turn::take(about, lock)?;
     let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
     reserve::draw_on(target, || underway.line.append(&entry))?;
     Intent::remove(target)?;
@@ -150,7 +155,7 @@ fn converge(
 
 /// Goes back from the release that an earlier agent left under way; returns what was done. If the journal has
 /// that release as committed, it is in force, and only its intent is removed.
-pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<String>, Error> {
+pub(crate) fn recover(about: &About, lock: &Lock, connection: &mut Connection) -> Result<Vec<String>, Error> {
     let target = &about.target;
     let Some(intent) = Intent::load(target)? else { return Ok(Vec::new()) };
     if Journal::of(target).has_committed(&intent.record)? {
@@ -178,7 +183,7 @@ pub(crate) fn recover(about: &About, connection: &mut Connection) -> Result<Vec<
         intent,
     };
     let reason = "the agent ended before the release was committed";
-    let problems = go_back(about, &mut underway, connection, Outcome::Interrupted, reason)?;
+    let problems = go_back((about, lock), &mut underway, connection, Outcome::Interrupted, reason)?;
     let left: Vec<_> = unreverted(&underway).iter().map(ToString::to_string).collect();
     let left = (!left.is_empty())
         .then(|| format!("left as they are, since they have no `revert`: {}", left.join(", ")));

@@ -38,6 +38,7 @@ mod switch;
 mod target;
 pub mod time;
 mod transfer;
+mod turn;
 mod unit;
 mod user;
 mod verify;

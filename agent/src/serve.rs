@@ -13,7 +13,7 @@ use crate::goback::{self, go_back};
 use crate::journal::Journal;
 use crate::outbox::refuse;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
-use crate::session::Session;
+use crate::session::{Locked, Session};
 use crate::state::ManifestFiles;
 use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
 
@@ -179,10 +179,12 @@ fn abandon(session: &mut Session, ending: &Next) -> bool {
     if locked.underway.is_none() || locked.check_lock(about).is_err() {
         return locked.underway.is_some();
     }
-    let Some(underway) = &mut locked.underway else { return false };
+    let Locked { underway, lock, .. } = locked;
+    let Some(underway) = underway else { return false };
     let reason = if matches!(ending, Next::Silent) { Disturbance::Silent } else { Disturbance::Ended };
     session.connection.watch(false);
     // If this fails, the intent stays, and whoever takes the lock next tries again. There is nobody left to tell.
-    let _ = go_back(about, underway, &mut session.connection, Outcome::WentBack, &reason.to_string());
+    let (place, reason) = ((about, &*lock), reason.to_string());
+    let _ = go_back(place, underway, &mut session.connection, Outcome::WentBack, &reason);
     true
 }

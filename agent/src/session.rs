@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use batou_store::{Generations, Lease, Lock, ObjectId, Store};
-use batou_system::fs;
 
 use crate::connection::Connection;
 use crate::error::Error;
@@ -12,6 +11,7 @@ use crate::pointer::InForce;
 use crate::protocol::{DriftedFile, Hello, PROTOCOL};
 use crate::release::{self, Installed, Underway};
 use crate::target::TargetDirectory;
+use crate::turn::check_lock;
 use crate::user::User;
 
 /// What the connection is about; known once the controller has said hello.
@@ -125,17 +125,9 @@ impl Locked {
         }
     }
 
-    /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
-    /// then gone back from what was under way.
+    /// See [`check_lock`].
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
-        if self.lock.is_in_place()? {
-            return Ok(());
-        }
-        let directory = about.target.directory();
-        if fs::is_dir(directory) {
-            return Err(Error::LockLost(about.target.lock()));
-        }
-        Err(Error::TargetLost(directory.to_owned()))
+        check_lock(about, &self.lock)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::release::Installed;
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
 use crate::target::TargetDirectory;
+use crate::turn::Turn;
 use crate::unit;
 
 /// Answers a hello. It never writes.
@@ -44,6 +45,8 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
         Ok(lock) => lock,
         Err(holder) => return Ok(Reply::Held { holder }),
     };
+    // Whoever had a lock here that was removed has made its last change after this.
+    drop(Turn::take(about, &lock)?);
     let generations = about.generations()?;
     about.in_force(&generations)?;
     // Before any step of this release can run beside them.
@@ -56,7 +59,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
     if Intent::is_there(&about.target) {
         pointer::unhook(&about.target)?;
     }
-    let recovered = goback::recover(about, &mut session.connection)?;
+    let recovered = goback::recover(about, &lock, &mut session.connection)?;
     let pointed = pointer::mend(&about.target, &generations)?;
     // What was in a folder that had to be made is looked for by the switch.
     let is_whole = lacking.is_none() && mended.is_none();

@@ -23,6 +23,7 @@ use crate::reserve;
 use crate::session::{About, Locked, Session};
 use crate::target::TargetDirectory;
 use crate::time::now;
+use crate::turn::Turn;
 use crate::unit::{self, Convergence};
 use batou_release::{Component, Manifest, manifest_digest};
 
@@ -51,11 +52,11 @@ pub(crate) fn switch(session: &mut Session, order: &Switch, raw: &[u8]) -> Resul
     reserve::give_up_if_full(&about.target)?;
     let room = (wanted.bytes.len() + wanted.causes.len()) as u64;
     let mut made = BTreeSet::new();
-    reserve::draw_on(&about.target, || {
+    let turn = reserve::draw_on(&about.target, || {
         begin(about, locked, (&generations, &mut made), (order, &wanted, &in_force))
     })
     .map_err(|error| about.target.explain_full(error, room))?;
-    advance(about, locked, &generations, (order, connection))
+    advance(about, locked, (&generations, turn), (order, connection))
 }
 
 /// What the host is to have.
@@ -132,15 +133,17 @@ pub(crate) fn check_sequence(about: &About, record: &JournaledRelease) -> Result
 
 /// Writes everything that has to be on the disk before `current` moves. The intent comes last: until it is there,
 /// there is nothing to go back from. What it does can be done twice; `made` are the components whose folders were made.
+/// The turn lasts until `current` has moved.
 fn begin(
     about: &About,
     locked: &mut Locked,
     (generations, made): (&Generations, &mut BTreeSet<Name>),
     (order, wanted, in_force): (&Switch, &WantedManifest, &InForce),
-) -> Result<(), Error> {
+) -> Result<Turn, Error> {
     let target = &about.target;
-    let mut activated = Activated::load(target)?;
     let line = Journal::of(target).line()?;
+    let turn = Turn::take(about, &locked.lock)?;
+    let mut activated = Activated::load(target)?;
     line.reserve(Some(&order.record))?;
     let components = wanted.manifest.components.iter().map(|component| &component.name);
     // Whatever the units of a component did there is gone with its folder.
@@ -162,7 +165,7 @@ fn begin(
     let previous = in_force.installed.as_ref().map(|installed| installed.manifest.clone());
     let (manifest, runs, updated) = (Some(wanted.manifest.clone()), Vec::new(), BTreeSet::new());
     locked.underway = Some(Underway { intent, manifest, previous, activated, runs, updated, line });
-    Ok(())
+    Ok(turn)
 }
 
 /// The generation with the wanted manifest: an existing one if its links are intact, otherwise a new one.
@@ -189,25 +192,28 @@ fn generation(
 fn advance(
     about: &About,
     locked: &mut Locked,
-    generations: &Generations,
+    (generations, turn): (&Generations, Turn),
     (order, connection): (&Switch, &mut Connection),
 ) -> Result<Reply, Error> {
-    let underway = locked.underway.as_mut().expect("`begin` has set it");
-    let moved = reserve::draw_on(&about.target, || point(generations, underway)).and_then(|()| {
+    let Locked { underway: release, lock, mending, .. } = locked;
+    let underway = release.as_mut().expect("`begin` has set it");
+    let pointed = reserve::draw_on(&about.target, || point(generations, underway));
+    drop(turn);
+    let moved = pointed.and_then(|()| {
         if order.record.restores.is_some() { revert(about, underway, connection) } else { Ok(()) }
     });
     let Err(error) = moved else {
         return Ok(Reply::Switched {
             generation: underway.intent.to,
             pending: pending(&about.target, underway, order.recheck),
-            mended: Drift::of(std::mem::take(&mut locked.mending)),
+            mended: Drift::of(std::mem::take(mending)),
         });
     };
     connection.watch(false);
-    let back = go_back(about, underway, connection, Outcome::WentBack, &error.sentence());
+    let back = go_back((about, lock), underway, connection, Outcome::WentBack, &error.sentence());
     connection.watch(true);
     back?;
-    locked.underway = None;
+    *release = None;
     Err(error)
 }
 

@@ -34,6 +34,27 @@ fn go_back() -> Request {
     Request::GoBack { reason: "another host failed".into() }
 }
 
+/// An agent that stands still after it has looked at its lock would else commit a release from which another has gone back.
+#[test]
+fn who_takes_the_lock_waits_until_no_other_is_in_its_turn() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&first, 1);
+    let turn = std::fs::File::open(target(&host).journal()).unwrap();
+    turn.lock().unwrap();
+    std::thread::scope(|threads| {
+        let winner = threads.spawn(|| {
+            let mut winner = host.connect();
+            let answer = winner.ask(&Request::Lock { holder: holder("bob") });
+            assert!(matches!(answer, Reply::Locked(_)), "{answer:?}");
+        });
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(!winner.is_finished());
+        turn.unlock().unwrap();
+        winner.join().unwrap();
+    });
+}
+
 #[test]
 fn a_switched_host_says_that_it_could_commit_and_nothing_moves() {
     let host = Host::new();

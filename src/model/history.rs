@@ -137,9 +137,9 @@ fn releases(plan: &Plan, world: &Rc<World>, machines: &Machines) -> BTreeMap<usi
     let count = plan.commands.len();
     let mood = |number| if number > count { Mood::Good } else { mood(plan.seed, number) };
     let build = |number| Ok((number, build(number, plan.hosts, mood(number))?));
-    let built: Result<_, batou_store::Error> =
+    let all: Result<_, batou_store::Error> =
         world.look(machines.desk, || (1..=count + 2).map(build).collect());
-    built.expect("the disk is in order")
+    all.expect("the disk is in order")
 }
 
 fn told(world: &World, issued: &[Issued]) -> String {

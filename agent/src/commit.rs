@@ -16,7 +16,7 @@ use crate::turn::Turn;
 /// anything fails before it, the host will go back; whatever fails after it, the release stays in force.
 pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
     let (about, locked, _) = session.locked()?;
-    let turn = Turn::take(about, &locked.lock)?;
+    let turn = Turn::take(&about.target, &locked.lock)?;
     let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
     check_in_force(about, underway)?;
     let entry = underway.entry(Outcome::Committed, None);
@@ -88,7 +88,7 @@ pub(crate) fn commit_unchanged(
     keep: u32,
 ) -> Result<Reply, Error> {
     let (about, locked, _) = session.idle()?;
-    let turn = Turn::take(about, &locked.lock)?;
+    let turn = Turn::take(&about.target, &locked.lock)?;
     check_sequence(about, record)?;
     let current = about.current(&about.generations()?)?;
     let current = current.ok_or_else(|| Error::Protocol("there is no release to commit".into()))?;

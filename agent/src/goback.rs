@@ -57,7 +57,7 @@ pub(crate) fn go_back(
     // done twice.
     reserve::give_up_if_full(&about.target)?;
     let (target, from) = (&about.target, underway.intent.from);
-    let turn = Turn::take(about, lock)?;
+    let turn = Turn::take(&about.target, lock)?;
     let lost = reserve::draw_on(target, || point(&about.generations()?, from))?;
     drop(turn);
     // Into a journal that was removed meanwhile, nobody would look.
@@ -66,7 +66,7 @@ pub(crate) fn go_back(
     }
     let problems = converge(about, underway, connection)?;
     let unreverted = unreverted(underway);
-    let _turn = Turn::take(about, lock)?;
+    let _turn = Turn::take(&about.target, lock)?;
     let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
     reserve::draw_on(target, || underway.line.append(&entry))?;
     Intent::remove(target)?;

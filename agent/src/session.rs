@@ -127,7 +127,7 @@ impl Locked {
 
     /// See [`check_lock`].
     pub(crate) fn check_lock(&self, about: &About) -> Result<(), Error> {
-        check_lock(about, &self.lock)
+        check_lock(&about.target, &self.lock)
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn lock(session: &mut Session, holder: &Holder) -> Result<Reply, Erro
         Err(holder) => return Ok(Reply::Held { holder }),
     };
     // Whoever had a lock here that was removed has made its last change after this.
-    drop(Turn::take(about, &lock)?);
+    drop(Turn::take(&about.target, &lock)?);
     let generations = about.generations()?;
     about.in_force(&generations)?;
     // Before any step of this release can run beside them.

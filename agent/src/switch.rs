@@ -142,7 +142,7 @@ fn begin(
 ) -> Result<Turn, Error> {
     let target = &about.target;
     let line = Journal::of(target).line()?;
-    let turn = Turn::take(about, &locked.lock)?;
+    let turn = Turn::take(&about.target, &locked.lock)?;
     let mut activated = Activated::load(target)?;
     line.reserve(Some(&order.record))?;
     let components = wanted.manifest.components.iter().map(|component| &component.name);

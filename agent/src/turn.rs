@@ -13,8 +13,7 @@ use batou_system::fs::{File, TryLockError};
 use batou_system::{clock, fs};
 
 use crate::error::Error;
-use crate::session::About;
-use crate::target::check_file;
+use crate::target::{TargetDirectory, check_file};
 
 /// How long an agent waits for its turn. What is done in one takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,15 +29,15 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// Waits for this agent's turn. Its lock is in place then.
-    pub(crate) fn take(about: &About, lock: &Lock) -> Result<Self, Error> {
-        check_lock(about, lock)?;
-        let turn = Self::wait(about)?;
-        check_lock(about, lock)?;
+    pub(crate) fn take(target: &TargetDirectory, lock: &Lock) -> Result<Self, Error> {
+        check_lock(target, lock)?;
+        let turn = Self::wait(target)?;
+        check_lock(target, lock)?;
         Ok(turn)
     }
 
-    fn wait(about: &About) -> Result<Self, Error> {
-        let path = about.target.journal();
+    fn wait(target: &TargetDirectory) -> Result<Self, Error> {
+        let path = target.journal();
         check_file(&path)?;
         let journal = match File::open(&path) {
             Ok(journal) => journal,
@@ -59,13 +58,13 @@ impl Turn {
 
 /// The lock still keeps others out. Once its file was removed or replaced, another agent may be at work here, and has
 /// then gone back from what was under way.
-pub(crate) fn check_lock(about: &About, lock: &Lock) -> Result<(), Error> {
+pub(crate) fn check_lock(target: &TargetDirectory, lock: &Lock) -> Result<(), Error> {
     if lock.is_in_place()? {
         return Ok(());
     }
-    let directory = about.target.directory();
+    let directory = target.directory();
     if fs::is_dir(directory) {
-        return Err(Error::LockLost(about.target.lock()));
+        return Err(Error::LockLost(target.lock()));
     }
     Err(Error::TargetLost(directory.to_owned()))
 }

@@ -102,6 +102,7 @@ pub(crate) fn commit_unchanged(
         reason: None,
         runs: Vec::new(),
         unreverted: Vec::new(),
+        problems: Vec::new(),
     };
     reserve::draw_on(&about.target, || Journal::of(&about.target).line()?.append(&entry))
         .map_err(|error| about.target.explain_full(error, 1))?;

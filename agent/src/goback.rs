@@ -64,13 +64,14 @@ pub(crate) fn go_back(
     if !underway.line.is_in_place() {
         underway.line = reserve::draw_on(target, || Journal::of(target).line())?;
     }
-    let problems = converge(about, underway, connection)?;
+    let problems: Vec<_> = lost.into_iter().chain(converge(about, underway, connection)?).collect();
     let unreverted = unreverted(underway);
     let _turn = Turn::take(&about.target, lock)?;
-    let entry = JournalEntry { unreverted, ..underway.entry(outcome, Some(reason.to_owned())) };
+    let ended = underway.entry(outcome, Some(reason.to_owned()));
+    let entry = JournalEntry { unreverted, problems: problems.clone(), ..ended };
     reserve::draw_on(target, || underway.line.append(&entry))?;
     Intent::remove(target)?;
-    Ok(lost.into_iter().chain(problems).collect())
+    Ok(problems)
 }
 
 /// The units that this release updated and that nobody can undo. One that the release before has too is its own.

@@ -270,6 +270,7 @@ pub(crate) mod tests {
             reason: None,
             runs: Vec::new(),
             unreverted: Vec::new(),
+            problems: Vec::new(),
         }
     }
 

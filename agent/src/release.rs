@@ -49,6 +49,7 @@ impl Underway {
             reason,
             runs: self.runs.clone(),
             unreverted: Vec::new(),
+            problems: Vec::new(),
         }
     }
 }

@@ -159,7 +159,8 @@ fn begin(
         record: order.record.clone(),
         since: now(),
     };
-    intent.store(target)?;
+    // An intent of which it is not known whether it will last must not be found by others: nothing has moved yet.
+    intent.store(target).inspect_err(|_| drop(Intent::remove(target)))?;
     #[cfg(feature = "simulation")]
     batou_system::simulation::mark(&format!("switches {}", intent.record.who));
     let previous = in_force.installed.as_ref().map(|installed| installed.manifest.clone());

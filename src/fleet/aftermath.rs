@@ -186,13 +186,11 @@ fn ending(
             by: format!("release {sequence} by {who} has been made there since"),
         };
     }
-    let (unreverted, had_release) = if let Some(entry) = ours {
-        (entry.unreverted.clone(), entry.from.is_some())
-    } else {
-        // The journal has no line about it, so the host was never switched.
-        (Vec::new(), before.is_some())
-    };
-    HostEnding::WentBack { problems: Vec::new(), unreverted, had_release }
+    if let Some(JournalEntry { problems, unreverted, from, .. }) = ours.cloned() {
+        return HostEnding::WentBack { problems, unreverted, had_release: from.is_some() };
+    }
+    // The journal has no line about it, so the host was never switched.
+    HostEnding::WentBack { problems: Vec::new(), unreverted: Vec::new(), had_release: before.is_some() }
 }
 
 #[cfg(test)]
@@ -212,6 +210,12 @@ mod tests {
         let next = entry(3, "next", None, Outcome::Committed);
         let failed = JournalEntry { from: Some(1), ..entry(2, "ours", None, Outcome::WentBack) };
         let before = Some(&first.record);
+        let told = JournalEntry { problems: vec!["update failed".into()], ..failed.clone() };
+        let HostEnding::WentBack { problems, .. } = ending(&[first.clone(), told], before, &ours.record)
+        else {
+            panic!("it went back")
+        };
+        assert_eq!(problems, ["update failed"], "the host told nobody else of it");
         assert_eq!(ending(&[first.clone(), ours.clone()], before, &ours.record), released);
         assert_eq!(ending(&[first.clone(), ours.clone(), next.clone()], before, &ours.record), released);
         let overtaken = |number: u64| HostEnding::Overtaken {

@@ -253,6 +253,7 @@ pub(super) mod tests {
             reason: None,
             runs: Vec::new(),
             unreverted: Vec::new(),
+            problems: Vec::new(),
         }
     }
 

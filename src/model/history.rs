@@ -78,7 +78,7 @@ async fn carry_out(plan: &Plan, world: &Rc<World>) -> Upshot {
     };
     let broken = match broken.map_or_else(of_words, Err) {
         Err(broken) => Some(broken),
-        Ok(()) => settle(world, (&machines, &court), &releases, &issued, plan.seed).await.err(),
+        Ok(()) => settle(world, (&machines, &court), &releases, &issued, plan).await.err(),
     };
     Upshot {
         steps: world.steps(),
@@ -95,7 +95,7 @@ async fn settle(
     (machines, court): (&Machines, &Rc<Court>),
     releases: &BTreeMap<usize, FleetRelease>,
     issued: &[Issued],
-    seed: u64,
+    plan: &Plan,
 ) -> Result<(), Broken> {
     court.adjourn();
     network::heal();
@@ -105,21 +105,27 @@ async fn settle(
     }
     wait(world, QUIET).await;
     invariants::of_the_left(world, machines, issued)?;
+    invariants::of_the_recovered(world, machines, plan)?;
     let last = *releases.keys().last().expect("there are releases");
     let mut finish = vec![(CommandKind::Switch(last), last), (CommandKind::Switch(last), last)];
     // It costs as much as all that was to be tried.
-    if seed.is_multiple_of(4) {
+    if plan.seed.is_multiple_of(4) {
         finish = vec![
             (CommandKind::Switch(last - 1), last - 1),
             (CommandKind::Switch(last), last),
             (CommandKind::Rollback, last - 1),
         ];
     }
+    let mut before = None;
     for (what, number) in finish {
         let command = issue(world, machines, what, releases);
         let process = command.process;
         world.run(|| !world.is_alive(process)).await;
         invariants::of_success(world, machines, &command, &releases[&number], number)?;
+        if before == Some(what) {
+            invariants::of_rest(&command)?;
+        }
+        before = Some(what);
     }
     invariants::of_journals(world, machines)?;
     invariants::of_words(world, machines, issued)
@@ -134,7 +140,7 @@ async fn wait(world: &Rc<World>, time: Duration) {
 
 /// All releases of a plan, and two good ones more.
 fn releases(plan: &Plan, world: &Rc<World>, machines: &Machines) -> BTreeMap<usize, FleetRelease> {
-    let count = plan.commands.len();
+    let count = plan.releases;
     let mood = |number| if number > count { Mood::Good } else { mood(plan.seed, number) };
     let build = |number| Ok((number, build(number, plan.hosts, mood(number))?));
     let all: Result<_, batou_store::Error> =

@@ -11,7 +11,7 @@ use batou_system::simulation::{MachineId, World};
 
 use super::command::Issued;
 use super::network::{Machines, TARGET};
-use super::plan::CommandKind;
+use super::plan::{CommandKind, Mishap, MishapKind, Place, Plan};
 use super::releases::{FleetRelease, host};
 
 /// An invariant that does not hold.
@@ -145,6 +145,11 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
     }
     for issued in all {
         let named = issued.said.endings();
+        let is_complete = named.is_empty()
+            || named.len() == machines.hosts.len()
+            || !matches!(issued.what, CommandKind::Switch(_));
+        must(is_complete, || format!("{:?} (#{}) names only {named:?}", issued.what, issued.process.0))?;
+        of_lines(world, issued)?;
         let takes_part = |number: usize| named.is_empty() || named.contains_key(&host(number).to_string());
         let hosts = machines.hosts.iter().enumerate().filter(|(number, _)| takes_part(*number));
         let has: Vec<_> = hosts.map(|(_, machine)| committed(world, *machine, issued)).collect();
@@ -153,6 +158,56 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
         must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;
     }
     of_words(world, machines, all)
+}
+
+/// Each host that was switched has a line about it in its journal, or is still to go back.
+fn of_lines(world: &World, issued: &Issued) -> Result<(), Broken> {
+    let who = deployer(issued);
+    for (machine, text) in world.marks() {
+        if !text.starts_with("switches ") || !text.ends_with(&who) {
+            continue;
+        }
+        let told = journal(world, machine).iter().any(|entry| entry.record.who.ends_with(&who));
+        must(told || world.look(machine, || read("intent.json")).is_some(), || {
+            let name = &world.machine(machine).name;
+            format!(
+                "{:?} (#{}) switched {name}, whose journal does not say so",
+                issued.what, issued.process.0
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Where agents and disks were left alone, hosts have gone back by themselves, and their steps are as the release in force
+/// has them.
+pub(super) fn of_the_recovered(world: &World, machines: &Machines, plan: &Plan) -> Result<(), Broken> {
+    use MishapKind::{Clock, Cut, Interrupt, Silence};
+    let is_bearable = |fault: &Mishap| {
+        fault.place == Place::Desk || matches!(fault.kind, Clock(_) | Cut(_) | Interrupt(_) | Silence(_))
+    };
+    if !plan.faults.iter().all(is_bearable) {
+        return Ok(());
+    }
+    for machine in &machines.hosts {
+        let name = &world.machine(*machine).name;
+        world.look(*machine, || {
+            must(read("intent.json").is_none(), || format!("{name} has not gone back"))?;
+            let Some(number) = read("current/app/number") else { return Ok(()) };
+            let value = read("state/app/value");
+            must(value.as_deref() == Some(number.trim_end()), || {
+                format!("{name} has release {} in force, and its step left {value:?}", number.trim_end())
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// Whoever wants what there is finds nothing to do.
+pub(super) fn of_rest(issued: &Issued) -> Result<(), Broken> {
+    let mut lines = issued.said.lines().into_iter();
+    let changed = lines.find(|line| line["type"] == "released").map(|line| line["changed"].clone());
+    must(changed == Some(false.into()), || format!("a second {:?} did something", issued.what))
 }
 
 /// What is in force on a host was committed, unless an intent says that it goes back.
@@ -183,10 +238,15 @@ fn complete(world: &World, machine: MachineId) -> Result<(), Broken> {
         let manifest =
             batou_release::Manifest::decode(&manifest).map_err(|error| Broken(format!("{name}: {error}")))?;
         for component in &manifest.components {
-            for file in ["number", "same", "big"] {
+            let file = |file: &str| {
                 let path = generation.join(component.name.as_str()).join(file);
-                fs::read(&path).map_err(|error| Broken(format!("{name}: {}: {error}", path.display())))?;
-            }
+                fs::read_to_string(&path)
+                    .map_err(|error| Broken(format!("{name}: {}: {error}", path.display())))
+            };
+            let (number, same, big) = (file("number")?, file("same")?, file("big")?);
+            let length = number.trim_end().parse::<usize>().map_or(0, |number| 3000 + number);
+            let whole = same == format!("of {}\n", component.name) && big == "x".repeat(length);
+            must(whole, || format!("{name} has other content in {}", component.name))?;
         }
         let store = Store::open_existing(&Path::new(TARGET).join("store"), Durability::Host);
         let store = store.map_err(|error| Broken(format!("{name}: {error}")))?;

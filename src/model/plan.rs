@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) hosts: usize,
+    /// How many releases are wanted in it.
+    pub(super) releases: usize,
     pub(super) commands: Vec<Order>,
     /// How many commands come before the faults.
     pub(super) calm: usize,
@@ -139,7 +141,7 @@ impl Plan {
                 faults = vec![Mishap { of_changes: true, ..full }];
             }
         }
-        Self { seed, hosts, commands, calm, faults }
+        Self { seed, hosts, releases: count, commands, calm, faults }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::layout::{self, FILES};
+use crate::layout::{self, FILES, StoreLayout};
 use crate::{Durability, Error, Store, fs};
 
 /// How many of a store's folders tell that a folder is a store which has lost its format file.
@@ -105,9 +105,15 @@ impl Store {
         if folders >= EVIDENT {
             return Ok(true);
         }
-        // A power cut can leave little of a store that was being made, and an empty format file.
-        let format = fs::lstat(&self.layout.folder("format"))?;
-        Ok(format.is_some_and(|found| found.is_file() && found.size() == 0)
-            && self.layout.check_empty().is_ok())
+        Ok(self.has_torn_format()? && self.layout.check_empty().is_ok())
+    }
+
+    /// Whether the format file is what a power cut can leave of one that was just written: its beginning, and zeroes.
+    fn has_torn_format(&self) -> Result<bool, Error> {
+        let path = self.layout.folder("format");
+        let is_file = fs::lstat(&path)?.is_some_and(|found| found.is_file());
+        let Some(Ok(Some(found))) = is_file.then(|| fs::read_limited(&path, 64)) else { return Ok(false) };
+        let length = found.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        Ok(StoreLayout::format_text().as_bytes().starts_with(&found[..length]))
     }
 }

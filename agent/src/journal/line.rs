@@ -117,6 +117,7 @@ fn text(entry: &JournalEntry, limit: usize) -> Vec<u8> {
         |entry| entry.runs.iter_mut().for_each(|run| run.output.clear()),
         |entry| {
             entry.runs.clear();
+            entry.problems.clear();
             let end =
                 |reason: &String| (0..=REASON.min(reason.len())).rfind(|at| reason.is_char_boundary(*at));
             entry.reason.iter_mut().for_each(|reason| reason.truncate(end(reason).unwrap_or(0)));

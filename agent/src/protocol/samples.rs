@@ -65,6 +65,7 @@ pub(super) fn samples() -> Vec<Value> {
             generation: Some(2),
             problems: vec!["it failed".into()],
             unreverted: vec![unit.clone()],
+            problems: vec!["x".into()],
         },
         Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
         Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },

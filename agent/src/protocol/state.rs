@@ -113,6 +113,9 @@ pub struct JournalEntry {
     /// Units that were updated and, when the host went back, left as they are: they have no revert.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreverted: Vec<UnitId>,
+    /// What failed while the host went back, each as a sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// What was decided about a unit that was looked at.

@@ -55,6 +55,7 @@ fn a_failing_step_takes_the_release_back() {
     let entry = last(&host);
     assert_eq!((entry.result, entry.reason.as_deref()), (Outcome::WentBack, Some("web1 failed")));
     assert_eq!(names(&entry.unreverted), ["step web/fail"]);
+    assert_eq!(entry.problems, problems, "others hear of it from the journal");
     let runs: Vec<_> = entry.runs.iter().map(|run| (run.unit.name.as_str(), run.command.as_str())).collect();
     let expected =
         [("configure", "update"), ("fail", "update"), ("configure", "revert"), ("configure", "update")];

@@ -172,6 +172,15 @@ fn the_frame_of_a_cache_is_mended_and_a_newer_or_foreign_one_left_alone() {
     let foreign = tempfile::tempdir().unwrap();
     fs::write(foreign.path().join("thesis.tex"), "x").unwrap();
     assert!(matches!(Store::open_mended(foreign.path()), Err(Error::NotAStore { .. })));
+    for content in ["x", "batou\n", &"\0".repeat(100)] {
+        let foreign = tempfile::tempdir().unwrap();
+        fs::write(foreign.path().join("format"), content).unwrap();
+        assert!(matches!(
+            Store::open_mended(foreign.path()),
+            Err(Error::Format { .. } | Error::TooLarge { .. })
+        ));
+        assert_eq!(fs::read_to_string(foreign.path().join("format")).unwrap(), content);
+    }
 }
 
 #[test]

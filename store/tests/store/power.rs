@@ -168,7 +168,7 @@ fn a_cache_is_mended_after_a_power_cut_before_any_step() {
         add(&batch, "web", "1", &[]);
         batch.commit().unwrap();
     };
-    with_every_cut(MANY, use_it, |_| {
+    with_every_cut(6 * MANY, use_it, |_| {
         open();
         // Opening mended it for good.
         Store::open(&Path::new(TARGET).join("cache"), Durability::Cache).unwrap();

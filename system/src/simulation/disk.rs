@@ -68,6 +68,8 @@ pub struct Disk {
     capacity: (u64, u64),
     used: (u64, u64),
     fault: Option<DiskFault>,
+    /// How much was used when the disk became full.
+    filled: (u64, u64),
     user: u32,
 }
 
@@ -76,7 +78,7 @@ pub struct Disk {
 pub enum DiskFault {
     /// Nothing can be changed: `EROFS`.
     ReadOnly,
-    /// There is no room for anything new: `ENOSPC`.
+    /// Others have taken all room: `ENOSPC`, but for what is removed from then on.
     Full,
     /// Nothing can be read, changed or synced: `EIO`. What is known of files is still in memory.
     Broken,
@@ -141,6 +143,7 @@ impl Disk {
             capacity: (bytes / BLOCK, files),
             used: (0, 0),
             fault: None,
+            filled: (0, 0),
             user: USER,
         };
         let content = InodeContent::Folder { entries: BTreeMap::new(), synced: BTreeMap::new(), parent: TOP };
@@ -157,6 +160,7 @@ impl Disk {
     /// Sets what is wrong with it from now on.
     pub fn set_fault(&mut self, fault: Option<DiskFault>) {
         self.fault = fault;
+        self.filled = self.used;
     }
 
     /// Sets the user that all files belong to, and all processes run as; 0 may do everything.

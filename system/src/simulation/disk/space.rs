@@ -14,13 +14,15 @@ impl Disk {
     }
 
     pub(super) fn free_blocks(&self) -> u64 {
-        let full = self.fault == Some(DiskFault::Full);
-        if full { 0 } else { self.capacity.0.saturating_sub(self.used.0) }
+        self.limits().0.saturating_sub(self.used.0)
     }
 
     fn free_files(&self) -> u64 {
-        let full = self.fault == Some(DiskFault::Full);
-        if full { 0 } else { self.capacity.1.saturating_sub(self.used.1) }
+        self.limits().1.saturating_sub(self.used.1)
+    }
+
+    fn limits(&self) -> (u64, u64) {
+        if self.fault == Some(DiskFault::Full) { self.filled } else { self.capacity }
     }
 
     /// Makes a file, folder or link, which has no name yet. The folder that will have it is given to a new folder.

@@ -59,7 +59,7 @@ fn room_that_was_set_aside_is_there_for_who_set_it_aside() {
 fn a_disk_with_a_fault_says_which() {
     on_machine(Disk::default(), |world, machine| {
         let with = |fault| world.machine(machine).disk.borrow_mut().set_fault(fault);
-        world.look(machine, || fs::write("/file", "text").unwrap());
+        world.look(machine, || fs::write("/file", "text").and_then(|()| fs::write("/spare", "x")).unwrap());
         let tries = || {
             world.look(machine, || {
                 let open = fs::File::open("/file");
@@ -76,6 +76,11 @@ fn a_disk_with_a_fault_says_which() {
         assert_eq!(tries(), [readonly, None, readonly, None]);
         with(Some(DiskFault::Full));
         assert_eq!(tries(), [Some(Errno::NOSPC.raw_os_error()), None, None, None]);
+        world.look(machine, || {
+            fs::remove_file("/spare").unwrap();
+            fs::write("/new", "x").expect("there is the room of what was removed");
+            fs::remove_file("/new").unwrap();
+        });
         with(Some(DiskFault::Broken));
         assert_eq!(tries(), [Some(Errno::IO.raw_os_error()); 4]);
         with(None);

@@ -170,7 +170,7 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 }
 
 fn nearest(from: &Path) -> Result<PathBuf, CommandError> {
-    let found = from.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file());
+    let found = from.ancestors().find(|folder| folder.join(PROJECT_FILE).symlink_metadata().is_ok());
     found.map(Path::to_owned).ok_or_else(|| {
         CommandError::input(format!("no {PROJECT_FILE} in {} or above it", from.display()))
             .hint("go to a project's folder, name one with --project DIR, or make one with `batou init DIR`")

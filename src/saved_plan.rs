@@ -109,7 +109,7 @@ impl SavedPlan {
     }
 
     fn open(path: &Path) -> Result<Self, PlanError> {
-        let bytes = std::fs::read(path).map_err(PlanError::Unreadable)?;
+        let bytes = batou_system::fs::read(path).map_err(PlanError::Unreadable)?;
         let sealed: Sealed = serde_json::from_slice(&bytes).map_err(PlanError::Unsealed)?;
         if Digest::derive(CONTEXT, sealed.plan.as_bytes()) != sealed.digest {
             return Err(PlanError::Damaged);
@@ -127,6 +127,7 @@ impl SavedPlan {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use batou_release::Causes;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
     use crate::testing::manifest;
@@ -166,6 +167,16 @@ mod tests {
         }
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert_eq!(SavedPlan::read(&path).unwrap_err().exit_code(), 2, "cut off");
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.plan");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let refused = SavedPlan::read(&path).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("release.plan cannot be read"), "{refused}");
     }
 
     #[test]

@@ -202,6 +202,21 @@ fn mistakes_are_objects_with_json() {
 }
 
 #[test]
+fn what_is_no_file_is_a_mistake_and_not_waited_for() {
+    for file in ["batou.toml", "environments/dev/environment.toml", "components/app/component.toml"] {
+        let sandbox = shop::local();
+        std::fs::remove_file(sandbox.project().join(file)).unwrap();
+        assert!(sandbox.program("mkfifo").arg(file).status().unwrap().success());
+        for arguments in [&["check"][..], &["check", "dev"], &["switch", "dev"]] {
+            says(&refused(&sandbox, arguments), &[file, "it is a pipe, a socket or a device, and no file"]);
+        }
+    }
+    let sandbox = shop::local();
+    assert!(sandbox.program("mkfifo").arg("plan").status().unwrap().success());
+    says(&refused(&sandbox, &["switch", "dev", "--plan", "plan"]), &["plan cannot be read", "and no file"]);
+}
+
+#[test]
 fn a_bad_command_line_is_refused() {
     let sandbox = shop::local();
     assert_snapshot!(refused(&sandbox, &["swich", "dev"]), @r"

@@ -2,7 +2,6 @@
 //! files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use batou_store::{
     Artifact, ArtifactId, Batch, Digest, Error, Mode, Monitor, Name, Node, ObjectId, RelPath, SourceHasher,
     Tree,
 };
+use batou_system::fs::{File, open_file};
 use rayon::prelude::*;
 
 use crate::error::{CommandError, ExitKind};
@@ -213,7 +213,7 @@ impl FileContent<'_> {
                 monitor.advance(1, size);
             }
             Content::Source(path) => {
-                let file = File::open(path).map_err(|error| unreadable(path, error))?;
+                let file = open_file(path).map_err(|error| unreadable(path, error))?;
                 let stored = batch.blob(Some(&digest), mode, &mut WatchedSource { file, monitor });
                 stored.map_err(|error| changed(path, error))?;
                 monitor.advance(1, 0);

@@ -136,7 +136,7 @@ fn write(context: &Context, args: &Args, new: &FactsLock) -> Result<bool, Comman
     let relative = FactsLock::path(&args.environment);
     let path = context.project()?.root.join(&relative);
     let text = new.to_toml(&args.environment);
-    let changed = std::fs::read(&path).map_or(true, |found| found != text.as_bytes());
+    let changed = batou_system::fs::read(&path).map_or(true, |found| found != text.as_bytes());
     if changed && !args.check {
         new.fits(&text).map_err(CommandError::failed)?;
         batou_store::fs::atomic_write(&path, text.as_bytes(), batou_store::fs::PUBLIC, false)?;

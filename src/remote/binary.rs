@@ -5,12 +5,12 @@
 //! share one copy of its bytes, packed and unpacked, which is made when the first of them sends it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use batou_store::Digest;
+use batou_system::fs::{is_taken, open_file, read};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -147,7 +147,7 @@ impl Binaries {
 
     fn in_folder(&self, machine: &str) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
-        triples(machine).into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+        triples(machine).into_iter().map(|name| folder.join(name)).find(|path| is_taken(path))
     }
 }
 
@@ -193,7 +193,7 @@ fn triples(machine: &str) -> Vec<String> {
 fn hash(path: &Path) -> Result<Digest, BinaryError> {
     let failed = |source| BinaryError::Io { path: path.to_owned(), source };
     let mut hasher = blake3::Hasher::new();
-    File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(failed)?;
+    open_file(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(failed)?;
     Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
@@ -226,7 +226,7 @@ impl AgentProgram {
         let bytes = match &self.source {
             ProgramSource::Carried(carried) => carried.unpack(),
             ProgramSource::File(path) | ProgramSource::Own(path) => {
-                fs::read(path).map_err(|source| BinaryError::Io { path: path.clone(), source })?
+                read(path).map_err(|source| BinaryError::Io { path: path.clone(), source })?
             }
         };
         let sum = cksum(&bytes);
@@ -279,7 +279,10 @@ fn cksum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs::{self, File};
     use std::process::{Command, Stdio};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -340,6 +343,15 @@ mod tests {
         let path = folder.path().join(&name);
         fs::write(&path, "in the folder").unwrap();
         assert_eq!(digest(ours()), (Digest::of(b"in the folder"), path));
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s390x-unknown-linux-musl");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let refused = with(Path::new("/none"), Some(folder.path()), Vec::new()).find("s390x").err();
+        assert!(matches!(refused, Some(BinaryError::Io { path: named, .. }) if named == path));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use batou_system::fs::{is_taken, open_file};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::master::path_of;
@@ -53,7 +54,7 @@ impl SshConfig {
     /// Writes the configuration into memory.
     pub fn write(options: &SshOptions<'_>) -> std::io::Result<Self> {
         let mut file = File::from(memfd_create("batou-ssh", MemfdFlags::CLOEXEC)?);
-        let own = own(options);
+        let own = own(options)?;
         let open = own.as_deref().filter(|path| !is_plain(path)).map(File::open).transpose()?;
         let own = open.as_ref().map(path_of).transpose()?.or(own);
         file.write_all(text(options, own.as_deref()).as_bytes())?;
@@ -105,10 +106,15 @@ fn text(options: &SshOptions<'_>, own: Option<&Path>) -> String {
     text
 }
 
-/// The project's own configuration.
-fn own(options: &SshOptions<'_>) -> Option<PathBuf> {
+/// The project's own configuration. ssh would wait for a pipe.
+fn own(options: &SshOptions<'_>) -> std::io::Result<Option<PathBuf>> {
     let names = [format!("ssh_config_{}", options.environment), "ssh_config".to_owned()];
-    names.iter().map(|name| options.project.join(name)).find(|path| path.is_file())
+    let Some(name) = names.iter().find(|name| is_taken(options.project.join(name))) else { return Ok(None) };
+    let path = options.project.join(name);
+    match open_file(&path) {
+        Ok(_) => Ok(Some(path)),
+        Err(error) => Err(std::io::Error::new(error.kind(), format!("{name}: {error}"))),
+    }
 }
 
 /// Whether a configuration takes this path literally. It does not if ssh sees a pattern, variable or quote in
@@ -123,6 +129,8 @@ fn is_plain(path: &Path) -> bool {
 mod tests {
     use std::os::unix::ffi::OsStrExt;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     fn options(project: &Path) -> SshOptions<'_> {
@@ -130,7 +138,7 @@ mod tests {
     }
 
     fn included(project: &Path) -> String {
-        text(&options(project), own(&options(project)).as_deref())
+        text(&options(project), own(&options(project)).unwrap().as_deref())
     }
 
     #[test]
@@ -163,6 +171,16 @@ mod tests {
         std::fs::write(folder.path().join("ssh_config_prod"), "").unwrap();
         let text = included(folder.path());
         assert!(text.contains("/ssh_config_prod\"") && !text.contains("~/.ssh"));
+    }
+
+    #[test]
+    fn what_is_no_file_configures_nothing() {
+        for name in ["ssh_config", "ssh_config_prod"] {
+            let folder = tempfile::tempdir().unwrap();
+            mknodat(CWD, folder.path().join(name), FileType::Fifo, Mode::RWXU, 0).unwrap();
+            let refused = SshConfig::write(&options(folder.path())).unwrap_err().to_string();
+            assert_eq!(refused, format!("{name}: it is a pipe, a socket or a device, and no file"));
+        }
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub fn is_file(path: impl AsRef<Path>) -> bool {
     metadata(path).is_ok_and(|found| found.is_file())
 }
 
+/// Whether a path is in use, be it by a link to nowhere, or by what may not be looked at.
+pub fn is_taken(path: impl AsRef<Path>) -> bool {
+    let free =
+        |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !symlink_metadata(path).is_err_and(free)
+}
+
 /// Whether there is a symbolic link at a path.
 pub fn is_symlink(path: impl AsRef<Path>) -> bool {
     symlink_metadata(path).is_ok_and(|found| found.is_symlink())
@@ -75,6 +82,29 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file for reading. Unlike by [`File::open`], a folder is refused, too.
+pub fn open_file(path: impl AsRef<Path>) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, and no file"));
+    }
+    Ok(file)
+}
+
+/// Reads a whole file. More than `largest` bytes are an error of the kind
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
+pub fn read_at_most(path: impl AsRef<Path>, largest: u64) -> io::Result<Vec<u8>> {
+    let file = open_file(path)?;
+    let size = file.metadata()?.len().min(largest);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        let message = format!("it is larger than {} MiB", largest >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
     Ok(bytes)
 }
 
@@ -207,4 +237,30 @@ pub fn space(path: &Path) -> io::Result<Space> {
     // Some filesystems have no fixed number of files, and say that they have none at all.
     let files = (found.f_files > 0).then_some(found.f_favail);
     Ok(Space { bytes: found.f_bavail.saturating_mul(found.f_frsize), files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_a_file_of_limited_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "1234").unwrap();
+        assert_eq!(read_at_most(&path, 4).unwrap(), b"1234");
+        assert_eq!(read_at_most(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        let refused = read_at_most(folder.path(), 4).unwrap_err();
+        assert_eq!(refused.to_string(), "it is a folder, and no file");
+    }
+
+    #[test]
+    fn a_path_is_taken_by_whatever_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+        let taken = ["", "file", "link", "none", "file/below"].map(|name| is_taken(path(name)));
+        assert_eq!(taken, [true, true, true, false, false]);
+    }
 }

@@ -11,7 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::component::declarations::{Declarations, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::component::item::Caller;
-use crate::component::templates::{ReadError, Templates};
+use crate::component::templates::{ReadError, Templates, io_error};
 use crate::text::diagnostic::{Diagnostic, Problems, visible_name};
 use crate::text::source::{At, Text};
 
@@ -160,7 +160,8 @@ impl Finder<'_> {
     fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
         let (real, meta) = self.templates.locate(source)?;
         if !meta.is_file() {
-            return Err(ReadError::NotAFile(self.templates.relative(source)));
+            let opened = batou_system::fs::open_file(&real);
+            opened.map_err(|error| io_error(&self.templates.relative(source), error))?;
         }
         Ok((real, meta.permissions().mode() & 0o100 != 0))
     }
@@ -247,7 +248,7 @@ impl Finder<'_> {
                 let flag = by.flag("template", false);
                 diagnostic.help(format!("save it as UTF-8, or set {flag} for files that are not text"))
             }
-            ReadError::TooLarge(..) => {
+            ReadError::Io { source, .. } if source.kind() == std::io::ErrorKind::FileTooLarge => {
                 diagnostic.help(format!("set {} for large files", by.flag("template", false)))
             }
             ReadError::Missing(_) => {
@@ -257,7 +258,7 @@ impl Finder<'_> {
             ReadError::Elsewhere(_) => {
                 diagnostic.help("name a file below it, or one from the project's root as \"//PATH\"")
             }
-            ReadError::NotAFile(_) | ReadError::Io { .. } => diagnostic,
+            ReadError::Io { .. } => diagnostic,
         });
     }
 }

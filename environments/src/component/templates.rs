@@ -46,12 +46,8 @@ pub(crate) enum ReadError {
     Outside(PathBuf),
     #[error("`{0}` is not a path below the component's folder")]
     Elsewhere(String),
-    #[error("{} is not a file", .0.display())]
-    NotAFile(PathBuf),
     #[error("{} is not UTF-8 text (line {line})", .path.display())]
     NotUtf8 { path: PathBuf, line: usize },
-    #[error("{} is larger than 16 MiB", .0.display())]
-    TooLarge(PathBuf),
     #[error("cannot read {}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
 }
@@ -157,13 +153,8 @@ impl Templates {
     fn read(&self, name: &str) -> Result<Known, ReadError> {
         let relative = self.relative(name);
         let (path, meta) = self.locate(name)?;
-        if !meta.is_file() {
-            return Err(ReadError::NotAFile(relative));
-        }
-        if meta.len() > LARGEST_TEMPLATE {
-            return Err(ReadError::TooLarge(relative));
-        }
-        let bytes = std::fs::read(&path).map_err(|error| io_error(&relative, error))?;
+        let read = batou_system::fs::read_at_most(&path, LARGEST_TEMPLATE);
+        let bytes = read.map_err(|error| io_error(&relative, error))?;
         let digest = cause::digest(&bytes);
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -222,7 +213,7 @@ fn inside(root: &Path, relative: &Path) -> Result<PathBuf, ReadError> {
     }
 }
 
-fn io_error(relative: &Path, source: io::Error) -> ReadError {
+pub(super) fn io_error(relative: &Path, source: io::Error) -> ReadError {
     match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Missing(relative.to_owned()),
         _ => ReadError::Io { path: relative.to_owned(), source },

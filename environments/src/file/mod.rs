@@ -17,7 +17,7 @@ use toml::de::DeTable;
 use crate::text::diagnostic::{Diagnostic, Problems};
 use crate::text::source::{At, SourceText};
 
-/// Configuration files larger than this are refused before they are read.
+/// Configuration files larger than this are refused.
 pub(crate) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Reads a TOML file of the project; every syntax error in it is reported.
@@ -55,17 +55,7 @@ fn first_line(message: &str) -> String {
 }
 
 fn read_text(root: &Path, relative: &Path, problems: &mut Problems) -> Option<String> {
-    let path = root.join(relative);
-    let read = std::fs::metadata(&path).and_then(|meta| {
-        // Reading a pipe would never end, and neither would reading some devices.
-        if !meta.is_file() {
-            return Err(std::io::Error::other("it is not a file"));
-        }
-        if meta.len() > LARGEST {
-            return Err(std::io::Error::other(format!("it is larger than {} MiB", LARGEST / 1024 / 1024)));
-        }
-        std::fs::read(&path)
-    });
+    let read = batou_system::fs::read_at_most(root.join(relative), LARGEST);
     match read.map(String::from_utf8) {
         Ok(Ok(text)) => Some(text),
         Ok(Err(error)) => {

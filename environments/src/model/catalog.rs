@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use batou_system::fs::{is_taken, read_at_most};
 use minijinja::Environment;
 
 use crate::model::component::{self, LoadedComponent};
@@ -47,7 +48,7 @@ impl<'a> Catalog<'a> {
         if let Some(declared) = self.declared.get(name) {
             return Some(LoadedComponent::of_code(self.project, declared, engine, problems));
         }
-        if self.folder().join(name).join("component.toml").exists() {
+        if is_taken(self.folder().join(name).join("component.toml")) {
             return component::load(self.project, name, engine, problems);
         }
         if !(self.incomplete && self.is_mentioned(name)) {
@@ -63,7 +64,7 @@ impl<'a> Catalog<'a> {
     fn missing(&self, name: &str, at: &At) -> Diagnostic {
         let folders = folders(&self.folder());
         let tables =
-            folders.iter().filter(|folder| self.folder().join(folder).join("component.toml").exists());
+            folders.iter().filter(|folder| is_taken(self.folder().join(folder).join("component.toml")));
         let known: Vec<&str> = tables.chain(self.declared.keys()).map(String::as_str).collect();
         let diagnostic = Diagnostic::error(format!("there is no component `{name}`")).at(at);
         match nearest(name, known) {
@@ -79,12 +80,11 @@ impl<'a> Catalog<'a> {
         let folders = folders(&self.folder());
         folders.iter().any(|folder| {
             let path = self.folder().join(folder).join("component.star");
-            // Nothing that the loader refuses to read: reading a pipe would never end.
-            let Ok(meta) = std::fs::metadata(&path) else { return false };
-            if folder == name || !meta.is_file() || meta.len() > starlark::LARGEST {
-                return folder == name;
+            if folder == name {
+                return is_taken(path);
             }
-            let text = std::fs::read(path).unwrap_or_default();
+            // What the loader refuses to read mentions nothing.
+            let text = read_at_most(path, starlark::LARGEST).unwrap_or_default();
             String::from_utf8_lossy(&text).contains(&format!("\"{name}\""))
         })
     }

@@ -104,7 +104,7 @@ fn layer(
 ) -> Option<(Table, At)> {
     let folder = PathBuf::from("environments").join(name);
     let path = folder.join("environment.toml");
-    if !is_project_or_environment(name) || !project.root.join(&path).is_file() {
+    if !is_project_or_environment(name) || !batou_system::fs::is_taken(project.root.join(&path)) {
         let known = environment_names(project).unwrap_or_default();
         let diagnostic = Diagnostic::error(format!("there is no environment `{name}`"));
         let diagnostic = match nearest(name, known.iter().map(String::as_str)) {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::text::diagnostic::{Diagnostic, Diagnostics, Problems};
 use batou_release::FactSources;
+use batou_system::fs::is_taken;
 
 use crate::file::{self, TableReader};
 use crate::text::name::is_project_or_environment;
@@ -51,7 +52,7 @@ fn read(directory: &Path, problems: &mut Problems) -> Option<Project> {
         }
     };
     let path = Path::new("batou.toml");
-    if !root.join(path).exists() {
+    if !is_taken(root.join(path)) {
         let message = format!("{} is not a batou project: there is no batou.toml", root.display());
         problems.push(
             Diagnostic::error(message).help("run `batou init` there, or name another folder with --project"),
@@ -100,7 +101,7 @@ pub fn environment_names(project: &Project) -> Result<Vec<String>, Diagnostics> 
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
-        if !entry.path().join("environment.toml").is_file() {
+        if !is_taken(entry.path().join("environment.toml")) {
             continue;
         }
         match entry.file_name().into_string() {

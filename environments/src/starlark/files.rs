@@ -32,14 +32,7 @@ impl ReadableFiles<'_> {
         let path = self.inside(&relative)?;
         let failed =
             |error: std::io::Error| Stop::mistake(format!("cannot read {}: {error}", relative.display()));
-        let meta = std::fs::metadata(&path).map_err(failed)?;
-        if !meta.is_file() {
-            return Err(Stop::mistake(format!("{} is not a file", relative.display())));
-        }
-        if meta.len() > LARGEST {
-            return Err(Stop::mistake(format!("{} is larger than 16 MiB", relative.display())));
-        }
-        let bytes = std::fs::read(&path).map_err(failed)?;
+        let bytes = batou_system::fs::read_at_most(&path, LARGEST).map_err(failed)?;
         let cause = (format!("file {}", relative.display()), cause::digest(&bytes));
         let text = String::from_utf8(bytes).map_err(|_| {
             Stop::mistake(format!("{} is not UTF-8 text", relative.display()))

@@ -276,14 +276,7 @@ fn read_own(root: &Path, relative: &Path) -> Result<String, LoadRefused> {
         Err(error) => return Err((format!("cannot read {shown}: {error}"), None)),
     };
     let failed = |error: std::io::Error| (format!("cannot read {shown}: {error}"), None);
-    let meta = std::fs::metadata(&path).map_err(failed)?;
-    if !meta.is_file() {
-        return Err((format!("{shown} is not a file"), None));
-    }
-    if meta.len() > limits::LARGEST {
-        return Err((format!("{shown} is larger than 1 MiB"), None));
-    }
-    let bytes = std::fs::read(&path).map_err(failed)?;
+    let bytes = batou_system::fs::read_at_most(&path, limits::LARGEST).map_err(failed)?;
     // The byte order mark that some editors write before the text.
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let text = std::str::from_utf8(text);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use batou_system::fs::is_taken;
 use starlark::values::OwnedFrozenValue;
 
 use crate::notes::Notes;
@@ -59,7 +60,7 @@ fn files(project: &Project) -> Vec<String> {
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut files: Vec<String> = names
         .map(|name| format!("components/{name}/component.star"))
-        .filter(|file| project.root.join(file).exists())
+        .filter(|file| is_taken(project.root.join(file)))
         .collect();
     files.sort();
     files
@@ -106,7 +107,7 @@ fn unique(
             let line = earlier.at.source.position(earlier.at.span.start).0;
             format!("{}:{line}", earlier.file)
         });
-        let other = earlier.or_else(|| project.root.join(&toml).exists().then_some(toml));
+        let other = earlier.or_else(|| is_taken(project.root.join(&toml)).then_some(toml));
         if let Some(other) = other {
             let message = format!("the component `{name}` is declared twice");
             let help = format!("it is also declared in {other}: rename or remove one of the two");

@@ -123,12 +123,70 @@ fn what_is_excluded_may_be_anything() {
 
 #[test]
 fn what_is_no_file_is_not_read_as_one() {
-    for path in ["components/app/component.toml", "batou.toml"] {
-        let sandbox = Sandbox::app("");
-        std::fs::remove_file(sandbox.root().join(path)).unwrap();
-        std::os::unix::fs::symlink("/dev/zero", sandbox.root().join(path)).unwrap();
-        assert!(sandbox.mistakes().contains("it is not a file"), "{path}");
+    let app = "[[file]]\npath = \"conf\"\n[[file]]\npath = \"icon\"\ntemplate = false\n[[file]]\npath = \"etc\"\nsource = \"etc\"\n\
+               [[file]]\npath = \"run.sh\"\nmode = \"0755\"\n[[step]]\nname = \"run\"\nscript = \"run.sh\"\n";
+    let code = "load(\"//lib/own.star\", \"own\")\ndef configure(c):\n    own(read(\"text\"))\n    for name in glob([\"*.d\"]):\n        \
+                c.file(name)\ncomponent(\"code\", configure = configure)\n";
+    let files = [
+        ("batou.toml", "[project]\nname = \"shop\"\n[facts]\nkernel = \"hostname\"\n"),
+        ("environments/base/environment.toml", ""),
+        (
+            "environments/prod/environment.toml",
+            "[environment]\ninherits = \"base\"\n[hosts]\nweb01 = [\"app\", \"code\"]\n",
+        ),
+        ("environments/prod/facts.lock", ""),
+        ("components/app/component.toml", app),
+        ("components/app/conf", "{% include \"part\" %}"),
+        ("components/app/part", ""),
+        ("components/app/icon", ""),
+        ("components/app/etc/one", ""),
+        ("components/app/run.sh", "true"),
+        ("components/code/component.star", code),
+        ("components/code/text", ""),
+        ("components/code/x.d", ""),
+        ("lib/own.star", "def own(text):\n    pass\n"),
+    ];
+    Sandbox::new(&files).evaluate();
+    for (path, _) in files {
+        for kind in ["pipe", "socket", "device", "folder"] {
+            // A folder may be the source of a file, or contain others. No link out of the project is followed, save of TOML.
+            let is_source = ["conf", "icon", "one", "run.sh", "x.d"].iter().any(|name| path.ends_with(name));
+            if (kind == "folder" && is_source) || (kind == "device" && !path.ends_with(".toml")) {
+                continue;
+            }
+            let sandbox = Sandbox::new(&files);
+            let place = sandbox.root().join(path);
+            std::fs::remove_file(&place).unwrap();
+            match kind {
+                "pipe" => {
+                    assert!(std::process::Command::new("mkfifo").arg(&place).status().unwrap().success())
+                }
+                "socket" => drop(std::os::unix::net::UnixListener::bind(&place).unwrap()),
+                "device" => std::os::unix::fs::symlink("/dev/zero", &place).unwrap(),
+                _ => std::fs::create_dir(&place).unwrap(),
+            }
+            let mistakes = sandbox.mistakes();
+            assert!(
+                mistakes.contains(path) && mistakes.contains("and no file"),
+                "{path}, a {kind}: {mistakes}"
+            );
+        }
     }
+}
+
+#[test]
+fn an_environment_that_cannot_be_read_is_one_all_the_same() {
+    let sandbox = Sandbox::app("");
+    let place = |name: &str| sandbox.root().join("environments").join(name);
+    for name in ["pipe", "gone", "folder", "none"] {
+        std::fs::create_dir(place(name)).unwrap();
+    }
+    let pipe = std::process::Command::new("mkfifo").arg(place("pipe/environment.toml")).status().unwrap();
+    assert!(pipe.success());
+    std::os::unix::fs::symlink("nowhere", place("gone/environment.toml")).unwrap();
+    std::fs::create_dir(place("folder/environment.toml")).unwrap();
+    let names = batou_environments::environment_names(&sandbox.project()).unwrap();
+    assert_eq!(names, ["folder", "gone", "pipe", "prod"]);
 }
 
 #[test]

@@ -672,7 +672,7 @@ fn a_file_that_cannot_be_read_is_the_only_mistake() {
     std::fs::remove_file(&path).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     let mistakes = sandbox.mistakes();
-    assert!(mistakes.contains("is not a file") && !mistakes.contains("there is no component"), "{mistakes}");
+    assert!(mistakes.contains("and no file") && !mistakes.contains("there is no component"), "{mistakes}");
 
     let sandbox = app("for n in [1]:\n    component(\"app%d\" % n, configure = nothing)\n");
     sandbox.write("environments/prod/environment.toml", "[hosts]\nweb01 = [\"app1\"]\n");
@@ -707,7 +707,10 @@ fn a_name_can_be_declared_once() {
 #[test]
 fn a_file_is_bounded() {
     let mistakes = app(&"x".repeat(2 * 1024 * 1024)).mistakes();
-    assert!(mistakes.contains("components/app/component.star is larger than 1 MiB"), "{mistakes}");
+    assert!(
+        mistakes.contains("cannot read components/app/component.star: it is larger than 1 MiB"),
+        "{mistakes}"
+    );
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl FactsLock {
     /// `None` where the file is damaged, which is reported.
     pub(super) fn read(project: &Project, environment: &str, problems: &mut Problems) -> Option<FactsLock> {
         let path = Self::path(environment);
-        if project.root.join(&path).symlink_metadata().is_err() {
+        if !batou_system::fs::is_taken(project.root.join(&path)) {
             return Some(FactsLock::default());
         }
         let mut found = Problems::default();

@@ -142,12 +142,14 @@ impl LazyValues {
         let named = |require: &Require| require.variable.as_deref() == Some(variable);
         let require = requires.iter().position(named)?;
         let key = &requires[require].key.value;
+        let providers = &self.connections.providers[asker.index][require];
         let path = match path.split_first() {
             _ if requires[require].one => path,
-            Some((Selector::Item | Selector::Index(_), rest)) => rest,
+            Some((Selector::Item, rest)) => rest,
+            Some((Selector::Index(index), rest)) if *index < providers.len() => rest,
             _ => return None,
         };
-        let all = self.connections.providers[asker.index][require].iter().map(|provider| {
+        let all = providers.iter().map(|provider| {
             let from = self.model.subject(provider.instance);
             let used = asker.used(&format!("resource {key} from {from}"));
             if used { self.provided_sets(asker, *provider, path) } else { None }
@@ -228,6 +230,12 @@ fn member<'a>(
         Some(Data::Table(table)) => Some(table),
         _ => None,
     };
+    // A part of the whole is the component's own.
+    if let (Data::Table(table), Some(merged), []) = (&over.data, merged, path)
+        && merged.keys().any(|name| !table.contains_key(name))
+    {
+        return PathEnd::Unknown;
+    }
     let (name, rest, table) = match (&over.data, path.split_first()) {
         (Data::Table(table), Some((Selector::Name(name), rest))) => (name, rest, table),
         // Some member, of either.

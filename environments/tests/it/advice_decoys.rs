@@ -223,9 +223,57 @@ fn a_fail_names_what_decided() {
         ("", "for p in c.list:\n    if p == \"b\":\n        fail(\"bad %s\" % p)", "list"),
         ("", "for p in [c.decoy, \"u\"]:\n    if p == \"u\":\n        fail(\"bad %s\" % p)", ""),
         ("", "for p in [\"a\"]:\n    if c.port == p:\n        continue\n    fail(\"bad %s\" % p)", "port"),
+        ("", "c.decoy == \"d\" and (c.port == \"y\" or fail(\"bad\"))", "port"),
+        ("", "c.decoy == \"d\" and c.port == \"x\" and fail(\"bad\")", "decoy port"),
+        ("def f():\n    fail(\"bad\")", "if c.port == \"x\":\n    q = f()", "port"),
         ("", "fail(\"bad %s and %s\" % (c.port, c.flag))", "flag port"),
         ("", "fail(\"bad %s\" % [c.decoy, 1][1])", ""),
     ]);
+}
+
+/// A condition around it or before it says nothing if another one, which cannot be read, is nearer.
+#[test]
+fn a_fail_that_is_not_plainly_reached_names_nothing() {
+    let before = "def need(ok, m):\n    return ok or fail(m)\ndef stop(m):\n    fail(m)\nD = {\"x\": None}";
+    let fails = [
+        "q = fail(\"bad\") if c.port == \"x\" else 1",
+        "q = c.port == 5 or fail(\"bad\")",
+        "return c.port == 5 or fail(\"bad\")",
+        "c.file(\"a\", content = D.get(c.port) or fail(\"bad %s\" % c.decoy))",
+        "print(c.port == 5 or fail(\"bad\"))",
+        "(c.port == 5 or fail(\"bad\")) and c.flag",
+        "if c.port == 5 or fail(\"bad\"):\n    pass",
+        "q = [D.get(c.port) or fail(\"bad\")]",
+        "need(c.port == 5, \"bad %s\" % c.decoy)",
+        "q = [stop(\"bad\") for p in c.list]",
+        "print(stop(\"bad\"))",
+        "(lambda p: p == 5 or fail(\"bad\"))(c.port)",
+        "need = lambda ok, m: ok or fail(m)\nneed(c.port == 5, \"bad\")",
+        "(lambda p: stop(p))(c.port)",
+        "def chk(p):\n    return p == 5 or fail(\"bad\")\nchk(c.port)",
+        "[fail(p) for p in c.list if p == \"a\"]",
+        "{p: fail(p) for p in c.list if p == \"a\"}",
+        "for p in c.list:\n    fail(\"bad %s\" % c.decoy)",
+        "for p in c.list:\n    stop(p)",
+    ];
+    let guards = [
+        "if c.port == 5:\n    return\nelif c.port == 6:\n    return",
+        "if c.port == \"x\":\n    pass\nelse:\n    return",
+        "if c.port == 5:\n    return\nelse:\n    pass",
+        "if c.flag:\n    if c.port == 5:\n        return",
+        "for p in c.list:\n    if p == \"q\":\n        return",
+        "for p in c.list:\n    if p == \"q\":\n        break",
+        "if c.port == 5:\n    fail(\"other\")",
+        "c.port == \"x\" or fail(\"other\")",
+        "q = None if c.port == \"x\" else fail(\"other\")",
+    ];
+    let guarded = guards.map(|guard| format!("{guard}\nfail(\"bad %s\" % c.decoy)"));
+    let fails = fails.into_iter().chain(guarded.iter().map(String::as_str));
+    let below = |fail: &str| format!("if c.decoy == \"d\":\n    {}", fail.replace('\n', "\n    "));
+    let behind = |fail: &str| format!("if c.decoy == \"q\":\n    return\n{fail}");
+    let bodies: Vec<_> = fails.flat_map(|fail| [fail.to_owned(), below(fail), behind(fail)]).collect();
+    let rows: Vec<_> = bodies.iter().map(|body| (before, body.as_str(), "")).collect();
+    check_bodies(&rows);
 }
 
 #[test]
@@ -242,6 +290,10 @@ fn a_missing_item_names_the_key_where_the_list_is_the_authors() {
         ("", "c.list[c.port]", "port"),
         ("", "c.list[c.port:]", "port"),
         ("", "c.list[c.port:c.flag]", ""),
+        ("", "c.list[c.port:\"a\"]", ""),
+        ("", "c.list[\"a\":c.port]", ""),
+        ("", "c.list[1:-1:c.port]", "port"),
+        ("", "c.list[0:1:0]", ""),
         ("", "c.list[7]", "list"),
         ("SEVEN = 7", "c.list[SEVEN]", "list"),
     ]);

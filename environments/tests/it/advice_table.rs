@@ -5,7 +5,7 @@ use super::common::Sandbox;
 /// `port` is a text and `other` a number in the environment; so is the host's `data-port`. What begins with `own` is the
 /// component's.
 const ENVIRONMENT: &str = "[hosts]\nweb01 = [\"app\"]\n[host.web01]\ndata-port = \"z\"\n[settings]\nport = \"y\"\n\
-    [components.app]\nport = \"x\"\nother = 3\nlist = [\"a\"]\nlinks = [\"up\"]\nup = \"../x\"\nzero = 0\ndb = { port = \"d\" }\n";
+    [components.app]\nport = \"x\"\nother = 3\nlist = [\"a\"]\nlinks = [\"up\"]\nup = \"../x\"\nzero = 0\ndb = { port = \"d\" }\nboth = { port = \"d\" }\n";
 
 /// The names of the values that the only mistake is said to be about.
 fn named(sandbox: &Sandbox) -> String {
@@ -31,8 +31,10 @@ fn template(text: &str) -> Sandbox {
     Sandbox::app(&format!(
         "[attributes]\nport = \"p\"\nother = 2\nown = \"o\"\nown_number = 7\nlist = []\nlinks = []\nup = \"u\"\nzero = 1\n\
          db = {{ type = \"dict\", default = {{ host = \"h\", port = \"p\" }} }}\n\
+         both = {{ type = \"dict\", default = {{ host = \"h\", port = \"p\" }} }}\n\
          same = \"{{{{ component.port }}}}\"\nurl = \"http://{{{{ component.port }}}}\"\n\
          mixed = [\"{{{{ component.port }}}}\", \"u\"]\nalone = [\"{{{{ component.port }}}}\"]\n\
+         [[provide]]\nkey = \"k\"\nvalue = \"{{{{ component.port }}}}\"\n[[require]]\nkey = \"k\"\n\
          [[file]]\npath = \"x\"\ncontent = '''{{{{ component.port }}}}{{{{ component.other }}}}{{{{ host.data.port }}}}{text}'''\n"
     ))
 }
@@ -86,6 +88,7 @@ fn a_template_names_what_failed() {
         ("{{ component.same - 1 }}", "port"),
         ("{{ component.alone[0] - 1 }}", "port"),
         ("{{ component.mixed[0] - 1 }}", "port"),
+        ("{{ k[0] - 1 }}", "port"),
         ("{% for a in component.alone %}{{ a - 1 }}{% endfor %}", "port"),
     ];
     check(&rows, template);
@@ -141,6 +144,11 @@ fn a_template_does_not_name_what_stands_beside() {
         ("{{ [component.port][component.other] }}", ""),
         ("{% for k in {'a': component.port} %}{{ k - 1 }}{% endfor %}", ""),
         ("{{ ({'a': component.port} | first) - 1 }}", ""),
+        ("{{ component.both - 1 }}", ""),
+        ("{{ k - 1 }}", ""),
+        ("{{ k[5] }}", ""),
+        ("{{ k[5].port }}", ""),
+        ("{{ k[-5] }}", ""),
         // What the author or the engine got wrong.
         ("{{ component.port | nothing }}", ""),
         ("{{ component.port is nothing }}", ""),
@@ -162,7 +170,7 @@ fn code(body: &str) -> Sandbox {
     let indented = body.trim().replace('\n', "\n    ");
     let code = format!(
         "attributes = {{\"port\": \"p\", \"other\": 2, \"own\": \"o\", \"list\": [], \"links\": [], \"up\": \"u\", \
-         \"zero\": 1, \"db\": {{\"port\": \"p\"}}}}\nLIMIT = 5\n{before}\ndef configure(c):\n    {indented}\n"
+         \"zero\": 1, \"db\": {{\"port\": \"p\"}}, \"both\": {{\"host\": \"h\", \"port\": \"p\"}}}}\nLIMIT = 5\n{before}\ndef configure(c):\n    {indented}\n"
     );
     sandbox.write("components/app/component.star", code);
     sandbox
@@ -290,6 +298,15 @@ fn code_does_not_name_what_stands_beside() {
         ("x = c.db.get(\"none\") or \"u\"\nif x == \"u\":\n    fail(\"bad\")", ""),
         ("if c == None or c.port:\n    fail(\"bad\")", ""),
         ("fail(\"always\")", ""),
+        // A part of the whole, which the component has by default.
+        ("if \"host\" in c.both:\n    fail(\"bad\")", ""),
+        ("if c.both.get(\"host\") == \"h\":\n    fail(\"bad\")", ""),
+        ("fail(\"host is %s\" % c.both.get(\"host\"))", ""),
+        ("if len(c.both) == 2:\n    fail(\"bad\")", ""),
+        ("d = c.both\nif d[\"host\"] == \"h\":\n    fail(\"bad\")", ""),
+        ("c.both - 1", ""),
+        ("if type(c.both) == \"dict\":\n    fail(\"bad\")", ""),
+        ("if type(c.db) == \"dict\":\n    fail(\"bad\")", ""),
     ];
     check(&rows, code);
 }

@@ -5,15 +5,16 @@ use starlark::syntax::ast::{
 };
 
 use super::flow::{NameMeaning, OriginFlow, WrittenMeaning, is_choice, is_literal};
-use super::tree::{FunctionBody, Meaning, deciding, gone_through, is_fail, unpacked_at};
+use super::tree::{FunctionBody, Meaning, WayTo, gone_through, is_fail, unpacked_at, way_to};
 use crate::text::origin::{Operand, OperandRole, ValueOrigin, of_numbers, of_sum};
 use crate::text::source::At;
 
 /// How many names that stand for other names are followed.
 const DEEPEST: usize = 30;
 
-/// The functions of the language whose result depends on all of their one argument.
-const OF_ONE: [&str; 10] = ["abs", "bool", "float", "int", "len", "list", "repr", "sorted", "str", "type"];
+/// The functions of the language whose result depends on all of their one argument. That of `type` depends on how an
+/// attribute is declared.
+const OF_ONE: [&str; 9] = ["abs", "bool", "float", "int", "len", "list", "repr", "sorted", "str"];
 
 /// The values that a mistake is about; none if that cannot be told.
 pub(super) fn operands(flow: &OriginFlow<'_>, message: &str, part: Option<&At>) -> Vec<Operand> {
@@ -75,10 +76,11 @@ impl<'a> CodeJudge<'_, 'a> {
                 ValueOrigin::of_item(&owner, &key)
             }
             Expr::Slice(owner, from, to, step) => {
-                let bounds = [from, to, step].into_iter().flatten().filter(|bound| !is_literal(bound));
-                match (bounds.collect::<Vec<_>>().as_slice(), self.needs("int")) {
-                    ([], false) => self.all([owner.as_ref()]),
-                    ([only], true) => self.all([only.as_ref()]),
+                let bounds = [from, to, step].into_iter().flatten();
+                let wrong: Vec<_> = bounds.filter(|bound| !is_number(bound)).collect();
+                match wrong.as_slice() {
+                    [] if self.message.contains("`[::]`") => self.all([owner.as_ref()]),
+                    [only] if self.needs("int") && !is_literal(only) => self.all([only.as_ref()]),
                     _ => Vec::new(),
                 }
             }
@@ -178,16 +180,19 @@ impl<'a> CodeJudge<'_, 'a> {
 /// message.
 fn reasons<'a>(flow: &OriginFlow<'a>, failing: &'a AstExpr) -> Vec<Operand> {
     let mut taking_part = TakingPart { flow, found: Vec::new() };
-    let decides = flow.levels.iter().enumerate().find_map(|(number, level)| {
-        let FunctionBody::Statements(statements) = level.function.body else { return None };
-        Some((number, deciding(statements, &level.parsed.place)?))
+    let ways = flow.levels.iter().enumerate().map(|(number, level)| match level.function.body {
+        FunctionBody::Statements(statements) => (number, way_to(statements, &level.parsed.place)),
+        FunctionBody::Expression(_) => (number, WayTo::Unclear),
     });
-    let complete = match (decides, &failing.node) {
-        (Some((level, condition)), _) => taking_part.decides(level, condition.expression, condition.holds, 0),
+    let nearest = ways.into_iter().find(|(_, way)| !matches!(way, WayTo::Plain));
+    let complete = match (nearest, &failing.node) {
+        (Some((level, WayTo::Decided(condition))), _) => {
+            taking_part.decides(level, condition.expression, condition.holds, 0)
+        }
         (None, Expr::Call(_, given)) => {
             given.args.iter().all(|argument| taking_part.message(argument.expr()))
         }
-        (None, _) => false,
+        _ => false,
     };
     if complete { taking_part.found } else { Vec::new() }
 }
@@ -268,6 +273,15 @@ impl<'a> TakingPart<'_, 'a> {
             },
             _ => self.value(0, message, 0),
         }
+    }
+}
+
+/// Whether a whole number is written there.
+fn is_number(expression: &AstExpr) -> bool {
+    match &expression.node {
+        Expr::Literal(literal) => matches!(literal, AstLiteral::Int(_)),
+        Expr::Minus(number) => is_number(number),
+        _ => false,
     }
 }
 

@@ -163,47 +163,75 @@ pub(super) struct DecidingCondition<'a> {
     pub(super) holds: bool,
 }
 
-/// The nearest condition on the way to a place in a function: the innermost one around it or, without one, that of an
-/// earlier statement which would have left the function or loop.
-pub(super) fn deciding<'a>(statement: &'a AstStmt, place: &Range<usize>) -> Option<DecidingCondition<'a>> {
-    if !is_in(place, &range(statement.span)) {
-        return None;
+/// How a place in a function is reached.
+pub(super) enum WayTo<'a> {
+    /// Always.
+    Plain,
+    /// If this condition, the nearest one, lets it be reached.
+    Decided(DecidingCondition<'a>),
+    /// It cannot be read for certain.
+    Unclear,
+}
+
+impl<'a> WayTo<'a> {
+    fn decided(expression: &'a AstExpr, holds: bool) -> WayTo<'a> {
+        WayTo::Decided(DecidingCondition { expression, holds })
     }
-    let within = |part: &'a AstStmt, expression: &'a AstExpr, holds: bool| {
-        let around = || is_in(place, &range(part.span)).then_some(DecidingCondition { expression, holds });
-        deciding(part, place).or_else(around)
-    };
+
+    fn or_else(self, outer: impl FnOnce() -> WayTo<'a>) -> WayTo<'a> {
+        match self {
+            WayTo::Plain => outer(),
+            known => known,
+        }
+    }
+}
+
+/// The way to a place in a function: past the innermost condition around it or, without one, past that of the last
+/// statement before it which would have left the function or loop.
+pub(super) fn way_to<'a>(statement: &'a AstStmt, place: &Range<usize>) -> WayTo<'a> {
+    let holds = |part: &AstStmt| is_in(place, &range(part.span));
     match &statement.node {
         Stmt::Statements(statements) => {
-            let reached = statements.iter().position(|one| is_in(place, &range(one.span)))?;
-            let left = |one: &'a AstStmt| match &one.node {
-                Stmt::If(expression, body) if leaves(body) => {
-                    Some(DecidingCondition { expression, holds: false })
-                }
-                _ => None,
-            };
-            let earlier = || statements[..reached].iter().rev().find_map(left);
-            deciding(&statements[reached], place).or_else(earlier)
+            let Some(reached) = statements.iter().position(holds) else { return WayTo::Unclear };
+            let before = || statements[..reached].iter().rev().map(way_past);
+            way_to(&statements[reached], place)
+                .or_else(|| before().find(|way| !matches!(way, WayTo::Plain)).unwrap_or(WayTo::Plain))
         }
-        Stmt::If(condition, body) => within(body, condition, true),
-        Stmt::IfElse(condition, bodies) => {
-            within(&bodies.0, condition, true).or_else(|| within(&bodies.1, condition, false))
+        Stmt::If(condition, body) if holds(body) => {
+            way_to(body, place).or_else(|| WayTo::decided(condition, true))
         }
-        Stmt::For(each) => deciding(&each.body, place),
-        Stmt::Expression(whole) => deciding_in(whole, place),
-        _ => None,
+        Stmt::IfElse(condition, bodies) if holds(&bodies.0) => {
+            way_to(&bodies.0, place).or_else(|| WayTo::decided(condition, true))
+        }
+        Stmt::IfElse(condition, bodies) if holds(&bodies.1) => {
+            way_to(&bodies.1, place).or_else(|| WayTo::decided(condition, false))
+        }
+        // Without a condition in it, what it goes through decides.
+        Stmt::For(each) if holds(&each.body) => way_to(&each.body, place).or_else(|| WayTo::Unclear),
+        Stmt::Expression(whole) => way_in(whole, place),
+        Stmt::Assign(assign) if range(assign.rhs.span) == *place => WayTo::Plain,
+        Stmt::Return(Some(value)) if range(value.span) == *place => WayTo::Plain,
+        _ => WayTo::Unclear,
     }
 }
 
 /// The same in an expression, such as `condition or fail("…")`.
-fn deciding_in<'a>(expression: &'a AstExpr, place: &Range<usize>) -> Option<DecidingCondition<'a>> {
+fn way_in<'a>(expression: &'a AstExpr, place: &Range<usize>) -> WayTo<'a> {
     match &expression.node {
-        Expr::Op(left, operation, right) if is_in(place, &range(right.span)) => match operation {
-            BinOp::And => Some(DecidingCondition { expression: left, holds: true }),
-            BinOp::Or => Some(DecidingCondition { expression: left, holds: false }),
-            _ => None,
-        },
-        _ => None,
+        _ if range(expression.span) == *place => WayTo::Plain,
+        Expr::Op(left, operation @ (BinOp::And | BinOp::Or), right) if is_in(place, &range(right.span)) => {
+            way_in(right, place).or_else(|| WayTo::decided(left, *operation == BinOp::And))
+        }
+        _ => WayTo::Unclear,
+    }
+}
+
+/// How the end of a statement is reached.
+fn way_past(statement: &AstStmt) -> WayTo<'_> {
+    match &statement.node {
+        Stmt::If(condition, body) if leaves(body) => WayTo::decided(condition, false),
+        _ if may_leave(statement) => WayTo::Unclear,
+        _ => WayTo::Plain,
     }
 }
 
@@ -214,6 +242,20 @@ fn leaves(statement: &AstStmt) -> bool {
         Stmt::Statements(statements) => statements.last().is_some_and(leaves),
         _ => false,
     }
+}
+
+/// Whether a statement can leave the function or a loop at all, or fail by itself.
+fn may_leave(statement: &AstStmt) -> bool {
+    match &statement.node {
+        Stmt::Return(_) | Stmt::Break | Stmt::Continue => return true,
+        // It only runs where it is called.
+        Stmt::Def(_) => return false,
+        _ => {}
+    }
+    let mut found = false;
+    statement.visit_stmt(|inner| found |= may_leave(inner));
+    statement.visit_expr(|expression| found |= count_reads(expression, "fail") > 0);
+    found
 }
 
 /// The value that is unpacked at a place: what `a, b = value` or `for a, b in values` takes apart.

@@ -65,7 +65,6 @@ pub(super) fn samples() -> Vec<Value> {
             generation: Some(2),
             problems: vec!["it failed".into()],
             unreverted: vec![unit.clone()],
-            problems: vec!["x".into()],
         },
         Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
         Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
@@ -81,6 +80,7 @@ pub(super) fn samples() -> Vec<Value> {
         reason: Some("it failed".into()),
         runs: vec![run],
         unreverted: vec![unit],
+        problems: vec!["it failed, too".into()],
     };
     let to_value = |reply| serde_json::to_value(reply).unwrap();
     replies.iter().map(to_value).chain([json!({ "entry": entry })]).collect()

@@ -124,10 +124,13 @@ fn deployers_with_only_some_hosts_in_common_do_not_block_each_other() {
     assert_eq!(committed(&Target::remote(&hosts, "b")).len(), 5);
 }
 
-/// Starts a switch whose step waits for the file `go` in the state of `db`.
+/// A step that waits for the file `go` in the state of its component.
+const HOLDING: &str =
+    "[[step]]\nname = \"wait\"\nupdate = \"touch waits; until [ -e go ]; do sleep 0.1; done\"\n";
+
+/// Starts a switch that is held by a step of `db`.
 fn holding(sandbox: &Sandbox, target: &Target) -> Child {
-    let step = "[[step]]\nname = \"wait\"\nupdate = \"touch waits; until [ -e go ]; do sleep 0.1; done\"\n";
-    append(sandbox, "components/db/component.toml", step);
+    append(sandbox, "components/db/component.toml", HOLDING);
     let child = start(sandbox, &["switch", "dev"]);
     let waits = target.0.join("state/db/waits");
     until("the step runs", || waits.exists());
@@ -192,6 +195,43 @@ fn who_has_lost_the_lock_is_told_so_and_what_became_of_the_host() {
         assert_eq!(target.file("app/app.conf"), format!("second on {name}\n"));
     }
     first.batou(&["status", "dev"]).success();
+}
+
+#[test]
+fn who_waited_for_a_release_of_the_same_has_nothing_to_do() {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let [first, second, third] = [(); 3].map(|()| shop::remote(&hosts, &["one", "two"]));
+    let [one, two] = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    let child = holding(&first, &one);
+    let [waiting, rechecking] =
+        [(&second, &["switch", "dev"][..]), (&third, &["switch", "dev", "--recheck"])].map(
+            |(sandbox, arguments)| {
+                append(sandbox, "components/db/component.toml", HOLDING);
+                let mut child = start(sandbox, arguments);
+                let mut said = BufReader::new(child.stderr.take().unwrap());
+                let mut line = String::new();
+                while !line.contains("waiting: ") {
+                    line.clear();
+                    assert!(said.read_line(&mut line).unwrap() > 0, "it waits");
+                }
+                child.stderr = Some(said.into_inner());
+                child
+            },
+        );
+    for target in [&one, &two] {
+        fs::create_dir_all(target.0.join("state/db")).unwrap();
+        fs::write(target.0.join("state/db/go"), "").unwrap();
+    }
+    assert_eq!(wait(child).0, Some(0));
+    let (status, stdout, stderr) = wait(waiting);
+    assert_eq!(status, Some(0), "{stdout}\n{stderr}");
+    says(&stdout, &["dev: nothing to do, release ", " is in force"]);
+    let (status, stdout, stderr) = wait(rechecking);
+    assert_eq!(status, Some(0), "{stdout}\n{stderr}");
+    says(&stdout, &["release 2 (", ": release 1 once more"]);
+    for target in [&one, &two] {
+        assert_eq!(committed(target), [1, 2], "one release, and one that was checked again");
+    }
 }
 
 #[test]

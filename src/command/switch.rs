@@ -11,11 +11,11 @@ use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::release::{Intended, unmoved};
+use crate::deployment::want::{is_settled, tell_in_force};
 use crate::deployment::{Deployment, block_on, planned};
 use crate::error::CommandError;
 use crate::guard;
 use crate::saved_plan::SavedPlan;
-use crate::ui::line::Line;
 use crate::ui::visible_name;
 use batou_agent::protocol::State;
 
@@ -93,7 +93,8 @@ pub(crate) async fn fulfil(
         unmoved(expected, &states)?;
     }
     if !args.recheck && is_settled(&states) {
-        up_to_date(deployment, wanted.release);
+        tell_in_force(&deployment.context.ui, &deployment.policy.name, wanted.release);
+        deployment.fleet.abandon();
         return Ok(());
     }
     let intended = Intended {
@@ -161,26 +162,6 @@ impl Wish {
         let release = plan.release.id();
         Ok(Wish { release, hosts: plan.hosts, expected: Some(plan.expected), _lease: None })
     }
-}
-
-/// Whether every host has the wanted release and nothing left to do.
-fn is_settled(states: &BTreeMap<HostName, State>) -> bool {
-    !states.is_empty() && states.values().all(|state| state.settled)
-}
-
-fn up_to_date(deployment: Deployment<'_>, release: Digest) {
-    let ui = &deployment.context.ui;
-    let environment = &deployment.policy.name;
-    ui.json(&Line::Released {
-        environment,
-        release: release.into(),
-        changed: false,
-        sequence: None,
-        restores: None,
-        again: None,
-    });
-    ui.line(&format!("{environment}: nothing to do, release {} is in force", release.short()));
-    deployment.fleet.abandon();
 }
 
 impl Deployment<'_> {

@@ -13,6 +13,7 @@ use super::lock::holder;
 use super::number::{newest_records, next_number};
 use super::objects::remake;
 use super::retirable::GoneHosts;
+use super::want::{is_settled, tell_in_force};
 use crate::cli::options::Locking;
 use crate::error::CommandError;
 use crate::fleet::order::{Event, Failed, HostEnding, ReleaseOrder, ReleasePhase, Why};
@@ -62,6 +63,12 @@ impl Deployment<'_> {
         }
         if intended.restores.is_some() {
             unreleased(before, &states)?;
+        }
+        // Whoever had the lock before may have released the same.
+        if !intended.recheck && intended.restores.is_none() && is_settled(&states) {
+            self.fleet.unlock().await;
+            tell_in_force(ui, &self.policy.name, intended.release);
+            return Ok(());
         }
         let number = next_number(&states, locking.yes)?;
         let order = ReleaseOrder {

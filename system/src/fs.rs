@@ -240,6 +240,7 @@ pub fn space(path: &Path) -> io::Result<Space> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -26,8 +26,7 @@ pub(crate) fn commit(session: &mut Session, keep: u32) -> Result<Reply, Error> {
         .map_err(|error| about.target.explain_full(error, 1))?;
     // Before anything else can fail: the host goes back if a release is still under way when the connection ends.
     locked.underway = None;
-    drop(turn);
-    tidy(about, locked, keep);
+    tidy(about, locked, turn, keep);
     Ok(Reply::Done)
 }
 
@@ -106,16 +105,16 @@ pub(crate) fn commit_unchanged(
     };
     reserve::draw_on(&about.target, || Journal::of(&about.target).line()?.append(&entry))
         .map_err(|error| about.target.explain_full(error, 1))?;
-    drop(turn);
-    tidy(about, locked, keep);
+    tidy(about, locked, turn, keep);
     Ok(Reply::Done)
 }
 
 /// Removes the intent and everything that is no longer needed. Failures are ignored: the release is in force, and an
 /// error would tell the controller that it is not. What is left behind is dealt with later, an intent when the lock
 /// is next taken, the rest by the next collection.
-fn tidy(about: &About, locked: &mut Locked, keep: u32) {
+fn tidy(about: &About, locked: &mut Locked, turn: Turn, keep: u32) {
     let _ = Intent::remove(&about.target);
+    drop(turn);
     locked.leases.clear();
     reserve::keep(&about.target);
     if collect::is_due(about, keep).unwrap_or(false) {

@@ -64,7 +64,7 @@ pub(crate) fn go_back(
     if !underway.line.is_in_place() {
         underway.line = reserve::draw_on(target, || Journal::of(target).line())?;
     }
-    let problems: Vec<_> = lost.into_iter().chain(converge(about, underway, connection)?).collect();
+    let problems: Vec<_> = lost.into_iter().chain(converge((about, lock), underway, connection)?).collect();
     let unreverted = unreverted(underway);
     let _turn = Turn::take(&about.target, lock)?;
     let ended = underway.entry(outcome, Some(reason.to_owned()));
@@ -121,7 +121,7 @@ fn point(generations: &Generations, from: Option<u64>) -> Result<Option<String>,
 }
 
 fn converge(
-    about: &About,
+    (about, lock): (&About, &Lock),
     underway: &mut Underway,
     connection: &mut Connection,
 ) -> Result<Vec<String>, Error> {
@@ -133,6 +133,7 @@ fn converge(
     let sequence = underway.intent.record.sequence;
     let mut convergence = Convergence {
         about,
+        lock: Some(lock),
         connection,
         attention: Attention::Deaf,
         activated: &mut underway.activated,

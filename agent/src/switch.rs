@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use batou_store::{Digest, Generations, Name};
+use batou_store::{Digest, Generations, Lock, Name};
 
 use crate::activated::{Activated, Converged};
 use crate::command::Attention;
@@ -201,7 +201,7 @@ fn advance(
     let pointed = reserve::draw_on(&about.target, || point(generations, underway));
     drop(turn);
     let moved = pointed.and_then(|()| {
-        if order.record.restores.is_some() { revert(about, underway, connection) } else { Ok(()) }
+        if order.record.restores.is_some() { revert((about, lock), underway, connection) } else { Ok(()) }
     });
     let Err(error) = moved else {
         return Ok(Reply::Switched {
@@ -227,10 +227,15 @@ fn point(generations: &Generations, underway: &Underway) -> Result<(), Error> {
 }
 
 /// Reverts the units that ran in the generation which a rollback leaves, and which the restored one does not have.
-fn revert(about: &About, underway: &mut Underway, connection: &mut Connection) -> Result<(), Error> {
+fn revert(
+    (about, lock): (&About, &Lock),
+    underway: &mut Underway,
+    connection: &mut Connection,
+) -> Result<(), Error> {
     let Some(left) = &underway.previous else { return Ok(()) };
     let mut convergence = Convergence {
         about,
+        lock: Some(lock),
         connection,
         attention: Attention::Live,
         activated: &mut underway.activated,
@@ -268,12 +273,14 @@ fn converge(
     connection: &mut Connection,
     (name, recheck): (&Name, bool),
 ) -> Result<Vec<UnitDecision>, Error> {
-    let underway = locked.underway.as_mut().ok_or_else(nothing_switched)?;
+    let Locked { underway, lock, .. } = locked;
+    let underway = underway.as_mut().ok_or_else(nothing_switched)?;
     let component = underway.manifest.as_ref().and_then(|manifest| manifest.component(name.as_str()));
     let component =
         component.ok_or_else(|| Error::Protocol(format!("the release has no component {name}")))?;
     let mut convergence = Convergence {
         about,
+        lock: Some(lock),
         connection,
         attention: Attention::Live,
         activated: &mut underway.activated,

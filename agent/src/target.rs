@@ -70,6 +70,12 @@ impl TargetDirectory {
                 return Err(Error::Target { path: folder, problem: "is no folder: move it away" });
             }
         }
+        let generations = self.generations();
+        if fs::is_symlink(&generations) {
+            // The links in generations are relative: from elsewhere they lead to nothing.
+            let problem = "is a link, through which nothing of a release can be found: put the folder itself in its place";
+            return Err(Error::Target { path: generations, problem });
+        }
         for path in [self.lock(), self.intent(), self.activated(), self.journal()] {
             check_file(&path)?;
         }

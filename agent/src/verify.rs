@@ -71,7 +71,8 @@ fn unsettled_units(
             }
             let attention = Attention::Quiet;
             let (activated, runs) = (&mut activated, &mut Vec::new());
-            let mut convergence = Convergence { about, connection, attention, activated, runs, sequence: 0 };
+            let mut convergence =
+                Convergence { about, lock: None, connection, attention, activated, runs, sequence: 0 };
             problems.extend(convergence.verify(component, unit)?);
         }
     }

@@ -120,6 +120,8 @@ pub(crate) fn read_or_damaged(path: &Path, limit: u64) -> Result<Option<Vec<u8>>
     match read_limited(path, limit) {
         Err(Error::TooLarge { .. }) => Ok(Some(Vec::new())),
         Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => Ok(Some(Vec::new())),
+        // The folder in which it was is none any more.
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotADirectory) => Ok(None),
         read => read,
     }
 }

@@ -272,3 +272,34 @@ fn what_a_release_writes_down_is_its_users_only() {
     assert!(matches!(controller.ask(&COMMIT), Reply::Done));
     private(&["journal", "activated.json", "generations/1/manifest.json", "generations/1/causes.json"]);
 }
+
+/// Else a later release would take the units of the one that lost the lock for its own, and not run them.
+#[test]
+fn who_lost_the_lock_while_a_step_ran_records_nothing_of_it() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    let slow = step("slow", "rm ../../lock; touch done");
+    let second = host.manifest(vec![host.component("web", "two", vec![slow])]);
+    host.release(&first, 1);
+    let mut loser = host.locked();
+    let pending = host.switch(&mut loser, &second, 2);
+    assert!(matches!(pending, Reply::Error(_)), "the lock is lost: {pending:?}");
+    assert!(host.target().join("state/web/done").exists());
+    let record = std::fs::read_to_string(target(&host).activated()).unwrap();
+    assert!(record.contains("\"finished\": false"), "{record}");
+}
+
+#[test]
+fn generations_that_were_moved_behind_a_link_are_refused() {
+    let host = Host::new();
+    let first = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&first, 1);
+    let (place, elsewhere) = (host.target().join("generations"), host.target().join("elsewhere"));
+    std::fs::rename(&place, &elsewhere).unwrap();
+    symlink(&elsewhere, &place).unwrap();
+    let message = super::host::Controller::start().refused(&Request::Hello(host.hello()), ErrorKind::Host);
+    assert!(message.contains("generations is a link"), "{message}");
+    std::fs::remove_file(&place).unwrap();
+    std::fs::rename(&elsewhere, &place).unwrap();
+    host.release(&host.manifest(vec![host.component("web", "two", vec![])]), 2);
+}

@@ -10,7 +10,7 @@ mod step;
 use std::collections::BTreeMap;
 
 use batou_release::{Component, Manifest, Unit, UnitId};
-use batou_store::Digest;
+use batou_store::{Digest, Lock};
 
 use crate::activated::{Activated, Converged};
 use crate::command::Attention;
@@ -19,11 +19,14 @@ use crate::error::Error;
 use crate::protocol::{Decision, UnitDecision, UnitRun};
 use crate::session::About;
 use crate::target::TargetDirectory;
+use crate::turn::Turn;
 
 /// Converges units and records what that did.
 pub(crate) struct Convergence<'a> {
     /// The host.
     pub(crate) about: &'a About,
+    /// Whoever only verifies records nothing, and needs no lock.
+    pub(crate) lock: Option<&'a Lock>,
     /// Takes the output, and tells when commands are to be cut short.
     pub(crate) connection: &'a mut Connection,
     /// What its commands have to do with the controller.
@@ -88,6 +91,11 @@ pub(crate) fn settled(target: &TargetDirectory, activated: &Activated, component
 }
 
 impl<'a> Convergence<'a> {
+    /// While a command ran, somebody else may have taken the lock: what is recorded then is theirs.
+    fn turn(&self) -> Result<Option<Turn>, Error> {
+        self.lock.map(|lock| Turn::take(&self.about.target, lock)).transpose()
+    }
+
     /// Converges a component's units; returns what was decided about them. With `recheck`, also those that are recorded to
     /// hold.
     pub(crate) fn component(
@@ -164,8 +172,11 @@ impl Work<'_, '_> {
         let reverted = match unit {
             Unit::Step(step) => step::revert(&mut self, step)?,
         };
-        let Convergence { about, activated, .. } = self.convergence;
-        if reverted { activated.forget(&about.target, &self.id) } else { Ok(()) }
+        if !reverted {
+            return Ok(());
+        }
+        let _turn = self.convergence.turn()?;
+        self.convergence.activated.forget(&self.convergence.about.target, &self.id)
     }
 
     /// Whether what one of its triggers names has changed since it last held, or was not there then: a file that is new has
@@ -199,6 +210,7 @@ impl Work<'_, '_> {
     }
 
     fn record(&mut self, converged: Converged) -> Result<(), Error> {
+        let _turn = self.convergence.turn()?;
         let Convergence { about, activated, .. } = &mut *self.convergence;
         activated.set(&about.target, &self.id, converged)
     }

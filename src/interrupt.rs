@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Who gets signals. A single thread hands them out, so that each signal has one consequence.
 static SIGNALS: Mutex<SignalUse> =
-    Mutex::new(SignalUse { watched: false, farewells: Vec::new(), taker: None });
+    Mutex::new(SignalUse { watched: false, farewells: Vec::new(), concluding: false, taker: None });
 /// Whether a signal is about to end this process.
 static DYING: AtomicBool = AtomicBool::new(false);
 
@@ -26,6 +26,9 @@ struct SignalUse {
     watched: bool,
     /// What is done before a signal ends this process.
     farewells: Vec<Box<dyn Fn() + Send>>,
+    /// Whether only the last words are still to be said. Who is interrupted before them would not know that hosts have
+    /// changed, so the first signal is too late.
+    concluding: bool,
     /// Where signals go that do not end the process.
     taker: Option<UnboundedSender<()>>,
 }
@@ -61,8 +64,11 @@ impl SignalUse {
         Ok(())
     }
 
-    fn hand_out(&self, signal: i32) {
+    fn hand_out(&mut self, signal: i32) {
         if self.taker.as_ref().is_some_and(|taker| taker.send(()).is_ok()) {
+            return;
+        }
+        if std::mem::take(&mut self.concluding) {
             return;
         }
         DYING.store(true, Ordering::SeqCst);
@@ -100,6 +106,11 @@ impl Interrupts {
         let (sender, receiver) = unbounded_channel();
         signals.taker = Some(sender);
         Ok(Self(receiver))
+    }
+
+    /// Hosts have ended what there was to interrupt: a signal comes too late now, and only a second one ends the process.
+    pub fn conclude(self) {
+        lock().concluding = true;
     }
 
     /// Waits for the next interrupt.

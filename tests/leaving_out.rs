@@ -1,5 +1,7 @@
 //! Hosts that take no part in a release, by name or because a saved plan has nothing for them.
 
+use std::fs;
+
 use crate::common::Sandbox;
 use crate::shop::{self, Target, greet, says};
 
@@ -126,4 +128,18 @@ fn a_host_that_was_left_out_stays_behind_when_another_one_is_retired() {
     assert_eq!(host(&sandbox, "h2").results(), ["1 committed"]);
     sandbox.batou(&["switch", "dev"]).success();
     assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+}
+
+/// It has what the others have, only under another number.
+#[test]
+fn a_host_that_was_left_out_of_a_mend_is_not_behind() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    fs::remove_file(host(&sandbox, "h1").0.join("current")).unwrap();
+    says(&sandbox.batou(&["switch", "dev", "--skip", "h3"]).success().stdout, &["release 1 once more"]);
+    assert_eq!(host(&sandbox, "h3").results(), ["1 committed"]);
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+    let again = sandbox.batou(&["switch", "dev"]).success();
+    says(&again.stdout, &["nothing to do"]);
+    assert_eq!(again.stderr, "");
 }

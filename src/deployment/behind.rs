@@ -46,8 +46,11 @@ impl Deployment<'_> {
 /// behind.
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
-    let is_behind =
-        |(_, state): &(&HostName, &State)| has(state) < record.sequence && state.newest_sequence > 0;
+    // A release that was made once more, as after a mend, is on those that have it with another number, too.
+    let is_same = |state: &State| state.committed.as_ref().is_some_and(|it| it.release == record.release);
+    let is_behind = |(_, state): &(&HostName, &State)| {
+        has(state) < record.sequence && state.newest_sequence > 0 && !is_same(state)
+    };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))
 }

@@ -126,6 +126,7 @@ impl Deployment<'_> {
         let rollout =
             Rollout { order, states, store: self.context.store()?, remake: &remake, watcher: &tell };
         let endings = self.fleet.release(rollout, &mut interrupts).await;
+        interrupts.conclude();
         drop(progress);
         decisions.show(ui);
         endings.map_err(|failed| self.explain(&failed))

@@ -138,7 +138,10 @@ impl Context {
     /// The named environments, or all of them if none is named.
     pub fn environments(&self, named: &[String]) -> Result<Vec<String>, CommandError> {
         if named.is_empty() {
-            return Ok(batou_environments::environment_names(self.project()?)?);
+            let all = batou_environments::environment_names(self.project()?)?;
+            let error = || CommandError::input("there are no environments");
+            let help = "create environments/NAME/environment.toml";
+            return if all.is_empty() { Err(error().hint(help)) } else { Ok(all) };
         }
         let mut once: Vec<String> = Vec::new();
         for name in named {

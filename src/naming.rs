@@ -43,10 +43,17 @@ pub fn hosts(
     typed.iter().map(one).collect()
 }
 
+/// A host that neither the environment nor any of its hosts has.
+pub fn unheard_of(policy: &Policy, name: &str, known: &BTreeSet<&str>) -> CommandError {
+    let (environment, host) = (visible_name(&policy.name), visible_name(name));
+    let message = format!("{environment} has no host `{host}`, and none of its hosts knows of one");
+    nearest(CommandError::input(message), name, known)
+}
+
 fn nearest(error: CommandError, unknown: &str, known: &BTreeSet<&str>) -> CommandError {
     let likeness = |name: &str| strsim::jaro_winkler(name, unknown);
     match known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))) {
-        Some(nearest) => error.hint(format!("the nearest name is {}", visible_name(nearest))),
+        Some(nearest) => error.hint(format!("did you mean `{}`?", visible_name(nearest))),
         None => error,
     }
 }
@@ -61,7 +68,7 @@ mod tests {
         assert!(known("component", &["nginx".to_owned()], &components).is_ok());
         let error = known("component", &["postgres".to_owned(), "ngnix".to_owned()], &components).err();
         let error = error.map(|error| (error.to_string(), error.hints().to_vec()));
-        let hint = vec!["the nearest name is nginx".to_owned()];
+        let hint = vec!["did you mean `nginx`?".to_owned()];
         assert_eq!(error, Some(("there is no component ngnix".to_owned(), hint)));
     }
 }

@@ -60,6 +60,19 @@ fn an_environment_without_hosts_is_told_in_one_voice() {
     }
 }
 
+#[test]
+fn a_project_without_environments_has_nothing_to_check_or_build() {
+    let sandbox = Sandbox::new();
+    sandbox.write("batou.toml", "[project]\nname = \"shop\"\n");
+    for command in [&["check"][..], &["build"], &["check", "--json"], &["build", "--json"]] {
+        let output = sandbox.batou(command).fails(2);
+        says(
+            &(output.stdout + &output.stderr),
+            &["there are no environments", "environments/NAME/environment.toml"],
+        );
+    }
+}
+
 /// The engine charges for the work of a template, but neither for lists that are joined nor for what is compared in depth.
 #[test]
 fn templates_that_take_what_is_not_counted_are_given_up() {

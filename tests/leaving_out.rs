@@ -106,7 +106,7 @@ fn hosts_are_named_in_any_case_and_with_their_domain() {
         [&["switch", "dev", "--skip", "h2.example.com"][..], &["exec", "dev", "--host", "h22", "--", "true"]]
     {
         let output = sandbox.batou(command).fails(2);
-        says(&output.stderr, &["environment dev has no host h2", "the nearest name is h2"]);
+        says(&output.stderr, &["environment dev has no host h2", "did you mean `h2`?"]);
     }
 }
 

@@ -525,6 +525,12 @@ fn a_retired_host_keeps_its_state_unless_it_is_purged() {
     fs::write(target.0.join("foreign"), "not ours").unwrap();
     let refused = sandbox.batou(&["retire", "dev", "localhost"]).fails(2);
     says(&refused.stderr, &["localhost is still a host of dev", "--yes"]);
+    let unknown = sandbox.batou(&["retire", "dev", "localhots"]).fails(2).stderr;
+    says(
+        &unknown,
+        &["dev has no host `localhots`, and none of its hosts knows of one", "did you mean `localhost`?"],
+    );
+    assert!(!unknown.contains("target_directory") && !unknown.contains("--lost"), "{unknown}");
     sandbox.batou(&["retire", "dev", "localhost", "--yes"]).success();
     assert_eq!(names(&target.0), ["foreign", "state"]);
     assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
@@ -682,7 +688,7 @@ fn explain_says_where_values_are_set() {
         (["web01", "hapoxy", "address"], "there is no component hapoxy"),
         (["web01", "haproxy", "adress"], "there is no attribute adress"),
     ] {
-        says(&explain(&arguments).fails(2).stderr, &[message, "the nearest name is"]);
+        says(&explain(&arguments).fails(2).stderr, &[message, "did you mean `"]);
     }
 }
 

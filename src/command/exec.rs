@@ -163,6 +163,6 @@ mod tests {
         assert_eq!(cut(text.as_bytes(), 11), 10);
         let wide = "\u{1f980}".repeat(5);
         assert_eq!([8, 9, 10, 11].map(|longest| cut(wide.as_bytes(), longest)), [8; 4]);
-        assert_eq!(cut(&[0x80; 20], 10), 10, "bytes that are no UTF-8 are cut anywhere");
+        assert_eq!(cut(&[0x80; 20], 10), 10, "bytes that are not UTF-8 are cut anywhere");
     }
 }

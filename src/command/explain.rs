@@ -13,8 +13,7 @@ use crate::ui::{DIM, plural, visible, visible_name};
 /// Show the attributes of a component on a host, and where each value is set.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-The place that counts comes first, then what it overrides; the component's default is the last. No host and no name
-server is asked. Mistakes elsewhere do not matter.
+The place that counts comes first, then what it overrides; the component's default is the last. No host and no name server is asked. Mistakes elsewhere do not matter.
 
 Examples:
   batou explain prod web01 nginx

@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         }
         write_new(&file, &content.replace("@NAME@", &name))?;
     }
-    let shown = directory.display().to_string();
+    let shown = fs::canonicalize(&directory).unwrap_or(directory).display().to_string();
     context.ui.json(&Line::Project { project: &name, folder: &shown });
     context.ui.line(&format!("Made the project {name} in {}. Next:\n", visible_name(&shown)));
     if args.directory != Path::new(".") {

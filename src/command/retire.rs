@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use batou_environments::{Host, Policy};
+use batou_environments::{ConnectMethod, Host, Policy};
 use batou_release::HostName;
 
 use crate::cli::options::{LeaveOut, Locking};
@@ -48,15 +48,29 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     refuse_member(&policy, &hosts, args)?;
     let host = find(&policy, &hosts, &args.host)?;
     block_on(context, async {
+        let others: Vec<Host> =
+            hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
         if args.lost {
             context.ui.line(&format!("{}: nothing is removed there", args.host));
             context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
         } else {
             let mut deployment = Deployment::new(context, policy.clone(), &[host], &LeaveOut::default())?;
-            deployment.retire(args).await?;
+            if let Err(error) = deployment.retire(args).await {
+                let is_known = hosts.iter().any(|host| host.name == args.host)
+                    || others.is_empty()
+                    || is_remembered(context, &policy, &others, &args.host).await;
+                let known = hosts.iter().map(|host| host.name.as_str()).collect();
+                if is_known {
+                    return Err(error);
+                }
+                let unheard_of = naming::unheard_of(&policy, &args.host, &known);
+                // What stands in a local folder is another host's; one over ssh may have been forgotten before.
+                return Err(match policy.connect_method {
+                    ConnectMethod::Local => unheard_of,
+                    ConnectMethod::Ssh => unheard_of.because(error.to_string()),
+                });
+            }
         }
-        let others: Vec<Host> =
-            hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
         if !others.is_empty() {
             let mut others = Deployment::new(context, policy, &others, &LeaveOut::default())?;
             others.forget(args, &hosts).await?;
@@ -154,6 +168,14 @@ impl Deployment<'_> {
         };
         self.all("could not be told that the host is gone", forget).await.map(drop)
     }
+}
+
+/// Whether one of these hosts knows this one, as far as they can be asked.
+async fn is_remembered(context: &Context, policy: &Policy, hosts: &[Host], host: &str) -> bool {
+    let Ok(mut hosts) = Deployment::new(context, policy.clone(), hosts, &LeaveOut::default()) else {
+        return true;
+    };
+    hosts.all_states().await.map_or(true, |states| remember(&states, host))
 }
 
 /// Whether the newest release has this host.

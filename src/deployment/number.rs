@@ -123,7 +123,7 @@ impl Deployment<'_> {
         let environment = &self.policy.name;
         for far in Numbers::of(states).far {
             self.context.ui.warn(&format!(
-                "{far}: it does not count, and the next `batou switch {environment}` wants --yes, once"
+                "{far}: it does not count, and the next `batou switch {environment}` needs --yes, once"
             ));
         }
     }

@@ -131,7 +131,7 @@ fn notes(state: &State) -> Vec<String> {
     }
     match state.target {
         TargetCondition::Ready => {}
-        TargetCondition::Absent => notes.push("the target directory is created through sudo".to_owned()),
+        TargetCondition::Absent => notes.push("the target directory is created with sudo".to_owned()),
         TargetCondition::Forbidden => {
             notes.push(format!("{} may not write to the target directory", state.user));
         }

@@ -66,7 +66,7 @@ pub enum Request {
         /// Who wants it.
         holder: Holder,
     },
-    /// Gives the lock up: [`Reply::Done`].
+    /// Gives up the lock: [`Reply::Done`].
     Unlock,
     /// Asks which of these objects the host lacks; under the lock, takes a lease on all of them: [`Reply::Missing`].
     Missing {

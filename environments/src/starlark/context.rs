@@ -13,7 +13,7 @@ use crate::starlark::definition::data::DefinitionData;
 use crate::starlark::files::ReadableFiles;
 use crate::starlark::session::ConfigureSession;
 use crate::starlark::site::Site;
-use crate::starlark::sources::{SourceTexts, folder_of, is_own};
+use crate::starlark::sources::{SourceTexts, folder_of};
 use crate::starlark::stop::Stop;
 use crate::template::cause::{self, UsedValues};
 use crate::text::diagnostic::{Diagnostic, Problems};
@@ -145,5 +145,5 @@ impl CallContext {
 pub(crate) fn own_place(eval: &Evaluator<'_, '_, '_>, sources: &SourceTexts) -> Option<At> {
     let stack = eval.call_stack();
     let own = stack.frames.iter().rev().filter_map(|frame| frame.location.as_ref());
-    own.into_iter().find(|span| is_own(span.filename())).map(|span| sources.at(span))
+    own.into_iter().find(|span| sources.is_own(span)).map(|span| sources.at(span))
 }

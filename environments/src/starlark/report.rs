@@ -49,7 +49,8 @@ pub(crate) fn diagnose(
     let message = error.without_diagnostic().to_string();
     let first = first.map(|at| if message.contains(NO_TABS) { at_tab(&at) } else { at });
     let operands = trace::operands(error, &message, first.as_ref(), made);
-    let diagnostic = first.iter().fold(diagnostic, Diagnostic::at).made_of(operands);
+    let shown = first.map(|at| with_brackets(&at));
+    let diagnostic = shown.iter().fold(diagnostic, Diagnostic::at).made_of(operands);
     Some(with_calls(diagnostic, calls))
 }
 
@@ -62,6 +63,23 @@ fn at_tab(at: &At) -> At {
     let Some(begin) = rest.find('\t').map(|tab| at.span.start + tab) else { return at.clone() };
     let tabs = at.source.text()[begin..].bytes().take_while(|byte| *byte == b'\t').count();
     At::new(&at.source, begin..begin + tabs)
+}
+
+/// A place with the bracket that begins it, which the interpreter leaves out: `(1 + 2) + "a"`.
+fn with_brackets(at: &At) -> At {
+    let text = at.source.text();
+    let inside = text.get(at.span.clone()).unwrap_or_default();
+    let count = |bracket| inside.matches(bracket).count();
+    let mut span = at.span.clone();
+    for _ in count(')')..count('(') {
+        let rest = text[span.end..].trim_start();
+        span.end = if rest.starts_with(')') { text.len() - rest.len() + 1 } else { span.end };
+    }
+    for _ in count('(')..count(')') {
+        let before = text[..span.start].trim_end();
+        span.start = if before.ends_with('(') { before.len() - 1 } else { span.start };
+    }
+    At::new(&at.source, span)
 }
 
 /// Whether a place is a part of a call, so that it can be shown in place of the call.
@@ -87,7 +105,7 @@ fn with_calls(diagnostic: Diagnostic, calls: &[At]) -> Diagnostic {
 fn places(error: &Error, sources: &SourceTexts) -> Vec<At> {
     let frames = error.call_stack().frames.iter().rev().filter_map(|frame| frame.location.as_ref());
     let mut places: Vec<&FileSpan> = Vec::new();
-    for span in error.span().into_iter().chain(frames).filter(|span| is_own(span.filename())) {
+    for span in error.span().into_iter().chain(frames).filter(|span| sources.is_own(span)) {
         if places.last() != Some(&span) {
             places.push(span);
         }
@@ -113,7 +131,10 @@ fn translated(error: &Error, sources: &SourceTexts) -> Diagnostic {
         Some((message, near)) => (message.to_owned(), Some(near.trim_end_matches('?').to_owned())),
         None => (message, None),
     };
-    let message = missing(&message, error.span(), sources).unwrap_or_else(|| plain(&message));
+    let at = error.span().filter(|span| sources.is_own(span)).map(|span| sources.at(span));
+    let message = at
+        .and_then(|at| missing(&message, &at).or_else(|| no_step(&message, &at)))
+        .unwrap_or_else(|| plain(&message));
     let diagnostic = Diagnostic::error(message);
     let diagnostic = advice(&diagnostic.message).into_iter().fold(diagnostic, Diagnostic::help);
     match near {
@@ -143,14 +164,20 @@ fn syntax(message: &str) -> Diagnostic {
 }
 
 /// A missing attribute with its owner, as they are written: `c.host` has no `fqdm`.
-fn missing(message: &str, span: Option<&FileSpan>, sources: &SourceTexts) -> Option<String> {
+fn missing(message: &str, at: &At) -> Option<String> {
     let name = between(message, "has no attribute `", "`")?;
-    let at = sources.at(span.filter(|span| is_own(span.filename()))?);
-    let text = at.source.text().get(at.span)?;
+    let text = at.source.text().get(at.span.clone())?;
     let owner = &text[..text.rfind(&format!(".{name}"))?];
     let short = owner.len() <= 60 && !owner.contains('\n') && !owner.is_empty();
     let none = if message.contains("`NoneType`") { "is None, and " } else { "" };
     short.then(|| format!("`{owner}` {none}has no `{name}`"))
+}
+
+/// The interpreter tells of a slice's step as of an item that is not there.
+fn no_step(message: &str, at: &At) -> Option<String> {
+    let text = at.source.text().get(at.span.clone())?;
+    (message == "Index `0` is out of bound" && trace::is_slice(text))
+        .then(|| "the step of a slice cannot be 0".to_owned())
 }
 
 /// What to do about some of the interpreter's errors.

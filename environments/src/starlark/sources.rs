@@ -38,6 +38,11 @@ impl SourceTexts {
         }
     }
 
+    /// Whether a place is in one of the user's own files, and neither in the library nor in the interpreter itself.
+    pub(crate) fn is_own(&self, span: &FileSpan) -> bool {
+        is_own(span.filename()) && self.known().contains_key(span.filename())
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<SourceText>> {
         self.known().get(name).map(|file| Arc::clone(&file.source))
     }

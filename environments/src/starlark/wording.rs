@@ -58,6 +58,12 @@ fn operation(message: &str) -> Option<String> {
     })
 }
 
+/// One of the interpreter's types, or several. As an annotation, `string` is called `str`.
+fn kind(name: &str) -> String {
+    let one = |name: &str| if name == "str" { "string".to_owned() } else { name.to_owned() };
+    name.split(" | ").map(one).collect::<Vec<_>>().join(" | ")
+}
+
 /// A value of one of the interpreter's types.
 fn article(kind: &str) -> String {
     let vowel = kind.starts_with(['a', 'e', 'i', 'o', 'u']);
@@ -74,17 +80,32 @@ fn arguments(message: &str) -> Option<String> {
         let arguments = if count == "1" { "argument" } else { "arguments" };
         return Some(format!("`{function}` is given {count} {arguments} too many"));
     }
-    if let Some((name, kind)) = message
+    if let Some(wanted) = between(message, "` does not match the type annotation `", "` for ") {
+        let found = kind(between(message, "` of type `", "` does not match")?);
+        let what = message.rsplit_once("` for ").map_or("", |(_, what)| what);
+        // A variable is told as a return type, too.
+        let what = if what == "return type" { "the value" } else { &format!("the {what}") };
+        return Some(format!("{what} must have the type `{}`, not `{found}`", kind(wanted)));
+    }
+    if let Some((name, wanted)) = message
         .strip_prefix("Error unpacking value for parameter `")
         .and_then(|rest| rest.split_once("` of type `"))
     {
-        let kind = kind.trim_end_matches('`');
-        return Some(format!("the value of the argument `{name}` does not have the type `{kind}`"));
+        let wanted = kind(wanted.trim_end_matches('`'));
+        return Some(format!("the value of the argument `{name}` does not have the type `{wanted}`"));
     }
     if let Some(name) = between(message, "Type of parameter `", "` doesn't match") {
         let (wanted, found) =
             between(message, "expected `", "`").zip(between(message, "actual `", " (repr"))?;
+        let (wanted, found) = (kind(wanted), kind(found));
         return Some(format!("the argument `{name}` must have the type `{wanted}`, not `{found}`"));
+    }
+    let begins = ["Type of parameters mismatch, expected `", "Expected `"];
+    let wanted = begins.iter().find_map(|begin| message.strip_prefix(begin)?.split('`').next());
+    let found = between(message, "actual `", " (repr").or_else(|| between(message, "but got `", " (repr"));
+    if let Some((wanted, found)) = wanted.zip(found) {
+        let (wanted, found) = (kind(wanted), kind(found));
+        return Some(format!("a value of the type `{wanted}` is needed here, not `{found}`"));
     }
     if let Some((name, function)) =
         between(message, "Missing parameter `", "`").zip(between(message, "for call to `", "`"))
@@ -99,7 +120,7 @@ fn arguments(message: &str) -> Option<String> {
 
 fn values(message: &str) -> Option<String> {
     if let Some(index) = between(message, "Index `", "` is out of bound") {
-        return Some(format!("there is no item {index}: the list is shorter"));
+        return Some(format!("there is no item {index}: there are fewer"));
     }
     if let Some(key) = between(message, "Key `", "` was not found") {
         return Some(format!("there is no key `{key}`"));
@@ -107,10 +128,16 @@ fn values(message: &str) -> Option<String> {
     if let Some((items, names)) =
         message.strip_prefix("Unpacked ").and_then(|rest| rest.split_once(" values but expected "))
     {
-        return Some(format!("a list of {items} cannot be taken apart into {names} names"));
+        let items = if items == "1" { "1 item".to_owned() } else { format!("{items} items") };
+        return Some(format!("{items} cannot be taken apart into {names} names"));
     }
     if let Some(text) = not_an_integer(message) {
         return Some(text);
+    }
+    if let Some((part, text)) =
+        message.strip_prefix("Substring '").and_then(|rest| rest.split_once("' not found in '"))
+    {
+        return Some(format!("the string '{part}' is not in '{text}"));
     }
     if let Some(kind) = between(message, "Value of type `", "` is not hashable") {
         return Some(format!("a `{kind}` cannot be a key of a dict"));
@@ -177,12 +204,24 @@ mod tests {
             ("'%d' % 'a'", "`%d` in a string cannot be filled with a `string`"),
             ("'%s %s' % 'a'", "the string has more places with `%` than there are values"),
             ("'a' % 'a'", "there are more values than the string has places with `%`"),
-            ("[1][7]", "there is no item 7: the list is shorter"),
+            ("[1][7]", "there is no item 7: there are fewer"),
+            ("'x'[7]", "there is no item 7: there are fewer"),
+            ("'x'.index('nope')", "the string 'nope' is not in 'x'"),
+            ("[1]['a']", "a value of the type `int` is needed here, not `string`"),
+            ("3 in 'abc'", "a value of the type `string` is needed here, not `int`"),
+            ("'a'.join(['b', 3])", "the argument `to_join` must have the type `string`, not `int`"),
+            ("x: int = 'a'", "the value must have the type `int`, not `string`"),
+            ("def f() -> str:\n  return 1\nf()", "the value must have the type `string`, not `int`"),
+            (
+                "def f(x: int | None):\n  pass\nf('a')",
+                "the argument `x` must have the type `None | int`, not `string`",
+            ),
             ("{}['a']", "there is no key `\"a\"`"),
             ("len(1, 2)", "the number of arguments without a name is 2, and should be 1"),
             ("{[]: 1}", "a `list` cannot be a key of a dict"),
             ("'a'.upper(1)", "the number of arguments without a name is 1, and should be 0"),
-            ("a, b = [1]", "a list of 1 cannot be taken apart into 2 names"),
+            ("a, b = [1]", "1 item cannot be taken apart into 2 names"),
+            ("a, b = (1, 2, 3)", "3 items cannot be taken apart into 2 names"),
             ("def f(x):\n  pass\nf()", "`f` needs the argument `x`"),
             ("def f(x):\n  pass\nf(1, 2)", "`f` is given 1 argument too many"),
             ("def f(x):\n  pass\nf(1, y = 2)", "`f` takes no argument `y`"),

@@ -16,6 +16,8 @@ use std::io;
 use std::ops::Range;
 
 use batou_jinja::DEEPEST;
+use minijinja::machinery::tokenize;
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 
@@ -202,7 +204,7 @@ pub(crate) fn explain(
     let innermost = chain.iter().rev().find(|error| error.line().is_some()).unwrap_or(&error);
     let including = |diagnostic: Diagnostic| {
         let mut places = chain.iter().rev().filter(|error| error.line().is_some()).map(|error| {
-            let here = (error.name(), error.range());
+            let here = (error.name(), range_of(error));
             (here.clone(), place(here.0, here.1))
         });
         let innermost = places.next().map(|(here, _)| here);
@@ -218,7 +220,7 @@ pub(crate) fn explain(
         let diagnostic = diagnostic.at(&place(innermost.name(), Some(unclosed.range)));
         return Some(Box::new(including(diagnostic)));
     }
-    let at = place(innermost.name(), innermost.range());
+    let at = place(innermost.name(), range_of(innermost));
     let last = chain.last().copied().unwrap_or(error);
     let diagnostic = match last.kind() {
         ErrorKind::UndefinedError => {
@@ -231,7 +233,7 @@ pub(crate) fn explain(
             .help("use `template = false` for large files"),
         ErrorKind::TemplateNotFound => Diagnostic::error(wording::no_template(last))
             .help("a template is named by its path in the component's folder; one from elsewhere in the project by `//` and its path there"),
-        _ => wording::diagnostic(last),
+        _ => within_itself(&chain, innermost.name()).unwrap_or_else(|| wording::diagnostic(last)),
     };
     let mut operands = operands::failing(innermost, main, scope);
     // An included template also sees the names that the including one sets.
@@ -244,6 +246,31 @@ pub(crate) fn explain(
         }
     }
     Some(Box::new(including(diagnostic.at(&at).made_of(traced(operands, scope)))))
+}
+
+/// The mistake of a template that includes or extends itself.
+fn within_itself(chain: &[&Error], name: Option<&str>) -> Option<Diagnostic> {
+    let detail = chain.last()?.detail()?;
+    let includes = chain.iter().filter(|error| error.kind() == ErrorKind::BadInclude).count();
+    if detail == "recursion limit exceeded" && includes > 1 {
+        return Some(Diagnostic::error(format!("`{}` includes itself", name?)));
+    }
+    let extended = detail.strip_prefix("cycle in template inheritance. \"")?.split('"').next()?;
+    Some(Diagnostic::error(format!("`{extended}` extends itself")))
+}
+
+/// The place of an error in its template. That of `in` begins with the token before it.
+fn range_of(error: &Error) -> Option<Range<usize>> {
+    let range = error.range()?;
+    let is_whole = error.name() == Some(operands::EXPRESSION);
+    if error.detail() != Some(wording::NOT_CONTAINING) || is_whole {
+        return Some(range);
+    }
+    let source = error.template_source()?;
+    let begins = tokenize(source, false, SyntaxConfig::default())
+        .filter_map(|token| Some(token.ok()?.1.start_offset as usize));
+    let begin = begins.into_iter().find(|begin| *begin > range.start);
+    Some(begin.unwrap_or(range.start)..range.end)
 }
 
 fn unclosed(error: &Error) -> Option<Unclosed> {

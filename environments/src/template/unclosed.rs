@@ -35,15 +35,32 @@ pub(super) fn find(source: &str, detail: &str, place: &Range<usize>) -> Option<U
         }
         _ => match detail.strip_prefix("unknown statement ") {
             Some(name) => misplaced(source, name, place),
-            None if detail.contains("expected end of ") => {
-                // The tag goes on in the next line only because its end is missing.
-                let reading = Reading::of(source, place.start);
-                let between = source.get(reading.end..place.start)?;
-                between.contains('\n').then(|| reading.tag.map(|tag| tag.unclosed()))?
-            }
-            None => None,
+            None => bracket(source, detail, place).or_else(|| next_line(source, detail, place)),
         },
     }
+}
+
+/// A tag that goes on in the next line only because its end is missing.
+fn next_line(source: &str, detail: &str, place: &Range<usize>) -> Option<Unclosed> {
+    let reading = Reading::of(source, place.start);
+    let between = source.get(reading.end..place.start).filter(|_| detail.contains("expected end of "))?;
+    between.contains('\n').then(|| reading.tag.map(|tag| tag.unclosed()))?
+}
+
+/// A bracket that another one, or the end of the tag, closes.
+fn bracket(source: &str, detail: &str, place: &Range<usize>) -> Option<Unclosed> {
+    let closing =
+        detail.strip_prefix("unexpected `")?.chars().next().filter(|found| ")]}".contains(*found))?;
+    let ends = |at: usize| {
+        let rest = source.get(at..).unwrap_or_default();
+        rest.starts_with("}}") || rest.starts_with("%}")
+    };
+    // The engine may have taken the first half of the tag's end for something else.
+    let before = place.start.checked_sub(1)?;
+    let at = if !ends(place.start) && ends(before) { before } else { place.start };
+    let (open, range) = Reading::of(source, at).tag?.brackets.pop()?;
+    (open != closing || ends(at))
+        .then(|| Unclosed::new(format!("this `{}` has no `{open}`", &source[range.clone()]), range))
 }
 
 /// `{% endif %}` and the like where nothing of the kind is open, or something else is open within it.
@@ -112,8 +129,8 @@ struct Tag<'s> {
     begin: Range<usize>,
     delimiters: [&'static str; 2],
     name: Option<&'s str>,
-    /// How many brackets are open.
-    depth: usize,
+    /// The brackets that are open, the innermost last: what would close each, and where it stands.
+    brackets: Vec<(char, Range<usize>)>,
     /// It sets a name to a value, so that it needs no end.
     assigns: bool,
 }
@@ -149,11 +166,13 @@ impl<'s> Reading<'s> {
                 }
             }
             (Token::Ident(name), Some(tag)) if tag.name.is_none() => tag.name = Some(*name),
-            (Token::BracketOpen | Token::ParenOpen | Token::BraceOpen, Some(tag)) => tag.depth += 1,
+            (Token::BracketOpen, Some(tag)) => tag.brackets.push((']', range)),
+            (Token::ParenOpen, Some(tag)) => tag.brackets.push((')', range)),
+            (Token::BraceOpen, Some(tag)) => tag.brackets.push(('}', range)),
             (Token::BracketClose | Token::ParenClose | Token::BraceClose, Some(tag)) => {
-                tag.depth = tag.depth.saturating_sub(1);
+                tag.brackets.pop();
             }
-            (Token::Assign, Some(tag)) => tag.assigns |= tag.depth == 0,
+            (Token::Assign, Some(tag)) => tag.assigns |= tag.brackets.is_empty(),
             _ => {}
         }
     }
@@ -170,7 +189,7 @@ impl<'s> Reading<'s> {
 
 impl Tag<'_> {
     fn new(begin: Range<usize>, delimiters: [&'static str; 2]) -> Self {
-        Tag { begin, delimiters, name: None, depth: 0, assigns: false }
+        Tag { begin, delimiters, name: None, brackets: Vec::new(), assigns: false }
     }
 
     fn unclosed(&self) -> Unclosed {
@@ -198,6 +217,13 @@ mod tests {
             ("a {{ x\nb", "this `{{` has no `}}`", "{{"),
             ("{{ 1 }}{% if [x\n", "this `{%` has no `%}`", "{%"),
             ("{% if x\nb{% endif %}", "this `{%` has no `%}`", "{%"),
+            ("{{ [1, 2 }}", "this `[` has no `]`", "["),
+            ("{{ (1 + 2 }}", "this `(` has no `)`", "("),
+            ("{{ {'a': 1 }}", "this `{` has no `}`", "{"),
+            ("{{ [{'a': [1] }}", "this `{` has no `}`", "{"),
+            ("{{ range(1 }}", "this `(` has no `)`", "("),
+            ("{% if [1 %}x{% endif %}", "this `[` has no `]`", "["),
+            ("{{ ([1, 2) }}", "this `[` has no `]`", "["),
             ("{% if x %}\nb\n", "this `{% if %}` has no `{% endif %}`", "{% if x %}"),
             (
                 "{%- for x in y -%}{% if x %}{% endif %}",
@@ -234,9 +260,15 @@ mod tests {
 
     #[test]
     fn other_mistakes_are_left_to_the_engine() {
-        for source in
-            ["{{ 1 2 }}", "{% nothing %}", "{{ a\n.b c }}", "{{ | }}", "{% for 1 in x %}{% endfor %}"]
-        {
+        for source in [
+            "{{ 1 2 }}",
+            "{{ 1] }}",
+            "{{ [1, 2 3 }}",
+            "{% nothing %}",
+            "{{ a\n.b c }}",
+            "{{ | }}",
+            "{% for 1 in x %}{% endfor %}",
+        ] {
             let error = crate::template::engine().render_str(source, ()).expect_err(source);
             let place = error.range().expect(source);
             assert_eq!(find(source, error.detail().expect(source), &place), None, "{source}");

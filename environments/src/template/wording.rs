@@ -4,6 +4,9 @@ use minijinja::{Error, ErrorKind};
 
 use crate::text::diagnostic::Diagnostic;
 
+/// The engine's words for `in` with a number on its right side, or the like.
+pub(super) const NOT_CONTAINING: &str = "cannot perform a containment check on this value";
+
 /// An error that has no better explanation, without its place.
 pub(super) fn diagnostic(error: &Error) -> Diagnostic {
     let detail = error.detail().unwrap_or_default();
@@ -11,10 +14,14 @@ pub(super) fn diagnostic(error: &Error) -> Diagnostic {
         ErrorKind::InvalidOperation => operation(detail),
         ErrorKind::SyntaxError => Some(format!("not a valid template: {}", syntax(detail))),
         ErrorKind::CannotUnpack => Some(unpacked(detail)),
-        ErrorKind::UnknownFilter => {
-            between(detail, "filter ", " is unknown").map(|name| none("filter", name))
-        }
-        ErrorKind::UnknownTest => between(detail, "test ", " is unknown").map(|name| none("test", name)),
+        ErrorKind::UnknownFilter => Some(
+            between(detail, "filter ", " is unknown")
+                .map_or_else(|| "there is no filter of this name".to_owned(), |name| none("filter", name)),
+        ),
+        ErrorKind::UnknownTest => Some(
+            between(detail, "test ", " is unknown")
+                .map_or_else(|| "there is no test of this name".to_owned(), |name| none("test", name)),
+        ),
         ErrorKind::UnknownFunction => between(detail, "", " is unknown").map(|name| none("function", name)),
         ErrorKind::UnknownMethod => detail
             .split_once(" has no method named ")
@@ -86,16 +93,18 @@ fn operation(detail: &str) -> Option<String> {
         return Some(format!("{} cannot be reversed", article(kind)));
     }
     if let Some(kind) = detail.strip_prefix("can only assign to namespaces, not ") {
+        // The engine adds the name of what is undefined.
+        let kind = kind.split(" (").next().unwrap_or(kind);
         return Some(format!("only a member of a `namespace()` can be set, not one of {}", article(kind)));
     }
     if let Some(calculation) = detail.strip_prefix("unable to calculate ") {
         return Some(format!("`{calculation}` cannot be calculated"));
     }
     let plain = match detail {
-        "" => "the operation is not possible with such a value",
-        "cannot perform a containment check on this value" => {
-            "`in` needs a list, a map or a string on its right side"
-        }
+        "" => "only a number can have a `-` before it",
+        NOT_CONTAINING => "`in` needs a list, a map or a string on its right side",
+        "cannot get first item from value" => "`first` needs a list, a map or a string",
+        "cannot get last item from value" => "`last` needs a list, a map or a string",
         "cannot get absolute value" => "`abs` needs a number",
         "cannot convert value to list" => "a list is needed here",
         "cannot convert value into pairs" | "cannot convert value into pair list" => "a map is needed here",
@@ -108,13 +117,17 @@ fn operation(detail: &str) -> Option<String> {
 fn unpacked(detail: &str) -> String {
     let length = between(detail, "sequence of wrong length (expected ", ")");
     match length.and_then(|length| length.split_once(", got ")) {
-        Some((names, items)) => format!("a list of {items} cannot be taken apart into {names} names"),
+        Some((names, "1")) => format!("1 item cannot be taken apart into {names} names"),
+        Some((names, items)) => format!("{items} items cannot be taken apart into {names} names"),
         None => "only a list can be taken apart into several names".to_owned(),
     }
 }
 
 /// The engine's names for what it found and what it wanted, as they are written.
 fn syntax(detail: &str) -> String {
+    if detail.starts_with("expected call expression in call block") {
+        return "`{% call %}` needs the call of a macro".to_owned();
+    }
     let found = detail.strip_prefix("unexpected ").and_then(|rest| rest.split_once(", expected "));
     match found {
         Some((found, wanted)) => format!("{} is expected here, not {}", token(wanted), token(found)),
@@ -215,8 +228,18 @@ mod tests {
             ("{{ 'a'[:'b'] }}", "a whole number is needed here, not a string"),
             ("{% for x in 1 %}{% endfor %}", "a list is needed here, not a number"),
             ("{% set a, b = 1 %}", "only a list can be taken apart into several names"),
-            ("{% set a, b = [1, 2, 3] %}", "a list of 3 cannot be taken apart into 2 names"),
-            ("{{ -'a' }}", "the operation is not possible with such a value"),
+            ("{% set a, b = [1] %}", "1 item cannot be taken apart into 2 names"),
+            ("{% set a, b = [1, 2, 3] %}", "3 items cannot be taken apart into 2 names"),
+            ("{{ -'a' }}", "only a number can have a `-` before it"),
+            ("{{ 1 | first }}", "`first` needs a list, a map or a string"),
+            ("{{ 1 | last }}", "`last` needs a list, a map or a string"),
+            ("{{ [1] | select('nothing') | list }}", "there is no test of this name"),
+            ("{{ [1] | map('nothing') | list }}", "there is no filter of this name"),
+            ("{% call 1 %}{% endcall %}", "not a valid template: `{% call %}` needs the call of a macro"),
+            (
+                "{% set nothing.b = 1 %}",
+                "only a member of a `namespace()` can be set, not one of something undefined",
+            ),
             ("{{ 'a' in 1 }}", "`in` needs a list, a map or a string on its right side"),
             ("{{ 1 / 0 }}", "`1 / 0` cannot be calculated"),
             ("{{ 'a' | round }}", "a string cannot be rounded"),

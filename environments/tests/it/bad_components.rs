@@ -391,7 +391,7 @@ fn templates() {
     "
     );
     assert_snapshot!(template("{% include \"x.conf\" %}\n").mistakes(), @r#"
-    error: macros, includes or loops are nested too deeply
+    error: `x.conf` includes itself
      --> components/app/x.conf:1:4
       |
     1 | {% include "x.conf" %}
@@ -516,6 +516,21 @@ fn inline_templates_are_shown_in_component_toml() {
       = affects: web01/app
     "#
     );
+}
+
+/// The engine tells of neither what it is, nor, of `in`, where it begins.
+#[test]
+fn mistakes_that_the_engine_places_or_names_badly() {
+    for (text, message, place) in [
+        ("{% extends 'x.conf' %}", "`x.conf` extends itself", "1:4"),
+        ("{{ 'z' in 1 }}", "`in` needs a list, a map or a string on its right side", "1:4"),
+        ("{{ ('z' not in 1) }}", "`in` needs a list, a map or a string on its right side", "1:5"),
+        ("{% if 'z' in 1 %}{% endif %}", "`in` needs a list, a map or a string on its right side", "1:7"),
+    ] {
+        let shown = template(text).mistakes();
+        let begin = format!("error: {message}\n --> components/app/x.conf:{place}\n");
+        assert!(shown.starts_with(&begin), "{text}\n{shown}");
+    }
 }
 
 #[test]

@@ -500,7 +500,7 @@ fn loads_a_missing_name() {
 #[test]
 fn type_annotations_hold() {
     assert_snapshot!(app("def f(x: int):\n    pass\ndef configure(c):\n    f(\"a\")\n").mistakes(), @r#"
-    error: value `a` of type `string` does not match the type annotation `int` for argument `x`
+    error: the argument `x` must have the type `int`, not `string`
      --> components/app/component.star:4:5
       |
     4 |     f("a")
@@ -806,4 +806,35 @@ fn tabs_are_shown_where_they_are() {
         assert_eq!((place.line, place.column), (code.lines().count(), 1), "{mistakes}");
         assert_eq!(place.width, code.matches('\t').count(), "{mistakes}");
     }
+}
+
+/// The functions of the interpreter are Rust code, with files that are not the author's.
+#[test]
+fn only_the_authors_own_files_are_shown() {
+    let shown = app("def f(x):\n    x - 1\ndef configure(c):\n    partial(f, \"a\")()\n").mistakes();
+    assert!(!shown.contains(".rs"), "{shown}");
+    assert!(shown.contains("components/app/component.star:4"), "{shown}");
+}
+
+#[test]
+fn what_is_in_brackets_is_shown_with_them() {
+    for (code, carets) in [
+        ("(1 + 2) + \"a\"", "^^^^^^^^^^^^^"),
+        ("1 + (\"a\")", "^^^^^^^^^"),
+        ("len((1 + 2) + \"a\")", "    ^^^^^^^^^^^^^"),
+        ("\")\" + 1", "^^^^^^^"),
+    ] {
+        let shown = app(&format!("def configure(c):\n    {code}\n")).mistakes();
+        assert!(shown.contains(&format!("|     {carets}\n")), "{code}\n{shown}");
+    }
+}
+
+#[test]
+fn the_step_of_a_slice_is_not_an_item() {
+    for code in ["[1, 2][1:2:0]", "\"ab\"[::0]"] {
+        let shown = app(&format!("def configure(c):\n    {code}\n")).mistakes();
+        assert!(shown.contains("error: the step of a slice cannot be 0\n"), "{code}\n{shown}");
+    }
+    let shown = app("def configure(c):\n    [][0]\n").mistakes();
+    assert!(shown.contains("error: there is no item 0: there are fewer\n"), "{shown}");
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use minijinja::value::Value as Data;
 use starlark::codemap::FileSpan;
 use starlark::eval::Evaluator;
+use starlark::syntax::ast::Expr;
 
 use crate::starlark::places::range;
 use crate::starlark::syntax;
@@ -131,6 +132,14 @@ impl CallTrace {
         });
         Some(OriginFlow { levels: levels.collect::<Option<_>>()?, made: &self.made })
     }
+}
+
+/// Whether a text is an expression like `list[a:b]`.
+pub(crate) fn is_slice(text: &str) -> bool {
+    let whole = format!("({text})");
+    let Ok(file) = syntax::parse("", &whole) else { return false };
+    let inside = tree::FunctionBody::Statements(file.statement()).expression_at(&(1..whole.len() - 1));
+    inside.is_some_and(|expression| matches!(expression.node, Expr::Slice(..)))
 }
 
 /// The values that an error is about. `part` is the place of the mistake, if it is known more exactly than the

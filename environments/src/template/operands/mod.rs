@@ -17,7 +17,7 @@ use judge::EngineFailure;
 use walk::{Found, TemplateWalk};
 
 /// How the engine names what [`minijinja::Environment::compile_expression`] compiles.
-const EXPRESSION: &str = "<expression>";
+pub(crate) const EXPRESSION: &str = "<expression>";
 
 /// For a walk that looks for nothing.
 fn nothing(_: &TemplateWalk<'_, '_>, _: &Found<'_>) -> Vec<Operand> {

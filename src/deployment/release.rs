@@ -64,8 +64,12 @@ impl Deployment<'_> {
         if intended.restores.is_some() {
             unreleased(before, &states)?;
         }
-        // Whoever had the lock before may have released the same.
-        if !intended.recheck && intended.restores.is_none() && is_settled(&states) {
+        // Whoever had the lock before may have released the same. What taking the lock put right is a release of its own.
+        let is_new = |(host, now): (&HostName, &State)| {
+            before.get(host).is_some_and(|then| then.committed != now.committed)
+        };
+        let by_another = states.iter().any(is_new);
+        if by_another && !intended.recheck && intended.restores.is_none() && is_settled(&states) {
             self.fleet.unlock().await;
             tell_in_force(ui, &self.policy.name, intended.release);
             return Ok(());

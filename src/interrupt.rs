@@ -111,6 +111,8 @@ impl Interrupts {
     /// Hosts have ended what there was to interrupt: a signal comes too late now, and only a second one ends the process.
     pub fn conclude(self) {
         lock().concluding = true;
+        // From here on signals that go to it are not taken.
+        drop(self.0);
     }
 
     /// Waits for the next interrupt.

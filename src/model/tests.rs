@@ -104,7 +104,8 @@ fn shown(trace: &str) -> String {
         let does = line.get(38..).unwrap_or_default();
         does.split(' ').next().is_some_and(|name| LOOKS.contains(&name)) && !does.contains(": ")
     };
-    trace.lines().filter(|line| !only_looks(line)).map(|line| format!("{line}\n")).collect()
+    let lines: Vec<_> = trace.lines().filter(|line| !only_looks(line)).collect();
+    lines.join("\n")
 }
 
 /// The smallest plan that still breaks one: without a fault, a command or a host that it does not need.

@@ -47,9 +47,11 @@ impl Deployment<'_> {
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
     // A release that was made once more, as after a mend, is on those that have it with another number, too.
-    let is_same = |state: &State| state.committed.as_ref().is_some_and(|it| it.release == record.release);
+    let has_it = |state: &State| {
+        has(state) > 0 && state.committed.as_ref().is_some_and(|it| it.release == record.release)
+    };
     let is_behind = |(_, state): &(&HostName, &State)| {
-        has(state) < record.sequence && state.newest_sequence > 0 && !is_same(state)
+        has(state) < record.sequence && state.newest_sequence > 0 && !has_it(state)
     };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))

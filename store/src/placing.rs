@@ -91,10 +91,13 @@ impl Store {
     pub fn check_out(&self, artifacts: &[(ArtifactId, &Name)]) -> Result<Vec<ArtifactId>, Error> {
         let _shared = Guard::shared(&self.layout.folder("lock"), self.patience())?;
         let stage = |(id, name): &(ArtifactId, &Name)| {
-            let known = fs::lstat(&self.layout.stats(id, name))?.is_some_and(|found| found.is_file());
             // Most look as they were made: only of others need trees and files be read.
-            if known && (self.look_at(id, name)?.is_empty() || self.verify_artifacts(&[*id])?.is_empty()) {
+            if self.look_at(id, name)?.is_empty() {
                 return Ok::<_, Error>(None);
+            }
+            let known = fs::lstat(&self.layout.stats(id, name))?.is_some_and(|found| found.is_file());
+            if known && self.verify_artifacts(&[*id])?.is_empty() {
+                return Ok(None);
             }
             Ok(Some((known.then_some(*id), self.stage_checkout(id)?)))
         };

@@ -87,18 +87,22 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 
 /// Opens a file for reading. Unlike by [`File::open`], a folder is refused, too.
 pub fn open_file(path: impl AsRef<Path>) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
+    Ok(open_examined(path.as_ref())?.0)
+}
+
+fn open_examined(path: &Path) -> io::Result<(File, Metadata)> {
+    let (file, found) = File::options().read(true).open_examined(path)?;
+    if found.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, and no file"));
     }
-    Ok(file)
+    Ok((file, found))
 }
 
 /// Reads a whole file. More than `largest` bytes are an error of the kind
 /// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
 pub fn read_at_most(path: impl AsRef<Path>, largest: u64) -> io::Result<Vec<u8>> {
-    let file = open_file(path)?;
-    let size = file.metadata()?.len().min(largest);
+    let (file, found) = open_examined(path.as_ref())?;
+    let size = found.len().min(largest);
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > largest {

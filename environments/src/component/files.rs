@@ -2,7 +2,6 @@
 //! are copied as they are.
 
 use std::collections::{BTreeMap, HashSet};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::component::declarations::{Declarations, FileDeclaration, Origin, SymlinkDeclaration};
 use crate::component::item::Caller;
-use crate::component::templates::{ReadError, Templates, io_error};
+use crate::component::templates::{Located, ReadError, Templates, io_error};
 use crate::text::diagnostic::{Diagnostic, Problems, visible_name};
 use crate::text::source::{At, Text};
 
@@ -80,6 +79,13 @@ pub(crate) fn load(
     files
 }
 
+/// Where a declared file comes from.
+struct Source<'a> {
+    name: &'a str,
+    at: &'a At,
+    located: &'a Located,
+}
+
 struct Finder<'a> {
     files: &'a mut Vec<ComponentFile>,
     templates: &'a Arc<Templates>,
@@ -95,12 +101,12 @@ impl Finder<'_> {
                 (self.templates.name(&file.by, path), at, exclude.as_ref())
             }
         };
-        let (real, meta) = match self.templates.locate(&source) {
-            Ok(found) => found,
+        let located = match self.templates.locate(&source) {
+            Ok(located) => located,
             Err(error) => return self.refuse(&error, at, file),
         };
-        if meta.is_dir() {
-            self.walk(file, &source, &real, exclude);
+        if located.is_dir() {
+            self.walk(file, &source, &located.path, exclude);
             return;
         }
         if matches!(file.origin, Origin::Folder { .. }) {
@@ -114,7 +120,7 @@ impl Finder<'_> {
             let message = format!("`exclude` applies to folders, and {source} is a file");
             self.problems.push(Diagnostic::error(message).at(at));
         }
-        self.file(file, file.path.clone(), &source, at);
+        self.file(file, file.path.clone(), &Source { name: &source, at, located: &located });
     }
 
     fn push(&mut self, file: &FileDeclaration, path: String, mode: u32, body: Body) {
@@ -134,36 +140,36 @@ impl Finder<'_> {
     }
 
     /// One file below the component's folder.
-    fn file(&mut self, file: &FileDeclaration, path: String, source: &str, at: &At) {
+    fn file(&mut self, file: &FileDeclaration, path: String, source: &Source<'_>) {
         let default = |executable: bool| file.mode.unwrap_or(if executable { 0o755 } else { 0o644 });
         if !file.template {
             match self.plain(source) {
-                Ok((real, executable)) => {
-                    self.push(file, path, default(executable), Body::Source(real));
+                Ok(real) => {
+                    self.push(file, path, default(source.located.is_executable()), Body::Source(real));
                 }
-                Err(error) => self.refuse(&error, at, file),
+                Err(error) => self.refuse(&error, source.at, file),
             }
             return;
         }
-        match self.templates.get(source) {
+        match self.templates.get_located(source.name, source.located) {
             Ok(known) => {
-                let name = source.to_owned();
+                let name = source.name.to_owned();
                 let template = crate::template::is_template(known.source.text());
                 let body = if template { Body::Template(name) } else { Body::Constant(name) };
                 self.push(file, path, default(known.executable), body);
             }
-            Err(error) => self.refuse(&error, at, file),
+            Err(error) => self.refuse(&error, source.at, file),
         }
     }
 
-    /// A file that is not a template: its real path, and whether its owner may run it.
-    fn plain(&self, source: &str) -> Result<(PathBuf, bool), ReadError> {
-        let (real, meta) = self.templates.locate(source)?;
-        if !meta.is_file() {
-            let opened = batou_system::fs::open_file(&real);
-            opened.map_err(|error| io_error(&self.templates.relative(source), error))?;
+    /// The real path of a file that is not a template.
+    fn plain(&self, source: &Source<'_>) -> Result<PathBuf, ReadError> {
+        let real = &source.located.path;
+        if !source.located.is_file() {
+            let opened = batou_system::fs::open_file(real);
+            opened.map_err(|error| io_error(&self.templates.relative(source.name), error))?;
         }
-        Ok((real, meta.permissions().mode() & 0o100 != 0))
+        Ok(real.clone())
     }
 
     /// Everything below a folder, in the order of names. Links are followed as long as they stay in the project.
@@ -198,12 +204,15 @@ impl Finder<'_> {
             return false;
         };
         let (path, source) = (format!("{}/{below}", file.path), format!("{source}/{below}"));
+        let located = match self.templates.locate(&source) {
+            Ok(located) => located,
+            Err(error) => {
+                self.refuse(&error, &file.at, file);
+                return false;
+            }
+        };
         if !entry.file_type().is_dir() {
-            self.file(file, path, &source, &file.at);
-            return false;
-        }
-        if let Err(error) = self.templates.locate(&source) {
-            self.refuse(&error, &file.at, file);
+            self.file(file, path, &Source { name: &source, at: &file.at, located: &located });
             return false;
         }
         if std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()) {

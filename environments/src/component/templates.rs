@@ -59,6 +59,27 @@ impl Known {
     }
 }
 
+/// A file or folder of the project that was found: its real path, and what it is.
+pub(super) struct Located {
+    pub(super) path: PathBuf,
+    meta: Metadata,
+}
+
+impl Located {
+    pub(super) fn is_dir(&self) -> bool {
+        self.meta.is_dir()
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.meta.is_file()
+    }
+
+    /// Whether its owner may run it.
+    pub(super) fn is_executable(&self) -> bool {
+        self.meta.permissions().mode() & 0o100 != 0
+    }
+}
+
 impl Templates {
     /// The templates of the component in a folder of the project.
     pub(crate) fn new(project: &Project, folder: PathBuf) -> Arc<Templates> {
@@ -89,7 +110,15 @@ impl Templates {
         if let Some(known) = self.known(name) {
             return Ok(known);
         }
-        let known = self.read(name)?;
+        self.get_located(name, &self.locate(name)?)
+    }
+
+    /// The same, of a file that was found already.
+    pub(super) fn get_located(&self, name: &str, located: &Located) -> Result<Known, ReadError> {
+        if let Some(known) = self.known(name) {
+            return Ok(known);
+        }
+        let known = self.read(name, located)?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(read.entry(name.to_owned()).or_insert(known).clone())
     }
@@ -113,7 +142,7 @@ impl Templates {
     }
 
     /// Where a file below the component's folder really is. A folder is resolved once for all files in it.
-    pub(crate) fn locate(&self, name: &str) -> Result<(PathBuf, Metadata), ReadError> {
+    pub(super) fn locate(&self, name: &str) -> Result<Located, ReadError> {
         if !Path::new(name.strip_prefix("//").unwrap_or(name))
             .components()
             .all(|part| matches!(part, std::path::Component::Normal(_)))
@@ -133,11 +162,11 @@ impl Templates {
         let path = folder.join(last);
         let meta = std::fs::symlink_metadata(&path).map_err(|error| io_error(&relative, error))?;
         if !meta.is_symlink() {
-            return Ok((path, meta));
+            return Ok(Located { path, meta });
         }
         let path = inside(&self.root, &relative)?;
         let meta = std::fs::metadata(&path).map_err(|error| io_error(&relative, error))?;
-        Ok((path, meta))
+        Ok(Located { path, meta })
     }
 
     fn real_folder(&self, folder: &Path) -> Result<PathBuf, ReadError> {
@@ -150,10 +179,9 @@ impl Templates {
         Ok(real)
     }
 
-    fn read(&self, name: &str) -> Result<Known, ReadError> {
+    fn read(&self, name: &str, located: &Located) -> Result<Known, ReadError> {
         let relative = self.relative(name);
-        let (path, meta) = self.locate(name)?;
-        let read = batou_system::fs::read_at_most(&path, LARGEST_TEMPLATE);
+        let read = batou_system::fs::read_at_most(&located.path, LARGEST_TEMPLATE);
         let bytes = read.map_err(|error| io_error(&relative, error))?;
         let digest = cause::digest(&bytes);
         let text = String::from_utf8(bytes).map_err(|error| {
@@ -161,8 +189,8 @@ impl Templates {
             let line = 1 + good.split(|byte| *byte == b'\n').skip(1).count();
             ReadError::NotUtf8 { path: relative.clone(), line }
         })?;
-        let executable = meta.permissions().mode() & 0o100 != 0;
-        Ok(Known { source: SourceText::new(relative, text), digest, executable, inline: false })
+        let source = SourceText::new(relative, text);
+        Ok(Known { source, digest, executable: located.is_executable(), inline: false })
     }
 
     /// The cause for a template: its file and the digest of its content.

@@ -113,19 +113,42 @@ impl OpenOptions {
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
         #[cfg(feature = "simulation")]
-        {
-            let changes = self.create || self.create_new || self.truncate;
-            if let Some(opened) = on_disk("open", path, changes, |disk| disk.open(path, self)) {
-                return opened.map(|handle| File(Handle::Simulated(SimulatedFile::new(handle, path))));
-            }
+        if let Some(opened) = self.simulated(path) {
+            return opened;
         }
+        Ok(self.real(path)?.0)
+    }
+
+    /// The same, with what is known of the file, which must be asked for anyway.
+    pub(super) fn open_examined(&self, path: &Path) -> io::Result<(File, Metadata)> {
+        #[cfg(feature = "simulation")]
+        if let Some(opened) = self.simulated(path) {
+            let file = opened?;
+            let found = file.metadata()?;
+            return Ok((file, found));
+        }
+        self.real(path)
+    }
+
+    #[cfg(feature = "simulation")]
+    fn simulated(&self, path: &Path) -> Option<io::Result<File>> {
+        let changes = self.create || self.create_new || self.truncate;
+        let opened = on_disk("open", path, changes, |disk| disk.open(path, self))?;
+        Some(opened.map(|handle| File(Handle::Simulated(SimulatedFile::new(handle, path)))))
+    }
+
+    fn real(&self, path: &Path) -> io::Result<(File, Metadata)> {
         let mut options = std::fs::OpenOptions::new();
         options.read(self.read).write(self.write).append(self.append).truncate(self.truncate);
         options.create(self.create).create_new(self.create_new).mode(self.mode);
         let opened = options.custom_flags(self.flags | NONBLOCK).open(path);
         let file = opened.map_err(|error| if is_deaf(&error) { no_file() } else { error })?;
         let found = file.metadata()?;
-        if found.is_file() || found.is_dir() { Ok(File(Handle::Real(file))) } else { Err(no_file()) }
+        if found.is_file() || found.is_dir() {
+            Ok((File(Handle::Real(file)), found.into()))
+        } else {
+            Err(no_file())
+        }
     }
 }
 

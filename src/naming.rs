@@ -51,8 +51,7 @@ pub fn unheard_of(policy: &Policy, name: &str, known: &BTreeSet<&str>) -> Comman
 }
 
 fn nearest(error: CommandError, unknown: &str, known: &BTreeSet<&str>) -> CommandError {
-    let likeness = |name: &str| strsim::jaro_winkler(name, unknown);
-    match known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))) {
+    match batou_environments::nearest(unknown, known.iter().copied()) {
         Some(nearest) => error.hint(format!("did you mean `{}`?", visible_name(nearest))),
         None => error,
     }
@@ -70,5 +69,7 @@ mod tests {
         let error = error.map(|error| (error.to_string(), error.hints().to_vec()));
         let hint = vec!["did you mean `nginx`?".to_owned()];
         assert_eq!(error, Some(("there is no component ngnix".to_owned(), hint)));
+        let error = known("component", &["redis".to_owned()], &components).err();
+        assert_eq!(error.map(|error| error.hints().len()), Some(0), "neither is like it");
     }
 }

@@ -35,5 +35,5 @@ pub use starlark::{
     StarlarkEntry, StarlarkParameter, language as starlark_language, reference as starlark_reference,
 };
 pub use template::dns::{Dns, DnsError, Family, Offline};
-pub use text::diagnostic::{Diagnostic, Diagnostics, Location, SetPlace, Severity};
+pub use text::diagnostic::{Diagnostic, Diagnostics, Location, SetPlace, Severity, nearest};
 pub use values::explain::{Explained, ExplainedEnvironment, Explanation, SetAt, Typed};

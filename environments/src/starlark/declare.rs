@@ -19,11 +19,8 @@ use crate::starlark::stop::Stop;
 use crate::starlark::subcomponent::SubComponentValue;
 use crate::starlark::subcomponent::configured::SubComponent;
 use crate::starlark::trace::{CallTrace, GivenVariable, GivenVariables};
-use crate::text::name::is_identifier;
+use crate::text::name::{BUILT_IN, is_identifier};
 use crate::text::source::At;
-
-/// Variables that every template has.
-const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];
 
 /// A call of one of a component's methods.
 pub(crate) struct Call<'a> {
@@ -146,7 +143,7 @@ impl Call<'_> {
 
 /// A variable for a template.
 pub(crate) fn variable<'v>(name: &str, value: Value<'v>, heap: Heap<'v>) -> Result<(String, Data), Stop> {
-    if !is_identifier(name) || TAKEN.contains(&name) {
+    if !is_identifier(name) || BUILT_IN.contains(&name) {
         let message = format!("`{name}` cannot be the name of a template's variable");
         return Err(Stop::mistake(message).help("choose another name: letters, digits and `_`"));
     }

@@ -19,7 +19,8 @@ pub use location::Location;
 pub use problems::Diagnostics;
 pub(crate) use problems::Problems;
 use wording::bounded;
-pub(crate) use wording::{listed, nearest, visible, visible_name};
+pub use wording::nearest;
+pub(crate) use wording::{listed, visible, visible_name};
 
 /// Whether the evaluation fails because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

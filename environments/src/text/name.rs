@@ -2,6 +2,10 @@
 
 use batou_release::HostName;
 
+/// The variables that every template has. No other variable can be named like one of them.
+pub(crate) const BUILT_IN: [&str; 5] =
+    ["batou_generated_header", "component", "environment", "host", "settings"];
+
 /// Whether it is a host's name or address.
 pub(crate) fn is_host(name: &str) -> bool {
     HostName::new(name).is_ok()

@@ -5,11 +5,8 @@ use std::sync::Arc;
 use crate::component::item::{Caller, Item};
 use crate::file::{ConfigNode, TableReader};
 use crate::text::diagnostic::{Diagnostic, Problems};
-use crate::text::name::is_identifier;
+use crate::text::name::{BUILT_IN, is_identifier};
 use crate::text::source::Text;
-
-/// Variables that every template has; a required resource cannot take their names.
-const TAKEN: [&str; 5] = ["batou_generated_header", "component", "environment", "host", "settings"];
 
 /// `[[provide]]`
 #[derive(Debug)]
@@ -78,7 +75,7 @@ pub(super) fn require(item: &Item, problems: &mut Problems) -> Option<Require> {
         named => named,
     };
     if let Some(named) = &variable
-        && (!is_identifier(&named.value) || TAKEN.contains(&named.value.as_str()))
+        && (!is_identifier(&named.value) || BUILT_IN.contains(&named.value.as_str()))
     {
         let message = format!("`{}` cannot be the name of a template's variable", named.value);
         let help = "choose another name with `as`: letters, digits and `_`";

@@ -51,7 +51,7 @@ pub(super) fn dangerous(c: char) -> bool {
 }
 
 /// The known name that is nearest to a word, for "did you mean `x`?"; `None` if none is near.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

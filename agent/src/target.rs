@@ -153,8 +153,9 @@ impl TargetDirectory {
         use batou_store::Error as StoreError;
         match Store::open_existing(&self.store(), Durability::Host) {
             // Whoever takes the lock mends that, or says why not.
-            Err(StoreError::Format { .. } | StoreError::NotAStore { .. }) => Ok(None),
-            Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => Ok(None),
+            Err(StoreError::Format { .. } | StoreError::NotAStore { .. } | StoreError::Foreign { .. }) => {
+                Ok(None)
+            }
             opened => Ok(opened?),
         }
     }

@@ -99,7 +99,11 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
             for reason in unreadable {
                 context
                     .ui
-                    .warn(&format!("{host}: {}; no object is removed while it is kept", one_line(reason)));
+                    .warn(&format!(
+                        "{host}: {}; no object is removed while that is so and a release that needs it is kept: `batou verify \
+                         {environment} --repair` puts the release in force right",
+                        one_line(reason)
+                    ));
             }
             context.ui.json(&Line::Collected { host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));

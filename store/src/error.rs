@@ -38,7 +38,11 @@ pub enum Error {
         source: io::Error,
     },
     /// The folder holds something other than a store.
-    #[error("{} is not a store: it holds {found:?} and no file \"format\"", path.display())]
+    #[error(
+        "{} is not a store: it holds {found:?} and no file \"format\": move it away, or the link to it if it is behind one, \
+         and a store is made in its place",
+        path.display()
+    )]
     NotAStore {
         /// The folder.
         path: PathBuf,
@@ -46,7 +50,10 @@ pub enum Error {
         found: String,
     },
     /// The store's format file is unreadable.
-    #[error("{}: {found:?} does not name the format of a store", path.display())]
+    #[error(
+        "{}: {found:?} does not name the format of a store: move away the folder that it is in",
+        path.display()
+    )]
     Format {
         /// The format file.
         path: PathBuf,

@@ -126,6 +126,21 @@ pub(crate) fn read_or_damaged(path: &Path, limit: u64) -> Result<Option<Vec<u8>>
     }
 }
 
+/// Reads an object's file of at most `limit` bytes; `None` if there is none. Something else of that name is damage, like
+/// content of which nobody knows what it was.
+pub(crate) fn read_object(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+    match read_limited(path, limit) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::IsADirectory) => Err(no_file(path)),
+        read => read,
+    }
+}
+
+/// There is something that cannot be read where an object belongs.
+pub(crate) fn no_file(path: &Path) -> Error {
+    let fault = "it is a folder, a pipe, a socket or a device, and no file: move it away".to_owned();
+    Error::Damaged { path: path.to_owned(), fault }
+}
+
 /// What `lstat` says; `None` if there is nothing of that name.
 pub(crate) fn lstat(path: &Path) -> Result<Option<fs::Metadata>, Error> {
     match fs::symlink_metadata(path) {

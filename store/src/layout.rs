@@ -1,6 +1,7 @@
 //! Where things lie below a store's root.
 
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::directory_name;
@@ -76,7 +77,14 @@ impl StoreLayout {
     /// Checks the version; `false` if there is no store yet.
     pub(crate) fn check_format(&self) -> Result<bool, Error> {
         let path = self.folder("format");
-        let Some(bytes) = fs::read_limited(&path, 4096)? else {
+        let bytes = match fs::read_limited(&path, 4096) {
+            Err(error) if error.io_kind() == Some(ErrorKind::IsADirectory) => {
+                let reason = "it is no file: move away the folder that it is in";
+                return Err(Error::Foreign { path, reason });
+            }
+            read => read?,
+        };
+        let Some(bytes) = bytes else {
             return self.check_empty().map(|()| false);
         };
         let version = std::str::from_utf8(&bytes)

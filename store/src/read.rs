@@ -1,10 +1,11 @@
 //! Reading objects with a check, so that nothing unchecked enters or leaves the store.
 
-use batou_system::fs::File;
+use batou_system::fs::{File, open_file};
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::digest::FileHasher;
+use crate::fs::no_file;
 use crate::object::{DecodedObject, MAX_ENCODING};
 use crate::tree::TreeError;
 use crate::{Digest, Error, ObjectId};
@@ -26,12 +27,10 @@ enum ObjectBytes {
 
 impl ObjectReader {
     pub(crate) fn open(path: PathBuf, object: ObjectId) -> Result<Self, Error> {
-        let file = match File::open(&path) {
+        let file = match open_file(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Missing(object)),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                return Err(Error::Damaged { path, fault: error.to_string() });
-            }
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(no_file(&path)),
             Err(source) => return Err(Error::Io { action: "open", path, source }),
         };
         let content = if let ObjectId::Blob { digest, size, .. } = object {

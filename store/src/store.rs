@@ -147,9 +147,11 @@ impl Store {
     /// Opens the blob of this digest, in any mode. The bytes are not checked: see [`Store::object`].
     pub fn blob(&self, digest: &Digest) -> Result<File, Error> {
         for mode in Mode::all() {
-            match File::open(self.layout.blob(digest, mode)) {
+            let path = self.layout.blob(digest, mode);
+            match batou_system::fs::open_file(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => return opened.map_err(Error::io("open", self.layout.blob(digest, mode))),
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(fs::no_file(&path)),
+                opened => return opened.map_err(Error::io("open", path)),
             }
         }
         Err(Error::MissingBlob(*digest))
@@ -194,7 +196,7 @@ impl Store {
 
     fn encoding(&self, object: &ObjectId) -> Result<Vec<u8>, Error> {
         let path = self.layout.object(object);
-        let bytes = fs::read_limited(&path, MAX_ENCODING)?.ok_or(Error::Missing(*object))?;
+        let bytes = fs::read_object(&path, MAX_ENCODING)?.ok_or(Error::Missing(*object))?;
         let found = object.kind().digest_of(&bytes);
         if found == *object.digest() { Ok(bytes) } else { Err(damaged(path, found)) }
     }

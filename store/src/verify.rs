@@ -95,12 +95,12 @@ impl ObjectCheck<'_> {
         let folder = |name: &str| self.store.layout.folder(name);
         let mut problems = Vec::new();
         let format = folder("format");
-        match fs::read_limited(&format, 4096) {
+        match fs::read_or_damaged(&format, 4096) {
             Ok(Some(text)) if text == StoreLayout::format_text().as_bytes() => {}
             Ok(None) => {
                 problems.push(self.problem(Fault::Missing, &format, "the format file", Remedy::Format));
             }
-            Ok(Some(_)) | Err(Error::TooLarge { .. }) => {
+            Ok(Some(_)) => {
                 problems.push(self.problem(Fault::Damaged, &format, "it names no version", Remedy::Format));
             }
             Err(error) => return Err(error),

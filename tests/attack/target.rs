@@ -186,6 +186,11 @@ const DAMAGES: &[Damage] = &[
         inflict: |t| file(t.join("store")),
         outcome: Refused("is no folder: move it away", |t| aside(t, "store")),
     },
+    Damage {
+        name: "store a link to a folder of somebody's",
+        inflict: |t| link(t.join("store"), "/usr"),
+        outcome: Refused("move it away, or the link to it", |t| aside(t, "store")),
+    },
     Damage { name: "trees garbage", inflict: |t| each(t.join("store/trees"), file), outcome: Behind },
     Damage { name: "trees folders", inflict: |t| each(t.join("store/trees"), folder), outcome: Behind },
     Damage { name: "records garbage", inflict: |t| each(t.join("store/records"), file), outcome: Behind },
@@ -620,6 +625,8 @@ impl Shop {
         }
         assert_eq!(self.target.file("app/app.conf"), format!("{expected} on localhost\n"));
         if matches!(damage.outcome, Behind) && order == Order::SwitchSame {
+            let collected = self.sandbox.batou(&["gc", "dev"]).success();
+            says(&collected.stderr, &["the store is damaged: ", "/store/", "`batou verify dev --repair`"]);
             self.sandbox.batou(&["verify", "dev"]).fails(1);
             self.sandbox.batou(&["verify", "dev", "--repair"]).success();
         }

@@ -1,6 +1,7 @@
 //! Versions, foreign folders and stores that cannot be written.
 
 use std::fs;
+use std::path::Path;
 
 use batou_store::{Durability, Error, Store};
 
@@ -23,11 +24,29 @@ fn a_newer_store_is_refused_by_its_version_and_a_broken_one_by_its_text() {
 }
 
 #[test]
+fn what_is_no_file_in_place_of_the_format_file_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    fs::create_dir_all(root.join("format")).unwrap();
+    let mended = |root: &Path| Store::mend_and_open(root, Durability::Cache).map(|(store, _)| store);
+    for opened in [Store::open(&root, Durability::Cache), mended(&root)] {
+        let error = opened.unwrap_err().to_string();
+        assert!(
+            error.contains("store/format") && error.ends_with("move away the folder that it is in"),
+            "{error}"
+        );
+    }
+    fs::rename(&root, folder.path().join("moved away")).unwrap();
+    Store::open(&root, Durability::Cache).unwrap();
+}
+
+#[test]
 fn a_folder_with_other_things_is_no_store_and_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), "x").unwrap();
     let error = Store::open(folder.path(), Durability::Host).unwrap_err();
     assert!(matches!(&error, Error::NotAStore { found, .. } if found == "thesis.tex"), "{error}");
+    assert!(error.to_string().contains("move it away"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

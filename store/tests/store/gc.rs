@@ -38,6 +38,40 @@ fn what_nothing_needs_goes_and_the_rest_stays_whole() {
 }
 
 #[test]
+fn what_is_no_file_in_place_of_an_object_is_damage_and_gc_goes_on_once_it_is_moved_away() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    type Put = fn(&Path);
+
+    let kinds: [(&str, Put); 4] = [
+        ("a pipe", |path| mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap()),
+        ("a socket", |path| mknodat(CWD, path, FileType::Socket, Mode::RWXU, 0).unwrap()),
+        ("a device", |path| symlink("/dev/zero", path).unwrap()),
+        ("a folder", |path| fs::create_dir(path).unwrap()),
+    ];
+    for (kind, put) in kinds {
+        for folder in ["records", "trees"] {
+            let fixture = Fixture::new();
+            let kept = stored(&fixture.store, "web", "1", &[]);
+            let path = fs::read_dir(fixture.path(folder)).unwrap().next().unwrap().unwrap().path();
+            fs::remove_file(&path).unwrap();
+            put(&path);
+            match fixture.store.gc(&[kept], &Silent) {
+                Err(Error::Damaged { path: named, fault }) => {
+                    assert_eq!(named, path, "{kind}");
+                    assert!(fault.ends_with("move it away"), "{fault}");
+                }
+                other => panic!("{kind} in {folder}: {other:?}"),
+            }
+            fs::rename(&path, fixture.folder.path().join("moved away")).unwrap();
+            assert!(matches!(fixture.store.gc(&[kept], &Silent), Err(Error::Missing(_))), "{kind}");
+            assert_eq!(stored(&fixture.store, "web", "1", &[]), kept);
+            fixture.store.gc(&[kept], &Silent).unwrap();
+            assert_eq!(fixture.store.verify(&Silent).unwrap(), [], "{kind} in {folder}");
+        }
+    }
+}
+
+#[test]
 fn a_lease_protects_as_long_as_it_is_held() {
     let fixture = Fixture::new();
     let id = stored(&fixture.store, "web", "1", &[]);

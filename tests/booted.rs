@@ -388,3 +388,22 @@ fn booted_hosts_without_the_user_or_its_rights_are_told_apart_before_anything_ch
         assert!(!shop.target(host).exists(), "{host} was changed");
     }
 }
+
+#[test]
+fn hosts_are_cleaned_of_what_is_mounted_on_them() {
+    let Some(hosts) = BootedHosts::start(1, "hosts cleaned of mounts") else { return };
+    hosts.ssh(
+        "h1",
+        "sudo sh -ec 'for path in /srv/shop \"/srv/a b/c\" /home/shop/shop /var/lib/batou; do mkdir -p \"$path\"; \
+         mount -t tmpfs none \"$path\"; mkdir \"$path/inner\"; mount -t tmpfs none \"$path/inner\"; done; \
+         mount -t tmpfs none /srv/shop; touch /srv/shop/file'",
+    )
+    .success();
+    hosts.clean();
+    let left = hosts
+        .ssh("h1", "grep -c tmpfs.*/srv /proc/mounts; sudo ls -A /srv /var/lib /home/shop")
+        .success()
+        .stdout;
+    assert!(left.starts_with("0\n"), "{left}");
+    assert!(!left.contains("shop\n") && !left.contains("batou") && !left.contains("a b"), "{left}");
+}

@@ -38,8 +38,13 @@ impl BootedHosts {
         lock.lock().unwrap();
         let hosts = Self { script: SCRIPT, _lock: lock };
         hosts.run(&["up", &count.to_string()]);
-        hosts.run(&["clean"]);
+        hosts.clean();
         Some(hosts)
+    }
+
+    /// Removes what releases have left on all hosts.
+    pub(crate) fn clean(&self) {
+        self.run(&["clean"]);
     }
 
     /// Why hosts cannot be booted here, if so.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal};
 
 use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out, signal, until, with_argument};
@@ -522,4 +523,31 @@ fn without_ssh_the_missing_program_is_named() {
     }
     let output = Output::of(sandbox.command(&["status", "dev"]).env("BATOU_AGENTS", "/nonexistent")).fails(2);
     says(&output.stderr, &["BATOU_AGENTS names /nonexistent, and there is no such folder"]);
+}
+
+#[test]
+fn what_is_no_agent_in_the_folder_of_agents_is_named_with_the_variable() {
+    let sandbox = shop::local();
+    let name = format!("agents/{}-unknown-linux-gnu", std::env::consts::ARCH);
+    sandbox.write(&name, "no program");
+    let path = sandbox.project().join(&name);
+    let told = |agents: &str, status| {
+        let mut command = sandbox.command(&["status", "dev"]);
+        let output = Output::of(command.env("BATOU_AGENTS", sandbox.project().join(agents))).fails(status);
+        assert!(!output.stderr.contains("localhost"), "it is no host's fault: {}", output.stderr);
+        output.stderr
+    };
+    says(&told(&name, 2), &["BATOU_AGENTS names ", &name, ", and that is no folder"]);
+    says(
+        &told("agents", 1),
+        &["BATOU_AGENTS: ", &name, " is not executable, and is to be an agent's program"],
+    );
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    says(
+        &told("agents", 1),
+        &["BATOU_AGENTS: ", &name, " cannot be run: put an agent's program for this machine"],
+    );
+    fs::remove_file(&path).unwrap();
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    says(&told("agents", 1), &["BATOU_AGENTS: ", &name, " is a pipe, a socket or a device"]);
 }

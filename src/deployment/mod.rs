@@ -162,8 +162,10 @@ fn dialer(context: &Context, policy: &Policy, accept_new: bool) -> Result<Dialer
         .map_err(|error| CommandError::failed("cannot find this program's own file").because(error))?;
     let agents = std::env::var_os("BATOU_AGENTS").map(PathBuf::from);
     if let Some(folder) = agents.as_ref().filter(|folder| !folder.is_dir()) {
-        let message = format!("BATOU_AGENTS names {}, and there is no such folder", folder.display());
-        return Err(CommandError::usage(message));
+        let what = if folder.exists() { "that is no folder" } else { "there is no such folder" };
+        let message = format!("BATOU_AGENTS names {}, and {what}", folder.display());
+        let hint = "name the folder that has the agents' programs, or leave the variable out";
+        return Err(CommandError::usage(message).hint(hint));
     }
     let binaries = Binaries::new(own, agents);
     Ok(Dialer {

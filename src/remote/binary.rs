@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use batou_store::Digest;
-use batou_system::fs::{is_taken, open_file, read};
+use batou_system::fs::{is_taken, metadata, open_file, read};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -85,8 +85,30 @@ pub enum BinaryError {
         /// The folder of `BATOU_AGENTS`, in which none of them was found.
         folder: Option<PathBuf>,
     },
+    /// What the folder has under a binary's name is no program.
+    #[error(
+        "BATOU_AGENTS: {} {problem}, and is to be an agent's program: put that in its place, or leave the variable out",
+        path.display()
+    )]
+    Unusable {
+        /// What is there.
+        path: PathBuf,
+        /// What it is instead.
+        problem: &'static str,
+    },
+    /// What the folder has cannot be run on this machine.
+    #[error(
+        "BATOU_AGENTS: {} cannot be run: put an agent's program for this machine in its place, or leave the variable out",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The binary cannot be read.
-    #[error("cannot read the agent's binary {path}")]
+    #[error("cannot read the agent's binary {}", path.display())]
     Io {
         /// Which file.
         path: PathBuf,
@@ -108,8 +130,20 @@ impl Binaries {
 
     /// The program that runs as this machine's agent, without being copied: the one in the folder, or else this
     /// program.
-    pub fn own_path(&self) -> PathBuf {
-        self.in_folder(std::env::consts::ARCH).unwrap_or_else(|| self.own.clone())
+    pub fn own_path(&self) -> Result<PathBuf, BinaryError> {
+        let Some(path) = self.in_folder(std::env::consts::ARCH)? else { return Ok(self.own.clone()) };
+        // A copy on a host is made executable there.
+        match metadata(&path) {
+            Ok(found) if found.mode() & 0o111 == 0 => {
+                Err(BinaryError::Unusable { path, problem: "is not executable" })
+            }
+            _ => Ok(path),
+        }
+    }
+
+    /// The error of a program that could not be run as this machine's agent, if it is one of the folder's.
+    pub fn not_run(&self, path: PathBuf, source: io::Error) -> Result<BinaryError, io::Error> {
+        if path == self.own { Err(source) } else { Ok(BinaryError::Foreign { path, source }) }
     }
 
     /// The binary for a host whose `uname -m` says `machine`.
@@ -126,7 +160,7 @@ impl Binaries {
 
     fn look(&self, machine: &str) -> Result<Binary, BinaryError> {
         let wanted = triples(machine);
-        if let Some(path) = self.in_folder(machine) {
+        if let Some(path) = self.in_folder(machine)? {
             return Ok(Binary::new(hash(&path)?, ProgramSource::File(path)));
         }
         if let Some(carried) =
@@ -145,9 +179,17 @@ impl Binaries {
         Err(BinaryError::Kind { machine: machine.to_owned(), known, wanted, folder: self.folder.clone() })
     }
 
-    fn in_folder(&self, machine: &str) -> Option<PathBuf> {
-        let folder = self.folder.as_ref()?;
-        triples(machine).into_iter().map(|name| folder.join(name)).find(|path| is_taken(path))
+    /// The file for this kind of machine, if there is one.
+    fn in_folder(&self, machine: &str) -> Result<Option<PathBuf>, BinaryError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let paths = triples(machine).into_iter().map(|name| folder.join(name));
+        let Some(path) = paths.into_iter().find(|path| is_taken(path)) else { return Ok(None) };
+        match metadata(&path) {
+            Ok(found) if found.is_file() => Ok(Some(path)),
+            Ok(found) if found.is_dir() => Err(BinaryError::Unusable { path, problem: "is a folder" }),
+            Ok(_) => Err(BinaryError::Unusable { path, problem: "is a pipe, a socket or a device" }),
+            Err(source) => Err(BinaryError::Io { path, source }),
+        }
     }
 }
 
@@ -280,6 +322,7 @@ fn cksum(bytes: &[u8]) -> u32 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs::{self, File};
+    use std::os::unix::fs::PermissionsExt;
     use std::process::{Command, Stdio};
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -335,23 +378,43 @@ mod tests {
         let name = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let digest = |carried: Vec<Carried>| {
             let binaries = with(&own, Some(folder.path()), carried);
-            (binaries.own().unwrap().digest(), binaries.own_path())
+            (binaries.own().unwrap().digest(), binaries.own_path().unwrap())
         };
         assert_eq!(digest(Vec::new()), (hash(&own).unwrap(), own.clone()));
         let ours = || vec![carried(name.clone().leak(), b"carried")];
         assert_eq!(digest(ours()), (Digest::of(b"carried"), own.clone()), "what is here is not unpacked");
         let path = folder.path().join(&name);
         fs::write(&path, "in the folder").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(digest(ours()), (Digest::of(b"in the folder"), path));
     }
 
     #[test]
     fn what_is_no_file_is_no_program() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s390x-unknown-linux-musl");
-        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        let refused = with(Path::new("/none"), Some(folder.path()), Vec::new()).find("s390x").err();
-        assert!(matches!(refused, Some(BinaryError::Io { path: named, .. }) if named == path));
+        let own = std::env::consts::ARCH;
+        for machine in ["s390x", own] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(format!("{machine}-unknown-linux-musl"));
+            let told = || {
+                let binaries = with(Path::new("/none"), Some(folder.path()), Vec::new());
+                let found = binaries.find(machine).err().map(|error| error.to_string());
+                let run = binaries.own_path().err().map(|error| error.to_string());
+                (found, run.filter(|_| machine == own))
+            };
+            let says = |problem: &str| {
+                let error = BinaryError::Unusable { path: path.clone(), problem: "PROBLEM" }.to_string();
+                Some(error.replace("PROBLEM", problem))
+            };
+            mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+            let pipe = says("is a pipe, a socket or a device");
+            assert_eq!(told(), (pipe.clone(), pipe.filter(|_| machine == own)));
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            assert_eq!(told(), (says("is a folder"), says("is a folder").filter(|_| machine == own)));
+            fs::remove_dir(&path).unwrap();
+            fs::write(&path, "a program").unwrap();
+            assert_eq!(told(), (None, says("is not executable").filter(|_| machine == own)));
+        }
     }
 
     #[test]

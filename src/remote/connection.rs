@@ -134,9 +134,16 @@ impl HostConnection {
 
     /// Starts the agent as a child of this process.
     fn spawn(&self) -> Result<Link, RemoteError> {
-        let mut command = Command::new(self.dialer.binaries.own_path());
+        let path = self.dialer.binaries.own_path().map_err(StartError::from)?;
+        let mut command = Command::new(&path);
         command.arg("agent");
-        let process = PipedProcess::child("the local agent", command)?;
+        let process = PipedProcess::child("the local agent", command).map_err(|error| match error {
+            StartError::Spawn { program, source } => match self.dialer.binaries.not_run(path, source) {
+                Ok(foreign) => foreign.into(),
+                Err(source) => StartError::Spawn { program, source },
+            },
+            other => other,
+        })?;
         let patience = self.dialer.patience();
         Start::new(process, None, Instant::now() + patience, patience)?.into_link(true)
     }

@@ -87,7 +87,13 @@ impl RemoteError {
         let RemoteError::Start(error) = self else { return false };
         matches!(
             error,
-            StartError::NoSsh | StartError::Descriptors | StartError::Threads(_) | StartError::Spawn { .. }
+            StartError::NoSsh
+                | StartError::Descriptors
+                | StartError::Threads(_)
+                | StartError::Spawn { .. }
+                | StartError::Binary(
+                    BinaryError::Unusable { .. } | BinaryError::Foreign { .. } | BinaryError::Io { .. }
+                )
         )
     }
 

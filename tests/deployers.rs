@@ -235,6 +235,33 @@ fn who_waited_for_a_release_of_the_same_has_nothing_to_do() {
 }
 
 #[test]
+fn a_host_is_retired_after_the_release_that_was_under_way() {
+    let hosts = SshHosts::start(&["one", "two"]);
+    let [switching, retiring] = [(); 2].map(|()| shop::remote(&hosts, &["one", "two"]));
+    let [one, two] = ["one", "two"].map(|name| Target::remote(&hosts, name));
+    switching.batou(&["switch", "dev"]).success();
+    let child = holding(&switching, &one);
+    let mut retire = start(&retiring, &["retire", "dev", "two", "--lost", "--yes", "--json"]);
+    let mut said = BufReader::new(retire.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let waits: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&waits["type"], &waits["host"]), (&"waiting".into(), &"one".into()));
+    assert!(waits["holder"]["user"].is_string(), "{line}");
+    for target in [&one, &two] {
+        fs::write(target.0.join("state/db/go"), "").unwrap();
+    }
+    assert_eq!(wait(child).0, Some(0));
+    retire.stdout = Some(said.into_inner());
+    let (status, stdout, stderr) = wait(retire);
+    assert_eq!(status, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(committed(&one), [1, 2, 3]);
+    let journal = one.journal();
+    assert_eq!(journal[2]["release"], journal[1]["release"], "it is of the release that it waited for");
+    assert_eq!(journal[2]["forgets"], "two");
+}
+
+#[test]
 fn a_release_under_way_can_be_looked_at() {
     let hosts = SshHosts::start(&["one"]);
     let sandbox = shop::remote(&hosts, &["one"]);

@@ -168,7 +168,9 @@ fn a_protected_environment_wants_its_name() {
     greet(&sandbox, "three");
     let target = Target::local(&sandbox);
     let before = target.listing();
-    for command in [&["switch", "dev"][..], &["rollback", "dev"], &["retire", "dev", "localhost"]] {
+    let retire = ["retire", "dev", "localhost"];
+    let lost = ["retire", "dev", "gone", "--lost"];
+    for command in [&["switch", "dev"][..], &["rollback", "dev"], &retire, &lost] {
         says(&sandbox.batou(command).fails(2).stderr, &["dev is protected", "--yes"]);
     }
     says(&answering(&sandbox, "prod"), &["Type its name", "\"prod\" is not \"dev\""]);

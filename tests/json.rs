@@ -85,6 +85,17 @@ fn every_type_of_line_is_printed_by_its_command() {
     fs::remove_file(shop.sandbox.store().join("junk")).unwrap();
     shop.prints(&["gc", "dev"], 0, &["collected", "store-collected"]);
     shop.prints(&["check", "nope"], 2, &["error"]);
+    let path = shop::Target::local(&shop.sandbox).0.join("lock");
+    let lock = fs::File::create(&path).unwrap();
+    lock.lock().unwrap();
+    let holder = json!({"user": "ann", "machine": "desk", "since": "2026-11-28T09:00:00Z", "attempt": 7});
+    fs::write(&path, holder.to_string()).unwrap();
+    let wait = ["switch", "dev", "--recheck", "--lock-wait", "1"];
+    let waited = shop.prints(&wait, 1, &["waiting", "error"]);
+    let holder = json!({"user": "ann", "machine": "desk", "since": "2026-11-28T09:00:00Z"});
+    let expected = json!({"format": 1, "type": "waiting", "host": "localhost", "holder": holder});
+    assert_eq!(waited[..waited.len() - 1], [expected]);
+    drop(lock);
     shop.prints(&["retire", "dev", "localhost", "--yes"], 0, &["retired"]);
     let far = "[environment]\nconnect_method = \"ssh\"\n\n[hosts]\nfar = [\"app\"]\n";
     shop.sandbox.write("environments/far/environment.toml", far);

@@ -130,6 +130,18 @@ fn a_host_that_was_left_out_stays_behind_when_another_one_is_retired() {
     assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
 }
 
+#[test]
+fn the_second_last_local_host_is_found_where_it_was() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    let environment = sandbox.read("environments/dev/environment.toml").replace("1..3", "1..1");
+    sandbox.write("environments/dev/environment.toml", environment);
+    let retired = sandbox.batou(&["retire", "dev", "h3"]).success();
+    says(&retired.stdout, &["h3: everything batou made is removed"]);
+    assert!(!host(&sandbox, "h3").0.exists());
+    assert_eq!(host(&sandbox, "h2").file("app/app.conf"), "one on h2\n");
+}
+
 /// It has what the others have, only under another number.
 #[test]
 fn a_host_that_was_left_out_of_a_mend_is_not_behind() {

@@ -535,7 +535,14 @@ fn a_retired_host_keeps_its_state_unless_it_is_purged() {
     assert_eq!(names(&target.0), ["foreign", "state"]);
     assert_eq!(names(&target.0.join("state/db")), ["initialised"]);
     let again = sandbox.batou(&["retire", "dev", "localhost", "--yes"]).success();
-    assert_eq!(again.stdout, "localhost: there was nothing of batou's to remove\n");
+    let nothing = format!("localhost: there was nothing of batou's to remove in {}\n", target.0.display());
+    assert_eq!(again.stdout, nothing);
+    let lost = sandbox.batou(&["retire", "dev", "localhost", "--lost"]).fails(2);
+    says(&lost.stderr, &["localhost is still a host of dev, and the others would forget it", "--yes"]);
+    let lost = sandbox.batou(&["retire", "dev", "localhost", "--lost", "--yes"]).success();
+    assert_eq!(lost.stdout, "localhost: no other host remembers it, and nothing was removed there\n");
+    let unknown = sandbox.batou(&["retire", "dev", "localhots", "--lost"]).fails(2).stderr;
+    says(&unknown, &["dev has no host `localhots`, and none of its hosts knows of one"]);
     sandbox.batou(&["switch", "dev"]).success();
     assert_eq!(target.file("app/app.conf"), "one on localhost\n");
     sandbox.batou(&["retire", "dev", "localhost", "--purge", "--yes"]).success();

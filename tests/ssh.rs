@@ -604,16 +604,90 @@ fn a_retired_host_is_forgotten_by_the_others() {
     let stderr = sandbox.batou(&["retire", "dev", "two"]).fails(1).stderr;
     says(&stderr, &["two: cannot connect", "`batou retire dev two --lost`"]);
     assert!(!stderr.contains("--skip"), "{stderr}");
-    sandbox.batou(&["retire", "dev", "two", "--lost"]).success();
-    assert!(!sandbox.batou(&["status", "dev"]).success().stderr.contains("two"));
+    let lost = sandbox.batou(&["retire", "dev", "two", "--lost"]).success();
+    assert_eq!(lost.stdout, "two: the other hosts have forgotten it, and nothing was removed there\n");
+    let status = sandbox.batou(&["status", "dev"]).success();
+    says(&status.stdout, &["release 3 (", "(since then only two was retired)"]);
+    assert!(!status.stderr.contains("two"), "{}", status.stderr);
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    says(&history, &["one, only two was retired\n"]);
+    assert!(!history.contains("restored") && !history.contains("once more"), "{history}");
+    let lines = sandbox.batou(&["history", "dev", "--json"]).success().json();
+    assert_eq!((&lines[0]["forgets"], &lines[0]["restores"]), (&"two".into(), &serde_json::Value::Null));
     hosts.host("two").heal();
+    assert_eq!(two.file("app/app.conf"), "one on two\n");
 
-    // The home of a host that is no longer in the environment has to be said again.
-    sandbox.write("environments/dev/environment.toml", &environment);
-    sandbox.batou(&["retire", "dev", "two", "--purge", "--yes"]).success();
+    // Its home is its own, and only the host says where that is.
+    let retired = sandbox.batou(&["retire", "dev", "two", "--purge", "--json"]).success().json();
+    let (removed, forgotten) = (&retired[0]["removed"], &retired[0]["forgotten"]);
+    assert_eq!((removed, forgotten), (&true.into(), &false.into()), "they had forgotten it before");
     assert!(names(&two.0).is_empty());
-    sandbox.write("environments/dev/environment.toml", format!("{start}{rest}"));
     let status = sandbox.batou(&["status", "dev"]).success();
     assert!(!status.stderr.contains("two"), "{}", status.stderr);
     assert_eq!(one.file("app/app.conf"), "one on one\n");
+    says(&sandbox.batou(&["rollback", "dev"]).success().stdout, &["release 4 (", ", as in release 1"]);
+}
+
+#[test]
+fn what_is_said_of_a_host_tells_how_it_is_reached_until_it_is_retired() {
+    let (hosts, sandbox, [_, two]) = released_to_two();
+    let path = "environments/dev/environment.toml";
+    let environment = sandbox.read(path);
+    let config = hosts.ssh_config().replace("Host two two.*", "Host elsewhere");
+    sandbox.write("ssh_config", config);
+    let dropped = environment
+        .replace("two = [\"app\", \"db\"]\n", "")
+        .replace("[host.two]\n", "[host.two]\naddress = \"elsewhere\"\n");
+    sandbox.write(path, &dropped);
+    let refused = sandbox.batou(&["retire", "dev", "two"]).fails(2).stderr;
+    says(&refused, &["there is no host `two`", "if only as `two = false` until it is retired"]);
+    sandbox.write(path, dropped.replace("[hosts]\n", "[hosts]\ntwo = false\n"));
+    says(
+        &sandbox.batou(&["status", "dev"]).success().stderr,
+        &["two is no longer in dev", "`batou retire dev two`"],
+    );
+    let retired = sandbox.batou(&["retire", "dev", "two"]).success();
+    let said = "two: everything batou made is removed; its components' data (state/) is kept, unless --purge\n\
+                two: the other hosts have forgotten it\n";
+    assert_eq!(retired.stdout, said);
+    assert_eq!(names(&two.0), ["state"]);
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+}
+
+#[test]
+fn the_last_words_about_a_retired_host_say_what_was_changed_and_what_was_not() {
+    let (hosts, sandbox, [one, two]) = released_to_two();
+    let retire = ["retire", "dev", "two", "--yes", "--lock-wait", "0"];
+    let lock = fs::File::open(one.0.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let held = sandbox.batou(&retire).fails(1);
+    says(&held.stdout, &["two: everything batou made is removed"]);
+    says(
+        &held.stderr,
+        &[
+            "is releasing to one",
+            "; two is emptied, and the other hosts still remember it",
+            "`batou retire dev two --lost`",
+        ],
+    );
+    assert!(!held.stderr.contains("nothing was changed"), "{}", held.stderr);
+    assert_eq!(names(&two.0), ["state"]);
+    let again = sandbox.batou(&retire).fails(1).stderr;
+    says(&again, &["; two had nothing to be removed, and the other hosts still remember it"]);
+    let lost = sandbox.batou(&[&retire[..], &["--lost"]].concat()).fails(1).stderr;
+    says(&lost, &["is releasing to one", "; nothing was changed"]);
+    drop(lock);
+
+    sandbox.batou(&["switch", "dev"]).success();
+    hosts.host("one").cut();
+    let cut = sandbox.batou(&[&retire[..], &["--json"]].concat()).fails(1).json();
+    let line = cut.iter().find(|line| line["type"] == "retired").unwrap();
+    assert_eq!((&line["removed"], &line["forgotten"]), (&true.into(), &false.into()));
+    let error = cut.last().unwrap()["message"].as_str().unwrap();
+    says(
+        error,
+        &["1 host cannot be reached; two is emptied, and the other hosts still remember it:\n", "one: "],
+    );
+    hosts.host("one").heal();
+    says(&sandbox.batou(&["retire", "dev", "two", "--lost", "--yes"]).success().stdout, &["forgotten"]);
 }

@@ -255,6 +255,7 @@ pub(crate) mod tests {
             release: Digest::of(&sequence.to_be_bytes()),
             sequence,
             restores: None,
+            forgets: None,
             disregards: None,
             who,
             attempt: 7,

@@ -10,6 +10,7 @@ use crate::pointer;
 use crate::protocol::Reply;
 use crate::session::Session;
 use crate::target::{TargetDirectory, remove_file};
+use crate::turn::Turn;
 
 /// Removes everything that batou made; the components' own data only with `purge`. The pointer goes first and the
 /// lock's file last, so that an interrupted removal can be continued. Afterwards the connection no longer holds the
@@ -20,6 +21,8 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     let generations = about.generations()?;
     about.in_force(&generations)?;
     let removed = is_there(target, purge)?;
+    // Where somebody has removed the lock's file, another agent may be at work here.
+    let _turn = Turn::take(target, &locked.lock)?;
     pointer::unhook(target)?;
     generations.clear()?;
     locked.leases.clear();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use batou_store::{Generations, Lease, Lock, ObjectId, Store};
+use batou_system::fs;
 
 use crate::connection::Connection;
 use crate::error::Error;
@@ -33,9 +34,9 @@ impl About {
                 "the controller speaks version {theirs} of the protocol, and this agent version {PROTOCOL}"
             )));
         }
-        let target = TargetDirectory::new(&hello.target_directory)?;
-        target.check_place()?;
         let user = User::current();
+        let target = target(&hello.target_directory, &user)?;
+        target.check_place()?;
         if let Some(wanted) = hello.home.as_ref().filter(|home| !user.lives_in(home)) {
             return Err(Error::Home { user: user.name, wanted: wanted.clone(), found: user.home });
         }
@@ -91,6 +92,18 @@ impl About {
             wanted: named(&ours.project, &ours.environment, &ours.host),
         })
     }
+}
+
+/// The target directory that a controller names. `~` in it is the home of the agent's user: where it is on a host that has
+/// left its environment, only the host knows. Of two homes it is the one with something of batou's below it.
+fn target(written: &str, user: &User) -> Result<TargetDirectory, Error> {
+    let rest = written.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let Some(rest) = rest else { return TargetDirectory::new(written) };
+    let below = |home: &String| TargetDirectory::new(&format!("{}{rest}", home.trim_end_matches('/')));
+    let mut targets = user.homes().iter().map(below).collect::<Result<Vec<_>, _>>()?;
+    let has_release = |target: &TargetDirectory| fs::is_taken(target.journal());
+    let position = targets.iter().position(has_release).unwrap_or(0);
+    Ok(targets.swap_remove(position))
 }
 
 /// What a connection holds once it has the host's lock.
@@ -180,4 +193,27 @@ impl Session {
 
 pub(crate) fn no_hello() -> Error {
     Error::Protocol("the first message has to be a hello".into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_below_the_home_is_found_in_the_home_that_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home").to_str().unwrap().to_owned();
+        let user = User { name: "shop".into(), home: home.clone() };
+        let found =
+            |written: &str| target(written, &user).map(|found| found.directory().display().to_string());
+        std::fs::create_dir_all(format!("{home}/shop")).unwrap();
+        std::fs::write(format!("{home}/shop/journal"), "").unwrap();
+        assert_eq!(found("~/shop").unwrap(), format!("{home}/shop"));
+        assert!(found("~/nothing").unwrap().ends_with("/nothing"));
+        assert_eq!(found("/srv/~/shop").unwrap(), "/srv/~/shop");
+        for bad in ["~shop", "~/../shop", "shop", "~/./shop"] {
+            assert!(found(bad).is_err(), "{bad}");
+        }
+    }
 }

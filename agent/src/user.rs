@@ -31,9 +31,13 @@ impl User {
     /// Whether `home` is this user's home: by the user database, or by the `HOME` that the agent was started with, if
     /// that folder belongs to the user.
     pub(crate) fn lives_in(&self, home: &str) -> bool {
-        let same = |other: &str| other.trim_end_matches('/') == home.trim_end_matches('/');
-        same(&self.home)
-            || environment_home(rustix::process::geteuid().as_raw()).is_some_and(|other| same(&other))
+        self.homes().iter().any(|other| other.trim_end_matches('/') == home.trim_end_matches('/'))
+    }
+
+    /// The homes of which [`User::lives_in`] knows, one at least.
+    pub(crate) fn homes(&self) -> Vec<String> {
+        let other = environment_home(rustix::process::geteuid().as_raw());
+        other.into_iter().chain([self.home.clone()]).collect()
     }
 
     fn find(passwd: &str, uid: u32) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batou_release::Instance;
+use batou_release::{HostName, Instance};
 use batou_store::Name;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,20 @@ pub fn policy(project: &Project, environment: &str) -> Result<(Policy, Vec<Host>
         }
         None => Err(nothing(environment)),
     }
+}
+
+/// A host that the environment drops with `= false`, as it would be if it did not: what is still said about it tells how
+/// it is reached.
+pub fn former_host(
+    project: &Project,
+    environment: &str,
+    name: &HostName,
+) -> Result<Option<Host>, Diagnostics> {
+    let mut problems = Problems::default();
+    let loaded = environment::load(project, environment, &mut problems);
+    problems.finish()?;
+    let former = loaded.map(|environment| environment.inventory.former).unwrap_or_default();
+    Ok(former.into_iter().find(|host| host.name == *name))
 }
 
 /// Loads, checks and configures an environment, and renders all its files and steps. All mistakes are reported at

@@ -24,7 +24,9 @@ mod template;
 mod text;
 mod values;
 
-pub use evaluate::{Evaluation, Options, Values, evaluate, evaluate_with_values, explain, policy};
+pub use evaluate::{
+    Evaluation, Options, Values, evaluate, evaluate_with_values, explain, former_host, policy,
+};
 pub use notes::Notes;
 pub use project::facts::{FactsLock, HostFacts};
 pub use project::host::Host;

@@ -30,7 +30,8 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let states = deployment.states(&LeaveOut { skip_unreachable: true, ..LeaveOut::default() }).await?;
         deployment.name_far(&states);
         let output = context.ui.verbosity() > 0 || context.ui.is_json();
-        let history = deployment.history(newest_number(&states, true)?, output).await?;
+        let history =
+            deployment.history(newest_number(&states, true, deployment.unchanged())?, output).await?;
         deployment.fleet.abandon();
         for past in history.releases().rev() {
             context.ui.json(&Line::History {
@@ -51,10 +52,11 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
 fn describe(past: &Past, in_force: bool, repeats: Option<u64>) -> String {
     let record = &past.record;
     let mark = if in_force { "*" } else { " " };
-    let back = match (record.restores, repeats) {
-        (Some(sequence), _) => format!(", release {sequence} restored"),
-        (None, Some(sequence)) => format!(", release {sequence} once more"),
-        (None, None) => String::new(),
+    let back = match (&record.forgets, record.restores, repeats) {
+        (Some(host), ..) => format!(", only {host} was retired"),
+        (None, Some(sequence), _) => format!(", release {sequence} restored"),
+        (None, None, Some(sequence)) => format!(", release {sequence} once more"),
+        (None, None, None) => String::new(),
     };
     let outcome = if past.is_committed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");

@@ -1,14 +1,15 @@
 //! `batou retire`: removes from a host what batou made there, and makes the other hosts forget it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::{ConnectMethod, Host, Policy};
+use batou_environments::{ConnectMethod, Host, Policy, former_host};
 use batou_release::HostName;
+use batou_system::fs;
 
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
 use crate::deployment::lock::holder;
-use crate::deployment::number::{newest_records, next_number};
+use crate::deployment::number::{NextNumber, newest_records, next_number};
 use crate::deployment::planned::is_member;
 use crate::deployment::retirable::GoneHosts;
 use crate::deployment::{Deployment, block_on};
@@ -18,10 +19,15 @@ use crate::guard;
 use crate::naming;
 use crate::ui::line::Line;
 use crate::ui::visible_name;
-use batou_agent::protocol::{HostNames, JournaledRelease, State, question};
+use batou_agent::protocol::{Holder, HostNames, JournaledRelease, State, question};
 
 /// Remove from a host what batou made there.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+What batou made on the host is removed first, and then the other hosts forget it. A host that is still in [hosts] is
+retired, or forgotten, only with --yes. One that is not is looked for where it would be if it were: like the others, at the
+environment's target_directory. If its [host.HOST] has an `address` or a `service_user` of its own, keep that table, and
+write `HOST = false` in [hosts] until it is retired.")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
@@ -46,110 +52,198 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     guard::confirm(&policy, args.locking.yes, &context.ui)?;
     let args = &Args { host: policy.host_name(&args.host), ..args.clone() };
     refuse_member(&policy, &hosts, args)?;
-    let host = find(&policy, &hosts, &args.host)?;
-    block_on(context, async {
-        let others: Vec<Host> =
-            hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
-        if args.lost {
-            context.ui.line(&format!("{}: nothing is removed there", args.host));
-            context.ui.json(&Line::Retired { host: &args.host, purged: false, lost: true });
-        } else {
-            let mut deployment = Deployment::new(context, policy.clone(), &[host], &LeaveOut::default())?;
-            if let Err(error) = deployment.retire(args).await {
-                let is_known = hosts.iter().any(|host| host.name == args.host)
-                    || others.is_empty()
-                    || is_remembered(context, &policy, &others, &args.host).await;
-                let known = hosts.iter().map(|host| host.name.as_str()).collect();
-                if is_known {
-                    return Err(error);
-                }
-                let unheard_of = naming::unheard_of(&policy, &args.host, &known);
-                // What stands in a local folder is another host's; one over ssh may have been forgotten before.
-                return Err(match policy.connect_method {
-                    ConnectMethod::Local => unheard_of,
-                    ConnectMethod::Ssh => unheard_of.because(error.to_string()),
-                });
+    let host = find(context, &policy, &hosts, &args.host)?;
+    block_on(context, retire(context, (&policy, &hosts), host, args))
+}
+
+/// Empties the host, unless it is lost, and has the others forget it.
+async fn retire(
+    context: &Context,
+    (policy, hosts): (&Policy, &[Host]),
+    host: Host,
+    args: &Args,
+) -> Result<(), CommandError> {
+    let others: Vec<Host> =
+        hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
+    let mut removed = false;
+    if !args.lost {
+        let mut deployment = Deployment::new(context, policy.clone(), &[host], &LeaveOut::default())?;
+        if let Err(error) = deployment.reach(args).await {
+            return Err(unless_unheard_of(error, context, (policy, hosts), &others, args).await);
+        }
+        removed = deployment.empty(args).await?;
+    }
+    let forgotten = match &others[..] {
+        [] => Ok(false),
+        others => {
+            let mut others = Deployment::new(context, policy.clone(), others, &LeaveOut::default())?;
+            if !args.lost {
+                let done = if removed { "is emptied" } else { "had nothing to be removed" };
+                others.before = Some(format!("{} {done}, and the other hosts still remember it", args.host));
             }
+            others.forget(args, hosts).await
         }
-        if !others.is_empty() {
-            let mut others = Deployment::new(context, policy, &others, &LeaveOut::default())?;
-            others.forget(args, &hosts).await?;
+    };
+    let (host, purged, lost) = (&args.host, args.purge, args.lost);
+    if !lost || forgotten.is_ok() {
+        let forgotten = forgotten.as_ref().is_ok_and(|forgotten| *forgotten);
+        context.ui.json(&Line::Retired { host, purged, lost, removed, forgotten });
+    }
+    let forgotten = forgotten?;
+    if lost && !forgotten && !hosts.iter().any(|known| known.name == *host) {
+        return Err(naming::unheard_of(policy, host, &names(hosts)));
+    }
+    match (lost, forgotten) {
+        (true, true) => context
+            .ui
+            .line(&format!("{host}: the other hosts have forgotten it, and nothing was removed there")),
+        (true, false) => {
+            context.ui.line(&format!("{host}: no other host remembers it, and nothing was removed there"));
         }
-        Ok(())
-    })
+        (false, true) => context.ui.line(&format!("{host}: the other hosts have forgotten it")),
+        (false, false) => {}
+    }
+    Ok(())
+}
+
+fn names(hosts: &[Host]) -> BTreeSet<&str> {
+    hosts.iter().map(|host| host.name.as_str()).collect()
+}
+
+/// The error of a host that could not be reached or locked, or that there is no such host: neither the environment nor any
+/// of its hosts knows one of that name.
+async fn unless_unheard_of(
+    error: CommandError,
+    context: &Context,
+    (policy, hosts): (&Policy, &[Host]),
+    others: &[Host],
+    args: &Args,
+) -> CommandError {
+    let is_known = names(hosts).contains(args.host.as_str())
+        || others.is_empty()
+        || is_remembered(context, policy, others, &args.host).await;
+    if is_known {
+        return error;
+    }
+    let unheard_of = naming::unheard_of(policy, &args.host, &names(hosts));
+    // What stands in a local folder is another host's; one over ssh may have been forgotten before.
+    match policy.connect_method {
+        ConnectMethod::Local => unheard_of,
+        ConnectMethod::Ssh => unheard_of.because(error.to_string()),
+    }
 }
 
 /// Refuses a host that is still in the environment: that is probably a mistake, and would leave the host
-/// without its release.
+/// without its release, or the others without their memory of it.
 fn refuse_member(policy: &Policy, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
     let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
-    if !is_member || args.lost || args.locking.yes {
+    if !is_member || args.locking.yes {
         return Ok(());
     }
     let (host, environment) = (visible_name(&args.host), visible_name(&policy.name));
-    let error = CommandError::input(format!(
-        "{host} is still a host of {environment}, and would be left without its release; nothing was removed"
-    ));
-    Err(error
-        .hint(format!("take it out of [hosts] first, or confirm with --yes that {host} is to be emptied")))
+    let (what, confirmed) = if args.lost {
+        ("the others would forget it; nothing was changed", "the others are to forget it")
+    } else {
+        ("would be left without its release; nothing was removed", "it is to be emptied")
+    };
+    let error = CommandError::input(format!("{host} is still a host of {environment}, and {what}"));
+    Err(error.hint(format!("take it out of [hosts] first, or confirm with --yes that {confirmed}")))
 }
 
-/// The host as it is in the environment, or as it would be if it were there: like the others, under its own
-/// name.
-fn find(policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
+/// The host as it is in the environment, or as it would be if it were there: as what is still said about it has it, or else
+/// like the others, under its own name.
+fn find(context: &Context, policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
     if let Some(host) = hosts.iter().find(|host| host.name == name) {
         return Ok(Host { ignored: false, ..host.clone() });
     }
     let name = HostName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
+    let host = match former_host(context.project()?, &policy.name, &name)? {
+        Some(host) => host,
+        None => like_the_others(policy, hosts, name)?,
+    };
+    // Only the host itself knows for certain what its `~` is.
+    match policy.target_directory.as_ref().filter(|path| path.starts_with('~')) {
+        Some(path) => Ok(Host { target_directory: path.clone(), home: None, ..host }),
+        None => Ok(host),
+    }
+}
+
+fn like_the_others(policy: &Policy, hosts: &[Host], name: HostName) -> Result<Host, CommandError> {
     let like = hosts.first().ok_or_else(|| naming::no_hosts(&policy.name))?;
     let domain = policy.host_domain.as_deref().filter(|_| !name.contains('.'));
     let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
     // Each of several local hosts has a folder of its own.
     let own = |name: &HostName| format!("/work/{}/{name}", policy.name);
-    let above = like.target_directory.strip_suffix(&own(&like.name));
-    let target_directory =
-        above.map_or_else(|| like.target_directory.clone(), |above| format!("{above}{}", own(&name)));
-    Ok(Host { name, address: fqdn.clone(), fqdn, target_directory, ignored: false, ..like.clone() })
+    let target = &like.target_directory;
+    let beside = target.strip_suffix(&own(&like.name)).map(|above| format!("{above}{}", own(&name)));
+    // A single one has the folder that theirs were in.
+    let below = || Some(format!("{target}/{name}")).filter(|path| is_local(policy) && fs::is_dir(path));
+    let target_directory = beside.or_else(below).unwrap_or_else(|| target.clone());
+    Ok(Host {
+        name,
+        address: fqdn.clone(),
+        fqdn,
+        service_user: policy.service_user.clone(),
+        require_sudo: policy.require_sudo,
+        target_directory,
+        ignored: false,
+        ..like.clone()
+    })
+}
+
+/// Whether all hosts are this machine, each at a place that batou chose.
+fn is_local(policy: &Policy) -> bool {
+    policy.connect_method == ConnectMethod::Local && policy.target_directory.is_none()
 }
 
 impl Deployment<'_> {
-    /// Removes what is on the one host.
-    async fn retire(&mut self, args: &Args) -> Result<(), CommandError> {
+    /// Reaches the one host, and takes its lock.
+    async fn reach(&mut self, args: &Args) -> Result<(), CommandError> {
         let forget = format!("`batou retire {} {} --lost`", args.environment, args.host);
         let hint = format!("if the host is gone for good, have the others forget it with {forget}");
         self.all_states().await.map_err(|error| error.hint(hint))?;
-        self.lock(&holder(), args.locking.patience()).await?;
-        let question = question::retire(args.purge);
-        let removed =
-            self.all("could not be retired", async |member: &mut Member| member.ask(&question).await).await?;
-        let ui = &self.context.ui;
-        if removed.into_values().any(|removed| removed) {
-            let kept =
-                if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
-            ui.line(&format!("{}: everything batou made is removed{kept}", args.host));
-        } else {
-            ui.line(&format!("{}: there was nothing of batou's to remove", args.host));
-        }
-        ui.json(&Line::Retired { host: &args.host, purged: args.purge, lost: false });
-        Ok(())
+        self.lock(&holder(), args.locking.patience()).await.map(drop)
     }
 
-    /// Records in the journals of the remaining hosts that the environment no longer has the retired one.
-    async fn forget(&mut self, args: &Args, hosts: &[Host]) -> Result<(), CommandError> {
-        if !remember(&self.all_states().await?, &args.host) {
-            return Ok(());
+    /// Removes what is on the one host; returns whether there was anything.
+    async fn empty(&mut self, args: &Args) -> Result<bool, CommandError> {
+        let question = question::retire(args.purge);
+        let removed = self
+            .all("could not be emptied", async |member: &mut Member| {
+                let removed = member.ask(&question).await?;
+                Ok((removed, member.hello.target_directory.clone()))
+            })
+            .await
+            .map_err(|error| {
+                let again = format!("`batou retire {} {}` again goes on", args.environment, args.host);
+                error.hint(format!("something may have been removed there, and is not put back: {again}"))
+            })?;
+        let ui = &self.context.ui;
+        for (host, (removed, directory)) in &removed {
+            let kept =
+                if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+            ui.line(&if *removed {
+                format!("{host}: everything batou made is removed{kept}")
+            } else {
+                format!("{host}: there was nothing of batou's to remove in {}", visible_name(directory))
+            });
         }
-        let holder = holder();
-        let states = self.lock(&holder, args.locking.patience()).await?;
-        // Until they were locked, another release could still be made.
-        if !remember(&states, &args.host) {
-            return Ok(());
-        }
-        let number = next_number(&states, args.locking.yes)?;
+        Ok(removed.into_values().any(|(removed, _)| removed))
+    }
+
+    /// Records in the journals of the remaining hosts that the environment no longer has the retired one; returns whether
+    /// they remembered it.
+    async fn forget(&mut self, args: &Args, hosts: &[Host]) -> Result<bool, CommandError> {
+        let found = self.witnesses(args).await.map_err(|error| {
+            let again = format!("`batou retire {} {} --lost`", args.environment, args.host);
+            if args.lost { error } else { error.hint(format!("have them forget it later with {again}")) }
+        })?;
+        let Some(Witnesses { holder, states, number }) = found else { return Ok(false) };
         let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
         let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
         let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
         let kept = HostNames::first_of(kept.collect()).0;
+        let forgotten = HostName::new(args.host.as_str()).ok();
         // Each keeps the release that it has. One that has an older release gets no line: it would seem to have the newest.
         let newest: BTreeMap<_, _> = newest_records(&states).into_iter().collect();
         let keep = self.policy.keep;
@@ -158,7 +252,9 @@ impl Deployment<'_> {
             let record = JournaledRelease {
                 release: last.release,
                 sequence: number.sequence,
-                restores: Some(last.restores.unwrap_or(last.sequence)),
+                // What a rollback goes back from is what the release before went back from.
+                restores: last.restores,
+                forgets: forgotten.clone(),
                 disregards: number.disregards,
                 who: format!("{}@{}", holder.user, holder.machine),
                 attempt: holder.attempt,
@@ -166,8 +262,31 @@ impl Deployment<'_> {
             };
             member.ask(&question::commit_unchanged(record, keep)).await
         };
-        self.all("could not be told that the host is gone", forget).await.map(drop)
+        self.all(&format!("could not be told that {} is gone", args.host), forget).await?;
+        Ok(true)
     }
+
+    /// Locks the hosts, if they remember the one to be forgotten.
+    async fn witnesses(&mut self, args: &Args) -> Result<Option<Witnesses>, CommandError> {
+        if !remember(&self.all_states().await?, &args.host) {
+            return Ok(None);
+        }
+        let holder = holder();
+        let states = self.lock(&holder, args.locking.patience()).await?;
+        // Until they were locked, another release could still be made.
+        if !remember(&states, &args.host) {
+            return Ok(None);
+        }
+        let number = next_number(&states, args.locking.yes, self.unchanged())?;
+        Ok(Some(Witnesses { holder, states, number }))
+    }
+}
+
+/// Hosts that remember the one to be forgotten, while they are locked.
+struct Witnesses {
+    holder: Holder,
+    states: BTreeMap<HostName, State>,
+    number: NextNumber,
 }
 
 /// Whether one of these hosts knows this one, as far as they can be asked.

@@ -66,7 +66,8 @@ pub(crate) async fn rollback(
 ) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
-    let history = deployment.history(newest_number(&states, args.locking.yes)?, false).await?;
+    let history =
+        deployment.history(newest_number(&states, args.locking.yes, deployment.unchanged())?, false).await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
     let target = found.map_err(refused)?.clone();
     let manifests = history.manifests(target.record.sequence);

@@ -115,8 +115,12 @@ fn describe(state: &State, behind: bool) -> String {
             format!("no release in force; not as released: {}: {}", lost.0, lost.1)
         };
     };
+    let retired = record
+        .forgets
+        .as_ref()
+        .map_or(String::new(), |host| format!(" (since then only {host} was retired)"));
     let mut text = format!(
-        "release {} ({}), generation {}",
+        "release {} ({}){retired}, generation {}",
         record.sequence,
         record.release.short(),
         current.generation

@@ -29,7 +29,7 @@ impl Deployment<'_> {
             return Err(failed("cannot be asked", &others));
         }
         if !leave_out.skip_unreachable {
-            return Err(not_reached(&unreachable, advice(&unreachable)));
+            return Err(not_reached(&unreachable, self.unchanged(), advice(&unreachable)));
         }
         for (host, error) in &unreachable {
             self.context.ui.warn(&format!("{host} is left out: {}", chain(error)));
@@ -54,7 +54,7 @@ impl Deployment<'_> {
         }
         let plan = format!("`batou plan {} --accept-new`", self.policy.name);
         let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
-        Err(not_reached(&failures, hint))
+        Err(not_reached(&failures, self.unchanged(), hint))
     }
 
     /// What all hosts answer. If some do not, the error says what could not be done.

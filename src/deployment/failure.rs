@@ -37,8 +37,12 @@ pub(super) fn has_new_key(unreachable: &Failures) -> bool {
     unreachable.values().any(|error| error.to_string().contains(" host key is known for "))
 }
 
-pub(super) fn not_reached(unreachable: &Failures, hints: impl IntoIterator<Item = String>) -> CommandError {
-    let error = failed("cannot be reached; nothing was changed", unreachable);
+pub(super) fn not_reached(
+    unreachable: &Failures,
+    unchanged: &str,
+    hints: impl IntoIterator<Item = String>,
+) -> CommandError {
+    let error = failed(&format!("cannot be reached; {unchanged}"), unreachable);
     hints.into_iter().fold(error, CommandError::hint)
 }
 

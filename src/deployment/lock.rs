@@ -15,6 +15,8 @@ use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::fleet::lock::LockError;
 use crate::login;
+use crate::ui::line::Line;
+use crate::ui::line::host::LockHolder;
 use crate::ui::{one_line, visible_name};
 
 impl Deployment<'_> {
@@ -24,7 +26,8 @@ impl Deployment<'_> {
             Some(state) => member.make_target(state).await,
             None => Ok(()),
         };
-        self.all("cannot be prepared; nothing was changed", make).await.map(drop)
+        let what = format!("cannot be prepared; {}", self.unchanged());
+        self.all(&what, make).await.map(drop)
     }
 
     /// Locks all hosts, waiting at most `patience`, and says for whom it waits, and what had to be put right on a host first.
@@ -35,7 +38,11 @@ impl Deployment<'_> {
     ) -> Result<BTreeMap<HostName, State>, CommandError> {
         let ui = &self.context.ui;
         let told = |host: &str, holder: Option<&Holder>| {
-            ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
+            if ui.is_json() {
+                ui.json(&Line::Waiting { host, holder: holder.map(LockHolder::from) });
+            } else {
+                ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
+            }
         };
         match self.fleet.lock(holder, patience, &told).await {
             Ok(states) => {
@@ -48,14 +55,15 @@ impl Deployment<'_> {
             }
             Err(LockError::Held { host, holder }) => {
                 let message = format!(
-                    "{} is releasing to {host} and did not finish in {} s; nothing was changed",
+                    "{} is releasing to {host} and did not finish in {} s; {}",
                     person(holder.as_ref()),
-                    patience.as_secs()
+                    patience.as_secs(),
+                    self.unchanged()
                 );
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
             Err(LockError::Failed(failures)) => {
-                Err(failed("cannot be locked; nothing was changed", &failures))
+                Err(failed(&format!("cannot be locked; {}", self.unchanged()), &failures))
             }
         }
     }

@@ -34,6 +34,8 @@ use crate::remote::{Binaries, Dialer, Masters, Route, SshConfig, SshOptions};
 use crate::ui::{Ui, plural};
 use crate::waits::{Wait, Waits};
 
+/// The last words of an error that comes before anything is changed.
+const UNCHANGED: &str = "nothing was changed";
 /// How often to check which hosts the command waits for.
 const TICK: Duration = Duration::from_millis(500);
 /// After how long somebody at a terminal is told which hosts the command waits for.
@@ -49,6 +51,8 @@ pub struct Deployment<'c> {
     pub policy: Policy,
     /// The hosts that take part.
     pub fleet: Fleet,
+    /// What the command has changed before it turned to these hosts, as a sentence.
+    pub before: Option<String>,
 }
 
 impl<'c> Deployment<'c> {
@@ -76,7 +80,12 @@ impl<'c> Deployment<'c> {
             Identity { project: context.project()?.name.clone(), environment: policy.name.clone() };
         let dialer = Arc::new(dialer(context, &policy, leave_out.accept_new)?);
         let fleet = Fleet::new(&identity, routes, (&dialer, &context.waits), policy.jobs as usize);
-        Ok(Deployment { context, policy, fleet })
+        Ok(Deployment { context, policy, fleet, before: None })
+    }
+
+    /// The last words of an error that comes before anything is changed on these hosts.
+    pub fn unchanged(&self) -> &str {
+        self.before.as_deref().unwrap_or(UNCHANGED)
     }
 
     /// Keeps only the named hosts; all of them if none is named.

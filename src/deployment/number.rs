@@ -72,14 +72,18 @@ pub struct NextNumber {
 }
 
 /// The newest number that the hosts have given, or 0 if there is none. A number far above all others is an
-/// error; with `yes` it is ignored instead.
-pub fn newest_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<u64, CommandError> {
+/// error, which ends in `unchanged`; with `yes` it is ignored instead.
+pub fn newest_number(
+    states: &BTreeMap<HostName, State>,
+    yes: bool,
+    unchanged: &str,
+) -> Result<u64, CommandError> {
     let Numbers { newest, far } = Numbers::of(states);
     match far.first().filter(|_| !yes) {
         None => Ok(newest),
         Some(far) => {
             let host = far.host;
-            Err(CommandError::failed(format!("{far}; nothing was changed")).hint(format!(
+            Err(CommandError::failed(format!("{far}; {unchanged}")).hint(format!(
                 "find out what happened on {host}; leave it out with --skip {host}, or go on from the other hosts' numbers with \
                  --yes, once: what it has above number {newest} counts no more then"
             )))
@@ -102,13 +106,17 @@ pub fn believed_records(states: &BTreeMap<HostName, State>) -> Vec<(&HostName, &
     records.filter(|(_, record)| record.sequence <= newest).collect()
 }
 
-/// The number after the newest one.
-pub fn next_number(states: &BTreeMap<HostName, State>, yes: bool) -> Result<NextNumber, CommandError> {
-    let newest = newest_number(states, yes)?;
+/// The number after the newest one. An error ends in `unchanged`.
+pub fn next_number(
+    states: &BTreeMap<HostName, State>,
+    yes: bool,
+    unchanged: &str,
+) -> Result<NextNumber, CommandError> {
+    let newest = newest_number(states, yes, unchanged)?;
     let sequence = newest.checked_add(1).filter(|next| *next <= LAST_NUMBER).ok_or_else(|| {
         let hosts = states.iter().filter(|(_, state)| state.newest_sequence == newest);
         let hosts = hosts.map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ");
-        let message = format!("the newest release has the highest number there is, {newest}; nothing was changed");
+        let message = format!("the newest release has the highest number there is, {newest}; {unchanged}");
         CommandError::failed(message).hint(format!(
             "nobody has made so many releases: remove the line with that number from the file `journal` on {hosts}"
         ))
@@ -135,6 +143,7 @@ pub mod tests {
     use batou_agent::protocol::{Drift, TargetCondition};
     use proptest::prelude::*;
 
+    use super::super::UNCHANGED;
     use super::*;
 
     /// The state of a host with this newest number, and nothing else.
@@ -161,12 +170,14 @@ pub mod tests {
     }
 
     fn next(numbers: &[u64], yes: bool) -> Result<u64, String> {
-        next_number(&states(numbers), yes).map(|next| next.sequence).map_err(|error| error.to_string())
+        next_number(&states(numbers), yes, UNCHANGED)
+            .map(|next| next.sequence)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn what_is_gone_on_without_is_named_in_the_release() {
-        let next = |numbers: &[u64]| next_number(&states(numbers), true).unwrap();
+        let next = |numbers: &[u64]| next_number(&states(numbers), true, UNCHANGED).unwrap();
         assert_eq!(next(&[5, 7, 1008, 4000]), NextNumber { sequence: 8, disregards: Some(8) });
         assert_eq!(next(&[5, 7]), NextNumber { sequence: 8, disregards: None });
     }
@@ -185,7 +196,7 @@ pub mod tests {
         );
         assert_eq!(next(&[5, 7, 1008], true), Ok(8));
         assert_eq!(next(&[5, LAST_NUMBER, LAST_NUMBER - 2000], true), Ok(6));
-        let stuck = next_number(&states(&[LAST_NUMBER]), false).unwrap_err();
+        let stuck = next_number(&states(&[LAST_NUMBER]), false, UNCHANGED).unwrap_err();
         assert!(stuck.to_string().contains("the highest number there is"));
         assert!(stuck.hints()[0].contains("remove the line with that number from the file `journal` on h0"));
         assert!(next(&[LAST_NUMBER - 1, LAST_NUMBER], true).is_err());

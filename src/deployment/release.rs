@@ -74,12 +74,13 @@ impl Deployment<'_> {
             tell_in_force(ui, &self.policy.name, intended.release);
             return Ok(());
         }
-        let number = next_number(&states, locking.yes)?;
+        let number = next_number(&states, locking.yes, self.unchanged())?;
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
                 sequence: number.sequence,
                 restores: intended.restores,
+                forgets: None,
                 disregards: number.disregards,
                 who: format!("{}@{}", holder.user, holder.machine),
                 attempt: holder.attempt,

@@ -102,6 +102,7 @@ mod tests {
                 release: Digest::of(b"x"),
                 sequence: *sequence,
                 restores: None,
+                forgets: None,
                 disregards: None,
                 who: "a@b".into(),
                 attempt: 1,

@@ -240,6 +240,7 @@ pub(super) mod tests {
                 release: Digest::of(release.as_bytes()),
                 sequence,
                 restores,
+                forgets: None,
                 disregards: None,
                 who: "a@b".into(),
                 attempt: 1,
@@ -282,6 +283,14 @@ pub(super) mod tests {
     fn a_release_after_a_rollback_goes_back_to_what_the_rollback_restored() {
         let entries = [(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "c", None)];
         assert_eq!(previous(&entries), Some(1));
+    }
+
+    #[test]
+    fn a_release_that_only_has_a_host_forgotten_is_that_of_before() {
+        let forgotten = [(1, "a", None), (2, "b", None), (3, "b", None)];
+        assert_eq!(previous(&forgotten), Some(1));
+        let after_a_rollback = [(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "a", Some(1))];
+        assert_eq!(previous(&after_a_rollback), None, "a further rollback goes further back");
     }
 
     #[test]

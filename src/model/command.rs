@@ -139,7 +139,7 @@ async fn run(
             fleet.member(host).expect("a host of the fleet").hello.protocol = PROTOCOL + 1;
         }
     }
-    let mut deployment = Deployment { context, policy: policy(), fleet };
+    let mut deployment = Deployment { context, policy: policy(), fleet, before: None };
     let leave_out = LeaveOut { skip: Vec::new(), skip_unreachable: false, accept_new: false };
     let locking = Locking { lock_wait: Duration::from_mins(1).as_secs(), yes: false };
     let environment = "prod".to_owned();

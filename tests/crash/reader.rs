@@ -151,6 +151,7 @@ impl Agent {
             release: to,
             sequence,
             restores: None,
+            forgets: None,
             disregards: None,
             who: "tester@here".into(),
             attempt: 1,

@@ -1,12 +1,11 @@
 //! What the controller and an agent say to each other, over any reader and writer.
 //!
-//! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces.
-//! Both lengths are bounded before anything is allocated, those of a reply by what was asked ([`Terms`]); names, numbers
-//! and times are checked as they are read ([`bounded`]). The controller asks ([`Request`]), and the agent answers
-//! each request with exactly one [`Reply`]. The exceptions: [`Reply::Heartbeat`] answers nothing,
-//! [`Request::Heartbeat`] and [`Request::Data`] have no answer, [`Request::Get`] is answered by [`Reply::Data`]
-//! frames up to [`Reply::DataEnd`], and while a component is activated or a command runs, [`Reply::Output`] frames
-//! may come before the answer. A [`Reply::Error`] may answer any request.
+//! A frame is a 4-byte big-endian length, a JSON header of that length, and the raw bytes that the header announces. Both
+//! lengths are bounded before anything is allocated, those of a reply by what was asked ([`Terms`]); names, numbers and times
+//! are checked as they are read ([`bounded`]). The controller asks ([`Request`]), and the agent answers each request with one
+//! [`Reply`]. The exceptions: [`Reply::Heartbeat`] answers nothing, [`Request::Heartbeat`] and [`Request::Data`] have no answer,
+//! [`Request::Get`] is answered by [`Reply::Data`] frames up to [`Reply::DataEnd`], and [`Reply::Output`] frames may come
+//! before the answer to what lets a command run. A [`Reply::Error`] may answer any request.
 //!
 //! Objects are sent as one zstd stream cut into data frames; [`crate::objects`] describes what is in it.
 
@@ -205,8 +204,10 @@ pub struct JournaledRelease {
     /// The sequence that a rollback restores.
     #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
-    /// A number from which on the numbers in a host's journal are too far beyond the other hosts' to be believed. From this
-    /// release on, they count for nothing in the lines before.
+    /// The host that was retired, where the release is that of before and only has the others forget it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgets: Option<HostName>,
+    /// From this number on, those in a host's journal are not believed: they count for nothing in the lines before this one.
     #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
     pub disregards: Option<u64>,
     /// `user@machine` of the deployer.

@@ -15,6 +15,7 @@ pub(super) fn samples() -> Vec<Value> {
         release: digest,
         sequence: 7,
         restores: Some(6),
+        forgets: Some("gone".parse().expect("it is a name")),
         disregards: Some(4711),
         who: "ann@laptop".into(),
         attempt: 4,

@@ -56,6 +56,19 @@ fn who_takes_the_lock_waits_until_no_other_is_in_its_turn() {
 }
 
 #[test]
+fn nothing_is_removed_by_whoever_has_lost_the_lock() {
+    let host = Host::new();
+    let manifest = host.manifest(vec![host.component("web", "one", vec![])]);
+    host.release(&manifest, 1);
+    let mut controller = host.locked();
+    std::fs::remove_file(host.target().join("lock")).unwrap();
+    controller.refused(&Request::Retire { purge: true }, ErrorKind::Unlocked);
+    drop(controller);
+    assert_eq!(host.read("web/file").as_deref(), Some("one"));
+    assert!(host.state(&manifest, 1).settled);
+}
+
+#[test]
 fn a_switched_host_says_that_it_could_commit_and_nothing_moves() {
     let host = Host::new();
     let first = host.manifest(vec![host.component("web", "one", vec![])]);

@@ -342,6 +342,7 @@ pub(super) fn record(sequence: u64) -> JournaledRelease {
         release,
         sequence,
         restores: None,
+        forgets: None,
         disregards: None,
         who: "alice@laptop".into(),
         attempt: 7,

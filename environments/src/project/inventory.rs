@@ -19,8 +19,10 @@ use crate::text::source::{At, Text};
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) hosts: Vec<HostEntry>,
-    /// Inherited hosts that are dropped with `= false`. Other tables may still name them.
+    /// Hosts that are dropped with `= false`, inherited or not. Other tables may still name them.
     pub(crate) dropped: BTreeSet<HostName>,
+    /// The dropped hosts as they would be if they were not, as far as what is said about them is without mistakes.
+    pub(crate) former: Vec<Host>,
 }
 
 /// A host and its components.
@@ -54,16 +56,25 @@ impl Inventory {
         named: &'a [N],
         problems: &mut Problems,
     ) -> Vec<&'a N> {
+        self.known_or((key, at), named, "declare it in [hosts]", problems)
+    }
+
+    /// [`Inventory::known`], with what to do where no host is named nearly so.
+    fn known_or<'a, N: Borrow<str>>(
+        &self,
+        (key, at): (&str, &At),
+        named: &'a [N],
+        help: &str,
+        problems: &mut Problems,
+    ) -> Vec<&'a N> {
         let known: Vec<_> = named.iter().filter(|name| self.contains((*name).borrow())).collect();
         if known.is_empty()
             && !named.is_empty()
             && !named.iter().any(|name| self.dropped.contains(name.borrow()))
         {
             let hosts = self.hosts.iter().map(|entry| entry.host.name.as_str());
-            let help = match nearest(key, hosts) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "declare it in [hosts]".to_owned(),
-            };
+            let near = nearest(key, hosts).map(|near| format!("did you mean `{near}`?"));
+            let help = near.unwrap_or_else(|| help.to_owned());
             problems.push(Diagnostic::error(format!("there is no host `{key}`")).at(at).help(help));
         }
         known
@@ -108,7 +119,7 @@ pub(crate) fn check(
             entries.entry(name.clone()).or_insert_with(entry);
         }
     }
-    let mut inventory = Inventory { hosts: entries.into_values().collect(), dropped };
+    let mut inventory = Inventory { hosts: entries.into_values().collect(), dropped, former: Vec::new() };
     mention(more, domain, &inventory, problems);
     let count = inventory.hosts.len();
     for entry in &mut inventory.hosts {
@@ -117,7 +128,27 @@ pub(crate) fn check(
         }
         complete(&mut entry.host, checked, project, count, problems);
     }
+    let former = |name: &HostName| former(name, details.get(name), (checked, count), project);
+    inventory.former = inventory.dropped.iter().filter_map(former).collect();
     inventory
+}
+
+/// A dropped host as it would be beside the others. Nobody has to mend what is said about it only to drop it, so mistakes in
+/// that are not reported.
+fn former(
+    name: &HostName,
+    said: Option<&Said<'_>>,
+    (checked, count): (&CheckedPolicy, usize),
+    project: &Project,
+) -> Option<Host> {
+    let mut problems = Problems::default();
+    let host = bare(name.clone(), checked.policy.host_domain.as_deref());
+    let mut entry = HostEntry { host, components: Vec::new(), data_at: BTreeMap::new() };
+    if let Some(said) = said {
+        detail(&mut entry, said, &mut problems);
+    }
+    complete(&mut entry.host, checked, project, count + 1, &mut problems);
+    problems.finish().is_ok().then_some(entry.host)
 }
 
 /// What a table keyed by names and patterns says about each host.
@@ -159,7 +190,8 @@ fn mention(more: &Table, domain: Option<&str>, inventory: &Inventory, problems: 
     for (key, member) in more {
         // What is wrong with the key itself is reported by `by_host`.
         let named = hosts_of(key, &member.key, domain, &mut Problems::default());
-        inventory.known(key, &member.key, &named, problems);
+        let help = format!("declare it in [hosts], if only as `{key} = false` until it is retired");
+        inventory.known_or((key, &member.key), &named, &help, problems);
         if !matches!(member.node.data, Data::Table(_)) {
             let message = format!("`host.{key}` must be a table, not {}", member.node.data.kind());
             problems.push(Diagnostic::error(message).at(&member.node.at));

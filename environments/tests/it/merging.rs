@@ -217,3 +217,20 @@ fn selected_features_replace_the_default_which_is_all() {
       = help: it has `web`, `cron` and `mail`
     "#);
 }
+
+#[test]
+fn what_is_said_of_a_dropped_host_tells_what_it_was() {
+    let environment = "[environment]\nhost_domain = \"example.net\"\nservice_user = \"shop\"\ntarget_directory = \"~/shop\"\n\
+         [hosts]\nweb01 = [\"app\"]\nweb02 = false\nweb03 = false\nweb04 = false\n\
+         [host.web02]\naddress = \"192.0.2.7\"\nservice_user = \"old\"\n[host.web03]\nunknown = 1\n";
+    let sandbox = Sandbox::new(&[("environments/prod/environment.toml", environment)]);
+    let project = sandbox.project();
+    let former = |name: &str| {
+        let host = batou_environments::former_host(&project, "prod", &name.parse().unwrap()).unwrap()?;
+        Some(format!("{} {} {}", host.address, host.service_user?, host.target_directory))
+    };
+    assert_eq!(former("web02").as_deref(), Some("192.0.2.7 old /home/old/shop"));
+    assert_eq!(former("web04").as_deref(), Some("web04.example.net shop /home/shop/shop"));
+    assert_eq!(former("web03"), None, "what is said of it makes no host");
+    assert_eq!([former("web01"), former("web05")], [None, None], "they are not dropped");
+}

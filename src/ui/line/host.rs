@@ -1,8 +1,8 @@
 //! What hosts have, and what they remember.
 
 use batou_agent::protocol::{
-    Current, Decision, DriftKind, DriftedFile, JournalEntry, JournaledRelease, Outcome, TargetCondition,
-    UnitDecision, UnitRun,
+    Current, Decision, DriftKind, DriftedFile, Holder, JournalEntry, JournaledRelease, Outcome,
+    TargetCondition, UnitDecision, UnitRun,
 };
 use batou_release::UnitId;
 use jiff::Timestamp;
@@ -94,13 +94,35 @@ pub struct ReleaseRecord<'a> {
     pub release: HexDigest,
     /// Its number in the environment.
     pub sequence: u64,
-    /// The number of the release that it restores. Absent unless it is a rollback.
+    /// The number of the release that it restores. Absent unless it is a rollback, or has a host forgotten after one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// The host that was retired: nothing else is different from the release before. Absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgets: Option<&'a str>,
     /// Who released it: `user@machine`.
     pub who: &'a str,
     /// All hosts of the environment then, also those that took no part.
     pub hosts: Vec<&'a str>,
+}
+
+/// A deployer who holds a host's lock.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct LockHolder<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The name of the user's machine.
+    pub machine: &'a str,
+    /// Since when, RFC 3339 in UTC.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub since: Timestamp,
+}
+
+impl<'a> From<&'a Holder> for LockHolder<'a> {
+    fn from(holder: &'a Holder) -> Self {
+        Self { user: &holder.user, machine: &holder.machine, since: holder.since }
+    }
 }
 
 /// A file that is not as it was released, or was not.
@@ -278,6 +300,7 @@ impl<'a> From<&'a JournaledRelease> for ReleaseRecord<'a> {
             release: record.release.into(),
             sequence: record.sequence,
             restores: record.restores,
+            forgets: record.forgets.as_deref(),
             who: &record.who,
             hosts: record.hosts.iter().map(|host| &**host).collect(),
         }

@@ -23,8 +23,8 @@ use archive::ArchivedRelease;
 use complaint::{Complaint, ValuePlace};
 use hex::HexDigest;
 use host::{
-    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HistoryUnit, HostState, OutputStream,
-    ReleaseRecord, TargetState,
+    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HistoryUnit, HostState, LockHolder,
+    OutputStream, ReleaseRecord, TargetState,
 };
 use plan::{PlannedComponent, Transfer};
 
@@ -173,6 +173,15 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         again: Option<u64>,
     },
+    /// The command waits until another deployer gives up the lock of a host. Printed once for each deployer and host by
+    /// `switch`, `rollback`, `retire`, `gc ENV` and `verify --repair`.
+    Waiting {
+        /// The host.
+        host: &'a str,
+        /// Who has its lock. Absent where that cannot be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        holder: Option<LockHolder<'a>>,
+    },
     /// How a release ended on a host. Printed by `switch` and `rollback`, also when they fail.
     Host {
         /// The host.
@@ -317,6 +326,10 @@ pub enum Line<'a> {
         purged: bool,
         /// It is gone for good, so that nothing was removed there.
         lost: bool,
+        /// There was something of batou's there, which was removed.
+        removed: bool,
+        /// The other hosts remembered it, and have forgotten it.
+        forgotten: bool,
     },
     /// A release in the local store, oldest first in each environment. Printed by `store ls`.
     Release {

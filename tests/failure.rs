@@ -1,6 +1,7 @@
 //! Releases that fail half-way: every host has its old release again, and the next switch succeeds without help.
 
 use std::fs;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -268,6 +269,41 @@ fn an_interrupted_deployer_leaves_nothing_half_done() {
     assert_eq!(targets.each_ref().map(Target::results), [["1 committed", "2 went-back"]; 2]);
     assert_old(&targets);
     assert_next_succeeds(&sandbox, &targets);
+}
+
+/// How often a thread of a process has waited for something.
+fn waits(process: &Child, thread: &str) -> Option<u64> {
+    let mut threads = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    threads.find_map(|task| {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).ok()?;
+        let of = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        of("voluntary_ctxt_switches:").filter(|_| of("Name:") == Some(thread))?.parse().ok()
+    })
+}
+
+/// batou has to wait with its last words until somebody has read the first, and is interrupted meanwhile.
+#[test]
+fn an_interrupt_just_after_the_commit_comes_too_late_and_takes_no_word_away() {
+    let sandbox = shop::local();
+    let target = Target::local(&sandbox);
+    let (mut reader, mut writer) = io::pipe().unwrap();
+    let size = rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    // The first line has room, and not the second.
+    let filling = vec![b'.'; size - 40];
+    writer.write_all(&filling).unwrap();
+    let mut command = sandbox.command(&["switch", "dev"]);
+    let mut child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let unread = || usize::try_from(rustix::io::ioctl_fionread(&reader).unwrap()).unwrap();
+    until("the first line is said", || unread() > filling.len());
+    assert_eq!(target.results(), ["1 committed"]);
+    let before = waits(&child, "signals");
+    signal(Pid::from_child(&child), Signal::INT);
+    until("the interrupt is heard", || waits(&child, "signals") > before);
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    says(&said, &["  localhost  released\n", "is in force on 1 host\n"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Each test prints how much it tried. With `BATOU_TEST_ATTACK=all` (`make attack`) those that try a sample try all.
 
+mod at_once;
 mod between;
 mod controller_store;
 mod errors;

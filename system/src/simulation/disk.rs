@@ -18,7 +18,8 @@
 //!
 //! What it does not have: more than one user, owners that change, times of access, extended attributes, quotas, devices
 //! and mounts (it is one filesystem, in which relative paths begin at the top), numbers of files that are used again,
-//! writes that pass a later write of the same file, and an fsync that fails and loses what it was to write.
+//! and writes that pass a later write of the same file. An fsync that fails may have written nothing or all, or lose what it
+//! was to write, as the judge wills.
 
 mod handle;
 mod names;
@@ -109,6 +110,8 @@ struct FileBytes {
     synced: Rc<Vec<u8>>,
     /// How much of it has not been written to since it was synced.
     kept: usize,
+    /// What a sync that failed was to write, and no later one will, unless the file changes.
+    lost: Option<Rc<Vec<u8>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,10 @@ pub enum Ruling {
     Pause(Duration),
     /// It fails with this error number.
     Fail(i32),
+    /// It fails with this error number, although it is done.
+    FailDone(i32),
+    /// A sync fails with this error number, and no later one writes what it was to write: the kernel takes that for written.
+    FailLost(i32),
     /// The process is killed before it does it.
     Kill,
     /// The machine loses its power before that.
@@ -66,6 +70,11 @@ impl World {
                 while Self::now() < until && self.park(Some(until), Awaited::Place(0)) {}
             }
             Ruling::Fail(number) => return Err(io::Error::from_raw_os_error(number)),
+            Ruling::FailDone(number) => self.fails_after.set(Some(number)),
+            Ruling::FailLost(number) => {
+                self.machine(machine).disk.borrow_mut().lose_changes(step.path);
+                return Err(io::Error::from_raw_os_error(number));
+            }
             Ruling::Kill => {
                 self.kill(id);
                 self.park(None, Awaited::Any);

@@ -187,6 +187,9 @@ pub(crate) fn on_disk<T>(
     }
     let disk = disk()?;
     let result = work(&mut disk.borrow_mut());
+    if let Some(number) = world()?.fails_after.take() {
+        return Some(Err(io::Error::from_raw_os_error(number)));
+    }
     Some(result.map_err(io::Error::from))
 }
 

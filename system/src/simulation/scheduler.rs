@@ -178,6 +178,8 @@ impl World {
             if done() {
                 return true;
             }
+            // It may have killed somebody.
+            self.bury();
             if let Some(task) = self.choose() {
                 self.resume(task);
                 continue;

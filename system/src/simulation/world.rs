@@ -59,6 +59,8 @@ pub struct World {
     pub(super) scheduler: Scheduler,
     start: Instant,
     pub(super) steps: Cell<u64>,
+    /// With what a step fails once it is done.
+    pub(super) fails_after: Cell<Option<i32>>,
     trace: RefCell<Option<String>>,
     programs: RefCell<Option<Programs>>,
     pub(super) wires: RefCell<Vec<Weak<Mutex<Wire>>>>,
@@ -84,6 +86,7 @@ impl World {
             scheduler: Scheduler::default(),
             start: tokio::time::Instant::now().into_std(),
             steps: Cell::new(0),
+            fails_after: Cell::new(None),
             trace: RefCell::new(None),
             programs: RefCell::new(None),
             wires: RefCell::default(),
@@ -137,6 +140,11 @@ impl World {
     /// The points to which processes came, in this order, and on which machines.
     pub fn marks(&self) -> Vec<(MachineId, String)> {
         self.marks.borrow().clone()
+    }
+
+    /// Those after the first so many.
+    pub fn marks_after(&self, count: usize) -> Vec<(MachineId, String)> {
+        self.marks.borrow().get(count..).unwrap_or_default().to_vec()
     }
 
     /// Adds a machine with an empty disk of this size.

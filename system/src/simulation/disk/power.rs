@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use super::names::set;
-use super::{Disk, FileBytes, InodeContent, TOP};
+use super::{Disk, FileBytes, InodeContent, SimulatedInode, TOP};
 
 /// What a name is to stand for.
 #[derive(Clone, Debug)]
@@ -65,6 +66,14 @@ impl Disk {
             InodeContent::Link(_) => {}
         }
         Ok(())
+    }
+
+    /// From now on the changes of a file count as written, and are not.
+    pub(in crate::simulation) fn lose_changes(&mut self, path: &Path) {
+        let Ok(number) = self.find(path, false) else { return };
+        if let Ok(SimulatedInode { content: InodeContent::File(content), .. }) = self.inode_mut(number) {
+            content.lost = Some(Rc::clone(&content.bytes));
+        }
     }
 
     /// Writes the changes of a folder's names, and those without which they could not be.
@@ -176,6 +185,10 @@ impl Disk {
 
 impl FileBytes {
     fn settle(&mut self) {
+        if self.lost.as_ref() == Some(&self.bytes) {
+            return;
+        }
+        self.lost = None;
         self.synced = Rc::clone(&self.bytes);
         self.kept = self.bytes.len();
     }
@@ -195,6 +208,7 @@ impl FileBytes {
             };
             self.bytes = Rc::new(left);
         }
+        self.lost = None;
         self.settle();
     }
 }

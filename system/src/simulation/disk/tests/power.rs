@@ -205,3 +205,20 @@ fn an_unlinked_file_and_its_room_are_gone_and_nothing_is_open() {
         assert!(disk.borrow().open.is_empty() && disk.borrow().pending.is_empty());
     });
 }
+
+#[test]
+fn what_a_failed_sync_has_lost_a_later_one_does_not_write_unless_the_file_changes() {
+    let lose = || {
+        fs::write("/f", "abc").unwrap();
+        crate::simulation::disk().unwrap().borrow_mut().lose_changes(Path::new("/f"));
+        sync("/f");
+        sync("/");
+    };
+    assert!(after(lose, || text("/f")).contains(&Some(String::new())));
+    let change = || {
+        lose();
+        fs::write("/f", "abcd").unwrap();
+        sync("/f");
+    };
+    assert_eq!(after(change, || text("/f")), set([Some("abcd")]));
+}

@@ -53,6 +53,8 @@ pub(crate) fn go_back(
     outcome: Outcome,
     reason: &str,
 ) -> Result<Vec<String>, Error> {
+    #[cfg(feature = "simulation")]
+    batou_system::simulation::mark(&format!("goes back {}", underway.intent.record.who));
     // Until the last line the intent is there: whoever finds it starts again at the first, and each of these can be
     // done twice.
     reserve::give_up_if_full(&about.target)?;

@@ -183,6 +183,8 @@ impl Fleet {
     ) -> Result<BTreeMap<HostName, HostEnding>, Failed> {
         let order = rollout.order;
         rollout.tell(Event::Begins(ReleasePhase::Commit, order.hosts.len()));
+        #[cfg(test)]
+        batou_system::simulation::mark(&format!("tells {}", order.record.who));
         let commit = async |member: &mut Member| {
             if switches.contains_key(&member.route.host) {
                 return member.ask(&question::commit(order.keep)).await;

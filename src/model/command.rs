@@ -1,5 +1,6 @@
 //! Commands as processes on the controllers' machine, and what they say.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use batou_agent::protocol::PROTOCOL;
 use batou_environments::{ConnectMethod, Policy};
 use batou_release::HostName;
+use batou_store::Digest;
 use batou_system::simulation::{ProcessId, World, block_on};
 use serde_json::Value;
 
@@ -29,7 +31,16 @@ pub(super) struct Issued {
     pub(super) what: CommandKind,
     pub(super) process: ProcessId,
     pub(super) said: Transcript,
+    /// How many marks there were when it was started.
+    pub(super) since: usize,
+    /// Whether no other command was at work at the same time.
+    pub(super) alone: Cell<bool>,
+    /// Whether what it said was looked at when it ended.
+    pub(super) judged: Cell<bool>,
 }
+
+/// What a plan saw on the hosts.
+pub(super) type Expected = BTreeMap<HostName, Option<Digest>>;
 
 /// What a command says, as it says it.
 #[derive(Clone, Default)]
@@ -86,16 +97,19 @@ impl Write for Transcript {
 pub(super) fn issue(
     world: &Rc<World>,
     machines: &Machines,
-    what: CommandKind,
+    (what, expected): (CommandKind, Option<Expected>),
     releases: &BTreeMap<usize, FleetRelease>,
 ) -> Issued {
     let (said, dialer) = (Transcript::default(), dialer(machines));
     let hosts: Vec<_> = (0..machines.hosts.len()).map(host).collect();
     let release = match what {
-        CommandKind::Switch(number) | CommandKind::Foreign(number) | CommandKind::Future(number) => {
-            Some(releases[&number].clone())
-        }
-        CommandKind::Rollback => None,
+        CommandKind::Switch(number)
+        | CommandKind::Recheck(number)
+        | CommandKind::Planned(number)
+        | CommandKind::Skip(number, _)
+        | CommandKind::Foreign(number)
+        | CommandKind::Future(number) => Some((releases[&number].clone(), expected)),
+        CommandKind::Rollback | CommandKind::Restore(_) => None,
     };
     let (theirs, name) = (said.clone(), format!("{what:?}"));
     // Machines start at their first boot.
@@ -106,7 +120,7 @@ pub(super) fn issue(
         let context = Context::new(Some("/nowhere".into()), ui);
         let work = || {
             let store = store()?;
-            if let Some(release) = &release {
+            if let Some((release, _)) = &release {
                 release.build_again(&store, lost_power)?;
             }
             context.use_store(store);
@@ -119,20 +133,23 @@ pub(super) fn issue(
         }
         theirs.with(|words| words.status = Some(status));
     };
+    let since = world.marks().len();
     let process = world.start(machines.desk, &name, Box::new(main));
-    Issued { what, process, said }
+    Issued { what, process, said, since, alone: Cell::new(false), judged: Cell::new(false) }
 }
 
 async fn run(
     context: &Context,
     what: CommandKind,
     hosts: Vec<HostName>,
-    release: Option<FleetRelease>,
+    release: Option<(FleetRelease, Option<Expected>)>,
     dialer: &Arc<crate::remote::Dialer>,
 ) -> Result<(), CommandError> {
     let project = if matches!(what, CommandKind::Foreign(_)) { "other" } else { "shop" };
     let identity = Identity { project: project.into(), environment: "prod".into() };
-    let routes = hosts.iter().map(|host| (route(host.clone()), None)).collect();
+    let skipped = |number: &usize| !matches!(what, CommandKind::Skip(_, left) if left == *number);
+    let called = (0..hosts.len()).filter(skipped).map(host);
+    let routes = called.map(|host| (route(host), None)).collect();
     let mut fleet = Fleet::new(&identity, routes, (dialer, &context.waits), 4);
     if matches!(what, CommandKind::Future(_)) {
         for host in &hosts {
@@ -143,21 +160,21 @@ async fn run(
     let leave_out = LeaveOut { skip: Vec::new(), skip_unreachable: false, accept_new: false };
     let locking = Locking { lock_wait: Duration::from_mins(1).as_secs(), yes: false };
     let environment = "prod".to_owned();
-    let Some(release) = release else {
-        let args =
-            rollback::Args { environment, to: None, host: Vec::new(), leave_out, force: false, locking };
+    let Some((release, expected)) = release else {
+        let to = if let CommandKind::Restore(number) = what { Some(number.to_string()) } else { None };
+        let args = rollback::Args { environment, to, host: Vec::new(), leave_out, force: false, locking };
         return rollback::rollback(deployment, &args, hosts).await;
     };
     let args = switch::Args {
         environment,
         dry_run: false,
         plan: None,
-        recheck: false,
+        recheck: matches!(what, CommandKind::Recheck(_)),
         leave_out,
         dirty: false,
         locking,
     };
-    let wish = Wish { release: release.id, hosts: release.hosts, expected: None, _lease: None };
+    let wish = Wish { release: release.id, hosts: release.hosts, expected, _lease: None };
     deployment.fleet.call();
     switch::fulfil(deployment, wish, hosts, &args).await
 }

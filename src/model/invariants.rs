@@ -8,6 +8,7 @@ use batou_agent::protocol::{JournalEntry, Outcome};
 use batou_store::{Digest, Durability, Store};
 use batou_system::fs;
 use batou_system::simulation::{MachineId, World};
+use serde_json::Value;
 
 use super::command::Issued;
 use super::network::{Machines, TARGET};
@@ -30,21 +31,21 @@ impl fmt::Display for Broken {
     }
 }
 
-fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
+pub(super) fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err(Broken(text())) }
 }
 
 /// Who made the releases of a command, as journals have it.
-fn deployer(issued: &Issued) -> String {
+pub(super) fn deployer(issued: &Issued) -> String {
     format!("@desk{}", issued.process.0)
 }
 
-fn read(path: &str) -> Option<String> {
+pub(super) fn read(path: &str) -> Option<String> {
     fs::read_to_string(Path::new(TARGET).join(path)).ok()
 }
 
 /// A host's journal; a torn last line counts for nothing.
-fn journal(world: &World, machine: MachineId) -> Vec<JournalEntry> {
+pub(super) fn journal(world: &World, machine: MachineId) -> Vec<JournalEntry> {
     let text = world.look(machine, || read("journal")).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
@@ -57,49 +58,85 @@ fn committed(world: &World, machine: MachineId, issued: &Issued) -> bool {
 
 /// What commands said is true, of each host and by their exit status, when they end and for ever after.
 pub(super) fn of_words(world: &World, machines: &Machines, all: &[Issued]) -> Result<(), Broken> {
-    for issued in all {
-        let Some(status) = issued.said.status() else { continue };
-        let endings = issued.said.endings();
-        let mut kept = Vec::new();
-        for (number, machine) in machines.hosts.iter().enumerate() {
-            let name = host(number).to_string();
-            let has = committed(world, *machine, issued);
-            let said = endings.get(&name).map(String::as_str);
-            // A rollback leaves out hosts that had nothing then, and a command that failed early names none.
-            if said.is_some() || endings.is_empty() {
-                kept.push(has);
-            }
-            let is_true = match said {
-                Some("released" | "restored") => has,
-                Some("went-back" | "goes-back" | "overtaken") => !has,
-                _ => true,
-            };
-            must(is_true, || {
+    all.iter().try_for_each(|issued| of_word(world, machines, issued))?;
+    of_commits(world)
+}
+
+/// What one command said.
+pub(super) fn of_word(world: &World, machines: &Machines, issued: &Issued) -> Result<(), Broken> {
+    let Some(status) = issued.said.status() else { return Ok(()) };
+    let endings = issued.said.endings();
+    let mut kept = Vec::new();
+    for (number, machine) in machines.hosts.iter().enumerate() {
+        let name = host(number).to_string();
+        let has = committed(world, *machine, issued);
+        let said = endings.get(&name).map(String::as_str);
+        // A rollback leaves out hosts that had nothing then, and a command that failed early names none.
+        if said.is_some() || endings.is_empty() {
+            kept.push(has);
+        }
+        let is_true = match said {
+            Some("released" | "restored") => has,
+            Some("went-back" | "goes-back" | "overtaken") => !has,
+            _ => true,
+        };
+        must(is_true, || {
+            format!(
+                "{:?} (#{}) said {said:?} of {name}, whose journal says {has}",
+                issued.what, issued.process.0
+            )
+        })?;
+    }
+    let any = kept.iter().any(|has| *has);
+    let fits = match status {
+        0 => kept.iter().all(|has| *has) || !any,
+        1 | 2 => !any,
+        3 => has_mixed_endings(world, issued),
+        _ => false,
+    };
+    must(fits, || {
+        format!(
+            "{:?} (#{}) ended with {status}, and {kept:?} have its release",
+            issued.what, issued.process.0
+        )
+    })?;
+    let refused = matches!(issued.what, CommandKind::Foreign(_) | CommandKind::Future(_)) && any;
+    must(!refused, || format!("{:?} made a release", issued.what))
+}
+
+/// Whether a command may say that hosts differ: it has told them to commit, and one has not answered, or has not done it
+/// when another has.
+fn has_mixed_endings(world: &World, issued: &Issued) -> bool {
+    let who = deployer(issued);
+    let was_told = |text: &str| text.starts_with("tells ") && text.ends_with(&who);
+    let endings = issued.said.endings();
+    let is_there = |word: &str| endings.values().any(|ending| ending == word);
+    let is_released = |ending: &String| ending == "released" || ending == "restored";
+    let (any, all) = (endings.values().any(is_released), endings.values().all(is_released));
+    world.marks().iter().any(|(_, text)| was_told(text)) && (is_there("unknown") || any && !all)
+}
+
+/// What has become of a host to which nothing happened is known, if nothing has happened to who asks.
+pub(super) fn of_the_undisturbed(all: &[Issued], plan: &Plan) -> Result<(), Broken> {
+    // A host whose connection was cut can be asked again.
+    let is_cut = |fault: &Mishap| matches!(fault.kind, MishapKind::Cut(_));
+    let is_hit = |place: Place| plan.faults.iter().any(|fault| fault.place == place && !is_cut(fault));
+    if is_hit(Place::Desk) {
+        return Ok(());
+    }
+    for number in (0..plan.hosts).filter(|number| !is_hit(Place::Host(*number))) {
+        for issued in all {
+            let endings = issued.said.endings();
+            let ending = endings.get(&host(number).to_string()).map(String::as_str);
+            must(!matches!(ending, Some("unknown" | "goes-back")), || {
                 format!(
-                    "{:?} (#{}) said {said:?} of {name}, whose journal says {has}",
+                    "{:?} (#{}) does not know what an undisturbed host did",
                     issued.what, issued.process.0
                 )
             })?;
         }
-        let any = kept.iter().any(|has| *has);
-        let fits = match status {
-            0 => kept.iter().all(|has| *has) || !any,
-            1 | 2 => !any,
-            3 => endings
-                .values()
-                .any(|ending| ending == "unknown" || ending == "released" || ending == "restored"),
-            _ => false,
-        };
-        must(fits, || {
-            format!(
-                "{:?} (#{}) ended with {status}, and {kept:?} have its release",
-                issued.what, issued.process.0
-            )
-        })?;
-        let refused = matches!(issued.what, CommandKind::Foreign(_) | CommandKind::Future(_)) && any;
-        must(!refused, || format!("{:?} made a release", issued.what))?;
     }
-    of_commits(world)
+    Ok(())
 }
 
 /// A host that has said that it can commit can, also on a disk that is full by then.
@@ -145,9 +182,7 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
     }
     for issued in all {
         let named = issued.said.endings();
-        let is_complete = named.is_empty()
-            || named.len() == machines.hosts.len()
-            || !matches!(issued.what, CommandKind::Switch(_));
+        let is_complete = named.is_empty() || named.len() == machines.hosts.len() || !issued.what.is_of_all();
         must(is_complete, || format!("{:?} (#{}) names only {named:?}", issued.what, issued.process.0))?;
         of_lines(world, issued)?;
         let takes_part = |number: usize| named.is_empty() || named.contains_key(&host(number).to_string());
@@ -193,11 +228,23 @@ pub(super) fn of_the_recovered(world: &World, machines: &Machines, plan: &Plan) 
         let name = &world.machine(*machine).name;
         world.look(*machine, || {
             must(read("intent.json").is_none(), || format!("{name} has not gone back"))?;
-            let Some(number) = read("current/app/number") else { return Ok(()) };
-            let value = read("state/app/value");
-            must(value.as_deref() == Some(number.trim_end()), || {
-                format!("{name} has release {} in force, and its step left {value:?}", number.trim_end())
-            })
+            steps_hold().map_err(|broken| Broken(format!("{name}: {broken}")))
+        })?;
+    }
+    Ok(())
+}
+
+/// The steps of the release in force are as it has them.
+pub(super) fn steps_hold() -> Result<(), Broken> {
+    let Ok(manifest) = fs::read(Path::new(TARGET).join("current/manifest.json")) else { return Ok(()) };
+    let manifest =
+        batou_release::Manifest::decode(&manifest).map_err(|error| Broken::new(error.to_string()))?;
+    for component in manifest.components.iter().filter(|component| !component.units.is_empty()) {
+        let text = component.name.as_str();
+        let number = read(&format!("current/{text}/number")).unwrap_or_default();
+        let value = read(&format!("state/{text}/value"));
+        must(value.as_deref() == Some(number.trim_end()), || {
+            format!("{text} is that of release {}, and its step left {value:?}", number.trim_end())
         })?;
     }
     Ok(())
@@ -210,14 +257,19 @@ pub(super) fn of_rest(issued: &Issued) -> Result<(), Broken> {
     must(changed == Some(false.into()), || format!("a second {:?} did something", issued.what))
 }
 
-/// What is in force on a host was committed, unless an intent says that it goes back.
+/// What is in force on a host was committed last, unless an intent says that it goes back from something else.
 fn in_force_is_committed(world: &World, machine: MachineId) -> Result<(), Broken> {
     let entries = journal(world, machine);
-    let last = entries.iter().rfind(|entry| entry.result == Outcome::Committed).map(|entry| entry.manifest);
+    let mut committed = entries.iter().filter(|entry| entry.result == Outcome::Committed);
+    let last = committed.clone().next_back().map(|entry| entry.manifest);
     let (intent, current) = world
         .look(machine, || (read("intent.json"), fs::read(Path::new(TARGET).join("current/manifest.json"))));
+    let intent = intent.map(|text| serde_json::from_str::<Value>(&text).unwrap_or_default());
+    let goes_back = intent.is_some_and(|intent| {
+        !committed.any(|entry| serde_json::to_value(&entry.record).is_ok_and(|it| it == intent["record"]))
+    });
     let found = current.ok().map(|manifest| batou_release::manifest_digest(&manifest));
-    must(intent.is_some() || found == last, || {
+    must(goes_back || found == last, || {
         let name = &world.machine(machine).name;
         format!("{name} has {found:?} in force, and {last:?} was committed last")
     })
@@ -263,7 +315,6 @@ pub(super) fn of_success(
     machines: &Machines,
     issued: &Issued,
     release: &FleetRelease,
-    number: usize,
 ) -> Result<(), Broken> {
     let said = issued.said.text();
     must(issued.said.status() == Some(0), || {
@@ -279,10 +330,7 @@ pub(super) fn of_success(
             must(found == wanted, || {
                 format!("after {:?} {name} has another manifest:\n{said}", issued.what)
             })?;
-            let value = read("state/app/value");
-            must(value.as_deref() == Some(&number.to_string()), || {
-                format!("after {:?} of release {number} the step on {name} left {value:?}", issued.what)
-            })?;
+            steps_hold().map_err(|broken| Broken(format!("after {:?} on {name}: {broken}", issued.what)))?;
             must(read("intent.json").is_none(), || format!("after {:?} {name} has an intent", issued.what))?;
             must(read("running.json").is_none(), || format!("after {:?} {name} still runs", issued.what))
         })?;
@@ -290,8 +338,11 @@ pub(super) fn of_success(
     Ok(())
 }
 
-/// Journals tell one order: numbers grow on each host, and a number is one release everywhere.
-pub(super) fn of_journals(world: &World, machines: &Machines) -> Result<(), Broken> {
+/// Journals tell one order: numbers grow on each host, and a number is one release everywhere, unless one of them left out
+/// hosts, whose journals it did not see.
+pub(super) fn of_journals(world: &World, machines: &Machines, all: &[Issued]) -> Result<(), Broken> {
+    let skips = all.iter().filter(|issued| matches!(issued.what, CommandKind::Skip(..)));
+    let partial: Vec<_> = skips.map(deployer).collect();
     let mut known: BTreeMap<u64, (Digest, String)> = BTreeMap::new();
     for machine in &machines.hosts {
         let mut last = 0;
@@ -300,6 +351,9 @@ pub(super) fn of_journals(world: &World, machines: &Machines) -> Result<(), Brok
             let name = &world.machine(*machine).name;
             must(sequence > last, || format!("{name} has release {sequence} after {last}"))?;
             last = sequence;
+            if partial.iter().any(|who| entry.record.who.ends_with(who)) {
+                continue;
+            }
             let this = (entry.record.release, entry.record.who.clone());
             let other = known.entry(sequence).or_insert_with(|| this.clone());
             must(*other == this, || {

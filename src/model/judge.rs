@@ -6,11 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use batou_system::fs;
-use batou_system::simulation::{Act, DiskFault, Judge, MachineId, ProcessId, Ruling, World};
+use batou_system::simulation::{Act, Disk, DiskFault, Judge, MachineId, ProcessId, Ruling, World};
+use batou_system::{clock, fs};
 
 use super::network::{Machines, TARGET, isolate};
-use super::plan::{Mishap, MishapKind, Place};
+use super::plan::{Mishap, MishapKind, Moment, Place};
 use crate::interrupt::simulated::interrupt;
 
 /// Which faults are still to come, and what is wrong right now.
@@ -21,8 +21,14 @@ pub(super) struct Court {
     full: RefCell<BTreeMap<usize, Duration>>,
     happened: Cell<usize>,
     calm: Cell<bool>,
+    /// Faults whose time is set.
+    timed: RefCell<Vec<(Duration, Mishap)>>,
+    /// How many marks have been looked at.
+    looked: Cell<usize>,
     hosts: Vec<MachineId>,
     desk: MachineId,
+    /// A machine that wakes the world when a fault is due.
+    fate: MachineId,
 }
 
 /// Something that is wrong for a while.
@@ -33,7 +39,7 @@ struct Wrong {
 }
 
 impl Court {
-    pub(super) fn new(machines: &Machines, faults: &[Mishap]) -> Rc<Self> {
+    pub(super) fn new(world: &World, machines: &Machines, faults: &[Mishap]) -> Rc<Self> {
         Rc::new(Self {
             faults: RefCell::new(faults.to_vec()),
             taken: RefCell::default(),
@@ -41,8 +47,11 @@ impl Court {
             full: RefCell::default(),
             happened: Cell::new(0),
             calm: Cell::new(true),
+            timed: RefCell::default(),
+            looked: Cell::new(0),
             hosts: machines.hosts.clone(),
             desk: machines.desk,
+            fate: world.add_machine("fate", Disk::default()),
         })
     }
 
@@ -52,8 +61,82 @@ impl Court {
     }
 
     /// From now on things go wrong.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, world: &World) {
         self.calm.set(false);
+        self.looked.set(world.marks().len());
+        for fault in self.faults.borrow().iter() {
+            if let Moment::Time(time) = fault.moment {
+                self.set_time(world, time, *fault);
+            }
+        }
+    }
+
+    fn set_time(&self, world: &World, time: Duration, fault: Mishap) {
+        self.timed.borrow_mut().push((world.elapsed() + time, fault));
+        world.start(self.fate, "time", Box::new(move || clock::sleep(time)));
+    }
+
+    /// Has those faults happen whose time has come, or that come with what has happened since it was last asked.
+    pub(super) fn attend(&self, world: &World) {
+        if self.calm.get() {
+            return;
+        }
+        for (_, mark) in world.marks_after(self.looked.get()) {
+            self.looked.set(self.looked.get() + 1);
+            self.come_to(world, &mark);
+        }
+        loop {
+            let due = self.timed.borrow().iter().position(|(time, _)| *time <= world.elapsed());
+            let Some(place) = due else { break };
+            let (_, fault) = self.timed.borrow_mut().remove(place);
+            self.befall(world, fault);
+        }
+    }
+
+    /// Sets the time of faults that come with this mark, and counts it for those that come with a later one.
+    fn come_to(&self, world: &World, mark: &str) {
+        let mut due = Vec::new();
+        self.faults.borrow_mut().retain_mut(|fault| match &mut fault.moment {
+            Moment::Point(point, 0, time) if point.is_in(mark) => {
+                due.push((*time, *fault));
+                false
+            }
+            Moment::Point(point, left, _) if point.is_in(mark) => {
+                *left -= 1;
+                true
+            }
+            _ => true,
+        });
+        for (time, fault) in due {
+            self.set_time(world, time, fault);
+        }
+    }
+
+    /// Has a fault happen to a machine, whatever is done there.
+    fn befall(&self, world: &World, fault: Mishap) {
+        let machine = self.machine(fault.place);
+        let processes = world.on(machine);
+        let is_of_step = matches!(fault.kind, MishapKind::Fail(_) | MishapKind::Unsynced(_));
+        if is_of_step || processes.is_empty() && fault.kind.is_of_a_process() {
+            // It befalls the next one.
+            self.faults.borrow_mut().push(Mishap { moment: Moment::Step(0, false), ..fault });
+            return;
+        }
+        let victim = usize::try_from(world.random(processes.len().max(1) as u64)).unwrap_or(0);
+        let process = processes.get(victim).copied().unwrap_or(ProcessId(0));
+        let nothing = Act { name: "nothing", path: Path::new(""), changes: false };
+        match self.strike(world, machine, process, fault, &nothing) {
+            Some(Ruling::Kill) => world.kill(process),
+            Some(Ruling::Crash) => world.crash(machine),
+            _ => {}
+        }
+    }
+
+    fn machine(&self, place: Place) -> MachineId {
+        match place {
+            Place::Desk => self.desk,
+            Place::Host(number) => self.hosts[number],
+        }
     }
 
     /// Nothing goes wrong any more.
@@ -69,6 +152,9 @@ impl Court {
     }
 
     fn decide(&self, world: &World, machine: MachineId, process: ProcessId, step: &Act<'_>) -> Ruling {
+        if machine == self.fate {
+            return Ruling::Go;
+        }
         if !self.calm.get() {
             if let Some(fault) = self.due(machine, step.changes)
                 && let Some(ruling) = self.strike(world, machine, process, fault, step)
@@ -109,13 +195,11 @@ impl Court {
         *changing += u64::from(changes);
         let (all, changing) = (*all, *changing);
         let mut faults = self.faults.borrow_mut();
-        let is_due = |fault: &Mishap| {
-            let place = match fault.place {
-                Place::Desk => self.desk,
-                Place::Host(number) => self.hosts[number],
-            };
-            let count = if fault.of_changes { changing } else { all };
-            place == machine && fault.step < count
+        let is_due = |fault: &Mishap| match fault.moment {
+            Moment::Step(step, of_changes) => {
+                self.machine(fault.place) == machine && step < if of_changes { changing } else { all }
+            }
+            Moment::Time(_) | Moment::Point(..) => false,
         };
         let place = faults.iter().position(is_due)?;
         Some(faults.remove(place))
@@ -141,14 +225,26 @@ impl Court {
             MishapKind::Kill => return Some(Ruling::Kill),
             MishapKind::Stop(time) => world.stop(process, seconds(time)),
             MishapKind::Crash(time) => {
-                isolate(machine, seconds(time));
+                isolate(world, machine, seconds(time));
                 return Some(Ruling::Crash);
+            }
+            MishapKind::Unsynced(more) if step.name == "fsync" => {
+                if more > 0 {
+                    let step = self.taken.borrow().get(&machine.0).map_or(0, |taken| taken.0) + more;
+                    let (moment, kind) = (Moment::Step(step, false), MishapKind::Crash(1));
+                    self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
+                }
+                return Some(match world.random(3) {
+                    0 => Ruling::Fail(5),
+                    1 => Ruling::FailDone(5),
+                    _ => Ruling::FailLost(5),
+                });
             }
             MishapKind::Fail(number) if !matches!(step.name, "send" | "receive") => {
                 return Some(Ruling::Fail(number));
             }
             // It befalls the next step that can fail.
-            MishapKind::Fail(_) => {
+            MishapKind::Fail(_) | MishapKind::Unsynced(_) => {
                 self.happened.set(self.happened.get() - 1);
                 self.faults.borrow_mut().push(fault);
             }
@@ -166,14 +262,14 @@ impl Court {
             }
             MishapKind::Silence(time) => {
                 world.silence(self.desk, machine);
-                isolate(machine, seconds(time));
+                isolate(world, machine, seconds(time));
             }
             MishapKind::Clock(time) => world.machine(machine).ahead.set(time),
             MishapKind::Interrupt(again) => {
                 if again > 0 {
-                    let step = self.taken.borrow()[&machine.0].0 + again;
-                    let kind = MishapKind::Interrupt(0);
-                    self.faults.borrow_mut().push(Mishap { step, of_changes: false, kind, ..fault });
+                    let step = self.taken.borrow().get(&machine.0).map_or(0, |taken| taken.0) + again;
+                    let (moment, kind) = (Moment::Step(step, false), MishapKind::Interrupt(0));
+                    self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
                 }
                 if !interrupt(process.0) {
                     return Some(Ruling::Kill);

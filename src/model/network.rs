@@ -59,9 +59,9 @@ impl Machines {
 }
 
 /// Nothing gets through to a machine for so long.
-pub(super) fn isolate(machine: MachineId, time: Duration) {
+pub(super) fn isolate(world: &World, machine: MachineId, time: Duration) {
+    let until = world.look(machine, clock::now) + time;
     UNREACHABLE.with_borrow_mut(|all| {
-        let until = clock::now() + time;
         let old = all.entry(machine.0).or_insert(until);
         *old = until.max(*old);
     });

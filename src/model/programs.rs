@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use batou_system::simulation::mark;
 use batou_system::{clock, fs};
 
 /// What a command does. Its last word is a text for this shell: instructions between semicolons.
@@ -11,10 +12,19 @@ pub(super) fn program(command: &Command) -> Box<dyn FnOnce() -> i32 + Send> {
     let text = command.get_args().last().and_then(|text| text.to_str()).unwrap_or_default().to_owned();
     let folder = command.get_current_dir().map(PathBuf::from).unwrap_or_default();
     Box::new(move || {
-        text.split(';')
-            .map(|instruction| run(instruction.trim(), &folder))
-            .find(|status| *status != 0)
-            .unwrap_or(0)
+        let component =
+            folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // What only looks may run at any time.
+        let tell = |what: &str| {
+            if !text.starts_with("is ") {
+                mark(&format!("{what} {component}: {text}"));
+            }
+        };
+        tell("runs");
+        let statuses = text.split(';').map(|instruction| run(instruction.trim(), &folder));
+        let status = { statuses }.find(|status| *status != 0).unwrap_or(0);
+        tell(if status == 0 { "ran" } else { "failed" });
+        status
     })
 }
 

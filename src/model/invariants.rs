@@ -215,19 +215,25 @@ fn of_lines(world: &World, issued: &Issued) -> Result<(), Broken> {
 }
 
 /// Where agents and disks were left alone, hosts have gone back by themselves, and their steps are as the release in force
-/// has them.
+/// has them. Where agents were killed, that is so of hosts that have gone back without problems.
 pub(super) fn of_the_recovered(world: &World, machines: &Machines, plan: &Plan) -> Result<(), Broken> {
-    use MishapKind::{Clock, Cut, Interrupt, Silence};
-    let is_bearable = |fault: &Mishap| {
-        fault.place == Place::Desk || matches!(fault.kind, Clock(_) | Cut(_) | Interrupt(_) | Silence(_))
-    };
-    if !plan.faults.iter().all(is_bearable) {
+    use MishapKind::{Clock, Cut, Interrupt, Kill, Silence};
+    let on_hosts = || plan.faults.iter().filter(|fault| fault.place != Place::Desk);
+    let is_mild = |kind| matches!(kind, Clock(_) | Cut(_) | Interrupt(_) | Silence(_));
+    if !on_hosts().all(|fault| is_mild(fault.kind) || matches!(fault.kind, Kill)) {
         return Ok(());
     }
+    let is_mild = on_hosts().all(|fault| is_mild(fault.kind));
     for machine in &machines.hosts {
         let name = &world.machine(*machine).name;
+        let entries = journal(world, *machine);
+        let had_problems = entries.last().is_some_and(|last| !last.problems.is_empty());
         world.look(*machine, || {
-            must(read("intent.json").is_none(), || format!("{name} has not gone back"))?;
+            let goes_back = read("intent.json").is_some();
+            must(!goes_back || !is_mild, || format!("{name} has not gone back"))?;
+            if !is_mild && (goes_back || had_problems) {
+                return Ok(());
+            }
             steps_hold().map_err(|broken| Broken(format!("{name}: {broken}")))
         })?;
     }

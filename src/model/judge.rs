@@ -76,15 +76,12 @@ impl Court {
         world.start(self.fate, "time", Box::new(move || clock::sleep(time)));
     }
 
-    /// Has those faults happen whose time has come, or that come with what has happened since it was last asked.
+    /// Has those faults happen whose time has come.
     pub(super) fn attend(&self, world: &World) {
         if self.calm.get() {
             return;
         }
-        for (_, mark) in world.marks_after(self.looked.get()) {
-            self.looked.set(self.looked.get() + 1);
-            self.come_to(world, &mark);
-        }
+        self.hear(world);
         loop {
             let due = self.timed.borrow().iter().position(|(time, _)| *time <= world.elapsed());
             let Some(place) = due else { break };
@@ -93,23 +90,42 @@ impl Court {
         }
     }
 
-    /// Sets the time of faults that come with this mark, and counts it for those that come with a later one.
-    fn come_to(&self, world: &World, mark: &str) {
+    /// Looks at marks that are new.
+    fn hear(&self, world: &World) {
+        for (machine, mark) in world.marks_after(self.looked.get()) {
+            self.looked.set(self.looked.get() + 1);
+            self.come_to(world, machine, &mark);
+        }
+    }
+
+    /// Sets when faults strike that come with this mark, and counts it for those that come with a later one.
+    fn come_to(&self, world: &World, machine: MachineId, mark: &str) {
         let mut due = Vec::new();
-        self.faults.borrow_mut().retain_mut(|fault| match &mut fault.moment {
-            Moment::Point(point, 0, time) if point.is_in(mark) => {
-                due.push((*time, *fault));
-                false
+        self.faults.borrow_mut().retain_mut(|fault| {
+            let is_near = machine == self.desk || [machine, self.desk].contains(&self.machine(fault.place));
+            match &mut fault.moment {
+                Moment::Point(point, 0, time) if point.is_in(mark) => {
+                    due.push((*time, *fault));
+                    return false;
+                }
+                Moment::Since(point, 0, steps) if is_near && point.is_in(mark) => {
+                    let taken = self.taken(self.machine(fault.place));
+                    fault.moment = Moment::Step(taken + *steps, false);
+                }
+                Moment::Point(point, left, _) if point.is_in(mark) => *left -= 1,
+                Moment::Since(point, left, _) if is_near && point.is_in(mark) => *left -= 1,
+                _ => {}
             }
-            Moment::Point(point, left, _) if point.is_in(mark) => {
-                *left -= 1;
-                true
-            }
-            _ => true,
+            true
         });
         for (time, fault) in due {
             self.set_time(world, time, fault);
         }
+    }
+
+    /// How many steps the processes of a machine have taken.
+    fn taken(&self, machine: MachineId) -> u64 {
+        self.taken.borrow().get(&machine.0).map_or(0, |taken| taken.0)
     }
 
     /// Has a fault happen to a machine, whatever is done there.
@@ -156,6 +172,7 @@ impl Court {
             return Ruling::Go;
         }
         if !self.calm.get() {
+            self.hear(world);
             if let Some(fault) = self.due(machine, step.changes)
                 && let Some(ruling) = self.strike(world, machine, process, fault, step)
             {
@@ -199,7 +216,7 @@ impl Court {
             Moment::Step(step, of_changes) => {
                 self.machine(fault.place) == machine && step < if of_changes { changing } else { all }
             }
-            Moment::Time(_) | Moment::Point(..) => false,
+            Moment::Time(_) | Moment::Point(..) | Moment::Since(..) => false,
         };
         let place = faults.iter().position(is_due)?;
         Some(faults.remove(place))
@@ -230,7 +247,7 @@ impl Court {
             }
             MishapKind::Unsynced(more) if step.name == "fsync" => {
                 if more > 0 {
-                    let step = self.taken.borrow().get(&machine.0).map_or(0, |taken| taken.0) + more;
+                    let step = self.taken(machine) + more;
                     let (moment, kind) = (Moment::Step(step, false), MishapKind::Crash(1));
                     self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
                 }
@@ -267,7 +284,7 @@ impl Court {
             MishapKind::Clock(time) => world.machine(machine).ahead.set(time),
             MishapKind::Interrupt(again) => {
                 if again > 0 {
-                    let step = self.taken.borrow().get(&machine.0).map_or(0, |taken| taken.0) + again;
+                    let step = self.taken(machine) + again;
                     let (moment, kind) = (Moment::Step(step, false), MishapKind::Interrupt(0));
                     self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
                 }

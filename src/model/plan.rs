@@ -104,6 +104,8 @@ pub(super) enum Moment {
     Time(Duration),
     /// So long after any machine came to a point for the time with this number.
     Point(Point, u64, Duration),
+    /// So many steps of the machine after it, or a command, came to a point for the time with this number.
+    Since(Point, u64, u64),
 }
 
 /// Points to which commands and agents come, as the marks of the simulation name them.
@@ -215,13 +217,14 @@ impl Plan {
                 fault.kind = MishapKind::Unsynced([0, 1, 3, 10, 30, 100][random.usize(..6)]);
             }
         }
-        match random.u8(..12) {
+        match random.u8(..10) {
             0 => {
                 plan.shape.slow = true;
                 plan.faults = vec![Mishap::at_point(&mut random, hosts, &[Point::Runs], 9000)];
             }
             1 => {
-                let points = [Point::Prepared, Point::Tells, Point::Commits];
+                let points = [Point::Prepared, Point::Tells, Point::Commits, Point::Commits, Point::GoesBack];
+                plan.shape.bare |= random.bool();
                 plan.faults = vec![Mishap::at_point(&mut random, hosts, &points, 12)];
             }
             _ => {}
@@ -293,18 +296,23 @@ impl Mishap {
     /// Something that ends a process or a connection, within this time after one of these points.
     fn at_point(random: &mut fastrand::Rng, hosts: usize, points: &[Point], most: u64) -> Self {
         let point = points[random.usize(..points.len())];
-        let (number, later) = (random.u64(..4), Duration::from_millis(random.u64(..most)));
+        let number = random.u64(..3);
+        let moment = if random.bool() {
+            Moment::Since(point, number, random.u64(..16))
+        } else {
+            Moment::Point(point, number, Duration::from_millis(random.u64(..most)))
+        };
         let place = if random.u8(..4) == 0 { Place::Desk } else { Place::Host(random.usize(..hosts)) };
         let some = seconds(random);
-        let kind = match random.u8(..8) {
-            0..3 => MishapKind::Kill,
-            3..5 => MishapKind::Crash(some),
+        let kind = match random.u8(..9) {
+            0..2 => MishapKind::Kill,
+            2..5 => MishapKind::Crash(some),
             5 => MishapKind::Stop(some),
-            6 => MishapKind::Unsynced(random.u64(..8)),
+            6..8 => MishapKind::Unsynced(random.u64(..30)),
             _ if place == Place::Desk => MishapKind::Interrupt(0),
             _ => MishapKind::Cut(random.u64(..100)),
         };
-        Self { place, moment: Moment::Point(point, number, later), kind }
+        Self { place, moment, kind }
     }
 
     fn at(random: &mut fastrand::Rng, place: Place, commands: u64, kind: MishapKind) -> Self {
@@ -325,6 +333,9 @@ impl Moment {
         }
         let most = [1, 4, 30, 1000, 10_000, 50_000][random.usize(..6)];
         let (point, number) = (POINTS[random.usize(..6)], random.u64(..4));
+        if random.u8(..3) == 0 {
+            return Self::Since(point, number, random.u64(..40));
+        }
         Self::Point(point, number, Duration::from_millis(random.u64(..most)))
     }
 }

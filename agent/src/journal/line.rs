@@ -73,8 +73,9 @@ impl JournalLine {
             line.insert(0, b'\n');
         }
         if let Err(source) = self.file.write_all(&line).and_then(|()| self.file.sync_all()) {
-            // A line of which it is not known whether it will last must not be read as a commit.
-            let _ = self.file.set_len(length);
+            // A line of which it is not known whether it will last must not be read as a commit, nor come back with a power
+            // cut: the host goes back from here on. This syncs that the file is shorter, not once more what failed.
+            let _ = self.file.set_len(length).and_then(|()| self.file.sync_all());
             return Err(Error::io("write to", &self.path)(source));
         }
         Ok(())

@@ -9,6 +9,9 @@ LEFT_OUT = $(CURDIR)/target/left-out
 PYTHON = $(CURDIR)/target/python
 HOSTS = $(or $(BATOU_TEST_CACHE),/var/tmp/batou-tests)
 
+# Many tests wait rather than compute, so a half more than there are processors run at a time.
+export NEXTEST_TEST_THREADS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
+
 .PHONY: build release test quick attack model measures tools python fmt clippy doc book deny bench hosts-down
 
 build:

@@ -6,6 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
+    /// Whether it is as [`Plan::plain`] makes it.
+    pub(super) is_plain: bool,
     pub(super) hosts: usize,
     /// How many releases are wanted in it.
     pub(super) releases: usize,
@@ -184,7 +186,7 @@ impl MishapKind {
 impl Plan {
     /// The plan of a seed.
     pub(super) fn of(seed: u64) -> Self {
-        let mut plan = Self::plain(seed);
+        let mut plan = Self { is_plain: false, ..Self::plain(seed) };
         // With numbers of its own, so that a plain plan stays what it is.
         let mut random = fastrand::Rng::with_seed(seed.rotate_left(17) ^ 0x6261_746f_7521);
         plan.shape = Shape {
@@ -274,7 +276,7 @@ impl Plan {
                 faults = vec![Mishap { moment: Moment::Step(count, true), ..full }];
             }
         }
-        Self { seed, hosts, releases: count, commands, calm, faults, shape: Shape::default() }
+        Self { seed, is_plain: true, hosts, releases: count, commands, calm, faults, shape: Shape::default() }
     }
 }
 

@@ -56,7 +56,7 @@ fn plans(from: u64, mut more: impl FnMut(u64) -> bool, plan_of: fn(u64) -> Plan)
         }
         let upshot = catch_unwind(AssertUnwindSafe(|| run(&plan, false))).unwrap_or_else(|panic| {
             // What comes of it afterwards, in a world that ended in the middle of a call, cannot be trusted.
-            let _ = writeln!(std::io::stderr(), "seed {seed} panics\n{plan:#?}\n{}", replay(seed));
+            let _ = writeln!(std::io::stderr(), "seed {seed} panics\n{plan:#?}\n{}", replay(&plan));
             resume_unwind(panic)
         });
         if std::env::var_os("BATOU_MODEL_VERBOSE").is_some() {
@@ -85,14 +85,16 @@ fn fail(plan: &Plan, broken: &Broken) -> ! {
     let trace = shown(&upshot.trace);
     panic!(
         "seed {seed} breaks an invariant: {broken}\n{small:#?}\nin which: {still}\n{trace}\n{}",
-        replay(seed)
+        replay(plan)
     )
 }
 
-fn replay(seed: u64) -> String {
+fn replay(plan: &Plan) -> String {
+    let plain = if plan.is_plain { "BATOU_MODEL_PLAIN=1 " } else { "" };
     format!(
-        "replay it with\n  BATOU_MODEL_SEED={seed} cargo nextest run -p batou --lib model::tests::one_seed --run-ignored \
-         only\nand with BATOU_MODEL_VERBOSE=1 for each call"
+        "replay it with\n  {plain}BATOU_MODEL_SEED={} cargo nextest run -p batou --lib model::tests::one_seed --run-ignored \
+         only\nand with BATOU_MODEL_VERBOSE=1 for each call",
+        plan.seed
     )
 }
 
@@ -209,7 +211,8 @@ fn a_seed_gives_one_history() {
 #[test]
 #[ignore = "replays the seed that BATOU_MODEL_SEED names"]
 fn one_seed() {
-    let plan = Plan::of(number("BATOU_MODEL_SEED").unwrap_or(0));
+    let plan_of = if std::env::var_os("BATOU_MODEL_PLAIN").is_some() { Plan::plain } else { Plan::of };
+    let plan = plan_of(number("BATOU_MODEL_SEED").unwrap_or(0));
     let upshot = run(&plan, true);
     if let Some(broken) = &upshot.broken {
         fail(&plan, broken);

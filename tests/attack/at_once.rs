@@ -17,10 +17,11 @@ struct Halted {
 }
 
 impl Halted {
-    /// Starts batou, and has its first agent stand still once it has given so many replies.
-    fn after(fleet: &Between, replies: usize, command: &[&str]) -> Self {
+    /// Starts batou, and has its first agent stand still with its reply of this number, from 1, which batou does not have yet: it
+    /// could else ask the next question before the agent stands still.
+    fn before(fleet: &Between, reply: usize, command: &[&str]) -> Self {
         let stopped = fleet.sandbox.tmp().join("stopped");
-        let order = json!({ "reply": replies - 1, "harm": "stop", "when": "after", "stopped": stopped });
+        let order = json!({ "reply": reply - 1, "harm": "stop", "when": "before", "stopped": stopped });
         let batou = fleet.start_with(command, &order);
         let processes = found("the agent stands still", || {
             let text = fs::read_to_string(&stopped).ok()?;
@@ -53,14 +54,14 @@ fn targets(fleet: &Between) -> [Target; 2] {
     HOSTS.map(|host| Target::remote(&fleet.hosts, host))
 }
 
-/// `retire` has asked the hosts what they remember, and does not have their locks yet.
+/// `retire` has asked the hosts what they remember, and does not have their answer yet, nor their locks.
 #[test]
 fn what_comes_between_a_look_and_its_lock_is_seen_by_retire() {
     let mut fleet = Between::new();
     let [evil, _] = targets(&fleet);
     let forget = ["retire", "dev", HOSTS[1], "--lost", "--yes"];
 
-    let retiring = Halted::after(&fleet, 1, &forget);
+    let retiring = Halted::before(&fleet, 1, &forget);
     fleet.change();
     fleet.run(&["switch", "dev"]).success();
     let (status, said) = retiring.go_on();
@@ -71,7 +72,7 @@ fn what_comes_between_a_look_and_its_lock_is_seen_by_retire() {
 
     fleet.change();
     fleet.run(&["switch", "dev"]).success();
-    let retiring = Halted::after(&fleet, 1, &forget);
+    let retiring = Halted::before(&fleet, 1, &forget);
     says(&fleet.run(&forget).success().stdout, &["the other hosts have forgotten it"]);
     let (status, said) = retiring.go_on();
     assert_eq!(status, Some(0), "{said}");
@@ -85,7 +86,7 @@ fn the_same_release_by_the_same_person_is_not_ones_own() {
     let mut fleet = Between::new();
     let [evil, honest] = targets(&fleet);
     fleet.change();
-    let switching = Halted::after(&fleet, 2, &["switch", "dev"]);
+    let switching = Halted::before(&fleet, 2, &["switch", "dev"]);
     fs::remove_file(evil.0.join("lock")).unwrap();
     fleet.run(&["switch", "dev", "--skip", HOSTS[1]]).success();
     let (status, said) = switching.go_on();
@@ -102,7 +103,7 @@ fn a_lock_of_the_same_person_and_second_is_not_ones_own() {
     let mut fleet = Between::new();
     let [evil, _] = targets(&fleet);
     fleet.change();
-    let switching = Halted::after(&fleet, 2, &["switch", "dev"]);
+    let switching = Halted::before(&fleet, 2, &["switch", "dev"]);
     let path = evil.0.join("lock");
     let mut holder: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     let attempt = holder["attempt"].as_u64().unwrap();

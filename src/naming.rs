@@ -51,7 +51,10 @@ pub fn unheard_of(policy: &Policy, name: &str, known: &BTreeSet<&str>) -> Comman
 }
 
 fn nearest(error: CommandError, unknown: &str, known: &BTreeSet<&str>) -> CommandError {
-    match batou_environments::nearest(unknown, known.iter().copied()) {
+    let nearest = |word: &str| batou_environments::nearest(word, known.iter().copied());
+    // Of a host, often only the domain is wrong.
+    let label = || unknown.split_once('.').and_then(|(label, _)| nearest(label));
+    match nearest(unknown).or_else(label) {
         Some(nearest) => error.hint(format!("did you mean `{}`?", visible_name(nearest))),
         None => error,
     }

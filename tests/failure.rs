@@ -452,6 +452,41 @@ fn what_a_killed_agent_left_running_is_ended_before_anything_else_runs() {
     assert_eq!(target.results(), ["1 committed", "2 interrupted"]);
 }
 
+/// Once the steps of the release before have run again, the record says nothing of the abandoned one.
+#[test]
+fn what_stays_as_it_is_is_named_although_who_went_back_was_killed_too() {
+    let sandbox = shop::local();
+    let held = "echo one >>log; while [ -e hold ]; do sleep 0.1; done";
+    add_step(&sandbox, "configure", "update = \"echo configured one\"");
+    add_step(&sandbox, "later", &format!("update = \"echo $PPID >agent; {held}\""));
+    sandbox.batou(&["switch", "dev"]).success();
+    let target = Target::local(&sandbox);
+    let state = target.0.join("state/db");
+    let component = "components/db/component.toml";
+    let changed = sandbox.read(component).replace("configured one", "configured two");
+    sandbox.write(component, changed.replace(held, "echo two >>log; sleep 600"));
+    fs::write(state.join("hold"), "").unwrap();
+    let mut command = sandbox.command(&["switch", "dev"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let kill_agent_once = |log: &str| {
+        let runs = || {
+            fs::read_to_string(state.join("log")).unwrap() == log && target.0.join("running.json").exists()
+        };
+        until("the step runs", runs);
+        let agent = fs::read_to_string(state.join("agent")).unwrap();
+        signal(Pid::from_raw(agent.trim().parse().unwrap()).unwrap(), Signal::KILL);
+    };
+    kill_agent_once("one\ntwo\n");
+    kill_agent_once("one\ntwo\none\n");
+    fs::remove_file(state.join("hold")).unwrap();
+    let (status, text) = ended(child);
+    assert_eq!(status, Some(1), "{text}");
+    says(
+        &text,
+        &["localhost  went back", "left as they are, since they have no `revert`: localhost/db: configure, "],
+    );
+}
+
 #[test]
 fn an_agent_that_is_killed_with_its_deployer_is_recovered_by_the_next_switch() {
     let (_hosts, sandbox, targets) = released_to_two();

@@ -22,6 +22,7 @@ use crate::protocol::{JournalEntry, Outcome, Reply, UnitRun};
 use crate::release::{Installed, Underway, installed};
 use crate::reserve;
 use crate::session::{About, Locked, Session};
+use crate::target::TargetDirectory;
 use crate::turn::Turn;
 use crate::unit::Convergence;
 
@@ -61,6 +62,7 @@ pub(crate) fn go_back(
     let (target, from) = (&about.target, underway.intent.from);
     let turn = Turn::take(&about.target, lock)?;
     let lost = reserve::draw_on(target, || point(&about.generations()?, from))?;
+    note_unreverted(target, underway);
     drop(turn);
     // Into a journal that was removed meanwhile, nobody would look.
     if !underway.line.is_in_place() {
@@ -76,16 +78,27 @@ pub(crate) fn go_back(
     Ok(problems)
 }
 
+/// Writes down which units stay as they are, before the records of them are replaced. It is not worth staying with the
+/// abandoned release: if it cannot be written, only who is killed from here on tells less.
+fn note_unreverted(target: &TargetDirectory, underway: &mut Underway) {
+    let found = unreverted(underway);
+    if found != underway.intent.unreverted {
+        underway.intent.unreverted = found;
+        let _ = reserve::draw_on(target, || underway.intent.store(target));
+    }
+}
+
 /// The units that this release updated and that nobody can undo. One that the release before has too is its own.
 fn unreverted(underway: &Underway) -> Vec<UnitId> {
-    let mut found = Vec::new();
+    let mut found = underway.intent.unreverted.clone();
     for component in underway.manifest.iter().flat_map(|manifest| &manifest.components) {
         let before = underway.previous.as_ref().and_then(|it| it.component(component.name.as_str()));
         for unit in component.units.iter().filter(|unit| !unit.has_revert()) {
             let (id, fingerprint) = (component.unit_id(unit), component.fingerprint(unit));
             let is_update = |run: &UnitRun| run.unit == id && run.command == "update";
             let has_run = underway.updated.contains(&id) || underway.runs.iter().any(is_update);
-            if has_run && !before.is_some_and(|it| it.has_unit(&fingerprint)) {
+            let is_undone = before.is_some_and(|it| it.has_unit(&fingerprint));
+            if has_run && !is_undone && !found.contains(&id) {
                 found.push(id);
             }
         }

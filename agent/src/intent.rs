@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use batou_release::UnitId;
 use batou_store::Digest;
 use batou_store::fs::{PRIVATE, atomic_write};
 use batou_system::fs;
@@ -30,6 +31,10 @@ pub(crate) struct Intent {
     pub(crate) record: JournaledRelease,
     /// Since when.
     pub(crate) since: Timestamp,
+    /// Once the host goes back: the units that this release updated and nobody can undo. While the release before converges,
+    /// what is recorded of them is replaced, and whoever is killed then cannot tell any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreverted: Vec<UnitId>,
 }
 
 impl Intent {

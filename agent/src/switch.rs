@@ -158,6 +158,7 @@ fn begin(
         manifest: order.manifest,
         record: order.record.clone(),
         since: now(),
+        unreverted: Vec::new(),
     };
     // An intent of which it is not known whether it will last must not be found by others: nothing has moved yet.
     intent.store(target).inspect_err(|_| drop(Intent::remove(target)))?;

@@ -143,6 +143,7 @@ fn a_pointer_that_is_missing_or_leads_nowhere_is_made_again() {
                 manifest: manifest.digest(),
                 record: record(2),
                 since: "2026-11-22T17:00:00Z".parse().unwrap(),
+                unreverted: Vec::new(),
             };
             let target = crate::target::TargetDirectory::new(host.target().to_str().unwrap()).unwrap();
             intent.store(&target).unwrap();

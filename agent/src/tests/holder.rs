@@ -316,3 +316,26 @@ fn generations_that_were_moved_behind_a_link_are_refused() {
     std::fs::rename(&elsewhere, &place).unwrap();
     host.release(&host.manifest(vec![host.component("web", "two", vec![])]), 2);
 }
+
+/// While the release before converges, what is recorded of the steps of the abandoned one is replaced.
+#[test]
+fn who_is_killed_while_going_back_does_not_forget_what_stays_as_it_is() {
+    let host = Host::new();
+    // As the disk is in the middle of going back, once the record of the step before is that of the old release again.
+    let later = step("later", "cp ../../intent.json ../../activated.json . 2>/dev/null || true");
+    let first = host.manifest(vec![host.component("web", "one", vec![step("configure", "true"), later])]);
+    let steps = ["configure", "later"].map(|name| step(name, "echo two")).to_vec();
+    let second = host.manifest(vec![host.component("web", "two", steps)]);
+    host.release(&first, 1);
+    let mut killed = host.locked();
+    assert!(matches!(host.switch(&mut killed, &second, 2), Reply::Done));
+    drop(killed);
+    eventually(|| journal(&host).len() == 2);
+    for name in ["intent.json", "activated.json"] {
+        std::fs::copy(host.target().join("state/web").join(name), host.target().join(name)).unwrap();
+    }
+    let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
+    let left = "left as they are, since they have no `revert`: step web/configure, step web/later";
+    assert!(state.recovered.iter().any(|told| told == left), "{:?}", state.recovered);
+    assert_eq!(journal(&host).last().unwrap().unreverted.len(), 2);
+}

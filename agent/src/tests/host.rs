@@ -332,7 +332,7 @@ pub(super) fn holder(user: &str) -> Holder {
 /// What a host writes down before it switches from one generation to another, for the release of this number.
 pub(super) fn intent(from: Option<u64>, (to, manifest): (u64, &Manifest), sequence: u64) -> Intent {
     let since = "2026-11-22T17:00:00Z".parse().unwrap();
-    Intent { from, to, manifest: manifest.digest(), record: record(sequence), since }
+    Intent { from, to, manifest: manifest.digest(), record: record(sequence), since, unreverted: Vec::new() }
 }
 
 /// Fleet release number `sequence`.

@@ -79,8 +79,8 @@ pub(crate) enum Error {
     #[error("the objects cannot be sent")]
     Send(#[source] io::Error),
     /// There is no room on the disk.
-    #[error("the disk is full: {} has {room}", path.display())]
-    Full { path: PathBuf, room: Room, source: Box<Error> },
+    #[error("the disk is full: {} has {room}{}", path.display(), used_up(reserve.as_deref()))]
+    Full { path: PathBuf, room: Room, reserve: Option<PathBuf>, source: Box<Error> },
     /// A unit could not be made to hold.
     #[error("{reason}")]
     Unit { reason: String, run: Box<UnitRun> },
@@ -228,6 +228,12 @@ impl From<Error> for AgentError {
         let run = if let Error::Unit { run, .. } = error { Some(run) } else { None };
         Self { kind, message, run }
     }
+}
+
+/// What is said of the reserve for going back, where it is used up.
+fn used_up(reserve: Option<&Path>) -> String {
+    let told = |path: &Path| format!(", and the reserve in {} is used up, too", path.display());
+    reserve.map_or(String::new(), told)
 }
 
 /// Problems in one sentence, shortened if there are many.

@@ -168,7 +168,10 @@ impl TargetDirectory {
         let found = self.filesystem().ok();
         let inodes = found.as_ref().and_then(|found| found.files).unwrap_or(u64::MAX);
         let room = Room::of(found.as_ref().map_or(0, |found| found.bytes), inodes, needed);
-        Error::Full { path: self.directory().to_owned(), room, source: Box::new(error) }
+        // Before the first release there is none.
+        let is_used_up = fs::read_dir(self.reserve()).is_ok_and(|mut kept| kept.next().is_none());
+        let reserve = is_used_up.then(|| self.reserve());
+        Error::Full { path: self.directory().to_owned(), room, reserve, source: Box::new(error) }
     }
 }
 

@@ -63,7 +63,7 @@ impl Deployment<'_> {
         what: &str,
         work: impl AsyncFn(&mut Member) -> Result<T, RemoteError>,
     ) -> Result<BTreeMap<HostName, T>, CommandError> {
-        all(self.fleet.each(work).await).map_err(|failures| failed(what, &failures))
+        all(self.fleet.each(work).await).map_err(|failures| self.failed(what, &failures))
     }
 
     /// What the hosts have now.

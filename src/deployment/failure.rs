@@ -1,7 +1,11 @@
 //! What is said about hosts that failed, and what to do about it.
 
+use batou_agent::protocol::{AgentError, ErrorKind};
+
+use super::Deployment;
 use crate::error::CommandError;
 use crate::fleet::Failures;
+use crate::remote::RemoteError;
 use crate::ui::{one_line, plural};
 
 /// An error with one line for each failed host. If this machine failed, no host is named: the hosts may not
@@ -19,6 +23,18 @@ pub fn failed(what: &str, failures: &Failures) -> CommandError {
 pub fn refuse_own(failures: &Failures) -> Result<(), CommandError> {
     let own = failures.values().find(|error| error.is_own());
     own.map_or(Ok(()), |own| Err(CommandError::failed(chain(own))))
+}
+
+/// How hosts of which the disk is full get room, if any of these errors says that one is.
+pub fn room<'e>(environment: &str, errors: impl IntoIterator<Item = &'e RemoteError>) -> Option<String> {
+    let is_full =
+        |error: &RemoteError| matches!(error, RemoteError::Agent(AgentError { kind: ErrorKind::Full, .. }));
+    errors.into_iter().any(is_full).then(|| {
+        format!(
+            "make room on that disk, or have `batou gc {environment}` do so, for which no byte has to be free: it removes the \
+             releases that are older than `keep` says, and with a lower `keep` more of them"
+        )
+    })
 }
 
 /// What to do about hosts that cannot be reached.
@@ -44,6 +60,15 @@ pub(super) fn not_reached(
 ) -> CommandError {
     let error = failed(&format!("cannot be reached; {unchanged}"), unreachable);
     hints.into_iter().fold(error, CommandError::hint)
+}
+
+impl Deployment<'_> {
+    /// See [`failed`]; with what to do about full disks.
+    pub(super) fn failed(&self, what: &str, failures: &Failures) -> CommandError {
+        room(&self.policy.name, failures.values())
+            .into_iter()
+            .fold(failed(what, failures), CommandError::hint)
+    }
 }
 
 /// An error with its sources, on one line and safe to print.

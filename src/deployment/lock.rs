@@ -10,7 +10,6 @@ use batou_release::HostName;
 use batou_system::random;
 
 use super::Deployment;
-use super::failure::failed;
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::fleet::lock::LockError;
@@ -63,7 +62,7 @@ impl Deployment<'_> {
                 Err(CommandError::failed(message).hint("try again, or wait longer with --lock-wait SECONDS"))
             }
             Err(LockError::Failed(failures)) => {
-                Err(failed(&format!("cannot be locked; {}", self.unchanged()), &failures))
+                Err(self.failed(&format!("cannot be locked; {}", self.unchanged()), &failures))
             }
         }
     }

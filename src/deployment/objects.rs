@@ -7,7 +7,7 @@ use batou_release::{HostName, HostRelease};
 use batou_store::{ArtifactId, Copied, Monitor};
 
 use super::Deployment;
-use super::failure::{chain, failed};
+use super::failure::chain;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::fleet::{Failures, Fleet};
@@ -69,8 +69,8 @@ impl Deployment<'_> {
         };
         let ours = failures.values().any(|error| matches!(error, RemoteError::Store(_)));
         if ours && self.context.mend(needed)? {
-            return work(&mut self.fleet).await.map_err(|failures| failed(what, &failures));
+            return work(&mut self.fleet).await.map_err(|failures| self.failed(what, &failures));
         }
-        Err(failed(what, &failures))
+        Err(self.failed(what, &failures))
     }
 }

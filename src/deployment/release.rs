@@ -8,7 +8,7 @@ use batou_store::Digest;
 
 use super::Deployment;
 use super::decisions::Decisions;
-use super::failure::chain;
+use super::failure::{chain, room};
 use super::lock::holder;
 use super::number::{newest_records, next_number};
 use super::objects::remake;
@@ -169,7 +169,8 @@ impl Deployment<'_> {
         for (host, ending) in &failed.endings {
             tell_ending(ui, host, ending, None);
         }
-        summary(&text, &failed.endings)
+        let hint = room(&self.policy.name, failed.failures.values());
+        hint.into_iter().fold(summary(&text, &failed.endings), CommandError::hint)
     }
 }
 

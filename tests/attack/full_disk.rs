@@ -128,6 +128,26 @@ fn a_rollback_to_what_is_there_needs_no_room_and_no_inode() {
 }
 
 #[test]
+fn once_the_reserve_is_used_up_a_rollback_says_so_and_collecting_makes_room() {
+    for used_up in FILLS {
+        let Some(disk) = SmallDisk::new("rollbacks without a reserve") else { return };
+        let (sandbox, target) = released(&disk);
+        for entry in fs::read_dir(target.0.join("reserve")).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        disk.fill(used_up);
+        let told = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
+        says(&told, &["the disk is full", "and the reserve in", "is used up, too", "`batou gc dev`"]);
+        assert_eq!(target.file("app/app.conf"), "three on localhost\n", "{used_up:?}");
+        shop::set(&sandbox, "keep = 2");
+        says(&sandbox.batou(&["gc", "dev"]).success().stdout, &["1 generation"]);
+        sandbox.batou(&["rollback", "dev"]).success();
+        assert_eq!(target.file("app/app.conf"), "two on localhost\n", "{used_up:?}");
+    }
+    println!("rollbacks without a reserve: {}", FILLS.len());
+}
+
+#[test]
 fn what_is_collected_on_a_full_disk_is_freed() {
     for used_up in FILLS {
         let Some(disk) = SmallDisk::new("collecting on full disks") else { return };

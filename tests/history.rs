@@ -26,6 +26,46 @@ fn parted() -> (SshHosts, Sandbox) {
     (hosts, sandbox)
 }
 
+/// A rollback that takes a host without a journal for a new one would restore the other, and leave the two with different
+/// releases.
+#[test]
+fn a_host_that_lost_its_journal_is_named_and_no_host_is_rolled_back_without_it() {
+    let (_hosts, sandbox, targets) = shop::released_to_two();
+    let release = |greeting: &str| {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    };
+    let have = |greeting: [&str; 2]| {
+        let found = targets.each_ref().map(|target| target.file("app/app.conf"));
+        assert_eq!(found, [format!("{} on one\n", greeting[0]), format!("{} on two\n", greeting[1])]);
+    };
+    release("two");
+    std::fs::remove_file(targets[1].0.join("journal")).unwrap();
+    let lost = "two: its journal is missing, although generation 2 is in force";
+    for command in ["status", "plan", "history"] {
+        let told = sandbox.batou(&[command, "dev"]).success().stderr;
+        says(&told, &[lost, "`batou switch dev`"]);
+        assert!(!told.contains("is in force on one"), "it is no host that was left out: {told}");
+    }
+    let faults = sandbox.batou(&["--json", "status", "dev"]).success().stdout;
+    says(&faults, &[r#""faults":[{"record":"journal","problem":"its journal is missing"#]);
+    let refused = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
+    says(
+        &refused,
+        &[lost, "what was in force on two; nothing was changed", "--skip two", "`batou switch dev`"],
+    );
+    have(["two", "two"]);
+
+    says(&sandbox.batou(&["switch", "dev"]).success().stdout, &["release 3", "is in force on 2 hosts"]);
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+    release("three");
+    sandbox.batou(&["rollback", "dev"]).success();
+    have(["two", "two"]);
+    std::fs::write(targets[1].0.join("journal"), "").unwrap();
+    sandbox.batou(&["rollback", "dev", "--to", "1", "--skip", "two"]).success();
+    have(["one", "two"]);
+}
+
 #[test]
 fn releases_that_left_out_each_others_hosts_are_told_apart() {
     let (hosts, sandbox) = parted();

@@ -74,16 +74,22 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
     })
 }
 
-/// The generations that are neither current, nor under way, nor of one of the last `keep` committed releases.
+/// The generations that are neither current, nor under way, nor of one of the last `keep` committed releases. None where the
+/// journal does not tell of these.
 fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
-    let mut kept: BTreeSet<u64> = generations.current()?.into_iter().collect();
+    let (current, journal) = (generations.current()?, Journal::of(&about.target));
+    if journal.fault(&journal.tail()?, current.map(|number| (number, None)))?.is_some() {
+        // A journal that was lost may be found again, and with it the way back to them.
+        return Ok(Vec::new());
+    }
+    let mut kept: BTreeSet<u64> = current.into_iter().collect();
     if let Some(intent) = Intent::load(&about.target)? {
         kept.extend(intent.from.into_iter().chain([intent.to]));
     }
     let keep = keep.max(1) as usize;
     let mut releases = BTreeSet::new();
     let mut committed = Vec::new();
-    Journal::of(&about.target).each(|entry, _| {
+    journal.each(|entry, _| {
         if entry.result == Outcome::Committed {
             committed.push((entry.record.release, entry.to));
         }

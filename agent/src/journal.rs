@@ -4,6 +4,7 @@
 //! release is in force; without it, the host goes back. An incomplete last line, as a power cut leaves it,
 //! does not count.
 
+mod fault;
 mod line;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +39,8 @@ pub(crate) struct JournalSummary {
     pub(crate) committed: Option<JournalEntry>,
     /// The highest sequence that counts; 0 for none.
     pub(crate) newest_sequence: u64,
+    /// Whether a line that cannot be read follows: it may have been about a newer one. A torn line does not count.
+    pub(crate) is_obscured: bool,
 }
 
 impl Journal {
@@ -66,12 +69,11 @@ impl Journal {
         self.lines(|line| {
             number += 1;
             let error = serde_json::from_slice::<JournalEntry>(line).err();
-            // One that ends too early was torn by a power cut.
-            if let Some(error) = error.filter(|error| !error.is_eof()) {
+            if let Some(error) = error.filter(|error| !is_torn(line, error)) {
                 let field = bad_field(line).map_or(String::new(), |field| format!(" (`{field}`)"));
                 let path = self.path.display();
                 told.push(format!(
-                    "{path}: line {number} cannot be read{field}, so it counts for nothing: mend or remove it ({error})"
+                    "{path}: line {number} cannot be read{field}, so it counts for nothing: mend it, or remove that line ({error})"
                 ));
             }
         })?;
@@ -215,18 +217,34 @@ impl JournalSummary {
         }
         let mut tail = Self::default();
         let mut sequences = Vec::new();
-        for entry in lines.filter_map(parse) {
+        for line in lines {
+            let entry: JournalEntry = match serde_json::from_slice(line) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    tail.is_obscured |= !is_torn(line, &error);
+                    continue;
+                }
+            };
             if let Some(far) = entry.record.disregards {
                 sequences.retain(|sequence| *sequence < far);
             }
             sequences.push(entry.record.sequence);
             if entry.result == Outcome::Committed {
                 tail.committed = Some(entry);
+                tail.is_obscured = false;
             }
         }
         tail.newest_sequence = sequences.into_iter().max().unwrap_or(0);
         tail
     }
+}
+
+/// Whether a power cut has left this of a line that was being written: its beginning, perhaps with zeros behind it. Such a line
+/// has committed nothing.
+fn is_torn(line: &[u8], error: &serde_json::Error) -> bool {
+    let written = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let ends_early = |error: serde_json::Error| error.is_eof();
+    error.is_eof() || serde_json::from_slice::<JournalEntry>(&line[..written]).is_err_and(ends_early)
 }
 
 fn parse(line: &[u8]) -> Option<JournalEntry> {
@@ -275,7 +293,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn journal() -> (tempfile::TempDir, Journal) {
+    pub(super) fn journal() -> (tempfile::TempDir, Journal) {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal { path: folder.path().join("journal") };
         (folder, journal)

@@ -19,6 +19,7 @@ mod connection;
 mod drift;
 mod error;
 mod facts;
+mod faults;
 mod goback;
 mod intent;
 mod journal;

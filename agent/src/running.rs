@@ -66,6 +66,15 @@ impl RunningUnit {
         processes.any(|process| self.owns(&process, leader.as_ref()))
     }
 
+    /// Kills the group if it is still there and of this boot; returns what was done.
+    fn end_of_earlier(&self) -> Option<String> {
+        if Some(&self.boot) != process::boot().as_ref() || !self.is_alive() {
+            return None;
+        }
+        let ended = if self.end() { "was ended" } else { "cannot be ended" };
+        Some(format!("{} of an earlier release was still running, and {ended}", self.unit))
+    }
+
     /// Kills the group; returns whether it is gone.
     fn end(&self) -> bool {
         let end = clock::now() + PATIENCE;
@@ -87,22 +96,44 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(PRIVATE).open(path)?.write_all(bytes)
 }
 
+/// What is in the place of the record.
+enum RunningRecord {
+    Nothing,
+    Record(RunningUnit),
+    /// The record was being written when its agent was killed, or somebody damaged it: what ran then is not known.
+    Unreadable,
+}
+
+impl RunningRecord {
+    fn at(path: &Path) -> Result<Self, Error> {
+        if fs::exists(path) && !fs::is_file(path) {
+            return Ok(Self::Unreadable);
+        }
+        let Some(bytes) = read_file(path, LIMIT)? else { return Ok(Self::Nothing) };
+        Ok(serde_json::from_slice(&bytes).map_or(Self::Unreadable, Self::Record))
+    }
+}
+
+/// Whether there is a record that cannot be read.
+pub(crate) fn is_unreadable(target: &TargetDirectory) -> Result<bool, Error> {
+    Ok(matches!(RunningRecord::at(&target.running())?, RunningRecord::Unreadable))
+}
+
 /// Ends what a killed agent left running, or one that has lost the lock runs; returns what was done. Only for the holder of the lock.
 pub(crate) fn end_left(target: &TargetDirectory) -> Result<Option<String>, Error> {
     let path = target.running();
-    if fs::exists(&path) && !fs::is_file(&path) {
-        // Nobody knows what ran then, as with a record that was cut off.
-        return remove_any(&path).map(|()| None);
-    }
-    let Some(bytes) = read_file(&path, LIMIT)? else { return Ok(None) };
-    // A record that cannot be read was being written when its agent was killed. Its group is then not known.
-    let running = serde_json::from_slice::<RunningUnit>(&bytes).ok();
-    let running =
-        running.filter(|running| Some(&running.boot) == process::boot().as_ref() && running.is_alive());
-    let done = running.map(|running| {
-        let ended = if running.end() { "was ended" } else { "cannot be ended" };
-        format!("{} of an earlier release was still running, and {ended}", running.unit)
-    });
+    let done = match RunningRecord::at(&path)? {
+        RunningRecord::Nothing => return Ok(None),
+        RunningRecord::Unreadable => {
+            remove_any(&path)?;
+            return Ok(Some(format!(
+                "{} could not be read, and was removed: if a step of an earlier release still runs, that is not known, and \
+                 it was not ended",
+                path.display()
+            )));
+        }
+        RunningRecord::Record(running) => running.end_of_earlier(),
+    };
     remove_file(&path)?;
     Ok(done)
 }
@@ -161,13 +192,27 @@ mod tests {
         let own = RunningUnit::of(&migrate(), group).unwrap();
         let elsewhere = RunningUnit { boot: "before".into(), ..RunningUnit::of(&migrate(), group).unwrap() };
         let earlier = RunningUnit { started: own.started - 1, ..RunningUnit::of(&migrate(), group).unwrap() };
-        for record in [serde_json::to_vec(&elsewhere), serde_json::to_vec(&earlier), Ok(b"{\"st".to_vec())] {
-            fs::write(target.running(), record.unwrap()).unwrap();
+        for record in [elsewhere, earlier] {
+            fs::write(target.running(), serde_json::to_vec(&record).unwrap()).unwrap();
             assert_eq!(end_left(&target).unwrap(), None);
             assert!(!target.running().exists());
         }
         assert!(own.is_alive());
         assert!(own.end());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_removed_and_told_once() {
+        for record in ["", "{\"st", "somebody's", "{}"] {
+            let folder = tempfile::tempdir().unwrap();
+            let target = target(&folder);
+            assert!(!is_unreadable(&target).unwrap());
+            fs::write(target.running(), record).unwrap();
+            assert!(is_unreadable(&target).unwrap(), "{record:?}");
+            let told = end_left(&target).unwrap().unwrap();
+            assert!(told.contains("running.json could not be read, and was removed"), "{told}");
+            assert_eq!(end_left(&target).unwrap(), None);
+        }
     }
 }

@@ -8,11 +8,12 @@ use batou_store::{Durability, Generations, Lock, ObjectId, Store};
 use crate::activated::Activated;
 use crate::drift;
 use crate::error::Error;
+use crate::faults;
 use crate::goback;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
 use crate::pointer;
-use crate::protocol::{Current, Drift, Hello, Holder, Reply, State, WantedRelease, bounded};
+use crate::protocol::{Current, Drift, Hello, Holder, RecordFault, Reply, State, WantedRelease, bounded};
 use crate::release::Installed;
 use crate::running;
 use crate::session::{About, Locked, Session, no_hello};
@@ -91,28 +92,35 @@ pub(crate) fn state(about: &About) -> Result<State, Error> {
     let target = &about.target;
     let condition = target.condition()?;
     target.check_parts()?;
+    // Looked for twice: a release may begin or end while the rest is read.
+    let was_underway = Intent::is_there(target);
     let generations = about.generations()?;
     let in_force = about.in_force(&generations)?;
     let tail = Journal::of(target).tail()?;
-    let unfinished = Intent::is_there(target);
+    let unfinished = was_underway || Intent::is_there(target);
     let missing = about.hello.wanted.as_ref().map_or(Ok(Vec::new()), |wanted| missing(about, wanted))?;
+    let faults = faults::of(target, &generations, (&in_force, &tail, unfinished))?;
+    let is_lost = faults.iter().copied().any(RecordFault::is_of_journal);
     let drift = match &in_force.installed {
-        // While a release is under way, the journal does not say yet what is in force.
-        Some(installed) if unfinished || pointer::agrees(&tail, installed.number) => {
+        // While a release is under way, and in one that is lost, the journal does not say what is in force.
+        Some(installed) if unfinished || is_lost || pointer::agrees(&tail, installed.number) => {
             drift::of_release(about, installed)?
         }
         Some(_) => Drift::of(vec![pointer::drifted()]),
         None => Drift::of(in_force.drift().into_iter().collect()),
     };
+    let generation = in_force.number;
     let current = in_force.or_journaled(target, &generations)?;
-    let settled =
-        !unfinished && missing.is_empty() && drift.is_none() && is_settled(about, current.as_ref(), &tail);
+    let is_whole = missing.is_empty() && drift.is_none() && faults.is_empty();
+    let settled = !unfinished && is_whole && is_settled(about, current.as_ref(), &tail);
     Ok(State {
         user: about.user.name.clone(),
         current: current.map(|installed| describe(installed, &tail)),
         newest_sequence: tail.newest_sequence,
         committed: tail.committed.map(|entry| entry.record),
         settled,
+        generation,
+        faults,
         drift,
         unfinished,
         missing,

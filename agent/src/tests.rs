@@ -8,6 +8,7 @@ mod failure;
 mod holder;
 mod host;
 mod order;
+mod records;
 mod release;
 mod steps;
 mod tampering;

@@ -36,7 +36,7 @@ pub(crate) fn to_be_sent(store: &Store, components: &[Component]) -> Result<Hash
 pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     let Some(current) = about.current(&about.generations()?)? else {
-        return Ok(Reply::Verified { problems: Vec::new(), files: 0 });
+        return Ok(Reply::Verified { problems: Vec::new(), files: 0, damaged: false, unsettled: false });
     };
     let check = if let Some(store) = about.target.existing_store()? {
         FullCheck::of(&store, &current.manifest)
@@ -47,14 +47,16 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     };
     let mut problems: Vec<_> = check.faults.iter().map(ToString::to_string).collect();
     let links = broken_links(&about.target, current.number, &current.manifest);
+    let units = unsettled_units(about, &mut session.connection, &current)?;
+    let (damaged, unsettled) = (!problems.is_empty(), !links.is_empty() || !units.is_empty());
     problems.extend(links.into_iter().map(|(_, problem)| problem));
     problems.extend(Journal::of(&about.target).unreadable()?);
-    problems.extend(unsettled_units(about, &mut session.connection, &current)?);
+    problems.extend(units);
     problems.truncate(TOLD);
     if let Some(locked) = session.locked.as_mut().filter(|_| !check.faults.is_empty()) {
         locked.damaged = to_be_sent(&locked.store, &current.manifest.components)?;
     }
-    Ok(Reply::Verified { problems, files: check.files })
+    Ok(Reply::Verified { problems, files: check.files, damaged, unsettled })
 }
 
 fn unsettled_units(

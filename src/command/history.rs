@@ -2,6 +2,7 @@
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
+use crate::deployment::faults::has_lost_journal;
 use crate::deployment::number::newest_number;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
@@ -43,7 +44,12 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             tell_failures(context, past);
         }
         if history.current().is_none() {
-            context.ui.line("nothing has been released here yet");
+            let is_known = !states.values().any(has_lost_journal);
+            context.ui.line(if is_known {
+                "nothing has been released here yet"
+            } else {
+                "no release is known"
+            });
         }
         Ok(())
     })

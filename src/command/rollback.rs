@@ -66,6 +66,7 @@ pub(crate) async fn rollback(
 ) -> Result<(), CommandError> {
     deployment.only(&args.host)?;
     let states = deployment.states(&args.leave_out).await?;
+    deployment.refuse_lost_journals(&states)?;
     let history =
         deployment.history(newest_number(&states, args.locking.yes, deployment.unchanged())?, false).await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
@@ -74,7 +75,8 @@ pub(crate) async fn rollback(
     stay(&mut deployment, &manifests);
     let hosts = deployment.past_manifests(&manifests, &history, &target).await?;
     if !args.force {
-        deployment.refuse_irreversible(&history, &target, &hosts).await?;
+        let unknown = deployment.advise_on_manifests(&states);
+        deployment.refuse_irreversible((&history, &target), &hosts, unknown).await?;
     }
     let intended = Intended {
         release: target.record.release,
@@ -143,12 +145,12 @@ impl Deployment<'_> {
     }
 
     /// Refuses the rollback if an irreversible unit has been converged since and is not part of the release to
-    /// be restored.
+    /// be restored. `unknown` is what helps where that cannot be told.
     async fn refuse_irreversible(
         &mut self,
-        history: &History,
-        target: &Past,
+        (history, target): (&History, &Past),
         hosts: &BTreeMap<HostName, HostRelease>,
+        unknown: Option<String>,
     ) -> Result<(), CommandError> {
         let sequence = target.record.sequence;
         let look = async |member: &mut Member| {
@@ -161,7 +163,8 @@ impl Deployment<'_> {
         };
         let found = self.all("cannot tell what has been there since", look).await;
         let hint = "restore it all the same with --force, if nothing has run since that cannot be undone";
-        let found = found.map_err(|error| error.hint(hint))?;
+        let found = found
+            .map_err(|error| unknown.into_iter().chain([hint.to_owned()]).fold(error, CommandError::hint))?;
         let lines: Vec<_> = found
             .iter()
             .flat_map(|(host, units)| {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
 use crate::deployment::failure::{chain, refuse_own};
+use crate::deployment::faults::has_lost_journal;
 use crate::deployment::number::newest_records;
 use crate::deployment::planned::is_member;
 use crate::deployment::{Deployment, block_on};
@@ -14,7 +15,7 @@ use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::ui::drift::{count, drifted};
 use crate::ui::line::Line;
-use crate::ui::line::host::{ChangedFile, CurrentRelease, ReleaseRecord};
+use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord, ReleaseRecord};
 use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
 
@@ -37,7 +38,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
-            let behind = sequence(state) < newest;
+            let behind = sequence(state) < newest && !has_lost_journal(state);
             context.ui.json(&reached(host, state, behind));
             lines.insert(host, describe(state, behind));
         }
@@ -50,6 +51,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             context.ui.line(&format!("{host:width$}  {line}"));
         }
         deployment.name_behind(&states);
+        deployment.name_faults(&states);
         deployment.name_far(&states);
         deployment.name_retirable(&states, |name| is_member(&hosts, name));
         deployment.fleet.abandon();
@@ -74,6 +76,7 @@ fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
         committed: state.committed.as_ref().map(ReleaseRecord::from),
         newest_sequence: Some(state.newest_sequence),
         unfinished: Some(state.unfinished),
+        faults: Some(state.faults.iter().map(|fault| FaultyRecord::new(*fault, state.generation)).collect()),
         drift_count: Some(state.drift.count),
         drift: Some(state.drift.files.iter().map(ChangedFile::from).collect()),
         target: Some(state.target.into()),
@@ -93,6 +96,7 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
         committed: None,
         newest_sequence: None,
         unfinished: None,
+        faults: None,
         drift_count: None,
         drift: None,
         target: None,
@@ -105,27 +109,24 @@ fn sequence(state: &State) -> Option<u64> {
 }
 
 fn describe(state: &State, behind: bool) -> String {
-    let (Some(current), Some(record)) = (&state.current, &state.committed) else {
-        let lost = (count(&state.drift), drifted(&state.drift));
-        return if state.unfinished {
-            "no release yet; the first one is under way or was interrupted".to_owned()
-        } else if state.drift.is_none() {
-            "no release yet".to_owned()
-        } else {
-            format!("no release in force; not as released: {}: {}", lost.0, lost.1)
-        };
+    let generation = state.current.as_ref().map(|current| current.generation).or(state.generation);
+    let mut text = match (generation, &state.committed) {
+        (Some(generation), Some(record)) if !has_lost_journal(state) => {
+            let retired = record
+                .forgets
+                .as_ref()
+                .map_or(String::new(), |host| format!(" (since then only {host} was retired)"));
+            let (number, release) = (record.sequence, record.release.short());
+            format!("release {number} ({release}){retired}, generation {generation}")
+        }
+        (Some(generation), _) if has_lost_journal(state) => {
+            format!("generation {generation}, of a release that is not known")
+        }
+        _ => return nothing(state),
     };
-    let retired = record
-        .forgets
-        .as_ref()
-        .map_or(String::new(), |host| format!(" (since then only {host} was retired)"));
-    let mut text = format!(
-        "release {} ({}){retired}, generation {}",
-        record.sequence,
-        record.release.short(),
-        current.generation
-    );
-    if let Some(age) = current.since.map(age) {
+    if let (Some(current), Some(record)) = (&state.current, &state.committed)
+        && let Some(age) = current.since.map(age)
+    {
         text.push_str(&format!(", {age} ago by {}", visible_name(&record.who)));
     }
     if behind {
@@ -140,6 +141,20 @@ fn describe(state: &State, behind: bool) -> String {
         text.push_str(&format!("; not as released: {count}: {drifted}"));
     }
     text
+}
+
+/// What is said of a host on which no release is in force.
+fn nothing(state: &State) -> String {
+    if state.unfinished {
+        "no release yet; the first one is under way or was interrupted".to_owned()
+    } else if has_lost_journal(state) {
+        "no release in force".to_owned()
+    } else if state.drift.is_none() {
+        "no release yet".to_owned()
+    } else {
+        let (count, drifted) = (count(&state.drift), drifted(&state.drift));
+        format!("no release in force; not as released: {count}: {drifted}")
+    }
 }
 
 /// How long ago a time was, in its largest unit.

@@ -12,10 +12,11 @@ use crate::deployment::lock::holder;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
+use crate::ui::fault::problem;
 use crate::ui::line::Line;
 use crate::ui::{bytes, one_line, plural};
-use batou_agent::protocol::State;
 use batou_agent::protocol::question::{self, Inspection};
+use batou_agent::protocol::{RecordFault, State};
 
 /// Check the files and steps of every host, and report what is not as released.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,17 +39,27 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
             deployment.lock(&holder(), LOCK_WAIT).await?;
             deployment.repair(&states).await?;
         }
-        let count = deployment.verify().await?;
+        let found = deployment.verify(&states).await?;
+        let count: usize = found.values().map(|found| found.problems.len()).sum();
         if count == 0 {
             return Ok(());
         }
         let error = CommandError::failed(format!("{} found", plural(count, "problem")));
-        Err(if args.repair {
-            error
-        } else {
-            error.hint("`batou verify ENV --repair` sends damaged and missing files anew")
-        })
+        Err(remedies(&found, args).into_iter().fold(error, CommandError::hint))
     })
+}
+
+/// What puts right what was found. Of lines of a journal that cannot be read, each says by itself what to do.
+fn remedies(found: &BTreeMap<HostName, Inspection>, args: &Args) -> Vec<String> {
+    let environment = &args.environment;
+    let (damaged, unsettled) =
+        (found.values().any(|found| found.damaged), found.values().any(|found| found.unsettled));
+    let repair = (damaged && !args.repair)
+        .then(|| format!("`batou verify {environment} --repair` sends damaged and missing files anew"));
+    let switch = unsettled.then(|| {
+        format!("`batou switch {environment} --recheck` makes links again, and runs steps that do not hold")
+    });
+    repair.into_iter().chain(switch).collect()
 }
 
 impl Deployment<'_> {
@@ -69,11 +80,15 @@ impl Deployment<'_> {
         Ok(())
     }
 
-    /// Checks all hosts, prints what is wrong, and counts it.
-    async fn verify(&mut self) -> Result<usize, CommandError> {
-        let found = self.inspect().await?;
+    /// Checks all hosts, and prints what is wrong.
+    async fn verify(
+        &mut self,
+        states: &BTreeMap<HostName, State>,
+    ) -> Result<BTreeMap<HostName, Inspection>, CommandError> {
+        let mut found = self.inspect().await?;
         let ui = &self.context.ui;
-        for (host, Inspection { problems, files }) in &found {
+        for (host, Inspection { problems, files, .. }) in &mut found {
+            problems.extend(states.get(host).into_iter().flat_map(lost_journal));
             ui.json(&Line::Verified { host, files_checked: *files, problems });
             let files = plural(usize::try_from(*files).unwrap_or(usize::MAX), "file");
             let verdict = if problems.is_empty() {
@@ -86,11 +101,19 @@ impl Deployment<'_> {
                 ui.line(&format!("  {}", one_line(problem)));
             }
         }
-        Ok(found.values().map(|found| found.problems.len()).sum())
+        Ok(found)
     }
 
     async fn inspect(&mut self) -> Result<BTreeMap<HostName, Inspection>, CommandError> {
         let ask = async |member: &mut Member| member.ask(&question::verify()).await;
         self.all("could not be verified", ask).await
     }
+}
+
+/// What is wrong with a journal that does not tell what is in force. Its lines that cannot be read are found by the check.
+fn lost_journal(state: &State) -> impl Iterator<Item = String> {
+    let is_told = |fault: &RecordFault| {
+        fault.is_of_journal() && !matches!(fault, RecordFault::JournalUnreadable { .. })
+    };
+    state.faults.iter().copied().filter(is_told).map(|fault| problem(fault, state.generation))
 }

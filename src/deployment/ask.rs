@@ -20,6 +20,7 @@ impl Deployment<'_> {
         let (states, failures) = sort(self.fleet.states().await);
         refuse_one_place(&states)?;
         self.name_behind(&states);
+        self.name_faults(&states);
         if failures.is_empty() {
             return Ok(states);
         }
@@ -46,6 +47,7 @@ impl Deployment<'_> {
         let (states, failures) = sort(self.fleet.states().await);
         refuse_one_place(&states)?;
         self.name_behind(&states);
+        self.name_faults(&states);
         if failures.is_empty() {
             return Ok(states);
         }

@@ -7,6 +7,7 @@ use batou_agent::protocol::{JournaledRelease, State};
 use batou_release::HostName;
 
 use super::Deployment;
+use super::faults::has_lost_journal;
 use super::number::newest_records;
 use crate::ui::some_of;
 
@@ -43,7 +44,7 @@ impl Deployment<'_> {
 }
 
 /// The newest release and the hosts that have an older one. A host that never had any release is new, not
-/// behind.
+/// behind. Nor is one of which it is not known what it has.
 fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
     // A release that was made once more, as after a mend, is on those that have it with another number, too.
@@ -51,7 +52,10 @@ fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<
         has(state) > 0 && state.committed.as_ref().is_some_and(|it| it.release == record.release)
     };
     let is_behind = |(_, state): &(&HostName, &State)| {
-        has(state) < record.sequence && state.newest_sequence > 0 && !has_it(state)
+        has(state) < record.sequence
+            && state.newest_sequence > 0
+            && !has_it(state)
+            && !has_lost_journal(state)
     };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))

@@ -26,7 +26,7 @@ pub fn refuse_own(failures: &Failures) -> Result<(), CommandError> {
 }
 
 /// How hosts of which the disk is full get room, if any of these errors says that one is.
-pub fn room<'e>(environment: &str, errors: impl IntoIterator<Item = &'e RemoteError>) -> Option<String> {
+fn room<'e>(environment: &str, errors: impl IntoIterator<Item = &'e RemoteError>) -> Option<String> {
     let is_full =
         |error: &RemoteError| matches!(error, RemoteError::Agent(AgentError { kind: ErrorKind::Full, .. }));
     errors.into_iter().any(is_full).then(|| {
@@ -65,9 +65,12 @@ pub(super) fn not_reached(
 impl Deployment<'_> {
     /// See [`failed`]; with what to do about full disks.
     pub(super) fn failed(&self, what: &str, failures: &Failures) -> CommandError {
-        room(&self.policy.name, failures.values())
-            .into_iter()
-            .fold(failed(what, failures), CommandError::hint)
+        self.with_room(failed(what, failures), failures)
+    }
+
+    /// Adds what to do about full disks, if one of them is.
+    pub(super) fn with_room<S>(&self, error: CommandError, failures: &Failures<S>) -> CommandError {
+        room(&self.policy.name, failures.values()).into_iter().fold(error, CommandError::hint)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An environment's hosts as a command sees them: how each one is reached, and which are left out.
 //!
-//! What commands do with them is in the modules: [`ask`] (states, manifests, journals), `behind`, [`lock`],
+//! What commands do with them is in the modules: [`ask`] (states, manifests, journals), `behind`, [`faults`], [`lock`],
 //! [`number`], [`want`] (build, and tell the hosts of it), [`objects`] (send and fetch), [`planned`],
 //! [`release`] with `decisions`, [`retirable`], and [`failure`], which says what failed where.
 
@@ -8,6 +8,7 @@ pub mod ask;
 mod behind;
 mod decisions;
 pub mod failure;
+pub mod faults;
 pub mod lock;
 pub mod number;
 pub mod objects;

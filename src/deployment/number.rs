@@ -154,6 +154,8 @@ pub mod tests {
             committed: None,
             newest_sequence,
             settled: false,
+            generation: None,
+            faults: Vec::new(),
             drift: Drift::default(),
             unfinished: false,
             missing: Vec::new(),

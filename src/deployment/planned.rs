@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_agent::protocol::{State, TargetCondition};
+use batou_agent::protocol::{RecordFault, State, TargetCondition};
 use batou_environments::{Host, Policy};
 use batou_release::{HostName, HostRelease};
 use batou_store::{ArtifactId, Copied, Depot, ObjectId, Store};
@@ -19,6 +19,7 @@ use crate::plan::objects::{ComparedObjects, Fetched};
 use crate::plan::render::render;
 use crate::plan::{ComponentPlan, HostPlan};
 use crate::saved_plan::SavedPlan;
+use crate::ui::fault::problem;
 use crate::ui::line::plan::Transfer;
 
 /// A plan, and what it was made of.
@@ -129,6 +130,10 @@ fn notes(state: &State) -> Vec<String> {
     if state.unfinished {
         notes.push("a release is under way there, or was interrupted: the host goes back first".to_owned());
     }
+    let told_as_drift = |fault: &&RecordFault| **fault == RecordFault::Manifest;
+    notes.extend(
+        state.faults.iter().filter(|fault| !told_as_drift(fault)).map(|it| problem(*it, state.generation)),
+    );
     match state.target {
         TargetCondition::Ready => {}
         TargetCondition::Absent => notes.push("the target directory is created with sudo".to_owned()),

@@ -8,7 +8,7 @@ use batou_store::Digest;
 
 use super::Deployment;
 use super::decisions::Decisions;
-use super::failure::{chain, room};
+use super::failure::chain;
 use super::lock::holder;
 use super::number::{newest_records, next_number};
 use super::objects::remake;
@@ -62,6 +62,7 @@ impl Deployment<'_> {
             unmoved(expected, &states)?;
         }
         if intended.restores.is_some() {
+            self.refuse_lost_journals(&states)?;
             unreleased(before, &states)?;
         }
         // Whoever had the lock before may have released the same. What taking the lock put right is a release of its own.
@@ -169,8 +170,7 @@ impl Deployment<'_> {
         for (host, ending) in &failed.endings {
             tell_ending(ui, host, ending, None);
         }
-        let hint = room(&self.policy.name, failed.failures.values());
-        hint.into_iter().fold(summary(&text, &failed.endings), CommandError::hint)
+        self.with_room(summary(&text, &failed.endings), &failed.failures)
     }
 }
 

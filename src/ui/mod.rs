@@ -6,6 +6,7 @@
 //! remembered and returned by [`Ui::finish`].
 
 pub mod drift;
+pub mod fault;
 pub mod line;
 mod progress;
 pub mod report;

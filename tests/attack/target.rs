@@ -30,11 +30,14 @@ enum Outcome {
     /// Files in force are whole, and what is behind them only `verify` sees, whose `--repair` has it sent again. A release that
     /// needs it has, too.
     Behind,
+    /// A switch says these words and journals what it releases. A rollback refuses in them, for want of a journal that tells
+    /// what was before. What is left of the old journal is to be removed by hand if `verify` is to pass again.
+    Unjournaled(&'static str, Option<fn(&Path)>),
     /// The command refuses in these words, and goes on once what they say has been done.
     Refused(&'static str, fn(&Path)),
 }
 
-use Outcome::{Behind, Forgotten, Harmless, Mended, Refused};
+use Outcome::{Behind, Forgotten, Harmless, Mended, Refused, Unjournaled};
 
 /// What is in a folder that may be read-only is removed, too.
 fn remove(path: &Path) {
@@ -98,6 +101,14 @@ fn aside(target: &Path, name: &str) {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     fs::rename(target.join(name), target.join(format!("aside-{number}"))).unwrap();
+}
+
+/// Leaves the lines of the journal that say, or do not say, this.
+fn keep_lines(target: &Path, keep: impl Fn(&str) -> bool) {
+    let path = target.join("journal");
+    let text = fs::read_to_string(&path).unwrap();
+    let kept: Vec<_> = text.lines().filter(|line| keep(line)).map(|line| format!("{line}\n")).collect();
+    fs::write(path, kept.concat()).unwrap();
 }
 
 /// The folder that `current` names.
@@ -309,8 +320,21 @@ const DAMAGES: &[Damage] = &[
         inflict: |t| file(t.join("intent.json")),
         outcome: Refused("remove this file", |t| remove(&t.join("intent.json"))),
     },
-    Damage { name: "running.json a folder", inflict: |t| folder(t.join("running.json")), outcome: Harmless },
-    Damage { name: "running.json garbage", inflict: |t| file(t.join("running.json")), outcome: Harmless },
+    Damage {
+        name: "running.json a folder",
+        inflict: |t| folder(t.join("running.json")),
+        outcome: Mended("running.json could not be read, and was removed"),
+    },
+    Damage {
+        name: "running.json garbage",
+        inflict: |t| file(t.join("running.json")),
+        outcome: Mended("running.json could not be read, and was removed"),
+    },
+    Damage {
+        name: "running.json empty",
+        inflict: |t| fs::write(t.join("running.json"), "").unwrap(),
+        outcome: Mended("running.json could not be read, and was removed"),
+    },
     Damage {
         name: "activated.json removed",
         inflict: |t| remove(&t.join("activated.json")),
@@ -327,6 +351,16 @@ const DAMAGES: &[Damage] = &[
         outcome: Refused("activated.json is damaged: it says what has converged; remove it", |t| {
             remove(&t.join("activated.json"));
         }),
+    },
+    Damage {
+        name: "activated.json empty",
+        inflict: |t| fs::write(t.join("activated.json"), "").unwrap(),
+        outcome: Refused(
+            "activated.json, which says which steps have run, is damaged: remove that file",
+            |t| {
+                remove(&t.join("activated.json"));
+            },
+        ),
     },
     Damage {
         name: "state removed",
@@ -358,6 +392,44 @@ const DAMAGES: &[Damage] = &[
         outcome: Harmless,
     },
     Damage {
+        name: "an older copy of the journal",
+        inflict: |t| {
+            let number = generation(t).file_name().unwrap().to_str().unwrap().to_owned();
+            keep_lines(t, |line| !line.contains(&format!("\"to\":{number},")));
+        },
+        outcome: Unjournaled("its journal is an older copy: it ends with release", None),
+    },
+    Damage {
+        name: "journal removed",
+        inflict: |t| remove(&t.join("journal")),
+        outcome: Unjournaled("its journal is missing, although generation", None),
+    },
+    Damage {
+        name: "journal empty",
+        inflict: |t| fs::write(t.join("journal"), "").unwrap(),
+        outcome: Unjournaled("its journal is empty, although generation", None),
+    },
+    Damage {
+        name: "journal garbage",
+        inflict: |t| file(t.join("journal")),
+        outcome: Unjournaled(
+            "its journal cannot be read from line 1 on, although generation",
+            Some(|t| keep_lines(t, |line| line != "somebody's")),
+        ),
+    },
+    Damage {
+        name: "the journal's last line garbage",
+        inflict: |t| {
+            let text = fs::read_to_string(t.join("journal")).unwrap();
+            let last = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+            fs::write(t.join("journal"), format!("{}garbage\n", &text[..last])).unwrap();
+        },
+        outcome: Unjournaled(
+            "its journal cannot be read from line",
+            Some(|t| keep_lines(t, |line| line != "garbage")),
+        ),
+    },
+    Damage {
         name: "journal a link to nothing",
         inflict: |t| link(t.join("journal"), "nowhere/journal"),
         outcome: Refused("journal is a link to nothing: remove it", |t| remove(&t.join("journal"))),
@@ -387,7 +459,11 @@ const DAMAGES: &[Damage] = &[
         inflict: |t| pipe(t.join("activated.json")),
         outcome: Refused("activated.json is no regular file: move it away", |t| aside(t, "activated.json")),
     },
-    Damage { name: "running.json a pipe", inflict: |t| pipe(t.join("running.json")), outcome: Harmless },
+    Damage {
+        name: "running.json a pipe",
+        inflict: |t| pipe(t.join("running.json")),
+        outcome: Mended("running.json could not be read, and was removed"),
+    },
     Damage { name: "store/lock a pipe", inflict: |t| pipe(t.join("store/lock")), outcome: Harmless },
     Damage {
         name: "store/format a pipe",
@@ -493,7 +569,11 @@ const DAMAGES: &[Damage] = &[
         inflict: |t| socket(t.join("activated.json")),
         outcome: Refused("activated.json is no regular file: move it away", |t| aside(t, "activated.json")),
     },
-    Damage { name: "running.json a device", inflict: |t| device(t.join("running.json")), outcome: Harmless },
+    Damage {
+        name: "running.json a device",
+        inflict: |t| device(t.join("running.json")),
+        outcome: Mended("running.json could not be read, and was removed"),
+    },
     Damage {
         name: "the reserve's room a pipe",
         inflict: |t| pipe(t.join("reserve/room")),
@@ -619,7 +699,21 @@ impl Shop {
             output = self.sandbox.batou(instead);
             expected = if instead[0] == "switch" { self.greetings } else { expected };
         }
+        if let (Unjournaled(told, _), Order::Rollback) = (&damage.outcome, order) {
+            says(&output.fails(1).stderr, &[told, "nothing was changed", "`batou switch dev`"]);
+            output = self.sandbox.batou(&["switch", "dev"]);
+            expected = self.greetings;
+        }
         let output = output.success();
+        if let (Unjournaled(told, _), Order::SwitchSame | Order::SwitchNew) = (&damage.outcome, order) {
+            says(&output.stderr, &[told]);
+        }
+        if let Unjournaled(_, Some(remedy)) = &damage.outcome {
+            let found = self.sandbox.batou(&["verify", "dev"]).fails(1);
+            says(&found.stdout, &["so it counts for nothing: mend it, or remove that line"]);
+            assert!(!found.stderr.contains("--repair"), "{found:?}");
+            remedy(&self.target.0);
+        }
         if let (Mended(told), Order::SwitchSame) = (&damage.outcome, order) {
             says(&(output.stdout + &output.stderr), &[told]);
         }
@@ -637,6 +731,27 @@ impl Shop {
             says(&self.sandbox.batou(&["switch", "dev"]).success().stdout, &["nothing to do"]);
         }
     }
+}
+
+/// What is said is done literally.
+#[test]
+fn a_damaged_manifest_is_named_by_every_command_and_made_anew_by_a_switch() {
+    let mut shop = Shop::new();
+    shop.release();
+    let number = shop.target.generation().unwrap();
+    let name = format!("generations/{number}/manifest.json");
+    fs::write(shop.target.0.join(&name), "{").unwrap();
+    let run = |arguments: &[&str]| shop.sandbox.batou(arguments);
+    for command in ["status", "plan", "history"] {
+        let told = run(&[command, "dev"]).success().stderr;
+        says(&told, &["localhost: the file", &name, "`batou switch dev` makes another generation"]);
+    }
+    says(&run(&["status", "dev"]).success().stdout, &[&format!("generation {number}, "), &name]);
+    says(&run(&["rollback", "dev"]).fails(1).stderr, &[&name, "`batou switch dev`", "then roll back"]);
+    says(&run(&["switch", "dev"]).success().stderr, &[&name]);
+    assert_eq!(run(&["status", "dev"]).success().stderr, "");
+    run(&["rollback", "dev"]).success();
+    assert_eq!(shop.target.file("app/app.conf"), "1 on localhost\n");
 }
 
 fn all(order: Order, what: &str) {

@@ -11,6 +11,7 @@
 
 pub mod bounded;
 mod drift;
+mod error;
 mod fact;
 mod frame;
 pub mod question;
@@ -28,10 +29,13 @@ use serde::{Deserialize, Serialize};
 
 pub use bounded::HostNames;
 pub use drift::{Drift, DriftKind, DriftedFile};
+pub use error::{AgentError, ErrorKind};
 pub use fact::Fact;
 pub use frame::{FrameError, FrameLimits, encode, read_frame, read_limited_frame, write_frame};
 pub use question::Question;
-pub use state::{Current, Decision, JournalEntry, Outcome, State, TargetCondition, UnitDecision, UnitRun};
+pub use state::{
+    Current, Decision, JournalEntry, Outcome, RecordFault, State, TargetCondition, UnitDecision, UnitRun,
+};
 pub use terms::Terms;
 
 /// The version of this protocol. A controller starts only agents of its own build, so the two differ only by mistake.
@@ -314,6 +318,10 @@ pub enum Reply {
         /// How many files were hashed.
         #[serde(deserialize_with = "bounded::number")]
         files: u64,
+        /// Whether files are among them that can be sent again.
+        damaged: bool,
+        /// Whether links are among them, or units, which a release puts right.
+        unsettled: bool,
     },
     /// What a collection removed.
     Collected {
@@ -353,43 +361,6 @@ pub enum Reply {
     Done,
     /// The request could not be served.
     Error(AgentError),
-}
-
-/// Why an agent could not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct AgentError {
-    /// What kind of failure it is.
-    pub kind: ErrorKind,
-    /// A sentence that names its subject, and the causes below it.
-    pub message: String,
-    /// What was run for the unit that failed, if one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Box<UnitRun>>,
-}
-
-/// What kind of failure an [`AgentError`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorKind {
-    /// The controller broke the protocol, or has another version.
-    Protocol,
-    /// The target directory holds the release of another project or environment.
-    Foreign,
-    /// The home directory is not the one that the configuration relies on.
-    Home,
-    /// Another release than expected is current.
-    Moved,
-    /// The lock is needed and not held.
-    Unlocked,
-    /// An object is damaged or missing.
-    Damaged,
-    /// The disk is full.
-    Full,
-    /// A unit could not be made to hold.
-    Unit,
-    /// Any other failure of the host.
-    Host,
 }
 
 /// What precedes an object in the stream.

@@ -131,6 +131,10 @@ pub struct Inspection {
     pub problems: Vec<String>,
     /// How many files were hashed.
     pub files: u64,
+    /// Whether files are among them that can be sent again.
+    pub damaged: bool,
+    /// Whether links are among them, or units, which a release puts right.
+    pub unsettled: bool,
 }
 
 /// The answer to [`collect`]: how much was removed.
@@ -278,7 +282,12 @@ pub(crate) fn bad_field(line: &[u8]) -> Option<String> {
 
 /// [`Request::Verify`].
 pub fn verify() -> Question<Inspection> {
-    question!(new, Request::Verify, Reply::Verified { problems, files } => Inspection { problems, files })
+    question!(
+        new,
+        Request::Verify,
+        Reply::Verified { problems, files, damaged, unsettled } =>
+            Inspection { problems, files, damaged, unsettled }
+    )
 }
 
 /// [`Request::Collect`].

@@ -42,6 +42,12 @@ pub(super) fn samples() -> Vec<Value> {
         committed: Some(record.clone()),
         newest_sequence: 7,
         settled: true,
+        generation: Some(3),
+        faults: vec![
+            RecordFault::JournalUnreadable { line: 4 },
+            RecordFault::JournalOlder { sequence: 5 },
+            RecordFault::Activated,
+        ],
         drift: Drift::of(vec![drifted]),
         unfinished: false,
         missing: vec![ArtifactId::from(digest)],
@@ -67,7 +73,7 @@ pub(super) fn samples() -> Vec<Value> {
             problems: vec!["it failed".into()],
             unreverted: vec![unit.clone()],
         },
-        Reply::Verified { problems: vec!["it is gone".into()], files: 3 },
+        Reply::Verified { problems: vec!["it is gone".into()], files: 3, damaged: true, unsettled: true },
         Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
         Reply::Error(error),
     ];

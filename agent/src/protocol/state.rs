@@ -22,6 +22,16 @@ pub struct State {
     pub newest_sequence: u64,
     /// Whether the current generation has the wanted manifest, with nothing left to converge and no [`drift`](Self::drift).
     pub settled: bool,
+    /// The generation that `current` names, also where it cannot be read.
+    #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// What is wrong with what the host keeps about its releases.
+    #[serde(
+        default,
+        deserialize_with = "bounded::few::<_, _, { RecordFault::MOST }>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub faults: Vec<RecordFault>,
     /// What of the current generation does not look as it was released.
     #[serde(default, skip_serializing_if = "Drift::is_none")]
     pub drift: Drift,
@@ -40,6 +50,53 @@ pub struct State {
     /// Under the lock: what had to be put right first (the host went back from an interrupted release), each a sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recovered: Vec<String>,
+}
+
+/// What is wrong with one of the files in which a host keeps what it knows about its releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordFault {
+    /// There is no journal, although there are generations.
+    JournalMissing,
+    /// The journal has no line, although there are generations.
+    JournalEmpty,
+    /// The journal has a line that cannot be read behind the newest release that it is known to have committed.
+    JournalUnreadable {
+        /// The number of the first such line.
+        #[serde(deserialize_with = "bounded::number")]
+        line: u64,
+    },
+    /// The journal tells of no release that was committed, although a generation is in force.
+    JournalSilent,
+    /// The journal knows nothing of the generation in force, which is newer than all it tells of: it is an older copy.
+    JournalOlder {
+        /// The number of the release that it has as the newest.
+        #[serde(deserialize_with = "bounded::number")]
+        sequence: u64,
+    },
+    /// The manifest of the generation in force is missing, or is not the one that was written there.
+    Manifest,
+    /// `activated.json` cannot be read.
+    Activated,
+    /// `running.json` cannot be read, and no release is under way that could just be writing it.
+    Running,
+}
+
+impl RecordFault {
+    /// How many a host can have at once.
+    pub const MOST: usize = 4;
+
+    /// Whether it is not known what was in force before.
+    pub fn is_of_journal(self) -> bool {
+        match self {
+            Self::JournalMissing
+            | Self::JournalEmpty
+            | Self::JournalUnreadable { .. }
+            | Self::JournalSilent
+            | Self::JournalOlder { .. } => true,
+            Self::Manifest | Self::Activated | Self::Running => false,
+        }
+    }
 }
 
 /// The current generation.

@@ -53,13 +53,14 @@ fn verify_names_every_damage_and_what_does_not_hold() {
     host.release(&manifest, 1);
     let mut controller = host.connect();
     let mut verify = || match controller.ask(&Request::Verify) {
-        Reply::Verified { problems, files } => (problems, files),
+        Reply::Verified { problems, files, damaged, unsettled } => (problems, files, (damaged, unsettled)),
         other => panic!("{other:?}"),
     };
-    assert_eq!(verify(), (vec![], 1));
+    assert_eq!(verify(), (vec![], 1, (false, false)));
     scribble(&host.blob("one"), "0ne");
     std::fs::remove_file(host.target().join("state/web/made")).unwrap();
-    let (problems, _) = verify();
+    let (problems, _, kinds) = verify();
+    assert_eq!(kinds, (true, true), "a file to send again, and a step to run again");
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("has other content") && problems[1].contains("web/holds"), "{problems:?}");
     std::fs::remove_file(host.target().join("generations/1/web")).unwrap();

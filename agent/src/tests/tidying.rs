@@ -170,7 +170,7 @@ fn a_long_journal_is_told_from_its_end() {
     let line = std::fs::read_to_string(&path).unwrap();
     let reason = format!("\"result\":\"went-back\",\"reason\":\"{}\"", "x".repeat(1 << 20));
     let long = line.replace("\"result\":\"committed\"", &reason).replace("\"sequence\":1", "\"sequence\":2");
-    std::fs::write(&path, [line.clone(), long.repeat(12), "torn".into()].concat()).unwrap();
+    std::fs::write(&path, [line.clone(), long.repeat(12), "{\"release\":".into()].concat()).unwrap();
     assert_eq!(host.journal().len(), 7);
     let state = host.state(&manifest, 1);
     assert!(state.settled);

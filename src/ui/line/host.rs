@@ -1,7 +1,7 @@
 //! What hosts have, and what they remember.
 
 use batou_agent::protocol::{
-    Current, Decision, DriftKind, DriftedFile, Holder, JournalEntry, JournaledRelease, Outcome,
+    Current, Decision, DriftKind, DriftedFile, Holder, JournalEntry, JournaledRelease, Outcome, RecordFault,
     TargetCondition, UnitDecision, UnitRun,
 };
 use batou_release::UnitId;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::hex::HexDigest;
+use crate::ui::fault::problem;
 
 /// In which state a release left a host.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -125,6 +126,31 @@ impl<'a> From<&'a Holder> for LockHolder<'a> {
     }
 }
 
+/// A file in which a host keeps what it knows about its releases, and which is lost or damaged.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+pub struct FaultyRecord {
+    /// Which file.
+    pub record: HostRecord,
+    /// What is wrong with it, in a sentence.
+    pub problem: String,
+}
+
+/// A file in which a host keeps what it knows about its releases.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum HostRecord {
+    /// The journal: which releases there were. Without it nothing can be rolled back to.
+    Journal,
+    /// The manifest of the generation in force.
+    Manifest,
+    /// `activated.json`: which units have converged.
+    Activated,
+    /// `running.json`: what an interrupted release left running.
+    Running,
+}
+
 /// A file that is not as it was released, or was not.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
@@ -180,6 +206,19 @@ pub enum UnitResult {
     UnlessHeld,
     /// Its `only_if_path` was not there, so it was not run.
     NotWanted,
+}
+
+impl FaultyRecord {
+    /// A fault of a host on which this generation is in force.
+    pub fn new(fault: RecordFault, generation: Option<u64>) -> Self {
+        let record = match fault {
+            RecordFault::Manifest => HostRecord::Manifest,
+            RecordFault::Activated => HostRecord::Activated,
+            RecordFault::Running => HostRecord::Running,
+            _ => HostRecord::Journal,
+        };
+        Self { record, problem: problem(fault, generation) }
+    }
 }
 
 impl<'a> From<&'a DriftedFile> for ChangedFile<'a> {

@@ -23,8 +23,8 @@ use archive::ArchivedRelease;
 use complaint::{Complaint, ValuePlace};
 use hex::HexDigest;
 use host::{
-    ActivatedUnit, ChangedFile, CurrentRelease, HistoryEntry, HistoryUnit, HostState, LockHolder,
-    OutputStream, ReleaseRecord, TargetState,
+    ActivatedUnit, ChangedFile, CurrentRelease, FaultyRecord, HistoryEntry, HistoryUnit, HostState,
+    LockHolder, OutputStream, ReleaseRecord, TargetState,
 };
 use plan::{PlannedComponent, Transfer};
 
@@ -229,6 +229,9 @@ pub enum Line<'a> {
         /// A release is under way, or was interrupted.
         #[serde(skip_serializing_if = "Option::is_none")]
         unfinished: Option<bool>,
+        /// What is wrong with the files in which it keeps what it knows about its releases.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        faults: Option<Vec<FaultyRecord>>,
         /// How many files are not as they were released, as far as their sizes, times and modes tell.
         #[serde(skip_serializing_if = "Option::is_none")]
         drift_count: Option<u64>,

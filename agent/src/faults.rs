@@ -1,0 +1,54 @@
+//! What is wrong with the files in which the host keeps what it knows about its releases: every controller is told, before it
+//! relies on them.
+
+use batou_store::Generations;
+
+use crate::activated::Activated;
+use crate::error::Error;
+use crate::intent::Intent;
+use crate::journal::{Journal, JournalSummary};
+use crate::pointer::InForce;
+use crate::protocol::RecordFault;
+use crate::running;
+use crate::target::TargetDirectory;
+
+/// All that is wrong.
+pub(crate) fn of(
+    target: &TargetDirectory,
+    generations: &Generations,
+    (in_force, tail, is_underway): (&InForce, &JournalSummary, bool),
+) -> Result<Vec<RecordFault>, Error> {
+    let mut faults = Vec::new();
+    faults.extend(of_journal(target, generations, (in_force, tail, is_underway))?);
+    if in_force.number.is_some() && in_force.broken.is_some() {
+        faults.push(RecordFault::Manifest);
+    }
+    // What is no file at all is told by whoever examines the target directory.
+    if Activated::load(target).is_err_and(|error| matches!(error, Error::Record { .. })) {
+        faults.push(RecordFault::Activated);
+    }
+    if !is_underway && running::is_unreadable(target)? {
+        faults.push(RecordFault::Running);
+    }
+    Ok(faults)
+}
+
+/// What is wrong with the journal. A release that is under way has no line yet, but the one before must have one.
+fn of_journal(
+    target: &TargetDirectory,
+    generations: &Generations,
+    (in_force, tail, is_underway): (&InForce, &JournalSummary, bool),
+) -> Result<Option<RecordFault>, Error> {
+    let journal = Journal::of(target);
+    if is_underway {
+        // Without its intent it is not known which one that is, and whoever takes the lock says so.
+        let before = Intent::load(target).ok().flatten().and_then(|intent| intent.from);
+        return before.map_or(Ok(None), |number| journal.fault(tail, Some((number, None))));
+    }
+    let manifest = in_force.installed.as_ref().map(|installed| installed.digest);
+    match in_force.number {
+        Some(number) => journal.fault(tail, Some((number, manifest))),
+        None if generations.list()?.is_empty() => Ok(None),
+        None => journal.fault(tail, None),
+    }
+}

@@ -1,0 +1,106 @@
+//! The files in which a host keeps what it knows about its releases, lost or damaged: every controller is told, and the next
+//! release puts them right.
+
+use std::fs;
+
+use super::host::{Host, holder, step};
+use crate::protocol::{RecordFault, Reply, Request};
+use batou_release::Manifest;
+
+/// A host with two releases, each of a generation of its own, and the journal as it was after the first.
+fn released_twice() -> (Host, Manifest, Vec<u8>) {
+    let host = Host::new();
+    let [first, second] =
+        ["one", "two"].map(|content| host.manifest(vec![host.component("web", content, vec![])]));
+    host.release(&first, 1);
+    let older = fs::read(host.target().join("journal")).unwrap();
+    host.release(&second, 2);
+    (host, second, older)
+}
+
+#[test]
+fn a_journal_that_does_not_tell_what_is_in_force_is_told_and_put_right_by_a_release() {
+    let (_, _, older) = released_twice();
+    let unreadable = |line| RecordFault::JournalUnreadable { line };
+    let contents = [
+        (None, RecordFault::JournalMissing),
+        (Some(vec![]), RecordFault::JournalEmpty),
+        (Some(b"somebody's".to_vec()), unreadable(1)),
+        (Some([&older[..], b"somebody's\n"].concat()), unreadable(2)),
+        (Some(older), RecordFault::JournalOlder { sequence: 1 }),
+    ];
+    for (content, fault) in contents {
+        let (host, second, _) = released_twice();
+        let journal = host.target().join("journal");
+        match content {
+            Some(content) => fs::write(journal, content).unwrap(),
+            None => fs::remove_file(journal).unwrap(),
+        }
+        let state = host.state(&second, 2);
+        assert_eq!((&state.faults[..], state.generation), (&[fault][..], Some(2)));
+        assert!(!state.settled && state.drift.is_none(), "{fault:?}: what is in force is as released");
+        // Until then, the way back is kept for a journal that may be found again.
+        let mut controller = host.locked();
+        let Reply::Collected { generations: 0, .. } = controller.ask(&Request::Collect { keep: 1 }) else {
+            panic!("{fault:?}")
+        };
+        drop(controller);
+        host.release(&second, 3);
+        let state = host.state(&second, 3);
+        assert!(state.settled && state.faults.is_empty(), "{fault:?}: {:?}", state.faults);
+    }
+}
+
+#[test]
+fn a_journal_that_is_lost_is_told_also_while_a_release_is_under_way_and_after_it_failed() {
+    let (host, second, _) = released_twice();
+    fs::remove_file(host.target().join("journal")).unwrap();
+    let failing = host.manifest(vec![host.component("web", "three", vec![step("s", "false")])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &failing, 3), Reply::Error(_)));
+    let state = host.state(&second, 2);
+    assert!(state.unfinished);
+    assert_eq!(state.faults, [RecordFault::JournalEmpty]);
+    assert!(matches!(
+        controller.ask(&Request::GoBack { reason: "it failed".into() }),
+        Reply::WentBack { .. }
+    ));
+    drop(controller);
+    assert_eq!(host.state(&second, 2).faults, [RecordFault::JournalSilent]);
+
+    // A first release has none before it.
+    let host = Host::new();
+    let failing = host.manifest(vec![host.component("web", "one", vec![step("s", "false")])]);
+    let mut controller = host.locked();
+    assert!(matches!(host.switch(&mut controller, &failing, 1), Reply::Error(_)));
+    assert_eq!(host.state(&failing, 1).faults, []);
+    assert!(matches!(
+        controller.ask(&Request::GoBack { reason: "it failed".into() }),
+        Reply::WentBack { .. }
+    ));
+    drop(controller);
+    assert_eq!(host.state(&failing, 1).faults, []);
+}
+
+#[test]
+fn damaged_records_are_told_before_anything_relies_on_them() {
+    let damages = [
+        ("activated.json", RecordFault::Activated),
+        ("running.json", RecordFault::Running),
+        ("generations/2/manifest.json", RecordFault::Manifest),
+    ];
+    for (name, fault) in damages {
+        for content in ["", "{", "somebody's"] {
+            let (host, second, _) = released_twice();
+            fs::write(host.target().join(name), content).unwrap();
+            let state = host.state(&second, 2);
+            assert_eq!(state.faults, [fault], "{name}: {content:?}");
+            assert!(!state.settled);
+        }
+    }
+    let (host, second, _) = released_twice();
+    fs::write(host.target().join("running.json"), "{").unwrap();
+    let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
+    assert!(state.recovered[0].contains("running.json could not be read, and was removed"));
+    assert!(state.faults.is_empty() && host.state(&second, 2).settled, "it is told once");
+}

@@ -90,9 +90,9 @@ fn fail(plan: &Plan, broken: &Broken) -> ! {
 }
 
 fn replay(plan: &Plan) -> String {
-    let plain = if plan.is_plain { "BATOU_MODEL_PLAIN=1 " } else { "" };
+    let flag = if plan.is_plain { "BATOU_MODEL_PLAIN=1 " } else { "" };
     format!(
-        "replay it with\n  {plain}BATOU_MODEL_SEED={} cargo nextest run -p batou --lib model::tests::one_seed --run-ignored \
+        "replay it with\n  {flag}BATOU_MODEL_SEED={} cargo nextest run -p batou --lib model::tests::one_seed --run-ignored \
          only\nand with BATOU_MODEL_VERBOSE=1 for each call",
         plan.seed
     )

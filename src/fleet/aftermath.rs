@@ -151,8 +151,14 @@ impl Member {
             Ok(LockAnswer::Held(Some(holder))) if holder != *ours => Ok(LockState::Others(Some(holder))),
             Ok(LockAnswer::Held(_)) => Ok(LockState::Ours),
             // If the host cannot lock any more, for example because its disk has become read-only, nothing is
-            // under way.
-            Err(RemoteError::Agent(_)) if !state.unfinished => Ok(LockState::Free),
+            // under way, unless our agent has begun since the host was first asked.
+            Err(error @ RemoteError::Agent(_)) => {
+                if self.state().await?.unfinished {
+                    Err(error)
+                } else {
+                    Ok(LockState::Free)
+                }
+            }
             Err(error) => Err(error),
         }
     }

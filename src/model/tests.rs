@@ -196,6 +196,8 @@ fn seeds_that_have_shown_something() {
     }
     // A line whose sync had failed was there again after a power cut, on a host that had begun to go back.
     seeds(200_042_919, |count| count == 0);
+    // A host that could not be locked any more was said to have gone back, while its agent had just begun to switch.
+    seeds(1_000_489, |count| count == 0);
 }
 
 #[test]

@@ -66,6 +66,66 @@ fn a_host_that_lost_its_journal_is_named_and_no_host_is_rolled_back_without_it()
     have(["one", "two"]);
 }
 
+/// What each of the two hosts has.
+fn have(targets: &[Target; 2], greetings: [&str; 2]) {
+    let found = targets.each_ref().map(|target| target.file("app/app.conf"));
+    assert_eq!(found, [format!("{} on one\n", greetings[0]), format!("{} on two\n", greetings[1])]);
+}
+
+/// Which release a host was left out of is known: a journal that says nothing of another one has lost its line.
+#[test]
+fn a_journal_that_lacks_a_line_is_not_taken_for_a_host_that_was_left_out() {
+    let (_hosts, sandbox, targets) = shop::released_to_two();
+    for greeting in ["two", "three"] {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    }
+    let journal = targets[0].0.join("journal");
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    let lines: Vec<_> = lines.lines().collect();
+    for damaged in ["", "junk\n"] {
+        std::fs::write(&journal, format!("{}\n{damaged}{}\n", lines[0], lines[2])).unwrap();
+        let refused = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
+        let message = "one took part in release 2, and the journal there has no line about it";
+        says(&refused, &[message, "nothing was changed", "--skip one"]);
+        have(&targets, ["three", "three"]);
+    }
+    sandbox.batou(&["rollback", "dev", "--skip", "one"]).success();
+    have(&targets, ["three", "two"]);
+}
+
+/// Each host gets what it had; the one that had something else is told of, then and later.
+#[test]
+fn a_host_that_was_left_out_of_what_is_restored_is_told_of() {
+    let (_hosts, sandbox, targets) = shop::released_to_two();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev", "--skip", "one"]).success();
+    greet(&sandbox, "three");
+    sandbox.batou(&["switch", "dev"]).success();
+    let back = sandbox.batou(&["rollback", "dev"]).success();
+    says(&back.stderr, &["one did not have release 2: it is given back the older one that it had then"]);
+    says(&back.stdout, &["is in force on 1 host, as in release 2, and 1 host what it was then"]);
+    have(&targets, ["one", "two"]);
+    let status = sandbox.batou(&["status", "dev"]).success();
+    says(&status.stdout, &["an older one than release 4", "behind"]);
+    says(
+        &status.stderr,
+        &["is in force on two, and one was given back an older one with it", "`batou switch dev`"],
+    );
+    let lines = sandbox.batou(&["--json", "status", "dev"]).success().json();
+    let behind: Vec<_> =
+        lines.iter().filter(|line| line["behind"] == true).map(|line| &line["host"]).collect();
+    assert_eq!(behind, ["one"]);
+
+    // Further back, all had the same.
+    sandbox.batou(&["rollback", "dev"]).success();
+    have(&targets, ["one", "one"]);
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+    sandbox.batou(&["switch", "dev"]).success();
+    have(&targets, ["three", "three"]);
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+}
+
 #[test]
 fn releases_that_left_out_each_others_hosts_are_told_apart() {
     let (hosts, sandbox) = parted();

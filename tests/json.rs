@@ -137,7 +137,7 @@ fn a_line_that_the_schema_does_not_have_is_found() {
 
 #[test]
 fn a_part_of_a_line_has_no_unknown_field_either() {
-    let record = json!({"release": "0".repeat(64), "sequence": 1, "who": "ann@laptop", "hosts": ["one"]});
+    let record = json!({"release": "0".repeat(64), "sequence": 1, "who": "ann@laptop", "hosts": ["one"], "without": []});
     let mut line = json!({"format": 1, "type": "history", "when": "2026-11-28T09:00:00Z", "entries": {}});
     line.as_object_mut().unwrap().extend(record.as_object().unwrap().clone());
     assert_eq!(validate(&line.to_string()), Ok(()));

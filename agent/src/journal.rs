@@ -278,6 +278,7 @@ pub(crate) mod tests {
             who,
             attempt: 7,
             hosts: HostNames::default(),
+            without: HostNames::default(),
         };
         JournalEntry {
             record,

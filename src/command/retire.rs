@@ -259,6 +259,7 @@ impl Deployment<'_> {
                 who: format!("{}@{}", holder.user, holder.machine),
                 attempt: holder.attempt,
                 hosts: kept.clone(),
+                without: last.without.clone(),
             };
             member.ask(&question::commit_unchanged(record, keep)).await
         };

@@ -14,6 +14,7 @@ use crate::fleet::Member;
 use crate::fleet::history::{History, HistoryError, Past};
 use crate::guard;
 use crate::ui::one_line;
+use batou_agent::protocol::State;
 use batou_release::{HostName, HostRelease, Manifest, UnitId};
 
 /// Restore the previous release, or the one named with --to.
@@ -71,6 +72,7 @@ pub(crate) async fn rollback(
         deployment.history(newest_number(&states, args.locking.yes, deployment.unchanged())?, false).await?;
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
     let target = found.map_err(refused)?.clone();
+    let older = deployment.given_older(&states, &history, &target)?;
     let manifests = history.manifests(target.record.sequence);
     stay(&mut deployment, &manifests);
     let hosts = deployment.past_manifests(&manifests, &history, &target).await?;
@@ -83,6 +85,7 @@ pub(crate) async fn rollback(
         members,
         hosts,
         restores: Some(target.record.sequence),
+        older,
         recheck: false,
         expected: None,
     };
@@ -113,6 +116,39 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 }
 
 impl Deployment<'_> {
+    /// The hosts that did not have that release when it was made, and are given what they had then. Refused if a journal says
+    /// nothing of a release in which its host took part: it is not known what that host had.
+    fn given_older(
+        &self,
+        states: &BTreeMap<HostName, State>,
+        history: &History,
+        target: &Past,
+    ) -> Result<Vec<HostName>, CommandError> {
+        let number = target.record.sequence;
+        let silent =
+            |(host, state): &(&HostName, &State)| !state.unfinished && history.is_silent(target, host);
+        let silent: Vec<_> = states.iter().filter(silent).map(|(host, _)| host.as_str()).collect();
+        if !silent.is_empty() {
+            let names = silent.join(", ");
+            let message = format!(
+                "{names} took part in release {number}, and the journal there has no line about it, so it is not known what was \
+                 there then; nothing was changed"
+            );
+            let environment = &self.policy.name;
+            let skips = silent.iter().map(|host| format!(" --skip {host}")).collect::<String>();
+            let hint =
+                format!("restore the others with `batou rollback {environment}{skips}`, or {SWITCH_THEN}");
+            return Err(CommandError::failed(message).hint(hint));
+        }
+        let older: Vec<_> = states.keys().filter(|host| history.had_older(target, host)).cloned().collect();
+        for host in &older {
+            self.context.ui.warn(&format!(
+                "{host} did not have release {number}: it is given back the older one that it had then"
+            ));
+        }
+        Ok(older)
+    }
+
     /// The manifests of that release, as the hosts still have them.
     async fn past_manifests(
         &mut self,

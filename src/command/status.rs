@@ -1,14 +1,14 @@
 //! `batou status`: what each host has, since when, and whether it can be reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
+use crate::deployment::behind::{behind, is_without};
 use crate::deployment::failure::{chain, refuse_own};
 use crate::deployment::faults::has_lost_journal;
-use crate::deployment::number::newest_records;
 use crate::deployment::planned::is_member;
 use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
@@ -18,6 +18,7 @@ use crate::ui::line::Line;
 use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord, ReleaseRecord};
 use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
+use batou_release::HostName;
 
 /// Show what each host has.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,13 +35,14 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
         refuse_own(&failures)?;
-        let newest = newest_records(&states).first().map(|(_, record)| record.sequence);
+        let behind = behind(&states).map(|(_, behind)| behind).unwrap_or_default();
+        let behind: BTreeSet<_> = behind.into_iter().map(|(host, _)| host).collect();
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
-            let behind = sequence(state) < newest && !has_lost_journal(state);
+            let behind = behind.contains(host);
             context.ui.json(&reached(host, state, behind));
-            lines.insert(host, describe(state, behind));
+            lines.insert(host, describe(host, state, behind));
         }
         for (host, error) in &failures {
             context.ui.json(&unreachable(host, chain(error)));
@@ -104,11 +106,7 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
     }
 }
 
-fn sequence(state: &State) -> Option<u64> {
-    state.committed.as_ref().map(|record| record.sequence)
-}
-
-fn describe(state: &State, behind: bool) -> String {
+fn describe(host: &HostName, state: &State, behind: bool) -> String {
     let generation = state.current.as_ref().map(|current| current.generation).or(state.generation);
     let mut text = match (generation, &state.committed) {
         (Some(generation), Some(record)) if !has_lost_journal(state) => {
@@ -117,7 +115,8 @@ fn describe(state: &State, behind: bool) -> String {
                 .as_ref()
                 .map_or(String::new(), |host| format!(" (since then only {host} was retired)"));
             let (number, release) = (record.sequence, record.release.short());
-            format!("release {number} ({release}){retired}, generation {generation}")
+            let older = if is_without(host, state) { "an older one than " } else { "" };
+            format!("{older}release {number} ({release}){retired}, generation {generation}")
         }
         (Some(generation), _) if has_lost_journal(state) => {
             format!("generation {generation}, of a release that is not known")

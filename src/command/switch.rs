@@ -10,7 +10,8 @@ use batou_store::{Digest, Lease, ObjectId};
 use crate::build::Built;
 use crate::cli::options::{Diff, LeaveOut, Locking};
 use crate::context::Context;
-use crate::deployment::release::{Intended, unmoved};
+use crate::deployment::release::Intended;
+use crate::deployment::stale::unmoved;
 use crate::deployment::want::{is_settled, tell_in_force};
 use crate::deployment::{Deployment, block_on, planned};
 use crate::error::CommandError;
@@ -102,6 +103,7 @@ pub(crate) async fn fulfil(
         hosts: wanted.hosts,
         members,
         restores: None,
+        older: Vec::new(),
         recheck: args.recheck,
         expected: wanted.expected,
     };

@@ -16,14 +16,18 @@ impl Deployment<'_> {
     pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
         let environment = &self.policy.name;
         if let Some((record, behind)) = behind(states) {
+            let (older, behind): (Vec<_>, Vec<_>) =
+                behind.iter().partition(|(host, state)| is_without(host, state));
             let (back, without): (Vec<_>, Vec<_>) = behind
-                .iter()
+                .into_iter()
                 .partition(|(_, state)| has(state) > 0 && state.newest_sequence >= record.sequence);
             let names = |hosts: Vec<(&HostName, &State)>| {
                 some_of(&hosts.into_iter().map(|(host, _)| &**host).collect::<Vec<_>>())
             };
-            let has_it =
-                states.iter().filter(|(_, state)| state.committed.as_ref() == Some(record)).collect();
+            let has_it = |(host, state): &(&HostName, &State)| {
+                state.committed.as_ref() == Some(record) && !is_without(host, state)
+            };
+            let has_it = states.iter().filter(has_it).collect();
             let mut text = format!(
                 "release {} ({}) is in force on {}",
                 record.sequence,
@@ -32,6 +36,9 @@ impl Deployment<'_> {
             );
             if !back.is_empty() {
                 text.push_str(&format!(", and {} went back", names(back)));
+            }
+            if !older.is_empty() {
+                text.push_str(&format!(", and {} was given back an older one with it", names(older)));
             }
             if !without.is_empty() {
                 text.push_str(&format!(", and was made without {}", names(without)));
@@ -45,20 +52,27 @@ impl Deployment<'_> {
 
 /// The newest release and the hosts that have an older one. A host that never had any release is new, not
 /// behind. Nor is one of which it is not known what it has.
-fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
+pub fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
     // A release that was made once more, as after a mend, is on those that have it with another number, too.
-    let has_it = |state: &State| {
-        has(state) > 0 && state.committed.as_ref().is_some_and(|it| it.release == record.release)
+    let has_it = |host: &HostName, state: &State| {
+        has(state) > 0
+            && state.committed.as_ref().is_some_and(|it| it.release == record.release)
+            && !is_without(host, state)
     };
-    let is_behind = |(_, state): &(&HostName, &State)| {
-        has(state) < record.sequence
+    let is_behind = |(host, state): &(&HostName, &State)| {
+        (has(state) < record.sequence || is_without(host, state))
             && state.newest_sequence > 0
-            && !has_it(state)
+            && !has_it(host, state)
             && !has_lost_journal(state)
     };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))
+}
+
+/// Whether what a host committed last was a rollback that gave it an older release than the others.
+pub fn is_without(host: &HostName, state: &State) -> bool {
+    state.committed.as_ref().is_some_and(|committed| committed.without.contains(host))
 }
 
 /// The number of the release that a host has; 0 for none, and where a later line of its journal disregards that number.

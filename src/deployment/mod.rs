@@ -5,7 +5,7 @@
 //! [`release`] with `decisions`, [`retirable`], and [`failure`], which says what failed where.
 
 pub mod ask;
-mod behind;
+pub mod behind;
 mod decisions;
 pub mod failure;
 pub mod faults;
@@ -15,6 +15,7 @@ pub mod objects;
 pub mod planned;
 pub mod release;
 pub mod retirable;
+pub mod stale;
 pub mod want;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,7 @@ use super::lock::holder;
 use super::number::{newest_records, next_number};
 use super::objects::remake;
 use super::retirable::GoneHosts;
+use super::stale::{unmoved, unreleased};
 use super::want::{is_settled, tell_in_force};
 use crate::cli::options::Locking;
 use crate::error::CommandError;
@@ -39,6 +40,8 @@ pub struct Intended {
     /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before
     /// they were locked, so that must still be the same after locking.
     pub restores: Option<u64>,
+    /// Those of the hosts that get an older release than that one: they had it when the release of that number was made.
+    pub older: Vec<HostName>,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
     /// What must be current on the hosts, if a plan was made before.
@@ -76,6 +79,7 @@ impl Deployment<'_> {
             return Ok(());
         }
         let number = next_number(&states, locking.yes, self.unchanged())?;
+        let without = self.without(&intended);
         let order = ReleaseOrder {
             record: JournaledRelease {
                 release: intended.release,
@@ -86,6 +90,7 @@ impl Deployment<'_> {
                 who: format!("{}@{}", holder.user, holder.machine),
                 attempt: holder.attempt,
                 hosts: self.remembered(intended.members, &states),
+                without,
             },
             holder,
             before: states.iter().map(|(host, state)| (host.clone(), state.committed.clone())).collect(),
@@ -136,6 +141,13 @@ impl Deployment<'_> {
         drop(progress);
         decisions.show(ui);
         endings.map_err(|failed| self.explain(&failed))
+    }
+
+    /// The hosts of the environment that will not have the release.
+    fn without(&self, intended: &Intended) -> HostNames {
+        let have = self.fleet.hosts();
+        let lacks = |host: &&HostName| !have.contains(*host) || intended.older.contains(host);
+        HostNames::first_of(intended.members.iter().filter(lacks).cloned().collect()).0
     }
 
     /// The members, and the hosts that the newest release remembers, as many as a journal can hold.
@@ -280,11 +292,14 @@ fn tell_released(
         (None, Some(sequence)) => format!(": release {sequence} once more"),
         (None, None) => String::new(),
     };
+    let older = endings.keys().filter(|host| record.without.contains(host)).count();
+    let but =
+        if older == 0 { String::new() } else { format!(", and {} what it was then", plural(older, "host")) };
     ui.line(&format!(
-        "{environment}: release {} ({}) is in force on {}{back}",
+        "{environment}: release {} ({}) is in force on {}{back}{but}",
         record.sequence,
         record.release.short(),
-        plural(endings.len(), "host"),
+        plural(endings.len() - older, "host"),
     ));
 }
 
@@ -292,42 +307,6 @@ fn tell_released(
 fn output_of(run: &UnitRun) -> String {
     let output = visible(run.output.trim_end());
     output.lines().fold(String::new(), |text, line| text + "\n    | " + line)
-}
-
-/// Refuses to go back if there has been a release since the hosts were first asked: the user has not seen it.
-fn unreleased(
-    before: &BTreeMap<HostName, State>,
-    states: &BTreeMap<HostName, State>,
-) -> Result<(), CommandError> {
-    let committed = |state: Option<&State>| state.and_then(|state| state.committed.clone());
-    let changed = |host: &&HostName| committed(before.get(*host)) != committed(states.get(*host));
-    let hosts: Vec<_> = states.keys().filter(changed).cloned().collect();
-    if hosts.is_empty() {
-        return Ok(());
-    }
-    let hosts = hosts.join(", ");
-    let message = format!("another release has just been made on {hosts}; nothing was restored");
-    Err(CommandError::failed(message)
-        .hint("see `batou history ENV`, and `batou rollback` again to restore the one before it"))
-}
-
-/// Refuses the plan if a host has another release than when the plan was made. Hosts that are left out do not
-/// count.
-pub fn unmoved(
-    expected: &BTreeMap<HostName, Option<Digest>>,
-    states: &BTreeMap<HostName, State>,
-) -> Result<(), CommandError> {
-    let current = |state: &State| state.current.as_ref().map(|current| current.manifest);
-    let has_moved =
-        |(host, state): &(&HostName, &State)| expected.get(*host).is_some_and(|then| current(state) != *then);
-    let moved: Vec<_> = states.iter().filter(has_moved).map(|(host, _)| host.as_str()).collect();
-    if moved.is_empty() {
-        return Ok(());
-    }
-    let hosts = moved.join(", ");
-    let message =
-        format!("the plan is stale: another release has been made since on {hosts}; nothing was changed");
-    Err(CommandError::failed(message).hint("make a new one with `batou plan ENV -o FILE`"))
 }
 
 /// Prints which files were put back, once for all hosts with the same files.

@@ -107,6 +107,7 @@ mod tests {
                 who: "a@b".into(),
                 attempt: 1,
                 hosts: HostNames::new(names).unwrap(),
+                without: HostNames::default(),
             };
             (host.parse().unwrap(), State { committed: Some(record), ..state(*sequence) })
         });

@@ -40,8 +40,8 @@ enum LockState {
     Free,
     /// An agent of ours, which is still at work.
     Ours,
-    /// Somebody else.
-    Others(Option<Holder>),
+    /// Somebody else; whether a release is under way, which may still be ours.
+    Others(Option<Holder>, bool),
     /// There is none: the target directory is gone, with all releases that were there.
     Gone,
 }
@@ -124,13 +124,16 @@ impl Member {
                     "its target directory was moved away or removed, so it does once that is back".to_owned();
                 return Ok(Some(HostEnding::GoesBack { why }));
             }
-            LockState::Free | LockState::Others(_) => {}
+            LockState::Free | LockState::Others(..) => {}
         }
         let entries = self.ask(&question::journal(false)).await?;
         let before = order.before.get(&self.route.host).and_then(Option::as_ref);
         let ending = ending(&entries, before, &order.record);
+        let is_journaled = entries.iter().any(|entry| entry.record == order.record);
         Ok(Some(match (lock, ending) {
-            (LockState::Others(holder), HostEnding::WentBack { .. }) => {
+            // Whoever has taken the lock, because its file was removed, may still wait for our agent to end.
+            (LockState::Others(_, true), HostEnding::WentBack { .. }) if !is_journaled => return Ok(None),
+            (LockState::Others(holder, _), HostEnding::WentBack { .. }) => {
                 let who = holder.map_or("somebody".to_owned(), |it| format!("{}@{}", it.user, it.machine));
                 HostEnding::Overtaken { by: format!("{who} is releasing there") }
             }
@@ -148,7 +151,9 @@ impl Member {
         }
         match self.lock(ours).await {
             Ok(LockAnswer::Locked(_)) => self.ask(&question::unlock()).await.map(|()| LockState::Free),
-            Ok(LockAnswer::Held(Some(holder))) if holder != *ours => Ok(LockState::Others(Some(holder))),
+            Ok(LockAnswer::Held(Some(holder))) if holder != *ours => {
+                Ok(LockState::Others(Some(holder), state.unfinished))
+            }
             Ok(LockAnswer::Held(_)) => Ok(LockState::Ours),
             // If the host cannot lock any more, for example because its disk has become read-only, nothing is
             // under way, unless our agent has begun since the host was first asked.

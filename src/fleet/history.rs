@@ -179,6 +179,22 @@ impl History {
         manifests
     }
 
+    /// Whether a host took part in a release of which its journal says nothing, although it was not retired since.
+    pub fn is_silent(&self, past: &Past, host: &HostName) -> bool {
+        let later = self.releases.iter().filter(|other| other.record.sequence > past.record.sequence);
+        past.record.hosts.contains(host)
+            && !past.record.without.contains(host)
+            && !past.hosts.contains_key(host)
+            && !later.into_iter().any(|other| other.record.forgets.as_ref() == Some(host))
+    }
+
+    /// Whether a host had another release when this one was in force: it was left out of it, or went back from it.
+    pub fn had_older(&self, past: &Past, host: &HostName) -> bool {
+        let committed = |past: &Past| past.hosts.get(host).is_some_and(|it| it.result == Outcome::Committed);
+        let before = self.releases.iter().filter(|other| other.record.sequence < past.record.sequence);
+        (!committed(past) || past.record.without.contains(host)) && before.into_iter().any(committed)
+    }
+
     /// The manifests that a host has had after the release of this number, oldest first.
     pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
         let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
@@ -245,6 +261,7 @@ pub(super) mod tests {
                 who: "a@b".into(),
                 attempt: 1,
                 hosts: HostNames::new(vec!["h1".parse().unwrap()]).unwrap(),
+                without: HostNames::default(),
             },
             when: format!("2026-01-{sequence:02}T00:00:00Z").parse().unwrap(),
             from: None,

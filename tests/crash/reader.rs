@@ -156,6 +156,7 @@ impl Agent {
             who: "tester@here".into(),
             attempt: 1,
             hosts: HostNames::default(),
+            without: HostNames::default(),
         };
         let order = Switch { record, expected: Some(from), manifest: to, manifest_size: 0, recheck: false };
         self.ask(&question::switch(order, Vec::new()));

@@ -224,6 +224,10 @@ pub struct JournaledRelease {
     /// no longer in the environment, has to be retired.
     #[serde(default, skip_serializing_if = "bounded::no_hosts")]
     pub hosts: HostNames,
+    /// Those of them that do not have it: they took no part, or a rollback gave them back what they had when the release that
+    /// it restores was made without them.
+    #[serde(default, skip_serializing_if = "bounded::no_hosts")]
+    pub without: HostNames,
 }
 
 impl JournaledRelease {

@@ -264,7 +264,7 @@ fn entries(raw: &[u8]) -> Result<Vec<JournalEntry>, AnswerError> {
 
 /// A line of a journal that can be read, with all fields that one may have.
 const WHOLE: &str = r#"{"release":"0000000000000000000000000000000000000000000000000000000000000000","sequence":1,
-"restores":1,"forgets":"a","disregards":1,"who":"","attempt":1,"hosts":[],"when":"2026-01-01T00:00:00Z","from":1,"to":1,
+"restores":1,"forgets":"a","disregards":1,"who":"","attempt":1,"hosts":[],"without":[],"when":"2026-01-01T00:00:00Z","from":1,"to":1,
 "manifest":"0000000000000000000000000000000000000000000000000000000000000000","result":"committed","reason":"","runs":[],
 "unreverted":[]}"#;
 

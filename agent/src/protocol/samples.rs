@@ -20,6 +20,7 @@ pub(super) fn samples() -> Vec<Value> {
         who: "ann@laptop".into(),
         attempt: 4,
         hosts: HostNames::new(vec!["web01".parse().unwrap()]).unwrap(),
+        without: HostNames::new(vec!["web02".parse().unwrap()]).unwrap(),
     };
     let when = "2026-11-22T17:00:00Z".parse().unwrap();
     let unit = UnitId::new("app".parse().unwrap(), UnitKind::Step, "reload");

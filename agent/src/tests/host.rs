@@ -347,6 +347,7 @@ pub(super) fn record(sequence: u64) -> JournaledRelease {
         who: "alice@laptop".into(),
         attempt: 7,
         hosts: HostNames::default(),
+        without: HostNames::default(),
     }
 }
 

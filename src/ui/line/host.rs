@@ -105,6 +105,8 @@ pub struct ReleaseRecord<'a> {
     pub who: &'a str,
     /// All hosts of the environment then, also those that took no part.
     pub hosts: Vec<&'a str>,
+    /// Those of them that do not have it: they took no part, or were given back an older one with a rollback.
+    pub without: Vec<&'a str>,
 }
 
 /// A deployer who holds a host's lock.
@@ -342,6 +344,7 @@ impl<'a> From<&'a JournaledRelease> for ReleaseRecord<'a> {
             forgets: record.forgets.as_deref(),
             who: &record.who,
             hosts: record.hosts.iter().map(|host| &**host).collect(),
+            without: record.without.iter().map(|host| &**host).collect(),
         }
     }
 }

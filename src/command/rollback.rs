@@ -135,9 +135,10 @@ impl Deployment<'_> {
                  there then; nothing was changed"
             );
             let environment = &self.policy.name;
-            let skips = silent.iter().map(|host| format!(" --skip {host}")).collect::<String>();
-            let hint =
-                format!("restore the others with `batou rollback {environment}{skips}`, or {SWITCH_THEN}");
+            let skips = silent.join(" --skip ");
+            let hint = format!(
+                "restore the others with `batou rollback {environment} --skip {skips}`, or {SWITCH_THEN}"
+            );
             return Err(CommandError::failed(message).hint(hint));
         }
         let older: Vec<_> = states.keys().filter(|host| history.had_older(target, host)).cloned().collect();

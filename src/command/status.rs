@@ -15,7 +15,7 @@ use crate::error::CommandError;
 use crate::fleet::sort;
 use crate::ui::drift::{count, drifted};
 use crate::ui::line::Line;
-use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord, ReleaseRecord};
+use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord};
 use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
 use batou_release::HostName;
@@ -75,7 +75,7 @@ fn reached<'a>(host: &'a str, state: &'a State, behind: bool) -> Line<'a> {
         behind: Some(behind),
         user: Some(&state.user),
         current: state.current.as_ref().map(CurrentRelease::from),
-        committed: state.committed.as_ref().map(ReleaseRecord::from),
+        committed: state.committed.as_ref().map(|record| Box::new(record.into())),
         newest_sequence: Some(state.newest_sequence),
         unfinished: Some(state.unfinished),
         faults: Some(state.faults.iter().map(|fault| FaultyRecord::new(*fault, state.generation)).collect()),

@@ -292,14 +292,17 @@ fn tell_released(
         (None, Some(sequence)) => format!(": release {sequence} once more"),
         (None, None) => String::new(),
     };
-    let older = endings.keys().filter(|host| record.without.contains(host)).count();
-    let but =
-        if older == 0 { String::new() } else { format!(", and {} what it was then", plural(older, "host")) };
+    let given_older = endings.keys().filter(|host| record.without.contains(host)).count();
+    let but = if given_older == 0 {
+        String::new()
+    } else {
+        format!(", and {} what it was then", plural(given_older, "host"))
+    };
     ui.line(&format!(
         "{environment}: release {} ({}) is in force on {}{back}{but}",
         record.sequence,
         record.release.short(),
-        plural(endings.len() - older, "host"),
+        plural(endings.len() - given_older, "host"),
     ));
 }
 

@@ -222,7 +222,7 @@ pub enum Line<'a> {
         current: Option<CurrentRelease<'a>>,
         /// The release that was last committed. Absent where none was.
         #[serde(skip_serializing_if = "Option::is_none")]
-        committed: Option<ReleaseRecord<'a>>,
+        committed: Option<Box<ReleaseRecord<'a>>>,
         /// The highest number of a release in its journal, also of one that failed; 0 where there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         newest_sequence: Option<u64>,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use batou_environments::Policy;
 
 use crate::error::CommandError;
-use crate::ui::visible_name;
+use crate::ui::{some_of, visible_name};
 
 /// What all commands say about an environment without hosts.
 pub const NO_HOSTS: &str = "an environment without hosts can only be checked, built, and inherited from";
@@ -56,7 +56,11 @@ fn nearest(error: CommandError, unknown: &str, known: &BTreeSet<&str>) -> Comman
     let label = || unknown.split_once('.').and_then(|(label, _)| nearest(label));
     match nearest(unknown).or_else(label) {
         Some(nearest) => error.hint(format!("did you mean `{}`?", visible_name(nearest))),
-        None => error,
+        None if known.is_empty() => error,
+        None => {
+            let names: Vec<_> = known.iter().map(|name| visible_name(name)).collect();
+            error.hint(format!("known: {}", some_of(&names)))
+        }
     }
 }
 
@@ -73,6 +77,7 @@ mod tests {
         let hint = vec!["did you mean `nginx`?".to_owned()];
         assert_eq!(error, Some(("there is no component ngnix".to_owned(), hint)));
         let error = known("component", &["redis".to_owned()], &components).err();
-        assert_eq!(error.map(|error| error.hints().len()), Some(0), "neither is like it");
+        let hints = error.map(|error| error.hints().to_vec());
+        assert_eq!(hints, Some(vec!["known: nginx, postgres".to_owned()]), "neither is like it");
     }
 }

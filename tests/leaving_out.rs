@@ -102,11 +102,12 @@ fn hosts_are_named_in_any_case_and_with_their_domain() {
         sandbox.batou(command).success();
     }
     assert_eq!(generations().map(|generation| generation.is_some()), [true, false, true]);
-    for command in
-        [&["switch", "dev", "--skip", "h2.example.com"][..], &["exec", "dev", "--host", "h22", "--", "true"]]
-    {
+    for (command, hint) in [
+        (&["switch", "dev", "--skip", "h2.example.com"][..], "did you mean `h2`?"),
+        (&["exec", "dev", "--host", "h22", "--", "true"], "known: h1, h2, h3"),
+    ] {
         let output = sandbox.batou(command).fails(2);
-        says(&output.stderr, &["environment dev has no host h2", "did you mean `h2`?"]);
+        says(&output.stderr, &["environment dev has no host h2", hint]);
     }
 }
 

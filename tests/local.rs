@@ -690,12 +690,12 @@ fn explain_says_where_values_are_set() {
     let website = Sandbox::example("website");
     let text = website.batou(&["explain", "prod", "web01", "web", "workers"]).success().stdout;
     says(&text, &["workers = 1  int", "instead of components/web/component.toml:3  workers = 4"]);
-    for (arguments, message) in [
-        (["web02", "haproxy", "address"], "environment prod has no host web02"),
-        (["web01", "hapoxy", "address"], "there is no component hapoxy"),
-        (["web01", "haproxy", "adress"], "there is no attribute adress"),
+    for (arguments, message, hint) in [
+        (["web02", "haproxy", "address"], "environment prod has no host web02", "known: app01, web01"),
+        (["web01", "hapoxy", "address"], "there is no component hapoxy", "did you mean `haproxy`?"),
+        (["web01", "haproxy", "adress"], "there is no attribute adress", "did you mean `address`?"),
     ] {
-        says(&explain(&arguments).fails(2).stderr, &[message, "did you mean `"]);
+        says(&explain(&arguments).fails(2).stderr, &[message, hint]);
     }
 }
 

@@ -252,14 +252,14 @@ fn hosts_and_patterns() {
       |
     3 | [host.web10]
       |       ^^^^^
-      = help: did you mean `web01`?
+      = help: declare it in [hosts], if only as `web10 = false` until it is retired
 
     error: there is no host `web02`
      --> environments/prod/environment.toml:4:13
       |
     4 | [components."app@web02"]
       |             ^^^^^^^^^^^
-      = help: did you mean `web01`?
+      = help: declare it in [hosts]
     "#
     );
 }

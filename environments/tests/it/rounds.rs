@@ -187,7 +187,7 @@ fn the_environment_names_what_is_declared_in_any_file() {
       |
     2 | a = ["zope1", "zope3", "zope2:wab"]
       |               ^^^^^^^
-      = help: did you mean `zope1`?
+      = help: create components/zope3/component.toml
 
     error: the component `zope2` has no feature `wab`
      --> environments/prod/environment.toml:2:24

@@ -50,14 +50,35 @@ pub(super) fn dangerous(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The known name that is nearest to a word, for "did you mean `x`?"; `None` if none is near.
+/// How many letters of a name must be there to tell which one was begun.
+const BEGUN: usize = 4;
+
+/// The known name that is nearest to a word, for "did you mean `x`?"; `None` if none is near. A word that only has other
+/// numbers, as of another host, is not near; the only name that begins with the word is.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+    let known: Vec<_> =
+        known.into_iter().filter(|candidate| !is_numbered_otherwise(word, candidate)).collect();
+    let near = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
+        .min();
+    let mut begun = known.iter().filter(|candidate| word.len() >= BEGUN && candidate.starts_with(word));
+    match (near, begun.next(), begun.next()) {
+        (Some((_, candidate)), ..) => Some(candidate),
+        (None, Some(candidate), None) => Some(candidate),
+        (None, ..) => None,
+    }
+}
+
+/// Whether two names are alike but for their numbers: `web01` and `web2`, not `web01` and `web1`.
+fn is_numbered_otherwise(one: &str, other: &str) -> bool {
+    let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+    let numbers = |name: &str| -> Vec<String> {
+        let parts = name.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+        parts.map(|part| part.trim_start_matches('0').to_owned()).collect()
+    };
+    letters(one) == letters(other) && numbers(one) != numbers(other)
 }
 
 /// Names for a sentence: "`a`, `b` and `c`".
@@ -73,6 +94,30 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_near_is_offered() {
+        let hosts = ["web01", "web02", "db"];
+        for (word, near) in [
+            ("wbe01", Some("web01")),
+            ("web1", Some("web01")),
+            ("web03", None),
+            ("web10", None),
+            ("dbs", Some("db")),
+            ("cache", None),
+        ] {
+            assert_eq!(nearest(word, hosts), near, "{word}");
+        }
+        let keys = ["target_directory", "timeout", "require_v4", "require_v6"];
+        for (word, near) in [
+            ("target_dir", Some("target_directory")),
+            ("time", Some("timeout")),
+            ("requ", None),
+            ("tar", None),
+        ] {
+            assert_eq!(nearest(word, keys), near, "{word}");
+        }
+    }
 
     #[test]
     fn control_characters_are_shown_not_sent() {

@@ -75,7 +75,8 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
 }
 
 /// The generations that are neither current, nor under way, nor of one of the last `keep` committed releases. None where the
-/// journal does not tell of these.
+/// journal does not tell of these. One that no line has made stays until it is no longer among the newest `keep`: its line
+/// was lost, and may be found again.
 fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
     let (current, journal) = (generations.current()?, Journal::of(&about.target));
     if journal.fault(&journal.tail()?, current.map(|number| (number, None)))?.is_some() {
@@ -88,8 +89,9 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
     }
     let keep = keep.max(1) as usize;
     let mut releases = BTreeSet::new();
-    let mut committed = Vec::new();
+    let (mut committed, mut told) = (Vec::new(), BTreeSet::new());
     journal.each(|entry, _| {
+        told.extend(entry.to);
         if entry.result == Outcome::Committed {
             committed.push((entry.record.release, entry.to));
         }
@@ -102,5 +104,9 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
         releases.insert(release);
         kept.extend(generation);
     }
-    Ok(generations.list()?.into_iter().filter(|number| !kept.contains(number)).collect())
+    let mut superfluous = generations.list()?;
+    let untold = superfluous.iter().rev().take(keep).filter(|number| !told.contains(number));
+    kept.extend(untold);
+    superfluous.retain(|number| !kept.contains(number));
+    Ok(superfluous)
 }

@@ -49,6 +49,34 @@ fn releases_that_were_taken_back_do_not_count_and_are_collected() {
     assert!(!host.artifact_on_host(&all[1].artifacts()[0]));
 }
 
+/// Where lines of the journal were lost, they may be found again, and with them the way back to these generations.
+#[test]
+fn generations_that_no_line_tells_of_stay_until_they_are_old() {
+    let contents = ["one", "two", "three", "four", "five", "six"];
+    let losses: [(fn(&str) -> String, _); 2] = [
+        (|_| String::new(), [&["2", "3", "4"][..], &["3", "4", "5"], &["4", "5", "6"]]),
+        (
+            |journal| journal.replacen("\"sequence\":2", "\"sequence\":-2", 1),
+            [&["1", "2", "3", "4"], &["3", "4", "5"], &["4", "5", "6"]],
+        ),
+    ];
+    for (number, (lose, kept)) in losses.into_iter().enumerate() {
+        let host = Host::new();
+        let all = manifests(&host, &contents);
+        for (manifest, sequence) in all[..3].iter().zip(1..) {
+            release(&host, manifest, sequence, 3);
+        }
+        let journal = host.target().join("journal");
+        let lost = lose(&std::fs::read_to_string(&journal).unwrap());
+        std::fs::write(&journal, lost).unwrap();
+        for ((manifest, sequence), kept) in all[3..].iter().zip(4..).zip(kept) {
+            release(&host, manifest, sequence, 3);
+            let kept = kept.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(names(&host.target().join("generations")), kept, "loss {number}, release {sequence}");
+        }
+    }
+}
+
 #[test]
 fn one_release_committed_often_counts_once() {
     let host = Host::new();

@@ -127,6 +127,53 @@ fn a_host_that_was_left_out_of_what_is_restored_is_told_of() {
 }
 
 #[test]
+fn a_host_that_was_emptied_or_cannot_be_verified_hides_nothing_of_the_others() {
+    let (_hosts, sandbox, targets) = shop::released_to_two();
+    let target = &targets[1].0;
+    std::fs::rename(target, target.with_extension("aside")).unwrap();
+    let verified = sandbox.batou(&["verify", "dev"]).fails(1);
+    let nothing =
+        "  no release is in force, although release 1, which is in force on one, names this host, too";
+    says(
+        &verified.stdout,
+        &["one: 3 files checked, as released", "two: 0 files checked, 1 problem", nothing],
+    );
+    says(&verified.stderr, &["1 problem found", "`batou switch dev` releases to two"]);
+
+    std::fs::create_dir_all(target.join("journal")).unwrap();
+    let verified = sandbox.batou(&["verify", "dev"]).fails(1);
+    says(&verified.stdout, &["one: 3 files checked, as released"]);
+    says(&verified.stderr, &["1 host could not be verified", "two: ", "journal is a folder: move it away"]);
+    let lines = sandbox.batou(&["--json", "verify", "dev"]).fails(1).json();
+    let kinds: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!((&kinds[..], &lines[0]["host"]), (&["verified", "error"][..], &"one".into()));
+
+    std::fs::remove_file(targets[0].0.join("journal")).unwrap();
+    let verified = sandbox.batou(&["verify", "dev"]).fails(1);
+    says(&verified.stdout, &["one: 3 files checked, 1 problem", "  its journal is missing"]);
+    says(&verified.stderr, &["1 host could not be verified, and 1 problem found on the others"]);
+}
+
+#[test]
+fn no_host_moves_where_one_cannot_tell_which_of_its_steps_have_run() {
+    let (_hosts, sandbox, targets) = shop::released_to_two();
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    greet(&sandbox, "three");
+    let journal = || std::fs::read_to_string(targets[0].0.join("journal")).unwrap();
+    let (before, activated) = (journal(), targets[1].0.join("activated.json"));
+    std::fs::write(&activated, "{").unwrap();
+    for command in ["switch", "rollback"] {
+        let refused = sandbox.batou(&[command, "dev"]).fails(1).stderr;
+        says(&refused, &["activated.json", "is damaged on two; nothing was changed", "remove that file"]);
+        assert_eq!(journal(), before, "{command}");
+    }
+    std::fs::remove_file(&activated).unwrap();
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(targets[1].file("app/app.conf"), "three on two\n");
+}
+
+#[test]
 fn releases_that_left_out_each_others_hosts_are_told_apart() {
     let (hosts, sandbox) = parted();
     let history = sandbox.batou(&["history", "dev"]).success();

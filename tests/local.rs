@@ -419,6 +419,65 @@ fn verify_finds_what_was_changed_by_hand() {
 }
 
 #[test]
+fn what_the_records_of_a_host_contradict_is_not_as_released() {
+    let verify = |sandbox: &Sandbox, told: &[&str]| {
+        let found = sandbox.batou(&["verify", "dev"]).fails(1);
+        says(&(found.stdout.clone() + &found.stderr), told);
+        assert!(!found.stdout.contains("as released"), "{}", found.stdout);
+    };
+    let (sandbox, target) = released_thrice();
+    fs::remove_file(target.0.join("current")).unwrap();
+    std::os::unix::fs::symlink("generations/2", target.0.join("current")).unwrap();
+    verify(
+        &sandbox,
+        &["leads to generation 2, and the journal says that generation 3 is in force", "`batou switch dev"],
+    );
+    sandbox.batou(&["switch", "dev"]).success();
+    sandbox.batou(&["verify", "dev"]).success();
+
+    let journal = fs::read(target.0.join("journal")).unwrap();
+    fs::write(target.0.join("journal"), vec![0; journal.len()]).unwrap();
+    verify(&sandbox, &["its journal cannot be read from line 1 on", "`batou switch dev` puts that right"]);
+    fs::write(target.0.join("journal"), journal).unwrap();
+
+    let number = target.generation().unwrap();
+    fs::write(target.0.join(format!("generations/{number}/manifest.json")), "{").unwrap();
+    fs::remove_file(target.0.join("current")).unwrap();
+    verify(&sandbox, &["`current` is missing", "manifest that is in force is damaged", "`batou switch dev`"]);
+    let nothing = "no release in force, although release 4 was committed";
+    says(&sandbox.batou(&["status", "dev"]).success().stdout, &[nothing]);
+    let plan = sandbox.batou(&["plan", "dev"]).success().stdout;
+    says(&plan, &["no release is in force there, although release 4 was committed"]);
+    assert!(!plan.contains("first release"), "{plan}");
+    sandbox.batou(&["switch", "dev"]).success();
+    sandbox.batou(&["verify", "dev"]).success();
+}
+
+#[test]
+fn a_damaged_intent_is_told_by_every_command_with_its_remedy() {
+    let (sandbox, target) = released_thrice();
+    fs::write(target.0.join("intent.json"), "{").unwrap();
+    let told = [
+        "the file intent.json, which says which release was interrupted, is damaged",
+        "then remove that file",
+    ];
+    for (command, status) in
+        [("status", 0), ("plan", 0), ("history", 0), ("verify", 1), ("switch", 1), ("rollback", 1)]
+    {
+        let output = sandbox.batou(&[command, "dev"]);
+        assert_eq!(output.status, Some(status), "{output:?}");
+        says(&output.stderr, &told);
+        for promise in ["under way", "goes back first", "as released"] {
+            assert!(!output.stdout.contains(promise), "{output:?}");
+        }
+    }
+    let faults = sandbox.batou(&["--json", "status", "dev"]).success().stdout;
+    says(&faults, &[r#""faults":[{"record":"intent""#]);
+    fs::remove_file(target.0.join("intent.json")).unwrap();
+    sandbox.batou(&["verify", "dev"]).success();
+}
+
+#[test]
 fn verify_repairs_files_from_the_controllers_store() {
     let (sandbox, target) = released();
     let artifact = target.artifact("app");

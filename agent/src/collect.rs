@@ -75,8 +75,8 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
 }
 
 /// The generations that are neither current, nor under way, nor of one of the last `keep` committed releases. None where the
-/// journal does not tell of these. One that no line has made stays until it is no longer among the newest `keep`: its line
-/// was lost, and may be found again.
+/// journal does not tell of these. One that no line has made, and that can be read, stays until it is no longer among the newest
+/// `keep`: its line was lost, and may be found again.
 fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Vec<u64>, Error> {
     let (current, journal) = (generations.current()?, Journal::of(&about.target));
     if journal.fault(&journal.tail()?, current.map(|number| (number, None)))?.is_some() {
@@ -105,8 +105,9 @@ fn superfluous(about: &About, generations: &Generations, keep: u32) -> Result<Ve
         kept.extend(generation);
     }
     let mut superfluous = generations.list()?;
-    let untold = superfluous.iter().rev().take(keep).filter(|number| !told.contains(number));
-    kept.extend(untold);
+    let is_told_or_whole = |number: &u64| told.contains(number) || read(generations, *number).is_ok();
+    let newest = superfluous.iter().copied().rev().filter(is_told_or_whole).take(keep);
+    kept.extend(newest.filter(|number| !told.contains(number)));
     superfluous.retain(|number| !kept.contains(number));
     Ok(superfluous)
 }

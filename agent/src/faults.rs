@@ -19,11 +19,17 @@ pub(crate) fn of(
     (in_force, tail, is_underway): (&InForce, &JournalSummary, bool),
 ) -> Result<Vec<RecordFault>, Error> {
     let mut faults = Vec::new();
-    faults.extend(of_journal(target, generations, (in_force, tail, is_underway))?);
-    if in_force.number.is_some() && in_force.broken.is_some() {
+    let intent = Intent::load(target);
+    // What is no file at all is told by whoever examines the target directory.
+    if matches!(intent, Err(Error::Record { .. })) {
+        faults.push(RecordFault::Intent);
+    }
+    // Of a release that is under way without telling its name it is not known where it comes from.
+    let before = intent.ok().filter(|_| is_underway).map(|intent| intent.and_then(|intent| intent.from));
+    faults.extend(of_journal(target, generations, (in_force, tail, before))?);
+    if in_force.is_lost || (in_force.number.is_some() && in_force.broken.is_some()) {
         faults.push(RecordFault::Manifest);
     }
-    // What is no file at all is told by whoever examines the target directory.
     if Activated::load(target).is_err_and(|error| matches!(error, Error::Record { .. })) {
         faults.push(RecordFault::Activated);
     }
@@ -33,16 +39,15 @@ pub(crate) fn of(
     Ok(faults)
 }
 
-/// What is wrong with the journal. A release that is under way has no line yet, but the one before must have one.
+/// What is wrong with the journal. A release that is under way has no line yet, but the one before must have one: `before` is
+/// its generation, if it has one.
 fn of_journal(
     target: &TargetDirectory,
     generations: &Generations,
-    (in_force, tail, is_underway): (&InForce, &JournalSummary, bool),
+    (in_force, tail, before): (&InForce, &JournalSummary, Option<Option<u64>>),
 ) -> Result<Option<RecordFault>, Error> {
     let journal = Journal::of(target);
-    if is_underway {
-        // Without its intent it is not known which one that is, and whoever takes the lock says so.
-        let before = Intent::load(target).ok().flatten().and_then(|intent| intent.from);
+    if let Some(before) = before {
         return before.map_or(Ok(None), |number| journal.fault(tail, Some((number, None))));
     }
     let manifest = in_force.installed.as_ref().map(|installed| installed.digest);

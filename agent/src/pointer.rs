@@ -12,7 +12,7 @@ use batou_system::fs;
 use crate::error::Error;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
-use crate::protocol::{DriftKind, DriftedFile};
+use crate::protocol::{DriftKind, DriftedFile, RecordFault};
 use crate::release::{self, Installed};
 use crate::target::{TargetDirectory, remove_file};
 
@@ -25,6 +25,8 @@ pub(crate) struct InForce {
     pub(crate) installed: Option<Installed>,
     /// Why it cannot be read, or why `current` names none although a release was committed.
     pub(crate) broken: Option<Error>,
+    /// `current` is missing, and so is what the generation consists of that the journal has in force.
+    pub(crate) is_lost: bool,
 }
 
 impl InForce {
@@ -38,7 +40,11 @@ impl InForce {
             Ok(None) if committed(target, generations)?.is_some() => {
                 return Ok(Self::astray("was missing".to_owned(), true));
             }
-            Ok(None) => return Ok(Self::default()),
+            Ok(None) => {
+                let committed = Journal::of(target).tail()?.committed;
+                let is_lost = !Intent::is_there(target) && committed.is_some_and(|entry| entry.to.is_some());
+                return Ok(Self { is_lost, ..Self::default() });
+            }
             Err(error) => {
                 return stray_link(target).map(|how| Self::astray(how, false)).ok_or_else(|| error.into());
             }
@@ -48,12 +54,12 @@ impl InForce {
         {
             // Whatever it says now, also of its format, is not what was released.
             let broken = Some(release::changed(target, number));
-            return Ok(Self { number: Some(number), installed: None, broken });
+            return Ok(Self { number: Some(number), broken, ..Self::default() });
         }
         match release::installed(target, generations, number) {
-            Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), broken: None }),
+            Ok(installed) => Ok(Self { number: Some(number), installed: Some(installed), ..Self::default() }),
             Err(broken @ Error::Generation { .. }) => {
-                Ok(Self { number: Some(number), installed: None, broken: Some(broken) })
+                Ok(Self { number: Some(number), broken: Some(broken), ..Self::default() })
             }
             Err(error) => Err(error),
         }
@@ -66,7 +72,7 @@ impl InForce {
     /// How that shows to who asks what is not as released.
     pub(crate) fn drift(&self) -> Option<DriftedFile> {
         match (&self.broken, self.number) {
-            (None, _) => None,
+            (None, _) => self.is_lost.then(|| DriftedFile { kind: DriftKind::Missing, ..drifted() }),
             (Some(_), Some(number)) => {
                 let path = format!("generations/{number}/manifest.json");
                 Some(DriftedFile { component: None, path, kind: DriftKind::Changed })
@@ -104,6 +110,24 @@ pub(crate) fn agrees(journal: &JournalSummary, number: u64) -> bool {
     journal.committed.as_ref().is_none_or(|entry| entry.to == Some(number))
 }
 
+/// Where the pointer of a host with these faults leads to another generation than the journal has in force: that, in a
+/// sentence. While a release is under way, and where the journal is lost, it does not say which one is in force.
+pub(crate) fn contradiction(
+    target: &TargetDirectory,
+    installed: &Installed,
+    (journal, faults): (&JournalSummary, &[RecordFault]),
+) -> Option<String> {
+    let is_silent = Intent::is_there(target) || faults.iter().copied().any(RecordFault::is_of_journal);
+    if is_silent || agrees(journal, installed.number) {
+        return None;
+    }
+    let journaled = journal.committed.as_ref()?.to?;
+    let number = installed.number;
+    Some(format!(
+        "`current` leads to generation {number}, and the journal says that generation {journaled} is in force"
+    ))
+}
+
 /// Makes a pointer again that was removed or leads nowhere; returns what was done. Only for the holder of the lock, and once
 /// no release is under way any more.
 pub(crate) fn mend(target: &TargetDirectory, generations: &Generations) -> Result<Option<String>, Error> {
@@ -131,11 +155,11 @@ pub(crate) fn unhook(target: &TargetDirectory) -> Result<(), Error> {
 }
 
 /// The manifest that a generation in force was written with, as far as the records tell. While a release is under way, the
-/// intent speaks of one generation, and the journal may speak of one that had the same number.
+/// intent speaks of one generation, and the journal may speak of one that had the same number. An intent that cannot be read
+/// speaks of none.
 fn expected(target: &TargetDirectory, number: u64) -> Result<Option<Digest>, Error> {
-    if Intent::is_there(target) {
-        let intent = Intent::load(target).ok().flatten();
-        return Ok(intent.filter(|intent| intent.to == number).map(|intent| intent.manifest));
+    if let Ok(Some(intent)) = Intent::load(target) {
+        return Ok((intent.to == number).then_some(intent.manifest));
     }
     let committed = Journal::of(target).tail()?.committed;
     Ok(committed.filter(|entry| entry.to == Some(number)).map(|entry| entry.manifest))

@@ -12,9 +12,13 @@ use batou_store::{Digest, FileHasher, Node, ObjectId, RelPath, Store};
 use crate::activated::Activated;
 use crate::command::Attention;
 use crate::connection::Connection;
+use crate::drift;
 use crate::error::{Error, sentence};
+use crate::faults;
+use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{DriftKind, Reply};
+use crate::pointer::{self, InForce};
+use crate::protocol::{DriftKind, DriftedFile, Reply};
 use crate::release::{Installed, broken_links};
 use crate::session::{About, Session, no_hello};
 use crate::unit::{self, Convergence};
@@ -31,26 +35,40 @@ pub(crate) fn to_be_sent(store: &Store, components: &[Component]) -> Result<Hash
     Ok(store.unsound(&artifacts)?)
 }
 
-/// Checks the current generation: every file, every link, and every unit. Nothing is changed; under the
-/// lock what is damaged counts as missing from then on.
+/// Checks the current generation: every file, every link, and every unit, and whether it is the one that the journal has in
+/// force. Nothing is changed; under the lock what is damaged counts as missing from then on. What is wrong with the host's
+/// records is in its [state](crate::protocol::State), too, and is told from there.
 pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
-    let Some(current) = about.current(&about.generations()?)? else {
-        return Ok(Reply::Verified { problems: Vec::new(), files: 0, damaged: false, unsettled: false });
+    let in_force = about.in_force(&about.generations()?)?;
+    let (lines, astray) = (Journal::of(&about.target).unreadable()?, astray(about, &in_force)?);
+    let Some(current) = in_force.installed else {
+        let unsettled = !astray.is_empty();
+        let problems = astray.into_iter().chain(lines).collect();
+        return Ok(Reply::Verified { problems, files: 0, damaged: false, unsettled });
     };
-    let check = if let Some(store) = about.target.existing_store()? {
-        FullCheck::of(&store, &current.manifest)
+    let store = about.target.existing_store()?;
+    let (check, looks) = if let Some(store) = &store {
+        let check = FullCheck::of(store, &current.manifest);
+        let looks = check.looks(store, &current.manifest)?;
+        (check, looks)
     } else {
         let path = about.target.store();
         let fault = FileFault { path, fault: "is not a store".to_owned(), kind: DriftKind::Changed };
-        FullCheck { faults: vec![fault], ..FullCheck::default() }
+        (FullCheck { faults: vec![fault], ..FullCheck::default() }, Vec::new())
     };
     let mut problems: Vec<_> = check.faults.iter().map(ToString::to_string).collect();
+    let damaged = !problems.is_empty();
+    problems.extend(astray);
+    problems.extend(looks);
+    let states = drift::states(about, current.manifest.components.iter());
+    problems.extend(states.iter().map(|state| lost_state(about, state)));
     let links = broken_links(&about.target, current.number, &current.manifest);
-    let units = unsettled_units(about, &mut session.connection, &current)?;
-    let (damaged, unsettled) = (!problems.is_empty(), !links.is_empty() || !units.is_empty());
     problems.extend(links.into_iter().map(|(_, problem)| problem));
-    problems.extend(Journal::of(&about.target).unreadable()?);
+    let settled = problems.len();
+    problems.extend(lines);
+    let units = unsettled_units(about, &mut session.connection, &current)?;
+    let unsettled = settled > check.faults.len() || !units.is_empty();
     problems.extend(units);
     problems.truncate(TOLD);
     if let Some(locked) = session.locked.as_mut().filter(|_| !check.faults.is_empty()) {
@@ -59,12 +77,39 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     Ok(Reply::Verified { problems, files: check.files, damaged, unsettled })
 }
 
+/// How `current` does not lead to what the journal has in force. That a manifest is damaged is in the host's state.
+fn astray(about: &About, in_force: &InForce) -> Result<Vec<String>, Error> {
+    let target = &about.target;
+    let found = match (&in_force.installed, &in_force.broken) {
+        (Some(installed), _) => {
+            let (tail, generations) = (Journal::of(target).tail()?, about.generations()?);
+            let faults = faults::of(target, &generations, (in_force, &tail, Intent::is_there(target)))?;
+            pointer::contradiction(target, installed, (&tail, &faults))
+        }
+        (None, Some(astray @ Error::Astray { .. })) => Some(sentence(astray)),
+        (None, _) => in_force
+            .is_lost
+            .then(|| "`current` is missing, and so is the generation to which it led".to_owned()),
+    };
+    Ok(found.into_iter().collect())
+}
+
+fn lost_state(about: &About, state: &DriftedFile) -> String {
+    let path = about.target.directory().join(&state.path);
+    let what = if state.kind == DriftKind::Lost { "is gone, with all data in it" } else { "is no folder" };
+    format!("{} {what}", path.display())
+}
+
 fn unsettled_units(
     about: &About,
     connection: &mut Connection,
     current: &Installed,
 ) -> Result<Vec<String>, Error> {
-    let mut activated = Activated::load(&about.target)?;
+    let mut activated = match Activated::load(&about.target) {
+        // That it is damaged is in the host's state.
+        Err(Error::Record { .. }) => return Ok(Vec::new()),
+        loaded => loaded?,
+    };
     let mut problems = Vec::new();
     for component in &current.manifest.components {
         for unit in &component.units {
@@ -107,6 +152,18 @@ impl FullCheck {
         let mut check = Self::default();
         manifest.components.iter().for_each(|component| check.component(store, component));
         check
+    }
+
+    /// What does not look as it was made although all content is right, as sentences.
+    fn looks(&self, store: &Store, manifest: &Manifest) -> Result<Vec<String>, Error> {
+        let checkouts: Vec<_> =
+            manifest.components.iter().map(|component| (component.artifact, &component.name)).collect();
+        let mut problems = store.look(&checkouts)?;
+        problems.retain(|problem| {
+            let path = store.root().join(&problem.path);
+            !self.faults.iter().any(|fault| fault.path.starts_with(&path))
+        });
+        Ok(problems.iter().map(|problem| format!("{problem} in {}", store.root().display())).collect())
     }
 
     /// Reads and hashes every file of a component's artifact.

@@ -131,7 +131,7 @@ fn describe(host: &HostName, state: &State, behind: bool) -> String {
     if behind {
         text.push_str(", behind");
     }
-    if state.unfinished {
+    if state.unfinished && !state.has_damaged_intent() {
         text.push_str(", a release is under way or was interrupted");
     }
     text.push_str(&format!(", {} free", bytes(state.free)));
@@ -144,7 +144,9 @@ fn describe(host: &HostName, state: &State, behind: bool) -> String {
 
 /// What is said of a host on which no release is in force.
 fn nothing(state: &State) -> String {
-    if state.unfinished {
+    if let Some(record) = &state.committed {
+        format!("no release in force, although release {} was committed", record.sequence)
+    } else if state.unfinished && !state.has_damaged_intent() {
         "no release yet; the first one is under way or was interrupted".to_owned()
     } else if has_lost_journal(state) {
         "no release in force".to_owned()

@@ -7,7 +7,7 @@ use batou_release::{HostName, HostRelease};
 use batou_store::Digest;
 
 use super::Deployment;
-use super::failure::{advice, chain, failed, has_new_key, not_reached};
+use super::failure::{advice, chain, failed, has_new_key, not_reached, refuse_own};
 use crate::cli::options::LeaveOut;
 use crate::error::CommandError;
 use crate::fleet::history::History;
@@ -54,9 +54,24 @@ impl Deployment<'_> {
         if !failures.values().all(RemoteError::is_unreachable) {
             return Err(failed("cannot be asked", &failures));
         }
+        Err(not_reached(&failures, self.unchanged(), self.advise_on_keys(&failures)))
+    }
+
+    /// What to do about hosts that show a new key, for commands that accept none themselves.
+    pub fn advise_on_keys(&self, failures: &Failures) -> Option<String> {
         let plan = format!("`batou plan {} --accept-new`", self.policy.name);
-        let hint = has_new_key(&failures).then(|| format!("accept the keys of new hosts with {plan}, once"));
-        Err(not_reached(&failures, self.unchanged(), hint))
+        has_new_key(failures).then(|| format!("accept the keys of new hosts with {plan}, once"))
+    }
+
+    /// The states of the hosts that can be asked, and why the others cannot, which are left out from then on.
+    pub async fn states_of_some(&mut self) -> Result<(BTreeMap<HostName, State>, Failures), CommandError> {
+        let (states, failures) = sort(self.fleet.states().await);
+        refuse_own(&failures)?;
+        refuse_one_place(&states)?;
+        self.name_behind(&states);
+        self.name_faults(&states);
+        self.fleet.leave_out(failures.keys().cloned());
+        Ok((states, failures))
     }
 
     /// What all hosts answer. If some do not, the error says what could not be done.

@@ -64,7 +64,7 @@ pub(super) fn not_reached(
 
 impl Deployment<'_> {
     /// See [`failed`]; with what to do about full disks.
-    pub(super) fn failed(&self, what: &str, failures: &Failures) -> CommandError {
+    pub fn failed(&self, what: &str, failures: &Failures) -> CommandError {
         self.with_room(failed(what, failures), failures)
     }
 

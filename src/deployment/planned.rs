@@ -127,8 +127,16 @@ fn transfer(copied: &Copied) -> Transfer {
 /// What else to know before a host is switched.
 fn notes(state: &State) -> Vec<String> {
     let mut notes = Vec::new();
-    if state.unfinished {
+    if state.unfinished && !state.has_damaged_intent() {
         notes.push("a release is under way there, or was interrupted: the host goes back first".to_owned());
+    }
+    if let (None, Some(record)) =
+        (&state.current, state.committed.as_ref().filter(|_| state.generation.is_none()))
+    {
+        notes.push(format!(
+            "no release is in force there, although release {} was committed",
+            record.sequence
+        ));
     }
     let told_as_drift = |fault: &&RecordFault| **fault == RecordFault::Manifest;
     notes.extend(

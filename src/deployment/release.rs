@@ -60,6 +60,7 @@ impl Deployment<'_> {
         self.make_targets(before).await?;
         let holder = holder();
         let states = self.lock(&holder, locking.patience()).await?;
+        self.refuse_damaged_activations(&states)?;
         // Checked only now: until the hosts were locked, another deployer could still have released.
         if let Some(expected) = &intended.expected {
             unmoved(expected, &states)?;

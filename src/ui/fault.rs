@@ -31,6 +31,9 @@ pub fn problem(fault: RecordFault, generation: Option<u64>) -> String {
             "the file running.json, which says what an interrupted release left running, is damaged"
                 .to_owned()
         }
+        RecordFault::Intent => {
+            "the file intent.json, which says which release was interrupted, is damaged".to_owned()
+        }
         RecordFault::Activated => {
             "the file activated.json, which says which steps have run, is damaged".to_owned()
         }

@@ -348,9 +348,12 @@ const DAMAGES: &[Damage] = &[
     Damage {
         name: "activated.json garbage",
         inflict: |t| file(t.join("activated.json")),
-        outcome: Refused("activated.json is damaged: it says what has converged; remove it", |t| {
-            remove(&t.join("activated.json"));
-        }),
+        outcome: Refused(
+            "activated.json, which says which steps have run, is damaged on localhost; nothing was changed",
+            |t| {
+                remove(&t.join("activated.json"));
+            },
+        ),
     },
     Damage {
         name: "activated.json empty",

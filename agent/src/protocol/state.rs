@@ -78,13 +78,24 @@ pub enum RecordFault {
     Manifest,
     /// `activated.json` cannot be read.
     Activated,
+    /// The intent, `intent.json`, cannot be read: which release was interrupted, and where the host has to go back to, is not
+    /// known.
+    Intent,
     /// `running.json` cannot be read, and no release is under way that could just be writing it.
     Running,
 }
 
+impl State {
+    /// Whether there is an intent that cannot be read: the host goes back from nothing, and refuses its lock.
+    #[must_use]
+    pub fn has_damaged_intent(&self) -> bool {
+        self.faults.contains(&RecordFault::Intent)
+    }
+}
+
 impl RecordFault {
     /// How many a host can have at once.
-    pub const MOST: usize = 4;
+    pub const MOST: usize = 5;
 
     /// Whether it is not known what was in force before.
     pub fn is_of_journal(self) -> bool {
@@ -94,7 +105,7 @@ impl RecordFault {
             | Self::JournalUnreadable { .. }
             | Self::JournalSilent
             | Self::JournalOlder { .. } => true,
-            Self::Manifest | Self::Activated | Self::Running => false,
+            Self::Manifest | Self::Activated | Self::Intent | Self::Running => false,
         }
     }
 }

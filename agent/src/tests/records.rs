@@ -87,6 +87,7 @@ fn damaged_records_are_told_before_anything_relies_on_them() {
     let damages = [
         ("activated.json", RecordFault::Activated),
         ("running.json", RecordFault::Running),
+        ("intent.json", RecordFault::Intent),
         ("generations/2/manifest.json", RecordFault::Manifest),
     ];
     for (name, fault) in damages {
@@ -96,6 +97,8 @@ fn damaged_records_are_told_before_anything_relies_on_them() {
             let state = host.state(&second, 2);
             assert_eq!(state.faults, [fault], "{name}: {content:?}");
             assert!(!state.settled);
+            let (problems, _) = verified(&host);
+            assert!(problems.is_empty(), "the state tells of it: {problems:?}");
         }
     }
     let (host, second, _) = released_twice();
@@ -103,4 +106,74 @@ fn damaged_records_are_told_before_anything_relies_on_them() {
     let Reply::Locked(state) = host.connect().ask(&Request::Lock { holder: holder("bob") }) else { panic!() };
     assert!(state.recovered[0].contains("running.json could not be read, and was removed"));
     assert!(state.faults.is_empty() && host.state(&second, 2).settled, "it is told once");
+}
+
+/// What a check of the host finds, and whether a switch puts that right.
+fn verified(host: &Host) -> (Vec<String>, bool) {
+    match host.connect().ask(&Request::Verify) {
+        Reply::Verified { problems, unsettled, .. } => (problems, unsettled),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_a_readable_intent_the_journal_is_judged_as_if_nothing_were_under_way() {
+    let (host, second, _) = released_twice();
+    fs::remove_file(host.target().join("journal")).unwrap();
+    fs::write(host.target().join("intent.json"), "{").unwrap();
+    let state = host.state(&second, 2);
+    assert_eq!(state.faults, [RecordFault::Intent, RecordFault::JournalMissing]);
+    assert!(state.unfinished && state.has_damaged_intent());
+}
+
+#[test]
+fn a_check_tells_that_something_else_is_in_force_than_what_was_released() {
+    let point = |host: &Host, number: u64| {
+        fs::remove_file(host.target().join("current")).unwrap();
+        std::os::unix::fs::symlink(format!("generations/{number}"), host.target().join("current")).unwrap();
+    };
+    let damages: [(&dyn Fn(&Host), _, _); 5] = [
+        (
+            &|host| point(host, 1),
+            "`current` leads to generation 1, and the journal says that generation 2 is in force",
+            "current",
+        ),
+        (&|host| point(host, 7), "`current` led to generations/7, which is not there", "current"),
+        (&|host| fs::remove_file(host.target().join("current")).unwrap(), "`current` was missing", "current"),
+        (
+            &|host| {
+                fs::remove_file(host.target().join("current")).unwrap();
+                fs::write(host.target().join("generations/2/manifest.json"), "{").unwrap();
+            },
+            "`current` is missing, and so is the generation to which it led",
+            "current",
+        ),
+        (
+            &|host| fs::remove_dir_all(host.target().join("state/web")).unwrap(),
+            "state/web is gone, with all data in it",
+            "state/web",
+        ),
+    ];
+    for (damage, told, path) in damages {
+        let (host, second, _) = released_twice();
+        assert_eq!(verified(&host), (vec![], false));
+        damage(&host);
+        let (problems, unsettled) = verified(&host);
+        assert!(problems.len() == 1 && problems[0].contains(told) && unsettled, "{told}: {problems:?}");
+        let state = host.state(&second, 2);
+        assert!(!state.settled && state.drift.files[0].path == path, "{told}: {:?}", state.drift);
+        host.release(&second, 3);
+        assert_eq!(verified(&host), (vec![], false), "{told}");
+        assert!(host.state(&second, 3).settled, "{told}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_damaged_is_told_also_where_nothing_leads_to_it_any_more() {
+    let (host, second, _) = released_twice();
+    fs::remove_file(host.target().join("current")).unwrap();
+    fs::write(host.target().join("generations/2/manifest.json"), "{").unwrap();
+    let state = host.state(&second, 2);
+    assert_eq!((&state.faults[..], state.generation), (&[RecordFault::Manifest][..], None));
+    assert!(state.current.is_none() && state.committed.is_some());
 }

@@ -78,6 +78,18 @@ fn generations_that_no_line_tells_of_stay_until_they_are_old() {
 }
 
 #[test]
+fn a_generation_that_no_line_tells_of_and_nobody_can_read_goes() {
+    let host = Host::new();
+    let all = manifests(&host, &["one", "two", "three"]);
+    release(&host, &all[0], 1, 3);
+    release(&host, &all[1], 2, 3);
+    std::fs::write(host.target().join("journal"), "").unwrap();
+    std::fs::write(host.target().join("generations/1/manifest.json"), "{").unwrap();
+    release(&host, &all[2], 3, 3);
+    assert_eq!(names(&host.target().join("generations")), ["2".into(), "3".into()].into());
+}
+
+#[test]
 fn one_release_committed_often_counts_once() {
     let host = Host::new();
     let all = manifests(&host, &["one", "two"]);

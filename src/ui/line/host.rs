@@ -149,6 +149,8 @@ pub enum HostRecord {
     Manifest,
     /// `activated.json`: which units have converged.
     Activated,
+    /// `intent.json`: which release was interrupted. Without it the host does not know where to go back to, and is not locked.
+    Intent,
     /// `running.json`: what an interrupted release left running.
     Running,
 }
@@ -216,6 +218,7 @@ impl FaultyRecord {
         let record = match fault {
             RecordFault::Manifest => HostRecord::Manifest,
             RecordFault::Activated => HostRecord::Activated,
+            RecordFault::Intent => HostRecord::Intent,
             RecordFault::Running => HostRecord::Running,
             _ => HostRecord::Journal,
         };

@@ -24,9 +24,11 @@ pub(crate) fn of(
     if matches!(intent, Err(Error::Record { .. })) {
         faults.push(RecordFault::Intent);
     }
-    // Of a release that is under way without telling its name it is not known where it comes from.
-    let before = intent.ok().filter(|_| is_underway).map(|intent| intent.and_then(|intent| intent.from));
-    faults.extend(of_journal(target, generations, (in_force, tail, before))?);
+    // Where the intent cannot be read, it is not known which generation was before.
+    faults.extend(match intent {
+        Ok(intent) if is_underway => before(target, tail, intent.and_then(|intent| intent.from))?,
+        _ => of_journal(target, generations, (in_force, tail))?,
+    });
     if in_force.is_lost || (in_force.number.is_some() && in_force.broken.is_some()) {
         faults.push(RecordFault::Manifest);
     }
@@ -39,17 +41,22 @@ pub(crate) fn of(
     Ok(faults)
 }
 
-/// What is wrong with the journal. A release that is under way has no line yet, but the one before must have one: `before` is
-/// its generation, if it has one.
+/// What is wrong with the journal while a release is under way: that has no line yet, but the one before must have one.
+fn before(
+    target: &TargetDirectory,
+    tail: &JournalSummary,
+    from: Option<u64>,
+) -> Result<Option<RecordFault>, Error> {
+    from.map_or(Ok(None), |number| Journal::of(target).fault(tail, Some((number, None))))
+}
+
+/// What is wrong with the journal while no release is under way.
 fn of_journal(
     target: &TargetDirectory,
     generations: &Generations,
-    (in_force, tail, before): (&InForce, &JournalSummary, Option<Option<u64>>),
+    (in_force, tail): (&InForce, &JournalSummary),
 ) -> Result<Option<RecordFault>, Error> {
     let journal = Journal::of(target);
-    if let Some(before) = before {
-        return before.map_or(Ok(None), |number| journal.fault(tail, Some((number, None))));
-    }
     let manifest = in_force.installed.as_ref().map(|installed| installed.digest);
     match in_force.number {
         Some(number) => journal.fault(tail, Some((number, manifest))),

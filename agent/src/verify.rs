@@ -41,10 +41,10 @@ pub(crate) fn to_be_sent(store: &Store, components: &[Component]) -> Result<Hash
 pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let about = session.about.as_ref().ok_or_else(no_hello)?;
     let in_force = about.in_force(&about.generations()?)?;
-    let (lines, astray) = (Journal::of(&about.target).unreadable()?, astray(about, &in_force)?);
+    let (unreadable, astray) = (Journal::of(&about.target).unreadable()?, astray(about, &in_force)?);
     let Some(current) = in_force.installed else {
         let unsettled = !astray.is_empty();
-        let problems = astray.into_iter().chain(lines).collect();
+        let problems = astray.into_iter().chain(unreadable).collect();
         return Ok(Reply::Verified { problems, files: 0, damaged: false, unsettled });
     };
     let store = about.target.existing_store()?;
@@ -66,7 +66,7 @@ pub(crate) fn verify(session: &mut Session) -> Result<Reply, Error> {
     let links = broken_links(&about.target, current.number, &current.manifest);
     problems.extend(links.into_iter().map(|(_, problem)| problem));
     let settled = problems.len();
-    problems.extend(lines);
+    problems.extend(unreadable);
     let units = unsettled_units(about, &mut session.connection, &current)?;
     let unsettled = settled > check.faults.len() || !units.is_empty();
     problems.extend(units);

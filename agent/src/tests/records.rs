@@ -108,6 +108,9 @@ fn damaged_records_are_told_before_anything_relies_on_them() {
     assert!(state.faults.is_empty() && host.state(&second, 2).settled, "it is told once");
 }
 
+/// What happens to a host.
+type HostChange<'h> = &'h dyn Fn(&Host);
+
 /// What a check of the host finds, and whether a switch puts that right.
 fn verified(host: &Host) -> (Vec<String>, bool) {
     match host.connect().ask(&Request::Verify) {
@@ -132,7 +135,7 @@ fn a_check_tells_that_something_else_is_in_force_than_what_was_released() {
         fs::remove_file(host.target().join("current")).unwrap();
         std::os::unix::fs::symlink(format!("generations/{number}"), host.target().join("current")).unwrap();
     };
-    let damages: [(&dyn Fn(&Host), _, _); 5] = [
+    let damages: [(HostChange<'_>, _, _); 5] = [
         (
             &|host| point(host, 1),
             "`current` leads to generation 1, and the journal says that generation 2 is in force",

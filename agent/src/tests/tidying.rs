@@ -49,11 +49,14 @@ fn releases_that_were_taken_back_do_not_count_and_are_collected() {
     assert!(!host.artifact_on_host(&all[1].artifacts()[0]));
 }
 
+/// What is left of a journal's text.
+type JournalLoss = fn(&str) -> String;
+
 /// Where lines of the journal were lost, they may be found again, and with them the way back to these generations.
 #[test]
 fn generations_that_no_line_tells_of_stay_until_they_are_old() {
     let contents = ["one", "two", "three", "four", "five", "six"];
-    let losses: [(fn(&str) -> String, _); 2] = [
+    let losses: [(JournalLoss, _); 2] = [
         (|_| String::new(), [&["2", "3", "4"][..], &["3", "4", "5"], &["4", "5", "6"]]),
         (
             |journal| journal.replacen("\"sequence\":2", "\"sequence\":-2", 1),

@@ -196,4 +196,8 @@ impl Error {
             _ => None,
         }
     }
+    /// Whether the disk, or this user's share of it, has no room.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self.io_kind(), Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
 }

@@ -22,7 +22,14 @@ impl Mark {
             return Ok(Self(None));
         }
         let path = store.layout.folder("tmp").join(fs::unique(MARK));
-        fs::write_new(&path, b"", fs::PRIVATE, false)?;
+        match fs::write_new(&path, b"", fs::PRIVATE, false) {
+            // Only the name counts, and another name of a file that is there takes no inode.
+            Err(error) if error.is_full() => {
+                let format = store.layout.folder("format");
+                batou_system::fs::hard_link(format, &path).map_err(Error::io("create", &path))?;
+            }
+            made => made?,
+        }
         Ok(Self(Some(path)))
     }
 

@@ -139,6 +139,7 @@ fn once_the_reserve_is_used_up_a_rollback_says_so_and_collecting_makes_room() {
         let told = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
         says(&told, &["the disk is full", "and the reserve in", "is used up, too", "`batou gc dev`"]);
         assert_eq!(target.file("app/app.conf"), "three on localhost\n", "{used_up:?}");
+        says(&sandbox.batou(&["gc", "dev"]).success().stdout, &["0 generations, 0 objects"]);
         shop::set(&sandbox, "keep = 2");
         says(&sandbox.batou(&["gc", "dev"]).success().stdout, &["1 generation"]);
         sandbox.batou(&["rollback", "dev"]).success();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use batou_store::{ArtifactId, Durability, Generations, ObjectId, Silent, Store};
+use batou_store::{ArtifactId, Durability, Generations, ObjectId, ObjectKind, Silent, Store};
 use batou_system::fs;
 use batou_system::simulation::{Disk, Ruling, World, enter};
 
@@ -37,20 +37,20 @@ fn with_cut(cut: u64, seed: u64, work: fn(&Shared), look: fn(&Told)) -> (u64, St
         |_| (),
         work,
         look,
-        move |changing, _| {
+        move |changing, _, _| {
             if changing == Some(cut) { Ruling::Crash } else { Ruling::Go }
         },
     )
 }
 
 /// Does the work after some quiet `preparation`. `judge` is told of each step which it is, of those that change something
-/// and of all.
+/// and of all, and what it is about.
 fn disturbed(
     seed: u64,
     preparation: fn(&Shared),
     work: fn(&Shared),
     look: fn(&Told),
-    judge: impl Fn(Option<u64>, u64) -> Ruling + 'static,
+    judge: impl Fn(Option<u64>, u64, &Path) -> Ruling + 'static,
 ) -> (u64, String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
@@ -67,7 +67,7 @@ fn disturbed(
         world.judged_by(Box::new(move |_, _, _, step| {
             all.set(all.get() + 1);
             counted.set(counted.get() + u64::from(step.changes));
-            judge(step.changes.then_some(counted.get()), all.get())
+            judge(step.changes.then_some(counted.get()), all.get(), step.path)
         }));
         let theirs = Arc::clone(&told);
         let process = world.start(machine, "host", Box::new(move || work(&theirs)));
@@ -119,7 +119,7 @@ fn nothing_is_lost_by(error: i32) {
         step += 1;
         let met = Rc::new(Cell::new(false));
         let told = Rc::clone(&met);
-        let judge = move |_, all| {
+        let judge = move |_: Option<u64>, all, _: &Path| {
             told.set(told.get() || all == step);
             if all == step { Ruling::Fail(error) } else { Ruling::Go }
         };
@@ -212,6 +212,45 @@ fn what_gc_keeps_survives_a_power_cut_before_any_step() {
         },
         is_whole,
     );
+}
+
+/// A mark that cannot be a file of its own is another name of one.
+#[test]
+fn what_gc_keeps_survives_a_power_cut_on_a_disk_without_an_inode() {
+    let prepare = |told: &Shared| {
+        let store = open();
+        let kept = stored(&store, "kept", "1", &[]);
+        let dropped = stored(&store, "dropped", "2", &[kept]);
+        stored(&store, "above", "3", &[dropped]);
+        told.lock().unwrap().stored.push(kept);
+    };
+    let work = |told: &Shared| {
+        let kept = told.lock().unwrap().stored.clone();
+        assert_eq!(open().gc(&kept, &Silent).unwrap().of(ObjectKind::Artifact), 2);
+    };
+    // Whether one was refused and the power was cut, with this cut.
+    let run = |cut, seed| {
+        let seen = Rc::new(Cell::new((false, false)));
+        let told = Rc::clone(&seen);
+        let judge = move |changing, _, path: &Path| {
+            let (refused, was_cut) = told.get();
+            let is_mark = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"names-"));
+            told.set((refused || is_mark, was_cut || changing == Some(cut)));
+            match (changing == Some(cut), is_mark && !refused) {
+                (true, _) => Ruling::Crash,
+                (_, true) => Ruling::Fail(28),
+                _ => Ruling::Go,
+            }
+        };
+        disturbed(seed, prepare, work, is_whole, judge);
+        seen.get()
+    };
+    let mut cut = 1;
+    while (0..FEW).all(|seed| run(cut, seed).1) {
+        cut += 1;
+    }
+    assert!(run(cut, 0).0 && cut > 10, "{cut} steps");
+    println!("{cut} steps, {} power cuts", cut * FEW);
 }
 
 #[test]

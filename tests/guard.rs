@@ -173,6 +173,11 @@ fn a_protected_environment_wants_its_name() {
     for command in [&["switch", "dev"][..], &["rollback", "dev"], &retire, &lost] {
         says(&sandbox.batou(command).fails(2).stderr, &["dev is protected", "--yes"]);
     }
+    let member = sandbox.batou(&retire).fails(2).stderr;
+    says(
+        &member,
+        &["localhost is still a host of it", "--yes both that dev is meant and that it is to be emptied"],
+    );
     says(&answering(&sandbox, "prod"), &["Type its name", "\"prod\" is not \"dev\""]);
     assert_eq!(target.listing(), before);
     sandbox.batou(&["switch", "dev", "--dry-run"]).success();

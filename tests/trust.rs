@@ -109,6 +109,7 @@ fn a_host_that_really_had_a_thousand_releases_more_goes_on_from_the_others_numbe
     );
     let failed = sandbox.batou(&["switch", "dev", "--yes"]).fails(1);
     says(&failed.stderr, &["db: step db/fail: update failed", "2 hosts went back to the release before"]);
+    says(&failed.stderr, &["number 1500, which is far beyond that of one, 1: with --yes it is disregarded"]);
     let status = sandbox.batou(&["status", "dev"]).success().stderr;
     says(&status, &["release 1 ", "is in force on one, and was made without two"]);
     sandbox.write("components/db/component.toml", component);

@@ -41,7 +41,7 @@ pub struct Locking {
     /// How long to wait for another deployer to finish
     #[arg(long, value_name = "SECONDS", default_value_t = LOCK_WAIT.as_secs())]
     pub lock_wait: u64,
-    /// Do not ask for the name of a protected environment
+    /// Confirm all at once: a protected environment, a release number far beyond the others', retiring a host of [hosts]
     #[arg(short, long)]
     pub yes: bool,
 }

@@ -49,9 +49,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
-    guard::confirm(&policy, args.locking.yes, &context.ui)?;
     let args = &Args { host: policy.host_name(&args.host), ..args.clone() };
+    // Before the name of a protected environment is asked for: --yes would pass both, and must be known to.
     refuse_member(&policy, &hosts, args)?;
+    guard::confirm(&policy, args.locking.yes, &context.ui)?;
     let host = find(context, &policy, &hosts, &args.host)?;
     block_on(context, retire(context, (&policy, &hosts), host, args))
 }
@@ -67,7 +68,8 @@ async fn retire(
         hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
     let mut removed = false;
     if !args.lost {
-        let mut deployment = Deployment::new(context, policy.clone(), &[host], &LeaveOut::default())?;
+        let alone = std::slice::from_ref(&host);
+        let mut deployment = Deployment::new(context, policy.clone(), alone, &LeaveOut::default())?;
         if let Err(error) = deployment.reach(args).await {
             return Err(unless_unheard_of(error, context, (policy, hosts), &others, args).await);
         }
@@ -81,7 +83,7 @@ async fn retire(
                 let done = if removed { "is emptied" } else { "had nothing to be removed" };
                 others.before = Some(format!("{} {done}, and the other hosts still remember it", args.host));
             }
-            others.forget(args, hosts).await
+            others.forget(args, hosts, &host).await
         }
     };
     let (host, purged, lost) = (&args.host, args.purge, args.lost);
@@ -146,8 +148,14 @@ fn refuse_member(policy: &Policy, hosts: &[Host], args: &Args) -> Result<(), Com
     } else {
         ("would be left without its release; nothing was removed", "it is to be emptied")
     };
-    let error = CommandError::input(format!("{host} is still a host of {environment}, and {what}"));
-    Err(error.hint(format!("take it out of [hosts] first, or confirm with --yes that {confirmed}")))
+    let (where_it_is, confirmed) = if policy.protected {
+        let both = format!("both that {environment} is meant and that {confirmed}");
+        (format!("{environment} is protected, {host} is still a host of it"), both)
+    } else {
+        (format!("{host} is still a host of {environment}"), format!("that {confirmed}"))
+    };
+    let error = CommandError::input(format!("{where_it_is}, and {what}"));
+    Err(error.hint(format!("take {host} out of [hosts] first, or confirm with --yes {confirmed}")))
 }
 
 /// The host as it is in the environment, or as it would be if it were there: as what is still said about it has it, or else
@@ -233,12 +241,17 @@ impl Deployment<'_> {
 
     /// Records in the journals of the remaining hosts that the environment no longer has the retired one; returns whether
     /// they remembered it.
-    async fn forget(&mut self, args: &Args, hosts: &[Host]) -> Result<bool, CommandError> {
-        let found = self.witnesses(args).await.map_err(|error| {
+    async fn forget(&mut self, args: &Args, hosts: &[Host], retired: &Host) -> Result<bool, CommandError> {
+        let later = |error: CommandError| {
             let again = format!("`batou retire {} {} --lost`", args.environment, args.host);
             if args.lost { error } else { error.hint(format!("have them forget it later with {again}")) }
-        })?;
+        };
+        let found = self.witnesses(args).await.map_err(later)?;
         let Some(Witnesses { holder, states, number }) = found else { return Ok(false) };
+        if !args.lost {
+            let state = self.look_again(retired).await.map_err(later)?;
+            state.map_or(Ok(()), |state| refuse_released(&state, args))?;
+        }
         let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
         let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
         let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
@@ -267,6 +280,14 @@ impl Deployment<'_> {
         Ok(true)
     }
 
+    /// The state of the host that was emptied before these were locked: until then, it could be given a release again.
+    async fn look_again(&self, retired: &Host) -> Result<Option<State>, CommandError> {
+        let alone = std::slice::from_ref(retired);
+        let mut retired = Deployment::new(self.context, self.policy.clone(), alone, &LeaveOut::default())?;
+        retired.before.clone_from(&self.before);
+        Ok(retired.all_states().await?.into_values().next())
+    }
+
     /// Locks the hosts, if they remember the one to be forgotten.
     async fn witnesses(&mut self, args: &Args) -> Result<Option<Witnesses>, CommandError> {
         if !remember(&self.all_states().await?, &args.host) {
@@ -279,8 +300,21 @@ impl Deployment<'_> {
             return Ok(None);
         }
         let number = next_number(&states, args.locking.yes, self.unchanged())?;
+        self.name_disregarded(&states);
         Ok(Some(Witnesses { holder, states, number }))
     }
+}
+
+/// Refuses to have a host forgotten that has a release again, or is being given one: nothing would mention it any more.
+fn refuse_released(state: &State, args: &Args) -> Result<(), CommandError> {
+    let what = match &state.committed {
+        Some(record) => format!("was given release {} meanwhile", record.sequence),
+        None if state.unfinished || state.generation.is_some() => "is being given a release again".to_owned(),
+        None => return Ok(()),
+    };
+    let (environment, host) = (&args.environment, &args.host);
+    let error = CommandError::failed(format!("{host} {what}, so that the other hosts still remember it"));
+    Err(error.hint(format!("retire it again, with `batou retire {environment} {host}`")))
 }
 
 /// Hosts that remember the one to be forgotten, while they are locked.

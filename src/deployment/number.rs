@@ -126,6 +126,15 @@ pub fn next_number(
 }
 
 impl Deployment<'_> {
+    /// Names the hosts whose numbers are disregarded, because --yes was given.
+    pub fn name_disregarded(&self, states: &BTreeMap<HostName, State>) {
+        for far in Numbers::of(states).far {
+            self.context
+                .ui
+                .warn(&format!("{far}: with --yes it is disregarded, and counts no more from now on"));
+        }
+    }
+
     /// Names the hosts whose numbers are not believed.
     pub fn name_far(&self, states: &BTreeMap<HostName, State>) {
         let environment = &self.policy.name;

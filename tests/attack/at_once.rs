@@ -80,6 +80,37 @@ fn what_comes_between_a_look_and_its_lock_is_seen_by_retire() {
     assert_eq!(evil.journal().len(), 6, "it was forgotten once");
 }
 
+/// `retire` has emptied its host, and the others are not locked yet.
+#[test]
+fn a_host_that_is_released_to_while_it_is_retired_is_not_forgotten() {
+    let mut fleet = Between::new();
+    let [evil, honest] = targets(&fleet);
+    let retire = ["retire", "dev", HOSTS[1], "--yes"];
+
+    let retiring = Halted::before(&fleet, 1, &retire);
+    fleet.change();
+    fleet.run(&["switch", "dev"]).success();
+    let (status, said) = retiring.go_on();
+    assert_eq!(status, Some(1), "{said}");
+    let again = "retire it again, with `batou retire dev honest`";
+    says(&said, &["honest was given release 3 meanwhile, so that the other hosts still remember it", again]);
+    assert_eq!(evil.results(), ["1 committed", "2 committed", "3 committed"]);
+    assert_eq!(fleet.in_force(HOSTS[1]), "3 on honest\n");
+
+    let retiring = Halted::before(&fleet, 1, &retire);
+    fleet.hosts.host(HOSTS[1]).cut();
+    let (status, said) = retiring.go_on();
+    assert_eq!(status, Some(1), "{said}");
+    let kept = "honest is emptied, and the other hosts still remember it";
+    says(&said, &["1 host cannot be reached", kept, "honest: ", "`batou retire dev honest --lost`"]);
+    assert_eq!(evil.results().len(), 3);
+    fleet.hosts.host(HOSTS[1]).heal();
+
+    says(&fleet.run(&retire).success().stdout, &["honest: the other hosts have forgotten it"]);
+    assert_eq!(evil.journal()[3]["forgets"], HOSTS[1]);
+    assert!(honest.generation().is_none());
+}
+
 /// Both release the same to the same host under the same number; they differ by nothing but their attempts.
 #[test]
 fn the_same_release_by_the_same_person_is_not_ones_own() {

@@ -5,6 +5,7 @@ mod agent;
 mod attack;
 mod bad_input;
 mod booted;
+mod collecting;
 mod common;
 mod common_test;
 mod connection;

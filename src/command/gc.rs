@@ -1,5 +1,6 @@
 //! `batou gc`: removes what nobody needs any more from the local store.
 
+use batou_environments::Policy;
 use batou_store::{ArtifactId, ObjectId, ObjectKind, Store};
 
 use crate::cli::options::{LOCK_WAIT, LeaveOut};
@@ -10,7 +11,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::ui::line::Line;
-use crate::ui::{bytes, one_line, plural};
+use crate::ui::{bytes, one_line, plural, visible_name};
 use batou_agent::protocol::question::{self, Collection};
 
 /// Remove what nobody needs any more from the local store.
@@ -91,19 +92,21 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     let mut deployment = Deployment::new(context, policy, &hosts, &LeaveOut::default())?;
     block_on(context, async {
         deployment.all_states().await?;
-        deployment.lock(&holder(), LOCK_WAIT).await?;
-        let collect = async |member: &mut Member| member.ask(&question::collect(keep)).await;
+        let states = deployment.lock(&holder(), LOCK_WAIT).await?;
+        let collect = async |member: &mut Member| {
+            let freed = member.ask(&question::collect(keep)).await?;
+            Ok((freed, member.hello.target_directory.clone()))
+        };
         let (freed, failures) = sort(deployment.fleet.each(collect).await);
-        for (host, freed) in &freed {
+        for (host, (freed, directory)) in &freed {
             let &Collection { generations, objects, bytes: size, ref unreadable } = freed;
+            let in_force = states.get(host).and_then(|state| state.generation);
             for reason in unreadable {
+                let remedy = Hindrance::of(reason, in_force).remedy(&deployment.policy, directory);
+                let reason = one_line(reason);
                 context
                     .ui
-                    .warn(&format!(
-                        "{host}: {}; no object is removed while that is so and a release that needs it is kept: `batou verify \
-                         {environment} --repair` puts the release in force right",
-                        one_line(reason)
-                    ));
+                    .warn(&format!("{host}: {reason}; no object is removed while that is so: {remedy}"));
             }
             context.ui.json(&Line::Collected { host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));
@@ -116,6 +119,51 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
         }
         if failures.is_empty() { Ok(()) } else { Err(failed("could not be collected", &failures)) }
     })
+}
+
+/// What keeps a host from removing objects.
+#[derive(Debug, PartialEq, Eq)]
+enum Hindrance {
+    /// The generation in force cannot be read.
+    InForce(u64),
+    /// An older generation cannot be read.
+    Older(u64),
+    /// An object is damaged or missing.
+    Object,
+}
+
+impl Hindrance {
+    /// What a host's sentence is about: it begins with that.
+    fn of(reason: &str, in_force: Option<u64>) -> Self {
+        let number = reason.strip_prefix("generation ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        match number {
+            None => Self::Object,
+            Some(number) if Some(number) == in_force => Self::InForce(number),
+            Some(number) => Self::Older(number),
+        }
+    }
+
+    /// What ends it.
+    fn remedy(&self, policy: &Policy, directory: &str) -> String {
+        let environment = visible_name(&policy.name);
+        let folder = |number: &u64| format!("the folder {}/generations/{number}", visible_name(directory));
+        let older =
+            format!("once it is older than the last {} (`keep`)", plural(policy.keep as usize, "release"));
+        match self {
+            Self::InForce(number) => format!(
+                "`batou switch {environment}` makes another generation, and then this one is not needed: remove {}",
+                folder(number)
+            ),
+            Self::Older(number) => format!(
+                "nothing can go back to that generation: remove {}, or it goes by itself {older}",
+                folder(number)
+            ),
+            Self::Object => format!(
+                "`batou verify {environment} --repair` mends what the release in force needs; what only an older release \
+                 needs is mended by a rollback to it, or goes {older}"
+            ),
+        }
+    }
 }
 
 fn count(number: u64) -> usize {

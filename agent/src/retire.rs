@@ -21,6 +21,7 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     let generations = about.generations()?;
     about.in_force(&generations)?;
     let removed = is_there(target, purge)?;
+    let links = if purge { links_of_states(target)? } else { Vec::new() };
     // Where somebody has removed the lock's file, another agent may be at work here.
     let _turn = Turn::take(target, &locked.lock)?;
     pointer::unhook(target)?;
@@ -34,15 +35,15 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     }
     remove_empty(&target.generations())?;
     remove_store(target)?;
-    remove_tree(&target.reserve())?;
-    remove_tree(&target.secrets())?;
+    remove_folder(&target.reserve())?;
+    remove_folder(&target.secrets())?;
     remove_file(&target.journal())?;
     remove_states(target, purge)?;
     remove_file(&target.lock())?;
     remove_empty(target.directory())?;
     session.locked = None;
     session.connection.watch(false);
-    Ok(Reply::Retired { removed })
+    Ok(Reply::Retired { removed, links })
 }
 
 /// Whether there is anything to be removed but what the taking of the lock has made.
@@ -60,7 +61,30 @@ fn remove_store(target: &TargetDirectory) -> Result<(), Error> {
             remove_tree(&path)?;
         }
     }
-    remove_tree(&store)
+    remove_folder(&store)
+}
+
+/// Removes a folder that holds nothing but what batou made, and if it is a link, what it holds, too.
+fn remove_folder(path: &Path) -> Result<(), Error> {
+    if fs::is_symlink(path) && fs::is_dir(path) {
+        for entry in entries(path)? {
+            remove_tree(&entry)?;
+        }
+    }
+    remove_tree(path)
+}
+
+/// The links that somebody has put in the place of components' data, or of all of it, each with where it leads. What is there
+/// may be another's, too, so that only the link is removed.
+fn links_of_states(target: &TargetDirectory) -> Result<Vec<String>, Error> {
+    let states = target.states();
+    let within = if fs::is_symlink(&states) || !fs::is_dir(&states) { Vec::new() } else { entries(&states)? };
+    let links = std::iter::once(states).chain(within).filter(|path| fs::is_symlink(path));
+    let described = links.map(|path| {
+        let to = fs::read_link(&path).map_err(Error::io("read the link", &path))?;
+        Ok(format!("{} (to {})", path.display(), to.display()))
+    });
+    described.collect()
 }
 
 /// Keeps the data of components unless they are to be purged. Empty folders hold none, and go.

@@ -18,8 +18,9 @@ use crate::fleet::Member;
 use crate::guard;
 use crate::naming;
 use crate::ui::line::Line;
-use crate::ui::visible_name;
-use batou_agent::protocol::{Holder, HostNames, JournaledRelease, State, question};
+use crate::ui::{one_line, visible_name};
+use batou_agent::protocol::question::{self, Retirement};
+use batou_agent::protocol::{Holder, HostNames, JournaledRelease, State};
 
 /// Remove from a host what batou made there.
 #[derive(Clone, Debug, clap::Args)]
@@ -218,8 +219,8 @@ impl Deployment<'_> {
         let question = question::retire(args.purge);
         let removed = self
             .all("could not be emptied", async |member: &mut Member| {
-                let removed = member.ask(&question).await?;
-                Ok((removed, member.hello.target_directory.clone()))
+                let retirement = member.ask(&question).await?;
+                Ok((retirement, member.hello.target_directory.clone()))
             })
             .await
             .map_err(|error| {
@@ -227,16 +228,22 @@ impl Deployment<'_> {
                 error.hint(format!("something may have been removed there, and is not put back: {again}"))
             })?;
         let ui = &self.context.ui;
-        for (host, (removed, directory)) in &removed {
-            let kept =
-                if args.purge { "" } else { "; its components' data (state/) is kept, unless --purge" };
+        for (host, (Retirement { removed, links }, directory)) in &removed {
+            let kept = match &links[..] {
+                _ if !args.purge => "; its components' data (state/) is kept, unless --purge".to_owned(),
+                [] => String::new(),
+                links => format!(
+                    ", but only links where data is elsewhere, and that is kept: {}",
+                    one_line(&links.join(", "))
+                ),
+            };
             ui.line(&if *removed {
                 format!("{host}: everything batou made is removed{kept}")
             } else {
                 format!("{host}: there was nothing of batou's to remove in {}", visible_name(directory))
             });
         }
-        Ok(removed.into_values().any(|(removed, _)| removed))
+        Ok(removed.into_values().any(|(retirement, _)| retirement.removed))
     }
 
     /// Records in the journals of the remaining hosts that the environment no longer has the retired one; returns whether

@@ -345,6 +345,8 @@ pub enum Reply {
     Retired {
         /// Whether there was anything.
         removed: bool,
+        /// The symbolic links among that in place of which components had data elsewhere, which is kept: each with where it led.
+        links: Vec<String>,
     },
     /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {

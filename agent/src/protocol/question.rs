@@ -150,6 +150,15 @@ pub struct Collection {
     pub unreadable: Vec<String>,
 }
 
+/// The answer to [`retire`].
+#[derive(Clone, Debug)]
+pub struct Retirement {
+    /// Whether there was anything to remove.
+    pub removed: bool,
+    /// The removed links behind which data of components is kept, each with where it led.
+    pub links: Vec<String>,
+}
+
 /// [`Request::Hello`].
 pub fn hello(hello: Hello) -> Question<State> {
     question!(new, Request::Hello(hello), Reply::Hello(state) => *state)
@@ -300,9 +309,9 @@ pub fn collect(keep: u32) -> Question<Collection> {
     )
 }
 
-/// [`Request::Retire`]; the answer is whether there was anything to remove.
-pub fn retire(purge: bool) -> Question<bool> {
-    question!(new, Request::Retire { purge }, Reply::Retired { removed } => removed)
+/// [`Request::Retire`].
+pub fn retire(purge: bool) -> Question<Retirement> {
+    question!(new, Request::Retire { purge }, Reply::Retired { removed, links } => Retirement { removed, links })
 }
 
 /// [`Request::Exec`]; the answer is the exit status.
@@ -392,11 +401,12 @@ mod tests {
     }
 
     /// Texts that may be anything: whoever shows them makes them harmless.
-    const FREE: [&str; 11] = [
+    const FREE: [&str; 12] = [
         "path",
         "recovered",
         "problems",
         "unreadable",
+        "links",
         "message",
         "reason",
         "output",

@@ -419,7 +419,7 @@ fn the_conversation_succeeds_if_nobody_changes_it_and_asks_everything_that_can_b
     let wanted = target.want();
     let answers = target.converse(&Said::Requests(target.withdrawal(&wanted)));
     assert!(!answers.iter().any(|reply| matches!(reply, Reply::Error(_))), "{answers:#?}");
-    assert!(matches!(answers[answers.len() - 3], Reply::Retired { removed: true }), "{answers:#?}");
+    assert!(matches!(answers[answers.len() - 3], Reply::Retired { removed: true, .. }), "{answers:#?}");
 }
 
 #[test]

@@ -188,20 +188,49 @@ fn retiring_removes_what_is_ours_and_keeps_data_and_strangers() {
     host.release(&manifest, 1);
     std::fs::write(host.target().join("README"), "somebody's").unwrap();
     let mut controller = host.locked();
-    assert!(matches!(controller.ask(&Request::Retire { purge: false }), Reply::Retired { removed: true }));
+    assert!(matches!(
+        controller.ask(&Request::Retire { purge: false }),
+        Reply::Retired { removed: true, .. }
+    ));
     assert_eq!(names(&host.target()), ["README".into(), "state".into()].into());
     assert_eq!(names(&host.target().join("state")), ["web".into()].into());
     controller.refused(&Request::Retire { purge: true }, ErrorKind::Unlocked);
     assert!(matches!(controller.ask(&Request::Lock { holder: holder("alice") }), Reply::Locked(_)));
-    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true }));
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true, .. }));
     assert_eq!(names(&host.target()), ["README".into()].into());
     drop(controller);
 
     std::fs::remove_file(host.target().join("README")).unwrap();
     host.release(&manifest, 1);
     let mut controller = host.locked();
-    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true }));
+    assert!(matches!(controller.ask(&Request::Retire { purge: true }), Reply::Retired { removed: true, .. }));
     assert!(!host.target().exists());
+}
+
+#[test]
+fn links_in_place_of_data_are_named_and_what_they_lead_to_is_kept() {
+    use std::os::unix::fs::symlink;
+
+    let host = Host::new();
+    let write = vec![step("write", "echo precious > data")];
+    let manifest = host.manifest(vec![host.component("web", "one", write)]);
+    let (states, disk) = (host.target().join("state"), host.target().with_file_name("disk"));
+    for linked in [states.clone(), states.join("web"), host.target().join("store")] {
+        host.release(&manifest, 1);
+        let _ = std::fs::remove_dir_all(&disk);
+        std::fs::rename(&linked, &disk).unwrap();
+        symlink(&disk, &linked).unwrap();
+        let Reply::Retired { links, .. } = host.locked().ask(&Request::Retire { purge: true }) else {
+            panic!()
+        };
+        assert!(!host.target().exists(), "{linked:?}");
+        if linked.ends_with("store") {
+            assert!(links.is_empty() && names(&disk).is_empty(), "{links:?}");
+        } else {
+            assert_eq!(links, [format!("{} (to {})", linked.display(), disk.display())]);
+            assert!(disk.join("data").exists() || disk.join("web/data").exists());
+        }
+    }
 }
 
 #[test]

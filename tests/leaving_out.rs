@@ -143,6 +143,17 @@ fn the_second_last_local_host_is_found_where_it_was() {
     assert_eq!(host(&sandbox, "h2").file("app/app.conf"), "one on h2\n");
 }
 
+#[test]
+fn a_host_that_there_never_was_is_not_retired() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    for lost in [&[][..], &["--lost"]] {
+        let unknown = sandbox.batou(&[&["retire", "dev", "h33"], lost].concat()).fails(2).stderr;
+        says(&unknown, &["dev has no host `h33`, and none of its hosts knows of one"]);
+    }
+    assert!(!host(&sandbox, "h33").0.exists());
+}
+
 /// It has what the others have, only under another number.
 #[test]
 fn a_host_that_was_left_out_of_a_mend_is_not_behind() {

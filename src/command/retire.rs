@@ -93,7 +93,9 @@ async fn retire(
         context.ui.json(&Line::Retired { host, purged, lost, removed, forgotten });
     }
     let forgotten = forgotten?;
-    if lost && !forgotten && !hosts.iter().any(|known| known.name == *host) {
+    // An emptied one has been there, and if there is nobody to be asked, it may have been forgotten before.
+    let is_elsewhere = removed || (!lost && others.is_empty());
+    if !is_elsewhere && !forgotten && !hosts.iter().any(|known| known.name == *host) {
         return Err(naming::unheard_of(policy, host, &names(hosts)));
     }
     match (lost, forgotten) {

@@ -56,15 +56,15 @@ impl Inventory {
         named: &'a [N],
         problems: &mut Problems,
     ) -> Vec<&'a N> {
-        self.known_or((key, at), named, "declare it in [hosts]", problems)
+        self.known_or((key, at), named, |near| near.unwrap_or("declare it in [hosts]".to_owned()), problems)
     }
 
-    /// [`Inventory::known`], with what to do where no host is named nearly so.
+    /// [`Inventory::known`], with what to do; it is told of the host that is named nearly so, as a question.
     fn known_or<'a, N: Borrow<str>>(
         &self,
         (key, at): (&str, &At),
         named: &'a [N],
-        help: &str,
+        help: impl FnOnce(Option<String>) -> String,
         problems: &mut Problems,
     ) -> Vec<&'a N> {
         let known: Vec<_> = named.iter().filter(|name| self.contains((*name).borrow())).collect();
@@ -73,8 +73,7 @@ impl Inventory {
             && !named.iter().any(|name| self.dropped.contains(name.borrow()))
         {
             let hosts = self.hosts.iter().map(|entry| entry.host.name.as_str());
-            let near = nearest(key, hosts).map(|near| format!("did you mean `{near}`?"));
-            let help = near.unwrap_or_else(|| help.to_owned());
+            let help = help(nearest(key, hosts).map(|near| format!("did you mean `{near}`?")));
             problems.push(Diagnostic::error(format!("there is no host `{key}`")).at(at).help(help));
         }
         known
@@ -190,8 +189,11 @@ fn mention(more: &Table, domain: Option<&str>, inventory: &Inventory, problems: 
     for (key, member) in more {
         // What is wrong with the key itself is reported by `by_host`.
         let named = hosts_of(key, &member.key, domain, &mut Problems::default());
-        let help = format!("declare it in [hosts], if only as `{key} = false` until it is retired");
-        inventory.known_or((key, &member.key), &named, &help, problems);
+        let own = format!(
+            "declare it in [hosts], if only as `{key} = false` until it is retired, or remove this table"
+        );
+        let help = |near: Option<String>| near.map_or(String::new(), |near| near + " If not, ") + &own;
+        inventory.known_or((key, &member.key), &named, help, problems);
         if !matches!(member.node.data, Data::Table(_)) {
             let message = format!("`host.{key}` must be a table, not {}", member.node.data.kind());
             problems.push(Diagnostic::error(message).at(&member.node.at));

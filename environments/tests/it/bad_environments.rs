@@ -252,7 +252,7 @@ fn hosts_and_patterns() {
       |
     3 | [host.web10]
       |       ^^^^^
-      = help: declare it in [hosts], if only as `web10 = false` until it is retired
+      = help: declare it in [hosts], if only as `web10 = false` until it is retired, or remove this table
 
     error: there is no host `web02`
      --> environments/prod/environment.toml:4:13

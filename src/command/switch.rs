@@ -98,9 +98,6 @@ pub(crate) async fn fulfil(
         deployment.fleet.abandon();
         return Ok(());
     }
-    if args.locking.yes {
-        deployment.name_disregarded(&states);
-    }
     let intended = Intended {
         release: wanted.release,
         hosts: wanted.hosts,

@@ -80,6 +80,7 @@ impl Deployment<'_> {
             return Ok(());
         }
         let number = next_number(&states, locking.yes, self.unchanged())?;
+        self.name_disregarded(&states);
         let without = self.without(&intended);
         let order = ReleaseOrder {
             record: JournaledRelease {

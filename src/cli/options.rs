@@ -41,7 +41,7 @@ pub struct Locking {
     /// How long to wait for another deployer to finish
     #[arg(long, value_name = "SECONDS", default_value_t = LOCK_WAIT.as_secs())]
     pub lock_wait: u64,
-    /// Confirm all at once: a protected environment, a release number far beyond the others', retiring a host of [hosts]
+    /// Confirm all at once: a protected environment, a release number far beyond the others', retiring a host that is not gone
     #[arg(short, long)]
     pub yes: bool,
 }

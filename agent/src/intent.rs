@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::protocol::JournaledRelease;
 use crate::target::{TargetDirectory, read_file, remove_file};
 
-const LIMIT: u64 = 1 << 20;
+/// More than the names of all hosts and of all units of a host take.
+const LIMIT: u64 = 64 << 20;
 
 /// A release that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

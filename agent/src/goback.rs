@@ -33,6 +33,9 @@ pub(crate) fn answer(session: &mut Session, reason: &str) -> Result<Reply, Error
     locked.check_lock(about)?;
     let Locked { underway, lock, .. } = locked;
     let Some(underway) = underway else {
+        // One that could not be written for certain may have stayed. If it does so again, this host goes back with the next
+        // agent, and it must not be said that it has.
+        Intent::remove(&about.target)?;
         let generation = about.generations()?.current()?;
         return Ok(Reply::WentBack { generation, problems: Vec::new(), unreverted: Vec::new() });
     };

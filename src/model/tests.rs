@@ -198,6 +198,8 @@ fn seeds_that_have_shown_something() {
     seeds(200_042_919, |count| count == 0);
     // A host that could not be locked any more was said to have gone back, while its agent had just begun to switch.
     seeds(1_000_489, |count| count == 0);
+    // An intent could be neither synced nor removed, and the host was said to have gone back.
+    seeds(3_002_032, |count| count == 0);
     // A host whose agent stood still, and whose lock was removed and taken by another, was said to be overtaken; then its agent
     // went on and committed.
     seeds(1_795_907_800_003_065, |count| count == 0);

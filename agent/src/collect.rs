@@ -8,7 +8,7 @@ use crate::activated::Activated;
 use crate::error::{Error, sentence};
 use crate::intent::Intent;
 use crate::journal::Journal;
-use crate::protocol::{Outcome, Reply};
+use crate::protocol::{Obstacle, Outcome, Reply};
 use crate::release::read;
 use crate::reserve;
 use crate::session::{About, Session};
@@ -34,20 +34,20 @@ pub(crate) fn is_due(about: &About, keep: u32) -> Result<bool, Error> {
 pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, Error> {
     let generations = about.generations()?;
     let removed = superfluous(about, &generations, keep)?;
-    let (mut kept, mut unreadable) = (Vec::new(), Vec::new());
+    let (mut kept, mut obstacles) = (Vec::new(), Vec::new());
     for number in generations.list()?.into_iter().filter(|number| !removed.contains(number)) {
         match read(&generations, number) {
             Ok(installed) => kept.push(installed.manifest),
             Err(reason) => {
-                unreadable.push(format!("generation {number} cannot be read: {}", sentence(&reason)));
+                obstacles.push(Obstacle { generation: Some(number), reason: sentence(&reason) });
             }
         }
     }
     for number in &removed {
         generations.remove(*number)?;
     }
-    if !unreadable.is_empty() {
-        return Ok(Reply::Collected { generations: removed.len() as u64, objects: 0, bytes: 0, unreadable });
+    if !obstacles.is_empty() {
+        return Ok(Reply::Collected { generations: removed.len() as u64, objects: 0, bytes: 0, obstacles });
     }
     Activated::load(&about.target)?.retain(&about.target, &kept)?;
     let roots: BTreeSet<_> = kept.iter().flat_map(batou_release::Manifest::artifacts).collect();
@@ -56,12 +56,12 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
         Ok(collected) => collected,
         // What else a damaged object needs is not known. A switch or rollback that needs it has it sent again.
         Err(error) if is_damage(&error) => {
-            unreadable.push(format!("the store is damaged: {}", sentence(&error)));
+            obstacles.push(Obstacle { generation: None, reason: sentence(&error) });
             return Ok(Reply::Collected {
                 generations: removed.len() as u64,
                 objects: 0,
                 bytes: 0,
-                unreadable,
+                obstacles,
             });
         }
         Err(error) => return Err(error.into()),
@@ -70,7 +70,7 @@ pub(crate) fn collect(about: &About, store: &Store, keep: u32) -> Result<Reply, 
         generations: removed.len() as u64,
         objects: collected.objects(),
         bytes: collected.bytes,
-        unreadable,
+        obstacles,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::error::CommandError;
 use crate::fleet::{Member, sort};
 use crate::ui::line::Line;
 use crate::ui::{bytes, one_line, plural, visible_name};
+use batou_agent::protocol::Obstacle;
 use batou_agent::protocol::question::{self, Collection};
 
 /// Remove what nobody needs any more from the local store.
@@ -99,14 +100,17 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
         };
         let (freed, failures) = sort(deployment.fleet.each(collect).await);
         for (host, (freed, directory)) in &freed {
-            let &Collection { generations, objects, bytes: size, ref unreadable } = freed;
+            let &Collection { generations, objects, bytes: size, ref obstacles } = freed;
             let in_force = states.get(host).and_then(|state| state.generation);
-            for reason in unreadable {
-                let remedy = Hindrance::of(reason, in_force).remedy(&deployment.policy, directory);
-                let reason = one_line(reason);
-                context
-                    .ui
-                    .warn(&format!("{host}: {reason}; no object is removed while that is so: {remedy}"));
+            for it in obstacles {
+                let what = it.generation.map_or("the store is damaged".to_owned(), |number| {
+                    format!("generation {number} cannot be read")
+                });
+                let (reason, remedy) =
+                    (one_line(&it.reason), remedy(it, in_force, &deployment.policy, directory));
+                context.ui.warn(&format!(
+                    "{host}: {what}: {reason}; no object is removed while that is so: {remedy}"
+                ));
             }
             context.ui.json(&Line::Collected { host, generations, objects, bytes: size });
             let (generations, objects) = (count(generations), count(objects));
@@ -121,48 +125,24 @@ fn collect_hosts(context: &Context, environment: &str) -> Result<(), CommandErro
     })
 }
 
-/// What keeps a host from removing objects.
-#[derive(Debug, PartialEq, Eq)]
-enum Hindrance {
-    /// The generation in force cannot be read.
-    InForce(u64),
-    /// An older generation cannot be read.
-    Older(u64),
-    /// An object is damaged or missing.
-    Object,
-}
-
-impl Hindrance {
-    /// What a host's sentence is about: it begins with that.
-    fn of(reason: &str, in_force: Option<u64>) -> Self {
-        let number = reason.strip_prefix("generation ").and_then(|rest| rest.split(' ').next()?.parse().ok());
-        match number {
-            None => Self::Object,
-            Some(number) if Some(number) == in_force => Self::InForce(number),
-            Some(number) => Self::Older(number),
-        }
-    }
-
-    /// What ends it.
-    fn remedy(&self, policy: &Policy, directory: &str) -> String {
-        let environment = visible_name(&policy.name);
-        let folder = |number: &u64| format!("the folder {}/generations/{number}", visible_name(directory));
-        let older =
-            format!("once it is older than the last {} (`keep`)", plural(policy.keep as usize, "release"));
-        match self {
-            Self::InForce(number) => format!(
-                "`batou switch {environment}` makes another generation, and then this one is not needed: remove {}",
-                folder(number)
-            ),
-            Self::Older(number) => format!(
-                "nothing can go back to that generation: remove {}, or it goes by itself {older}",
-                folder(number)
-            ),
-            Self::Object => format!(
-                "`batou verify {environment} --repair` mends what the release in force needs; what only an older release \
-                 needs is mended by a rollback to it, or goes {older}"
-            ),
-        }
+/// What ends that an object or a generation, which may be the one in force, cannot be read.
+fn remedy(it: &Obstacle, in_force: Option<u64>, policy: &Policy, directory: &str) -> String {
+    let environment = visible_name(&policy.name);
+    let older =
+        format!("once it is older than the last {} (`keep`)", plural(policy.keep as usize, "release"));
+    let Some(number) = it.generation else {
+        return format!(
+            "`batou verify {environment} --repair` mends what the release in force needs; what only an older release \
+             needs is mended by a rollback to it, or goes {older}"
+        );
+    };
+    let folder = format!("the folder {}/generations/{number}", visible_name(directory));
+    if in_force == Some(number) {
+        format!(
+            "`batou switch {environment}` makes another generation, and then this one is not needed: remove {folder}"
+        )
+    } else {
+        format!("nothing can go back to that generation: remove {folder}, or it goes by itself {older}")
     }
 }
 

@@ -237,6 +237,16 @@ impl JournaledRelease {
     }
 }
 
+/// What is kept on a host and cannot be read: what it needs is not known, so no object is removed there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// The generation; none if it is an object of the store.
+    #[serde(default, deserialize_with = "bounded::optional_number", skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
 /// The order to switch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Switch {
@@ -338,8 +348,8 @@ pub enum Reply {
         /// Bytes.
         #[serde(deserialize_with = "bounded::number")]
         bytes: u64,
-        /// Why no object was removed: the kept generations that cannot be read, each a sentence.
-        unreadable: Vec<String>,
+        /// Why no object was removed.
+        obstacles: Vec<Obstacle>,
     },
     /// Nothing that batou made is left in the target directory.
     Retired {

@@ -9,8 +9,8 @@ use batou_store::{Digest, Name, ObjectId};
 use serde_json::{Map, Value};
 
 use super::{
-    Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Reply, Request, State, Switch, Terms,
-    UnitDecision, encode,
+    Drift, Fact, Hello, Holder, JournalEntry, JournaledRelease, Obstacle, Reply, Request, State, Switch,
+    Terms, UnitDecision, encode,
 };
 
 /// Why a reply is no answer.
@@ -146,8 +146,8 @@ pub struct Collection {
     pub objects: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Why no object was removed: the kept generations that cannot be read, each a sentence.
-    pub unreadable: Vec<String>,
+    /// Why no object was removed.
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// The answer to [`retire`].
@@ -304,8 +304,8 @@ pub fn collect(keep: u32) -> Question<Collection> {
     question!(
         new,
         Request::Collect { keep },
-        Reply::Collected { generations, objects, bytes, unreadable } =>
-            Collection { generations, objects, bytes, unreadable }
+        Reply::Collected { generations, objects, bytes, obstacles } =>
+            Collection { generations, objects, bytes, obstacles }
     )
 }
 
@@ -402,11 +402,10 @@ mod tests {
     }
 
     /// Texts that may be anything: whoever shows them makes them harmless.
-    const FREE: [&str; 12] = [
+    const FREE: [&str; 11] = [
         "path",
         "recovered",
         "problems",
-        "unreadable",
         "links",
         "message",
         "reason",

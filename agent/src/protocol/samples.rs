@@ -75,7 +75,12 @@ pub(super) fn samples() -> Vec<Value> {
             unreverted: vec![unit.clone()],
         },
         Reply::Verified { problems: vec!["it is gone".into()], files: 3, damaged: true, unsettled: true },
-        Reply::Collected { generations: 1, objects: 2, bytes: 3, unreadable: vec!["no".into()] },
+        Reply::Collected {
+            generations: 1,
+            objects: 2,
+            bytes: 3,
+            obstacles: vec![Obstacle { generation: Some(4), reason: "no".into() }],
+        },
         Reply::Error(error),
     ];
     let entry = JournalEntry {

@@ -118,9 +118,9 @@ fn collect_removes_what_was_staged_for_nothing_and_forgets_its_steps() {
     let mut controller = host.locked();
     host.stage(&mut controller, &staged);
     let reply = controller.ask(&Request::Collect { keep: 1 });
-    let Reply::Collected { generations, objects, bytes, unreadable } = reply else { panic!("{reply:?}") };
+    let Reply::Collected { generations, objects, bytes, obstacles } = reply else { panic!("{reply:?}") };
     assert_eq!((generations, objects), (1, 6));
-    assert!(bytes > 0 && unreadable.is_empty());
+    assert!(bytes > 0 && obstacles.is_empty());
     let activated = std::fs::read_to_string(host.target().join("activated.json")).unwrap();
     assert!(activated.contains("web/step/b") && !activated.contains("web/step/a"), "{activated}");
     assert!(matches!(controller.ask(&Request::Collect { keep: 1 }), Reply::Collected { objects: 0, .. }));
@@ -151,10 +151,11 @@ fn a_kept_generation_that_cannot_be_read_keeps_every_object_and_goes_with_its_ti
         damage(&path);
         let mut controller = host.locked();
         let reply = controller.ask(&Request::Collect { keep: 3 });
-        let Reply::Collected { objects, unreadable, .. } = reply else { panic!("{reply:?}") };
+        let Reply::Collected { objects, obstacles, .. } = reply else { panic!("{reply:?}") };
         assert_eq!(objects, 0);
-        assert!(unreadable.len() == 1 && unreadable[0].starts_with("generation 2 cannot be read: "));
-        assert!(unreadable[0].contains(why), "{unreadable:?}");
+        let [obstacle] = &obstacles[..] else { panic!("{obstacles:?}") };
+        assert_eq!(obstacle.generation, Some(2));
+        assert!(obstacle.reason.contains(why), "{obstacle:?}");
         assert_eq!(there(), [true; 4]);
         assert_eq!(controller.end(), 0);
     }

@@ -148,7 +148,7 @@ fn who_does_not_want_to_wait_is_told_who_holds_the_lock() {
     let user = Output::of(other.program("id").arg("-un")).success().stdout;
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let person = format!("{}@{} (since 20", user.trim(), machine.trim());
-    says(&output.stderr, &[&person, "is releasing to one", "nothing was changed", "--lock-wait"]);
+    says(&output.stderr, &[&person, "holds the lock of one", "nothing was changed", "--lock-wait"]);
     says(&other.batou(&["retire", "dev", "one", "--yes", "--lock-wait", "0"]).fails(1).stderr, &[&person]);
     assert!(target.results().is_empty(), "the first release is not ended yet");
 

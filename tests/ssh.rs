@@ -665,7 +665,7 @@ fn the_last_words_about_a_retired_host_say_what_was_changed_and_what_was_not() {
     says(
         &held.stderr,
         &[
-            "is releasing to one",
+            "holds the lock of one",
             "; two is emptied, and the other hosts still remember it",
             "`batou retire dev two --lost`",
         ],
@@ -675,7 +675,7 @@ fn the_last_words_about_a_retired_host_say_what_was_changed_and_what_was_not() {
     let again = sandbox.batou(&retire).fails(1).stderr;
     says(&again, &["; two had nothing to be removed, and the other hosts still remember it"]);
     let lost = sandbox.batou(&[&retire[..], &["--lost"]].concat()).fails(1).stderr;
-    says(&lost, &["is releasing to one", "; nothing was changed"]);
+    says(&lost, &["holds the lock of one", "; nothing was changed"]);
     drop(lock);
 
     sandbox.batou(&["switch", "dev"]).success();

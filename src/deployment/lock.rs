@@ -40,7 +40,7 @@ impl Deployment<'_> {
             if ui.is_json() {
                 ui.json(&Line::Waiting { host, holder: holder.map(LockHolder::from) });
             } else {
-                ui.notice(&format!("waiting: {} is releasing to {host}", person(holder)));
+                ui.notice(&format!("waiting: {} holds the lock of {host}", person(holder)));
             }
         };
         match self.fleet.lock(holder, patience, &told).await {
@@ -54,7 +54,7 @@ impl Deployment<'_> {
             }
             Err(LockError::Held { host, holder }) => {
                 let message = format!(
-                    "{} is releasing to {host} and did not finish in {} s; {}",
+                    "{} still holds the lock of {host} after {} s; {}",
                     person(holder.as_ref()),
                     patience.as_secs(),
                     self.unchanged()

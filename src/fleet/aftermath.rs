@@ -135,7 +135,7 @@ impl Member {
             (LockState::Others(_, true), HostEnding::WentBack { .. }) if !is_journaled => return Ok(None),
             (LockState::Others(holder, _), HostEnding::WentBack { .. }) => {
                 let who = holder.map_or("somebody".to_owned(), |it| format!("{}@{}", it.user, it.machine));
-                HostEnding::Overtaken { by: format!("{who} is releasing there") }
+                HostEnding::Overtaken { by: format!("{who} holds the lock there") }
             }
             (_, ending) => ending,
         }))

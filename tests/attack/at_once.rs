@@ -145,6 +145,6 @@ fn a_lock_of_the_same_person_and_second_is_not_ones_own() {
     fs::write(&path, holder.to_string()).unwrap();
     let (status, said) = switching.go_on();
     assert_eq!(status, Some(1), "{said}");
-    says(&said, &["evil  overtaken: ", " is releasing there"]);
+    says(&said, &["evil  overtaken: ", " holds the lock there"]);
     assert_eq!(evil.results(), ["1 committed", "2 committed"]);
 }

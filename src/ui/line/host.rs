@@ -24,7 +24,7 @@ pub enum HostState {
     WentBack,
     /// It cannot be asked, or did not go back in time, but nobody told it to keep the release: it goes back by itself.
     GoesBack,
-    /// Somebody else has released there meanwhile, or is releasing.
+    /// Somebody else has released there meanwhile, or holds the lock.
     Overtaken,
     /// It was told to keep the release and has not answered, and it cannot be asked.
     Unknown,

@@ -79,6 +79,7 @@ pub(super) struct NotePlaces(Mutex<Vec<u64>>);
 
 thread_local! {
     static OWN: Cell<Option<u64>> = const { Cell::new(None) };
+    static THREAD: i32 = rustix::thread::gettid().as_raw_nonzero().get();
 }
 
 impl NotePlaces {
@@ -90,14 +91,13 @@ impl NotePlaces {
     pub(super) fn note(&self, file: impl std::os::fd::AsFd, subject: Option<&str>) {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(place) = OWN.get().or_else(|| free().pop()) else { return };
-        let mut bytes = [0; WIDTH];
-        if let Some(subject) = subject {
-            let text = format!("{} {subject}", rustix::thread::gettid().as_raw_nonzero());
-            let length = text.len().min(WIDTH);
-            bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-        }
+        // It ends with the first NUL: what was noted before may be longer.
+        let mut text =
+            subject.map_or_else(String::new, |subject| THREAD.with(|thread| format!("{thread} {subject}")));
+        text.push('\0');
+        let bytes = &text.as_bytes()[..text.len().min(WIDTH)];
         // If this cannot be noted, an error message will be less exact.
-        let _ = rustix::io::pwrite(file, &bytes, place * WIDTH as u64);
+        let _ = rustix::io::pwrite(file, bytes, place * WIDTH as u64);
         OWN.set(subject.map(|_| place));
         if subject.is_none() {
             free().push(place);

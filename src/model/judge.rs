@@ -246,11 +246,7 @@ impl Court {
                 return Some(Ruling::Crash);
             }
             MishapKind::Unsynced(more) if step.name == "fsync" => {
-                if more > 0 {
-                    let step = self.taken(machine) + more;
-                    let (moment, kind) = (Moment::Step(step, false), MishapKind::Crash(1));
-                    self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
-                }
+                self.follow_up(machine, more, Mishap { kind: MishapKind::Crash(1), ..fault });
                 return Some(match world.random(3) {
                     0 => Ruling::Fail(5),
                     1 => Ruling::FailDone(5),
@@ -283,11 +279,7 @@ impl Court {
             }
             MishapKind::Clock(time) => world.machine(machine).ahead.set(time),
             MishapKind::Interrupt(again) => {
-                if again > 0 {
-                    let step = self.taken(machine) + again;
-                    let (moment, kind) = (Moment::Step(step, false), MishapKind::Interrupt(0));
-                    self.faults.borrow_mut().push(Mishap { moment, kind, ..fault });
-                }
+                self.follow_up(machine, again, Mishap { kind: MishapKind::Interrupt(0), ..fault });
                 if !interrupt(process.0) {
                     return Some(Ruling::Kill);
                 }
@@ -295,5 +287,13 @@ impl Court {
             }
         }
         None
+    }
+
+    /// Has another fault follow after so many steps of a machine; none after no step.
+    fn follow_up(&self, machine: MachineId, steps: u64, fault: Mishap) {
+        if steps > 0 {
+            let moment = Moment::Step(self.taken(machine) + steps, false);
+            self.faults.borrow_mut().push(Mishap { moment, ..fault });
+        }
     }
 }

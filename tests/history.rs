@@ -139,6 +139,14 @@ fn a_host_that_was_emptied_or_cannot_be_verified_hides_nothing_of_the_others() {
         &["one: 3 files checked, as released", "two: 0 files checked, 1 problem", nothing],
     );
     says(&verified.stderr, &["1 problem found", "`batou switch dev` releases to two"]);
+    let status = sandbox.batou(&["status", "dev"]).success();
+    says(
+        &status.stdout,
+        &["two  no release in force, although it had one: its target directory was emptied\n"],
+    );
+    let behind = "is in force on one, and nothing of it is left on two: `batou switch dev` gives all hosts one release";
+    says(&status.stderr, &[behind]);
+    says(&sandbox.batou(&["plan", "dev"]).success().stderr, &[behind]);
 
     std::fs::create_dir_all(target.join("journal")).unwrap();
     let verified = sandbox.batou(&["verify", "dev"]).fails(1);

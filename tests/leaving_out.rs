@@ -21,6 +21,9 @@ fn host(sandbox: &Sandbox, name: &str) -> Target {
 fn a_plan_without_a_host_leaves_it_as_it_is() {
     let sandbox = three();
     sandbox.batou(&["switch", "dev", "--skip", "h3"]).success();
+    let status = sandbox.batou(&["status", "dev"]).success();
+    says(&status.stdout, &["h3  no release yet\n"]);
+    says(&status.stderr, &["is in force on h1, h2, and was made without h3: `batou switch dev`"]);
     greet(&sandbox, "two");
     sandbox.batou(&["plan", "dev", "--skip", "h3", "-o", "two.plan"]).success();
     let output = sandbox.batou(&["switch", "dev", "--plan", "two.plan"]).success();

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::behind::{behind, is_without};
+use crate::deployment::behind::{behind, has_lost, is_without};
 use crate::deployment::failure::{chain, refuse_own};
 use crate::deployment::faults::has_lost_journal;
 use crate::deployment::planned::is_member;
@@ -19,6 +19,9 @@ use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord};
 use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
 use batou_release::HostName;
+
+/// What is said of a host that has nothing of the release that was made for it, too.
+const LOST: &str = "no release in force, although it had one: its target directory was emptied";
 
 /// Show what each host has.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,14 +38,15 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
         refuse_own(&failures)?;
-        let behind = behind(&states).map(|(_, behind)| behind).unwrap_or_default();
-        let behind: BTreeSet<_> = behind.into_iter().map(|(host, _)| host).collect();
+        let (newest, behind) = behind(&states).unzip();
+        let behind: BTreeSet<_> = behind.into_iter().flatten().map(|(host, _)| host).collect();
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
             let behind = behind.contains(host);
             context.ui.json(&reached(host, state, behind));
-            lines.insert(host, describe(host, state, behind));
+            let has_lost = newest.is_some_and(|newest| has_lost(host, state, newest));
+            lines.insert(host, if has_lost { LOST.to_owned() } else { describe(host, state, behind) });
         }
         for (host, error) in &failures {
             context.ui.json(&unreachable(host, chain(error)));

@@ -16,8 +16,10 @@ impl Deployment<'_> {
     pub fn name_behind(&self, states: &BTreeMap<HostName, State>) {
         let environment = &self.policy.name;
         if let Some((record, behind)) = behind(states) {
+            let (lost, behind): (Vec<_>, Vec<_>) =
+                behind.into_iter().partition(|(host, state)| has_lost(host, state, record));
             let (older, behind): (Vec<_>, Vec<_>) =
-                behind.iter().partition(|(host, state)| is_without(host, state));
+                behind.into_iter().partition(|(host, state)| is_without(host, state));
             let (back, without): (Vec<_>, Vec<_>) = behind
                 .into_iter()
                 .partition(|(_, state)| has(state) > 0 && state.newest_sequence >= record.sequence);
@@ -37,6 +39,9 @@ impl Deployment<'_> {
             if !back.is_empty() {
                 text.push_str(&format!(", and {} went back", names(back)));
             }
+            if !lost.is_empty() {
+                text.push_str(&format!(", and nothing of it is left on {}", names(lost)));
+            }
             if !older.is_empty() {
                 text.push_str(&format!(", and {} was given back an older one with it", names(older)));
             }
@@ -50,8 +55,8 @@ impl Deployment<'_> {
     }
 }
 
-/// The newest release and the hosts that have an older one. A host that never had any release is new, not
-/// behind. Nor is one of which it is not known what it has.
+/// The newest release and the hosts that have an older one, or none. A host that has no release and that the newest one does
+/// not name is new, not behind. Nor is one behind of which it is not known what it has.
 pub fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, Vec<(&HostName, &State)>)> {
     let (_, record) = newest_records(states).pop()?;
     // A release that was made once more, as after a mend, is on those that have it with another number, too.
@@ -62,12 +67,18 @@ pub fn behind(states: &BTreeMap<HostName, State>) -> Option<(&JournaledRelease, 
     };
     let is_behind = |(host, state): &(&HostName, &State)| {
         (has(state) < record.sequence || is_without(host, state))
-            && state.newest_sequence > 0
+            && (state.newest_sequence > 0 || record.hosts.contains(host))
             && !has_it(host, state)
             && !has_lost_journal(state)
     };
     let behind: Vec<_> = states.iter().filter(is_behind).collect();
     (!behind.is_empty()).then_some((record, behind))
+}
+
+/// Whether a host has nothing, although this release was made for it, too: its target directory was emptied.
+pub fn has_lost(host: &HostName, state: &State, record: &JournaledRelease) -> bool {
+    let has_nothing = state.newest_sequence == 0 && state.generation.is_none() && !has_lost_journal(state);
+    has_nothing && record.hosts.contains(host) && !record.without.contains(host)
 }
 
 /// Whether what a host committed last was a rollback that gave it an older release than the others.

@@ -112,6 +112,8 @@ fn a_host_that_was_left_out_of_what_is_restored_is_told_of() {
         &status.stderr,
         &["is in force on two, and one was given back an older one with it", "`batou switch dev`"],
     );
+    let history = sandbox.batou(&["history", "dev"]).success().stdout;
+    says(&history, &["one two, release 2 restored, and an older one on one\n"]);
     let lines = sandbox.batou(&["--json", "status", "dev"]).success().json();
     let behind: Vec<_> =
         lines.iter().filter(|line| line["behind"] == true).map(|line| &line["host"]).collect();

@@ -8,7 +8,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::history::Past;
 use crate::ui::line::Line;
-use crate::ui::{one_line, visible, visible_name};
+use crate::ui::{one_line, some_of, visible, visible_name};
 use batou_agent::protocol::Outcome;
 
 /// Show the releases of an environment.
@@ -64,11 +64,15 @@ fn describe(past: &Past, in_force: bool, repeats: Option<u64>) -> String {
         (None, None, Some(sequence)) => format!(", release {sequence} once more"),
         (None, None, None) => String::new(),
     };
+    let older: Vec<_> =
+        past.hosts.keys().filter(|host| record.without.contains(host)).map(|host| &**host).collect();
+    let older =
+        if older.is_empty() { String::new() } else { format!(", and an older one on {}", some_of(&older)) };
     let outcome = if past.is_committed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
     let when = past.when.to_string().replace('T', " ");
     format!(
-        "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{outcome}",
+        "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{older}{outcome}",
         record.sequence,
         record.release.short(),
         visible_name(&record.who)

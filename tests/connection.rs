@@ -547,6 +547,14 @@ fn what_is_no_agent_in_the_folder_of_agents_is_named_with_the_variable() {
         &told("agents", 1),
         &["BATOU_AGENTS: ", &name, " cannot be run: put an agent's program for this machine"],
     );
+    for (program, did) in
+        [("echo Good day; exit 3", "ended (status 3): Good day"), ("yes", "printed more than 64 KiB")]
+    {
+        fs::write(&path, format!("#!/bin/sh\n{program}\n")).unwrap();
+        let problem =
+            format!(" was started as this machine's agent and {did}: put an agent's program in its place");
+        says(&told("agents", 1), &["BATOU_AGENTS: ", &name, &problem]);
+    }
     fs::remove_file(&path).unwrap();
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
     says(&told("agents", 1), &["BATOU_AGENTS: ", &name, " is a pipe, a socket or a device"]);

@@ -107,6 +107,18 @@ pub enum BinaryError {
         /// Why not.
         source: io::Error,
     },
+    /// What the folder has was run on this machine, and did not answer as an agent does.
+    #[error(
+        "BATOU_AGENTS: {} was started as this machine's agent and {problem}: put an agent's program in its place, or leave the \
+         variable out",
+        path.display()
+    )]
+    NoAgent {
+        /// The file.
+        path: PathBuf,
+        /// What it did instead.
+        problem: String,
+    },
     /// The binary cannot be read.
     #[error("cannot read the agent's binary {}", path.display())]
     Io {
@@ -144,6 +156,11 @@ impl Binaries {
     /// The error of a program that could not be run as this machine's agent, if it is one of the folder's.
     pub fn not_run(&self, path: PathBuf, source: io::Error) -> Result<BinaryError, io::Error> {
         if path == self.own { Err(source) } else { Ok(BinaryError::Foreign { path, source }) }
+    }
+
+    /// The error of a program that was run as this machine's agent and did not answer as one, if it is one of the folder's.
+    pub fn no_agent(&self, path: PathBuf, problem: String) -> Option<BinaryError> {
+        (path != self.own).then_some(BinaryError::NoAgent { path, problem })
     }
 
     /// The binary for a host whose `uname -m` says `machine`.

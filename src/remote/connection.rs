@@ -138,14 +138,21 @@ impl HostConnection {
         let mut command = Command::new(&path);
         command.arg("agent");
         let process = PipedProcess::child("the local agent", command).map_err(|error| match error {
-            StartError::Spawn { program, source } => match self.dialer.binaries.not_run(path, source) {
+            StartError::Spawn { program, source } => match self.dialer.binaries.not_run(path.clone(), source)
+            {
                 Ok(foreign) => foreign.into(),
                 Err(source) => StartError::Spawn { program, source },
             },
             other => other,
         })?;
         let patience = self.dialer.patience();
-        Start::new(process, None, Instant::now() + patience, patience)?.into_link(true)
+        let start = Start::new(process, None, Instant::now() + patience, patience)?;
+        start.into_link(true).map_err(|error| match error.no_agent() {
+            Some(problem) => {
+                self.dialer.binaries.no_agent(path, problem).map_or(error, |it| StartError::from(it).into())
+            }
+            None => error,
+        })
     }
 
     /// Starts the script that does everything else.

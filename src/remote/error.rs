@@ -92,9 +92,27 @@ impl RemoteError {
                 | StartError::Threads(_)
                 | StartError::Spawn { .. }
                 | StartError::Binary(
-                    BinaryError::Unusable { .. } | BinaryError::Foreign { .. } | BinaryError::Io { .. }
+                    BinaryError::Unusable { .. }
+                        | BinaryError::Foreign { .. }
+                        | BinaryError::NoAgent { .. }
+                        | BinaryError::Io { .. }
                 )
         )
+    }
+
+    /// What a program did that was started as an agent, without a login or a script before it, and did not answer as one.
+    pub(super) fn no_agent(&self) -> Option<String> {
+        match self {
+            RemoteError::Start(StartError::Shell { status, said }) => {
+                Some(format!("ended{}{}", with(*status), after(said)))
+            }
+            RemoteError::Start(StartError::Patience(said)) => {
+                Some(format!("did not answer in time{}", after(said)))
+            }
+            RemoteError::Start(StartError::Unexpected(said)) => Some(format!("answered {said:?}")),
+            RemoteError::Start(StartError::Preamble) => Some("printed more than 64 KiB".to_owned()),
+            _ => None,
+        }
     }
 
     /// Whether nothing more can be asked over this connection.

@@ -61,7 +61,12 @@ impl Context {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let (store, damaged) = Store::open_mended(&store_root()?)?;
+        let root = store_root()?;
+        let (store, damaged) = Store::open_mended(&root).map_err(|error| {
+            let hint =
+                format!("the local store is the folder {}; BATOU_STORE names another one", root.display());
+            CommandError::from(error).hint(hint)
+        })?;
         if !damaged.is_empty() {
             let (root, damaged) = (store.root().display(), damaged.join(", "));
             self.ui.warn(&format!("{root} was damaged, and has been mended: {damaged}"));

@@ -872,3 +872,17 @@ fn what_was_put_right_is_a_release_that_says_so() {
         &["localhost: what it had cannot be read any more, 2 components"],
     );
 }
+
+#[test]
+fn a_store_that_cannot_be_opened_is_named_with_the_variable() {
+    let sandbox = shop::local();
+    let file = sandbox.home().join("file");
+    fs::write(&file, "mine").unwrap();
+    for store in [file.clone(), file.join("below")] {
+        let output = Output::of(sandbox.command(&["build", "dev"]).env("BATOU_STORE", &store)).fails(1);
+        let hint =
+            format!("the local store is the folder {}; BATOU_STORE names another one", store.display());
+        says(&output.stderr, &["Not a directory", &hint]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}

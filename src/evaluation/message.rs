@@ -38,12 +38,11 @@ pub(super) enum AnswerPart {
     Mistakes(Diagnostics),
 }
 
-/// Writes one message and flushes.
+/// Writes one message. Whoever has a buffer flushes it after the last one.
 pub(super) fn write<M: Serialize>(to: &mut impl Write, message: &M) -> io::Result<()> {
     let bytes = rmp_serde::to_vec_named(message).map_err(io::Error::other)?;
     to.write_all(&(bytes.len() as u64).to_be_bytes())?;
-    to.write_all(&bytes)?;
-    to.flush()
+    to.write_all(&bytes)
 }
 
 /// Reads one message; `None` if the input ends before its first byte.

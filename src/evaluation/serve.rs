@@ -13,7 +13,7 @@ use crate::resolver::SystemDns;
 /// Serves a parent; returns the exit status.
 pub fn serve(mut from: impl Read, to: impl Write) -> u8 {
     let mut to = io::BufWriter::with_capacity(1 << 16, to);
-    match answer(&mut from, &mut to) {
+    match answer(&mut from, &mut to).and_then(|()| to.flush()) {
         Ok(()) => 0,
         Err(error) => {
             // The parent decides whether standard error is shown.

@@ -1,7 +1,11 @@
 //! Each project below `examples/` works as its README says.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use walkdir::WalkDir;
 
 use crate::common::{Lacking, Output, Sandbox, SshHosts, left_out};
 use crate::shop::{Target, names, says};
@@ -34,6 +38,30 @@ fn every_example_is_checked() {
         for (line, name) in lines.iter().zip(environments) {
             assert_eq!((&line["environment"], &line["warnings"]), (&name.into(), &0.into()), "{example}");
         }
+    }
+}
+
+/// Whose checkout it is, and what their machine is like, is no part of a release.
+#[test]
+fn a_release_has_one_id_wherever_it_is_built() {
+    for example in ["plone-like", "website"] {
+        let build = |is_other: bool| {
+            let sandbox = Sandbox::example(example);
+            let mut command = sandbox.command(&["build", "prod", "--json"]);
+            if is_other {
+                for entry in WalkDir::new(sandbox.project()) {
+                    let path = entry.unwrap().into_path();
+                    let mode = fs::metadata(&path).unwrap().permissions().mode();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(mode & 0o700)).unwrap();
+                    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
+                    fs::File::open(&path).unwrap().set_modified(then).unwrap();
+                }
+                command.env("USER", "other").env("LANG", "tr_TR.UTF-8").env("TZ", "Pacific/Apia");
+            }
+            let lines = Output::of(&mut command).success().json();
+            lines.last().unwrap()["release"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(build(false), build(true), "{example}");
     }
 }
 

@@ -144,6 +144,7 @@ impl Stage<'_> {
             }
             before = Some(what);
         }
+        invariants::of_runs(world, machines, plan)?;
         invariants::of_journals(world, machines, &self.issued.borrow())?;
         invariants::of_words(world, machines, &self.issued.borrow()[..count])
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::command::Issued;
 use super::network::{Machines, TARGET};
 use super::plan::{CommandKind, Mishap, MishapKind, Place, Plan};
+use super::programs::BESIDE;
 use super::releases::{FleetRelease, host};
 
 /// An invariant that does not hold.
@@ -193,6 +194,25 @@ pub(super) fn of_the_left(world: &World, machines: &Machines, all: &[Issued]) ->
         must(!mixed || told, || format!("{:?} is on {has:?}, and nobody was told", issued.what))?;
     }
     of_words(world, machines, all)
+}
+
+/// No step is run while one runs that an earlier agent left, if that one could take note of it.
+pub(super) fn of_runs(world: &World, machines: &Machines, plan: &Plan) -> Result<(), Broken> {
+    use MishapKind::{Clock, Crash, Cut, Interrupt, Kill, Silence, Unlock};
+    let can_note = |place: Place| {
+        let mut faults = plan.faults.iter().filter(|fault| fault.place == place);
+        faults.all(|fault| {
+            matches!(fault.kind, Clock(_) | Crash(_) | Cut(_) | Interrupt(_) | Kill | Silence(_) | Unlock)
+        })
+    };
+    let beside = world.marks().into_iter().find(|(machine, text)| {
+        let number = machines.hosts.iter().position(|host| host == machine);
+        text.starts_with(BESIDE) && number.is_some_and(|number| can_note(Place::Host(number)))
+    });
+    must(beside.is_none(), || {
+        let (machine, text) = beside.expect("it is there");
+        format!("{}: {text}", world.machine(machine).name)
+    })
 }
 
 /// Each host that was switched has a line about it in its journal, or is still to go back.

@@ -4,8 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use batou_system::simulation::mark;
+use batou_system::simulation::{mark, others_beside};
 use batou_system::{clock, fs};
+
+/// How a mark begins that tells of a command which started while another one was running.
+pub(super) const BESIDE: &str = "runs beside another one";
+/// How long a command has run when its agent is sure to have taken note of it.
+const NOTICED: Duration = Duration::from_millis(500);
 
 /// What a command does. Its last word is a text for this shell: instructions between semicolons.
 pub(super) fn program(command: &Command) -> Box<dyn FnOnce() -> i32 + Send> {
@@ -20,6 +25,9 @@ pub(super) fn program(command: &Command) -> Box<dyn FnOnce() -> i32 + Send> {
                 mark(&format!("{what} {component}: {text}"));
             }
         };
+        if others_beside().into_iter().any(|together| together > NOTICED) {
+            tell(BESIDE);
+        }
         tell("runs");
         let statuses = text.split(';').map(|instruction| run(instruction.trim(), &folder));
         let status = { statuses }.find(|status| *status != 0).unwrap_or(0);

@@ -32,7 +32,7 @@ use scheduler::Awaited;
 pub(crate) use disk::SimulatedFile;
 pub use disk::{Disk, DiskFault};
 pub use judgement::{Act, Judge, Ruling};
-pub use program::{Main, Program, Programs, start as start_program};
+pub use program::{Main, Program, Programs, others_beside, start as start_program};
 pub use wire::{WireEnd, wire};
 pub use world::{Machine, MachineId, ProcessId, World};
 

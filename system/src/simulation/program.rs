@@ -3,11 +3,14 @@
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::lock;
 use super::world::ProcessId;
 use super::{park, wake, world};
+
+/// The name of their processes.
+const NAME: &str = "program";
 
 /// What a program does; gives its exit status.
 pub type Main = Box<dyn FnOnce() -> i32 + Send>;
@@ -31,7 +34,7 @@ pub fn start(command: &Command) -> Option<Program> {
     let theirs = Arc::clone(&status);
     let id = world.start(
         machine,
-        "program",
+        NAME,
         Box::new(move || {
             let ended = main();
             lock(&theirs).replace(ended);
@@ -39,6 +42,13 @@ pub fn start(command: &Command) -> Option<Program> {
         }),
     );
     Some(Program { id, status })
+}
+
+/// Asked by a program: of each other program that runs on its machine, how long it and the process that started it have both
+/// been alive.
+pub fn others_beside() -> Vec<Duration> {
+    let asking = world().and_then(|world| Some((world.process()?, world)));
+    asking.map_or(Vec::new(), |(id, world)| world.beside(id, NAME))
 }
 
 impl Program {

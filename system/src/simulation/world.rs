@@ -43,6 +43,18 @@ struct Process {
     alive: bool,
     /// Until when it is stopped.
     stopped: Option<Instant>,
+    /// Who started it.
+    parent: Option<ProcessId>,
+    began: Duration,
+    ended: Option<Duration>,
+}
+
+impl Process {
+    /// One that nobody has started.
+    fn looking_at(machine: MachineId, name: &str) -> Self {
+        let (parent, began, ended) = (None, Duration::ZERO, None);
+        Process { machine, name: name.to_owned(), alive: true, stopped: None, parent, began, ended }
+    }
 }
 
 /// Everything that is simulated.
@@ -168,7 +180,11 @@ impl World {
     pub fn start(&self, machine: MachineId, name: &str, main: Box<dyn FnOnce() + Send>) -> ProcessId {
         let id = ProcessId(self.last.get() + 1);
         self.last.set(id.0);
-        let process = Process { machine, name: name.to_owned(), alive: true, stopped: None };
+        let process = Process {
+            parent: self.running.get(),
+            began: self.elapsed(),
+            ..Process::looking_at(machine, name)
+        };
         self.processes.borrow_mut().insert(id, process);
         self.note(|| format!("starts {name}#{}", id.0));
         self.scheduler.add(id, true, main);
@@ -186,6 +202,7 @@ impl World {
             let mut processes = self.processes.borrow_mut();
             let Some(process) = processes.get_mut(&id).filter(|process| process.alive) else { return };
             process.alive = false;
+            process.ended = Some(self.elapsed());
             process.machine
         };
         self.note(|| format!("#{} is gone", id.0));
@@ -257,6 +274,21 @@ impl World {
         self.processes.borrow().get(&id).map(|process| process.machine)
     }
 
+    /// Of each other process of that name on the machine of this one, how long it and who started it have both been alive.
+    pub(super) fn beside(&self, id: ProcessId, name: &str) -> Vec<Duration> {
+        let processes = self.processes.borrow();
+        let Some(this) = processes.get(&id) else { return Vec::new() };
+        let others = processes.iter().filter(|(other, process)| {
+            **other != id && process.alive && process.machine == this.machine && process.name == name
+        });
+        let together = |process: &Process| {
+            let parent = process.parent.and_then(|parent| processes.get(&parent));
+            let ended = parent.and_then(|parent| parent.ended).unwrap_or_else(|| self.elapsed());
+            ended.saturating_sub(process.began)
+        };
+        others.map(|(_, process)| together(process)).collect()
+    }
+
     /// A process's name.
     pub fn name_of(&self, id: ProcessId) -> String {
         self.processes.borrow().get(&id).map(|process| process.name.clone()).unwrap_or_default()
@@ -265,8 +297,7 @@ impl World {
     /// Looks at a machine from outside, as if by a process of its own whose steps nobody judges and that never waits.
     pub fn look<T>(&self, machine: MachineId, work: impl FnOnce() -> T) -> T {
         let id = ProcessId(0);
-        let process = Process { machine, name: "look".into(), alive: true, stopped: None };
-        self.processes.borrow_mut().insert(id, process);
+        self.processes.borrow_mut().insert(id, Process::looking_at(machine, "look"));
         let before = self.running.replace(Some(id));
         self.looking.set(true);
         let result = work();

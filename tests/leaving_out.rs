@@ -1,6 +1,8 @@
 //! Hosts that take no part in a release, by name or because a saved plan has nothing for them.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use crate::common::Sandbox;
 use crate::shop::{self, Target, greet, says};
@@ -22,7 +24,7 @@ fn a_plan_without_a_host_leaves_it_as_it_is() {
     let sandbox = three();
     sandbox.batou(&["switch", "dev", "--skip", "h3"]).success();
     let status = sandbox.batou(&["status", "dev"]).success();
-    says(&status.stdout, &["h3  no release yet\n"]);
+    says(&status.stdout, &["h3  no release in force\n"]);
     says(&status.stderr, &["is in force on h1, h2, and was made without h3: `batou switch dev`"]);
     greet(&sandbox, "two");
     sandbox.batou(&["plan", "dev", "--skip", "h3", "-o", "two.plan"]).success();
@@ -169,4 +171,118 @@ fn a_host_that_was_left_out_of_a_mend_is_not_behind() {
     let again = sandbox.batou(&["switch", "dev"]).success();
     says(&again.stdout, &["nothing to do"]);
     assert_eq!(again.stderr, "");
+}
+
+/// Releases one, two and three on all hosts.
+fn released_three_times() -> Sandbox {
+    let sandbox = three();
+    for greeting in ["one", "two", "three"] {
+        greet(&sandbox, greeting);
+        sandbox.batou(&["switch", "dev"]).success();
+    }
+    sandbox
+}
+
+fn have(sandbox: &Sandbox, greetings: [&str; 3]) {
+    for (name, greeting) in ["h1", "h2", "h3"].into_iter().zip(greetings) {
+        assert_eq!(host(sandbox, name).file("app/app.conf"), format!("{greeting} on {name}\n"));
+    }
+}
+
+/// Each part of the hosts counts for itself: the numbers say nothing about which release is newer.
+#[test]
+fn releases_that_were_made_without_each_other_are_told_and_none_is_taken_back_unasked() {
+    let forks: [&[&[&str]]; 3] = [
+        // More releases on one host than on the others.
+        &[
+            &["switch", "dev", "--skip", "h2", "--skip", "h3"],
+            &["switch", "dev", "--skip", "h2", "--skip", "h3"],
+        ],
+        // As many on both sides.
+        &[&["switch", "dev", "--skip", "h2", "--skip", "h3"]],
+        &[&["rollback", "dev", "--host", "h1"], &["rollback", "dev", "--host", "h1"]],
+    ];
+    for fork in forks {
+        let sandbox = released_three_times();
+        for (number, command) in fork.iter().enumerate() {
+            greet(&sandbox, &format!("four {number}"));
+            sandbox.batou(command).success();
+        }
+        let on_h1 = host(&sandbox, "h1").file("app/app.conf").replace(" on h1\n", "");
+        greet(&sandbox, "five");
+        sandbox.batou(&["switch", "dev", "--skip", "h1"]).success();
+        let status = sandbox.batou(&["status", "dev"]).success();
+        says(
+            &status.stderr,
+            &[" has another one, and each was made without the hosts of the other: `batou switch dev`"],
+        );
+        assert!(status.stdout.contains(", apart from the others"), "{}", status.stdout);
+        let refused = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
+        says(&refused, &["so it is not clear what to go back to; nothing was changed", "--to", "--host"]);
+        have(&sandbox, [&on_h1, "five", "five"]);
+
+        // Once all have one release again, there is a way back to what each had.
+        greet(&sandbox, "six");
+        sandbox.batou(&["switch", "dev"]).success();
+        assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
+        sandbox.batou(&["rollback", "dev"]).success();
+        have(&sandbox, [&on_h1, "five", "five"]);
+    }
+}
+
+#[test]
+fn a_rollback_past_one_that_left_hosts_out_gives_each_what_it_had() {
+    for first in
+        [&["rollback", "dev", "--host", "h1"][..], &["rollback", "dev", "--skip", "h2", "--skip", "h3"]]
+    {
+        let sandbox = released_three_times();
+        sandbox.batou(first).success();
+        have(&sandbox, ["two", "three", "three"]);
+        let refused = sandbox.batou(&["rollback", "dev"]).fails(1).stderr;
+        says(
+            &refused,
+            &[
+                "was made without h2, h3, so it is not clear",
+                "`batou rollback dev --to 2` gives all hosts what 4",
+            ],
+        );
+        greet(&sandbox, "four");
+        sandbox.batou(&["switch", "dev"]).success();
+
+        let back = sandbox.batou(&["rollback", "dev"]).success();
+        have(&sandbox, ["two", "three", "three"]);
+        for host in ["h2", "h3"] {
+            let told = format!("{host} did not have release 4: it is given back what it had then");
+            says(&back.stderr, &[&told]);
+        }
+        sandbox.batou(&["rollback", "dev", "--to", "2"]).success();
+        have(&sandbox, ["two", "two", "two"]);
+        sandbox.batou(&["rollback", "dev", "--to", "4"]).success();
+        have(&sandbox, ["two", "three", "three"]);
+    }
+}
+
+#[test]
+fn a_host_that_was_put_back_from_a_copy_is_not_said_to_have_been_left_out() {
+    let sandbox = three();
+    sandbox.batou(&["switch", "dev"]).success();
+    let (target, copy) = (sandbox.project().join("work/dev/h2"), sandbox.home().join("copy"));
+    let copied = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+    };
+    copied(&target, &copy);
+    greet(&sandbox, "two");
+    sandbox.batou(&["switch", "dev"]).success();
+    fs::remove_dir_all(&target).unwrap();
+    copied(&copy, &target);
+    let told = "release 2 ";
+    for command in [&["status", "dev"][..], &["plan", "dev"], &["verify", "dev"], &["history", "dev"]] {
+        let output = sandbox.batou(command).success().stderr;
+        says(
+            &output,
+            &[told, "and it is gone from h2, where what was there before was put back: `batou switch dev`"],
+        );
+    }
+    sandbox.batou(&["switch", "dev"]).success();
+    assert_eq!(sandbox.batou(&["status", "dev"]).success().stderr, "");
 }

@@ -443,7 +443,7 @@ fn a_rollback_leaves_hosts_that_were_added_since_as_they_are() {
     greet(&sandbox, "two");
     sandbox.batou(&["switch", "dev"]).success();
     let output = sandbox.batou(&["rollback", "dev"]).success();
-    says(&output.stderr, &["two had no release then, and stays as it is"]);
+    says(&output.stderr, &["two has nothing from then, and stays as it is"]);
     assert_eq!(Target::remote(&hosts, "one").file("app/app.conf"), "one on one\n");
     assert_eq!(Target::remote(&hosts, "two").file("app/app.conf"), "two on two\n");
 }

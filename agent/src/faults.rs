@@ -24,10 +24,13 @@ pub(crate) fn of(
     if matches!(intent, Err(Error::Record { .. })) {
         faults.push(RecordFault::Intent);
     }
-    // Where the intent cannot be read, it is not known which generation was before.
     faults.extend(match intent {
         Ok(intent) if is_underway => before(target, tail, intent.and_then(|intent| intent.from))?,
-        _ => of_journal(target, generations, (in_force, tail))?,
+        Ok(_) => of_journal(target, generations, (in_force, tail))?,
+        // Which generation was before is not known then, and that in force may have no line yet.
+        Err(_) => {
+            of_journal(target, generations, (in_force, tail))?.filter(|fault| !fault.is_of_generation())
+        }
     });
     if in_force.is_lost || (in_force.number.is_some() && in_force.broken.is_some()) {
         faults.push(RecordFault::Manifest);

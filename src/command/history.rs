@@ -64,15 +64,15 @@ fn describe(past: &Past, in_force: bool, repeats: Option<u64>) -> String {
         (None, None, Some(sequence)) => format!(", release {sequence} once more"),
         (None, None, None) => String::new(),
     };
-    let older: Vec<_> =
+    let others: Vec<_> =
         past.hosts.keys().filter(|host| record.without.contains(host)).map(|host| &**host).collect();
-    let older =
-        if older.is_empty() { String::new() } else { format!(", and an older one on {}", some_of(&older)) };
+    let others =
+        if others.is_empty() { String::new() } else { format!(", and another one on {}", some_of(&others)) };
     let outcome = if past.is_committed() { String::new() } else { ", failed".to_owned() };
     let hosts = past.hosts.keys().cloned().collect::<Vec<_>>().join(" ");
     let when = past.when.to_string().replace('T', " ");
     format!(
-        "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{older}{outcome}",
+        "{mark} {:>4}  {}  {when}  {}  {hosts}{back}{others}{outcome}",
         record.sequence,
         record.release.short(),
         visible_name(&record.who)
@@ -85,6 +85,12 @@ fn tell_failures(context: &Context, past: &Past) {
         if entry.result != Outcome::Committed {
             let reason = entry.reason.as_deref().unwrap_or("its agent ended before it was committed");
             context.ui.line(&format!("        {host}: {}", one_line(reason)));
+        }
+        for problem in &entry.problems {
+            context.ui.line(&format!("        {host}: not undone: {}", one_line(problem)));
+        }
+        for unit in &entry.unreverted {
+            context.ui.line(&format!("        {host}: left as it is: {}", one_line(&unit.to_string())));
         }
         if context.ui.verbosity() == 0 {
             continue;

@@ -70,9 +70,12 @@ pub(crate) async fn rollback(
     deployment.refuse_lost_journals(&states)?;
     let history =
         deployment.history(newest_number(&states, args.locking.yes, deployment.unchanged())?, false).await?;
+    if args.to.is_none() {
+        deployment.refuse_forked(&states)?;
+    }
     let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
     let target = found.map_err(refused)?.clone();
-    let older = deployment.given_older(&states, &history, &target)?;
+    let others = deployment.given_others(&states, &history, &target)?;
     let manifests = history.manifests(target.record.sequence);
     stay(&mut deployment, &manifests);
     let hosts = deployment.past_manifests(&manifests, &history, &target).await?;
@@ -85,7 +88,7 @@ pub(crate) async fn rollback(
         members,
         hosts,
         restores: Some(target.record.sequence),
-        older,
+        others,
         recheck: false,
         expected: None,
     };
@@ -110,7 +113,7 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
     let new: Vec<_> =
         deployment.fleet.hosts().into_iter().filter(|host| !manifests.contains_key(host)).collect();
     for host in &new {
-        ui.notice(&format!("{host} had no release then, and stays as it is"));
+        ui.notice(&format!("{host} has nothing from then, and stays as it is"));
     }
     deployment.fleet.leave_out(new);
 }
@@ -118,7 +121,7 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 impl Deployment<'_> {
     /// The hosts that did not have that release when it was made, and are given what they had then. Refused if a journal says
     /// nothing of a release in which its host took part: it is not known what that host had.
-    fn given_older(
+    fn given_others(
         &self,
         states: &BTreeMap<HostName, State>,
         history: &History,
@@ -141,13 +144,14 @@ impl Deployment<'_> {
             );
             return Err(CommandError::failed(message).hint(hint));
         }
-        let older: Vec<_> = states.keys().filter(|host| history.had_older(target, host)).cloned().collect();
-        for host in &older {
-            self.context.ui.warn(&format!(
-                "{host} did not have release {number}: it is given back the older one that it had then"
-            ));
+        let others: Vec<_> =
+            states.keys().filter(|host| history.had_another(target, host)).cloned().collect();
+        for host in &others {
+            self.context
+                .ui
+                .warn(&format!("{host} did not have release {number}: it is given back what it had then"));
         }
-        Ok(older)
+        Ok(others)
     }
 
     /// The manifests of that release, as the hosts still have them.

@@ -1,12 +1,12 @@
 //! `batou status`: what each host has, since when, and whether it can be reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::options::LeaveOut;
 use crate::context::Context;
-use crate::deployment::behind::{behind, has_lost, is_without};
+use crate::deployment::behind::{Lag, Laggards, is_given_back};
 use crate::deployment::failure::{chain, refuse_own};
 use crate::deployment::faults::has_lost_journal;
 use crate::deployment::planned::is_member;
@@ -19,9 +19,6 @@ use crate::ui::line::host::{ChangedFile, CurrentRelease, FaultyRecord};
 use crate::ui::{bytes, plural, visible_name};
 use batou_agent::protocol::State;
 use batou_release::HostName;
-
-/// What is said of a host that has nothing of the release that was made for it, too.
-const LOST: &str = "no release in force, although it had one: its target directory was emptied";
 
 /// Show what each host has.
 #[derive(Clone, Debug, clap::Args)]
@@ -38,15 +35,13 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     block_on(context, async {
         let (states, failures) = sort(deployment.fleet.states().await);
         refuse_own(&failures)?;
-        let (newest, behind) = behind(&states).unzip();
-        let behind: BTreeSet<_> = behind.into_iter().flatten().map(|(host, _)| host).collect();
+        let lags = Laggards::of(&states).map(|laggards| laggards.hosts).unwrap_or_default();
         let width = states.keys().chain(failures.keys()).map(|host| host.len()).max().unwrap_or(0);
         let mut lines = BTreeMap::new();
         for (host, state) in &states {
-            let behind = behind.contains(host);
-            context.ui.json(&reached(host, state, behind));
-            let has_lost = newest.is_some_and(|newest| has_lost(host, state, newest));
-            lines.insert(host, if has_lost { LOST.to_owned() } else { describe(host, state, behind) });
+            let lag = lags.get(host).copied();
+            context.ui.json(&reached(host, state, lag.is_some()));
+            lines.insert(host, describe(host, state, lag));
         }
         for (host, error) in &failures {
             context.ui.json(&unreachable(host, chain(error)));
@@ -110,7 +105,7 @@ fn unreachable(host: &str, error: String) -> Line<'_> {
     }
 }
 
-fn describe(host: &HostName, state: &State, behind: bool) -> String {
+fn describe(host: &HostName, state: &State, lag: Option<Lag>) -> String {
     let generation = state.current.as_ref().map(|current| current.generation).or(state.generation);
     let mut text = match (generation, &state.committed) {
         (Some(generation), Some(record)) if !has_lost_journal(state) => {
@@ -119,21 +114,23 @@ fn describe(host: &HostName, state: &State, behind: bool) -> String {
                 .as_ref()
                 .map_or(String::new(), |host| format!(" (since then only {host} was retired)"));
             let (number, release) = (record.sequence, record.release.short());
-            let older = if is_without(host, state) { "an older one than " } else { "" };
-            format!("{older}release {number} ({release}){retired}, generation {generation}")
+            let other = if is_given_back(host, state) { "another one than " } else { "" };
+            format!("{other}release {number} ({release}){retired}, generation {generation}")
         }
         (Some(generation), _) if has_lost_journal(state) => {
             format!("generation {generation}, of a release that is not known")
         }
-        _ => return nothing(state),
+        _ => return nothing(state, lag),
     };
     if let (Some(current), Some(record)) = (&state.current, &state.committed)
         && let Some(age) = current.since.map(age)
     {
         text.push_str(&format!(", {age} ago by {}", visible_name(&record.who)));
     }
-    if behind {
-        text.push_str(", behind");
+    match lag {
+        None => {}
+        Some(Lag::Apart) => text.push_str(", apart from the others"),
+        Some(_) => text.push_str(", behind"),
     }
     if state.unfinished && !state.has_damaged_intent() {
         text.push_str(", a release is under way or was interrupted");
@@ -147,12 +144,14 @@ fn describe(host: &HostName, state: &State, behind: bool) -> String {
 }
 
 /// What is said of a host on which no release is in force.
-fn nothing(state: &State) -> String {
-    if let Some(record) = &state.committed {
+fn nothing(state: &State, lag: Option<Lag>) -> String {
+    if lag == Some(Lag::Emptied) {
+        "no release in force, although it had one: its target directory was emptied".to_owned()
+    } else if let Some(record) = &state.committed {
         format!("no release in force, although release {} was committed", record.sequence)
     } else if state.unfinished && !state.has_damaged_intent() {
         "no release yet; the first one is under way or was interrupted".to_owned()
-    } else if has_lost_journal(state) {
+    } else if has_lost_journal(state) || lag.is_some() && state.drift.is_none() {
         "no release in force".to_owned()
     } else if state.drift.is_none() {
         "no release yet".to_owned()

@@ -103,7 +103,7 @@ pub(crate) async fn fulfil(
         hosts: wanted.hosts,
         members,
         restores: None,
-        older: Vec::new(),
+        others: Vec::new(),
         recheck: args.recheck,
         expected: wanted.expected,
     };

@@ -45,12 +45,22 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         };
         let (mut found, unverified) = sort(deployment.inspect().await);
         failures.extend(unverified);
+        name_underway(&context.ui, &states);
         for (host, inspection) in &mut found {
             inspection.problems.extend(told_by_state(host, &states));
             show(&context.ui, (host, inspection), states.get(host));
         }
         deployment.conclude((&found, &states), &failures, args)
     })
+}
+
+/// Names the hosts on which not everything holds yet, or any more.
+fn name_underway(ui: &Ui, states: &BTreeMap<HostName, State>) {
+    for (host, _) in states.iter().filter(|(_, state)| state.unfinished && !state.has_damaged_intent()) {
+        ui.warn(&format!(
+            "{host}: a release is under way or was interrupted, so not everything has to hold; whoever releases next finishes it"
+        ));
+    }
 }
 
 /// Prints what is wrong with a host.

@@ -49,8 +49,8 @@ impl Deployment<'_> {
         let message =
             format!("the journal does not say what was in force on {}; {}", some_of(&lost), self.unchanged());
         let error = CommandError::failed(message).hint(format!(
-            "`batou switch {environment}` journals what it releases, and a rollback works from there on; to restore something \
-             older now, check out the commit that it was made from first"
+            "`batou switch {environment}` journals what it releases, which a rollback can restore from then on; to restore \
+             something older, check out the commit that it was made from first"
         ));
         if lost.len() == states.len() {
             return Err(error);

@@ -40,8 +40,8 @@ pub struct Intended {
     /// The number of the release that a rollback restores. It was chosen by what the hosts had in force before
     /// they were locked, so that must still be the same after locking.
     pub restores: Option<u64>,
-    /// Those of the hosts that get an older release than that one: they had it when the release of that number was made.
-    pub older: Vec<HostName>,
+    /// Those of the hosts that get another release than that one: they had it when the release of that number was made.
+    pub others: Vec<HostName>,
     /// Hash every file, run every `verify`.
     pub recheck: bool,
     /// What must be current on the hosts, if a plan was made before.
@@ -148,7 +148,7 @@ impl Deployment<'_> {
     /// The hosts of the environment that will not have the release.
     fn without(&self, intended: &Intended) -> HostNames {
         let have = self.fleet.hosts();
-        let lacks = |host: &&HostName| !have.contains(*host) || intended.older.contains(host);
+        let lacks = |host: &&HostName| !have.contains(*host) || intended.others.contains(host);
         HostNames::first_of(intended.members.iter().filter(lacks).cloned().collect()).0
     }
 
@@ -294,17 +294,17 @@ fn tell_released(
         (None, Some(sequence)) => format!(": release {sequence} once more"),
         (None, None) => String::new(),
     };
-    let given_older = endings.keys().filter(|host| record.without.contains(host)).count();
-    let but = if given_older == 0 {
+    let given_others = endings.keys().filter(|host| record.without.contains(host)).count();
+    let but = if given_others == 0 {
         String::new()
     } else {
-        format!(", and {} what it was then", plural(given_older, "host"))
+        format!(", and {} what it was then", plural(given_others, "host"))
     };
     ui.line(&format!(
         "{environment}: release {} ({}) is in force on {}{back}{but}",
         record.sequence,
         record.release.short(),
-        plural(endings.len() - given_older, "host"),
+        plural(endings.len() - given_others, "host"),
     ));
 }
 

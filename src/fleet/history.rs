@@ -8,6 +8,9 @@ use jiff::Timestamp;
 
 use batou_agent::protocol::{JournalEntry, JournaledRelease, Outcome};
 
+/// How many digits of a release's id name it at least.
+const SHORTEST: usize = 4;
+
 /// One release of an environment, as the hosts remember it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
@@ -129,16 +132,16 @@ impl History {
     }
 
     /// The release that a rollback restores unless another one is named: the last that was committed before the one in
-    /// force. A rollback itself counts as the release that it restored, so each further rollback restores an older one.
+    /// force. If that one is a rollback, it is the last before what that restored, so each further rollback restores an older
+    /// one.
     pub fn previous(&self) -> Result<&Past, HistoryError> {
         let current = self.current().ok_or(HistoryError::Empty)?;
-        let position = origin(current);
+        let position = self.origin(current);
         let before = self
             .committed()
             .rev()
             .find(|past| past.record.sequence < position && past.record.release != current.record.release);
-        let found = before.and_then(|past| self.restored(past));
-        found.ok_or_else(|| HistoryError::Oldest {
+        before.ok_or_else(|| HistoryError::Oldest {
             current: format!("{}, {}", current.record.sequence, current.record.release.short()),
         })
     }
@@ -149,9 +152,7 @@ impl History {
         let by_number: Vec<_> = wanted.parse().into_iter().flat_map(numbered).collect();
         match by_number[..] {
             [] => {}
-            [past] => {
-                return self.restored(past).ok_or(HistoryError::NotFound { wanted: wanted.into() });
-            }
+            [past] => return Ok(past),
             _ => {
                 return Err(HistoryError::SameNumber { wanted: wanted.into(), count: by_number.len() });
             }
@@ -162,8 +163,10 @@ impl History {
             found.insert(past.record.release, past);
         }
         match (found.len(), found.into_values().next()) {
-            (1, Some(past)) if wanted.len() >= 4 => Ok(past),
-            (0 | 1, _) => Err(HistoryError::NotFound { wanted: wanted.into() }),
+            (1, Some(past)) if wanted.len() >= SHORTEST => Ok(past),
+            (count, _) if count < 2 || wanted.len() < SHORTEST => {
+                Err(HistoryError::NotFound { wanted: wanted.into() })
+            }
             (count, _) => Err(HistoryError::Ambiguous { wanted: wanted.into(), count }),
         }
     }
@@ -189,7 +192,7 @@ impl History {
     }
 
     /// Whether a host had another release when this one was in force: it was left out of it, or went back from it.
-    pub fn had_older(&self, past: &Past, host: &HostName) -> bool {
+    pub fn had_another(&self, past: &Past, host: &HostName) -> bool {
         let committed = |past: &Past| past.hosts.get(host).is_some_and(|it| it.result == Outcome::Committed);
         let before = self.releases.iter().filter(|other| other.record.sequence < past.record.sequence);
         (!committed(past) || past.record.without.contains(host)) && before.into_iter().any(committed)
@@ -202,12 +205,17 @@ impl History {
         entries.filter(|entry| entry.result == Outcome::Committed).map(|entry| entry.manifest).collect()
     }
 
-    /// The release whose configuration this one has: itself, or the one it restored.
-    fn restored(&self, past: &Past) -> Option<&Past> {
-        let sequence = origin(past);
-        let same =
-            |found: &&Past| found.record.sequence == sequence && found.record.release == past.record.release;
-        self.releases.iter().find(same)
+    /// The number of the release whose configuration this one has: its own, or that of the one which it restored, however
+    /// many rollbacks lie between.
+    fn origin(&self, past: &Past) -> u64 {
+        let (mut number, mut restores) = (past.record.sequence, past.record.restores);
+        while let Some(earlier) = restores.filter(|earlier| *earlier < number) {
+            let is_it =
+                |it: &&Past| it.record.sequence == earlier && it.record.release == past.record.release;
+            restores = self.releases.iter().find(is_it).and_then(|it| it.record.restores);
+            number = earlier;
+        }
+        number
     }
 
     fn committed(&self) -> impl DoubleEndedIterator<Item = &Past> {
@@ -230,11 +238,6 @@ fn valid(entries: Vec<JournalEntry>) -> Vec<JournalEntry> {
 /// What all hosts' lines about one release have in common; sorts by number.
 fn identity(record: &JournaledRelease) -> (u64, String) {
     (record.sequence, serde_json::to_string(record).expect("a record is plain data"))
-}
-
-/// The number of the release whose configuration this one has.
-fn origin(past: &Past) -> u64 {
-    past.record.restores.unwrap_or(past.record.sequence)
 }
 
 #[cfg(test)]
@@ -297,9 +300,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_release_after_a_rollback_goes_back_to_what_the_rollback_restored() {
-        let entries = [(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "c", None)];
+    fn a_release_after_a_rollback_goes_back_to_the_rollback() {
+        let mut entries = vec![(1, "a", None), (2, "b", None), (3, "a", Some(1)), (4, "c", None)];
+        assert_eq!(previous(&entries), Some(3));
+        entries.push((5, "a", Some(3)));
+        assert_eq!(previous(&entries), None, "a further one goes further back than what that had restored");
+        let mut entries =
+            vec![(1, "x", None), (2, "a", None), (3, "b", None), (4, "a", Some(2)), (5, "c", None)];
+        entries.push((6, "a", Some(4)));
         assert_eq!(previous(&entries), Some(1));
+        entries.push((7, "x", Some(7)));
+        assert_eq!(previous(&entries), Some(6), "nothing restores itself");
     }
 
     #[test]
@@ -387,7 +398,7 @@ pub(super) mod tests {
         let history = history(&[(1, "a", None), (2, "b", None), (3, "a", Some(1))]);
         let id = Digest::of(b"b").to_string();
         assert_eq!(history.find(&id[..8]).unwrap().record.sequence, 2);
-        assert_eq!(history.find("3").unwrap().record.sequence, 1);
+        assert_eq!(history.find("3").unwrap().record.sequence, 3);
         assert_eq!(history.find(&id[..2]), Err(HistoryError::NotFound { wanted: id[..2].into() }));
         assert_eq!(History::default().previous(), Err(HistoryError::Empty));
     }

@@ -97,6 +97,11 @@ impl RecordFault {
     /// How many a host can have at once.
     pub const MOST: usize = 5;
 
+    /// Whether a journal that can be read does not tell of the generation in force.
+    pub fn is_of_generation(self) -> bool {
+        matches!(self, Self::JournalSilent | Self::JournalOlder { .. })
+    }
+
     /// Whether it is not known what was in force before.
     pub fn is_of_journal(self) -> bool {
         match self {

@@ -52,6 +52,16 @@ fn a_journal_that_does_not_tell_what_is_in_force_is_told_and_put_right_by_a_rele
 }
 
 #[test]
+fn a_journal_is_not_blamed_for_a_generation_that_has_no_line_yet() {
+    let (host, second, older) = released_twice();
+    fs::write(host.target().join("journal"), older).unwrap();
+    fs::write(host.target().join("intent.json"), "").unwrap();
+    assert_eq!(host.state(&second, 2).faults, [RecordFault::Intent]);
+    fs::remove_file(host.target().join("journal")).unwrap();
+    assert_eq!(host.state(&second, 2).faults, [RecordFault::Intent, RecordFault::JournalMissing]);
+}
+
+#[test]
 fn a_journal_that_is_lost_is_told_also_while_a_release_is_under_way_and_after_it_failed() {
     let (host, second, _) = released_twice();
     fs::remove_file(host.target().join("journal")).unwrap();

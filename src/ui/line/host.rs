@@ -105,7 +105,7 @@ pub struct ReleaseRecord<'a> {
     pub who: &'a str,
     /// All hosts of the environment then, also those that took no part.
     pub hosts: Vec<&'a str>,
-    /// Those of them that do not have it: they took no part, or were given back an older one with a rollback.
+    /// Those of them that do not have it: they took no part, or were given back another one with a rollback.
     pub without: Vec<&'a str>,
 }
 

@@ -211,7 +211,8 @@ pub enum Line<'a> {
         /// Why it could not be asked. Absent where it could.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        /// Whether it has an older release than another host, none although the newest one names it, or one that was made apart from it.
+        /// Whether it has an older release than another host, none although the newest one names it, or one that was made apart
+        /// from it.
         #[serde(skip_serializing_if = "Option::is_none")]
         behind: Option<bool>,
         /// The user as whom batou works there.

@@ -13,10 +13,15 @@ use batou_store::fs::PRIVATE;
 use crate::error::Error;
 use crate::target::TargetDirectory;
 
-/// How many bytes are kept: for the journal's room and the records, of which each is written beside the old one.
+/// How many bytes are kept where there is plenty: for the journal's room and the records, of which each is written beside the
+/// old one.
 const ROOM: u64 = 1 << 20;
-/// How many files are kept, and so inodes.
+/// How many files are kept where there are plenty, and so inodes.
 const FILES: u64 = 16;
+/// Of what is free, one part in so many is kept at most: the rest is for the release that is in force.
+const SHARE: u64 = 8;
+/// What is kept is a multiple of so many bytes.
+const BLOCK: u64 = 4 << 10;
 
 /// Keeps room and files, as far as they are there. That it cannot be kept is no failure of the release that is in force.
 pub(crate) fn keep(target: &TargetDirectory) {
@@ -34,17 +39,27 @@ fn make(target: &TargetDirectory) -> io::Result<()> {
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(false).mode(PRIVATE);
-    for number in 1..FILES {
+    let room = options.open(folder.join("room"))?;
+    let found = room.metadata()?.len();
+    let left = fs::space(&folder)?;
+    for number in 1..left.files.map_or(FILES, |files| share(files, FILES)) {
         let path = folder.join(number.to_string());
         if !fs::exists(&path) {
             options.open(path)?;
         }
     }
-    let room = options.open(folder.join("room"))?;
-    if room.metadata()?.len() < ROOM {
-        room.allocate(ROOM)?;
+    // What is kept already is part of what there was to take a share of, so that it does not shrink the next time.
+    let wanted = share(left.bytes.saturating_add(found), ROOM) / BLOCK * BLOCK;
+    if found >= wanted {
+        return Ok(());
     }
-    Ok(())
+    // A filesystem may have taken what there was, although it was too little.
+    room.allocate(wanted).inspect_err(|_| drop(room.set_len(found)))
+}
+
+/// How much of what is free is kept.
+fn share(free: u64, enough: u64) -> u64 {
+    enough.min(free / SHARE)
 }
 
 /// Gives the reserve up where the filesystem has less left than is kept.
@@ -104,6 +119,14 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
+
+    #[test]
+    fn only_a_small_share_of_what_is_free_is_kept() {
+        for (free, kept) in [(0, 0), (30 << 10, 3840), (600 << 10, 75 << 10), (8 << 20, ROOM), (1 << 40, ROOM)] {
+            assert_eq!(share(free, ROOM), kept);
+        }
+        assert_eq!((share(20, FILES), share(1000, FILES)), (2, FILES));
+    }
 
     #[test]
     fn who_has_no_room_gets_the_reserve_once() {

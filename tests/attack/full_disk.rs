@@ -50,7 +50,7 @@ impl SmallDisk {
 
     /// Uses up what is to be used up.
     fn fill(&self, used_up: &[Scarce]) {
-        let mut filler = File::create(self.mounted.join("filler")).unwrap();
+        let mut filler = File::options().create(true).append(true).open(self.mounted.join("filler")).unwrap();
         fs::create_dir(self.mounted.join("files")).unwrap();
         // Folders need room, too, so it goes last.
         if used_up.contains(&Scarce::Inodes) {
@@ -65,6 +65,18 @@ impl SmallDisk {
         let left = rustix::fs::statvfs(&self.mounted).unwrap();
         assert!(!used_up.contains(&Scarce::Room) || left.f_bavail == 0, "{} blocks left", left.f_bavail);
         assert!(!used_up.contains(&Scarce::Inodes) || left.f_favail == 0, "{} inodes left", left.f_favail);
+    }
+
+    /// Leaves so much room.
+    fn fill_up_to(&self, left: u64) {
+        let filler = File::create(self.mounted.join("filler")).unwrap();
+        let size = self.free() - left;
+        rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, size).unwrap();
+    }
+
+    fn free(&self) -> u64 {
+        let found = rustix::fs::statvfs(&self.mounted).unwrap();
+        found.f_bavail * found.f_frsize
     }
 
     fn empty(&self) {
@@ -164,4 +176,25 @@ fn what_is_collected_on_a_full_disk_is_freed() {
         assert_eq!(target.file("app/app.conf"), "four on localhost\n", "{used_up:?}");
     }
     println!("collections on full disks: {}", FILLS.len());
+}
+
+#[test]
+fn a_nearly_full_disk_is_left_to_the_services() {
+    for left in [600_u64 << 10, 800 << 10, 1100 << 10] {
+        let Some(disk) = SmallDisk::new("releases on nearly full disks") else { return };
+        let sandbox = shop::local();
+        let directory = disk.mounted.join("shop");
+        shop::set(&sandbox, &format!("target_directory = \"{}\"", directory.display()));
+        disk.fill_up_to(left);
+        for greeting in ["one", "two", "three"] {
+            greet(&sandbox, greeting);
+            sandbox.batou(&["switch", "dev"]).success();
+        }
+        let reserve = fs::metadata(directory.join("reserve/room")).unwrap().len();
+        assert!(reserve >= 32 << 10, "{reserve} bytes are kept");
+        assert!(reserve <= disk.free() / 7, "{reserve} bytes are kept, and {} are left", disk.free());
+        disk.fill(&[Scarce::Room]);
+        sandbox.batou(&["rollback", "dev"]).success();
+        assert_eq!(Target(directory).file("app/app.conf"), "two on localhost\n", "{left}");
+    }
 }

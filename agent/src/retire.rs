@@ -1,7 +1,7 @@
 //! Retiring a host: removing what batou made in its target directory, and nothing else.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use batou_system::fs;
 
@@ -33,17 +33,18 @@ pub(crate) fn retire(session: &mut Session, purge: bool) -> Result<Reply, Error>
     for number in generations.list()? {
         generations.remove(number)?;
     }
-    remove_empty(&target.generations())?;
-    remove_store(target)?;
-    remove_folder(&target.reserve())?;
-    remove_folder(&target.secrets())?;
+    let mut removal = Removal::default();
+    removal.remove_empty(&target.generations())?;
+    removal.remove_store(target)?;
+    removal.remove_folder(&target.reserve())?;
+    removal.remove_folder(&target.secrets())?;
     remove_file(&target.journal())?;
-    remove_states(target, purge)?;
+    removal.remove_states(target, purge)?;
     remove_file(&target.lock())?;
-    remove_empty(target.directory())?;
+    removal.remove_empty(target.directory())?;
     session.locked = None;
     session.connection.watch(false);
-    Ok(Reply::Retired { removed, links })
+    Ok(Reply::Retired { removed, links, stays: removal.described() })
 }
 
 /// Whether there is anything to be removed but what the taking of the lock has made.
@@ -51,27 +52,6 @@ fn is_there(target: &TargetDirectory, purge: bool) -> Result<bool, Error> {
     let has = |path: &Path| entries(path).map(|entries| !entries.is_empty());
     let journaled = fs::symlink_metadata(target.journal()).is_ok();
     Ok(journaled || has(&target.generations())? || (purge && has(&target.states())?))
-}
-
-/// Removes the store. Without its format file it would no longer count as one, so that goes last.
-fn remove_store(target: &TargetDirectory) -> Result<(), Error> {
-    let store = target.store();
-    for path in entries(&store)? {
-        if path.file_name().is_some_and(|name| name != "format") {
-            remove_tree(&path)?;
-        }
-    }
-    remove_folder(&store)
-}
-
-/// Removes a folder that holds nothing but what batou made, and if it is a link, what it holds, too.
-fn remove_folder(path: &Path) -> Result<(), Error> {
-    if fs::is_symlink(path) && fs::is_dir(path) {
-        for entry in entries(path)? {
-            remove_tree(&entry)?;
-        }
-    }
-    remove_tree(path)
 }
 
 /// The links that somebody has put in the place of components' data, or of all of it, each with where it leads. What is there
@@ -87,19 +67,7 @@ fn links_of_states(target: &TargetDirectory) -> Result<Vec<String>, Error> {
     described.collect()
 }
 
-/// Keeps the data of components unless they are to be purged. Empty folders hold none, and go.
-fn remove_states(target: &TargetDirectory, purge: bool) -> Result<(), Error> {
-    let states = target.states();
-    if purge {
-        return remove_tree(&states);
-    }
-    for path in entries(&states)? {
-        remove_empty(&path)?;
-    }
-    remove_empty(&states)
-}
-
-fn entries(path: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
+fn entries(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let listing = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(Error::io("list", path))?,
@@ -110,32 +78,93 @@ fn entries(path: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
     Ok(paths)
 }
 
-/// Removes a folder that is empty; any other stays.
-fn remove_empty(path: &Path) -> Result<(), Error> {
-    let kept = [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory];
-    match fs::remove_dir(path) {
-        // The folder above may be somebody else's: then this one stays, empty.
-        Err(error) if kept.contains(&error.kind()) || error.kind() == io::ErrorKind::PermissionDenied => {
-            Ok(())
-        }
-        other => other.map_err(Error::io("remove", path)),
-    }
+/// The removal of folders.
+#[derive(Default)]
+struct Removal {
+    /// What is empty and stays, with why it cannot be removed.
+    stays: Vec<(PathBuf, &'static str)>,
 }
 
-/// Removes whatever is there. Checked-out folders are read-only and are made writable first; links are not followed.
-fn remove_tree(path: &Path) -> Result<(), Error> {
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(Error::io("examine", path))?,
-    };
-    if !metadata.is_dir() {
-        return fs::remove_file(path).map_err(Error::io("remove", path));
+impl Removal {
+    fn described(&self) -> Vec<String> {
+        self.stays.iter().map(|(path, why)| format!("{} ({why})", path.display())).collect()
     }
-    if metadata.mode() & 0o700 != 0o700 {
-        fs::set_mode(path, 0o700).map_err(Error::io("set the mode of", path))?;
+
+    /// Removes the store. Without its format file it would no longer count as one, so that goes last.
+    fn remove_store(&mut self, target: &TargetDirectory) -> Result<(), Error> {
+        let store = target.store();
+        for path in entries(&store)? {
+            if path.file_name().is_some_and(|name| name != "format") {
+                self.remove_tree(&path)?;
+            }
+        }
+        self.remove_folder(&store)
     }
-    for entry in entries(path)? {
-        remove_tree(&entry)?;
+
+    /// Removes a folder that holds nothing but what batou made, and if it is a link, what it holds, too.
+    fn remove_folder(&mut self, path: &Path) -> Result<(), Error> {
+        if fs::is_symlink(path) && fs::is_dir(path) {
+            for entry in entries(path)? {
+                self.remove_tree(&entry)?;
+            }
+        }
+        self.remove_tree(path)
     }
-    fs::remove_dir(path).map_err(Error::io("remove", path))
+
+    /// Keeps the data of components unless they are to be purged. Empty folders hold none, and go.
+    fn remove_states(&mut self, target: &TargetDirectory, purge: bool) -> Result<(), Error> {
+        let states = target.states();
+        if purge {
+            return self.remove_tree(&states);
+        }
+        for path in entries(&states)? {
+            self.remove_empty(&path)?;
+        }
+        self.remove_empty(&states)
+    }
+
+    /// Removes a folder that is empty; any other stays.
+    fn remove_empty(&mut self, path: &Path) -> Result<(), Error> {
+        let kept = [io::ErrorKind::NotFound, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory];
+        let why = match fs::remove_dir(path) {
+            Err(error) if kept.contains(&error.kind()) => return Ok(()),
+            // The folder above may be somebody else's.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "in a folder that cannot be written to"
+            }
+            // Whether it is empty does not matter to the kernel then.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => "a mount point",
+            other => return other.map_err(Error::io("remove", path)),
+        };
+        if entries(path)?.is_empty() {
+            self.stays.push((path.to_owned(), why));
+        }
+        Ok(())
+    }
+
+    /// Removes whatever is there. Checked-out folders are read-only and are made writable first; links are not followed.
+    fn remove_tree(&mut self, path: &Path) -> Result<(), Error> {
+        let metadata = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(Error::io("examine", path))?,
+        };
+        if !metadata.is_dir() {
+            return fs::remove_file(path).map_err(Error::io("remove", path));
+        }
+        if metadata.mode() & 0o700 != 0o700 {
+            fs::set_mode(path, 0o700).map_err(Error::io("set the mode of", path))?;
+        }
+        for entry in entries(path)? {
+            self.remove_tree(&entry)?;
+        }
+        match fs::remove_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.remove_empty(path),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && self.stays_below(path) => Ok(()),
+            removed => removed.map_err(Error::io("remove", path)),
+        }
+    }
+
+    fn stays_below(&self, path: &Path) -> bool {
+        self.stays.iter().any(|(stays, _)| stays.starts_with(path))
+    }
 }

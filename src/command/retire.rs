@@ -230,7 +230,7 @@ impl Deployment<'_> {
                 error.hint(format!("something may have been removed there, and is not put back: {again}"))
             })?;
         let ui = &self.context.ui;
-        for (host, (Retirement { removed, links }, directory)) in &removed {
+        for (host, (Retirement { removed, links, stays }, directory)) in &removed {
             let kept = match &links[..] {
                 _ if !args.purge => "; its components' data (state/) is kept, unless --purge".to_owned(),
                 [] => String::new(),
@@ -240,7 +240,11 @@ impl Deployment<'_> {
                 ),
             };
             ui.line(&if *removed {
-                format!("{host}: everything batou made is removed{kept}")
+                let stays = match &stays[..] {
+                    [] => String::new(),
+                    stays => format!("; what stays, empty: {}", one_line(&stays.join(", "))),
+                };
+                format!("{host}: everything batou made is removed{kept}{stays}")
             } else {
                 format!("{host}: there was nothing of batou's to remove in {}", visible_name(directory))
             });

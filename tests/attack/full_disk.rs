@@ -198,3 +198,31 @@ fn a_nearly_full_disk_is_left_to_the_services() {
         assert_eq!(Target(directory).file("app/app.conf"), "two on localhost\n", "{left}");
     }
 }
+
+#[test]
+fn what_is_mounted_is_emptied_when_its_host_is_retired_and_stays() {
+    let Some(disk) = SmallDisk::new("retiring what is mounted") else { return };
+    fs::remove_dir(disk.mounted.join("lost+found")).unwrap();
+    let sandbox = shop::local();
+    let target = &disk.mounted;
+    shop::set(&sandbox, &format!("target_directory = \"{}\"", target.display()));
+    sandbox.batou(&["switch", "dev"]).success();
+    let data = target.join("state/db");
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&data).status().unwrap();
+    assert!(mount.success());
+    fs::write(data.join("precious"), "").unwrap();
+    let retire = ["retire", "dev", "localhost", "--yes", "--purge"];
+    let kept = sandbox.batou(&retire[..4]).success().stdout;
+    assert!(data.join("precious").exists() && !kept.contains("what stays"), "{kept}");
+    let purged = sandbox.batou(&retire);
+    let is_empty = fs::read_dir(&data).unwrap().next().is_none();
+    assert!(Command::new("umount").arg(&data).status().unwrap().success());
+    let stays = format!("; what stays, empty: {} (a mount point)\n", data.display());
+    assert!(is_empty && purged.success().stdout.contains(&stays));
+
+    sandbox.batou(&["switch", "dev"]).success();
+    let emptied = sandbox.batou(&retire).success().stdout;
+    let line = "localhost: everything batou made is removed; what stays, empty:";
+    assert_eq!(emptied, format!("{line} {} (a mount point)\n", target.display()));
+    assert!(fs::read_dir(target).unwrap().next().is_none());
+}

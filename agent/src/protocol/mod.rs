@@ -357,6 +357,8 @@ pub enum Reply {
         removed: bool,
         /// The symbolic links among that in place of which components had data elsewhere, which is kept: each with where it led.
         links: Vec<String>,
+        /// The folders that stay, empty, since they cannot be removed: each with why not.
+        stays: Vec<String>,
     },
     /// Output of a unit's command or of one for a person. Raw: the bytes.
     Output {

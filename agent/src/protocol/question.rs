@@ -157,6 +157,8 @@ pub struct Retirement {
     pub removed: bool,
     /// The removed links behind which data of components is kept, each with where it led.
     pub links: Vec<String>,
+    /// The folders that stay, empty, since they cannot be removed: each with why not.
+    pub stays: Vec<String>,
 }
 
 /// [`Request::Hello`].
@@ -311,7 +313,7 @@ pub fn collect(keep: u32) -> Question<Collection> {
 
 /// [`Request::Retire`].
 pub fn retire(purge: bool) -> Question<Retirement> {
-    question!(new, Request::Retire { purge }, Reply::Retired { removed, links } => Retirement { removed, links })
+    question!(new, Request::Retire { purge }, Reply::Retired { removed, links, stays } => Retirement { removed, links, stays })
 }
 
 /// [`Request::Exec`]; the answer is the exit status.

@@ -1,5 +1,5 @@
 //! Ctrl-C, SIGTERM and SIGHUP. While hosts are switched, a signal has every host go back in good order, and
-//! what became of each host is reported. Before that, and in commands that change nothing, a signal ends batou
+//! what became of each host is reported. While a host is retired, a signal is waited out. Before that, and in commands that change nothing, a signal ends batou
 //! as it ends any program, except that its connections are ended first.
 
 use std::fs;

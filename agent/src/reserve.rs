@@ -122,7 +122,9 @@ mod tests {
 
     #[test]
     fn only_a_small_share_of_what_is_free_is_kept() {
-        for (free, kept) in [(0, 0), (30 << 10, 3840), (600 << 10, 75 << 10), (8 << 20, ROOM), (1 << 40, ROOM)] {
+        for (free, kept) in
+            [(0, 0), (30 << 10, 3840), (600 << 10, 75 << 10), (8 << 20, ROOM), (1 << 40, ROOM)]
+        {
             assert_eq!(share(free, ROOM), kept);
         }
         assert_eq!((share(20, FILES), share(1000, FILES)), (2, FILES));

@@ -159,7 +159,9 @@ impl Removal {
         }
         match fs::remove_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.remove_empty(path),
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && self.stays_below(path) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && self.stays_below(path) => {
+                Ok(())
+            }
             removed => removed.map_err(Error::io("remove", path)),
         }
     }

@@ -1,10 +1,12 @@
 //! `batou retire`: removes from a host what batou made there, and makes the other hosts forget it.
 
+mod place;
+
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use batou_environments::{ConnectMethod, Host, Policy, former_host};
+use batou_environments::{ConnectMethod, Host, Policy};
 use batou_release::HostName;
-use batou_system::fs;
 
 use crate::cli::options::{LeaveOut, Locking};
 use crate::context::Context;
@@ -16,6 +18,7 @@ use crate::deployment::{Deployment, block_on};
 use crate::error::CommandError;
 use crate::fleet::Member;
 use crate::guard;
+use crate::interrupt::Interrupts;
 use crate::naming;
 use crate::ui::line::Line;
 use crate::ui::{one_line, visible_name};
@@ -52,10 +55,21 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
     let (policy, hosts) = batou_environments::policy(context.project()?, &args.environment)?;
     let args = &Args { host: policy.host_name(&args.host), ..args.clone() };
     // Before the name of a protected environment is asked for: --yes would pass both, and must be known to.
-    refuse_member(&policy, &hosts, args)?;
+    place::refuse_member(&policy, &hosts, &args.host, (args.lost, args.locking.yes))?;
     guard::confirm(&policy, args.locking.yes, &context.ui)?;
-    let host = find(context, &policy, &hosts, &args.host)?;
+    let host = place::find(context, &policy, &hosts, &args.host)?;
     block_on(context, retire(context, (&policy, &hosts), host, args))
+}
+
+/// A host that is to be retired, and where from.
+struct Retiring<'a> {
+    context: &'a Context,
+    policy: &'a Policy,
+    hosts: &'a [Host],
+    /// The hosts of the environment that stay.
+    others: Vec<Host>,
+    host: Host,
+    args: &'a Args,
 }
 
 /// Empties the host, unless it is lost, and has the others forget it.
@@ -65,153 +79,209 @@ async fn retire(
     host: Host,
     args: &Args,
 ) -> Result<(), CommandError> {
-    let others: Vec<Host> =
-        hosts.iter().filter(|other| other.name != args.host && !other.ignored).cloned().collect();
-    let mut removed = false;
-    if !args.lost {
-        let alone = std::slice::from_ref(&host);
-        let mut deployment = Deployment::new(context, policy.clone(), alone, &LeaveOut::default())?;
-        if let Err(error) = deployment.reach(args).await {
-            return Err(unless_unheard_of(error, context, (policy, hosts), &others, args).await);
-        }
-        removed = deployment.empty(args).await?;
-    }
-    let forgotten = match &others[..] {
-        [] => Ok(false),
-        others => {
-            let mut others = Deployment::new(context, policy.clone(), others, &LeaveOut::default())?;
-            if !args.lost {
-                let done = if removed { "is emptied" } else { "had nothing to be removed" };
-                others.before = Some(format!("{} {done}, and the other hosts still remember it", args.host));
-            }
-            others.forget(args, hosts, &host).await
-        }
+    let is_other = |other: &&Host| other.name != args.host && !other.ignored;
+    let others = hosts.iter().filter(is_other).cloned().collect();
+    let retiring = Retiring { context, policy, hosts, others, host, args };
+    let mut prepared = retiring.prepare().await?;
+    // From here on something is changed, and what became of it would not be known.
+    let mut interrupts = Interrupts::listen()
+        .map_err(|error| CommandError::failed("cannot listen for signals").because(error))?;
+    let emptied = Cell::new(None);
+    let warn = || context.ui.warn(&retiring.waited_for(emptied.get()));
+    let Some(done) = interrupts.insistent(retiring.carry_out(&mut prepared, &emptied), warn).await else {
+        // Another one yet need not wait for what there is to wait for.
+        drop(interrupts);
+        prepared.retired.into_iter().chain(prepared.others).for_each(|hosts| hosts.fleet.abandon());
+        return Err(retiring.interrupted(emptied.get()));
     };
-    let (host, purged, lost) = (&args.host, args.purge, args.lost);
-    if !lost || forgotten.is_ok() {
-        let forgotten = forgotten.as_ref().is_ok_and(|forgotten| *forgotten);
-        context.ui.json(&Line::Retired { host, purged, lost, removed, forgotten });
-    }
-    let forgotten = forgotten?;
-    // An emptied one has been there, and if there is nobody to be asked, it may have been forgotten before.
-    let is_elsewhere = removed || (!lost && others.is_empty());
-    if !is_elsewhere && !forgotten && !hosts.iter().any(|known| known.name == *host) {
-        return Err(naming::unheard_of(policy, host, &names(hosts)));
-    }
-    match (lost, forgotten) {
-        (true, true) => context
-            .ui
-            .line(&format!("{host}: the other hosts have forgotten it, and nothing was removed there")),
-        (true, false) => {
-            context.ui.line(&format!("{host}: no other host remembers it, and nothing was removed there"));
+    interrupts.conclude();
+    let (removed, forgotten) = done?;
+    retiring.tell(removed, forgotten)
+}
+
+/// The conversations of a retirement.
+#[derive(Default)]
+struct Prepared<'a> {
+    /// With the host, locked, unless it is lost.
+    retired: Option<Deployment<'a>>,
+    /// With the others.
+    others: Option<Deployment<'a>>,
+    /// What these remember, if the host is lost: then they are locked before anything is changed.
+    found: Option<Witnesses>,
+}
+
+impl<'a> Retiring<'a> {
+    /// All that comes before anything is changed.
+    async fn prepare(&self) -> Result<Prepared<'a>, CommandError> {
+        let mut prepared = Prepared::default();
+        if !self.args.lost {
+            let retired = prepared.retired.insert(self.deployment(std::slice::from_ref(&self.host))?);
+            if let Err(error) = retired.reach(self.args).await {
+                return Err(self.unless_unheard_of(error).await);
+            }
+        } else if !self.others.is_empty() {
+            let others = prepared.others.insert(self.deployment(&self.others)?);
+            prepared.found = others.witnesses(self.args).await?;
         }
-        (false, true) => context.ui.line(&format!("{host}: the other hosts have forgotten it")),
-        (false, false) => {}
+        Ok(prepared)
     }
-    Ok(())
+
+    fn deployment(&self, hosts: &[Host]) -> Result<Deployment<'a>, CommandError> {
+        Deployment::new(self.context, self.policy.clone(), hosts, &LeaveOut::default())
+    }
+
+    /// Returns whether anything was removed on the host, which is noted in `emptied` as soon as it is known, and whether the
+    /// others have forgotten it.
+    async fn carry_out(
+        &self,
+        prepared: &mut Prepared<'a>,
+        emptied: &Cell<Option<bool>>,
+    ) -> Result<(bool, Result<bool, CommandError>), CommandError> {
+        let Some(retired) = &mut prepared.retired else {
+            let forgotten = match (&mut prepared.others, prepared.found.take()) {
+                (Some(others), Some(found)) => {
+                    others.forget(self.args, self.hosts, found).await.map(|()| true)
+                }
+                _ => Ok(false),
+            };
+            return Ok((false, forgotten));
+        };
+        let removed = retired.empty(self.args).await?;
+        prepared.retired = None;
+        emptied.set(Some(removed));
+        let later = |error: CommandError| {
+            error.hint(format!("have them forget it later with {}", command(self.args, true)))
+        };
+        Ok((removed, self.have_forgotten(prepared, removed).await.map_err(later)))
+    }
+
+    /// Has the others forget the emptied host; returns whether they remembered it.
+    async fn have_forgotten(&self, prepared: &mut Prepared<'a>, removed: bool) -> Result<bool, CommandError> {
+        if self.others.is_empty() {
+            return Ok(false);
+        }
+        let others = prepared.others.insert(self.deployment(&self.others)?);
+        let what = emptied_or_not(removed);
+        others.before = Some(format!("{} {what}, and the other hosts still remember it", self.args.host));
+        let Some(found) = others.witnesses(self.args).await? else { return Ok(false) };
+        // Until these were locked, it could be given a release again.
+        let mut retired = self.deployment(std::slice::from_ref(&self.host))?;
+        retired.before.clone_from(&others.before);
+        let state = retired.all_states().await?.into_values().next();
+        state.map_or(Ok(()), |state| refuse_released(&state, self.args))?;
+        others.forget(self.args, self.hosts, found).await.map(|()| true)
+    }
+
+    /// What batou waits for after an interrupt.
+    fn waited_for(&self, emptied: Option<bool>) -> String {
+        let host = &self.args.host;
+        let what = if self.args.lost || emptied.is_some() {
+            format!("the other hosts forget {host}, and batou waits for them")
+        } else if self.others.is_empty() {
+            format!("{host} is being emptied, and batou waits for it")
+        } else {
+            format!("{host} is being emptied, and batou waits for it and has the other hosts forget it")
+        };
+        format!("{what}; interrupt again to end batou without waiting")
+    }
+
+    /// What is known after a second interrupt.
+    fn interrupted(&self, emptied: Option<bool>) -> CommandError {
+        let (host, args) = (&self.args.host, self.args);
+        let again = command(args, args.lost || emptied.is_some());
+        let (what, hint) = match emptied {
+            _ if args.lost => {
+                let what = format!("the other hosts, or some of them, may have forgotten {host}");
+                (what, format!("{again} goes on"))
+            }
+            Some(removed) => {
+                let what =
+                    format!("{host} {}, and the other hosts may still remember it", emptied_or_not(removed));
+                (what, format!("have them forget it with {again}"))
+            }
+            None if self.others.is_empty() => {
+                (format!("{host} is emptied, or is being emptied"), format!("{again} goes on"))
+            }
+            None => {
+                let what =
+                    format!("{host} is emptied, or is being emptied, and the other hosts still remember it");
+                (what, format!("{again} goes on"))
+            }
+        };
+        CommandError::diverged(format!("interrupted: {what}")).hint(hint)
+    }
+
+    /// The last words, of what was done.
+    fn tell(&self, removed: bool, forgotten: Result<bool, CommandError>) -> Result<(), CommandError> {
+        let ui = &self.context.ui;
+        let (host, purged, lost) = (&self.args.host, self.args.purge, self.args.lost);
+        if !lost || forgotten.is_ok() {
+            let forgotten = forgotten.as_ref().is_ok_and(|forgotten| *forgotten);
+            ui.json(&Line::Retired { host, purged, lost, removed, forgotten });
+        }
+        let forgotten = forgotten?;
+        // An emptied one has been there, and if there is nobody to be asked, it may have been forgotten before.
+        let is_elsewhere = removed || (!lost && self.others.is_empty());
+        if !is_elsewhere && !forgotten && !self.hosts.iter().any(|known| known.name == *host) {
+            return Err(naming::unheard_of(self.policy, host, &names(self.hosts)));
+        }
+        match (lost, forgotten) {
+            (true, true) => {
+                ui.line(&format!("{host}: the other hosts have forgotten it, and nothing was removed there"));
+            }
+            (true, false) => {
+                ui.line(&format!("{host}: no other host remembers it, and nothing was removed there"));
+            }
+            (false, true) => ui.line(&format!("{host}: the other hosts have forgotten it")),
+            (false, false) => {}
+        }
+        Ok(())
+    }
+
+    /// The error of a host that could not be reached or locked, or that there is no such host: neither the environment nor any
+    /// of its hosts knows one of that name.
+    async fn unless_unheard_of(&self, error: CommandError) -> CommandError {
+        let is_known = names(self.hosts).contains(self.args.host.as_str())
+            || self.others.is_empty()
+            || self.is_remembered().await;
+        if is_known {
+            return error;
+        }
+        let unheard_of = naming::unheard_of(self.policy, &self.args.host, &names(self.hosts));
+        // What stands in a local folder is another host's; one over ssh may have been forgotten before.
+        match self.policy.connect_method {
+            ConnectMethod::Local => unheard_of,
+            ConnectMethod::Ssh => unheard_of.because(error.to_string()),
+        }
+    }
+
+    /// Whether one of the other hosts knows this one, as far as they can be asked.
+    async fn is_remembered(&self) -> bool {
+        let Ok(mut others) = self.deployment(&self.others) else { return true };
+        others.all_states().await.map_or(true, |states| remember(&states, &self.args.host))
+    }
 }
 
 fn names(hosts: &[Host]) -> BTreeSet<&str> {
     hosts.iter().map(|host| host.name.as_str()).collect()
 }
 
-/// The error of a host that could not be reached or locked, or that there is no such host: neither the environment nor any
-/// of its hosts knows one of that name.
-async fn unless_unheard_of(
-    error: CommandError,
-    context: &Context,
-    (policy, hosts): (&Policy, &[Host]),
-    others: &[Host],
-    args: &Args,
-) -> CommandError {
-    let is_known = names(hosts).contains(args.host.as_str())
-        || others.is_empty()
-        || is_remembered(context, policy, others, &args.host).await;
-    if is_known {
-        return error;
-    }
-    let unheard_of = naming::unheard_of(policy, &args.host, &names(hosts));
-    // What stands in a local folder is another host's; one over ssh may have been forgotten before.
-    match policy.connect_method {
-        ConnectMethod::Local => unheard_of,
-        ConnectMethod::Ssh => unheard_of.because(error.to_string()),
-    }
+fn emptied_or_not(removed: bool) -> &'static str {
+    if removed { "is emptied" } else { "had nothing to be removed" }
 }
 
-/// Refuses a host that is still in the environment: that is probably a mistake, and would leave the host
-/// without its release, or the others without their memory of it.
-fn refuse_member(policy: &Policy, hosts: &[Host], args: &Args) -> Result<(), CommandError> {
-    let is_member = hosts.iter().any(|host| host.name == args.host && !host.ignored);
-    if !is_member || args.locking.yes {
-        return Ok(());
-    }
-    let (host, environment) = (visible_name(&args.host), visible_name(&policy.name));
-    let (what, confirmed) = if args.lost {
-        ("the others would forget it; nothing was changed", "the others are to forget it")
-    } else {
-        ("would be left without its release; nothing was removed", "it is to be emptied")
-    };
-    let (where_it_is, confirmed) = if policy.protected {
-        let both = format!("both that {environment} is meant and that {confirmed}");
-        (format!("{environment} is protected, {host} is still a host of it"), both)
-    } else {
-        (format!("{host} is still a host of {environment}"), format!("that {confirmed}"))
-    };
-    let error = CommandError::input(format!("{where_it_is}, and {what}"));
-    Err(error.hint(format!("take {host} out of [hosts] first, or confirm with --yes {confirmed}")))
-}
-
-/// The host as it is in the environment, or as it would be if it were there: as what is still said about it has it, or else
-/// like the others, under its own name.
-fn find(context: &Context, policy: &Policy, hosts: &[Host], name: &str) -> Result<Host, CommandError> {
-    if let Some(host) = hosts.iter().find(|host| host.name == name) {
-        return Ok(Host { ignored: false, ..host.clone() });
-    }
-    let name = HostName::new(name).map_err(|error| CommandError::usage(error.to_string()))?;
-    let host = match former_host(context.project()?, &policy.name, &name)? {
-        Some(host) => host,
-        None => like_the_others(policy, hosts, name)?,
-    };
-    // Only the host itself knows for certain what its `~` is.
-    match policy.target_directory.as_ref().filter(|path| path.starts_with('~')) {
-        Some(path) => Ok(Host { target_directory: path.clone(), home: None, ..host }),
-        None => Ok(host),
-    }
-}
-
-fn like_the_others(policy: &Policy, hosts: &[Host], name: HostName) -> Result<Host, CommandError> {
-    let like = hosts.first().ok_or_else(|| naming::no_hosts(&policy.name))?;
-    let domain = policy.host_domain.as_deref().filter(|_| !name.contains('.'));
-    let fqdn = domain.map_or_else(|| name.to_string(), |domain| format!("{name}.{domain}"));
-    // Each of several local hosts has a folder of its own.
-    let own = |name: &HostName| format!("/work/{}/{name}", policy.name);
-    let target = &like.target_directory;
-    let beside = target.strip_suffix(&own(&like.name)).map(|above| format!("{above}{}", own(&name)));
-    // A single one has the folder that theirs were in.
-    let below = || Some(format!("{target}/{name}")).filter(|path| is_local(policy) && fs::is_dir(path));
-    let target_directory = beside.or_else(below).unwrap_or_else(|| target.clone());
-    Ok(Host {
-        name,
-        address: fqdn.clone(),
-        fqdn,
-        service_user: policy.service_user.clone(),
-        require_sudo: policy.require_sudo,
-        target_directory,
-        ignored: false,
-        ..like.clone()
-    })
-}
-
-/// Whether all hosts are this machine, each at a place that batou chose.
-fn is_local(policy: &Policy) -> bool {
-    policy.connect_method == ConnectMethod::Local && policy.target_directory.is_none()
+/// The command that goes on with a retirement, as it can be typed.
+fn command(args: &Args, lost: bool) -> String {
+    let purge = if args.purge && !lost { " --purge" } else { "" };
+    let lost = if lost { " --lost" } else { "" };
+    format!("`batou retire {} {}{purge}{lost}`", args.environment, args.host)
 }
 
 impl Deployment<'_> {
     /// Reaches the one host, and takes its lock.
     async fn reach(&mut self, args: &Args) -> Result<(), CommandError> {
-        let forget = format!("`batou retire {} {} --lost`", args.environment, args.host);
-        let hint = format!("if the host is gone for good, have the others forget it with {forget}");
+        let hint =
+            format!("if the host is gone for good, have the others forget it with {}", command(args, true));
         self.all_states().await.map_err(|error| error.hint(hint))?;
         self.lock(&holder(), args.locking.patience()).await.map(drop)
     }
@@ -226,8 +296,10 @@ impl Deployment<'_> {
             })
             .await
             .map_err(|error| {
-                let again = format!("`batou retire {} {}` again goes on", args.environment, args.host);
-                error.hint(format!("something may have been removed there, and is not put back: {again}"))
+                let again = command(args, false);
+                error.hint(format!(
+                    "something may have been removed there, and is not put back: {again} goes on"
+                ))
             })?;
         let ui = &self.context.ui;
         for (host, (Retirement { removed, links, stays }, directory)) in &removed {
@@ -252,19 +324,9 @@ impl Deployment<'_> {
         Ok(removed.into_values().any(|(retirement, _)| retirement.removed))
     }
 
-    /// Records in the journals of the remaining hosts that the environment no longer has the retired one; returns whether
-    /// they remembered it.
-    async fn forget(&mut self, args: &Args, hosts: &[Host], retired: &Host) -> Result<bool, CommandError> {
-        let later = |error: CommandError| {
-            let again = format!("`batou retire {} {} --lost`", args.environment, args.host);
-            if args.lost { error } else { error.hint(format!("have them forget it later with {again}")) }
-        };
-        let found = self.witnesses(args).await.map_err(later)?;
-        let Some(Witnesses { holder, states, number }) = found else { return Ok(false) };
-        if !args.lost {
-            let state = self.look_again(retired).await.map_err(later)?;
-            state.map_or(Ok(()), |state| refuse_released(&state, args))?;
-        }
+    /// Records in the journals of these hosts that the environment no longer has the retired one.
+    async fn forget(&mut self, args: &Args, hosts: &[Host], found: Witnesses) -> Result<(), CommandError> {
+        let Witnesses { holder, states, number } = found;
         let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
         let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
         let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
@@ -289,16 +351,7 @@ impl Deployment<'_> {
             };
             member.ask(&question::commit_unchanged(record, keep)).await
         };
-        self.all(&format!("could not be told that {} is gone", args.host), forget).await?;
-        Ok(true)
-    }
-
-    /// The state of the host that was emptied before these were locked: until then, it could be given a release again.
-    async fn look_again(&self, retired: &Host) -> Result<Option<State>, CommandError> {
-        let alone = std::slice::from_ref(retired);
-        let mut retired = Deployment::new(self.context, self.policy.clone(), alone, &LeaveOut::default())?;
-        retired.before.clone_from(&self.before);
-        Ok(retired.all_states().await?.into_values().next())
+        self.all(&format!("could not be told that {} is gone", args.host), forget).await.map(drop)
     }
 
     /// Locks the hosts, if they remember the one to be forgotten.
@@ -325,9 +378,9 @@ fn refuse_released(state: &State, args: &Args) -> Result<(), CommandError> {
         None if state.unfinished || state.generation.is_some() => "is being given a release again".to_owned(),
         None => return Ok(()),
     };
-    let (environment, host) = (&args.environment, &args.host);
-    let error = CommandError::failed(format!("{host} {what}, so that the other hosts still remember it"));
-    Err(error.hint(format!("retire it again, with `batou retire {environment} {host}`")))
+    let error =
+        CommandError::failed(format!("{} {what}, so that the other hosts still remember it", args.host));
+    Err(error.hint(format!("retire it again, with {}", command(args, false))))
 }
 
 /// Hosts that remember the one to be forgotten, while they are locked.
@@ -335,14 +388,6 @@ struct Witnesses {
     holder: Holder,
     states: BTreeMap<HostName, State>,
     number: NextNumber,
-}
-
-/// Whether one of these hosts knows this one, as far as they can be asked.
-async fn is_remembered(context: &Context, policy: &Policy, hosts: &[Host], host: &str) -> bool {
-    let Ok(mut hosts) = Deployment::new(context, policy.clone(), hosts, &LeaveOut::default()) else {
-        return true;
-    };
-    hosts.all_states().await.map_or(true, |states| remember(&states, host))
 }
 
 /// Whether the newest release has this host.

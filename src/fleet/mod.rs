@@ -181,7 +181,7 @@ impl Fleet {
         self.each(async |member: &mut Member| member.state().await).await
     }
 
-    /// Ends all conversations at once. Only for hosts that are not in the middle of anything.
+    /// Ends all conversations at once. What the hosts are in the middle of, nobody gets to know.
     pub fn abandon(mut self) {
         self.cut_off();
     }

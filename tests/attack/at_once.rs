@@ -1,6 +1,7 @@
 //! Somebody else acts between two steps of batou's: its agent on the first host stands still there until they have.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::process::Child;
 
 use rustix::process::{Pid, Signal};
@@ -31,6 +32,18 @@ impl Halted {
         });
         fs::remove_file(stopped).unwrap();
         Self { batou, processes }
+    }
+
+    /// Interrupts batou, which says that it waits.
+    fn interrupt(&mut self) -> String {
+        signal(Pid::from_child(&self.batou), Signal::INT);
+        let mut said = BufReader::new(self.batou.stderr.take().unwrap());
+        let mut warning = String::new();
+        while !warning.contains("interrupt again") {
+            assert!(said.read_line(&mut warning).unwrap() > 0, "{warning}");
+        }
+        self.batou.stderr = Some(said.into_inner());
+        warning
     }
 
     /// Lets the agent go on; how batou ended, and what it said.
@@ -147,4 +160,38 @@ fn a_lock_of_the_same_person_and_second_is_not_ones_own() {
     assert_eq!(status, Some(1), "{said}");
     says(&said, &["evil  overtaken: ", " holds the lock there"]);
     assert_eq!(evil.results(), ["1 committed", "2 committed"]);
+}
+
+/// The host is emptied, or the others are asked, and batou does not have the answer yet.
+#[test]
+fn an_interrupted_retirement_is_ended_first_or_says_how_to_go_on() {
+    let fleet = Between::new();
+    let cases = [
+        (HOSTS[0], 3, "is being emptied, and batou waits for it and has the other hosts forget it"),
+        (HOSTS[1], 1, "the other hosts forget honest, and batou waits for them"),
+    ];
+    for (host, reply, waits) in cases {
+        let retire = ["retire", "dev", host, "--yes"];
+        let mut retiring = Halted::before(&fleet, reply, &retire);
+        says(&retiring.interrupt(), &[waits]);
+        let (status, said) = retiring.go_on();
+        assert_eq!(status, Some(0), "{said}");
+        says(&said, &[": everything batou made is removed", "the other hosts have forgotten it"]);
+        fleet.run(&["switch", "dev"]).success();
+
+        let mut retiring = Halted::before(&fleet, reply, &retire);
+        retiring.interrupt();
+        signal(Pid::from_child(&retiring.batou), Signal::INT);
+        let status = retiring.batou.wait().unwrap().code();
+        let (_, said) = retiring.go_on();
+        assert_eq!(status, Some(3), "{said}");
+        let (known, again) = if reply == 1 {
+            (" is emptied, and the other hosts may still remember it", " --lost")
+        } else {
+            (" is emptied, or is being emptied, and the other hosts still remember it", "")
+        };
+        says(&said, &["interrupted: ", known, &format!("`batou retire dev {host}{again}")]);
+        says(&fleet.run(&retire).success().stdout, &["the other hosts have forgotten it"]);
+        fleet.run(&["switch", "dev"]).success();
+    }
 }

@@ -667,7 +667,7 @@ fn the_last_words_about_a_retired_host_say_what_was_changed_and_what_was_not() {
         &[
             "holds the lock of one",
             "; two is emptied, and the other hosts still remember it",
-            "`batou retire dev two --lost`",
+            "`batou retire dev two --lost --yes`",
         ],
     );
     assert!(!held.stderr.contains("nothing was changed"), "{}", held.stderr);
@@ -690,4 +690,14 @@ fn the_last_words_about_a_retired_host_say_what_was_changed_and_what_was_not() {
     );
     hosts.host("one").heal();
     says(&sandbox.batou(&["retire", "dev", "two", "--lost", "--yes"]).success().stdout, &["forgotten"]);
+}
+
+#[test]
+fn what_a_failed_retirement_advises_can_be_typed() {
+    let (hosts, sandbox, _) = released_to_two();
+    hosts.host("two").cut();
+    let told = sandbox.batou(&["retire", "dev", "two", "--yes"]).fails(1).stderr;
+    let advised = told.split("`batou ").nth(1).unwrap().split('`').next().unwrap();
+    let lost = sandbox.batou(&advised.split(' ').collect::<Vec<_>>()).success().stdout;
+    assert_eq!(lost, "two: the other hosts have forgotten it, and nothing was removed there\n");
 }

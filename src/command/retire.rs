@@ -274,7 +274,9 @@ fn emptied_or_not(removed: bool) -> &'static str {
 fn command(args: &Args, lost: bool) -> String {
     let purge = if args.purge && !lost { " --purge" } else { "" };
     let lost = if lost { " --lost" } else { "" };
-    format!("`batou retire {} {}{purge}{lost}`", args.environment, args.host)
+    // What had to be confirmed has to be again.
+    let yes = if args.locking.yes { " --yes" } else { "" };
+    format!("`batou retire {} {}{purge}{lost}{yes}`", args.environment, args.host)
 }
 
 impl Deployment<'_> {

@@ -105,7 +105,7 @@ fn a_host_that_is_released_to_while_it_is_retired_is_not_forgotten() {
     fleet.run(&["switch", "dev"]).success();
     let (status, said) = retiring.go_on();
     assert_eq!(status, Some(1), "{said}");
-    let again = "retire it again, with `batou retire dev honest`";
+    let again = "retire it again, with `batou retire dev honest --yes`";
     says(&said, &["honest was given release 3 meanwhile, so that the other hosts still remember it", again]);
     assert_eq!(evil.results(), ["1 committed", "2 committed", "3 committed"]);
     assert_eq!(fleet.in_force(HOSTS[1]), "3 on honest\n");
@@ -115,7 +115,7 @@ fn a_host_that_is_released_to_while_it_is_retired_is_not_forgotten() {
     let (status, said) = retiring.go_on();
     assert_eq!(status, Some(1), "{said}");
     let kept = "honest is emptied, and the other hosts still remember it";
-    says(&said, &["1 host cannot be reached", kept, "honest: ", "`batou retire dev honest --lost`"]);
+    says(&said, &["1 host cannot be reached", kept, "honest: ", "`batou retire dev honest --lost --yes`"]);
     assert_eq!(evil.results().len(), 3);
     fleet.hosts.host(HOSTS[1]).heal();
 

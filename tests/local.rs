@@ -886,3 +886,21 @@ fn a_store_that_cannot_be_opened_is_named_with_the_variable() {
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
 }
+
+#[test]
+fn a_store_may_have_any_name() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let sandbox = shop::local();
+    let store = sandbox.home().join(std::ffi::OsStr::from_bytes(b"store \xff"));
+    let run = |command: &[&str]| Output::of(sandbox.command(command).env("BATOU_STORE", &store)).success();
+    for command in
+        [&["build", "dev"][..], &["switch", "dev"], &["status", "dev", "--json"], &["verify", "dev"]]
+    {
+        run(command);
+    }
+    assert_eq!(sandbox.read("result/dev/localhost/app/app.conf"), "one on localhost\n");
+    for command in [&["store", "ls"][..], &["store", "verify"], &["gc"]] {
+        run(command);
+    }
+}

@@ -37,6 +37,7 @@ mod mode;
 mod monitor;
 mod name;
 mod object;
+mod path_text;
 mod pending;
 mod pipe;
 mod placing;

@@ -24,7 +24,9 @@ pub(crate) struct Root {
 /// A link, and what it pointed to when the root was added.
 #[derive(Debug, Serialize, Deserialize)]
 struct OutLink {
+    #[serde(with = "crate::path_text")]
     link: PathBuf,
+    #[serde(with = "crate::path_text")]
     target: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use batou_store::{Collected, Error, ObjectId, ObjectKind, Silent, Store};
+use batou_store::{Collected, Durability, Error, ObjectId, ObjectKind, Silent, Store};
 
 use crate::common::{Fixture, add, checkout, listing, stored};
 
@@ -147,6 +147,24 @@ fn roots_last_as_long_as_their_links() {
     assert_eq!(fixture.store.gc(&[], &Silent).unwrap().of(ObjectKind::Artifact), 1);
     assert!(matches!(fixture.store.add_root("gone", &[one], None), Err(Error::Missing(_))));
     assert!(matches!(fixture.store.add_root("../gone", &[], None), Err(Error::Name(_))));
+}
+
+#[test]
+fn a_root_lasts_whatever_bytes_its_link_and_the_store_are_called() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+    let store = Store::open(&place(b"store \xff"), Durability::Host).unwrap();
+    let [kept, gone] = ["1", "2"].map(|seed| stored(&store, "web", seed, &[]));
+    for (root, id, link) in [("kept", kept, place(b"\xc3\x28/link")), ("gone", gone, place(b"gone \xfe"))] {
+        store.add_root(root, &[id], Some(&link)).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), checkout(&store, &id));
+    }
+    assert_eq!(store.roots().unwrap().into_keys().collect::<Vec<_>>(), ["gone", "kept"]);
+    fs::remove_file(place(b"gone \xfe")).unwrap();
+    store.gc(&[], &Silent).unwrap();
+    assert!(has(&store, kept) && !has(&store, gone));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use batou_environments::{Evaluation, ExplainedEnvironment, Host, Policy, Project, Typed};
 use batou_store::{Lease, Store};
 
+use crate::apart;
 use crate::build::{Built, build};
 use crate::error::CommandError;
 use crate::evaluation::{self, Lookup};
@@ -74,6 +75,14 @@ impl Context {
         Ok(self.store.get_or_init(|| Arc::new(store)))
     }
 
+    /// Refuses an environment whose hosts would be in the way of the controller's store.
+    pub fn check_apart(&self, policy: &Policy, hosts: &[Host]) -> Result<(), CommandError> {
+        match self.store.get() {
+            Some(store) => apart::check(store.root(), policy, hosts),
+            None => apart::check(&store_root()?, policy, hosts),
+        }
+    }
+
     /// Keeps a lease until the end of the command.
     pub fn hold(&self, lease: Option<Lease>) {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner).extend(lease);
@@ -95,6 +104,7 @@ impl Context {
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         let evaluation = self.evaluate_silently(environment, lookup)?;
+        self.check_apart(&evaluation.policy, &evaluation.hosts)?;
         crate::ui::report::diagnostics(&self.ui, &evaluation.warnings);
         Ok(evaluation)
     }

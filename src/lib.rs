@@ -11,6 +11,7 @@
 // Its documentation is for those who work on it, and includes private items (`make doc`).
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod apart;
 mod archive;
 mod build;
 mod cli;

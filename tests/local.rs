@@ -904,3 +904,26 @@ fn a_store_may_have_any_name() {
         run(command);
     }
 }
+
+#[test]
+fn a_store_in_the_way_of_a_target_directory_is_refused_before_anything_is_changed() {
+    let (sandbox, target) = released();
+    let before = target.listing();
+    for store in ["store", "", "state/db/cache/store"].map(|part| target.0.join(part)) {
+        for command in ["build", "switch", "rollback", "status", "gc", "verify"] {
+            let refused = Output::of(sandbox.command(&[command, "dev"]).env("BATOU_STORE", &store)).fails(2);
+            let words = "the local store lies inside of the target directory of localhost";
+            says(
+                &refused.stderr,
+                &[words, &target.0.display().to_string(), "BATOU_STORE", "target_directory"],
+            );
+        }
+        let retire = ["retire", "dev", "localhost", "--yes"];
+        Output::of(sandbox.command(&retire).env("BATOU_STORE", &store)).fails(2);
+        assert_eq!(target.listing(), before);
+    }
+    shop::set(&sandbox, &format!("target_directory = \"{}/shop\"", sandbox.store().display()));
+    let refused = sandbox.batou(&["switch", "dev"]).fails(2).stderr;
+    says(&refused, &["the target directory lies inside of the local store"]);
+    assert!(!sandbox.store().join("shop").exists());
+}

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::protocol::{AgentError, ErrorKind, UnitRun};
+use crate::shell::word;
 use batou_release::{FormatError, HostPathError, UnitId};
 use batou_store::readable_size;
 
@@ -114,6 +115,14 @@ pub(crate) enum Error {
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    /// Something of the target directory's own is somebody else's.
+    #[error(
+        "{} belongs to {owner}, and batou works as {user} here: give {user} all of it with `chown -R {} {}`",
+        path.display(),
+        word(user.strip_prefix("uid ").unwrap_or(user)),
+        word(&directory.to_string_lossy())
+    )]
+    Owned { path: PathBuf, owner: String, user: String, directory: PathBuf, source: Box<Error> },
     /// The target directory cannot be made or written.
     #[error("{} {problem}", path.display())]
     Target { path: PathBuf, problem: &'static str },

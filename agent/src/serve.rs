@@ -15,7 +15,7 @@ use crate::outbox::refuse;
 use crate::protocol::{AgentError, MAGIC, Outcome, Reply, Request, SILENCE};
 use crate::session::{Locked, Session};
 use crate::state::ManifestFiles;
-use crate::{collect, commit, facts, retire, state, switch, transfer, verify};
+use crate::{collect, commit, facts, ownership, retire, state, switch, transfer, verify};
 
 /// Serves one controller until it is gone. Returns the exit status: 0, or 1 if the host had to go back or the
 /// connection broke.
@@ -69,7 +69,12 @@ fn converse(session: &mut Session) -> Next {
             }
             ending => return ending,
         };
-        let answer = answer(session, request, &raw).unwrap_or_else(|error| Some(refusal(error)));
+        let answer = answer(session, request, &raw).unwrap_or_else(|error| {
+            Some(refusal(match &session.about {
+                Some(about) => ownership::explain(error, &about.target, &about.user),
+                None => error,
+            }))
+        });
         if let Some((reply, raw)) = answer
             && session.connection.reply(&reply, &raw).is_err()
         {

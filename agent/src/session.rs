@@ -204,7 +204,7 @@ mod tests {
     fn a_target_below_the_home_is_found_in_the_home_that_has_one() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home").to_str().unwrap().to_owned();
-        let user = User { name: "shop".into(), home: home.clone() };
+        let user = User { uid: 990, name: "shop".into(), home: home.clone() };
         let found =
             |written: &str| target(written, &user).map(|found| found.directory().display().to_string());
         std::fs::create_dir_all(format!("{home}/shop")).unwrap();

@@ -12,6 +12,7 @@ use crate::faults;
 use crate::goback;
 use crate::intent::Intent;
 use crate::journal::{Journal, JournalSummary};
+use crate::ownership;
 use crate::pointer;
 use crate::protocol::{Current, Drift, Hello, Holder, RecordFault, Reply, State, WantedRelease, bounded};
 use crate::release::Installed;
@@ -29,7 +30,7 @@ pub(crate) fn hello(session: &mut Session, hello: Hello) -> Result<Reply, Error>
         return Err(Error::Protocol("the lock on another target directory is held".into()));
     }
     let about = About::new(hello)?;
-    let state = state(&about)?;
+    let state = state(&about).map_err(|error| ownership::explain(error, &about.target, &about.user))?;
     session.about = Some(about);
     Ok(Reply::Hello(Box::new(state)))
 }

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 /// The agent's user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
+    /// Its number.
+    pub(crate) uid: u32,
     /// The login name, or `uid N` if none is known.
     pub(crate) name: String,
     /// The home directory, or `/` if none is known.
@@ -18,11 +20,16 @@ pub(crate) struct User {
 impl User {
     /// Looks up the user that this process runs as.
     pub(crate) fn current() -> Self {
-        let uid = rustix::process::geteuid().as_raw();
+        Self::of(rustix::process::geteuid().as_raw())
+    }
+
+    /// Looks up a user.
+    pub(crate) fn of(uid: u32) -> Self {
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
         Self::find(&String::from_utf8_lossy(&passwd), uid)
             .or_else(|| Self::find(&asked(uid)?, uid))
             .unwrap_or_else(|| Self {
+                uid,
                 name: format!("uid {uid}"),
                 home: environment_home(uid).unwrap_or("/".into()),
             })
@@ -45,7 +52,7 @@ impl User {
             let mut fields = line.split(':');
             let (name, id, home) = (fields.next()?, fields.nth(1)?, fields.nth(2)?);
             let found = id.parse() == Ok(uid) && !home.is_empty();
-            found.then(|| Self { name: name.to_owned(), home: home.to_owned() })
+            found.then(|| Self { uid, name: name.to_owned(), home: home.to_owned() })
         })
     }
 }
@@ -72,7 +79,7 @@ mod tests {
     #[test]
     fn a_user_is_found_by_its_number() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:990:990::/home/shop:/bin/false\n";
-        let shop = User { name: "shop".into(), home: "/home/shop".into() };
+        let shop = User { uid: 990, name: "shop".into(), home: "/home/shop".into() };
         assert_eq!(User::find(passwd, 990), Some(shop));
         assert_eq!(User::find(passwd, 99), None);
     }

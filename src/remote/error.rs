@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::binary::BinaryError;
 use batou_agent::protocol::question::AnswerError;
 use batou_agent::protocol::{AgentError, FrameError};
+use batou_agent::shell::word;
 use batou_release::HostName;
 use batou_system::limits::no_thread;
 use rustix::io::Errno;
@@ -294,12 +295,6 @@ fn without_accepted(said: &str) -> String {
 /// How many descriptors this process may have.
 fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-/// A text as one word of a shell's command line.
-fn word(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@~".contains(&byte);
-    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 fn printed(said: &str) -> String {

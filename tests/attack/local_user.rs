@@ -207,6 +207,44 @@ fn another_user_neither_signals_nor_traces_what_works_for_a_service() {
     assert!(ended.success(), "{ended:?}");
 }
 
+/// As after a `sudo batou`.
+#[test]
+fn what_is_roots_in_a_services_target_is_named_with_how_it_is_given_back() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    project(&sandbox, 1);
+    let target = sandbox.project().join("work/dev");
+    let folder = sandbox.store().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    let own =
+        |user: &str, path: &Path| Output::of(Command::new("chown").args(["-hR", user]).arg(path)).success();
+    own(SERVICE, &folder);
+    let ids = ["setpriv", "--reuid", SERVICE, "--regid", SERVICE, "--clear-groups", "--"];
+    let run = |command: &[&str]| Output::of(&mut sandbox.command_under(&ids, command));
+    run(&["switch", "dev"]).success();
+    let parts =
+        ["lock", "journal", "activated.json", "generations", "store/lock", "store/tmp", "store/blobs", "."];
+    for (version, part) in (2..).zip(parts) {
+        project(&sandbox, version);
+        own(SERVICE, &sandbox.project());
+        let part = target.join(part);
+        own("0:0", &part);
+        if part.is_file() {
+            fs::set_permissions(&part, Permissions::from_mode(0o600)).unwrap();
+        }
+        let refused = run(&["switch", "dev"]).fails(1).stderr;
+        let give = format!("`chown -R {SERVICE} {}`", target.display());
+        assert!(
+            refused.contains(&give) && (part == target.join(".") || refused.contains("belongs to root")),
+            "{part:?}: {refused}"
+        );
+        own(SERVICE, &target);
+        run(&["switch", "dev"]).success();
+    }
+}
+
 /// A process with all that it has started.
 fn below_and_itself(first: Pid) -> Vec<Pid> {
     let others = below(first).into_iter().map(|process| process.pid);

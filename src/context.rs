@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use batou_environments::{Evaluation, ExplainedEnvironment, Host, Policy, Project, Typed};
 use batou_store::{Lease, Store};
 
-use crate::apart;
 use crate::build::{Built, build};
 use crate::error::CommandError;
 use crate::evaluation::{self, Lookup};
 use crate::login;
 use crate::records::{Record, Records};
+use crate::store_place;
 use crate::ui::{Ui, visible_name};
 use crate::waits::Waits;
 
@@ -76,10 +76,10 @@ impl Context {
     }
 
     /// Refuses an environment whose hosts would be in the way of the controller's store.
-    pub fn check_apart(&self, policy: &Policy, hosts: &[Host]) -> Result<(), CommandError> {
+    pub fn check_store_place(&self, policy: &Policy, hosts: &[Host]) -> Result<(), CommandError> {
         match self.store.get() {
-            Some(store) => apart::check(store.root(), policy, hosts),
-            None => apart::check(&store_root()?, policy, hosts),
+            Some(store) => store_place::check(store.root(), policy, hosts),
+            None => store_place::check(&store_root()?, policy, hosts),
         }
     }
 
@@ -104,7 +104,7 @@ impl Context {
     /// Evaluates an environment and shows its warnings.
     pub fn evaluate(&self, environment: &str, lookup: Lookup) -> Result<Evaluation, CommandError> {
         let evaluation = self.evaluate_silently(environment, lookup)?;
-        self.check_apart(&evaluation.policy, &evaluation.hosts)?;
+        self.check_store_place(&evaluation.policy, &evaluation.hosts)?;
         crate::ui::report::diagnostics(&self.ui, &evaluation.warnings);
         Ok(evaluation)
     }

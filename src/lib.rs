@@ -11,7 +11,6 @@
 // Its documentation is for those who work on it, and includes private items (`make doc`).
 #![allow(rustdoc::private_intra_doc_links)]
 
-mod apart;
 mod archive;
 mod build;
 mod cli;
@@ -35,6 +34,7 @@ mod records;
 mod remote;
 mod resolver;
 mod saved_plan;
+mod store_place;
 #[cfg(test)]
 mod testing;
 mod ui;

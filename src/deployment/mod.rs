@@ -76,7 +76,7 @@ impl<'c> Deployment<'c> {
             let message = format!("environment {} has no host that is not left out", policy.name);
             return Err(CommandError::usage(message));
         }
-        context.check_apart(&policy, hosts)?;
+        context.check_store_place(&policy, hosts)?;
         let local = policy.connect_method == ConnectMethod::Local;
         let routes = chosen.into_iter().map(|host| (route(host, local), host.home.clone())).collect();
         let identity =

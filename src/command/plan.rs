@@ -11,6 +11,7 @@ use crate::error::CommandError;
 use crate::guard;
 use crate::outfile;
 use crate::plan::render::render;
+use batou_agent::shell::word;
 
 /// Show what a switch would change on the hosts, and why.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,7 +55,7 @@ pub fn run(context: &Context, args: &Args) -> Result<(), CommandError> {
         context.ui.status(&format!(
             "saved; `batou switch {} --plan {}` releases it",
             args.environment,
-            file.display()
+            word(&file.to_string_lossy())
         ));
         planned.deployment.fleet.abandon();
         Ok(())

@@ -330,12 +330,14 @@ impl Deployment<'_> {
     async fn forget(&mut self, args: &Args, hosts: &[Host], found: Witnesses) -> Result<(), CommandError> {
         let Witnesses { holder, states, number } = found;
         let gone = GoneHosts::of(&states, |name| is_member(hosts, name));
-        let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name);
+        // One that was retired, too, or has never had a release, is none that the others remember.
+        let newest: BTreeMap<_, _> = newest_records(&states).into_iter().collect();
+        let is_remembered = |host: &&HostName| newest.values().any(|record| record.hosts.contains(*host));
+        let members = hosts.iter().filter(|host| !host.ignored).map(|host| &host.name).filter(is_remembered);
         let kept = members.chain(&gone.known).filter(|host| **host != args.host).cloned();
         let kept = HostNames::first_of(kept.collect()).0;
         let forgotten = HostName::new(args.host.as_str()).ok();
         // Each keeps the release that it has. One that has an older release gets no line: it would seem to have the newest.
-        let newest: BTreeMap<_, _> = newest_records(&states).into_iter().collect();
         let keep = self.policy.keep;
         let forget = async |member: &mut Member| {
             let Some(last) = newest.get(&member.route.host) else { return Ok(()) };

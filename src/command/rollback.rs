@@ -11,7 +11,7 @@ use crate::deployment::release::Intended;
 use crate::deployment::{Deployment, block_on};
 use crate::error::{CommandError, ExitKind};
 use crate::fleet::Member;
-use crate::fleet::history::{History, HistoryError, Past};
+use crate::fleet::history::{History, HistoryError, Past, Restored};
 use crate::guard;
 use crate::ui::one_line;
 use batou_agent::protocol::State;
@@ -70,41 +70,29 @@ pub(crate) async fn rollback(
     deployment.refuse_lost_journals(&states)?;
     let history =
         deployment.history(newest_number(&states, args.locking.yes, deployment.unchanged())?, false).await?;
-    if args.to.is_none() {
-        deployment.refuse_forked(&states)?;
-    }
-    let found = args.to.as_deref().map_or_else(|| history.previous(), |wanted| history.find(wanted));
-    let target = found.map_err(refused)?.clone();
-    let others = deployment.given_others(&states, &history, &target)?;
-    let manifests = history.manifests(target.record.sequence);
-    stay(&mut deployment, &manifests);
-    let hosts = deployment.past_manifests(&manifests, &history, &target).await?;
+    let found = match args.to.as_deref() {
+        None => history.before_the_newest(),
+        Some(wanted) => history.find(wanted).map(|past| history.when_in_force(past)),
+    };
+    let restored = found.map_err(|error| deployment.refused(error))?;
+    let target = restored.release;
+    deployment.check_others(&states, &history, &restored)?;
+    stay(&mut deployment, &restored.manifests);
+    let hosts = deployment.past_manifests(&restored.manifests, &history, target).await?;
     if !args.force {
         let unknown = deployment.advise_on_manifests(&states);
-        deployment.refuse_irreversible((&history, &target), &hosts, unknown).await?;
+        deployment.refuse_irreversible((&history, target), &hosts, unknown).await?;
     }
     let intended = Intended {
         release: target.record.release,
         members,
         hosts,
         restores: Some(target.record.sequence),
-        others,
+        others: restored.others,
         recheck: false,
         expected: None,
     };
     deployment.release(intended, &states, &args.locking).await
-}
-
-/// Naming a release that cannot be identified is bad input; having no release to restore is nobody's
-/// mistake.
-fn refused(error: HistoryError) -> CommandError {
-    let kind = match error {
-        HistoryError::Empty | HistoryError::Oldest { .. } => ExitKind::Failed,
-        HistoryError::NotFound { .. } | HistoryError::Ambiguous { .. } | HistoryError::SameNumber { .. } => {
-            ExitKind::Usage
-        }
-    };
-    CommandError::from_error(kind, error)
 }
 
 /// Leaves out the hosts that had nothing in that release, and names the ones that are gone.
@@ -119,14 +107,34 @@ fn stay(deployment: &mut Deployment<'_>, manifests: &BTreeMap<HostName, Digest>)
 }
 
 impl Deployment<'_> {
-    /// The hosts that did not have that release when it was made, and are given what they had then. Refused if a journal says
-    /// nothing of a release in which its host took part: it is not known what that host had.
-    fn given_others(
+    /// Naming a release that cannot be identified is bad input; having no release to restore is nobody's
+    /// mistake.
+    fn refused(&self, error: HistoryError) -> CommandError {
+        let unchanged = format!("{error}; {}", self.unchanged());
+        match error {
+            HistoryError::Empty | HistoryError::Oldest { .. } => {
+                CommandError::from_error(ExitKind::Failed, error)
+            }
+            HistoryError::Forked { .. } => CommandError::failed(unchanged).hint(format!(
+                "name the release that is to be restored with --to, or the hosts that are to go back with --host; \
+                 `batou history {}` has them all",
+                self.policy.name
+            )),
+            HistoryError::NotFound { .. }
+            | HistoryError::Ambiguous { .. }
+            | HistoryError::SameNumber { .. } => CommandError::from_error(ExitKind::Usage, error),
+        }
+    }
+
+    /// Names the hosts that are given back something else than that release. Refused if a journal says nothing of a release
+    /// in which its host took part: it is not known what that host had.
+    fn check_others(
         &self,
         states: &BTreeMap<HostName, State>,
         history: &History,
-        target: &Past,
-    ) -> Result<Vec<HostName>, CommandError> {
+        restored: &Restored<'_>,
+    ) -> Result<(), CommandError> {
+        let target = restored.release;
         let number = target.record.sequence;
         let silent =
             |(host, state): &(&HostName, &State)| !state.unfinished && history.is_silent(target, host);
@@ -144,14 +152,12 @@ impl Deployment<'_> {
             );
             return Err(CommandError::failed(message).hint(hint));
         }
-        let others: Vec<_> =
-            states.keys().filter(|host| history.had_another(target, host)).cloned().collect();
-        for host in &others {
+        for host in restored.others.iter().filter(|host| states.contains_key(*host)) {
             self.context
                 .ui
                 .warn(&format!("{host} did not have release {number}: it is given back what it had then"));
         }
-        Ok(others)
+        Ok(())
     }
 
     /// The manifests of that release, as the hosts still have them.

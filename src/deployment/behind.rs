@@ -9,7 +9,6 @@ use batou_release::HostName;
 use super::Deployment;
 use super::faults::has_lost_journal;
 use super::number::newest_records;
-use crate::error::CommandError;
 use crate::ui::some_of;
 
 /// The newest release, and the hosts that do not have it.
@@ -49,36 +48,46 @@ impl<'s> Laggards<'s> {
         let (_, newest) = newest_records(states).pop()?;
         let lag = |(host, state)| Some((host, Lag::of(host, state, newest)?));
         let holds = |(host, state): &(&HostName, &State)| {
-            state.committed.as_ref() == Some(newest) && !is_given_back(host, state)
+            let has_its_id = state.committed.as_ref().is_some_and(|it| it.release == newest.release);
+            has(state) > 0 && has_its_id && !is_given_back(host, state) && !has_lost_journal(state)
         };
         let holders = states.iter().filter(holds).map(|(host, _)| host).collect();
         Some(Laggards { newest, hosts: states.iter().filter_map(lag).collect(), holders })
     }
 
-    /// The hosts that lag in this way, as people read them; `None` if there are none.
-    fn names(&self, lag: Lag) -> Option<String> {
+    /// The hosts that lag in this way.
+    fn names(&self, lag: Lag) -> Vec<&str> {
         let hosts = self.hosts.iter().filter(|(_, found)| **found == lag);
-        let hosts: Vec<_> = hosts.map(|(host, _)| host.as_str()).collect();
-        (!hosts.is_empty()).then(|| some_of(&hosts))
+        hosts.map(|(host, _)| host.as_str()).collect()
     }
 
     /// What hosts have the newest release, and what the others have.
     fn told(&self) -> String {
         let holders: Vec<_> = self.holders.iter().map(|host| host.as_str()).collect();
         let (number, release) = (self.newest.sequence, self.newest.release.short());
-        let mut text = format!("release {number} ({release}) is in force on {}", some_of(&holders));
-        let mut add = |lag, before: &str, after: &str| {
-            if let Some(names) = self.names(lag) {
-                text.push_str(&format!(", and {before}{names}{after}"));
-            }
+        let mut text = match &holders[..] {
+            [] => format!("release {number} ({release}) is the newest"),
+            holders => format!("release {number} ({release}) is in force on {}", some_of(holders)),
         };
-        add(Lag::WentBack, "", " went back");
-        add(Lag::Interrupted, "was interrupted on ", "");
-        add(Lag::Emptied, "nothing of it is left on ", "");
-        add(Lag::PutBack, "it is gone from ", ", where what was there before was put back");
-        add(Lag::GivenBack, "", " was given back another one with it");
-        add(Lag::LeftOut, "was made without ", "");
-        add(Lag::Apart, "", " has another one, and each was made without the hosts of the other");
+        let mut add = |lag, one: &str, several: &str| match &self.names(lag)[..] {
+            [] => {}
+            [name] => text.push_str(&format!(", and {}", one.replace("{}", name))),
+            names => text.push_str(&format!(", and {}", several.replace("{}", &some_of(names)))),
+        };
+        // First those of which the release is the subject.
+        add(Lag::LeftOut, "was made without {}", "was made without {}");
+        add(Lag::Interrupted, "was interrupted on {}", "was interrupted on {}");
+        add(Lag::WentBack, "{} went back", "{} went back");
+        add(Lag::Emptied, "nothing of it is left on {}", "nothing of it is left on {}");
+        let gone = "it is gone from {}, where what was there before was put back";
+        add(Lag::PutBack, gone, gone);
+        add(
+            Lag::GivenBack,
+            "{} was given back another one with it",
+            "{} were given back another one with it",
+        );
+        let apart = "another one, and each was made without the hosts of the other";
+        add(Lag::Apart, &format!("{{}} has {apart}"), &format!("{{}} have {apart}"));
         text
     }
 }
@@ -139,35 +148,6 @@ impl Deployment<'_> {
                 .ui
                 .warn(&format!("{told}: `batou switch {environment}` gives all hosts one release"));
         }
-    }
-
-    /// Refuses to take back the newest release where it is not known which one that is, or where it is itself a rollback that
-    /// others took no part in: they would lose more than they are asked for.
-    pub fn refuse_forked(&self, states: &BTreeMap<HostName, State>) -> Result<(), CommandError> {
-        let Some(laggards) = Laggards::of(states) else { return Ok(()) };
-        let newest = laggards.newest;
-        let is_ahead = |host: &&HostName| {
-            laggards.hosts.get(*host) == Some(&Lag::LeftOut)
-                && newest.restores.is_some_and(|restored| has(&states[*host]) > restored)
-        };
-        let is_forked = laggards.hosts.values().any(|lag| *lag == Lag::Apart);
-        let is_rolled_back = laggards.hosts.keys().copied().any(|host| is_ahead(&host));
-        if !is_forked && !is_rolled_back {
-            return Ok(());
-        }
-        let environment = &self.policy.name;
-        let message =
-            format!("{}, so it is not clear what to go back to; {}", laggards.told(), self.unchanged());
-        let mut error = CommandError::failed(message);
-        if let Some(restored) = newest.restores.filter(|_| !is_forked) {
-            error = error.hint(format!(
-                "`batou rollback {environment} --to {restored}` gives all hosts what {} restored",
-                newest.sequence
-            ));
-        }
-        Err(error.hint(format!(
-            "name a release with --to, or the hosts that are to go back with --host; `batou history {environment}` has them all"
-        )))
     }
 }
 

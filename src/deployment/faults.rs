@@ -98,7 +98,9 @@ pub fn nothing_in_force(host: &HostName, states: &BTreeMap<HostName, State>) -> 
     if state.committed.is_some() || state.generation.is_some() || has_lost_journal(state) {
         return None;
     }
-    let is_named = |(_, record): &&(&HostName, &JournaledRelease)| record.hosts.iter().any(|it| it == host);
+    let is_named = |(_, record): &&(&HostName, &JournaledRelease)| {
+        record.hosts.contains(host) && !record.without.contains(host)
+    };
     let records = believed_records(states);
     let (other, record) = records.iter().filter(is_named).max_by_key(|(_, record)| record.sequence)?;
     Some(format!(

@@ -8,6 +8,10 @@ use jiff::Timestamp;
 
 use batou_agent::protocol::{JournalEntry, JournaledRelease, Outcome};
 
+mod undo;
+
+pub use undo::Restored;
+
 /// How many digits of a release's id name it at least.
 const SHORTEST: usize = 4;
 
@@ -49,6 +53,14 @@ pub enum HistoryError {
     Oldest {
         /// The current release, as shown to people.
         current: String,
+    },
+    /// Hosts have releases of which nobody had a part in both.
+    #[error(
+        "hosts have releases that were made without each other: {releases}; so it is not clear which one is to be taken back"
+    )]
+    Forked {
+        /// Which are where.
+        releases: String,
     },
     /// No release matches.
     #[error("no release that was in force is called {wanted:?}; see `batou history`")]
@@ -131,21 +143,6 @@ impl History {
         entries.filter(|entry| entry.result == Outcome::Committed).count()
     }
 
-    /// The release that a rollback restores unless another one is named: the last that was committed before the one in
-    /// force. If that one is a rollback, it is the last before what that restored, so each further rollback restores an older
-    /// one.
-    pub fn previous(&self) -> Result<&Past, HistoryError> {
-        let current = self.current().ok_or(HistoryError::Empty)?;
-        let position = self.origin(current);
-        let before = self
-            .committed()
-            .rev()
-            .find(|past| past.record.sequence < position && past.record.release != current.record.release);
-        before.ok_or_else(|| HistoryError::Oldest {
-            current: format!("{}, {}", current.record.sequence, current.record.release.short()),
-        })
-    }
-
     /// The committed release with this number, or whose id begins with `wanted`.
     pub fn find(&self, wanted: &str) -> Result<&Past, HistoryError> {
         let numbered = |sequence: u64| self.committed().filter(move |past| past.record.sequence == sequence);
@@ -171,17 +168,6 @@ impl History {
         }
     }
 
-    /// The manifest that each host had when the release of this number was in force. Hosts without one are left
-    /// out.
-    pub fn manifests(&self, sequence: u64) -> BTreeMap<HostName, Digest> {
-        let mut manifests = BTreeMap::new();
-        for past in self.releases.iter().filter(|past| past.record.sequence <= sequence) {
-            let committed = past.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Committed);
-            manifests.extend(committed.map(|(host, entry)| (host.clone(), entry.manifest)));
-        }
-        manifests
-    }
-
     /// Whether a host took part in a release of which its journal says nothing, although it was not retired since.
     pub fn is_silent(&self, past: &Past, host: &HostName) -> bool {
         let later = self.releases.iter().filter(|other| other.record.sequence > past.record.sequence);
@@ -191,31 +177,11 @@ impl History {
             && !later.into_iter().any(|other| other.record.forgets.as_ref() == Some(host))
     }
 
-    /// Whether a host had another release when this one was in force: it was left out of it, or went back from it.
-    pub fn had_another(&self, past: &Past, host: &HostName) -> bool {
-        let committed = |past: &Past| past.hosts.get(host).is_some_and(|it| it.result == Outcome::Committed);
-        let before = self.releases.iter().filter(|other| other.record.sequence < past.record.sequence);
-        (!committed(past) || past.record.without.contains(host)) && before.into_iter().any(committed)
-    }
-
     /// The manifests that a host has had after the release of this number, oldest first.
     pub fn since(&self, sequence: u64, host: &str) -> Vec<Digest> {
         let later = self.releases.iter().filter(|past| past.record.sequence > sequence);
         let entries = later.filter_map(|past| past.hosts.get(host));
         entries.filter(|entry| entry.result == Outcome::Committed).map(|entry| entry.manifest).collect()
-    }
-
-    /// The number of the release whose configuration this one has: its own, or that of the one which it restored, however
-    /// many rollbacks lie between.
-    fn origin(&self, past: &Past) -> u64 {
-        let (mut number, mut restores) = (past.record.sequence, past.record.restores);
-        while let Some(earlier) = restores.filter(|earlier| *earlier < number) {
-            let is_it =
-                |it: &&Past| it.record.sequence == earlier && it.record.release == past.record.release;
-            restores = self.releases.iter().find(is_it).and_then(|it| it.record.restores);
-            number = earlier;
-        }
-        number
     }
 
     fn committed(&self) -> impl DoubleEndedIterator<Item = &Past> {
@@ -286,7 +252,7 @@ pub(super) mod tests {
     }
 
     fn previous(entries: &[(u64, &str, Option<u64>)]) -> Option<u64> {
-        history(entries).previous().ok().map(|past| past.record.sequence)
+        history(entries).before_the_newest().ok().map(|restored| restored.release.record.sequence)
     }
 
     #[test]
@@ -344,7 +310,7 @@ pub(super) mod tests {
         let failed = entry(2, "b", None, Outcome::WentBack);
         let history =
             History::read(BTreeMap::from([("h1".parse().unwrap(), vec![first, failed, third])]), 1000);
-        assert_eq!(history.previous().unwrap().record.sequence, 1);
+        assert_eq!(history.before_the_newest().unwrap().release.record.sequence, 1);
         assert!(matches!(history.find("2"), Err(HistoryError::NotFound { .. })));
     }
 
@@ -358,7 +324,7 @@ pub(super) mod tests {
             ("h3".parse().unwrap(), vec![second.clone()]),
         ]);
         let history = History::read(journals, 1000);
-        let then = history.manifests(1);
+        let then = history.when_in_force(history.find("1").unwrap()).manifests;
         assert_eq!(then.get("h1"), Some(&first.manifest));
         assert_eq!(then.get("h2"), Some(&first.manifest));
         assert_eq!(then.get("h3"), None);
@@ -386,10 +352,12 @@ pub(super) mod tests {
         assert_eq!(history.current().unwrap().record, one.record);
         let in_force: Vec<_> = history.releases().map(|past| history.is_in_force(past)).collect();
         assert_eq!(in_force, [false, true, true]);
-        assert_eq!(history.previous().unwrap().record.sequence, 1);
+        assert!(matches!(history.before_the_newest(), Err(HistoryError::Forked { .. })));
         assert_eq!(history.find("2"), Err(HistoryError::SameNumber { wanted: "2".into(), count: 2 }));
         assert_eq!(history.find(&other.record.release.to_string()).unwrap().record, other.record);
-        let then = history.manifests(2);
+        let restored = history.when_in_force(history.find(&other.record.release.to_string()).unwrap());
+        assert_eq!(restored.others, ["h1".parse::<HostName>().unwrap()]);
+        let then = restored.manifests;
         assert_eq!((then.get("h1"), then.get("h2")), (Some(&one.manifest), Some(&other.manifest)));
     }
 
@@ -400,6 +368,6 @@ pub(super) mod tests {
         assert_eq!(history.find(&id[..8]).unwrap().record.sequence, 2);
         assert_eq!(history.find("3").unwrap().record.sequence, 3);
         assert_eq!(history.find(&id[..2]), Err(HistoryError::NotFound { wanted: id[..2].into() }));
-        assert_eq!(History::default().previous(), Err(HistoryError::Empty));
+        assert_eq!(History::default().before_the_newest(), Err(HistoryError::Empty));
     }
 }

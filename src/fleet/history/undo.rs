@@ -113,10 +113,9 @@ impl History {
         let mut in_force = all.len().checked_sub(1)?;
         loop {
             let record = &self.releases[all[in_force]].record;
-            let number = |place: &usize| self.releases[*place].record.sequence;
             let earlier = match record.restores {
                 Some(restored) if restored < record.sequence => {
-                    all[..in_force].iter().rposition(|place| number(place) <= restored)
+                    self.restored_on(host, &all[..=in_force], restored)
                 }
                 None if record.forgets.is_some() => in_force.checked_sub(1),
                 // Nothing restores itself or what comes after it.
@@ -127,6 +126,16 @@ impl History {
                 None => return Some(Commits { all, in_force }),
             }
         }
+    }
+
+    /// Which of a host's commits the last of these restored, with which others were given what they had at this number. A host
+    /// that had no part in that has kept what it had.
+    fn restored_on(&self, host: &HostName, commits: &[usize], number: u64) -> Option<usize> {
+        let manifest = |place: usize| self.releases[place].hosts.get(host).map(|entry| entry.manifest);
+        let (last, earlier) = commits.split_last()?;
+        let is_it = |place: &usize| manifest(*place) == manifest(*last);
+        let then = |place: &usize| self.releases[*place].record.sequence <= number && is_it(place);
+        earlier.iter().rposition(then).or_else(|| earlier.iter().rposition(is_it))
     }
 
     /// Refuses hosts that have different releases of which nobody had a part in both.
@@ -162,5 +171,124 @@ impl Past {
     fn committed_on(&self) -> impl Iterator<Item = &HostName> {
         let committed = self.hosts.iter().filter(|(_, entry)| entry.result == Outcome::Committed);
         committed.map(|(host, _)| host)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use batou_agent::protocol::{HostNames, JournalEntry, JournaledRelease};
+    use proptest::prelude::*;
+
+    use super::super::tests::entry;
+    use super::*;
+
+    const HOSTS: [&str; 3] = ["h1", "h2", "h3"];
+
+    /// What is done with some of the hosts.
+    #[derive(Clone, Debug)]
+    enum Act {
+        /// Releases something that no host has had.
+        Switch(Vec<usize>),
+        Rollback(Vec<usize>),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let some = || proptest::sample::subsequence(vec![0, 1, 2], 1..=3);
+        prop_oneof![some().prop_map(Act::Switch), some().prop_map(Act::Rollback)]
+    }
+
+    fn name(host: usize) -> HostName {
+        HOSTS[host].parse().unwrap()
+    }
+
+    /// The hosts' journals, and in which order contents came.
+    #[derive(Default)]
+    struct Fleet {
+        journals: [Vec<JournalEntry>; 3],
+        contents: Vec<Digest>,
+    }
+
+    impl Fleet {
+        fn history(&self, hosts: &[usize]) -> History {
+            let journals = hosts.iter().map(|host| (name(*host), self.journals[*host].clone()));
+            History::read(journals.collect(), 1000)
+        }
+
+        /// What a host has: how many contents had come with it, or 0.
+        fn has(&self, host: usize) -> usize {
+            let last = self.journals[host].last().map(|line| line.manifest);
+            self.contents.iter().position(|content| Some(*content) == last).map_or(0, |place| place + 1)
+        }
+
+        fn release(&mut self, record: JournaledRelease, manifests: &BTreeMap<usize, Digest>) {
+            let hosts = |found: Vec<HostName>| HostNames::new(found).unwrap();
+            let newest = manifests.keys().filter_map(|host| self.journals[*host].last());
+            let sequence = newest.map(|line| line.record.sequence).max().unwrap_or(0) + 1;
+            let absent = (0..3).filter(|host| !manifests.contains_key(host)).map(name);
+            let without = absent.chain(record.without.iter().cloned()).collect();
+            let (hosts, without) = (hosts((0..3).map(name).collect()), hosts(without));
+            for (host, manifest) in manifests {
+                let record = JournaledRelease {
+                    sequence,
+                    hosts: hosts.clone(),
+                    without: without.clone(),
+                    ..record.clone()
+                };
+                let line = entry(sequence, "", None, Outcome::Committed);
+                self.journals[*host].push(JournalEntry { record, manifest: *manifest, ..line });
+            }
+        }
+
+        fn switch(&mut self, hosts: &[usize]) {
+            let content = Digest::of(format!("content {}", self.contents.len()).as_bytes());
+            self.contents.push(content);
+            let record = entry(1, "", None, Outcome::Committed).record;
+            let record = JournaledRelease { release: content, attempt: self.contents.len() as u64, ..record };
+            self.release(record, &hosts.iter().map(|host| (*host, content)).collect());
+        }
+
+        /// Returns whether hosts went back.
+        fn roll_back(&mut self, hosts: &[usize]) -> bool {
+            let history = self.history(hosts);
+            let Ok(restored) = history.before_the_newest() else { return false };
+            let manifest = |host: &usize| Some((*host, *restored.manifests.get(&name(*host))?));
+            let manifests: BTreeMap<_, _> = hosts.iter().filter_map(manifest).collect();
+            let record = JournaledRelease {
+                restores: Some(restored.release.record.sequence),
+                without: HostNames::new(restored.others.clone()).unwrap(),
+                ..restored.release.record.clone()
+            };
+            self.release(record, &manifests);
+            true
+        }
+    }
+
+    proptest! {
+        /// Whatever releases left out: no host is given what it never had, none goes forward, and one at least goes back.
+        #[test]
+        fn each_rollback_goes_back(acts in proptest::collection::vec(act(), 0..14), all in any::<bool>()) {
+            let mut fleet = Fleet::default();
+            let mut acts = acts;
+            let hosts = if all { vec![0, 1, 2] } else { vec![0, 2] };
+            acts.extend(std::iter::repeat_n(Act::Rollback(hosts), 6));
+            for act in acts {
+                let had: Vec<_> = (0..3).map(|host| fleet.has(host)).collect();
+                match act {
+                    Act::Switch(hosts) => fleet.switch(&hosts),
+                    Act::Rollback(hosts) => {
+                        let knew: Vec<BTreeSet<_>> =
+                            fleet.journals.iter().map(|lines| lines.iter().map(|line| line.manifest).collect()).collect();
+                        let went = fleet.roll_back(&hosts);
+                        let has: Vec<_> = (0..3).map(|host| fleet.has(host)).collect();
+                        prop_assert!(has.iter().zip(&had).all(|(has, had)| has <= had), "{had:?} {has:?}");
+                        prop_assert_eq!(went, has != had);
+                        for (lines, knew) in fleet.journals.iter().zip(&knew) {
+                            prop_assert!(lines.last().is_none_or(|line| knew.contains(&line.manifest)));
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -221,7 +221,7 @@ mod tests {
             self.contents.iter().position(|content| Some(*content) == last).map_or(0, |place| place + 1)
         }
 
-        fn release(&mut self, record: JournaledRelease, manifests: &BTreeMap<usize, Digest>) {
+        fn release(&mut self, record: &JournaledRelease, manifests: &BTreeMap<usize, Digest>) {
             let hosts = |found: Vec<HostName>| HostNames::new(found).unwrap();
             let newest = manifests.keys().filter_map(|host| self.journals[*host].last());
             let sequence = newest.map(|line| line.record.sequence).max().unwrap_or(0) + 1;
@@ -245,7 +245,7 @@ mod tests {
             self.contents.push(content);
             let record = entry(1, "", None, Outcome::Committed).record;
             let record = JournaledRelease { release: content, attempt: self.contents.len() as u64, ..record };
-            self.release(record, &hosts.iter().map(|host| (*host, content)).collect());
+            self.release(&record, &hosts.iter().map(|host| (*host, content)).collect());
         }
 
         /// Returns whether hosts went back.
@@ -259,7 +259,7 @@ mod tests {
                 without: HostNames::new(restored.others.clone()).unwrap(),
                 ..restored.release.record.clone()
             };
-            self.release(record, &manifests);
+            self.release(&record, &manifests);
             true
         }
     }

@@ -300,6 +300,12 @@ fn what_was_imported_and_cannot_be_made_again_is_named_with_what_to_do() {
     assert_eq!(fs::read(&archive).unwrap(), fs::read(&again).unwrap());
 }
 
+/// What was printed, but for files of the target directory that are not as released. That is a copy, and which of its files have
+/// the recorded inode is chance.
+fn without_drift(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with("  ! not as released")).collect()
+}
+
 impl Damaged {
     /// How many warnings there were.
     fn check(&self, command: &[&str], row: &str) -> usize {
@@ -312,7 +318,7 @@ impl Damaged {
             is_whole(&self.sandbox.project().join("result/dev/localhost"), row);
         }
         if command[0] != "build" {
-            assert_eq!(output.stdout, self.undamaged, "{row}: {output:?}");
+            assert_eq!(without_drift(&output.stdout), without_drift(&self.undamaged), "{row}: {output:?}");
         }
         let again = self.sandbox.batou(command).success();
         assert_eq!(warnings(&again), [""; 0], "{row}: a second {command:?}");

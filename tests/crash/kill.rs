@@ -171,8 +171,11 @@ fn kill_at(lane: &Lane, point: &Point, releases: &Releases, controller: Controll
 
 /// Every file of what is in force is whole. A step may have been interrupted.
 pub(crate) fn is_whole(verified: &Output, context: &str) {
+    // That the release was interrupted may be told before.
     let lines = verified.json();
-    let problems = lines[0]["problems"].as_array().unwrap_or_else(|| panic!("{verified:?}\n{context}"));
+    let found = lines.iter().find(|line| line["type"] == "verified");
+    let found = found.unwrap_or_else(|| panic!("{verified:?}\n{context}"));
+    let problems = found["problems"].as_array().unwrap_or_else(|| panic!("{verified:?}\n{context}"));
     let damaged = problems.iter().any(|problem| !problem.as_str().unwrap().starts_with("step "));
-    assert!(!damaged && lines[0]["files_checked"] == 4, "{verified:?}\n{context}");
+    assert!(!damaged && found["files_checked"] == 4, "{verified:?}\n{context}");
 }

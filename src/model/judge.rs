@@ -247,11 +247,7 @@ impl Court {
             }
             MishapKind::Unsynced(more) if step.name == "fsync" => {
                 self.follow_up(machine, more, Mishap { kind: MishapKind::Crash(1), ..fault });
-                return Some(match world.random(3) {
-                    0 => Ruling::Fail(5),
-                    1 => Ruling::FailDone(5),
-                    _ => Ruling::FailLost(5),
-                });
+                return Some(failed_sync(world));
             }
             MishapKind::Fail(number) if !matches!(step.name, "send" | "receive") => {
                 return Some(Ruling::Fail(number));
@@ -295,5 +291,14 @@ impl Court {
             let moment = Moment::Step(self.taken(machine) + steps, false);
             self.faults.borrow_mut().push(Mishap { moment, ..fault });
         }
+    }
+}
+
+/// What may become of what a sync was to write.
+fn failed_sync(world: &World) -> Ruling {
+    match world.random(3) {
+        0 => Ruling::Fail(5),
+        1 => Ruling::FailDone(5),
+        _ => Ruling::FailLost(5),
     }
 }

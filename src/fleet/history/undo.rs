@@ -187,43 +187,43 @@ mod tests {
 
     /// What is done with some of the hosts.
     #[derive(Clone, Debug)]
-    enum Act {
+    enum Move {
         /// Releases something that no host has had.
         Switch(Vec<usize>),
         Rollback(Vec<usize>),
     }
 
-    fn act() -> impl Strategy<Value = Act> {
+    fn any_move() -> impl Strategy<Value = Move> {
         let some = || proptest::sample::subsequence(vec![0, 1, 2], 1..=3);
-        prop_oneof![some().prop_map(Act::Switch), some().prop_map(Act::Rollback)]
+        prop_oneof![some().prop_map(Move::Switch), some().prop_map(Move::Rollback)]
     }
 
     fn name(host: usize) -> HostName {
         HOSTS[host].parse().unwrap()
     }
 
-    /// The hosts' journals, and in which order contents came.
+    /// Those of the hosts, and in which order contents came.
     #[derive(Default)]
-    struct Fleet {
-        journals: [Vec<JournalEntry>; 3],
+    struct Journals {
+        lines: [Vec<JournalEntry>; 3],
         contents: Vec<Digest>,
     }
 
-    impl Fleet {
+    impl Journals {
         fn history(&self, hosts: &[usize]) -> History {
-            let journals = hosts.iter().map(|host| (name(*host), self.journals[*host].clone()));
+            let journals = hosts.iter().map(|host| (name(*host), self.lines[*host].clone()));
             History::read(journals.collect(), 1000)
         }
 
         /// What a host has: how many contents had come with it, or 0.
         fn has(&self, host: usize) -> usize {
-            let last = self.journals[host].last().map(|line| line.manifest);
+            let last = self.lines[host].last().map(|line| line.manifest);
             self.contents.iter().position(|content| Some(*content) == last).map_or(0, |place| place + 1)
         }
 
         fn release(&mut self, record: &JournaledRelease, manifests: &BTreeMap<usize, Digest>) {
             let hosts = |found: Vec<HostName>| HostNames::new(found).unwrap();
-            let newest = manifests.keys().filter_map(|host| self.journals[*host].last());
+            let newest = manifests.keys().filter_map(|host| self.lines[*host].last());
             let sequence = newest.map(|line| line.record.sequence).max().unwrap_or(0) + 1;
             let absent = (0..3).filter(|host| !manifests.contains_key(host)).map(name);
             let without = absent.chain(record.without.iter().cloned()).collect();
@@ -236,7 +236,7 @@ mod tests {
                     ..record.clone()
                 };
                 let line = entry(sequence, "", None, Outcome::Committed);
-                self.journals[*host].push(JournalEntry { record, manifest: *manifest, ..line });
+                self.lines[*host].push(JournalEntry { record, manifest: *manifest, ..line });
             }
         }
 
@@ -267,23 +267,23 @@ mod tests {
     proptest! {
         /// Whatever releases left out: no host is given what it never had, none goes forward, and one at least goes back.
         #[test]
-        fn each_rollback_goes_back(acts in proptest::collection::vec(act(), 0..14), all in any::<bool>()) {
-            let mut fleet = Fleet::default();
-            let mut acts = acts;
+        fn each_rollback_goes_back(moves in proptest::collection::vec(any_move(), 0..14), all in any::<bool>()) {
+            let mut journals = Journals::default();
+            let mut moves = moves;
             let hosts = if all { vec![0, 1, 2] } else { vec![0, 2] };
-            acts.extend(std::iter::repeat_n(Act::Rollback(hosts), 6));
-            for act in acts {
-                let had: Vec<_> = (0..3).map(|host| fleet.has(host)).collect();
-                match act {
-                    Act::Switch(hosts) => fleet.switch(&hosts),
-                    Act::Rollback(hosts) => {
+            moves.extend(std::iter::repeat_n(Move::Rollback(hosts), 6));
+            for next in moves {
+                let had: Vec<_> = (0..3).map(|host| journals.has(host)).collect();
+                match next {
+                    Move::Switch(hosts) => journals.switch(&hosts),
+                    Move::Rollback(hosts) => {
                         let knew: Vec<BTreeSet<_>> =
-                            fleet.journals.iter().map(|lines| lines.iter().map(|line| line.manifest).collect()).collect();
-                        let went = fleet.roll_back(&hosts);
-                        let has: Vec<_> = (0..3).map(|host| fleet.has(host)).collect();
+                            journals.lines.iter().map(|lines| lines.iter().map(|line| line.manifest).collect()).collect();
+                        let went = journals.roll_back(&hosts);
+                        let has: Vec<_> = (0..3).map(|host| journals.has(host)).collect();
                         prop_assert!(has.iter().zip(&had).all(|(has, had)| has <= had), "{had:?} {has:?}");
                         prop_assert_eq!(went, has != had);
-                        for (lines, knew) in fleet.journals.iter().zip(&knew) {
+                        for (lines, knew) in journals.lines.iter().zip(&knew) {
                             prop_assert!(lines.last().is_none_or(|line| knew.contains(&line.manifest)));
                         }
                     }

@@ -203,6 +203,8 @@ fn seeds_that_have_shown_something() {
     // A host whose agent stood still, and whose lock was removed and taken by another, was said to be overtaken; then its agent
     // went on and committed.
     seeds(1_795_907_800_003_065, |count| count == 0);
+    // An old notice had all time until the next step left out, and with it what was to happen meanwhile.
+    seeds(1_795_919_000_019_685, |count| count == 0);
 }
 
 #[test]

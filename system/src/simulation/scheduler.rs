@@ -189,13 +189,14 @@ impl World {
                 return false;
             }
             let until = tokio::time::Instant::from_std(next.unwrap_or(limit));
-            tokio::select! {
+            let slept = tokio::select! {
                 biased;
-                () = self.scheduler.alerts.notify.notified() => {}
-                () = tokio::time::sleep_until(until) => {}
-            }
-            // The runtime counts milliseconds, and may be a part of one early.
-            let early = next.filter(|_| lock(&self.scheduler.alerts.tasks).is_empty());
+                () = self.scheduler.alerts.notify.notified() => false,
+                () = tokio::time::sleep_until(until) => true,
+            };
+            // The runtime counts milliseconds, and may be a part of one early. A notice may be an old one, of what was heard
+            // already: then no time has passed, and none is to be left out.
+            let early = next.filter(|_| slept && lock(&self.scheduler.alerts.tasks).is_empty());
             let early = early.map_or(Duration::ZERO, |next| next.saturating_duration_since(Self::now()));
             if !early.is_zero() {
                 tokio::time::advance(early).await;
